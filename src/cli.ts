@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { runCli } from './cli/commands.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const code = await runCli(process.argv.slice(2), {
+  version,
+  now: Date.now,
+  stdout: (text) => process.stdout.write(text),
+  stderr: (text) => process.stderr.write(text),
+  readFile: (path) => readFileSync(path, 'utf8'),
+  fetch,
+  // Only serving needs the cluster client and the server: the other commands start without them.
+  serve: async (config) => (await import('./main.ts')).serve(config),
+});
+// A failed start may leave connections open that would keep the process alive.
+if (code === 0) process.exitCode = 0;
+else process.exit(code);

@@ -1,0 +1,179 @@
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import {
+  ConfigurationError,
+  defaultConfiguration,
+  type MusterConfiguration,
+  overrideConfiguration,
+  parseConfiguration,
+  renderConfiguration,
+} from '../config.ts';
+import { type Fetch, fetchGangs, formatGangs } from './gangs.ts';
+
+/** What the commands reach the world through. */
+export interface CliEnvironment {
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly readFile: (path: string) => string;
+  readonly fetch: Fetch;
+  /** Serves until it is told to stop. */
+  readonly serve: (config: MusterConfiguration) => Promise<void>;
+}
+
+type Flags = Readonly<Record<string, string | boolean | undefined>>;
+
+interface Command {
+  readonly summary: string;
+  readonly usage: string;
+  readonly options: ParseArgsOptionsConfig;
+  run(flags: Flags, environment: CliEnvironment): Promise<void>;
+}
+
+/** The user typed something that cannot be: exit code 2, as opposed to 1 for what failed. */
+class UsageError extends Error {}
+
+const commands: Readonly<Record<string, Command>> = {
+  serve: {
+    summary: 'Serve kube-scheduler as its extender',
+    usage: `Usage: muster serve [flags]
+
+  --config FILE          MusterConfiguration to use; without it the defaults
+  --kubeconfig FILE      how to reach the API server (api.kubeconfig)
+  --port N               port to listen on (server.port)
+  --bind-address A       address to listen on (server.bindAddress)
+  --print-config         print the configuration in force and exit
+  -h, --help             this text
+`,
+    options: {
+      config: { type: 'string' },
+      kubeconfig: { type: 'string' },
+      port: { type: 'string' },
+      'bind-address': { type: 'string' },
+      'print-config': { type: 'boolean' },
+    },
+    async run(flags, environment) {
+      const config = loadConfiguration(flags, environment);
+      if (flags['print-config']) environment.stdout(renderConfiguration(config));
+      else await environment.serve(config);
+    },
+  },
+  gangs: {
+    summary: 'List the gangs of a running Muster',
+    usage: `Usage: muster gangs [flags]
+
+  --url URL              where Muster serves (default http://127.0.0.1:8443)
+  -o, --output json      print JSON and not a table
+  -h, --help             this text
+`,
+    options: {
+      url: { type: 'string', default: 'http://127.0.0.1:8443' },
+      output: { type: 'string', short: 'o' },
+    },
+    async run(flags, environment) {
+      const { output } = flags;
+      if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
+      const url = String(flags.url);
+      if (!URL.canParse(url))
+        throw new UsageError(`--url: expected a URL such as https://127.0.0.1:8443, found "${url}"`);
+      const gangs = await fetchGangs(environment.fetch, url);
+      if (output === 'json') environment.stdout(`${JSON.stringify(gangs, null, 2)}\n`);
+      else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
+      else environment.stdout(formatGangs(gangs, environment.now()));
+    },
+  },
+};
+
+const help = `Muster: gang scheduling for the stock kube-scheduler, as an HTTP extender.
+
+Usage: muster COMMAND [flags]
+
+Commands:
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(20)} ${summary}\n`)
+  .join('')}
+Flags:
+  -h, --help             this text; after a command, the text of that command
+  --version              print the version
+`;
+
+/**
+ * Runs one command line, without the program's name.
+ *
+ * @returns the exit code: 0 done, 1 failed, 2 not understood.
+ */
+export async function runCli(args: readonly string[], environment: CliEnvironment): Promise<number> {
+  const [name = '', ...rest] = args;
+  try {
+    await dispatch(name, rest, environment);
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      const command = Object.hasOwn(commands, name) ? `muster ${name}` : 'muster';
+      environment.stderr(`${command}: ${error.message}; see ${command} --help\n`);
+      return 2;
+    }
+    environment.stderr(`muster: ${error instanceof Error ? error.message : String(error)}\n`);
+    return error instanceof ConfigurationError ? 2 : 1;
+  }
+}
+
+async function dispatch(name: string, args: readonly string[], environment: CliEnvironment): Promise<void> {
+  if (name === '--help' || name === '-h') {
+    environment.stdout(help);
+    return;
+  }
+  if (name === '--version') {
+    environment.stdout(`muster ${environment.version}\n`);
+    return;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    const known = Object.keys(commands).join(' or ');
+    throw new UsageError(`expected a command (${known}), found ${name === '' ? 'nothing' : `"${name}"`}`);
+  }
+  const flags = parseFlags(args, command.options);
+  if (flags.help) environment.stdout(command.usage);
+  else await command.run(flags, environment);
+}
+
+function parseFlags(args: readonly string[], options: ParseArgsOptionsConfig): Flags {
+  try {
+    const all: ParseArgsOptionsConfig = { ...options, help: { type: 'boolean', short: 'h' } };
+    return parseArgs({ args: [...args], options: all, strict: true, allowPositionals: false }).values as Flags;
+  } catch (error) {
+    // The first sentence says what is wrong; the others explain how to quote, which is rarely meant.
+    const [message = ''] = (error instanceof Error ? error.message : String(error)).split('. ');
+    throw new UsageError(message.replace(/\.$/, ''), { cause: error });
+  }
+}
+
+function loadConfiguration(flags: Flags, { readFile }: CliEnvironment): MusterConfiguration {
+  const file = textOf(flags.config);
+  const config = file === undefined ? defaultConfiguration() : parseConfiguration(readText(file, readFile), file);
+  return overrideConfiguration(config, {
+    kubeconfig: textOf(flags.kubeconfig),
+    bindAddress: textOf(flags['bind-address']),
+    port: portOf(textOf(flags.port)),
+  });
+}
+
+function readText(file: string, readFile: CliEnvironment['readFile']): string {
+  try {
+    return readFile(file);
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(`--config: expected a readable file, found ${found}`, { cause });
+  }
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(text)) throw new UsageError(`--port: expected a number from 0 to 65535, found "${text}"`);
+  return Number(text);
+}
+
+function textOf(flag: string | boolean | undefined): string | undefined {
+  return typeof flag === 'string' ? flag : undefined;
+}

@@ -1,0 +1,229 @@
+import type { Endpoint } from './kubeconfig.ts';
+import { Semaphore } from './semaphore.ts';
+import { backoffDelay, type Clock, systemClock } from './timing.ts';
+import {
+  type ApiResponse,
+  type ApiStream,
+  isUnsent,
+  type Method,
+  type RequestOptions,
+  Transport,
+} from './transport.ts';
+
+/** The pod that is meant, and no later one of the same name. */
+export interface PodIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** How a write ended. An expected outcome is a value; writes never throw. */
+export type Outcome =
+  | { readonly kind: 'ok'; readonly body: unknown }
+  /** The object does not exist any more: 404, or the UID is that of an earlier one. */
+  | { readonly kind: 'gone' }
+  /** The state of the object does not allow it: bound elsewhere, being deleted, exists already. */
+  | { readonly kind: 'conflict'; readonly message: string }
+  /** `status` 0: no answer came. */
+  | { readonly kind: 'failed'; readonly status: number; readonly message: string };
+
+export interface ApiClientOptions {
+  /** Milliseconds for one exchange. */
+  readonly requestTimeoutMs?: number;
+  readonly maxWritesInFlight?: number;
+  readonly clock?: Clock;
+  /** In [0, 1). */
+  readonly random?: () => number;
+}
+
+const PLAN_ANNOTATION = 'muster.dev/plan';
+const PATCH_TYPE = {
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+} as const;
+
+const RETRY = { baseMs: 100, maxMs: 2_000 };
+const MAX_ATTEMPTS = 5;
+/** An API server that is busy asks for 1 s; more than this is an answer of its own (10 s: a disruption budget). */
+const MAX_RETRY_AFTER_MS = 5_000;
+const RETRIABLE_STATUS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+
+/** Which failures are worth another try: any, for a write that may happen twice; else only those that did nothing. */
+type Repeatable = 'any-failure' | 'nothing-done';
+
+/**
+ * Muster's writes. At most `maxWritesInFlight` of them are on the wire at a time, so that a gang of thousands does not
+ * open thousands of connections; what waits for a retry does not count. Every write carries the pod's UID.
+ */
+export class ApiClient {
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #writes: Semaphore;
+  /** No new attempt begins after this long. */
+  readonly #retryWindowMs: number;
+  readonly #closing = new AbortController();
+
+  constructor(endpoint: Endpoint, options: ApiClientOptions = {}) {
+    const { requestTimeoutMs = 10_000, maxWritesInFlight = 64, clock = systemClock, random = Math.random } = options;
+    this.#transport = new Transport(endpoint, clock, requestTimeoutMs);
+    this.#clock = clock;
+    this.#random = random;
+    this.#writes = new Semaphore(maxWritesInFlight);
+    this.#retryWindowMs = requestTimeoutMs;
+  }
+
+  /** One bare exchange: no retry, no place in the queue of writes (a lease must not wait there). Throws as `Transport`. */
+  request(method: Method, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
+    return this.#transport.request(method, path, options);
+  }
+
+  /** Opens a watch or another long answer. Throws as `Transport`. */
+  open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream> {
+    return this.#transport.open(path, signal, idleMs);
+  }
+
+  /** Aborts what is under way and closes all connections. */
+  close(): Promise<void> {
+    this.#closing.abort();
+    return this.#transport.close();
+  }
+
+  /** A patch without resource version can be sent twice, so any failure is retried. */
+  patch(path: string, body: unknown, type: 'merge' | 'strategic'): Promise<Outcome> {
+    return this.#write('PATCH', path, { body, contentType: PATCH_TYPE[type] }, 'any-failure');
+  }
+
+  /** Retried only when the server has done nothing: it was not reached, or said 429 with a short Retry-After. */
+  create(path: string, body: unknown): Promise<Outcome> {
+    return this.#write('POST', path, { body }, 'nothing-done');
+  }
+
+  /** Records the plan on the pod and nominates the node, in one write. `conflict`: it is bound already. */
+  nominate(pod: PodIdentity, node: string, plan: string): Promise<Outcome> {
+    return this.#patchNomination(pod, node, plan);
+  }
+
+  /** Takes both back. */
+  clearNomination(pod: PodIdentity): Promise<Outcome> {
+    return this.#patchNomination(pod, null, null);
+  }
+
+  /** Removes one scheduling gate and leaves the others; `ok` also when it was not there. */
+  removeGate(pod: PodIdentity, gate: string): Promise<Outcome> {
+    const body = { metadata: { uid: pod.uid }, spec: { schedulingGates: [{ $patch: 'delete', name: gate }] } };
+    return this.patch(podPath(pod), body, 'strategic');
+  }
+
+  /** Binds the pod and annotates it, atomically. `ok` also when it turns out to be bound to this node already. */
+  async bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<Outcome> {
+    const { name, namespace, uid } = pod;
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name, namespace, uid, annotations },
+      target: { apiVersion: 'v1', kind: 'Node', name: node },
+    };
+    const outcome = await this.#write('POST', `${podPath(pod)}/binding`, { body }, 'any-failure');
+    // A try may have bound the pod although its answer was lost: only the pod itself tells.
+    const unclear =
+      outcome.kind === 'conflict' || (outcome.kind === 'failed' && (outcome.status === 0 || outcome.status >= 500));
+    return unclear ? ((await this.#lookUpBinding(pod, node)) ?? outcome) : outcome;
+  }
+
+  /** Creates an Event of events.k8s.io/v1; `event` without apiVersion and kind. */
+  createEvent(namespace: string, event: object): Promise<Outcome> {
+    const body = { apiVersion: 'events.k8s.io/v1', kind: 'Event', ...event };
+    return this.create(`/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`, body);
+  }
+
+  #patchNomination(pod: PodIdentity, node: string | null, plan: string | null): Promise<Outcome> {
+    const body = {
+      metadata: { uid: pod.uid, annotations: { [PLAN_ANNOTATION]: plan } },
+      status: { nominatedNodeName: node },
+    };
+    return this.patch(`${podPath(pod)}/status`, body, 'merge');
+  }
+
+  /** Undefined when the pod is not bound to the node, or cannot be read. */
+  async #lookUpBinding(pod: PodIdentity, node: string): Promise<Outcome | undefined> {
+    let response: ApiResponse;
+    try {
+      response = await this.request('GET', podPath(pod));
+    } catch {
+      return undefined;
+    }
+    if (response.status === 404) return { kind: 'gone' };
+    if (response.status !== 200) return undefined;
+    const seen = response.body as { metadata?: { uid?: string }; spec?: { nodeName?: string } };
+    if (seen.metadata?.uid !== pod.uid) return { kind: 'gone' };
+    return seen.spec?.nodeName === node ? { kind: 'ok', body: seen } : undefined;
+  }
+
+  async #write(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Outcome> {
+    const deadline = this.#clock.now() + this.#retryWindowMs;
+    for (let attempt = 1; ; attempt++) {
+      const { outcome, retryAfterMs } = await this.#writes.run(() => this.#attempt(method, path, options, repeatable));
+      if (retryAfterMs === undefined || attempt === MAX_ATTEMPTS) return outcome;
+      const delay = Math.max(retryAfterMs, backoffDelay(RETRY, attempt, this.#random()));
+      if (this.#clock.now() + delay > deadline) return outcome;
+      await this.#clock.sleep(delay, this.#closing.signal);
+      if (this.#closing.signal.aborted) return outcome;
+    }
+  }
+
+  /** `retryAfterMs` undefined: no retry. */
+  async #attempt(
+    method: Method,
+    path: string,
+    options: RequestOptions,
+    repeatable: Repeatable,
+  ): Promise<{ readonly outcome: Outcome; readonly retryAfterMs: number | undefined }> {
+    try {
+      const response = await this.#transport.request(method, path, options);
+      return { outcome: outcomeOf(response), retryAfterMs: retryDelay(response, repeatable) };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const retry = repeatable === 'any-failure' || isUnsent(error);
+      return { outcome: { kind: 'failed', status: 0, message }, retryAfterMs: retry ? 0 : undefined };
+    }
+  }
+}
+
+function retryDelay(response: ApiResponse, repeatable: Repeatable): number | undefined {
+  const { status, retryAfterMs = 0 } = response;
+  if (retryAfterMs > MAX_RETRY_AFTER_MS) return undefined;
+  // Without a Retry-After a 429 is no overload but a refusal, as from the eviction API.
+  if (status === 429) return response.retryAfterMs;
+  return RETRIABLE_STATUS.has(status) && repeatable === 'any-failure' ? retryAfterMs : undefined;
+}
+
+/** The part of a `Status` answer that is looked at. */
+interface StatusBody {
+  readonly message?: string;
+  readonly details?: { readonly causes?: readonly { readonly field?: string }[] };
+}
+
+function outcomeOf({ status, body }: ApiResponse): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'ok', body };
+  if (status === 404) return { kind: 'gone' };
+  const answer: StatusBody = typeof body === 'object' && body !== null ? body : {};
+  const message = answer.message ?? `HTTP status ${status}`;
+  // A wrong UID is 409 to a binding, whose UID is a precondition, and 422 to a patch, whose UID is an immutable field.
+  if (status === 409) return isForeignUid(message) ? { kind: 'gone' } : { kind: 'conflict', message };
+  if (status === 422) {
+    const fields = answer.details?.causes?.map((cause) => cause.field) ?? [];
+    if (fields.includes('metadata.uid')) return { kind: 'gone' };
+    // "may not be set on pods that are already bound to a node"
+    if (fields.includes('status.nominatedNodeName')) return { kind: 'conflict', message };
+  }
+  return { kind: 'failed', status, message };
+}
+
+function isForeignUid(message: string): boolean {
+  return message.includes('UID in precondition') || message.includes('uid mismatch');
+}
+
+function podPath(pod: PodIdentity): string {
+  return `/api/v1/namespaces/${encodeURIComponent(pod.namespace)}/pods/${encodeURIComponent(pod.name)}`;
+}

@@ -1,0 +1,106 @@
+import type { RequestOptions } from 'node:https';
+import type { ConnectionOptions } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
+import type { KubeConfig } from '@kubernetes/client-node';
+
+/** Where the address and the credentials of the API server come from. */
+export type KubeconfigSource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'in-cluster' }
+  /** What kubectl does: `$KUBECONFIG`, then `~/.kube/config`, then the service account of the pod. */
+  | { readonly kind: 'default' };
+
+/** What one request needs to be let in. The same object is handed out again as long as nothing has changed. */
+export interface Credentials {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized'>;
+}
+
+/** An API server and how to authenticate to it. */
+export interface Endpoint {
+  /** `https://host:port`, optionally with a path prefix. */
+  readonly server: string;
+  /** The credentials of this moment. Throws when they cannot be had: file not readable, exec plugin failed. */
+  credentials(): Promise<Credentials>;
+}
+
+/** An endpoint that wants no credentials, like `kubectl proxy` or a test server. */
+export function openEndpoint(server: string): Endpoint {
+  const credentials: Credentials = { headers: {}, tls: {} };
+  return { server, credentials: async () => credentials };
+}
+
+/**
+ * Reads the kubeconfig. client-node is imported here and not at the top: it takes 0.6 s and 80 MB, which commands that
+ * talk to no API server should not pay. Throws when the file is missing, has no current cluster, or asks for a proxy.
+ */
+export async function loadEndpoint(source: KubeconfigSource): Promise<Endpoint> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  switch (source.kind) {
+    case 'file':
+      config.loadFromFile(source.path);
+      break;
+    case 'in-cluster':
+      config.loadFromCluster();
+      break;
+    case 'default':
+      config.loadFromDefault();
+      break;
+    default:
+      source satisfies never;
+  }
+  return endpointOf(config);
+}
+
+function endpointOf(config: KubeConfig): Endpoint {
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) {
+    throw new Error(`Expected a cluster for the kubeconfig context "${config.getCurrentContext()}", found none`);
+  }
+  if (cluster.proxyUrl !== undefined) {
+    throw new Error(`Expected a cluster without proxy-url, got "${cluster.proxyUrl}"`);
+  }
+  const user = config.getCurrentUser();
+  if (cluster.server.startsWith('http:') && user !== null) {
+    // client-node refuses plain http unless this is set; there is no certificate to verify either way.
+    config.loadFromClusterAndUser({ ...cluster, skipTLSVerify: true }, user);
+  }
+  let current: Credentials | undefined;
+  return {
+    server: cluster.server,
+    credentials: async () => {
+      const fresh = await readCredentials(config);
+      if (current === undefined || !isDeepStrictEqual(fresh, current)) current = fresh;
+      return current;
+    },
+  };
+}
+
+/**
+ * client-node reads the certificate files anew each time, keeps a token file for 60 s and the answer of an exec plugin
+ * until it expires. It also makes an https.Agent, once, that is never used and never connects.
+ */
+async function readCredentials(config: KubeConfig): Promise<Credentials> {
+  const options: RequestOptions = {};
+  await config.applyToHTTPSOptions(options);
+  const { ca, cert, key, servername, rejectUnauthorized } = options;
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(options.headers ?? {})) {
+    // A token file may end in a newline, which no header may.
+    headers[name] = String(value).trim();
+  }
+  if (typeof options.auth === 'string') {
+    headers.Authorization = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+  }
+  return {
+    headers,
+    tls: {
+      ...(ca !== undefined && { ca }),
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+      ...(servername !== undefined && { servername }),
+      ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
+    },
+  };
+}

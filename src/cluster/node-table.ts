@@ -1,0 +1,175 @@
+/**
+ * Nodes and what their bound pods use, in dense columns: the truth behind every snapshot.
+ *
+ * A snapshot has columns of its own; refreshing it copies only the rows that changed since the last one, so a plan never
+ * waits for 5,000 nodes to be copied and never sees an event halfway through.
+ */
+import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';
+import { NodeVerdicts } from '../core/node-verdicts.ts';
+import type { NodeIdx, Snapshot } from '../core/snapshot.ts';
+import { buildTopology, type Topology } from '../core/topology.ts';
+
+const NO_PODS: readonly PodModel[] = [];
+
+export class NodeTable {
+  readonly #level: string | undefined;
+  readonly #columns = new Map<string, number>();
+  readonly #nodes: (NodeModel | undefined)[] = [];
+  readonly #indexOf = new Map<string, NodeIdx>();
+  readonly #freeRows: NodeIdx[] = [];
+  /** Bound pods by node name: also of nodes that are not (or no longer) here. */
+  readonly #podsOf = new Map<string, readonly PodModel[]>();
+  readonly #dirty = new Set<NodeIdx>();
+  #generation = 0;
+  #nodeSetChanged = true;
+  #view: View;
+
+  /** @param level node-label key of the topology level, if any. */
+  constructor(level: string | undefined) {
+    this.#level = level;
+    this.#view = emptyView(level);
+  }
+
+  /** Returns false when nothing that matters for deciding changed (a heartbeat, say). */
+  applyNode(node: NodeModel): boolean {
+    const row = this.#indexOf.get(node.name);
+    if (row !== undefined && JSON.stringify(this.#nodes[row]) === JSON.stringify(node)) return false;
+    const index = row ?? this.#freeRows.pop() ?? (this.#nodes.length as NodeIdx);
+    this.#nodes[index] = node;
+    this.#indexOf.set(node.name, index);
+    for (const { name } of node.allocatable) this.#columnOf(name);
+    this.#nodeSetChanged = true;
+    this.#touch(index);
+    return true;
+  }
+
+  deleteNode(name: string): void {
+    const row = this.#indexOf.get(name);
+    if (row === undefined) return;
+    this.#nodes[row] = undefined;
+    this.#indexOf.delete(name);
+    this.#freeRows.push(row);
+    this.#nodeSetChanged = true;
+    this.#touch(row);
+  }
+
+  /** Counts a bound pod on its node. */
+  addPod(pod: PodModel): void {
+    this.#podsOf.set(pod.nodeName, [...(this.#podsOf.get(pod.nodeName) ?? NO_PODS), pod]);
+    this.#touchNode(pod.nodeName);
+  }
+
+  /** The pod as it was when added. */
+  removePod(pod: PodModel): void {
+    const left = (this.#podsOf.get(pod.nodeName) ?? NO_PODS).filter((other) => other.uid !== pod.uid);
+    if (left.length > 0) this.#podsOf.set(pod.nodeName, left);
+    else this.#podsOf.delete(pod.nodeName);
+    this.#touchNode(pod.nodeName);
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The view of now. It stays as it is until the next call. */
+  snapshot(): Snapshot {
+    const view = this.#view;
+    const rows = this.#nodes.length;
+    if (view.rows < rows || view.free.length < this.#columns.size) {
+      // Doubling keeps growing node by node linear; all rows are copied anew after it.
+      this.#view = emptyView(this.#level, Math.max(rows, view.rows * 2), this.#columns.size);
+      for (const row of this.#nodes.keys()) this.#dirty.add(row as NodeIdx);
+    }
+    for (const row of this.#dirty) this.#copyRow(this.#view, row);
+    this.#dirty.clear();
+    if (this.#nodeSetChanged) this.#refreshNodeSet(this.#view);
+    return {
+      generation: this.#generation,
+      nodes: this.#view.nodes,
+      indexOf: this.#view.indexOf,
+      byName: this.#view.byName,
+      rank: this.#view.rank,
+      columns: this.#columns,
+      free: this.#view.free,
+      allocatable: this.#view.allocatable,
+      podsOn: this.#view.podsOn,
+      occupants: [],
+      verdicts: this.#view.verdicts,
+      topology: this.#view.topology,
+    };
+  }
+
+  #refreshNodeSet(view: View): void {
+    view.nodes = this.#nodes.slice();
+    view.indexOf = new Map(this.#indexOf);
+    view.byName = [...this.#indexOf].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+    view.rank = new Int32Array(view.nodes.length);
+    view.byName.forEach((node, position) => {
+      view.rank[node] = position;
+    });
+    view.verdicts = new NodeVerdicts(view.nodes);
+    view.topology = buildTopology(this.#level, view.nodes, view.byName);
+    this.#nodeSetChanged = false;
+  }
+
+  #copyRow(view: View, row: NodeIdx): void {
+    const node = this.#nodes[row];
+    for (const column of view.allocatable) column[row] = 0;
+    for (const { name, amount } of node?.allocatable ?? []) view.allocatable[this.#columns.get(name)!]![row] = amount;
+    for (let column = 0; column < view.free.length; column++) view.free[column]![row] = view.allocatable[column]![row]!;
+    const pods = node ? (this.#podsOf.get(node.name) ?? NO_PODS) : NO_PODS;
+    for (const pod of pods) this.#subtract(view, row, pod.template.requests);
+    view.podsOn[row] = pods;
+  }
+
+  #subtract(view: View, row: NodeIdx, requests: readonly ResourceAmount[]): void {
+    for (const { name, amount } of requests) {
+      const column = this.#columns.get(name);
+      if (column !== undefined && column < view.free.length) view.free[column]![row]! -= amount;
+    }
+  }
+
+  #columnOf(resource: string): void {
+    if (!this.#columns.has(resource)) this.#columns.set(resource, this.#columns.size);
+  }
+
+  #touchNode(name: string): void {
+    const row = this.#indexOf.get(name);
+    if (row !== undefined) this.#touch(row);
+  }
+
+  #touch(row: NodeIdx): void {
+    this.#dirty.add(row);
+    this.#generation++;
+  }
+}
+
+/** The columns a snapshot reads. Rows beyond the nodes are empty. */
+interface View {
+  readonly rows: number;
+  nodes: readonly (NodeModel | undefined)[];
+  indexOf: ReadonlyMap<string, NodeIdx>;
+  byName: readonly NodeIdx[];
+  rank: Int32Array;
+  readonly free: readonly Float64Array[];
+  readonly allocatable: readonly Float64Array[];
+  readonly podsOn: (readonly PodModel[])[];
+  verdicts: NodeVerdicts;
+  topology: Topology;
+}
+
+function emptyView(level: string | undefined, rows = 0, columns = 0): View {
+  const column = () => Array.from({ length: columns }, () => new Float64Array(rows));
+  return {
+    rows,
+    nodes: [],
+    indexOf: new Map(),
+    byName: [],
+    rank: new Int32Array(0),
+    free: column(),
+    allocatable: column(),
+    podsOn: Array.from({ length: rows }, () => NO_PODS),
+    verdicts: new NodeVerdicts([]),
+    topology: buildTopology(level, [], []),
+  };
+}

@@ -1,0 +1,242 @@
+/**
+ * The cluster as the watches tell it: the only owner of this truth. Indexed for the questions the coordinator asks;
+ * `snapshot()` is the view that plans are made on.
+ */
+
+import { COSCHEDULING_LABEL } from '../core/dialects/coscheduling.ts';
+import {
+  type ClaimModel,
+  type DisruptionBudgetModel,
+  isTerminated,
+  type JobModel,
+  keyOf,
+  type NodeModel,
+  type PodGroupModel,
+  type PodModel,
+  type PriorityClassModel,
+  type StorageClassModel,
+} from '../core/model.ts';
+import { type GangSources, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import { NodeTable } from './node-table.ts';
+
+/** What a change may have altered. */
+export interface ClusterListener {
+  /** A pod appeared, changed or (with `now` undefined) went away. */
+  onPod(before: PodModel | undefined, now: PodModel | undefined): void;
+  /** Something else that a gang is described by changed: its Jobs, PodGroup or claims. `undefined`: any gang's. */
+  onSource(gang: string | undefined): void;
+  /** Nodes changed, so that room may have appeared or gone. */
+  onNodes(): void;
+}
+
+/** Where a watch puts what it sees; `before` is the object it replaces, never one with another UID. */
+export interface Sink<T> {
+  applied(object: T, before: T | undefined): void;
+  deleted(object: T): void;
+}
+
+/** A pod outside our gangs that holds space without being bound. */
+export interface Stranger {
+  readonly pod: PodModel;
+  /** The node a DaemonSet pod is made for; undefined for a pod that is nominated to a node. */
+  readonly pinnedTo: string | undefined;
+}
+
+export class ClusterState {
+  readonly #table: NodeTable;
+  readonly #pods = new Map<string, PodModel>();
+  readonly #gangPods = new Map<string, Map<string, PodModel>>();
+  readonly #strangers = new Map<string, Stranger>();
+  readonly #jobsByKey = new Map<string, JobModel>();
+  readonly #jobsOfGang = new Map<string, Map<string, JobModel>>();
+  readonly #podGroups = new Map<string, PodGroupModel>();
+  readonly #claims = new Map<string, ClaimModel>();
+  readonly #storageClasses = new Map<string, StorageClassModel>();
+  readonly #priorityClasses = new Map<string, PriorityClassModel>();
+  readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
+  #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {} };
+
+  /** @param topologyLevel node-label key of the topology level, if any. */
+  constructor(topologyLevel: string | undefined) {
+    this.#table = new NodeTable(topologyLevel);
+  }
+
+  /** One listener, called synchronously after each change. */
+  listen(listener: ClusterListener): void {
+    this.#listener = listener;
+  }
+
+  get generation(): number {
+    return this.#table.generation;
+  }
+
+  snapshot(): Snapshot {
+    return this.#table.snapshot();
+  }
+
+  /** Keys of all gangs that have pods. */
+  gangs(): Iterable<string> {
+    return this.#gangPods.keys();
+  }
+
+  pod(uid: string): PodModel | undefined {
+    return this.#pods.get(uid);
+  }
+
+  /** Pods that hold space unbound and outside our gangs: nominated ones, and DaemonSet pods pinned to their node. */
+  strangers(): Iterable<Stranger> {
+    return this.#strangers.values();
+  }
+
+  /** What the gang is described by; no pods when it is gone. */
+  sourcesOf(gang: string): GangSources {
+    const pods = [...(this.#gangPods.get(gang)?.values() ?? [])];
+    const namespace = gang.slice(0, gang.indexOf('/'));
+    const jobs = new Map(this.#jobsOfGang.get(gang));
+    for (const pod of pods) {
+      const job = pod.owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${pod.owner.name}`) : undefined;
+      if (job && job.uid === pod.owner?.uid) jobs.set(job.uid, job);
+    }
+    const viaPodGroup = pods.some((pod) => pod.labels[COSCHEDULING_LABEL] !== undefined);
+    return {
+      pods,
+      jobs: [...jobs.values()],
+      podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
+      blocksOnClaim: (claim) => this.#blocks(`${namespace}/${claim}`),
+    };
+  }
+
+  readonly nodes: Sink<NodeModel> = {
+    applied: (node) => {
+      if (this.#table.applyNode(node)) this.#listener.onNodes();
+    },
+    deleted: (node) => {
+      this.#table.deleteNode(node.name);
+      this.#listener.onNodes();
+    },
+  };
+
+  readonly pods: Sink<PodModel> = {
+    applied: (pod, before) => {
+      if (before) this.#unindex(before);
+      this.#index(pod);
+      this.#listener.onPod(before, pod);
+    },
+    deleted: (pod) => {
+      this.#unindex(pod);
+      this.#listener.onPod(pod, undefined);
+    },
+  };
+
+  readonly jobs: Sink<JobModel> = {
+    applied: (job, before) => {
+      if (before) this.#unindexJob(before);
+      this.#jobsByKey.set(keyOf(job), job);
+      const gang = gangOfJob(job);
+      if (gang !== undefined) {
+        const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
+        this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
+      }
+      this.#listener.onSource(gang);
+    },
+    deleted: (job) => {
+      this.#unindexJob(job);
+      this.#listener.onSource(gangOfJob(job));
+    },
+  };
+
+  readonly podGroups: Sink<PodGroupModel> = this.#keyed(this.#podGroups, (group) => keyOf(group));
+  readonly claims: Sink<ClaimModel> = this.#keyed(this.#claims, () => undefined);
+  readonly storageClasses: Sink<StorageClassModel> = {
+    applied: (storageClass) => {
+      this.#storageClasses.set(storageClass.name, storageClass);
+      this.#listener.onSource(undefined);
+    },
+    deleted: (storageClass) => {
+      this.#storageClasses.delete(storageClass.name);
+    },
+  };
+  readonly priorityClasses: Sink<PriorityClassModel> = keep(this.#priorityClasses, ({ name }) => name);
+  readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf);
+
+  #keyed<T extends { namespace: string; name: string }>(
+    store: Map<string, T>,
+    gangOf: (object: T) => string | undefined,
+  ): Sink<T> {
+    return {
+      applied: (object) => {
+        store.set(keyOf(object), object);
+        this.#listener.onSource(gangOf(object));
+      },
+      deleted: (object) => {
+        store.delete(keyOf(object));
+        this.#listener.onSource(gangOf(object));
+      },
+    };
+  }
+
+  #index(pod: PodModel): void {
+    this.#pods.set(pod.uid, pod);
+    if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.addPod(pod);
+    const gang = gangKeyOf(pod);
+    if (gang !== undefined) {
+      const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
+      this.#gangPods.set(gang, members.set(pod.uid, pod));
+    } else {
+      const stranger = readStranger(pod);
+      if (stranger) this.#strangers.set(pod.uid, stranger);
+    }
+  }
+
+  #unindex(pod: PodModel): void {
+    this.#pods.delete(pod.uid);
+    if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
+    this.#strangers.delete(pod.uid);
+    const gang = gangKeyOf(pod);
+    const members = gang === undefined ? undefined : this.#gangPods.get(gang);
+    members?.delete(pod.uid);
+    if (members?.size === 0) this.#gangPods.delete(gang!);
+  }
+
+  #unindexJob(job: JobModel): void {
+    this.#jobsByKey.delete(keyOf(job));
+    const gang = gangOfJob(job);
+    const jobs = gang === undefined ? undefined : this.#jobsOfGang.get(gang);
+    jobs?.delete(job.uid);
+    if (jobs?.size === 0) this.#jobsOfGang.delete(gang!);
+  }
+
+  /** A claim that does not exist (yet), or is neither bound nor waiting for its first consumer, blocks. */
+  #blocks(key: string): boolean {
+    const claim = this.#claims.get(key);
+    if (!claim) return true;
+    return !claim.bound && !this.#storageClasses.get(claim.storageClass)?.waitsForConsumer;
+  }
+}
+
+/** A sink for a kind that no gang is described by. */
+function keep<T>(store: Map<string, T>, keyOfObject: (object: T) => string): Sink<T> {
+  return {
+    applied: (object) => store.set(keyOfObject(object), object),
+    deleted: (object) => store.delete(keyOfObject(object)),
+  };
+}
+
+function gangOfJob(job: JobModel): string | undefined {
+  const name = gangNameOf(job.templateLabels);
+  return name === undefined ? undefined : `${job.namespace}/${name}`;
+}
+
+function readStranger(pod: PodModel): Stranger | undefined {
+  if (pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
+  const pinnedTo = pinnedNode(pod);
+  return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;
+}
+
+/** The node a DaemonSet pod is made for (its controller pins each pod by `metadata.name`). */
+function pinnedNode(pod: PodModel): string | undefined {
+  if (pod.owner?.kind !== 'DaemonSet') return undefined;
+  const fields = pod.template.nodeAffinity?.[0]?.matchFields ?? [];
+  return fields.find(({ key, operator }) => key === 'metadata.name' && operator === 'In')?.values[0];
+}

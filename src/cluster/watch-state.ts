@@ -1,0 +1,158 @@
+/**
+ * The list/watch protocol of one kind as a pure state machine (idea: kube-rs `watcher`). `step` says what an input means:
+ * the next state, and what is to be done to the store. `watcher.ts` does the I/O.
+ *
+ * 1. `listing`: one stream brings what exists (staged), a marked bookmark, then goes on as the watch. The resource version
+ *    is left unset, which asks for the newest state: a relist never goes back in time.
+ * 2. `paging`: the same for servers without watch-list; unset resource version too, as "0" would be served from a cache
+ *    that may be behind what was already seen and that ignores `limit`.
+ * 3. `watching`: events are applied as they come; each moves the resource version from which to go on.
+ * 4. `waiting`: until the next request. The store keeps its content meanwhile; a list replaces it in one go.
+ */
+import type { Item, ListPage, WatchEvent } from './watch-stream.ts';
+
+export type Requesting =
+  | { readonly kind: 'listing' }
+  /** `continueToken` empty: the first page. */
+  | { readonly kind: 'paging'; readonly continueToken: string }
+  | { readonly kind: 'watching'; readonly resourceVersion: string };
+
+/** What a wait is for: pause after a failure, look again for a kind that does not exist, or go on at once. */
+export type Pace = 'backoff' | 'absent' | 'now';
+
+export type WatchState = Requesting | { readonly kind: 'waiting'; readonly next: Requesting; readonly pace: Pace };
+
+/** Why a request was made again; the label of a metric. */
+export type RestartReason =
+  /** The server ended the watch, as it does every few minutes. */
+  | 'ended'
+  | 'idle'
+  | 'connection'
+  /** 410: the history since the last resource version is gone. */
+  | 'expired'
+  /** No watch-list there: pages instead. */
+  | 'unsupported'
+  | 'rejected'
+  /** What came was no event. */
+  | 'garbage'
+  | 'absent';
+
+export type WatchInput<T> =
+  | WatchEvent<T>
+  | { readonly kind: 'page'; readonly page: ListPage<T> }
+  /** An HTTP status other than 200. */
+  | { readonly kind: 'refused'; readonly status: number }
+  | { readonly kind: 'lost'; readonly reason: 'ended' | 'idle' | 'connection' | 'garbage' }
+  /** The wait is over. */
+  | { readonly kind: 'due' };
+
+export type Effect<T> =
+  | { readonly kind: 'stage'; readonly item: Item<T> }
+  | { readonly kind: 'unstage'; readonly key: string }
+  | { readonly kind: 'discard' }
+  | { readonly kind: 'commit' }
+  | { readonly kind: 'apply'; readonly item: Item<T> }
+  | { readonly kind: 'remove'; readonly key: string; readonly uid: string }
+  | { readonly kind: 'restart'; readonly reason: RestartReason };
+
+export interface Transition<T> {
+  readonly state: WatchState;
+  readonly effects: readonly Effect<T>[];
+}
+
+export const START: Requesting = { kind: 'listing' };
+
+/** `optional`: the kind may not exist in this cluster, and a 404 then means that there are no objects. */
+export function step<T>(state: WatchState, input: WatchInput<T>, optional: boolean): Transition<T> {
+  if (state.kind === 'waiting')
+    return input.kind === 'due' ? { state: state.next, effects: [] } : { state, effects: [] };
+  switch (input.kind) {
+    case 'changed': {
+      const { item } = input;
+      if (state.kind !== 'watching') return { state, effects: [{ kind: 'stage', item }] };
+      return { state: { kind: 'watching', resourceVersion: item.resourceVersion }, effects: [{ kind: 'apply', item }] };
+    }
+    case 'deleted': {
+      const { key, uid, resourceVersion } = input;
+      if (state.kind !== 'watching') return { state, effects: [{ kind: 'unstage', key }] };
+      return { state: { kind: 'watching', resourceVersion }, effects: [{ kind: 'remove', key, uid }] };
+    }
+    case 'bookmark': {
+      const watching: Requesting = { kind: 'watching', resourceVersion: input.resourceVersion };
+      if (state.kind === 'watching') return { state: watching, effects: [] };
+      return input.initialEnd ? { state: watching, effects: [{ kind: 'commit' }] } : { state, effects: [] };
+    }
+    case 'page': {
+      const { items, resourceVersion, continueToken } = input.page;
+      const effects: Effect<T>[] = items.map((item) => ({ kind: 'stage', item }));
+      if (continueToken !== '') return { state: { kind: 'paging', continueToken }, effects };
+      return { state: { kind: 'watching', resourceVersion }, effects: [...effects, { kind: 'commit' }] };
+    }
+    case 'refused':
+      return refused(state, input.status, optional);
+    case 'error':
+      // Whatever broke this stream may break every stream from this version, so anything but "busy" takes a new list.
+      return isBusy(input.status) ? retry(state, 'rejected') : relist(input.status === 410 ? 'expired' : 'rejected');
+    case 'lost':
+      // A server that does not know watch-list may ignore the parameters: its stream falls silent without the bookmark.
+      if (state.kind === 'listing' && input.reason === 'idle') return usePages();
+      return input.reason === 'garbage' ? relist('garbage') : retry(state, input.reason);
+    case 'due':
+      return { state, effects: [] };
+  }
+}
+
+function refused<T>(state: Requesting, status: number, optional: boolean): Transition<T> {
+  if (status === 404 && optional) {
+    const waiting: WatchState = { kind: 'waiting', next: START, pace: 'absent' };
+    return {
+      state: waiting,
+      effects: [{ kind: 'discard' }, { kind: 'commit' }, { kind: 'restart', reason: 'absent' }],
+    };
+  }
+  if (status === 410) return relist('expired');
+  if (state.kind === 'listing' && (status === 400 || status === 422)) return usePages();
+  // Not let in, or a server in trouble: nothing is wrong with the version. Otherwise something is wrong with the request.
+  const keepsVersion = status >= 500 || status === 401 || status === 403 || isBusy(status);
+  return keepsVersion ? retry(state, 'rejected') : relist('rejected');
+}
+
+/** Too many requests, or a resource version that this server has yet to reach (504). */
+function isBusy(status: number): boolean {
+  return status === 429 || status === 504;
+}
+
+/** A watch goes on from its version; a list cannot be resumed and begins anew, a page is asked for again. */
+function retry<T>(state: Requesting, reason: RestartReason): Transition<T> {
+  const effects: Effect<T>[] = state.kind === 'listing' ? [{ kind: 'discard' }] : [];
+  return {
+    state: { kind: 'waiting', next: state, pace: 'backoff' },
+    effects: [...effects, { kind: 'restart', reason }],
+  };
+}
+
+function relist<T>(reason: RestartReason): Transition<T> {
+  const waiting: WatchState = { kind: 'waiting', next: START, pace: 'backoff' };
+  return { state: waiting, effects: [{ kind: 'discard' }, { kind: 'restart', reason }] };
+}
+
+function usePages<T>(): Transition<T> {
+  const waiting: WatchState = { kind: 'waiting', next: { kind: 'paging', continueToken: '' }, pace: 'now' };
+  return { state: waiting, effects: [{ kind: 'discard' }, { kind: 'restart', reason: 'unsupported' }] };
+}
+
+/** The request for a state: a path with query. `timeoutSeconds`: after how long the server shall end a watch. */
+export function requestPath(path: string, state: Requesting, timeoutSeconds: number): string {
+  const watch = `${path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${timeoutSeconds}`;
+  switch (state.kind) {
+    case 'listing':
+      return `${watch}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan`;
+    case 'paging':
+      return `${path}?limit=${PAGE_SIZE}${state.continueToken && `&continue=${encodeURIComponent(state.continueToken)}`}`;
+    case 'watching':
+      return `${watch}&resourceVersion=${encodeURIComponent(state.resourceVersion)}`;
+  }
+}
+
+/** Objects a page; 500 is what client-go uses. */
+const PAGE_SIZE = 500;

@@ -1,0 +1,135 @@
+/**
+ * From the bytes of a watch to events. One JSON document a line, each parsed, looked at and dropped at once, so that
+ * memory holds one object at a time however many there are.
+ */
+
+/** One object as the watcher keeps it. */
+export interface Item<T> {
+  /** `namespace/name`, or `name` for kinds without namespace. */
+  readonly key: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** Undefined when the projection threw; `key` and `uid` are known even so. */
+  readonly object: T | undefined;
+}
+
+export type WatchEvent<T> =
+  | { readonly kind: 'changed'; readonly type: 'ADDED' | 'MODIFIED'; readonly item: Item<T> }
+  | { readonly kind: 'deleted'; readonly key: string; readonly uid: string; readonly resourceVersion: string }
+  /** `initialEnd`: everything that existed has been sent (watch-list). */
+  | { readonly kind: 'bookmark'; readonly resourceVersion: string; readonly initialEnd: boolean }
+  /** An ERROR event: the server ends the watch with a status code such as 410. */
+  | { readonly kind: 'error'; readonly status: number; readonly message: string };
+
+/** One page of a list. */
+export interface ListPage<T> {
+  readonly items: readonly Item<T>[];
+  readonly resourceVersion: string;
+  /** Empty on the last page. */
+  readonly continueToken: string;
+}
+
+/** Makes the slim object out of wire JSON; may throw. */
+export type Project<T> = (raw: unknown) => T;
+
+const NEWLINE = 0x0a;
+
+/**
+ * Splits chunks of bytes into lines. A line is decoded only when it is complete, so a character may lie across chunks;
+ * its pieces are joined once, so a line of megabytes costs no more than its length. What follows the last newline when
+ * the stream ends is half an event and is never returned.
+ */
+export class LineSplitter {
+  #pieces: Buffer[] = [];
+
+  /** The lines that `chunk` completes, without empty ones. */
+  *split(chunk: Buffer): Generator<string> {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      const tail = chunk.subarray(start, end);
+      start = end + 1;
+      const line = this.#pieces.length === 0 ? tail : Buffer.concat([...this.#pieces, tail]);
+      this.#pieces = [];
+      if (line.length > 0) yield line.toString('utf8');
+    }
+    if (start < chunk.length) this.#pieces.push(chunk.subarray(start));
+  }
+}
+
+interface RawMeta {
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** The parts of an event's object that every kind has; ERROR events carry a `Status` instead. */
+interface RawObject {
+  readonly metadata?: RawMeta;
+  readonly code?: number;
+  readonly message?: string;
+}
+
+/**
+ * Reads one line of a watch. Throws when it is not an event: then something is lost and only a new list helps. A failing
+ * projection is passed to `onError` and costs only that object.
+ */
+export function decodeEvent<T>(line: string, project: Project<T>, onError: (error: Error) => void): WatchEvent<T> {
+  const raw = JSON.parse(line) as { readonly type?: unknown; readonly object?: RawObject } | null;
+  const object = raw?.object;
+  switch (raw?.type) {
+    case 'ADDED':
+    case 'MODIFIED':
+      return { kind: 'changed', type: raw.type, item: decodeItem(object, project, onError) };
+    case 'DELETED':
+      return { kind: 'deleted', ...identify(object) };
+    case 'BOOKMARK': {
+      const { resourceVersion, annotations } = object?.metadata ?? {};
+      const initialEnd = annotations?.['k8s.io/initial-events-end'] === 'true';
+      return { kind: 'bookmark', resourceVersion: required(resourceVersion, 'resourceVersion'), initialEnd };
+    }
+    case 'ERROR':
+      return { kind: 'error', status: object?.code ?? 500, message: object?.message ?? 'no message' };
+    default:
+      throw new Error(`Expected a watch event, got ${line.slice(0, 200)}`);
+  }
+}
+
+/** Reads one page of a list. Throws when it is none. */
+export function decodePage<T>(text: string, project: Project<T>, onError: (error: Error) => void): ListPage<T> {
+  const raw = JSON.parse(text) as {
+    readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+    readonly items?: readonly RawObject[] | null;
+  } | null;
+  const resourceVersion = raw?.metadata?.resourceVersion;
+  if (resourceVersion === undefined) throw new Error(`Expected a list, got ${text.slice(0, 200)}`);
+  const items = (raw?.items ?? []).map((object) => decodeItem(object, project, onError));
+  return { items, resourceVersion, continueToken: raw?.metadata?.continue ?? '' };
+}
+
+function decodeItem<T>(raw: RawObject | undefined, project: Project<T>, onError: (error: Error) => void): Item<T> {
+  const identity = identify(raw);
+  try {
+    return { ...identity, object: project(raw) };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    onError(new Error(`Cannot read ${identity.key}: ${reason}`, { cause }));
+    return { ...identity, object: undefined };
+  }
+}
+
+function identify(raw: RawObject | undefined): Omit<Item<never>, 'object'> {
+  const { namespace, name, uid, resourceVersion } = raw?.metadata ?? {};
+  const key = required(name, 'name');
+  return {
+    key: namespace === undefined ? key : `${namespace}/${key}`,
+    uid: required(uid, 'uid'),
+    resourceVersion: required(resourceVersion, 'resourceVersion'),
+  };
+}
+
+function required(value: string | undefined, field: string): string {
+  if (!value) throw new Error(`Expected an object with metadata.${field}, got none`);
+  return value;
+}

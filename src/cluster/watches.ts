@@ -1,0 +1,116 @@
+/** Every kind Muster watches, where each is served, and where in the cluster state it goes. */
+import type { PodProjector } from '../core/pod-projection.ts';
+import {
+  projectClaim,
+  projectDisruptionBudget,
+  projectJob,
+  projectNode,
+  projectPodGroup,
+  projectPriorityClass,
+  projectStorageClass,
+} from '../core/projection.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { ClusterState, Sink } from './state.ts';
+import { type WatchedKind, Watcher, type WatchObserver, type WatchSource, type WatchTiming } from './watcher.ts';
+
+/** The watches of one process. */
+export interface Watches {
+  readonly kinds: readonly { readonly kind: string; readonly synced: () => boolean }[];
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export interface WatchesParts {
+  readonly source: WatchSource;
+  readonly state: ClusterState;
+  readonly projector: PodProjector;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly timing: Partial<WatchTiming>;
+  /** Called each time a kind has synced for the first time. */
+  readonly onSynced: () => void;
+}
+
+/** Makes all watchers; none has started yet. */
+export function createWatches(parts: WatchesParts): Watches {
+  const { state, projector } = parts;
+  const watchers = [
+    watch(parts, { kind: 'Node', path: '/api/v1/nodes', project: projectNode }, state.nodes),
+    watch(parts, { kind: 'Pod', path: '/api/v1/pods', project: (raw) => projector.project(raw) }, state.pods),
+    watch(parts, { kind: 'Job', path: '/apis/batch/v1/jobs', project: projectJob }, state.jobs),
+    watch(
+      parts,
+      { kind: 'PersistentVolumeClaim', path: '/api/v1/persistentvolumeclaims', project: projectClaim },
+      state.claims,
+    ),
+    watch(
+      parts,
+      { kind: 'StorageClass', path: '/apis/storage.k8s.io/v1/storageclasses', project: projectStorageClass },
+      state.storageClasses,
+    ),
+    watch(
+      parts,
+      { kind: 'PriorityClass', path: '/apis/scheduling.k8s.io/v1/priorityclasses', project: projectPriorityClass },
+      state.priorityClasses,
+    ),
+    watch(
+      parts,
+      { kind: 'PodDisruptionBudget', path: '/apis/policy/v1/poddisruptionbudgets', project: projectDisruptionBudget },
+      state.disruptionBudgets,
+    ),
+    watch(
+      parts,
+      {
+        kind: 'PodGroup',
+        path: '/apis/scheduling.x-k8s.io/v1alpha1/podgroups',
+        project: projectPodGroup,
+        optional: true,
+      },
+      state.podGroups,
+    ),
+  ];
+  return {
+    kinds: watchers,
+    start: () => {
+      for (const watcher of watchers) watcher.start();
+    },
+    stop: async () => {
+      await Promise.all(watchers.map((watcher) => watcher.stop()));
+    },
+  };
+}
+
+interface RunningWatch {
+  readonly kind: string;
+  readonly synced: () => boolean;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+function watch<T>(parts: WatchesParts, what: WatchedKind<T>, sink: Sink<T>): RunningWatch {
+  const watcher = new Watcher(parts.source, what, sink, observe(parts, what.kind), { timing: parts.timing });
+  return {
+    kind: what.kind,
+    synced: () => watcher.synced,
+    start: () => watcher.start(),
+    stop: () => watcher.stop(),
+  };
+}
+
+function observe({ metrics, log, onSynced }: WatchesParts, kind: string): WatchObserver {
+  metrics.clusterSynced.set({ kind }, 0);
+  return {
+    onSynced: () => {
+      metrics.clusterSynced.set({ kind }, 1);
+      log.info(1, 'synced', { kind });
+      onSynced();
+    },
+    onRestart: (reason) => {
+      metrics.watchRestarts.inc({ kind, reason });
+      log.info(2, 'watch restarts', { kind, reason });
+    },
+    onEvent: (type) => metrics.watchEvents.inc({ kind, type }),
+    onError: (error) => log.error('watch error, it goes on', error, { kind }),
+  };
+}

@@ -1,0 +1,142 @@
+/** Inclusive bounds. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** What a text must look like, and how to say so. */
+export interface TextForm {
+  readonly expected: string;
+  readonly pattern: RegExp;
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+
+/**
+ * One mapping of a configuration file, read field by field. Reading declares a field: `end` reports every other one as
+ * unknown. A wrong value is reported and its fallback returned, so that one pass finds all problems of a file.
+ * A field that is null counts as absent, as in Kubernetes.
+ */
+export class Section {
+  readonly #fields: ReadonlyMap<string, unknown>;
+  readonly #path: string;
+  readonly #problems: string[];
+  readonly #known: string[] = [];
+
+  constructor(value: unknown, path: string, problems: string[]) {
+    const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
+    if (!isMapping && value !== undefined && value !== null) {
+      problems.push(`${path || 'the document'}: expected a mapping of fields, found ${describe(value)}`);
+    }
+    this.#fields = new Map(isMapping ? Object.entries(value) : []);
+    this.#path = path;
+    this.#problems = problems;
+  }
+
+  /** A text that must be exactly this one. */
+  constant(name: string, expected: string): void {
+    const found = this.#read(name);
+    if (found !== expected) this.#report(name, expected, found);
+  }
+
+  text(name: string, fallback: string): string {
+    return this.optionalText(name) ?? fallback;
+  }
+
+  optionalText(name: string, form: TextForm = { expected: 'a text', pattern: /\S/ }): string | undefined {
+    const found = this.#read(name);
+    if (found === undefined) return undefined;
+    if (typeof found === 'string' && form.pattern.test(found)) return found;
+    this.#report(name, form.expected, found);
+    return undefined;
+  }
+
+  /** A text without which the section makes no sense. */
+  requiredText(name: string): string {
+    if (this.#read(name) === undefined) this.#report(name, 'a text', undefined);
+    return this.text(name, '');
+  }
+
+  texts(name: string, fallback: readonly string[], form: TextForm): readonly string[] {
+    const found = this.#read(name);
+    if (found === undefined) return fallback;
+    if (!Array.isArray(found)) {
+      this.#report(name, `a list, each item ${form.expected}`, found);
+      return fallback;
+    }
+    found.forEach((item, index) => {
+      const isFine = typeof item === 'string' && form.pattern.test(item);
+      if (!isFine) this.#report(`${name}[${index}]`, form.expected, item);
+    });
+    return found;
+  }
+
+  integer(name: string, fallback: number, { min, max }: Range): number {
+    const found = this.#read(name);
+    if (found === undefined) return fallback;
+    if (Number.isInteger(found) && (found as number) >= min && (found as number) <= max) return found as number;
+    this.#report(name, `an integer from ${min} to ${max}`, found);
+    return fallback;
+  }
+
+  /** A text such as `25s`, in milliseconds; so are the fallback and the range. */
+  durationMs(name: string, fallback: number, { min, max }: Range): number {
+    const found = this.#read(name);
+    if (found === undefined) return fallback;
+    const value = typeof found === 'string' ? parseDuration(found) : undefined;
+    if (value !== undefined && value >= min && value <= max) return value;
+    const bounds = `from ${formatDuration(min)} to ${formatDuration(max)}`;
+    this.#report(name, `a duration such as 25s, 500ms or 2m, ${bounds}`, found);
+    return fallback;
+  }
+
+  section(name: string): Section {
+    return new Section(this.#read(name), this.#pathOf(name), this.#problems);
+  }
+
+  /** Undefined if the section is absent, where that means something else than an empty one. */
+  optionalSection(name: string): Section | undefined {
+    return this.#read(name) === undefined ? undefined : this.section(name);
+  }
+
+  /** Reports the fields that were never read. Call it once, last. */
+  end(): void {
+    for (const name of this.#fields.keys()) {
+      if (this.#known.includes(name)) continue;
+      this.#problems.push(`${this.#pathOf(name)}: unknown field; expected one of ${this.#known.join(', ')}`);
+    }
+  }
+
+  #read(name: string): unknown {
+    if (!this.#known.includes(name)) this.#known.push(name);
+    return this.#fields.get(name) ?? undefined;
+  }
+
+  #report(name: string, expected: string, found: unknown): void {
+    this.#problems.push(`${this.#pathOf(name)}: expected ${expected}, found ${describe(found)}`);
+  }
+
+  #pathOf(name: string): string {
+    return this.#path === '' ? name : `${this.#path}.${name}`;
+  }
+}
+
+/** Milliseconds of a text such as `25s`, `500ms`, `1m30s`; undefined if it is none. */
+export function parseDuration(text: string): number | undefined {
+  if (!durationPattern.test(text)) return undefined;
+  const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)];
+  return Math.round(parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitMs[unit!]!, 0));
+}
+
+/** The shortest text that `parseDuration` reads back: `90s`, `2m`. */
+export function formatDuration(ms: number): string {
+  if (ms === 0) return '0s';
+  const unit = ['h', 'm', 's'].find((candidate) => ms % unitMs[candidate]! === 0) ?? 'ms';
+  return `${ms / unitMs[unit]!}${unit}`;
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  return JSON.stringify(value);
+}

@@ -1,0 +1,272 @@
+import { dump, load } from 'js-yaml';
+import { formatDuration, Section, type TextForm } from './config-section.ts';
+
+/*
+ * MusterConfiguration: one YAML document, strict and defaulted. docs/configuration.md describes every field. Durations
+ * are texts in the file and milliseconds, in fields ending in `Ms`, in the program.
+ */
+
+const apiVersion = 'config.muster.dev/v1alpha1';
+const kind = 'MusterConfiguration';
+
+export interface TlsConfiguration {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile: string | undefined;
+}
+
+export interface ServerConfiguration {
+  readonly bindAddress: string;
+  readonly port: number;
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsConfiguration | undefined;
+  readonly maxBodyMiB: number;
+  readonly drainDelayMs: number;
+}
+
+export interface ApiConfiguration {
+  /** Undefined: the service account when in a pod, else what kubectl would use. */
+  readonly kubeconfig: string | undefined;
+  readonly maxInFlightWrites: number;
+  readonly requestTimeoutMs: number;
+  readonly watchIdleTimeoutMs: number;
+}
+
+export interface GangConfiguration {
+  readonly barrierTimeoutMs: number;
+  readonly nominationTimeoutMs: number;
+  readonly repairTimeoutMs: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  readonly maxReplans: number;
+}
+
+/** Deeply frozen. */
+export interface MusterConfiguration {
+  readonly server: ServerConfiguration;
+  readonly api: ApiConfiguration;
+  /** Resource names; one that ends in `*` stands for all that begin so. */
+  readonly managedResources: readonly string[];
+  readonly topology: { readonly level: string | undefined };
+  readonly gang: GangConfiguration;
+  readonly lonePodCandidates: number;
+  readonly log: { readonly verbosity: number };
+}
+
+/** What flags of `muster serve` put in the place of the file's values. */
+export interface ConfigurationOverrides {
+  readonly kubeconfig?: string | undefined;
+  readonly port?: number | undefined;
+  readonly bindAddress?: string | undefined;
+}
+
+/** A configuration that cannot be used, with everything that is wrong with it. */
+export class ConfigurationError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(source: string, problems: readonly string[]) {
+    const title = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+    super(`${source}: ${title}; fix and start again\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigurationError';
+    this.problems = problems;
+  }
+}
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+const resourceName: TextForm = {
+  expected: 'a resource name such as nvidia.com/gpu or nvidia.com/mig-*',
+  pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/([A-Za-z0-9][A-Za-z0-9._-]*)?\*?$/,
+};
+const labelKey: TextForm = {
+  expected: 'a node label key such as topology.kubernetes.io/rack',
+  pattern: /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+};
+
+/**
+ * Reads a configuration file.
+ *
+ * @param source names the file in errors.
+ * @throws ConfigurationError with all problems at once.
+ */
+export function parseConfiguration(text: string, source: string): MusterConfiguration {
+  const problems: string[] = [];
+  const config = readDocument(new Section(loadYaml(text, source), '', problems));
+  problems.push(...crossCheck(config));
+  if (problems.length > 0) throw new ConfigurationError(source, problems);
+  return deepFreeze(config);
+}
+
+/** What holds when a file names nothing. */
+export function defaultConfiguration(): MusterConfiguration {
+  return parseConfiguration(dump({ apiVersion, kind }), 'defaults');
+}
+
+/** The configuration with some values replaced; they are checked like those of a file. */
+export function overrideConfiguration(
+  config: MusterConfiguration,
+  { kubeconfig, port, bindAddress }: ConfigurationOverrides,
+): MusterConfiguration {
+  const { server, api } = config;
+  const overridden = {
+    ...config,
+    server: { ...server, port: port ?? server.port, bindAddress: bindAddress ?? server.bindAddress },
+    api: { ...api, kubeconfig: kubeconfig ?? api.kubeconfig },
+  };
+  return parseConfiguration(renderConfiguration(overridden), 'flags');
+}
+
+/** The whole configuration as a file that `parseConfiguration` reads back. Fields without a value are left out. */
+export function renderConfiguration({ server, api, gang, ...config }: MusterConfiguration): string {
+  const document = {
+    apiVersion,
+    kind,
+    server: {
+      bindAddress: server.bindAddress,
+      port: server.port,
+      tls: server.tls && omitUndefined(server.tls),
+      maxBodyMiB: server.maxBodyMiB,
+      drainDelay: formatDuration(server.drainDelayMs),
+    },
+    api: {
+      kubeconfig: api.kubeconfig,
+      maxInFlightWrites: api.maxInFlightWrites,
+      requestTimeout: formatDuration(api.requestTimeoutMs),
+      watchIdleTimeout: formatDuration(api.watchIdleTimeoutMs),
+    },
+    managedResources: config.managedResources,
+    topology: omitUndefined(config.topology),
+    gang: {
+      barrierTimeout: formatDuration(gang.barrierTimeoutMs),
+      nominationTimeout: formatDuration(gang.nominationTimeoutMs),
+      repairTimeout: formatDuration(gang.repairTimeoutMs),
+      backoffInitial: formatDuration(gang.backoffInitialMs),
+      backoffMax: formatDuration(gang.backoffMaxMs),
+      maxReplans: gang.maxReplans,
+    },
+    lonePodCandidates: config.lonePodCandidates,
+    log: config.log,
+  };
+  return dump({ ...document, server: omitUndefined(document.server), api: omitUndefined(document.api) });
+}
+
+function loadYaml(text: string, source: string): unknown {
+  // A file of nothing but comments is a document without fields, which says better what is missing than js-yaml does.
+  if (text.split('\n').every((line) => /^\s*(#.*)?$/.test(line))) return {};
+  try {
+    return load(text, { filename: source });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigurationError(source, [`expected one YAML document, found: ${reason.replaceAll('\n', '\n  ')}`]);
+  }
+}
+
+function readDocument(root: Section): MusterConfiguration {
+  root.constant('apiVersion', apiVersion);
+  root.constant('kind', kind);
+  const config = {
+    server: readServer(root.section('server')),
+    api: readApi(root.section('api')),
+    managedResources: root.texts('managedResources', ['nvidia.com/gpu', 'amd.com/gpu'], resourceName),
+    topology: readTopology(root.section('topology')),
+    gang: readGang(root.section('gang')),
+    lonePodCandidates: root.integer('lonePodCandidates', 32, { min: 1, max: 10_000 }),
+    log: readLog(root.section('log')),
+  };
+  root.end();
+  return config;
+}
+
+function readServer(section: Section): ServerConfiguration {
+  const server = {
+    bindAddress: section.text('bindAddress', '0.0.0.0'),
+    port: section.integer('port', 8443, { min: 0, max: 65_535 }),
+    tls: readTls(section.optionalSection('tls')),
+    maxBodyMiB: section.integer('maxBodyMiB', 64, { min: 1, max: 1024 }),
+    drainDelayMs: section.durationMs('drainDelay', 5 * second, { min: 0, max: 5 * minute }),
+  };
+  section.end();
+  return server;
+}
+
+function readTls(section: Section | undefined): TlsConfiguration | undefined {
+  if (section === undefined) return undefined;
+  const tls = {
+    certFile: section.requiredText('certFile'),
+    keyFile: section.requiredText('keyFile'),
+    clientCaFile: section.optionalText('clientCaFile'),
+  };
+  section.end();
+  return tls;
+}
+
+function readApi(section: Section): ApiConfiguration {
+  const api = {
+    kubeconfig: section.optionalText('kubeconfig'),
+    maxInFlightWrites: section.integer('maxInFlightWrites', 64, { min: 1, max: 1000 }),
+    requestTimeoutMs: section.durationMs('requestTimeout', 10 * second, { min: 100, max: 5 * minute }),
+    watchIdleTimeoutMs: section.durationMs('watchIdleTimeout', 90 * second, { min: 100, max: hour }),
+  };
+  section.end();
+  return api;
+}
+
+function readTopology(section: Section): MusterConfiguration['topology'] {
+  const topology = { level: section.optionalText('level', labelKey) };
+  section.end();
+  return topology;
+}
+
+function readGang(section: Section): GangConfiguration {
+  const range = { min: 10, max: 24 * hour };
+  const gang = {
+    barrierTimeoutMs: section.durationMs('barrierTimeout', 25 * second, range),
+    nominationTimeoutMs: section.durationMs('nominationTimeout', 15 * second, range),
+    repairTimeoutMs: section.durationMs('repairTimeout', 5 * minute, range),
+    backoffInitialMs: section.durationMs('backoffInitial', second, range),
+    backoffMaxMs: section.durationMs('backoffMax', 30 * second, range),
+    maxReplans: section.integer('maxReplans', 8, { min: 0, max: 1000 }),
+  };
+  section.end();
+  return gang;
+}
+
+function readLog(section: Section): MusterConfiguration['log'] {
+  const log = { verbosity: section.integer('verbosity', 2, { min: 0, max: 10 }) };
+  section.end();
+  return log;
+}
+
+/** What no field can know of another. */
+function crossCheck({ gang }: MusterConfiguration): readonly string[] {
+  const problems: string[] = [];
+  const { barrierTimeoutMs, nominationTimeoutMs, backoffInitialMs, backoffMaxMs } = gang;
+  if (barrierTimeoutMs <= nominationTimeoutMs) {
+    problems.push(
+      `gang.barrierTimeout: expected more than gang.nominationTimeout (${formatDuration(nominationTimeoutMs)}), ` +
+        `found ${formatDuration(barrierTimeoutMs)}; a member that kube-scheduler refused is replanned while its siblings ` +
+        'are held at the barrier, so the barrier must outlast the wait for a nomination',
+    );
+  }
+  if (backoffMaxMs < backoffInitialMs) {
+    problems.push(
+      `gang.backoffMax: expected at least gang.backoffInitial (${formatDuration(backoffInitialMs)}), ` +
+        `found ${formatDuration(backoffMaxMs)}`,
+    );
+  }
+  return problems;
+}
+
+function omitUndefined(object: object): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const child of Object.values(value)) deepFreeze(child);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,98 @@
+/**
+ * Reasons to text: the only place where a reason becomes words. A reason has two texts. `explain` is for people and
+ * carries live counts; `explainStably` goes into filter replies and changes only with the kind of cause, because every
+ * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
+ */
+import type { Unschedulable } from './plan.ts';
+import type { GangProblem } from './pod-group.ts';
+
+/** Why a gang is not running (yet). */
+export type Reason =
+  | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
+  | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
+  | { readonly kind: 'queued' }
+  | Unschedulable
+  | { readonly kind: 'nominated'; readonly members: number; readonly atBarrier: number }
+  | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
+  | { readonly kind: 'incomplete'; readonly running: number; readonly want: number };
+
+/** For Events, logs and the inspect API. */
+export function explain(reason: Reason): string {
+  switch (reason.kind) {
+    case 'gathering':
+      return `${reason.have} of ${reason.want} members exist`;
+    case 'problems':
+      return reason.problems.map(explainProblem).join('; ');
+    case 'queued':
+      return 'complete, waiting to be planned';
+    case 'unschedulable':
+      return `room for ${reason.fits} of ${reason.want} members${listCauses(reason)}`;
+    case 'nominated':
+      return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
+    case 'backing-off':
+      return `${reason.cause}; tried again at ${new Date(reason.until).toISOString()}`;
+    case 'incomplete':
+      return `${reason.running} of ${reason.want} members are bound`;
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** For filter replies: one text for each kind of cause, without counts, times and `%` (it is a format string there). */
+export function explainStably(gang: string, reason: Reason): string {
+  return `gang ${gang} ${stableText(reason)}`.replaceAll('%', ' percent');
+}
+
+function stableText(reason: Reason): string {
+  switch (reason.kind) {
+    case 'gathering':
+      return 'waits for all its members to be created';
+    case 'problems':
+      return `cannot start: ${explainProblem(reason.problems[0]!)}`;
+    case 'queued':
+      return 'waits to be planned';
+    case 'unschedulable':
+      return 'waits for room for all its members';
+    case 'nominated':
+      return 'is planned; this member goes to its nominated node';
+    case 'backing-off':
+      return 'backs off before it is planned again';
+    case 'incomplete':
+      return 'runs below its minimum; this member waits for a place';
+    default:
+      return reason satisfies never;
+  }
+}
+
+function listCauses({ causes }: Unschedulable): string {
+  if (causes.length === 0) return '';
+  return `; nodes for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
+}
+
+/** What was expected, what was found, what to do. */
+export function explainProblem(problem: GangProblem): string {
+  switch (problem.kind) {
+    case 'unknown-key':
+      return `pod ${problem.pod}: unknown key ${problem.key}; expected muster.dev/ and one of ${problem.known.join(', ')}`;
+    case 'misplaced-key':
+      return `pod ${problem.pod}: ${problem.key} is a ${problem.foundAs}, expected ${
+        problem.foundAs === 'label' ? 'an annotation' : 'a label'
+      }; move it there`;
+    case 'bad-value':
+      return `pod ${problem.pod}: ${problem.key} expected ${problem.expected}, found "${problem.value}"`;
+    case 'contradiction':
+      return `members contradict each other: ${problem.key} is ${problem.values.map((value) => `"${value}"`).join(' and ')}; give all the same`;
+    case 'min-above-max':
+      return `muster.dev/min-members ${problem.min} is above muster.dev/max-members ${problem.max}`;
+    case 'no-min-members':
+      return 'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job';
+    case 'no-pod-group-object':
+      return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
+    case 'unreachable-member':
+      return `pod ${problem.pod} never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers`;
+    case 'unbound-claim':
+      return `PersistentVolumeClaim ${problem.claim} is not bound and its storage class does not wait for a first consumer`;
+    default:
+      return problem satisfies never;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What a node alone decides about a pod, and what the pods on it decide beyond resources.
+ * Each rule is the Filter of one kube-scheduler v1.37.2 plugin (pkg/scheduler/framework/plugins).
+ */
+import type {
+  HostnameAntiAffinity,
+  HostPort,
+  Labels,
+  NodeModel,
+  PodModel,
+  PodTemplate,
+  Taint,
+  Toleration,
+} from './model.ts';
+import { matchesNodeTerm, matchesSelector } from './selector.ts';
+
+/** Why a node cannot take any pod of a template, whatever runs on it. */
+export type NodeRejection = 'not ready' | 'cordoned' | 'tainted' | 'node selector' | 'node affinity';
+
+/** The taint that stands for a cordon (nodeunschedulable/node_unschedulable.go:150). */
+const CORDON: Taint = { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' };
+
+const ANY_ADDRESS = '0.0.0.0';
+
+/**
+ * The first reason, cheapest check first, why the node refuses pods of the template; undefined when it would take
+ * them. A node that is not ready is refused even if the pod tolerates its taints: kube-scheduler would allow it, but
+ * placing a gang there delays the gang.
+ */
+export function rejectNode(template: PodTemplate, node: NodeModel): NodeRejection | undefined {
+  if (!node.ready) return 'not ready';
+  if (node.unschedulable && !isTolerated(template.tolerations, CORDON)) return 'cordoned';
+  if (node.taints.some((taint) => repels(taint) && !isTolerated(template.tolerations, taint))) return 'tainted';
+  if (!hasLabels(node.labels, template.nodeSelector)) return 'node selector';
+  if (template.nodeAffinity && !matchesNodeTerm(template.nodeAffinity, node)) return 'node affinity';
+  return undefined;
+}
+
+/**
+ * Whether two pods with these host ports exclude each other on a node: same protocol and port, and the same address or
+ * the wildcard 0.0.0.0 on either side (kube-scheduler v0.37.2 framework/types.go:637).
+ */
+export function conflictsOnPorts(a: readonly HostPort[], b: readonly HostPort[]): boolean {
+  return a.some((one) => b.some((other) => clash(one, other)));
+}
+
+/**
+ * Whether one of the pods is matched by one of the terms, i.e. a pod with these terms must not be put beside them.
+ * The other direction, terms of the pods against the newcomer, is the same call with the roles exchanged.
+ */
+export function repelledBy(
+  terms: readonly HostnameAntiAffinity[],
+  pods: Iterable<Pick<PodModel, 'namespace' | 'labels'>>,
+): boolean {
+  if (terms.length === 0) return false;
+  for (const { namespace, labels } of pods) {
+    for (const term of terms) {
+      if (term.namespaces.includes(namespace) && matchesSelector(term.selector, labels)) return true;
+    }
+  }
+  return false;
+}
+
+/** PreferNoSchedule only costs score (plugins/helper/taint.go:24). */
+function repels(taint: Taint): boolean {
+  return taint.effect !== 'PreferNoSchedule';
+}
+
+/** api v0.37.2 core/v1/toleration.go:52. */
+function isTolerated(tolerations: readonly Toleration[], taint: Taint): boolean {
+  return tolerations.some(
+    ({ key, operator, value, effect }) =>
+      (effect === '' || effect === taint.effect) &&
+      (key === '' || key === taint.key) &&
+      // Gt and Lt tolerate nothing while the gate TaintTolerationComparisonOperators is off, its default in v1.37
+      // (pkg/features/kube_features.go:2227).
+      (operator === 'Exists' || (operator === 'Equal' && value === taint.value)),
+  );
+}
+
+function hasLabels(labels: Labels, wanted: Labels): boolean {
+  for (const key in wanted) if (labels[key] !== wanted[key]) return false;
+  return true;
+}
+
+function clash(one: HostPort, other: HostPort): boolean {
+  if (one.port !== other.port || one.protocol !== other.protocol) return false;
+  return one.ip === other.ip || one.ip === ANY_ADDRESS || other.ip === ANY_ADDRESS;
+}

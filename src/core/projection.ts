@@ -1,0 +1,147 @@
+/**
+ * Wire JSON to model, one function per kind (pods: `pod-projection.ts`). The API server has validated the objects, so
+ * they are typed, not checked; absent fields get the API's defaults.
+ */
+import type {
+  ClaimModel,
+  DisruptionBudgetModel,
+  JobModel,
+  Labels,
+  Named,
+  NodeModel,
+  PodGroupModel,
+  PriorityClassModel,
+  StorageClassModel,
+  Taint,
+} from './model.ts';
+import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata } from './raw-pod.ts';
+import { readAmounts } from './resources.ts';
+import { readSelector } from './selector.ts';
+
+/** Set by the volume controller when a binding is complete (component-helpers storage/volume AnnBindCompleted). */
+const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';
+/** Older than `storageClassName` and stronger (component-helpers storage/volume/helpers.go GetPersistentVolumeClaimClass). */
+const LEGACY_STORAGE_CLASS = 'volume.beta.kubernetes.io/storage-class';
+
+const NO_LABELS: Labels = Object.freeze({});
+
+interface RawNode {
+  readonly metadata?: RawMetadata;
+  readonly spec?: {
+    readonly unschedulable?: boolean;
+    readonly taints?:
+      | readonly { readonly key: string; readonly value?: string; readonly effect: Taint['effect'] }[]
+      | null;
+  };
+  readonly status?: { readonly allocatable?: RawAmounts | null; readonly conditions?: readonly RawCondition[] | null };
+}
+
+/** @throws Error when an allocatable amount is no quantity. */
+export function projectNode(raw: unknown): NodeModel {
+  const { metadata, spec, status } = raw as RawNode;
+  return {
+    name: metadata?.name ?? '',
+    labels: metadata?.labels ?? NO_LABELS,
+    taints: (spec?.taints ?? []).map(({ key, value = '', effect }) => ({ key, value, effect })),
+    unschedulable: spec?.unschedulable ?? false,
+    ready: status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+    allocatable: readAmounts(status?.allocatable),
+  };
+}
+
+interface RawJob {
+  readonly metadata?: RawMetadata;
+  readonly spec?: {
+    readonly parallelism?: number | null;
+    readonly completions?: number | null;
+    readonly activeDeadlineSeconds?: number | null;
+    readonly template?: { readonly metadata?: RawMetadata | null };
+  };
+  readonly status?: { readonly startTime?: string | null };
+}
+
+export function projectJob(raw: unknown): JobModel {
+  const { metadata, spec, status } = raw as RawJob;
+  return {
+    ...projectName(metadata),
+    uid: metadata?.uid ?? '',
+    parallelism: spec?.parallelism ?? 1,
+    completions: spec?.completions ?? undefined,
+    activeDeadlineSeconds: spec?.activeDeadlineSeconds ?? undefined,
+    startedAt: Date.parse(status?.startTime ?? '') || undefined,
+    templateLabels: spec?.template?.metadata?.labels ?? NO_LABELS,
+  };
+}
+
+interface RawPriorityClass {
+  readonly metadata?: RawMetadata;
+  readonly value?: number;
+  readonly preemptionPolicy?: string | null;
+}
+
+export function projectPriorityClass(raw: unknown): PriorityClassModel {
+  const { metadata, value = 0, preemptionPolicy } = raw as RawPriorityClass;
+  return { name: metadata?.name ?? '', value, preempts: preemptionPolicy !== 'Never' };
+}
+
+interface RawDisruptionBudget {
+  readonly metadata?: RawMetadata;
+  readonly spec?: { readonly selector?: RawLabelSelector | null };
+  readonly status?: { readonly disruptionsAllowed?: number };
+}
+
+/** policy/v1: an absent selector covers no pod, an empty one every pod of the namespace. */
+export function projectDisruptionBudget(raw: unknown): DisruptionBudgetModel {
+  const { metadata, spec, status } = raw as RawDisruptionBudget;
+  return {
+    ...projectName(metadata),
+    selector: readSelector(spec?.selector),
+    disruptionsAllowed: status?.disruptionsAllowed ?? 0,
+  };
+}
+
+interface RawPodGroup {
+  readonly metadata?: RawMetadata;
+  readonly spec?: { readonly minMember?: number; readonly scheduleTimeoutSeconds?: number | null };
+}
+
+/** `scheduling.x-k8s.io/v1alpha1`. */
+export function projectPodGroup(raw: unknown): PodGroupModel {
+  const { metadata, spec } = raw as RawPodGroup;
+  return {
+    ...projectName(metadata),
+    uid: metadata?.uid ?? '',
+    minMember: spec?.minMember ?? 1,
+    scheduleTimeoutSeconds: spec?.scheduleTimeoutSeconds ?? undefined,
+  };
+}
+
+interface RawClaim {
+  readonly metadata?: RawMetadata;
+  readonly spec?: { readonly volumeName?: string; readonly storageClassName?: string | null };
+}
+
+/** Bound as kube-scheduler sees it (plugins/volumebinding/binder.go:774): a volume, and the binding completed. */
+export function projectClaim(raw: unknown): ClaimModel {
+  const { metadata, spec } = raw as RawClaim;
+  const annotations = metadata?.annotations ?? NO_LABELS;
+  return {
+    ...projectName(metadata),
+    bound: Boolean(spec?.volumeName) && annotations[BIND_COMPLETED] !== undefined,
+    storageClass: annotations[LEGACY_STORAGE_CLASS] ?? spec?.storageClassName ?? '',
+  };
+}
+
+interface RawStorageClass {
+  readonly metadata?: RawMetadata;
+  readonly volumeBindingMode?: string | null;
+}
+
+export function projectStorageClass(raw: unknown): StorageClassModel {
+  const { metadata, volumeBindingMode } = raw as RawStorageClass;
+  return { name: metadata?.name ?? '', waitsForConsumer: volumeBindingMode === 'WaitForFirstConsumer' };
+}
+
+function projectName(metadata: RawMetadata | undefined): Named {
+  return { namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
+}

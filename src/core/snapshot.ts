@@ -1,0 +1,55 @@
+/**
+ * What a plan is made on: a frozen view of nodes, resources and pods in dense columns.
+ *
+ * Nodes are dense integers (`NodeIdx`), resources are columns of exact integers. `cluster/node-table.ts` keeps the truth
+ * and refreshes only the rows that changed since the last snapshot; whatever a plan writes into the columns it takes
+ * back through `transaction.ts`, so the same snapshot serves any number of plans.
+ */
+
+import type { Labels, NodeModel, PodModel, PodTemplate } from './model.ts';
+import type { NodeVerdicts } from './node-verdicts.ts';
+import type { Topology } from './topology.ts';
+
+declare const nodeBrand: unique symbol;
+
+/** A node's row in every column. Rows of deleted nodes are reused; `nodes[idx]` is undefined in between. */
+export type NodeIdx = number & { readonly [nodeBrand]: true };
+
+/** A pod that holds space without being bound: a reservation's slot, a foreign nomination, a pinned DaemonSet pod. */
+export interface Occupant {
+  readonly uid: string;
+  readonly node: NodeIdx;
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly template: PodTemplate;
+  /** Counts against a gang of this priority or lower. `Infinity`: against everyone. */
+  readonly shields: number;
+}
+
+export interface Snapshot {
+  /** Grows with every change of anything in the snapshot. */
+  readonly generation: number;
+  /** Rows; some may be empty. */
+  readonly nodes: readonly (NodeModel | undefined)[];
+  readonly indexOf: ReadonlyMap<string, NodeIdx>;
+  /** All live rows, in the order of node names: the order that breaks ties. */
+  readonly byName: readonly NodeIdx[];
+  /** Position in `byName` by row. */
+  readonly rank: Int32Array;
+  /** Column number of each resource. */
+  readonly columns: ReadonlyMap<string, number>;
+  /** `free[column][node]`: allocatable minus the requests of bound pods. May be negative. */
+  readonly free: readonly Float64Array[];
+  /** `allocatable[column][node]`. */
+  readonly allocatable: readonly Float64Array[];
+  /** Bound, not terminated pods of each row. */
+  readonly podsOn: readonly (readonly PodModel[])[];
+  readonly occupants: readonly Occupant[];
+  readonly verdicts: NodeVerdicts;
+  readonly topology: Topology;
+}
+
+/** The same view with other occupants. */
+export function withOccupants(snapshot: Snapshot, occupants: readonly Occupant[]): Snapshot {
+  return { ...snapshot, occupants };
+}

@@ -1,0 +1,124 @@
+/**
+ * An overlay on a snapshot: place pods, look at the result, take it back. Nothing is copied; every write is journalled
+ * and undone in reverse order, so a snapshot is byte for byte what it was after `rollback(0)`.
+ */
+import { conflictsOnPorts, repelledBy } from './feasibility.ts';
+import type { Labels, PodTemplate } from './model.ts';
+import type { NodeIdx, Snapshot } from './snapshot.ts';
+
+/** What placing needs to know of a pod. */
+export interface Placeable {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly template: PodTemplate;
+}
+
+interface Entry {
+  readonly node: NodeIdx;
+  readonly pod: Placeable;
+}
+
+/** A template's requests as column numbers and amounts; a resource no node has makes the template fit nowhere. */
+export interface ResolvedRequests {
+  readonly columns: Int32Array;
+  readonly amounts: Float64Array;
+  /** Name of a requested resource that no node offers. */
+  readonly unknown: string | undefined;
+}
+
+/** Resolves names to columns once per plan and class. */
+export function resolveRequests(template: PodTemplate, snapshot: Snapshot): ResolvedRequests {
+  const columns = new Int32Array(template.requests.length);
+  const amounts = new Float64Array(template.requests.length);
+  let unknown: string | undefined;
+  template.requests.forEach((request, i) => {
+    const column = snapshot.columns.get(request.name);
+    if (column === undefined) unknown ??= request.name;
+    columns[i] = column ?? 0;
+    amounts[i] = request.amount;
+  });
+  return { columns, amounts, unknown };
+}
+
+export class Transaction {
+  readonly snapshot: Snapshot;
+  readonly #journal: Entry[] = [];
+  /** Pods of this transaction by node; only filled for the few questions that need labels or ports. */
+  readonly #placedOn = new Map<NodeIdx, Placeable[]>();
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot;
+  }
+
+  /** A mark to roll back to. */
+  checkpoint(): number {
+    return this.#journal.length;
+  }
+
+  /** Puts the pod on the node whether it fits or not; callers ask `capacity` first. */
+  place(node: NodeIdx, pod: Placeable): void {
+    this.#shift(node, pod.template, -1);
+    this.#journal.push({ node, pod });
+    const placed = this.#placedOn.get(node);
+    if (placed) placed.push(pod);
+    else this.#placedOn.set(node, [pod]);
+  }
+
+  /** Takes back everything placed since the mark. */
+  rollback(checkpoint: number): void {
+    while (this.#journal.length > checkpoint) {
+      const entry = this.#journal.pop()!;
+      this.#shift(entry.node, entry.pod.template, 1);
+      this.#placedOn.get(entry.node)!.pop();
+    }
+  }
+
+  /**
+   * How many more pods of this template the node takes now, by resources, host ports and hostname anti-affinity.
+   * The node's own verdict (selector, taints, readiness) is the caller's: it is judged per template, not per call.
+   */
+  capacity(node: NodeIdx, pod: Placeable, requests: ResolvedRequests): number {
+    if (requests.unknown !== undefined) return 0;
+    let fits = Number.MAX_SAFE_INTEGER;
+    for (let i = 0; i < requests.columns.length; i++) {
+      const amount = requests.amounts[i]!;
+      const free = this.snapshot.free[requests.columns[i]!]![node]!;
+      const count = Math.floor(free / amount);
+      if (count < fits) fits = count;
+      if (fits <= 0) return 0;
+    }
+    const { template } = pod;
+    if (template.hostPorts.length === 0 && template.antiAffinity.length === 0) return fits;
+    return this.#repels(node, template)
+      ? 0
+      : Math.min(fits, template.hostPorts.length > 0 || template.selfAntiAffine ? 1 : fits);
+  }
+
+  /** The first resource that keeps the template off the node; undefined when resources are not the reason. */
+  shortage(node: NodeIdx, template: PodTemplate): string | undefined {
+    for (const request of template.requests) {
+      const column = this.snapshot.columns.get(request.name);
+      if (column === undefined || this.snapshot.free[column]![node]! < request.amount) return request.name;
+    }
+    return undefined;
+  }
+
+  #repels(node: NodeIdx, template: PodTemplate): boolean {
+    const bound = this.snapshot.podsOn[node] ?? [];
+    const placed = this.#placedOn.get(node) ?? [];
+    if (template.hostPorts.length > 0) {
+      for (const other of [...bound, ...placed]) {
+        if (conflictsOnPorts(template.hostPorts, other.template.hostPorts)) return true;
+      }
+    }
+    return repelledBy(template.antiAffinity, bound) || repelledBy(template.antiAffinity, placed);
+  }
+
+  #shift(node: NodeIdx, template: PodTemplate, sign: 1 | -1): void {
+    const { columns, free } = this.snapshot;
+    for (const request of template.requests) {
+      const column = columns.get(request.name);
+      if (column !== undefined) free[column]![node]! += sign * request.amount;
+    }
+  }
+}

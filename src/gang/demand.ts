@@ -1,0 +1,57 @@
+/** What a gang needs planned now: which members, and how many of them at least. Pure. */
+import type { PodModel } from '../core/model.ts';
+import type { GangRequest } from '../core/plan.ts';
+import type { GangRecord } from './gang-record.ts';
+import type { Slot } from './reservations.ts';
+
+export type Demand =
+  | { readonly kind: 'none' }
+  /** Not enough members exist. */
+  | { readonly kind: 'gathering' }
+  | {
+      readonly kind: 'members';
+      /** In rank order. */
+      readonly members: readonly PodModel[];
+      /** How many of them have to be placed together. */
+      readonly min: number;
+      /** The gang cannot start, or go on, without them; otherwise they are extras of a gang that has its minimum. */
+      readonly blocksStart: boolean;
+      /** Nothing of the gang is bound or planned: a new attempt. */
+      readonly fresh: boolean;
+    };
+
+/** @param slots slots that stay as they are; their members need no planning. */
+export function demandOf(record: Pick<GangRecord, 'gang' | 'census'>, slots: readonly Slot[]): Demand {
+  const { gang, census } = record;
+  if (gang.minMember === undefined) return { kind: 'gathering' };
+  const placed = new Set(slots.map((slot) => slot.pod.uid));
+  const members = census.unbound.filter((pod) => !placed.has(pod.uid));
+  const need = Math.max(0, gang.minMember - census.started - slots.length);
+  if (need > members.length) return { kind: 'gathering' };
+  if (members.length === 0) return { kind: 'none' };
+  const fresh = census.bound.length === 0 && slots.length === 0;
+  return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
+}
+
+/** @param near nodes of the members that are placed already. */
+export function requestOf(
+  record: Pick<GangRecord, 'gang' | 'refused' | 'pinned'>,
+  demand: Demand & { readonly kind: 'members' },
+  near: readonly string[],
+): GangRequest {
+  return {
+    key: record.gang.key,
+    priority: record.gang.priority,
+    members: demand.members.map(({ namespace, name, uid, labels, template }) => ({
+      namespace,
+      name,
+      uid,
+      labels,
+      template,
+      pinnedTo: record.pinned.get(uid),
+    })),
+    min: demand.min,
+    near,
+    refused: record.refused,
+  };
+}

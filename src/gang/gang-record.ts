@@ -1,0 +1,88 @@
+/** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
+import type { Reason } from '../core/explain.ts';
+import type { PodModel } from '../core/model.ts';
+import type { Unschedulable } from '../core/plan.ts';
+import type { Gang } from '../core/pod-group.ts';
+import type { Census, GangState } from './lifecycle.ts';
+
+export interface GangRecord {
+  gang: Gang;
+  census: Census;
+  state: GangState;
+  /** Why it is not running; undefined when there is nothing to explain. */
+  reason: Reason | undefined;
+  /** Nodes that kube-scheduler refused during this attempt, by template key. */
+  readonly refused: Map<string, Set<string>>;
+  /** The only nodes for members with a bound volume, learnt from kube-scheduler, by UID. */
+  readonly pinned: Map<string, ReadonlySet<string>>;
+  /** Slots that were planned anew during this attempt. */
+  replans: number;
+  /** Attempts given up in a row. */
+  failures: number;
+  /** Not planned before this, milliseconds. */
+  backoffUntil: number;
+  /** Why the last attempt was given up. */
+  lastFailure: string;
+  /** Members whose written nomination is to be erased before the gang is planned again, by UID. */
+  readonly clearing: Map<string, PodModel>;
+  /** The cluster's room when the last plan found none; planning again before it changes is in vain. */
+  hopelessAt: number;
+  /** What the last plan lacked; undefined after one that placed everything. */
+  shortfall: Unschedulable | undefined;
+  /** The barrier was opened: the gang has started, and later members pass. */
+  opened: boolean;
+  /** Since when members are missing while others hold slots, milliseconds. */
+  incompleteSince: number | undefined;
+  /** State and reason as they were last told. */
+  published: string;
+}
+
+export function newRecord(gang: Gang, census: Census, state: GangState): GangRecord {
+  return {
+    gang,
+    census,
+    state,
+    reason: undefined,
+    refused: new Map(),
+    pinned: new Map(),
+    replans: 0,
+    failures: 0,
+    backoffUntil: 0,
+    lastFailure: '',
+    clearing: new Map(),
+    hopelessAt: -1,
+    shortfall: undefined,
+    opened: false,
+    incompleteSince: undefined,
+    published: '',
+  };
+}
+
+/** Ends the attempt: what was learnt during it is forgotten, and the next one waits longer each time. */
+export function giveUpAttempt(record: GangRecord, now: number, cause: string, initialMs: number, maxMs: number): void {
+  forgetAttempt(record);
+  record.backoffUntil = now + Math.min(maxMs, initialMs * 2 ** Math.min(record.failures, 20));
+  record.failures++;
+  record.lastFailure = cause;
+}
+
+/** The gang started: the next attempt, if there is ever one, begins afresh. */
+export function endAttempt(record: GangRecord): void {
+  forgetAttempt(record);
+  record.failures = 0;
+  record.backoffUntil = 0;
+}
+
+function forgetAttempt(record: GangRecord): void {
+  record.refused.clear();
+  record.pinned.clear();
+  record.replans = 0;
+  record.hopelessAt = -1;
+  record.shortfall = undefined;
+}
+
+/** Remembers that kube-scheduler does not want this template on this node. */
+export function learnRefusal(record: GangRecord, pod: PodModel, node: string): void {
+  const nodes = record.refused.get(pod.template.key) ?? new Set<string>();
+  record.refused.set(pod.template.key, nodes.add(node));
+}

@@ -1,0 +1,47 @@
+/**
+ * The states of a gang, derived from what is in the cluster and in the reservations; nothing here is stored.
+ *
+ *   Gathering  fewer members than the minimum exist, or a problem keeps the gang back   (holds nothing)
+ *   Pending    complete, waits for room                                                 (holds nothing)
+ *   Nominated  every member that is to start has a slot, none is bound yet              (holds its slots)
+ *   Running    at least the minimum is bound                                            (later members hold slots)
+ *   Broken     bound members, but fewer than the minimum                                (missing ones hold slots)
+ *   Finished   every member has ended
+ *
+ * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
+ */
+import { isTerminated, type PodModel } from '../core/model.ts';
+import type { Gang } from '../core/pod-group.ts';
+
+export const GANG_STATES = ['Gathering', 'Pending', 'Nominated', 'Running', 'Broken', 'Finished'] as const;
+
+export type GangState = (typeof GANG_STATES)[number];
+
+export interface Census {
+  /** Members on a node, not terminated. */
+  readonly bound: readonly PodModel[];
+  /** Members that still need a node. */
+  readonly unbound: readonly PodModel[];
+  readonly succeeded: number;
+  /** Members that started or ended well: they count towards the minimum. */
+  readonly started: number;
+}
+
+/** Counts the members of a gang. */
+export function takeCensus(gang: Gang): Census {
+  const bound = gang.members.filter((pod) => pod.nodeName !== '' && !isTerminated(pod));
+  const unbound = gang.members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
+  const succeeded = gang.members.filter((pod) => pod.phase === 'Succeeded').length;
+  return { bound, unbound, succeeded, started: bound.length + succeeded };
+}
+
+/** @param slots how many slots the gang holds. */
+export function deriveState(gang: Gang, census: Census, slots: number): GangState {
+  const { bound, unbound, started } = census;
+  if (bound.length === 0 && unbound.length === 0) return 'Finished';
+  const enough = gang.minMember !== undefined && started >= gang.minMember;
+  if (bound.length > 0) return enough || gang.minMember === undefined ? 'Running' : 'Broken';
+  if (slots > 0) return 'Nominated';
+  if (gang.problems.length > 0 || gang.minMember === undefined) return 'Gathering';
+  return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';
+}

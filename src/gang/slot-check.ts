@@ -1,0 +1,34 @@
+/** What a slot's pod says about the slot. Pure: the coordinator acts on the finding. */
+import { GANG_GATE, PLAN } from '../core/dialects/muster.ts';
+import { isTerminated, type PodModel } from '../core/model.ts';
+import { renderPlan } from './nominator.ts';
+import type { Slot } from './reservations.ts';
+
+export type SlotFinding =
+  /** On its way, or waiting for the others. */
+  | 'fine'
+  /** The member is bound: the slot has done its work. */
+  | 'bound'
+  /** The member was deleted or has ended. */
+  | 'gone'
+  /** Our record is there, the nomination is not: kube-scheduler erased it. */
+  | 'lost'
+  /** Nominated and free to go, but nothing happened for too long. */
+  | 'stuck';
+
+/** @param pod the member as the watch shows it now; undefined when it is deleted. */
+export function checkSlot(
+  slot: Slot,
+  pod: PodModel | undefined,
+  now: number,
+  nominationTimeoutMs: number,
+): SlotFinding {
+  if (!pod || isTerminated(pod)) return 'gone';
+  if (pod.nodeName !== '') return 'bound';
+  if (pod.deleting) return 'gone';
+  if (slot.state !== 'nominated') return 'fine';
+  // Record and nomination are written in one patch: the record without the nomination means that it was erased since.
+  if (pod.annotations[PLAN] === renderPlan(slot) && pod.nominatedNodeName !== slot.node) return 'lost';
+  if (pod.gates.includes(GANG_GATE)) return 'fine';
+  return now - slot.since >= nominationTimeoutMs ? 'stuck' : 'fine';
+}

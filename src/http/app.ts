@@ -1,0 +1,79 @@
+/**
+ * Routes. kube-scheduler takes anything but status 200 as "the extender is broken", so an expected failure is a 200 with
+ * `Error` where the reply has that field (filter, bind) and a 400 where it has not (prioritize, preempt).
+ */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { onDisconnect } from './connection.ts';
+import type { Answer, Extender } from './extender.ts';
+import { decodeBindArgs, decodeFilterArgs, decodePreemptArgs, WireError } from './wire.ts';
+
+export interface AppParts {
+  readonly extender: Extender;
+  /** Probes, metrics and the inspect API. */
+  readonly pages: readonly Hono[];
+  /** False until the reservations are rebuilt: answering before would give away space that is taken. */
+  readonly isReady: () => boolean;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly maxBodyBytes: number;
+}
+
+type Verb = 'filter' | 'prioritize' | 'preempt' | 'bind';
+
+export function createApp(parts: AppParts): Hono {
+  const { extender } = parts;
+  const app = new Hono();
+  for (const page of parts.pages) app.route('/', page);
+
+  const serve = (verb: Verb, answer: (body: unknown, c: Context) => Answer<unknown> | Promise<Answer<unknown>>) => {
+    const fail = (c: Context, error: unknown) => answerFailure(parts, c, verb, error);
+    app.post(
+      `/scheduler/${verb}`,
+      bodyLimit({
+        maxSize: parts.maxBodyBytes,
+        onError: (c) =>
+          fail(c, new WireError(`expected a body of at most ${parts.maxBodyBytes} bytes; raise server.maxBodyMiB`)),
+      }),
+      async (c) => {
+        const start = performance.now();
+        try {
+          if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
+          const { outcome, body } = await answer(await readBody(c), c);
+          parts.metrics.requestDuration.observe({ verb, outcome }, (performance.now() - start) / 1000);
+          return c.json(body as object);
+        } catch (error) {
+          return fail(c, error);
+        }
+      },
+    );
+  };
+  serve('filter', (body) => extender.filter(decodeFilterArgs(body)));
+  serve('prioritize', (body) => extender.prioritize(decodeFilterArgs(body)));
+  serve('preempt', (body) => extender.preempt(decodePreemptArgs(body)));
+  serve('bind', (body, c) => extender.bind(decodeBindArgs(body), (leave) => onDisconnect(c, leave)));
+  return app;
+}
+
+async function readBody(c: Context): Promise<unknown> {
+  const text = await c.req.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new WireError(`expected a JSON body, found ${text === '' ? 'nothing' : JSON.stringify(text.slice(0, 80))}`);
+  }
+}
+
+function answerFailure({ metrics, log }: AppParts, c: Context, verb: Verb, error: unknown): Response {
+  const expected = error instanceof WireError;
+  const outcome = expected ? 'bad-request' : 'error';
+  metrics.requestDuration.observe({ verb, outcome }, 0);
+  if (expected) log.warn('request refused', { verb, found: error.message });
+  else log.error('request failed', error, { verb });
+  const message = `muster ${verb}: ${error instanceof Error ? error.message : String(error)}`;
+  const hasErrorField = verb === 'filter' || verb === 'bind';
+  if (hasErrorField) return c.json({ Error: message }, 200);
+  return c.text(message, expected ? 400 : 500);
+}

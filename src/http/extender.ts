@@ -1,0 +1,136 @@
+/**
+ * The four verbs kube-scheduler calls. Nothing is planned or awaited here but a held bind: answers are looked up.
+ * Each answer has an outcome, one closed word for metrics and logs.
+ */
+import { explainStably, type Reason } from '../core/explain.ts';
+import type { PodModel } from '../core/model.ts';
+import { gangKeyOf } from '../core/pod-group.ts';
+import { MAX_SCORE } from '../core/scoring.ts';
+import type { Binder } from '../gang/binder.ts';
+import type { Clock } from '../gang/clock.ts';
+import type { ClusterView, Coordinator } from '../gang/coordinator.ts';
+import type { LonePods } from '../gang/lone-pods.ts';
+import type { Reservations, Slot } from '../gang/reservations.ts';
+import type {
+  BindArgs,
+  BindResultBody,
+  FilterArgs,
+  FilterResult,
+  HostPriority,
+  PreemptArgs,
+  PreemptResult,
+} from './wire.ts';
+
+export interface Answer<Body> {
+  readonly outcome: string;
+  readonly body: Body;
+}
+
+export interface ExtenderParts {
+  readonly view: ClusterView;
+  readonly reservations: Reservations;
+  readonly coordinator: Coordinator;
+  readonly binder: Binder;
+  readonly lonePods: LonePods;
+  readonly clock: Clock;
+  readonly projectPod: (raw: object) => PodModel;
+}
+
+/** Keys of `FailedAndUnresolvableNodes` that name no node: kube-scheduler shows the text once and looks no further. */
+const GANG_KEY = 'muster.dev/gang';
+const RESERVED_KEY = 'muster.dev/reserved';
+
+/** A filter call without the nomination that was written this long ago was made without it, not just before it. */
+const NOMINATION_LAG_MS = 1_000;
+
+/** Space for a lone preemptor is kept this long on the nodes it was answered, until its nomination shows which it is. */
+const PREEMPTOR_HOLD_MS = 5_000;
+
+export class Extender {
+  readonly #parts: ExtenderParts;
+
+  constructor(parts: ExtenderParts) {
+    this.#parts = parts;
+  }
+
+  filter(args: FilterArgs): Answer<FilterResult> {
+    const { reservations, lonePods, view } = this.#parts;
+    const slot = reservations.slot(args.uid);
+    if (slot) return this.#filterMember(args, slot);
+    const pod = this.#parts.projectPod(args.pod);
+    const gang = gangKeyOf(pod);
+    if (gang !== undefined) return { outcome: 'waiting', body: reject(GANG_KEY, this.#stableReason(gang)) };
+    const names = lonePods.filter(view.snapshot(), pod, args.nodeNames);
+    if (names.length > 0 || args.nodeNames.length === 0) return { outcome: 'lone', body: { NodeNames: names } };
+    return { outcome: 'reserved', body: reject(RESERVED_KEY, 'what is free is reserved for gangs that are starting') };
+  }
+
+  /** Its node if offered; else none, and it is found out why. */
+  #filterMember(args: FilterArgs, slot: Slot): Answer<FilterResult> {
+    const { coordinator, clock } = this.#parts;
+    if (args.nodeNames.includes(slot.node)) {
+      if (slot.state === 'nominated') slot.since = clock.now();
+      return { outcome: 'placed', body: { NodeNames: [slot.node] } };
+    }
+    const body = reject(GANG_KEY, this.#stableReason(slot.gang));
+    if (args.nominatedNodeName === slot.node) {
+      coordinator.refuse(args.uid, 'filter', args.nodeNames);
+      return { outcome: 'refused', body };
+    }
+    // Popped before its nomination arrived, the list is a sample without its node: the nomination itself wakes it again.
+    if (slot.state === 'nominated' && clock.now() - slot.since > NOMINATION_LAG_MS) coordinator.renominate(args.uid);
+    return { outcome: 'early', body };
+  }
+
+  prioritize(args: FilterArgs): Answer<readonly HostPriority[]> {
+    const { reservations, lonePods, view } = this.#parts;
+    const slot = reservations.slot(args.uid);
+    const snapshot = view.snapshot();
+    const score = slot
+      ? (name: string) => (name === slot.node ? MAX_SCORE : 0)
+      : (name: string) => lonePods.score(snapshot, name);
+    return {
+      outcome: slot ? 'member' : 'lone',
+      body: args.nodeNames.map((name) => ({ Host: name, Score: score(name) })),
+    };
+  }
+
+  /** Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough. */
+  preempt(args: PreemptArgs): Answer<PreemptResult> {
+    const { reservations, coordinator, lonePods, view, clock } = this.#parts;
+    if (reservations.slot(args.uid)) {
+      coordinator.refuse(args.uid, 'preempt', undefined);
+      return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
+    }
+    const pod = this.#parts.projectPod(args.pod);
+    if (gangKeyOf(pod) !== undefined) return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
+    const snapshot = view.snapshot();
+    // A node whose reservations leave no room even then would be preempted on again and again.
+    const kept = [...args.victims].filter(([node, { Pods }]) => {
+      const victims = Pods.flatMap(({ UID }) => view.pod(UID)?.template ?? []);
+      return lonePods.fitsBeside(snapshot, node, pod, victims);
+    });
+    const until = clock.now() + PREEMPTOR_HOLD_MS;
+    reservations.holdLone(kept.map(([node]) => ({ pod, node, until })));
+    return {
+      outcome: kept.length === args.victims.size ? 'echoed' : 'narrowed',
+      body: { NodeNameToMetaVictims: Object.fromEntries(kept) },
+    };
+  }
+
+  async bind(args: BindArgs, onCallerGone: (leave: () => void) => () => void): Promise<Answer<BindResultBody>> {
+    const result = await this.#parts.binder.bind(args, onCallerGone);
+    return result.kind === 'bound'
+      ? { outcome: 'bound', body: {} }
+      : { outcome: 'refused', body: { Error: result.message } };
+  }
+
+  #stableReason(gang: string): string {
+    const reason: Reason = this.#parts.coordinator.record(gang)?.reason ?? { kind: 'gathering', have: 0, want: 0 };
+    return explainStably(gang, reason);
+  }
+}
+
+function reject(key: string, reason: string): FilterResult {
+  return { NodeNames: [], FailedAndUnresolvableNodes: { [key]: reason } };
+}

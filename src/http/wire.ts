@@ -1,0 +1,120 @@
+/**
+ * The bodies kube-scheduler exchanges with an extender (kube-scheduler v0.37.2 extender/v1/types.go). The Go types carry
+ * no JSON tags, so the keys are capitalised, and absent pointers arrive as `null`.
+ */
+
+export interface FilterArgs {
+  /** The pod as kube-scheduler has it; projected by whoever needs more than its UID. */
+  readonly pod: object;
+  readonly uid: string;
+  readonly nominatedNodeName: string;
+  readonly nodeNames: readonly string[];
+}
+
+export interface FilterResult {
+  readonly NodeNames: readonly string[];
+  readonly FailedNodes?: Readonly<Record<string, string>>;
+  readonly FailedAndUnresolvableNodes?: Readonly<Record<string, string>>;
+  readonly Error?: string;
+}
+
+export interface HostPriority {
+  readonly Host: string;
+  /** An integer: Go's decoder rejects anything else. */
+  readonly Score: number;
+}
+
+interface MetaVictims {
+  readonly Pods: readonly { readonly UID: string }[];
+  readonly NumPDBViolations: number;
+}
+
+export interface PreemptArgs {
+  readonly pod: object;
+  readonly uid: string;
+  readonly victims: ReadonlyMap<string, MetaVictims>;
+}
+
+export interface PreemptResult {
+  /** Never null, and no null inside: kube-scheduler v1.37.2 dies of it (extender.go:186). */
+  readonly NodeNameToMetaVictims: Readonly<Record<string, MetaVictims>>;
+}
+
+export interface BindArgs {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly node: string;
+}
+
+/** Success is an empty object. */
+export interface BindResultBody {
+  readonly Error?: string;
+}
+
+/** A body that cannot be served; the message says what was expected, what was found and what to do. */
+export class WireError extends Error {}
+
+const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the KubeSchedulerConfiguration';
+
+export function decodeFilterArgs(body: unknown): FilterArgs {
+  const args = expectObject(body, 'a request body');
+  const pod = expectObject(args.Pod, 'Pod');
+  const names = args.NodeNames;
+  if (!Array.isArray(names)) {
+    throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
+  }
+  if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
+  return { pod, ...identify(pod), nodeNames: names };
+}
+
+export function decodePreemptArgs(body: unknown): PreemptArgs {
+  const args = expectObject(body, 'a request body');
+  const pod = expectObject(args.Pod, 'Pod');
+  if (args.NodeNameToVictims && !args.NodeNameToMetaVictims) {
+    throw new WireError(`expected NodeNameToMetaVictims, found NodeNameToVictims; ${CACHE_CAPABLE}`);
+  }
+  const victims = new Map<string, MetaVictims>();
+  for (const [node, value] of Object.entries(args.NodeNameToMetaVictims ?? {})) {
+    const meta = expectObject(value, `victims of node ${node}`);
+    const pods = Array.isArray(meta.Pods) ? meta.Pods : [];
+    const uids = pods.flatMap((entry: unknown) => {
+      const uid = (entry as { UID?: unknown } | null)?.UID;
+      return typeof uid === 'string' ? [{ UID: uid }] : [];
+    });
+    // A node without a victim is an error to kube-scheduler (preemption.go:256); there is nothing to echo.
+    const violations = meta.NumPDBViolations;
+    if (uids.length > 0)
+      victims.set(node, { Pods: uids, NumPDBViolations: typeof violations === 'number' ? violations : 0 });
+  }
+  return { pod, uid: identify(pod).uid, victims };
+}
+
+export function decodeBindArgs(body: unknown): BindArgs {
+  const args = expectObject(body, 'a request body');
+  const read = (key: string): string => {
+    const value = args[key];
+    if (typeof value !== 'string' || value === '')
+      throw new WireError(`expected ${key}, found ${JSON.stringify(value)}`);
+    return value;
+  };
+  return { namespace: read('PodNamespace'), name: read('PodName'), uid: read('PodUID'), node: read('Node') };
+}
+
+function identify(pod: Record<string, unknown>): { uid: string; nominatedNodeName: string } {
+  const metadata = expectObject(pod.metadata, 'Pod.metadata');
+  const uid = metadata.uid;
+  if (typeof uid !== 'string' || uid === '')
+    throw new WireError(`expected Pod.metadata.uid, found ${JSON.stringify(uid)}`);
+  const nominated = (pod.status as { nominatedNodeName?: unknown } | null | undefined)?.nominatedNodeName;
+  return { uid, nominatedNodeName: typeof nominated === 'string' ? nominated : '' };
+}
+
+function expectObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new WireError(
+      `expected ${what} to be an object, found ${value === undefined ? 'nothing' : JSON.stringify(value)?.slice(0, 80)}`,
+    );
+  }
+  return value as Record<string, unknown>;
+}

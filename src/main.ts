@@ -1,0 +1,143 @@
+/** The composition root, top to bottom: configuration → client → watch → recover → serve → drain. No logic. */
+import { hostname } from 'node:os';
+import { ApiClient } from './cluster/api.ts';
+import { loadEndpoint } from './cluster/kubeconfig.ts';
+import { ClusterState } from './cluster/state.ts';
+import { createWatches } from './cluster/watches.ts';
+import type { MusterConfiguration } from './config.ts';
+import { PodProjector } from './core/pod-projection.ts';
+import { manageResources } from './core/pod-template.ts';
+import { Barrier } from './gang/barrier.ts';
+import { Binder } from './gang/binder.ts';
+import { systemClock } from './gang/clock.ts';
+import { Coordinator } from './gang/coordinator.ts';
+import { LonePods } from './gang/lone-pods.ts';
+import { GangObserver } from './gang/observer.ts';
+import { Reservations } from './gang/reservations.ts';
+import { createApp } from './http/app.ts';
+import { Extender } from './http/extender.ts';
+import { createHealthApp, probePaths } from './http/health.ts';
+import { createInspectApp } from './http/inspect.ts';
+import { startServer } from './http/server.ts';
+import { EventRecorder } from './telemetry/events.ts';
+import { createLogger } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
+
+const MAX_TEMPLATES = 10_000;
+const REGATHER_MS = 2_000;
+
+/** Runs Muster until SIGTERM or SIGINT. Rejects when it cannot start. */
+export async function serve(config: MusterConfiguration): Promise<void> {
+  const clock = systemClock;
+  const log = createLogger({
+    verbosity: config.log.verbosity,
+    write: (line) => process.stdout.write(line),
+    now: clock.now,
+  });
+  const metrics = new Metrics();
+
+  // Client
+  const source =
+    config.api.kubeconfig === undefined
+      ? ({ kind: 'default' } as const)
+      : ({ kind: 'file', path: config.api.kubeconfig } as const);
+  const api = new ApiClient(await loadEndpoint(source), {
+    requestTimeoutMs: config.api.requestTimeoutMs,
+    maxWritesInFlight: config.api.maxInFlightWrites,
+  });
+  const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), now: clock.now });
+
+  // Cluster and gangs
+  const isAccelerator = manageResources(config.managedResources);
+  const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources: config.managedResources });
+  const state = new ClusterState(config.topology.level);
+  const reservations = new Reservations();
+  const observer = new GangObserver(metrics, log, events);
+  const barrier = new Barrier(clock, {
+    onTimeout: (gang, held) => coordinator.onBarrierTimeout(gang, held),
+    onOpened: (_gang, waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
+  });
+  const coordinator: Coordinator = new Coordinator({
+    view: state,
+    reservations,
+    barrier,
+    writer: api,
+    observer,
+    clock,
+    settings: { ...config.gang, regatherMs: REGATHER_MS, policy: { isAccelerator } },
+  });
+
+  // Watch, then recover, then decide
+  const synced = Promise.withResolvers<void>();
+  const watches = createWatches({
+    source: api,
+    state,
+    projector,
+    metrics,
+    log,
+    timing: { idleMs: config.api.watchIdleTimeoutMs },
+    onSynced: () => {
+      if (watches.kinds.every(({ synced }) => synced())) synced.resolve();
+    },
+  });
+  let recovered = false;
+  let draining = false;
+  watches.start();
+
+  // Serve: probes answer from the start, readiness only after recovery
+  const binder = new Binder({
+    view: state,
+    reservations,
+    barrier,
+    coordinator,
+    writer: api,
+    observer,
+    clock,
+    barrierTimeoutMs: config.gang.barrierTimeoutMs,
+  });
+  const lonePods = new LonePods(reservations, isAccelerator, config.lonePodCandidates);
+  const projectPod = (raw: object) => projector.project(raw);
+  const extender = new Extender({ view: state, reservations, coordinator, binder, lonePods, clock, projectPod });
+  const checks = [
+    ...watches.kinds.map(({ kind, synced }) => ({
+      name: `synced-${kind.toLowerCase()}s`,
+      check: () => (synced() ? undefined : 'the first list is not complete'),
+    })),
+    { name: 'recovered', check: () => (recovered ? undefined : 'reservations are not rebuilt yet') },
+    { name: 'not-draining', check: () => (draining ? 'shutting down' : undefined) },
+  ];
+  const app = createApp({
+    extender,
+    pages: [createHealthApp(checks, metrics), createInspectApp(coordinator, reservations)],
+    isReady: () => recovered,
+    metrics,
+    log,
+    maxBodyBytes: config.server.maxBodyMiB * 2 ** 20,
+  });
+  const server = await startServer({
+    fetch: app.fetch,
+    bindAddress: config.server.bindAddress,
+    port: config.server.port,
+    tls: config.server.tls,
+    anonymousPaths: probePaths,
+    drainDelayMs: config.server.drainDelayMs,
+    logger: log,
+    onDraining: () => {
+      draining = true;
+    },
+  });
+  const stopped = Promise.withResolvers<void>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve());
+
+  await Promise.race([synced.promise, stopped.promise]);
+  state.listen(coordinator);
+  coordinator.recover(state.gangs());
+  recovered = true;
+  log.info(0, 'ready', { gangs: [...coordinator.records()].length, slots: reservations.size });
+
+  // Drain
+  await stopped.promise;
+  await server.close();
+  await watches.stop();
+  await api.close();
+}

@@ -1,0 +1,167 @@
+import { LRUCache } from 'lru-cache';
+import type { Logger } from './log.ts';
+import type { EventResult, Metrics } from './metrics.ts';
+
+/*
+ * Events are what users read first (`kubectl describe pod`), and a flood of them is what an API server suffers from.
+ * In this order an Event is dropped: told already in the last minutes (repeated), too many about this object, or too
+ * many in all (limited). Nothing queues: an Event that is not worth writing now is not worth writing late.
+ */
+
+/** Who Muster is in the Events it writes. */
+export const reportingController = 'muster.dev/muster';
+
+const apiVersions = {
+  Pod: 'v1',
+  Job: 'batch/v1',
+  PodGroup: 'scheduling.x-k8s.io/v1alpha1',
+} as const;
+
+export interface RegardedObject {
+  readonly kind: keyof typeof apiVersions;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+export interface MusterEvent {
+  readonly regarding: RegardedObject;
+  readonly type: 'Normal' | 'Warning';
+  /** Why, in UpperCamelCase: what users filter by. */
+  readonly reason: string;
+  /** For people. Cut at 1024 bytes. */
+  readonly note: string;
+  /** What Muster did or tried, in UpperCamelCase. */
+  readonly action: string;
+}
+
+/** The part of the API server's client that writing Events needs. Any outcome but `ok` is a failure. */
+export interface EventWriter {
+  createEvent(
+    namespace: string,
+    event: Readonly<Record<string, unknown>>,
+  ): Promise<{ readonly kind: string; readonly message?: string }>;
+}
+
+export interface EventRecorderOptions {
+  readonly api: EventWriter;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Which Muster wrote it: the name of its pod or host. */
+  readonly instance: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+interface Bucket {
+  tokens: number;
+  filledAt: number;
+}
+
+/** An identical Event about the same object is not written again for this long. */
+export const repeatAfterMs = 5 * 60_000;
+/** Events about one object: 10 at once, then one each 30 s. */
+export const objectLimit = { burst: 10, perSecond: 1 / 30 } as const;
+/** Events in all. A gang of thousands that starts must not take the API server's time from its bindings. */
+export const totalLimit = { burst: 100, perSecond: 10 } as const;
+
+const maxObjects = 4096;
+const maxNoteBytes = 1024;
+const maxNameLength = 253;
+
+/** Writes Events, or drops them; never throws and never waits. */
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #writtenAt = new LRUCache<string, number>({ max: maxObjects });
+  readonly #buckets = new LRUCache<string, Bucket>({ max: maxObjects });
+  readonly #total: Bucket;
+  #serial = 0;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+    this.#total = { tokens: totalLimit.burst, filledAt: options.now() };
+  }
+
+  record(event: MusterEvent): void {
+    const now = this.#options.now();
+    const repeatKey = `${event.regarding.uid}\n${event.reason}\n${event.note}`;
+    const writtenAt = this.#writtenAt.get(repeatKey);
+    if (writtenAt !== undefined && now - writtenAt < repeatAfterMs) {
+      this.#count('repeated');
+    } else if (!this.#admit(event.regarding.uid, now)) {
+      this.#count('limited');
+    } else {
+      this.#writtenAt.set(repeatKey, now);
+      void this.#write(event, now, repeatKey);
+    }
+  }
+
+  #admit(uid: string, now: number): boolean {
+    const bucket = this.#buckets.get(uid) ?? { tokens: objectLimit.burst, filledAt: now };
+    this.#buckets.set(uid, bucket);
+    refill(bucket, objectLimit, now);
+    refill(this.#total, totalLimit, now);
+    if (bucket.tokens < 1 || this.#total.tokens < 1) return false;
+    bucket.tokens -= 1;
+    this.#total.tokens -= 1;
+    return true;
+  }
+
+  async #write(event: MusterEvent, now: number, repeatKey: string): Promise<void> {
+    const { api, logger, instance } = this.#options;
+    const { namespace, name } = event.regarding;
+    try {
+      const outcome = await api.createEvent(namespace, toEventObject(event, instance, now, this.#serial++));
+      if (outcome.kind !== 'ok') throw new Error(outcome.message ?? outcome.kind);
+      this.#count('written');
+    } catch (error) {
+      // Not told yet: the next time is no repetition.
+      this.#writtenAt.delete(repeatKey);
+      this.#count('failed');
+      logger.error('Event not written', error, { object: `${namespace}/${name}`, reason: event.reason });
+    }
+  }
+
+  #count(result: EventResult): void {
+    this.#options.metrics.events.inc({ result });
+  }
+}
+
+function refill(bucket: Bucket, limit: { readonly burst: number; readonly perSecond: number }, now: number): void {
+  // A clock that was set back must not empty the bucket.
+  const seconds = Math.max(0, now - bucket.filledAt) / 1000;
+  bucket.tokens = Math.min(limit.burst, bucket.tokens + seconds * limit.perSecond);
+  bucket.filledAt = now;
+}
+
+function toEventObject(event: MusterEvent, instance: string, now: number, serial: number): Record<string, unknown> {
+  const { regarding, type, reason, action } = event;
+  // Unique among restarts and instances as client-go's names are: by time; the serial tells one millisecond's apart.
+  const suffix = `.${now.toString(16)}${(serial & 0xffff).toString(16).padStart(4, '0')}`;
+  const name = regarding.name.slice(0, maxNameLength - suffix.length) + suffix;
+  return {
+    apiVersion: 'events.k8s.io/v1',
+    kind: 'Event',
+    metadata: { namespace: regarding.namespace, name },
+    // MicroTime: the API server accepts six digits of a second, no fewer.
+    eventTime: new Date(now).toISOString().replace('Z', '000Z'),
+    reportingController,
+    reportingInstance: instance,
+    regarding: { apiVersion: apiVersions[regarding.kind], ...regarding },
+    type,
+    reason,
+    note: truncate(event.note, maxNoteBytes),
+    action,
+  };
+}
+
+/** Cuts a text so that it has at most `maxBytes` in UTF-8, between two characters, and shows that it was cut. */
+export function truncate(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  const ellipsis = '…';
+  let end = maxBytes - Buffer.byteLength(ellipsis);
+  // Bytes 10xxxxxx continue a character: step back to the one that begins it.
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end) + ellipsis;
+}

@@ -1,0 +1,123 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/*
+ * All metrics, in the order of docs/METRICS.md, which a test compares with this file.
+ * Labels take values from small closed sets. No pod, gang, node or namespace: each would be a series for ever.
+ */
+
+const requestBuckets = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30,
+];
+const planBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const barrierBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120];
+
+/** How a barrier ended. */
+export const barrierResults = ['opened', 'timeout', 'abandoned'] as const;
+/** What became of an Event: see `EventRecorder`. */
+export const eventResults = ['written', 'failed', 'repeated', 'limited'] as const;
+
+export type BarrierResult = (typeof barrierResults)[number];
+export type EventResult = (typeof eventResults)[number];
+
+/** The process's metrics, in a registry of their own, so that two instances never meet (tests, simulation). */
+export class Metrics {
+  readonly #registry = new Registry();
+
+  readonly requestDuration = this.#histogram(
+    'muster_extender_request_duration_seconds',
+    'Time from an extender call to its answer; a bind includes the wait at the barrier',
+    ['verb', 'outcome'],
+    requestBuckets,
+  );
+  readonly planDuration = this.#histogram(
+    'muster_plan_duration_seconds',
+    'Time to plan one gang',
+    ['result'],
+    planBuckets,
+  );
+  readonly decisionRoundDuration = this.#histogram(
+    'muster_decision_round_duration_seconds',
+    'Time of one round of the decision loop over all gangs that wait',
+    [],
+    planBuckets,
+  );
+  readonly gangs = this.#gauge('muster_gangs', 'Gangs by state', ['state']);
+  readonly reservations = this.#gauge('muster_reservations', 'Slots that are reserved and not bound', []);
+  readonly reservationsReleased = this.#counter(
+    'muster_reservation_released_total',
+    'Slots that were given back unused',
+    ['reason'],
+  );
+  readonly nominations = this.#counter('muster_nominations_total', 'Nominations written to pods', ['result']);
+  readonly nominationsLost = this.#counter(
+    'muster_nominations_lost_total',
+    'Nominations that kube-scheduler erased and that were written again',
+    [],
+  );
+  readonly refusals = this.#counter(
+    'muster_refusals_total',
+    'Slots that kube-scheduler did not accept for their member',
+    ['cause'],
+  );
+  readonly barrierHeld = this.#gauge('muster_barrier_held', 'Bind calls held until their gang is complete', []);
+  readonly barriers = this.#counter('muster_barrier_total', 'Barriers by how they ended', ['result']);
+  readonly barrierWait = this.#histogram(
+    'muster_barrier_wait_seconds',
+    'Time from the first bind call held for a gang to the opening of its barrier',
+    [],
+    barrierBuckets,
+  );
+  readonly bindings = this.#counter('muster_bind_total', 'Bindings written', ['result']);
+  readonly watchEvents = this.#counter('muster_watch_events_total', 'Events received from the API server', [
+    'kind',
+    'type',
+  ]);
+  readonly watchRestarts = this.#counter('muster_watch_restarts_total', 'Watches that had to be opened again', [
+    'kind',
+    'reason',
+  ]);
+  readonly clusterSynced = this.#gauge('muster_cluster_synced', '1 once all objects of the kind are known, else 0', [
+    'kind',
+  ]);
+  readonly snapshotGeneration = this.#gauge(
+    'muster_snapshot_generation',
+    'Generation of the newest snapshot of the cluster',
+    [],
+  );
+  readonly events = this.#counter('muster_events_total', 'Events meant for users, by what became of them', ['result']);
+
+  constructor() {
+    // Counters that alerts divide or rate must exist before their first increment.
+    for (const result of barrierResults) this.barriers.inc({ result }, 0);
+    for (const result of eventResults) this.events.inc({ result }, 0);
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** For the Content-Type header of what `render` gives. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Everything in Prometheus' text format. */
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {
+    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Gauge<Label> {
+    return new Gauge({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  }
+
+  #histogram<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    buckets: readonly number[],
+  ): Histogram<Label> {
+    const registers = [this.#registry];
+    return new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers });
+  }
+}

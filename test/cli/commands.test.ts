@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest';
+import { type CliEnvironment, runCli } from '../../src/cli/commands.ts';
+import type { GangItem } from '../../src/cli/gangs.ts';
+import type { MusterConfiguration } from '../../src/config.ts';
+
+const now = Date.UTC(2026, 0, 2, 12);
+
+/** Runs a command line against files and an answer of the server. */
+async function run(args: readonly string[], world: Partial<CliEnvironment> = {}) {
+  let [stdout, stderr] = ['', ''];
+  const served: MusterConfiguration[] = [];
+  const code = await runCli(args, {
+    version: '1.2.3',
+    now: () => now,
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    readFile: (path) => {
+      throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+    },
+    fetch: async () => new Response('', { status: 500 }),
+    serve: async (config) => {
+      served.push(config);
+    },
+    ...world,
+  });
+  return { code, stdout, stderr, served };
+}
+
+const file = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\nserver: {port: 1}\n';
+
+describe('muster', () => {
+  test('--help names every command', async () => {
+    const { code, stdout } = await run(['--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ {2}serve .*\n {2}gangs /m);
+  });
+
+  test('--version prints the version', async () => {
+    expect((await run(['--version'])).stdout).toBe('muster 1.2.3\n');
+  });
+
+  test.each([
+    { args: [], stderr: 'muster: expected a command (serve or gangs), found nothing; see muster --help\n' },
+    { args: ['sevre'], stderr: 'muster: expected a command (serve or gangs), found "sevre"; see muster --help\n' },
+    {
+      args: ['toString'],
+      stderr: 'muster: expected a command (serve or gangs), found "toString"; see muster --help\n',
+    },
+    { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
+    { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },
+    { args: ['serve', '--config'], stderr: "muster serve: Option '--config <value>' argument missing; see" },
+    { args: ['serve', '--port', 'http'], stderr: '--port: expected a number from 0 to 65535, found "http"' },
+    { args: ['serve', '--port', '70000'], stderr: 'server.port: expected an integer from 0 to 65535, found 70000' },
+    { args: ['serve', '--config', 'x'], stderr: '--config: expected a readable file, found ENOENT' },
+    { args: ['gangs', '-o', 'yaml'], stderr: 'muster gangs: --output: expected json, found "yaml"' },
+    { args: ['gangs', '--url', 'host'], stderr: 'muster gangs: --url: expected a URL' },
+  ])('muster $args is not understood: exit code 2', async ({ args, stderr }) => {
+    const result = await run(args);
+    expect(result.stderr).toContain(stderr);
+    expect(result).toMatchObject({ code: 2, stdout: '', served: [] });
+  });
+});
+
+describe('muster serve', () => {
+  test('flags go before the file, the file before the defaults', async () => {
+    const args = ['serve', '--config', 'muster.yaml', '--bind-address', '127.0.0.1', '--kubeconfig', 'k'];
+    const { code, served } = await run(args, { readFile: () => file });
+    expect(code).toBe(0);
+    expect(served[0]?.server).toMatchObject({ port: 1, bindAddress: '127.0.0.1', maxBodyMiB: 64 });
+    expect(served[0]?.api.kubeconfig).toBe('k');
+    expect((await run([...args, '--port', '0'], { readFile: () => file })).served[0]?.server.port).toBe(0);
+  });
+
+  test('--print-config prints what would be in force and does not serve', async () => {
+    const { stdout, served } = await run(['serve', '--config', 'f', '--print-config'], { readFile: () => file });
+    expect(stdout).toContain('  port: 1\n');
+    expect(stdout).toContain('lonePodCandidates: 32\n');
+    expect(served).toEqual([]);
+  });
+
+  test('a bad file is reported with all its problems', async () => {
+    const { code, stderr } = await run(['serve', '--config', 'muster.yaml'], { readFile: () => 'gangs: 1' });
+    expect(code).toBe(2);
+    expect(stderr).toContain('muster: muster.yaml: 3 problems; fix and start again\n');
+  });
+
+  test('what fails while serving is exit code 1, in one line', async () => {
+    const serve = () => Promise.reject(new Error('expected to listen on 0.0.0.0:8443, found the port taken'));
+    expect(await run(['serve'], { serve })).toMatchObject({
+      code: 1,
+      stderr: 'muster: expected to listen on 0.0.0.0:8443, found the port taken\n',
+    });
+  });
+});
+
+describe('muster gangs', () => {
+  const gang = (name: string, ageSeconds: number, status: GangItem['status']): GangItem => ({
+    metadata: { namespace: 'ml', name, creationTimestamp: new Date(now - ageSeconds * 1000).toISOString() },
+    status,
+  });
+  const items = [
+    gang('train', 190, { state: 'Running', bound: 64, want: 64, reason: '' }),
+    gang('llama-finetune', 7200, { state: 'Pending', bound: 0, want: 128, reason: 'no rack has 128 free slots' }),
+  ];
+  const answer = (body: unknown) => async () => Response.json(body);
+
+  test('prints a table as kubectl does', async () => {
+    const { code, stdout } = await run(['gangs'], { fetch: answer({ items }) });
+    expect(code).toBe(0);
+    expect(stdout).toBe(
+      `NAMESPACE   NAME             STATE     MEMBERS   AGE     REASON
+ml          train            Running   64/64     3m10s
+ml          llama-finetune   Pending   0/128     120m    no rack has 128 free slots
+`,
+    );
+  });
+
+  test.each([
+    [0, '0s'],
+    [119, '119s'],
+    [180, '3m'],
+    [599, '9m59s'],
+    [600, '10m'],
+    [4 * 3600 + 300, '4h5m'],
+    [47 * 3600, '47h'],
+    [49 * 3600, '2d'],
+  ])('an age of %d s is written %s', async (seconds, age) => {
+    const status = { state: 'Running', bound: 1, want: 1, reason: '' };
+    const { stdout } = await run(['gangs'], { fetch: answer({ items: [gang('a', seconds, status)] }) });
+    expect(stdout.split('\n')[1]?.split(/ +/)[4]).toBe(age);
+  });
+
+  test('-o json prints what the server said', async () => {
+    const { stdout } = await run(['gangs', '-o', 'json'], { fetch: answer({ items }) });
+    expect(JSON.parse(stdout)).toEqual({ items });
+  });
+
+  test('asks the server named by --url', async () => {
+    const asked: string[] = [];
+    const fetch = async (url: string) => {
+      asked.push(url);
+      return Response.json({ items: [] });
+    };
+    const { stdout, stderr } = await run(['gangs', '--url', 'https://muster:8443/'], { fetch });
+    expect(asked).toEqual(['https://muster:8443/v1/gangs']);
+    expect([stdout, stderr]).toEqual(['', 'No gangs found.\n']);
+  });
+
+  test.each([
+    {
+      what: 'no answer',
+      fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })),
+      stderr: 'found connect ECONNREFUSED; give its address with --url',
+    },
+    {
+      what: 'a refusal',
+      fetch: async () => new Response('expected a client certificate\n', { status: 403 }),
+      stderr: 'to answer 200, found 403: expected a client certificate',
+    },
+    { what: 'another server', fetch: async () => new Response('<html>'), stderr: 'check that --url is a Muster' },
+  ])('$what is exit code 1 and says what to do', async ({ fetch, stderr }) => {
+    const result = await run(['gangs'], { fetch });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain(stderr);
+  });
+});

@@ -1,0 +1,308 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ApiClient, type ApiClientOptions } from '../../src/cluster/api.ts';
+import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
+import { FakeApiServer, type Fault, type SeenRequest } from '../support/fake-api-server.ts';
+import { until } from '../support/until.ts';
+
+const PODS = '/api/v1/pods';
+const EVENTS = '/apis/events.k8s.io/v1/events';
+const POD = { namespace: 'ns', name: 'a', uid: 'uid-a' };
+
+let server: FakeApiServer;
+let api: ApiClient;
+let waits: number[];
+
+beforeEach(async () => {
+  server = await FakeApiServer.start(PODS, EVENTS);
+  waits = [];
+  api = client();
+});
+
+afterEach(async () => {
+  await api.close();
+  await server.stop();
+});
+
+/** A client whose waits are over at once. */
+function client(options: ApiClientOptions = {}): ApiClient {
+  const sleep = async (ms: number) => {
+    waits.push(ms);
+  };
+  return new ApiClient(openEndpoint(server.url), { clock: { now: () => 0, sleep }, random: () => 0.5, ...options });
+}
+
+/** The first `count` requests that `filter` lets through fail so. */
+function failFirst(count: number, fault: Fault, filter: (request: SeenRequest) => boolean = () => true): void {
+  let left = count;
+  server.fault = (request) => (filter(request) && left-- > 0 ? fault : undefined);
+}
+
+function putPod(spec: Record<string, unknown> = {}, uid = POD.uid) {
+  return server.put(PODS, { metadata: { name: POD.name, namespace: POD.namespace, uid }, spec });
+}
+
+function stored() {
+  return server.get(PODS, 'ns/a');
+}
+
+describe('the verbs', () => {
+  test('nominate records plan and node in one patch, clearNomination takes both back', async () => {
+    putPod();
+    expect(await api.nominate(POD, 'n1', 'p/n1/1')).toMatchObject({ kind: 'ok' });
+    expect(stored()).toMatchObject({
+      metadata: { annotations: { 'muster.dev/plan': 'p/n1/1' } },
+      status: { nominatedNodeName: 'n1' },
+    });
+    expect(await api.clearNomination(POD)).toMatchObject({ kind: 'ok' });
+    expect(stored()).toMatchObject({ metadata: { annotations: {} }, status: {} });
+    const [request] = server.requests;
+    expect(request).toMatchObject({ method: 'PATCH', path: '/api/v1/namespaces/ns/pods/a/status' });
+    expect(request?.headers).toMatchObject({ 'content-type': 'application/merge-patch+json', 'user-agent': 'muster' });
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('nominate is a conflict for a pod that is bound', async () => {
+    putPod({ nodeName: 'n2' });
+    const message =
+      'Pod "a" is invalid: status.nominatedNodeName: may not be set on pods that are already bound to a node';
+    expect(await api.nominate(POD, 'n1', 'p/n1/1')).toEqual({ kind: 'conflict', message });
+  });
+
+  test('removeGate takes one gate and leaves the others', async () => {
+    putPod({ schedulingGates: [{ name: 'muster.dev/gang' }, { name: 'other' }] });
+    expect(await api.removeGate(POD, 'muster.dev/gang')).toMatchObject({ kind: 'ok' });
+    expect(stored()?.spec).toEqual({ schedulingGates: [{ name: 'other' }] });
+    expect(server.requests[0]?.headers['content-type']).toBe('application/strategic-merge-patch+json');
+  });
+
+  test('bind names node, UID and annotations', async () => {
+    putPod();
+    expect(await api.bind(POD, 'n1', { 'muster.dev/placement': 'x' })).toMatchObject({ kind: 'ok' });
+    expect(server.requests).toHaveLength(1);
+    expect(server.requests[0]?.body).toEqual({
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name: 'a', namespace: 'ns', uid: 'uid-a', annotations: { 'muster.dev/placement': 'x' } },
+      target: { apiVersion: 'v1', kind: 'Node', name: 'n1' },
+    });
+    expect(stored()).toMatchObject({
+      metadata: { annotations: { 'muster.dev/placement': 'x' } },
+      spec: { nodeName: 'n1' },
+    });
+  });
+
+  test('createEvent writes an event of events.k8s.io/v1', async () => {
+    const event = { metadata: { name: 'e', namespace: 'ns' }, reason: 'Planned' };
+    expect(await api.createEvent('ns', event)).toMatchObject({ kind: 'ok' });
+    expect(server.get(EVENTS, 'ns/e')).toMatchObject({
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      reason: 'Planned',
+    });
+  });
+
+  test.each([
+    ['nominate', () => api.nominate(POD, 'n1', 'p')],
+    ['clearNomination', () => api.clearNomination(POD)],
+    ['removeGate', () => api.removeGate(POD, 'g')],
+    ['bind', () => api.bind(POD, 'n1', {})],
+  ])('%s finds the pod gone when it does not exist, or when another one has its name', async (_, call) => {
+    expect(await call()).toEqual({ kind: 'gone' });
+    putPod({}, 'second');
+    expect(await call()).toEqual({ kind: 'gone' });
+    expect(stored()).toMatchObject({ spec: {} });
+    expect(waits).toEqual([]);
+  });
+
+  test('create is a conflict when the object exists', async () => {
+    putPod();
+    const again = { metadata: { name: 'a', namespace: 'ns' } };
+    expect(await api.create('/api/v1/namespaces/ns/pods', again)).toEqual({
+      kind: 'conflict',
+      message: '"a" already exists',
+    });
+  });
+});
+
+describe('binding', () => {
+  test.each([
+    ['503', { kind: 'answer', status: 503 }],
+    ['500', { kind: 'answer', status: 500 }],
+    ['a broken connection', { kind: 'reset', applied: false }],
+  ] satisfies [string, Fault][])('is tried again after %s', async (_, fault) => {
+    putPod();
+    failFirst(2, fault);
+    expect(await api.bind(POD, 'n1', {})).toMatchObject({ kind: 'ok' });
+    expect(stored()?.spec).toEqual({ nodeName: 'n1' });
+    expect(waits).toEqual([75, 150]);
+  });
+
+  test('is a success when it was done although the answer was lost', async () => {
+    putPod();
+    failFirst(1, { kind: 'reset', applied: true });
+    expect(await api.bind(POD, 'n1', {})).toMatchObject({ kind: 'ok', body: { spec: { nodeName: 'n1' } } });
+    expect(server.requests.map(({ method }) => method)).toEqual(['POST', 'POST', 'GET']);
+  });
+
+  test('is a success when only the last of all answers was lost', async () => {
+    putPod();
+    failFirst(4, { kind: 'answer', status: 503 }, ({ method }) => method === 'POST');
+    const before = server.fault;
+    server.fault = (request) => {
+      const last = request.method === 'POST' && server.requests.length === 5;
+      return last ? { kind: 'reset', applied: true } : before(request);
+    };
+    expect(await api.bind(POD, 'n1', {})).toMatchObject({ kind: 'ok' });
+    expect(server.requests.map(({ method }) => method)).toEqual([...Array(5).fill('POST'), 'GET']);
+  });
+
+  test('is a success for a pod that is on the node already, and a conflict for one on another', async () => {
+    putPod({ nodeName: 'n1' });
+    expect(await api.bind(POD, 'n1', {})).toMatchObject({ kind: 'ok' });
+    expect(await api.bind(POD, 'n2', {})).toMatchObject({
+      kind: 'conflict',
+      message: expect.stringContaining('already assigned to node "n1"'),
+    });
+  });
+
+  test('is a conflict for a pod that still has a gate', async () => {
+    putPod({ schedulingGates: [{ name: 'g' }] });
+    expect(await api.bind(POD, 'n1', {})).toMatchObject({
+      kind: 'conflict',
+      message: expect.stringContaining('schedulingGates'),
+    });
+  });
+
+  test('gives up after five tries', async () => {
+    putPod();
+    server.fault = ({ method }) =>
+      method === 'POST' ? { kind: 'answer', status: 503, body: { message: 'later' } } : undefined;
+    expect(await api.bind(POD, 'n1', {})).toEqual({ kind: 'failed', status: 503, message: 'later' });
+    expect(server.requests.filter(({ method }) => method === 'POST')).toHaveLength(5);
+    expect(waits).toEqual([75, 150, 300, 600]);
+  });
+});
+
+describe('a server that is busy', () => {
+  test('is obeyed when it says 429 and for how long', async () => {
+    putPod();
+    failFirst(1, { kind: 'answer', status: 429, headers: { 'retry-after': '2' } });
+    expect(await api.nominate(POD, 'n1', 'p')).toMatchObject({ kind: 'ok' });
+    expect(waits).toEqual([2000]);
+    failFirst(1, { kind: 'answer', status: 429, headers: { 'retry-after': '1' } });
+    expect(await api.createEvent('ns', { metadata: { name: 'e', namespace: 'ns' } })).toMatchObject({ kind: 'ok' });
+  });
+
+  test.each([
+    ['long', { 'retry-after': '10' }],
+    ['no', {}],
+  ])('has refused when it asks for %s wait, as for a disruption budget', async (_, headers) => {
+    const body = { message: "Cannot evict pod as it would violate the pod's disruption budget." };
+    failFirst(1, { kind: 'answer', status: 429, headers, body });
+    expect(await api.create('/api/v1/namespaces/ns/pods/a/eviction', {})).toEqual({
+      kind: 'failed',
+      status: 429,
+      message: body.message,
+    });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('does not get the same creation twice', async () => {
+    failFirst(1, { kind: 'reset', applied: true });
+    const event = { metadata: { name: 'e', namespace: 'ns' } };
+    expect(await api.createEvent('ns', event)).toMatchObject({ kind: 'failed', status: 0 });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('gets no new try when the time for tries is over', async () => {
+    putPod();
+    let now = 0;
+    const sleep = async (ms: number) => {
+      now += ms;
+    };
+    await api.close();
+    api = client({ requestTimeoutMs: 3000, clock: { now: () => now, sleep } });
+    server.fault = () => ({ kind: 'answer', status: 429, headers: { 'retry-after': '2' } });
+    expect(await api.nominate(POD, 'n1', 'p')).toMatchObject({ kind: 'failed', status: 429 });
+    expect(server.requests).toHaveLength(2);
+  });
+});
+
+describe('connections', () => {
+  test('are reused: one serves calls that follow each other', async () => {
+    putPod();
+    for (let i = 0; i < 20; i++) await api.nominate(POD, 'n1', `p${i}`);
+    for (let i = 0; i < 20; i++) await api.request('GET', '/api/v1/nodes');
+    expect(server.connections).toBe(1);
+  });
+
+  test('are as many as writes may be in flight, the others wait', async () => {
+    await api.close();
+    api = client({ maxWritesInFlight: 8 });
+    putPod();
+    let inFlight = 0;
+    let most = 0;
+    server.fault = () => {
+      most = Math.max(most, ++inFlight);
+      setTimeout(() => inFlight--, 1);
+      return undefined;
+    };
+    const outcomes = await Promise.all(Array.from({ length: 200 }, (_, i) => api.nominate(POD, 'n1', `p${i}`)));
+    expect(outcomes.filter(({ kind }) => kind === 'ok')).toHaveLength(200);
+    expect(server.connections).toBeLessThanOrEqual(8);
+    expect(server.connections).toBeGreaterThan(1);
+  });
+
+  test('of a watch and of bare requests are not held up by writes that hang', async () => {
+    await api.close();
+    api = client({ maxWritesInFlight: 1 });
+    server.fault = ({ method }) => (method === 'PATCH' ? { kind: 'hang' } : undefined);
+    const hanging = api.nominate(POD, 'n1', 'p');
+    await until('the write', () => server.requests.length === 1);
+    expect(await api.request('GET', '/api/v1/pods')).toMatchObject({ status: 200 });
+    const abort = new AbortController();
+    const stream = await api.open(`${PODS}?watch=1&resourceVersion=1000`, abort.signal, 10_000);
+    expect(stream.status).toBe(200);
+    abort.abort();
+    await until('the watch closed', () => server.watches === 0);
+    await api.close();
+    expect(await hanging).toMatchObject({ kind: 'failed', status: 0 });
+  });
+
+  test('that are refused make a failure, not an exception', async () => {
+    await server.stop();
+    expect(await api.nominate(POD, 'n1', 'p')).toMatchObject({
+      kind: 'failed',
+      status: 0,
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
+    expect(waits).toHaveLength(4);
+    await expect(api.request('GET', PODS)).rejects.toThrow('ECONNREFUSED');
+  });
+});
+
+describe('a request', () => {
+  test('without an answer ends at its timeout', async () => {
+    server.fault = () => ({ kind: 'hang' });
+    const request = api.request('GET', PODS, { timeoutMs: 50 });
+    await expect(request).rejects.toThrow('Expected an answer to GET /api/v1/pods within 50 ms, got none');
+  });
+
+  test('ends with its signal', async () => {
+    server.fault = () => ({ kind: 'hang' });
+    const abort = new AbortController();
+    const request = api.request('GET', PODS, { signal: abort.signal });
+    await until('the request', () => server.requests.length === 1);
+    abort.abort(new Error('enough'));
+    await expect(request).rejects.toThrow('enough');
+    await expect(api.request('GET', PODS, { signal: abort.signal })).rejects.toThrow('enough');
+  });
+
+  test('gives status and body as they are', async () => {
+    expect(await api.request('GET', '/healthz')).toEqual({
+      status: 404,
+      retryAfterMs: undefined,
+      body: '404 page not found\n',
+    });
+  });
+});

@@ -1,0 +1,450 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ApiClient } from '../../src/cluster/api.ts';
+import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
+import type { Clock } from '../../src/cluster/timing.ts';
+import { type WatchedKind, Watcher, type WatcherOptions } from '../../src/cluster/watcher.ts';
+import { FakeApiServer } from '../support/fake-api-server.ts';
+import { until } from '../support/until.ts';
+
+const PODS = '/api/v1/pods';
+
+interface Slim {
+  readonly name: string;
+  readonly uid: string;
+  readonly note: string;
+}
+
+function project(raw: unknown): Slim {
+  const { metadata, note = '' } = raw as { metadata: { name: string; uid: string }; note?: string };
+  if (note === 'unreadable') throw new Error('no sense in this one');
+  return { name: metadata.name, uid: metadata.uid, note };
+}
+
+/** Time stands still and every wait is over at the next turn of the event loop. */
+class TestClock implements Clock {
+  readonly waits: number[] = [];
+  #now = 0;
+
+  now(): number {
+    return this.#now;
+  }
+
+  advance(ms: number): void {
+    this.#now += ms;
+  }
+
+  async sleep(ms: number): Promise<void> {
+    this.waits.push(ms);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** A watcher, and what its consumer and observer are told: `+name/uid`, `~name/uid:note`, `-name/uid`. */
+class Probe {
+  readonly changes: string[] = [];
+  readonly restarts: string[] = [];
+  readonly events: string[] = [];
+  readonly errors: string[] = [];
+  readonly clock = new TestClock();
+  readonly api: ApiClient;
+  readonly watcher: Watcher<Slim>;
+  syncs = 0;
+
+  constructor(url: string, kind: Partial<WatchedKind<Slim>> = {}, options: WatcherOptions = {}) {
+    this.api = new ApiClient(openEndpoint(url));
+    this.watcher = new Watcher<Slim>(
+      this.api,
+      { kind: 'Pod', path: PODS, project, ...kind },
+      {
+        applied: (object, previous) => {
+          this.changes.push(`${previous === undefined ? '+' : '~'}${object.name}/${object.uid}`);
+          if (object.note === 'bad handler') throw new Error('handler broke');
+        },
+        deleted: (object) => this.changes.push(`-${object.name}/${object.uid}`),
+      },
+      {
+        onSynced: () => this.syncs++,
+        onRestart: (reason) => this.restarts.push(reason),
+        onEvent: (type) => this.events.push(type),
+        onError: (error) => this.errors.push(error.message),
+      },
+      { clock: this.clock, random: () => 0.5, ...options },
+    );
+    this.watcher.start();
+  }
+
+  synced(): Promise<void> {
+    return until('synced', () => this.watcher.synced);
+  }
+
+  /** Waits until the consumer was told this much, then gives it and starts anew. */
+  async told(count: number): Promise<string[]> {
+    await until(`${count} changes, got ${this.changes.join(' ')}`, () => this.changes.length >= count);
+    return this.changes.splice(0);
+  }
+
+  names(): string[] {
+    return [...this.watcher.store.values()].map((object) => `${object.name}/${object.uid}`).sort();
+  }
+}
+
+function pod(name: string, fields: { uid?: string; note?: string } = {}) {
+  const { uid, ...rest } = fields;
+  return { metadata: { name, namespace: 'ns', ...(uid !== undefined && { uid }) }, ...rest };
+}
+
+let server: FakeApiServer;
+let probes: Probe[];
+
+beforeEach(async () => {
+  server = await FakeApiServer.start(PODS);
+  probes = [];
+});
+
+afterEach(async () => {
+  for (const probe of probes) {
+    await probe.watcher.stop();
+    await probe.api.close();
+  }
+  await server.stop();
+});
+
+function watch(kind: Partial<WatchedKind<Slim>> = {}, options: WatcherOptions = {}): Probe {
+  const probe = new Probe(server.url, kind, options);
+  probes.push(probe);
+  return probe;
+}
+
+/** The queries of the list and watch requests so far. */
+function queries(): Record<string, string>[] {
+  return server.requests.map(({ query }) => Object.fromEntries(query));
+}
+
+describe('the first list', () => {
+  test('comes as a watch-list that goes on as the watch', async () => {
+    server.put(PODS, pod('a'));
+    server.put(PODS, pod('b'));
+    const probe = watch();
+    await probe.synced();
+    expect(await probe.told(2)).toEqual(['+a/uid-a', '+b/uid-b']);
+
+    server.put(PODS, pod('c'));
+    server.put(PODS, pod('a', { note: 'changed' }));
+    server.remove(PODS, 'ns/b');
+    expect(await probe.told(3)).toEqual(['+c/uid-c', '~a/uid-a', '-b/uid-b']);
+    expect(probe.watcher.store.get('ns/a')?.note).toBe('changed');
+    expect(probe.events).toEqual(['ADDED', 'ADDED', 'BOOKMARK', 'ADDED', 'MODIFIED', 'DELETED']);
+    expect(probe.syncs).toBe(1);
+    expect(queries()).toEqual([
+      {
+        watch: '1',
+        allowWatchBookmarks: 'true',
+        timeoutSeconds: '450',
+        sendInitialEvents: 'true',
+        resourceVersionMatch: 'NotOlderThan',
+      },
+    ]);
+    expect(probe.errors).toEqual([]);
+  });
+
+  test('is not synced before the bookmark that ends it, and until then the consumer sees nothing', async () => {
+    server.endsInitial = false;
+    server.put(PODS, pod('a'));
+    server.put(PODS, pod('b'));
+    const probe = watch();
+    await until('events', () => probe.events.length === 2);
+    server.remove(PODS, 'ns/b');
+    await until('events', () => probe.events.length === 3);
+    expect(probe.watcher.synced).toBe(false);
+    expect(probe.changes).toEqual([]);
+
+    server.bookmark(PODS, true);
+    await probe.synced();
+    expect(probe.changes).toEqual(['+a/uid-a']);
+  });
+
+  test('comes in pages from a server without watch-list', async () => {
+    server.watchList = false;
+    for (let i = 0; i < 1201; i++) server.put(PODS, pod(`p${i}`));
+    const probe = watch();
+    await probe.synced();
+    expect(probe.watcher.store.size).toBe(1201);
+    await until('the watch', () => server.watches === 1);
+    const [first, ...pages] = queries();
+    const last = pages.pop();
+    expect(first?.sendInitialEvents).toBe('true');
+    expect(pages).toEqual([
+      { limit: '500' },
+      { limit: '500', continue: 'page 0/' },
+      { limit: '500', continue: 'page 1/' },
+    ]);
+    expect(last).toEqual({ watch: '1', allowWatchBookmarks: 'true', timeoutSeconds: '450', resourceVersion: '1301' });
+    expect(probe.restarts).toEqual(['unsupported']);
+
+    server.put(PODS, pod('late'));
+    await until('the event', () => probe.watcher.store.get('ns/late') !== undefined);
+  });
+
+  test('comes in pages when the watch-list falls silent before its end', async () => {
+    server.endsInitial = false;
+    server.put(PODS, pod('a'));
+    const probe = watch({}, { timing: { idleMs: 200 } });
+    await probe.synced();
+    expect(probe.names()).toEqual(['a/uid-a']);
+    expect(queries()[1]).toEqual({ limit: '500' });
+  });
+
+  test('begins anew when a continue token has expired', async () => {
+    server.watchList = false;
+    for (let i = 0; i < 600; i++) server.put(PODS, pod(`p${i}`));
+    let expired = false;
+    server.fault = ({ query }) => {
+      if (query.has('continue') && !expired) {
+        expired = true;
+        server.remove(PODS, 'ns/p0');
+        server.compact(PODS);
+      }
+      return undefined;
+    };
+    const probe = watch();
+    await probe.synced();
+    expect(probe.watcher.store.size).toBe(599);
+    expect(probe.restarts).toEqual(['unsupported', 'expired', 'unsupported']);
+  });
+
+  test('can be stopped in the middle', async () => {
+    server.endsInitial = false;
+    server.put(PODS, pod('a'));
+    const probe = watch();
+    await until('an event', () => probe.events.length === 1);
+    await probe.watcher.stop();
+    await until('the connection closed', () => server.watches === 0);
+    expect(probe.watcher.synced).toBe(false);
+    expect(probe.changes).toEqual([]);
+    expect(server.requests).toHaveLength(1);
+    expect(probe.errors).toEqual([]);
+  });
+});
+
+describe('a watch that ends', () => {
+  test.each(['end', 'break'] as const)('resumes from the last bookmark (%s)', async (how) => {
+    server.put(PODS, pod('a'));
+    const probe = watch();
+    await probe.synced();
+    const version = server.bookmark(PODS);
+    await until('the bookmark', () => probe.events.filter((type) => type === 'BOOKMARK').length === 2);
+    server.endWatches(PODS, how);
+    server.put(PODS, pod('b'));
+    await until('the event', () => probe.watcher.store.size === 2);
+    expect(queries()[1]).toMatchObject({ resourceVersion: version });
+    expect(queries()[1]).not.toHaveProperty('sendInitialEvents');
+    expect(probe.restarts).toEqual([how === 'end' ? 'ended' : 'connection']);
+  });
+
+  test('resumes from the last event when there was no bookmark since', async () => {
+    const probe = watch();
+    await probe.synced();
+    const { metadata } = server.put(PODS, pod('a'));
+    await probe.told(1);
+    server.endWatches(PODS);
+    await until('the second watch', () => server.requests.length === 2);
+    expect(queries()[1]).toMatchObject({ resourceVersion: metadata.resourceVersion });
+  });
+
+  test('by falling silent, is opened again', async () => {
+    server.put(PODS, pod('a'));
+    const probe = watch({}, { timing: { idleMs: 100 } });
+    await probe.synced();
+    await until('reconnected', () => server.requests.length >= 3);
+    expect(new Set(probe.restarts)).toEqual(new Set(['idle']));
+    expect(probe.changes).toEqual(['+a/uid-a']);
+  });
+
+  test.each(['status', 'event'] as const)(
+    'with 410 (%s) is replaced by a list, swapped in at its end',
+    async (goneAs) => {
+      server.goneAs = goneAs;
+      for (const name of ['gone', 'stays', 'changes', 'reborn']) server.put(PODS, pod(name));
+      const probe = watch();
+      await probe.synced();
+      await probe.told(4);
+
+      server.endsInitial = false;
+      server.fault = () => ({ kind: 'answer', status: 503 });
+      server.endWatches(PODS);
+      server.remove(PODS, 'ns/gone');
+      server.put(PODS, pod('changes', { note: 'new' }));
+      server.put(PODS, pod('reborn', { uid: 'second' }));
+      server.put(PODS, pod('new'));
+      server.compact(PODS);
+      probe.events.length = 0;
+      server.fault = () => undefined;
+
+      await until('the new list', () => probe.events.filter((type) => type === 'ADDED').length === 4);
+      expect(probe.changes).toEqual([]);
+      expect(probe.names()).toEqual(['changes/uid-changes', 'gone/uid-gone', 'reborn/uid-reborn', 'stays/uid-stays']);
+      expect(probe.watcher.synced).toBe(true);
+
+      server.bookmark(PODS, true);
+      expect(await probe.told(5)).toEqual([
+        '-gone/uid-gone',
+        '-reborn/uid-reborn',
+        '~changes/uid-changes',
+        '+reborn/second',
+        '+new/uid-new',
+      ]);
+      expect(probe.names()).toEqual(['changes/uid-changes', 'new/uid-new', 'reborn/second', 'stays/uid-stays']);
+      expect(probe.restarts.at(-1)).toBe('expired');
+    },
+  );
+});
+
+test('another UID under one name is a deletion and a new object, whatever the event says', async () => {
+  server.put(PODS, pod('a'));
+  const probe = watch();
+  await probe.synced();
+  await probe.told(1);
+  server.put(PODS, pod('a', { uid: 'second' }));
+  expect(await probe.told(2)).toEqual(['-a/uid-a', '+a/second']);
+  server.remove(PODS, 'ns/a');
+  server.put(PODS, pod('a', { uid: 'third' }));
+  expect(await probe.told(2)).toEqual(['-a/second', '+a/third']);
+});
+
+describe('a kind that does not exist', () => {
+  const GROUPS = '/apis/scheduling.x-k8s.io/v1alpha1/podgroups';
+
+  test('counts as empty, is found when it is installed, and is empty again when it is removed', async () => {
+    const probe = watch({ path: GROUPS, optional: true });
+    await probe.synced();
+    expect(probe.watcher.store.size).toBe(0);
+    expect(probe.clock.waits[0]).toBe(30_000);
+    expect(probe.errors).toEqual([]);
+
+    server.install(GROUPS);
+    server.put(GROUPS, pod('g'));
+    expect(await probe.told(1)).toEqual(['+g/uid-g']);
+    server.uninstall(GROUPS);
+    expect(await probe.told(1)).toEqual(['-g/uid-g']);
+    server.install(GROUPS);
+    server.put(GROUPS, pod('h'));
+    expect(await probe.told(1)).toEqual(['+h/uid-h']);
+  });
+
+  test('is an error for a kind that every cluster has, and takes nothing away', async () => {
+    server.put(PODS, pod('a'));
+    const probe = watch();
+    await probe.synced();
+    server.fault = () => ({ kind: 'answer', status: 404, body: 'page not found' });
+    server.endWatches(PODS);
+    await until('errors', () => probe.errors.length >= 2);
+    expect(probe.errors[0]).toBe('Watching Pod: Expected status 200, got 404: page not found');
+    expect(probe.names()).toEqual(['a/uid-a']);
+    server.fault = () => undefined;
+    server.put(PODS, pod('b'));
+    await until('the new list', () => probe.watcher.store.size === 2);
+  });
+});
+
+describe('what makes no sense', () => {
+  test.each([
+    ['no JSON', '<html>\n'],
+    ['no event', '{"type":"SURPRISE"}\n'],
+    ['an object without a name', '{"type":"ADDED","object":{"metadata":{}}}\n'],
+  ])('as a line (%s) is reported, and a new list mends what it may have hidden', async (_, line) => {
+    server.put(PODS, pod('a'));
+    const probe = watch();
+    await probe.synced();
+    server.sendRaw(PODS, line);
+    await until('the new list', () => server.requests.length === 2);
+    expect(queries()[1]).toMatchObject({ sendInitialEvents: 'true' });
+    expect(probe.restarts).toEqual(['garbage']);
+    expect(probe.errors).toHaveLength(1);
+    server.put(PODS, pod('b'));
+    await until('the event', () => probe.watcher.store.size === 2);
+  });
+
+  test('as an object is reported and skipped; what was known of it stays', async () => {
+    server.put(PODS, pod('bad', { note: 'unreadable' }));
+    server.put(PODS, pod('good'));
+    const probe = watch();
+    await probe.synced();
+    expect(probe.names()).toEqual(['good/uid-good']);
+    expect(probe.errors).toEqual(['Watching Pod: Cannot read ns/bad: no sense in this one']);
+
+    server.put(PODS, pod('good', { note: 'unreadable' }));
+    server.put(PODS, pod('other'));
+    await until('the event', () => probe.watcher.store.size === 2);
+    expect(probe.names()).toEqual(['good/uid-good', 'other/uid-other']);
+
+    server.put(PODS, pod('good', { uid: 'second', note: 'unreadable' }));
+    await until('the old one gone', () => probe.watcher.store.size === 1);
+    expect(probe.names()).toEqual(['other/uid-other']);
+  });
+
+  test('as a handler that throws is reported, and the watch goes on', async () => {
+    const probe = watch();
+    await probe.synced();
+    server.put(PODS, pod('a', { note: 'bad handler' }));
+    server.put(PODS, pod('b'));
+    expect(await probe.told(2)).toEqual(['+a/uid-a', '+b/uid-b']);
+    expect(probe.errors).toEqual(['handler broke']);
+    expect(probe.restarts).toEqual([]);
+  });
+});
+
+test('characters and lines may arrive in any pieces', async () => {
+  const probe = watch();
+  await probe.synced();
+  const object = { metadata: { name: 'a', namespace: 'ns', uid: 'u', resourceVersion: '900' }, note: 'Größe 🚀 你好' };
+  const bytes = Buffer.from(`${JSON.stringify({ type: 'ADDED', object })}\n`);
+  for (const byte of bytes) {
+    server.sendRaw(PODS, Buffer.of(byte));
+    // One byte a packet, so that every character of several bytes is torn.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await probe.told(1);
+  expect(probe.watcher.store.get('ns/a')?.note).toBe('Größe 🚀 你好');
+  expect(probe.errors).toEqual([]);
+});
+
+describe('waiting between requests', () => {
+  test('grows while the server fails, and starts over after a watch that lived', async () => {
+    server.fault = () => ({ kind: 'answer', status: 500 });
+    const probe = watch();
+    await until('failures', () => probe.clock.waits.length >= 9);
+    expect(probe.clock.waits.slice(0, 9)).toEqual([0, 375, 750, 1500, 3000, 6000, 12_000, 22_500, 22_500]);
+
+    server.fault = () => undefined;
+    await probe.synced();
+    probe.clock.waits.length = 0;
+    server.endWatches(PODS);
+    await until('another watch', () => server.watches === 1);
+    expect(probe.clock.waits).toEqual([22_500]);
+    probe.clock.advance(30_000);
+    server.endWatches(PODS);
+    await until('another wait', () => probe.clock.waits.length === 2);
+    expect(probe.clock.waits[1]).toBe(0);
+  });
+
+  test('is cut short by stop', async () => {
+    server.fault = () => ({ kind: 'answer', status: 500 });
+    const probe = watch({}, { clock: { now: () => 0, sleep: neverButForSignal } });
+    await until('a failure', () => probe.restarts.length === 1);
+    await probe.watcher.stop();
+  });
+
+  test('is needed when nobody listens, and ends when somebody does', async () => {
+    await server.stop();
+    const port = Number(new URL(server.url).port);
+    const probe = watch();
+    await until('failures', () => probe.errors.length >= 2);
+    expect(probe.errors[0]).toContain('ECONNREFUSED');
+    server = await FakeApiServer.startAt(port, PODS);
+    await probe.synced();
+  });
+});
+
+function neverButForSignal(_: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()));
+}

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { load } from 'js-yaml';
+import { expect, test } from 'vitest';
+import { defaultConfiguration, parseConfiguration, renderConfiguration } from '../src/config.ts';
+
+const page = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8');
+const example = /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+const optional = [
+  'server.tls.certFile',
+  'server.tls.keyFile',
+  'server.tls.clientCaFile',
+  'api.kubeconfig',
+  'topology.level',
+];
+
+/** `path: default` of every field of a rendered configuration. */
+function fieldsOf(value: unknown, path = ''): readonly (readonly [string, string])[] {
+  if (typeof value !== 'object' || value === null) return [[path, String(value)]];
+  if (Array.isArray(value)) return [[path, `[${value.join(', ')}]`]];
+  return Object.entries(value).flatMap(([name, child]) => fieldsOf(child, path === '' ? name : `${path}.${name}`));
+}
+
+const documented = new Map(
+  [...page.matchAll(/^\| `([^`]+)` \| (.+?) \| (.+?) \|$/gm)].map(([, path, value]) => [path!, value!]),
+);
+const {
+  apiVersion: _,
+  kind: __,
+  ...defaults
+} = load(renderConfiguration(defaultConfiguration())) as Record<string, unknown>;
+
+test.each(fieldsOf(defaults))('docs/configuration.md has %s with the default %s', (path, value) => {
+  expect(documented.get(path)).toBe(`\`${value}\``);
+});
+
+test('docs/configuration.md has every field without a default, and none that does not exist', () => {
+  const known = [...fieldsOf(defaults).map(([path]) => path), ...optional, 'server.tls'];
+  expect([...documented.keys()].toSorted()).toEqual(known.toSorted());
+});
+
+test('the example on the page is a valid configuration', () => {
+  expect(parseConfiguration(example, 'docs/configuration.md').topology.level).toBe('topology.kubernetes.io/rack');
+});

@@ -1,0 +1,251 @@
+import { describe, expect, test } from 'vitest';
+import {
+  ConfigurationError,
+  defaultConfiguration,
+  overrideConfiguration,
+  parseConfiguration,
+  renderConfiguration,
+} from '../src/config.ts';
+import { formatDuration, parseDuration } from '../src/config-section.ts';
+
+const header = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\n';
+
+/** The problems of a file; empty if it is fine. */
+function problemsOf(body: string): readonly string[] {
+  try {
+    parseConfiguration(header + body, 'muster.yaml');
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.problems;
+    throw error;
+  }
+}
+
+describe('parseConfiguration', () => {
+  test('a file that names nothing means the defaults', () => {
+    expect(parseConfiguration(header, 'muster.yaml')).toEqual(defaultConfiguration());
+    expect(defaultConfiguration()).toEqual({
+      server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
+      api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
+      managedResources: ['nvidia.com/gpu', 'amd.com/gpu'],
+      topology: { level: undefined },
+      gang: {
+        barrierTimeoutMs: 25_000,
+        nominationTimeoutMs: 15_000,
+        repairTimeoutMs: 300_000,
+        backoffInitialMs: 1000,
+        backoffMaxMs: 30_000,
+        maxReplans: 8,
+      },
+      lonePodCandidates: 32,
+      log: { verbosity: 2 },
+    });
+  });
+
+  test('reads every field', () => {
+    const config = parseConfiguration(
+      `${header}
+server: {bindAddress: '::1', port: 0, tls: {certFile: a, keyFile: b, clientCaFile: c}, maxBodyMiB: 1, drainDelay: 0s}
+api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeout: 2m}
+managedResources: [nvidia.com/mig-*]
+topology: {level: topology.kubernetes.io/rack}
+gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
+lonePodCandidates: 1
+log: {verbosity: 10}
+`,
+      'muster.yaml',
+    );
+    expect(config.server).toEqual({
+      bindAddress: '::1',
+      port: 0,
+      tls: { certFile: 'a', keyFile: 'b', clientCaFile: 'c' },
+      maxBodyMiB: 1,
+      drainDelayMs: 0,
+    });
+    expect(config.api).toMatchObject({ kubeconfig: 'k', requestTimeoutMs: 1500, watchIdleTimeoutMs: 120_000 });
+    expect(config.gang).toMatchObject({
+      barrierTimeoutMs: 90_000,
+      nominationTimeoutMs: 500,
+      repairTimeoutMs: 3_600_000,
+    });
+    expect(config).toMatchObject({
+      managedResources: ['nvidia.com/mig-*'],
+      lonePodCandidates: 1,
+      log: { verbosity: 10 },
+    });
+    expect(config.topology.level).toBe('topology.kubernetes.io/rack');
+  });
+
+  test('an empty section or field counts as absent', () => {
+    expect(problemsOf('gang:\nserver:\n  port:\n  tls:\nmanagedResources:\n')).toEqual([]);
+  });
+
+  test('the result cannot be changed', () => {
+    const config = defaultConfiguration();
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.gang)).toBe(true);
+    expect(Object.isFrozen(config.managedResources)).toBe(true);
+  });
+
+  test.each([
+    {
+      what: 'an unknown field, with its path and the known ones',
+      body: 'gang: {barierTimeout: 25s}',
+      problem:
+        'gang.barierTimeout: unknown field; expected one of barrierTimeout, nominationTimeout, repairTimeout, ' +
+        'backoffInitial, backoffMax, maxReplans',
+    },
+    {
+      what: 'an unknown field two levels down',
+      body: 'server: {tls: {certFile: a, keyFile: b, ca: c}}',
+      problem: 'server.tls.ca: unknown field; expected one of certFile, keyFile, clientCaFile',
+    },
+    {
+      what: 'an unknown field beside an absent section',
+      body: 'server: {tsl: {certFile: a, keyFile: b}}',
+      problem: 'server.tsl: unknown field; expected one of bindAddress, port, tls, maxBodyMiB, drainDelay',
+    },
+    {
+      what: 'a text where a number belongs',
+      body: 'server: {port: "8443"}',
+      problem: 'server.port: expected an integer from 0 to 65535, found "8443"',
+    },
+    {
+      what: 'a number out of range',
+      body: 'server: {port: 65536}',
+      problem: 'server.port: expected an integer from 0 to 65535, found 65536',
+    },
+    {
+      what: 'a duration without unit',
+      body: 'api: {requestTimeout: 10}',
+      problem: 'api.requestTimeout: expected a duration such as 25s, 500ms or 2m, from 100ms to 5m, found 10',
+    },
+    {
+      what: 'a duration out of range',
+      body: 'server: {drainDelay: 6m}',
+      problem: 'server.drainDelay: expected a duration such as 25s, 500ms or 2m, from 0s to 5m, found "6m"',
+    },
+    {
+      what: 'a list where a mapping belongs',
+      body: 'gang: [1]',
+      problem: 'gang: expected a mapping of fields, found [1]',
+    },
+    {
+      what: 'a text where a list belongs',
+      body: 'managedResources: nvidia.com/gpu',
+      problem:
+        'managedResources: expected a list, each item a resource name such as nvidia.com/gpu or nvidia.com/mig-*, ' +
+        'found "nvidia.com/gpu"',
+    },
+    {
+      what: 'a star in the middle of a resource name',
+      body: 'managedResources: [amd.com/gpu, "nvidia.com/*-gpu"]',
+      problem:
+        'managedResources[1]: expected a resource name such as nvidia.com/gpu or nvidia.com/mig-*, found "nvidia.com/*-gpu"',
+    },
+    {
+      what: 'a level that is no label key',
+      body: 'topology: {level: "the rack"}',
+      problem: 'topology.level: expected a node label key such as topology.kubernetes.io/rack, found "the rack"',
+    },
+    {
+      what: 'TLS without a key',
+      body: 'server: {tls: {certFile: a}}',
+      problem: 'server.tls.keyFile: expected a text, found nothing',
+    },
+    {
+      what: 'a back-off that shrinks',
+      body: 'gang: {backoffMax: 500ms}',
+      problem: 'gang.backoffMax: expected at least gang.backoffInitial (1s), found 500ms',
+    },
+  ])('reports $what', ({ body, problem }) => {
+    expect(problemsOf(body)).toEqual([problem]);
+  });
+
+  test('says why the barrier must outlast the nominations', () => {
+    expect(problemsOf('gang: {barrierTimeout: 15s}')).toEqual([
+      'gang.barrierTimeout: expected more than gang.nominationTimeout (15s), found 15s; a member that kube-scheduler ' +
+        'refused is replanned while its siblings are held at the barrier, so the barrier must outlast the wait for a nomination',
+    ]);
+  });
+
+  test('reports all problems at once, under the name of the file', () => {
+    const parse = () => parseConfiguration('kind: Pod\nlogs: 1\nserver: {port: x}\n', 'muster.yaml');
+    expect(parse).toThrow(
+      `muster.yaml: 4 problems; fix and start again
+  apiVersion: expected config.muster.dev/v1alpha1, found nothing
+  kind: expected MusterConfiguration, found "Pod"
+  server.port: expected an integer from 0 to 65535, found "x"
+  logs: unknown field; expected one of `,
+    );
+  });
+
+  test.each([
+    { what: 'broken YAML', text: `${header}gang: {`, says: 'expected one YAML document, found: ' },
+    { what: 'a field given twice', text: `${header}log: {}\nlog: {}\n`, says: 'duplicated mapping key' },
+    { what: 'two documents', text: `${header}---\n${header}`, says: 'expected a single document' },
+    {
+      what: 'an empty file',
+      text: '# nothing\n',
+      says: 'apiVersion: expected config.muster.dev/v1alpha1, found nothing',
+    },
+    { what: 'a document that is no mapping', text: '- a\n', says: 'the document: expected a mapping of fields' },
+  ])('refuses $what', ({ text, says }) => {
+    expect(() => parseConfiguration(text, 'muster.yaml')).toThrow(says);
+  });
+});
+
+describe('renderConfiguration', () => {
+  const full = parseConfiguration(
+    `${header}
+server: {tls: {certFile: a, keyFile: b}}
+api: {kubeconfig: "no"}
+topology: {level: rack}
+gang: {barrierTimeout: 1m31s, backoffInitial: 1500ms}
+managedResources: [nvidia.com/mig-*]
+`,
+    'muster.yaml',
+  );
+
+  test.each([
+    { what: 'the defaults', config: defaultConfiguration() },
+    { what: 'a full configuration', config: full },
+  ])('$what can be read back', ({ config }) => {
+    expect(parseConfiguration(renderConfiguration(config), 'rendered')).toEqual(config);
+  });
+
+  test('writes durations as people do', () => {
+    expect(renderConfiguration(full)).toContain('barrierTimeout: 91s');
+    expect(renderConfiguration(full)).toContain('repairTimeout: 5m');
+  });
+});
+
+describe('overrideConfiguration', () => {
+  test('flags replace what the file says and leave the rest', () => {
+    const config = overrideConfiguration(defaultConfiguration(), { port: 0, kubeconfig: 'k' });
+    expect(config.server).toMatchObject({ port: 0, bindAddress: '0.0.0.0' });
+    expect(config.api.kubeconfig).toBe('k');
+    expect(overrideConfiguration(config, {})).toEqual(config);
+  });
+
+  test('a flag is checked as a field is', () => {
+    expect(() => overrideConfiguration(defaultConfiguration(), { port: 70_000 })).toThrow(
+      'flags: 1 problem; fix and start again\n  server.port: expected an integer from 0 to 65535, found 70000',
+    );
+  });
+});
+
+test.each([
+  { text: '0s', ms: 0 },
+  { text: '500ms', ms: 500 },
+  { text: '90s', ms: 90_000 },
+  { text: '2m', ms: 120_000 },
+  { text: '24h', ms: 86_400_000 },
+])('$text is $ms ms, both ways', ({ text, ms }) => {
+  expect(parseDuration(text)).toBe(ms);
+  expect(parseDuration(formatDuration(ms))).toBe(ms);
+});
+
+test.each(['', '5', 's', '-5s', '5 s', '5d', '1e3s', '5sec'])('"%s" is no duration', (text) => {
+  expect(parseDuration(text)).toBeUndefined();
+});

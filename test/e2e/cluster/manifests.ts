@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { loadAll } from 'js-yaml';
+import { type ApiClient, ApiError } from './api-client.ts';
+import type { KubeObject } from './resources.ts';
+import { waitFor } from './wait.ts';
+
+/** The folder of what Muster ships. */
+export const deployDir = join(import.meta.dirname, '../../../deploy');
+
+/** Reads the objects of a manifest file, or of all YAML files in a folder. Relative paths start at deploy/. */
+export function readManifests(path: string): readonly KubeObject[] {
+  const root = resolve(deployDir, path);
+  const files = statSync(root).isDirectory()
+    ? readdirSync(root)
+        .filter((name) => name.endsWith('.yaml'))
+        .sort()
+        .map((name) => join(root, name))
+    : [root];
+  return files
+    .flatMap((file) => loadAll(readFileSync(file, 'utf8')) as (KubeObject | null)[])
+    .filter((o) => o !== null);
+}
+
+/** Applies manifests in order, and waits until what they install is in force. */
+export async function applyManifests(api: ApiClient, path: string): Promise<void> {
+  const objects = readManifests(path);
+  for (const object of objects) {
+    // A custom object may follow its definition before the API server serves it.
+    await waitFor(async () => ((await applyOrWait(api, object)) ? true : undefined), {
+      what: `${object.kind} ${object.metadata?.name} to be accepted`,
+    });
+  }
+  if (objects.some(({ kind }) => kind === 'MutatingAdmissionPolicy')) await waitForAdmissionPolicy(api);
+}
+
+/** Applies an object; `false` if the API server does not serve its kind yet. A refusal is an error at once. */
+async function applyOrWait(api: ApiClient, object: KubeObject): Promise<boolean> {
+  try {
+    await api.apply(object);
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
+  }
+}
+
+/** The API server takes a moment to enforce a new policy: dry runs show when. */
+async function waitForAdmissionPolicy(api: ApiClient): Promise<void> {
+  const probe = {
+    metadata: { generateName: 'admission-probe-', labels: { 'muster.dev/pod-group': 'probe' } },
+    spec: { containers: [{ name: 'main', image: 'none' }] },
+  };
+  await waitFor(
+    async () => {
+      const path = '/api/v1/namespaces/default/pods?dryRun=All';
+      const pod = await api.request<{ spec: { schedulingGates?: unknown[] } }>('POST', path, probe);
+      return pod.spec.schedulingGates !== undefined;
+    },
+    { what: 'the admission policy to be in force' },
+  );
+}

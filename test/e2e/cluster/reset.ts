@@ -1,0 +1,67 @@
+import type { ApiClient } from './api-client.ts';
+import type { Resource } from './resources.ts';
+import { waitFor } from './wait.ts';
+
+// Owners first, so that nothing is created anew.
+const namespacedKinds: readonly Resource[] = [
+  'jobs',
+  'deployments',
+  'statefulsets',
+  'daemonsets',
+  'replicasets',
+  'poddisruptionbudgets',
+  'pods',
+  'persistentvolumeclaims',
+  'events',
+];
+const clusterKinds: readonly Resource[] = ['persistentvolumes', 'storageclasses'];
+const leaseNamespace = { namespace: 'kube-node-lease' };
+
+/**
+ * Empties the cluster between tests: grace periods do not count and finalizers are not waited for, because their
+ * controllers may be the very thing that a test has stopped.
+ */
+export async function resetCluster(api: ApiClient): Promise<void> {
+  const namespaces = (await api.list('namespaces')).map(({ metadata }) => metadata?.name as string);
+  for (const kind of namespacedKinds) {
+    await waitFor(
+      async () => {
+        const left = await api.list(kind);
+        if (left.length === 0) return true;
+        const occupied = namespaces.filter((name) => left.some(({ metadata }) => metadata?.namespace === name));
+        await api.forEach(occupied, (namespace) => api.deleteAll(kind, { namespace, graceSeconds: 0 }));
+        await dropFinalizers(api, kind);
+        throw new Error(`${left.length} ${kind} left`);
+      },
+      { what: `no ${kind} to be left`, deadlineMs: 60_000, intervalMs: 20 },
+    );
+  }
+  await api.deleteAll('nodes');
+  // KWOK would stumble over the lease of a node that comes back with the same name, and try again ten seconds later.
+  await waitFor(
+    async () => {
+      const left = await api.list('leases', leaseNamespace);
+      if (left.length > 0) await api.deleteAll('leases', leaseNamespace);
+      return left.length === 0;
+    },
+    { what: 'no node lease to be left' },
+  );
+  for (const kind of clusterKinds) {
+    await api.deleteAll(kind);
+    await dropFinalizers(api, kind);
+  }
+  for (const { metadata } of await api.list('priorityclasses')) {
+    const name = metadata?.name as string;
+    if (!name.startsWith('system-')) await api.delete('priorityclasses', name);
+  }
+}
+
+async function dropFinalizers(api: ApiClient, kind: Resource): Promise<void> {
+  const held = (await api.list(kind)).filter(({ metadata }) => (metadata?.finalizers?.length ?? 0) > 0);
+  await api.forEach(held, async ({ metadata }) => {
+    const { name, namespace } = metadata as { name: string; namespace?: string };
+    const where = namespace === undefined ? {} : { namespace };
+    // It may be gone by now; if it is not, the caller sees that.
+    await api.patch(kind, name, { metadata: { finalizers: null } }, where).catch(() => undefined);
+  });
+}

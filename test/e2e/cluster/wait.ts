@@ -1,0 +1,31 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** What is waited for, and how long; `what` completes the sentence "expected …". */
+export interface WaitOptions {
+  readonly what: string;
+  readonly deadlineMs?: number;
+  readonly intervalMs?: number;
+}
+
+/**
+ * Polls until the condition gives a value other than `undefined` or `false`. An exception counts as "not yet".
+ * At the deadline it throws an error which says what was last seen: throw a descriptive error inside the condition to
+ * have it quoted.
+ */
+export async function waitFor<T>(condition: () => Promise<T | undefined | false>, options: WaitOptions): Promise<T> {
+  const { what, deadlineMs = 30_000, intervalMs = 50 } = options;
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    let lastSeen: string;
+    try {
+      const value = await condition();
+      if (value !== undefined && value !== false) return value;
+      lastSeen = String(value);
+    } catch (error) {
+      lastSeen = error instanceof Error ? error.message : String(error);
+    }
+    if (performance.now() >= deadline)
+      throw new Error(`expected ${what} within ${deadlineMs} ms, last seen: ${lastSeen}`);
+    await delay(intervalMs);
+  }
+}

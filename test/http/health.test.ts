@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { createHealthApp, probePaths } from '../../src/http/health.ts';
+
+const metrics = { contentType: 'text/plain; version=0.0.4', render: async () => 'muster_gangs 1\n' };
+const fine = { name: 'leader', check: () => undefined };
+const failing = { name: 'synced', check: () => 'pods not listed yet' };
+
+test('livez is ok whatever the checks say', async () => {
+  const answer = await createHealthApp([failing], metrics).request('/livez');
+  expect([answer.status, await answer.text()]).toEqual([200, 'ok']);
+});
+
+test('readyz is a bare ok when every check passes', async () => {
+  const answer = await createHealthApp([fine], metrics).request('/readyz');
+  expect([answer.status, await answer.text()]).toEqual([200, 'ok']);
+});
+
+test('readyz?verbose lists each check, as a kube component does', async () => {
+  const answer = await createHealthApp([fine, { ...fine, name: 'recovered' }], metrics).request('/readyz?verbose');
+  expect([answer.status, await answer.text()]).toEqual([200, '[+]leader ok\n[+]recovered ok\nreadyz check passed\n']);
+});
+
+test('a failing readyz is a 503 that always says why', async () => {
+  const answer = await createHealthApp([fine, failing], metrics).request('/readyz');
+  expect([answer.status, await answer.text()]).toEqual([
+    503,
+    '[+]leader ok\n[-]synced failed: pods not listed yet\nreadyz check failed\n',
+  ]);
+});
+
+test('metrics come with the content type of the registry', async () => {
+  const answer = await createHealthApp([], metrics).request('/metrics');
+  expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4');
+  expect(await answer.text()).toBe('muster_gangs 1\n');
+});
+
+test('every probe path is served', async () => {
+  const app = createHealthApp([], metrics);
+  for (const path of probePaths) expect((await app.request(path)).status, path).toBe(200);
+});
