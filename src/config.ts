@@ -169,7 +169,11 @@ function readDocument(root: Section): MusterConfiguration {
   const config = {
     server: readServer(root.section('server')),
     api: readApi(root.section('api')),
-    managedResources: root.texts('managedResources', ['nvidia.com/gpu', 'amd.com/gpu'], resourceName),
+    managedResources: root.texts(
+      'managedResources',
+      ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
+      resourceName,
+    ),
     topology: readTopology(root.section('topology')),
     gang: readGang(root.section('gang')),
     lonePodCandidates: root.integer('lonePodCandidates', 32, { min: 1, max: 10_000 }),

@@ -55,7 +55,8 @@ export async function serve(config: MusterConfiguration): Promise<void> {
   const observer = new GangObserver(metrics, log, events);
   const barrier = new Barrier(clock, {
     onTimeout: (gang, held) => coordinator.onBarrierTimeout(gang, held),
-    onOpened: (_gang, waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
+    onAbandoned: () => observer.onBarrierAbandoned(),
+    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
   });
   const coordinator: Coordinator = new Coordinator({
     view: state,
@@ -124,6 +125,7 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     logger: log,
     onDraining: () => {
       draining = true;
+      barrier.shut('Muster is shutting down');
     },
   });
   const stopped = Promise.withResolvers<void>();

@@ -27,7 +27,7 @@ describe('parseConfiguration', () => {
     expect(defaultConfiguration()).toEqual({
       server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
-      managedResources: ['nvidia.com/gpu', 'amd.com/gpu'],
+      managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
       topology: { level: undefined },
       gang: {
         barrierTimeoutMs: 25_000,

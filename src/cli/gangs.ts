@@ -1,26 +1,4 @@
-/** One item of `GET /v1/gangs`, shaped like a Kubernetes object. */
-export interface GangItem {
-  readonly metadata: {
-    readonly namespace: string;
-    readonly name: string;
-    /** RFC 3339. */
-    readonly creationTimestamp: string;
-  };
-  readonly status: {
-    readonly state: string;
-    /** Members on a node. */
-    readonly bound: number;
-    /** Members that the gang is to have. */
-    readonly want: number;
-    /** Why it is in this state; '' when there is nothing to say. */
-    readonly reason: string;
-  };
-}
-
-/** What `GET /v1/gangs` answers. */
-export interface GangList {
-  readonly items: readonly GangItem[];
-}
+import type { GangList } from '../http/inspect.ts';
 
 /** The part of the global `fetch` that is needed. */
 export type Fetch = (url: string) => Promise<Response>;
@@ -55,7 +33,7 @@ export function formatGangs({ items }: GangList, now: number): string {
     metadata.namespace,
     metadata.name,
     status.state,
-    `${status.bound}/${status.want}`,
+    `${status.bound}/${status.want ?? '?'}`,
     formatAge(now - Date.parse(metadata.creationTimestamp)),
     status.reason,
   ]);

@@ -5,8 +5,9 @@
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
 import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';
+import type { NodeIdx } from '../core/node-idx.ts';
 import { NodeVerdicts } from '../core/node-verdicts.ts';
-import type { NodeIdx, Snapshot } from '../core/snapshot.ts';
+import type { Snapshot } from '../core/snapshot.ts';
 import { buildTopology, type Topology } from '../core/topology.ts';
 
 const NO_PODS: readonly PodModel[] = [];
@@ -93,6 +94,7 @@ export class NodeTable {
       free: this.#view.free,
       allocatable: this.#view.allocatable,
       podsOn: this.#view.podsOn,
+      repelling: this.#view.repelling,
       occupants: [],
       verdicts: this.#view.verdicts,
       topology: this.#view.topology,
@@ -120,6 +122,7 @@ export class NodeTable {
     const pods = node ? (this.#podsOf.get(node.name) ?? NO_PODS) : NO_PODS;
     for (const pod of pods) this.#subtract(view, row, pod.template.requests);
     view.podsOn[row] = pods;
+    view.repelling[row] = pods.some((pod) => pod.template.antiAffinity.length > 0) ? 1 : 0;
   }
 
   #subtract(view: View, row: NodeIdx, requests: readonly ResourceAmount[]): void {
@@ -154,6 +157,7 @@ interface View {
   readonly free: readonly Float64Array[];
   readonly allocatable: readonly Float64Array[];
   readonly podsOn: (readonly PodModel[])[];
+  readonly repelling: Uint8Array;
   verdicts: NodeVerdicts;
   topology: Topology;
 }
@@ -169,6 +173,7 @@ function emptyView(level: string | undefined, rows = 0, columns = 0): View {
     free: column(),
     allocatable: column(),
     podsOn: Array.from({ length: rows }, () => NO_PODS),
+    repelling: new Uint8Array(rows),
     verdicts: new NodeVerdicts([]),
     topology: buildTopology(level, [], []),
   };

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { buildConnector, Pool } from 'undici';
 import type { Credentials, Endpoint } from './kubeconfig.ts';
 import type { Clock } from './timing.ts';
@@ -88,6 +89,8 @@ export class Transport {
         bodyTimeout: 0,
       });
       const text = await response.body.text();
+      // undici frees the connection in the next turn; a request that follows at once would open another one.
+      await nextTurn();
       if (response.statusCode === 401) this.#credentials = undefined;
       return {
         status: response.statusCode,

@@ -175,10 +175,11 @@ export class Watcher<T> {
 
   async #refuse(stream: ApiStream): Promise<void> {
     const text = await readText(stream);
-    if (stream.status !== 404 || !this.#kind.optional) {
+    this.#input({ kind: 'refused', status: stream.status });
+    // The other answers are expected: the kind does not exist, or the server has no watch-list.
+    if (this.#state.kind === 'waiting' && this.#state.pace === 'backoff') {
       this.#report(new Error(`Expected status 200, got ${stream.status}: ${text.slice(0, 300)}`));
     }
-    this.#input({ kind: 'refused', status: stream.status });
   }
 
   #readPage(text: string): void {

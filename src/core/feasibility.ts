@@ -30,10 +30,24 @@ const ANY_ADDRESS = '0.0.0.0';
 export function rejectNode(template: PodTemplate, node: NodeModel): NodeRejection | undefined {
   if (!node.ready) return 'not ready';
   if (node.unschedulable && !isTolerated(template.tolerations, CORDON)) return 'cordoned';
-  if (node.taints.some((taint) => repels(taint) && !isTolerated(template.tolerations, taint))) return 'tainted';
+  if (!toleratesTaints(template, node)) return 'tainted';
   if (!hasLabels(node.labels, template.nodeSelector)) return 'node selector';
-  if (template.nodeAffinity && !matchesNodeTerm(template.nodeAffinity, node)) return 'node affinity';
+  if (!matchesAffinity(template, node)) return 'node affinity';
   return undefined;
+}
+
+/** Whether the template tolerates every taint of the node that keeps pods off. */
+export function toleratesTaints(template: PodTemplate, node: NodeModel): boolean {
+  return !node.taints.some((taint) => repels(taint) && !isTolerated(template.tolerations, taint));
+}
+
+/** Whether the template's node selector and required node affinity, and nothing else, allow the node. */
+export function wantsNode(template: PodTemplate, node: NodeModel): boolean {
+  return hasLabels(node.labels, template.nodeSelector) && matchesAffinity(template, node);
+}
+
+function matchesAffinity(template: PodTemplate, node: NodeModel): boolean {
+  return template.nodeAffinity === undefined || matchesNodeTerm(template.nodeAffinity, node);
 }
 
 /**

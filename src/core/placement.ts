@@ -6,8 +6,11 @@
  * Filling the largest first is optimal in the number of nodes for equal items. O(nodes) by bucketing nodes on capacity;
  * a comparison sort of 5,000 nodes was the dearest step of a plan before.
  */
+import { toleratesTaints, wantsNode } from './feasibility.ts';
+import type { SpreadConstraint } from './model.ts';
+import type { NodeIdx } from './node-idx.ts';
 import { matchesSelector } from './selector.ts';
-import type { NodeIdx, Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import type { Placeable, ResolvedRequests, Transaction } from './transaction.ts';
 
 /** Members that ask for the same and may go to the same nodes. `pods` is in rank order and never empty. */
@@ -133,7 +136,7 @@ function spreadOverDomains(
   want: number,
 ): NodeIdx[] {
   const pod = members.pods[0]!;
-  const counters = pod.template.spread.map((constraint) => countDomains(tx.snapshot, members, pod, constraint));
+  const counters = pod.template.spread.map((constraint) => countDomains(tx.snapshot, pod, constraint));
   const chosen: NodeIdx[] = [];
   while (chosen.length < want) {
     let best: NodeIdx | undefined;
@@ -155,30 +158,29 @@ function spreadOverDomains(
   return chosen;
 }
 
-/** Matching pods by domain of one spread constraint, over the nodes that count for it. */
-function countDomains(
-  snapshot: Snapshot,
-  members: MemberClass,
-  pod: Placeable,
-  constraint: Placeable['template']['spread'][number],
-) {
+/**
+ * Matching pods by domain of one spread constraint, over the nodes that count for it: those with every topology key,
+ * and, as the constraint asks, only those the pod's selector and affinity (not taints) or tolerations admit.
+ */
+function countDomains(snapshot: Snapshot, pod: Placeable, constraint: SpreadConstraint) {
   const counts = new Map<string, number>();
+  const keys = pod.template.spread.map(({ topologyKey }) => topologyKey);
   const selfMatch = matchesSelector(constraint.selector, pod.labels) ? 1 : 0;
   const domainAt = (node: NodeIdx) => snapshot.nodes[node]?.labels[constraint.topologyKey];
-  for (const node of snapshot.byName) {
-    const domain = domainAt(node);
-    if (domain === undefined) continue;
-    if (constraint.honorsAffinity && members.allowed[node] !== 1) continue;
-    const matching = snapshot.podsOn[node]!.filter(
-      (other) =>
-        other.namespace === pod.namespace && !other.deleting && matchesSelector(constraint.selector, other.labels),
-    ).length;
+  const matches = (other: Placeable) =>
+    other.namespace === pod.namespace && matchesSelector(constraint.selector, other.labels);
+  for (const row of snapshot.byName) {
+    const node = snapshot.nodes[row]!;
+    if (!keys.every((key) => node.labels[key] !== undefined)) continue;
+    if (constraint.honorsAffinity && !wantsNode(pod.template, node)) continue;
+    if (constraint.honorsTaints && !toleratesTaints(pod.template, node)) continue;
+    const domain = domainAt(row)!;
+    const matching = snapshot.podsOn[row]!.filter((other) => !other.deleting && matches(other)).length;
     counts.set(domain, (counts.get(domain) ?? 0) + matching);
   }
   for (const occupant of snapshot.occupants) {
     const domain = domainAt(occupant.node);
-    if (domain === undefined || occupant.namespace !== pod.namespace || !counts.has(domain)) continue;
-    if (matchesSelector(constraint.selector, occupant.labels)) counts.set(domain, counts.get(domain)! + 1);
+    if (domain !== undefined && counts.has(domain) && matches(occupant)) counts.set(domain, counts.get(domain)! + 1);
   }
   const fewest = () => (counts.size < constraint.minDomains ? 0 : Math.min(...counts.values()));
   return {

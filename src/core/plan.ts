@@ -11,8 +11,9 @@
  */
 
 import type { Labels, Named, PodTemplate } from './model.ts';
+import type { NodeIdx } from './node-idx.ts';
 import { chooseFewest, countCapacities, fillNodes, type MemberClass } from './placement.ts';
-import type { NodeIdx, Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import { resolveRequests, Transaction } from './transaction.ts';
 
 export interface MemberRequest extends Named {

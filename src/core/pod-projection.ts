@@ -17,8 +17,8 @@ const NO_NAMES: readonly string[] = Object.freeze([]);
 export interface PodProjectorOptions {
   /** How many templates are kept for reuse. Any number is correct: one that was dropped is built again. */
   readonly maxTemplates: number;
-  /** Resources that the extender's configuration manages, beside the accelerators that are always managed. */
-  readonly managedResources?: readonly string[];
+  /** Resources that the extender's configuration manages, as `manageResources` takes them. */
+  readonly managedResources: readonly string[];
 }
 
 export class PodProjector {
@@ -26,7 +26,7 @@ export class PodProjector {
   readonly #bySource: LRUCache<string, PodTemplate>;
   readonly #byKey: LRUCache<string, PodTemplate>;
 
-  constructor({ maxTemplates, managedResources = [] }: PodProjectorOptions) {
+  constructor({ maxTemplates, managedResources }: PodProjectorOptions) {
     this.#isManaged = manageResources(managedResources);
     this.#bySource = new LRUCache({ max: maxTemplates });
     this.#byKey = new LRUCache({ max: maxTemplates });

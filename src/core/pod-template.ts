@@ -14,21 +14,18 @@ import { MEMBER_MARKER, podRequests } from './resources.ts';
 import { readNodeTerm, readSelector, requireLabel } from './selector.ts';
 
 const HOSTNAME = 'kubernetes.io/hostname';
-const MIG_PREFIX = 'nvidia.com/mig-';
 
 /** Volumes that kube-scheduler judges without a claim (plugins volumerestrictions and nodevolumelimits). */
 const INLINE_DISKS = ['csi', 'gcePersistentDisk', 'awsElasticBlockStore', 'azureDisk', 'iscsi', 'rbd'] as const;
 
-/** Which resources the extender entries manage whatever the configuration says; MIG profiles by their prefix. */
-const ALWAYS_MANAGED: readonly string[] = ['nvidia.com/gpu', 'amd.com/gpu', MEMBER_MARKER];
-
 /** Tells whether a request of this resource brings a pod to Muster. */
 export type IsManaged = (resource: string) => boolean;
 
-/** @param names resources that the extender's configuration manages beside the accelerators known here. */
+/** @param names resources that the extender's configuration manages; a trailing `*` stands for every ending. */
 export function manageResources(names: readonly string[]): IsManaged {
-  const managed = new Set([...ALWAYS_MANAGED, ...names]);
-  return (resource) => managed.has(resource) || resource.startsWith(MIG_PREFIX);
+  const exact = new Set([MEMBER_MARKER, ...names]);
+  const prefixes = names.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1));
+  return (resource) => exact.has(resource) || prefixes.some((prefix) => resource.startsWith(prefix));
 }
 
 /**

@@ -118,5 +118,5 @@ export function fromNano(nano: bigint, scale: Scale): number {
 }
 
 function divideUp(dividend: bigint, divisor: bigint): bigint {
-  return dividend / divisor;
+  return (dividend + divisor - 1n) / divisor;
 }

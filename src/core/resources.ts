@@ -13,7 +13,7 @@
  * Sums are exact and rounded once, at the end. Cost: a few BigInt additions per container; the projector caches it.
  */
 import type { ResourceAmount } from './model.ts';
-import { fromNano, parseNano } from './quantity.ts';
+import { fromNano, parseNano, parseQuantity, type Scale } from './quantity.ts';
 import type { RawAmounts, RawContainer, RawContainerStatus, RawPodSpec, RawPodStatus } from './raw-pod.ts';
 
 /** Requested so that a pod reaches the extender; `ignoredByScheduler`, hence no resource of any node. */
@@ -46,14 +46,23 @@ export function podRequests(spec: RawPodSpec, status: RawPodStatus = {}): Resour
  * @throws Error when an amount is no quantity.
  */
 export function readAmounts(raw: RawAmounts | null | undefined): ResourceAmount[] {
-  return toAmounts(parseAmounts(raw));
+  const amounts = Object.entries(raw ?? {}).map(([name, text]) => ({
+    name,
+    amount: parseQuantity(text, scaleOf(name)),
+  }));
+  return settle(amounts);
 }
 
 function toAmounts(amounts: Amounts): ResourceAmount[] {
-  return [...amounts]
-    .filter(([, nano]) => nano !== 0n)
-    .map(([name, nano]) => ({ name, amount: fromNano(nano, name === 'cpu' ? 'milli' : 'one') }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return settle([...amounts].map(([name, nano]) => ({ name, amount: fromNano(nano, scaleOf(name)) })));
+}
+
+function scaleOf(name: string): Scale {
+  return name === 'cpu' ? 'milli' : 'one';
+}
+
+function settle(amounts: readonly ResourceAmount[]): ResourceAmount[] {
+  return amounts.filter(({ amount }) => amount !== 0).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function sumContainers(spec: RawPodSpec, status: RawPodStatus): Amounts {
@@ -85,7 +94,6 @@ function sumBy(spec: RawPodSpec, statuses: ReadonlyMap<string, RawContainerStatu
     if (container.restartPolicy === 'Always') {
       add(running, amounts);
       add(sidecars, amounts);
-      raise(starting, sidecars);
     } else {
       add(amounts, sidecars);
       raise(starting, amounts);

@@ -7,13 +7,9 @@
  */
 
 import type { Labels, NodeModel, PodModel, PodTemplate } from './model.ts';
+import type { NodeIdx } from './node-idx.ts';
 import type { NodeVerdicts } from './node-verdicts.ts';
 import type { Topology } from './topology.ts';
-
-declare const nodeBrand: unique symbol;
-
-/** A node's row in every column. Rows of deleted nodes are reused; `nodes[idx]` is undefined in between. */
-export type NodeIdx = number & { readonly [nodeBrand]: true };
 
 /** A pod that holds space without being bound: a reservation's slot, a foreign nomination, a pinned DaemonSet pod. */
 export interface Occupant {
@@ -44,6 +40,8 @@ export interface Snapshot {
   readonly allocatable: readonly Float64Array[];
   /** Bound, not terminated pods of each row. */
   readonly podsOn: readonly (readonly PodModel[])[];
+  /** 1 where a bound pod has hostname anti-affinity that a newcomer might match, by row. */
+  readonly repelling: Uint8Array;
   readonly occupants: readonly Occupant[];
   readonly verdicts: NodeVerdicts;
   readonly topology: Topology;

@@ -3,7 +3,7 @@
  * all its snapshots. A node without the label is in no domain: unknown, never "the same domain".
  */
 import type { NodeModel } from './model.ts';
-import type { NodeIdx } from './snapshot.ts';
+import type { NodeIdx } from './node-idx.ts';
 
 export interface Domain {
   readonly name: string;

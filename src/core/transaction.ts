@@ -4,7 +4,8 @@
  */
 import { conflictsOnPorts, repelledBy } from './feasibility.ts';
 import type { Labels, PodTemplate } from './model.ts';
-import type { NodeIdx, Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './node-idx.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** What placing needs to know of a pod. */
 export interface Placeable {
@@ -46,6 +47,9 @@ export class Transaction {
   /** Pods of this transaction by node; only filled for the few questions that need labels or ports. */
   readonly #placedOn = new Map<NodeIdx, Placeable[]>();
 
+  /** Some pod placed here has hostname anti-affinity of its own; set once, it only costs a closer look. */
+  #placedRepels = false;
+
   constructor(snapshot: Snapshot) {
     this.snapshot = snapshot;
   }
@@ -62,6 +66,7 @@ export class Transaction {
     const placed = this.#placedOn.get(node);
     if (placed) placed.push(pod);
     else this.#placedOn.set(node, [pod]);
+    if (pod.template.antiAffinity.length > 0) this.#placedRepels = true;
   }
 
   /** Takes back everything placed since the mark. */
@@ -88,10 +93,11 @@ export class Transaction {
       if (fits <= 0) return 0;
     }
     const { template } = pod;
-    if (template.hostPorts.length === 0 && template.antiAffinity.length === 0) return fits;
-    return this.#repels(node, template)
-      ? 0
-      : Math.min(fits, template.hostPorts.length > 0 || template.selfAntiAffine ? 1 : fits);
+    const alone = template.hostPorts.length > 0 || template.selfAntiAffine;
+    const picky = alone || template.antiAffinity.length > 0;
+    if (!picky && this.snapshot.repelling[node] === 0 && !this.#placedRepels) return fits;
+    if (this.#repels(node, pod)) return 0;
+    return alone ? 1 : fits;
   }
 
   /** The first resource that keeps the template off the node; undefined when resources are not the reason. */
@@ -103,15 +109,16 @@ export class Transaction {
     return undefined;
   }
 
-  #repels(node: NodeIdx, template: PodTemplate): boolean {
-    const bound = this.snapshot.podsOn[node] ?? [];
-    const placed = this.#placedOn.get(node) ?? [];
-    if (template.hostPorts.length > 0) {
-      for (const other of [...bound, ...placed]) {
-        if (conflictsOnPorts(template.hostPorts, other.template.hostPorts)) return true;
-      }
-    }
-    return repelledBy(template.antiAffinity, bound) || repelledBy(template.antiAffinity, placed);
+  /** Host ports, and hostname anti-affinity in both directions (interpodaffinity/filtering.go checks both). */
+  #repels(node: NodeIdx, pod: Placeable): boolean {
+    const { template } = pod;
+    const others: readonly Placeable[] = [...(this.snapshot.podsOn[node] ?? []), ...(this.#placedOn.get(node) ?? [])];
+    if (repelledBy(template.antiAffinity, others)) return true;
+    return others.some(
+      (other) =>
+        conflictsOnPorts(template.hostPorts, other.template.hostPorts) ||
+        repelledBy(other.template.antiAffinity, [pod]),
+    );
   }
 
   #shift(node: NodeIdx, template: PodTemplate, sign: 1 | -1): void {

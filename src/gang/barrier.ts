@@ -25,14 +25,18 @@ interface Gate {
 export interface BarrierEvents {
   /** The clock of a gang ran out; its holds have been answered. `held`: how many there were. */
   readonly onTimeout: (gang: string, held: number) => void;
+  /** The last member left before it opened. */
+  readonly onAbandoned: () => void;
   /** Milliseconds from the first hold to the opening. */
-  readonly onOpened: (gang: string, waitedMs: number) => void;
+  readonly onOpened: (waitedMs: number) => void;
 }
 
 export class Barrier {
   readonly #clock: Clock;
   readonly #events: BarrierEvents;
   readonly #gates = new Map<string, Gate>();
+  /** Why nothing is held any more; undefined while open for business. */
+  #shut: string | undefined;
 
   constructor(clock: Clock, events: BarrierEvents) {
     this.#clock = clock;
@@ -59,6 +63,9 @@ export class Barrier {
    * @returns the result, and how to leave when the caller goes away.
    */
   hold(gang: string, uid: string, timeoutMs: number): { result: Promise<HoldResult>; leave: () => void } {
+    if (this.#shut !== undefined) {
+      return { result: Promise.resolve({ kind: 'rejected', cause: this.#shut }), leave: () => {} };
+    }
     this.reject(gang, uid, 'superseded by a newer bind call for the same pod');
     const gate = this.#gates.get(gang) ?? this.#openGate(gang, timeoutMs);
     const { promise, resolve } = Promise.withResolvers<HoldResult>();
@@ -83,7 +90,7 @@ export class Barrier {
       return false;
     }
     this.#close(gang, gate);
-    this.#events.onOpened(gang, waited);
+    this.#events.onOpened(waited);
     for (const hold of gate.holds.values()) hold.settle({ kind: 'open' });
     return true;
   }
@@ -94,7 +101,10 @@ export class Barrier {
     const hold = gate?.holds.get(uid);
     if (!gate || !hold) return;
     gate.holds.delete(uid);
-    if (gate.holds.size === 0) this.#close(gang, gate);
+    if (gate.holds.size === 0) {
+      this.#close(gang, gate);
+      this.#events.onAbandoned();
+    }
     hold.settle({ kind: 'rejected', cause });
   }
 
@@ -104,6 +114,12 @@ export class Barrier {
     if (!gate) return;
     this.#close(gang, gate);
     for (const hold of gate.holds.values()) hold.settle({ kind: 'rejected', cause });
+  }
+
+  /** Rejects whoever is held and whoever comes: the process is about to end, and the next one will hold them. */
+  shut(cause: string): void {
+    this.#shut = cause;
+    for (const gang of [...this.#gates.keys()]) this.rejectAll(gang, cause);
   }
 
   #openGate(gang: string, timeoutMs: number): Gate {

@@ -5,9 +5,10 @@
 import { gangKeyOf } from '../core/pod-group.ts';
 import type { Barrier } from './barrier.ts';
 import type { Clock } from './clock.ts';
-import type { ClusterView, Coordinator } from './coordinator.ts';
+import type { Coordinator } from './coordinator.ts';
 import type { ClusterWriter, WriteOutcome } from './nominator.ts';
 import type { GangObserver } from './observer.ts';
+import type { ClusterView } from './parts.ts';
 import type { Reservations, Slot } from './reservations.ts';
 
 export interface BindCall {

@@ -9,61 +9,26 @@
  *
  * A round is synchronous: nothing happens in between. What the extender endpoints ask is answered from the tables.
  */
-import { explain, type Reason } from '../core/explain.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
-import { type Plan, type PlanPolicy, planGang } from '../core/plan.ts';
-import { describeGang, type Gang, type GangSources, gangKeyOf } from '../core/pod-group.ts';
-import { type Snapshot, withOccupants } from '../core/snapshot.ts';
-import type { Barrier } from './barrier.ts';
-import type { Clock } from './clock.ts';
-import { type Demand, demandOf, requestOf } from './demand.ts';
+import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
 import { endAttempt, type GangRecord, giveUpAttempt, learnRefusal, newRecord } from './gang-record.ts';
-import { deriveState, GANG_STATES, type GangState, takeCensus } from './lifecycle.ts';
-import { type ClusterWriter, Nominator, parsePlan } from './nominator.ts';
-import type { GangObserver, RefusalCause, ReleaseCause } from './observer.ts';
-import { listOccupants } from './occupancy.ts';
-import type { Reservations, Slot } from './reservations.ts';
+import { deriveState, takeCensus } from './lifecycle.ts';
+import { Nominator, parsePlan } from './nominator.ts';
+import type { RefusalCause, ReleaseCause } from './observer.ts';
+import type { CoordinatorParts } from './parts.ts';
+import { GangPlanner } from './planning.ts';
+import { countStates, publish, tellAt } from './publication.ts';
+import type { Slot } from './reservations.ts';
 import { checkSlot } from './slot-check.ts';
-
-/** The cluster as the coordinator reads it; `cluster/state.ts` implements it. */
-export interface ClusterView {
-  readonly generation: number;
-  pod(uid: string): PodModel | undefined;
-  sourcesOf(gang: string): GangSources;
-  strangers(): Iterable<{ readonly pod: PodModel; readonly pinnedTo: string | undefined }>;
-  snapshot(): Snapshot;
-}
-
-export interface CoordinatorSettings {
-  readonly nominationTimeoutMs: number;
-  /** How long a gang keeps its slots while a member that left is being created again. */
-  readonly regatherMs: number;
-  readonly backoffInitialMs: number;
-  readonly backoffMaxMs: number;
-  readonly maxReplans: number;
-  readonly policy: PlanPolicy;
-}
-
-export interface CoordinatorParts {
-  readonly view: ClusterView;
-  readonly reservations: Reservations;
-  readonly barrier: Barrier;
-  readonly writer: ClusterWriter;
-  readonly observer: GangObserver;
-  readonly clock: Clock;
-  readonly settings: CoordinatorSettings;
-}
-
-const NO_EXCEPTIONS: ReadonlySet<string> = new Set();
 
 export class Coordinator {
   readonly #parts: CoordinatorParts;
   readonly #nominator: Nominator;
+  readonly #planner: GangPlanner;
   readonly #records = new Map<string, GangRecord>();
   readonly #dirty = new Set<string>();
   /** Grows when space may have become free: gangs that found none are planned again. */
   #room = 0;
-  #plans = 0;
   #woken = false;
   #lastRoundMs = 0;
   #cancelAlarm: () => void = () => {};
@@ -71,6 +36,7 @@ export class Coordinator {
   constructor(parts: CoordinatorParts) {
     this.#parts = parts;
     this.#nominator = new Nominator(parts.writer, parts.observer, parts.clock, (gang) => this.wake(gang));
+    this.#planner = new GangPlanner(parts, (gang, cause, said) => this.release(gang, cause, said));
   }
 
   /** A pod appeared, changed or went away. */
@@ -139,15 +105,21 @@ export class Coordinator {
     reservations.expire(start);
     this.#describe();
     for (const record of this.#records.values()) this.#check(record, start);
-    this.#planAll(start);
+    this.#planner.planAll(this.#records.values(), this.#room);
     for (const record of this.#records.values()) {
       this.#nominator.reconcile(record, reservations.slotsOf(record.gang.key), (uid) => this.#parts.view.pod(uid));
       this.tryOpen(record.gang.key);
     }
-    this.#publish();
+    publish(this.#parts, this.#records.values());
     this.#lastRoundMs = clock.now() - start;
     this.#setAlarm(start);
-    observer.onRound(this.#lastRoundMs / 1000, this.#countStates(), reservations.size, barrier.held);
+    observer.onRound({
+      seconds: this.#lastRoundMs / 1000,
+      generation: this.#parts.view.generation,
+      gangs: countStates(this.#records.values()),
+      slots: reservations.size,
+      held: barrier.held,
+    });
   }
 
   record(gang: string): GangRecord | undefined {
@@ -268,7 +240,7 @@ export class Coordinator {
       if (slot.state === 'held' || slot.state === 'binding') moving = true;
       const finding = checkSlot(slot, view.pod(slot.pod.uid), now, settings.nominationTimeoutMs);
       if (finding === 'bound') reservations.confirm(slot.pod.uid);
-      else if (finding === 'gone') this.#drop(slot);
+      else if (finding === 'gone') this.#lose(record, slot, now);
       else if (finding === 'stuck') stuck.push(slot);
       else if (finding === 'lost') {
         observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
@@ -296,6 +268,18 @@ export class Coordinator {
     this.release(gang.key, 'members-left', 'members left before the gang could start');
   }
 
+  /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
+  #lose(record: GangRecord, slot: Slot, now: number): void {
+    const { reservations, settings } = this.#parts;
+    this.#drop(slot);
+    const { gang, census } = record;
+    const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
+    if (census.bound.length === 0 || !needed) return;
+    const { pod, node } = slot;
+    record.vacancies.set(pod.uid, node);
+    reservations.holdLone([{ pod, node, until: now + settings.repairTimeoutMs }]);
+  }
+
   #drop(slot: Slot): void {
     this.#parts.reservations.forget(slot.pod.uid);
     this.#parts.barrier.reject(slot.gang, slot.pod.uid, 'the pod is gone');
@@ -313,157 +297,12 @@ export class Coordinator {
     this.#rewrite(slot);
   }
 
-  // 3. plan
-  #planAll(now: number): void {
-    const waiting = [...this.#records.values()].filter((record) => this.#mayPlan(record, now));
-    if (waiting.length === 0) return;
-    waiting.sort(
-      (a, b) =>
-        b.gang.priority - a.gang.priority || a.gang.createdAt - b.gang.createdAt || (a.gang.key < b.gang.key ? -1 : 1),
-    );
-    const snapshot = this.#parts.view.snapshot();
-    for (const record of waiting) this.#planOne(record, snapshot);
-  }
-
-  #mayPlan(record: GangRecord, now: number): boolean {
-    return (
-      record.clearing.size === 0 &&
-      now >= record.backoffUntil &&
-      record.hopelessAt !== this.#room &&
-      record.gang.problems.length === 0
-    );
-  }
-
-  #planOne(record: GangRecord, snapshot: Snapshot): void {
-    const { reservations, settings } = this.#parts;
-    const slots = reservations.slotsOf(record.gang.key);
-    const demand = demandOf(record, slots);
-    if (demand.kind !== 'members') return;
-    if (record.refused.size > 0 && ++record.replans > settings.maxReplans) {
-      this.release(
-        record.gang.key,
-        'refused',
-        `kube-scheduler refused ${settings.maxReplans} placements: ${record.lastFailure}`,
-      );
-      return;
-    }
-    const plan = this.#try(record, demand, slots, NO_EXCEPTIONS, snapshot);
-    if (plan.kind === 'placed') return;
-    record.hopelessAt = this.#room;
-    if (!demand.blocksStart || slots.length === 0) return;
-    // The siblings are in the way: first those that are not held yet move, then all of them.
-    const notHeld = slots.filter((slot) => slot.state !== 'held' && slot.state !== 'binding');
-    for (const movable of [notHeld, slots.filter((slot) => slot.state !== 'binding')]) {
-      const pods = new Set(movable.map((slot) => slot.pod.uid));
-      const wider = demandOf(
-        record,
-        slots.filter((slot) => !pods.has(slot.pod.uid)),
-      );
-      if (wider.kind !== 'members') continue;
-      if (this.#try(record, wider, slots, pods, snapshot).kind === 'placed') return;
-    }
-    if (record.census.bound.length === 0) {
-      this.release(record.gang.key, 'refused', `no other place was left: ${record.lastFailure}`);
-    }
-  }
-
-  /** Plans the demand and assumes its slots. `moving`: members whose slots are planned anew. */
-  #try(
-    record: GangRecord,
-    demand: Demand & { kind: 'members' },
-    slots: readonly Slot[],
-    moving: ReadonlySet<string>,
-    snapshot: Snapshot,
-  ): Plan {
-    const { reservations, observer, clock, settings, view } = this.#parts;
-    const start = clock.now();
-    const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
-    const near = [
-      ...record.census.bound.map((pod) => pod.nodeName),
-      ...slots.filter((slot) => !moving.has(slot.pod.uid)).map((slot) => slot.node),
-    ];
-    const plan = planGang(withOccupants(snapshot, occupants), requestOf(record, demand, near), settings.policy);
-    observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
-    if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
-    else if (plan.kind === 'unschedulable') record.shortfall = plan;
-    return plan;
-  }
-
-  #assume(
-    record: GangRecord,
-    demand: Demand & { kind: 'members' },
-    planned: readonly { uid: string; node: string }[],
-  ): void {
-    const { reservations, barrier, clock } = this.#parts;
-    const plan = `${Math.floor(clock.now()).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
-    const members = new Map(demand.members.map((pod) => [pod.uid, pod]));
-    if (demand.fresh) record.opened = false;
-    record.shortfall = undefined;
-    for (const { uid, node } of planned) {
-      const old = reservations.slot(uid);
-      if (old?.node === node) continue;
-      if (old) barrier.reject(old.gang, uid, 'planned anew on another node');
-      const attempt = (old?.attempt ?? 0) + 1;
-      reservations.assume({
-        pod: members.get(uid)!,
-        gang: record.gang.key,
-        node,
-        plan,
-        attempt,
-        state: 'assumed',
-        since: clock.now(),
-        renewals: 0,
-      });
-    }
-    record.state = deriveState(record.gang, record.census, reservations.countOf(record.gang.key));
-  }
-
-  // 5. publish
-  #publish(): void {
-    for (const record of this.#records.values()) {
-      record.reason = this.#reasonOf(record);
-      // Arrivals at the barrier are counted in the inspect API; as news they would be one Event per member.
-      const detail = record.reason && record.reason.kind !== 'nominated' ? explain(record.reason) : '';
-      const published = `${record.state} ${detail}`;
-      if (published === record.published) continue;
-      record.published = published;
-      this.#parts.observer.onReason(record.gang, record.state, record.reason);
-    }
-  }
-
-  #reasonOf({ gang, census, state, backoffUntil, lastFailure, shortfall }: GangRecord): Reason | undefined {
-    const { barrier, clock, reservations } = this.#parts;
-    switch (state) {
-      case 'Gathering':
-        return gang.problems.length > 0
-          ? { kind: 'problems', problems: gang.problems }
-          : { kind: 'gathering', have: gang.members.length, want: gang.minMember ?? 0 };
-      case 'Pending':
-        if (backoffUntil > clock.now()) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
-        return shortfall ?? { kind: 'queued' };
-      case 'Nominated':
-        return { kind: 'nominated', members: reservations.countOf(gang.key), atBarrier: barrier.heldOf(gang.key) };
-      case 'Broken':
-        return { kind: 'incomplete', running: census.started, want: gang.minMember ?? 0 };
-      case 'Running':
-      case 'Finished':
-        return undefined;
-      default:
-        return state satisfies never;
-    }
-  }
-
-  #countStates(): ReadonlyMap<GangState, number> {
-    const counts = new Map<GangState, number>(GANG_STATES.map((state) => [state, 0]));
-    for (const { state } of this.#records.values()) counts.set(state, counts.get(state)! + 1);
-    return counts;
-  }
-
   /** Wakes the loop for the next thing that happens by time alone. */
   #setAlarm(now: number): void {
     const { reservations, settings, clock } = this.#parts;
     let next = Number.POSITIVE_INFINITY;
     for (const record of this.#records.values()) {
+      if (!record.told) next = Math.min(next, tellAt(record));
       if (record.backoffUntil > now) next = Math.min(next, record.backoffUntil);
       if (record.incompleteSince !== undefined) next = Math.min(next, record.incompleteSince + settings.regatherMs);
     }

@@ -33,8 +33,12 @@ export interface GangRecord {
   opened: boolean;
   /** Since when members are missing while others hold slots, milliseconds. */
   incompleteSince: number | undefined;
-  /** State and reason as they were last told. */
-  published: string;
+  /** Nodes kept for the replacements of members that left a running gang unbound, by the UID of who left. */
+  readonly vacancies: Map<string, string>;
+  /** State and reason as text, since when they are so (milliseconds), and whether people were told. */
+  news: string;
+  newsAt: number;
+  told: boolean;
 }
 
 export function newRecord(gang: Gang, census: Census, state: GangState): GangRecord {
@@ -54,7 +58,10 @@ export function newRecord(gang: Gang, census: Census, state: GangState): GangRec
     shortfall: undefined,
     opened: false,
     incompleteSince: undefined,
-    published: '',
+    vacancies: new Map(),
+    news: '',
+    newsAt: 0,
+    told: false,
   };
 }
 

@@ -3,9 +3,9 @@
  *
  *   Gathering  fewer members than the minimum exist, or a problem keeps the gang back   (holds nothing)
  *   Pending    complete, waits for room                                                 (holds nothing)
- *   Nominated  every member that is to start has a slot, none is bound yet              (holds its slots)
+ *   Nominated  bound members and slots together make the minimum                        (holds its slots)
  *   Running    at least the minimum is bound                                            (later members hold slots)
- *   Broken     bound members, but fewer than the minimum                                (missing ones hold slots)
+ *   Broken     bound members, but with all slots fewer than the minimum                 (places are kept)
  *   Finished   every member has ended
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
@@ -40,7 +40,10 @@ export function deriveState(gang: Gang, census: Census, slots: number): GangStat
   const { bound, unbound, started } = census;
   if (bound.length === 0 && unbound.length === 0) return 'Finished';
   const enough = gang.minMember !== undefined && started >= gang.minMember;
-  if (bound.length > 0) return enough || gang.minMember === undefined ? 'Running' : 'Broken';
+  if (bound.length > 0) {
+    if (enough || gang.minMember === undefined) return 'Running';
+    return started + slots >= gang.minMember ? 'Nominated' : 'Broken';
+  }
   if (slots > 0) return 'Nominated';
   if (gang.problems.length > 0 || gang.minMember === undefined) return 'Gathering';
   return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';

@@ -3,8 +3,9 @@
  * kube-scheduler has filtered the nodes already; only what it cannot see is checked here.
  */
 import type { PodModel, PodTemplate } from '../core/model.ts';
+import type { NodeIdx } from '../core/node-idx.ts';
 import { scorePacking } from '../core/scoring.ts';
-import type { NodeIdx, Snapshot } from '../core/snapshot.ts';
+import type { Snapshot } from '../core/snapshot.ts';
 import type { Reservations } from './reservations.ts';
 
 export class LonePods {

@@ -13,6 +13,17 @@ export type RefusalCause = 'filter' | 'preempt' | 'no-progress';
 /** Why a gang gave its slots back. */
 export type ReleaseCause = 'refused' | 'no-progress' | 'barrier-timeout' | 'members-left';
 
+/** One round of the decision loop, as it left the tables. */
+export interface RoundReport {
+  readonly seconds: number;
+  readonly generation: number;
+  readonly gangs: ReadonlyMap<GangState, number>;
+  /** Slots that are reserved and not bound. */
+  readonly slots: number;
+  /** Bind calls at barriers. */
+  readonly held: number;
+}
+
 export class GangObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
@@ -30,8 +41,10 @@ export class GangObserver {
     this.#log.info(plan.kind === 'placed' ? 2 : 4, 'planned', { gang, result: plan.kind, members, seconds });
   }
 
-  onRound(seconds: number, gangs: ReadonlyMap<GangState, number>, slots: number, held: number): void {
+  onRound(round: RoundReport): void {
+    const { seconds, generation, gangs, slots, held } = round;
     this.#metrics.decisionRoundDuration.observe(seconds);
+    this.#metrics.snapshotGeneration.set(generation);
     for (const [state, count] of gangs) this.#metrics.gangs.set({ state }, count);
     this.#metrics.reservations.set(slots);
     this.#metrics.barrierHeld.set(held);
@@ -81,6 +94,10 @@ export class GangObserver {
 
   onBarrierTimeout(): void {
     this.#metrics.barriers.inc({ result: 'timeout' });
+  }
+
+  onBarrierAbandoned(): void {
+    this.#metrics.barriers.inc({ result: 'abandoned' });
   }
 
   onBarrierOpened(waitedSeconds: number): void {

@@ -1,13 +1,14 @@
 /** Who holds space without being bound, as the planner sees it. */
 import type { PodModel } from '../core/model.ts';
-import type { NodeIdx, Occupant, Snapshot } from '../core/snapshot.ts';
+import type { NodeIdx } from '../core/node-idx.ts';
+import type { Occupant, Snapshot } from '../core/snapshot.ts';
 import type { Reservations } from './reservations.ts';
 
 /**
  * Slots and lone holds count against everyone. What kube-scheduler nominated for others counts by its priority, and a
  * DaemonSet pod that waits for its node counts as placed there.
  * @param strangers nominated and pinned pods outside our gangs.
- * @param except slots that are being planned anew, by UID.
+ * @param except pods whose slots and kept places are being planned anew, by UID.
  */
 export function listOccupants(
   snapshot: Snapshot,
@@ -25,7 +26,9 @@ export function listOccupants(
   for (const slot of reservations.slots()) {
     if (!except.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);
   }
-  for (const hold of reservations.loneHolds()) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
+  for (const hold of reservations.loneHolds()) {
+    if (!except.has(hold.pod.uid)) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
+  }
   for (const { pod, pinnedTo } of strangers) {
     if (pinnedTo !== undefined) add(pod, pinnedTo, Number.POSITIVE_INFINITY);
     else add(pod, pod.nominatedNodeName, pod.priority);

@@ -8,8 +8,9 @@ import { gangKeyOf } from '../core/pod-group.ts';
 import { MAX_SCORE } from '../core/scoring.ts';
 import type { Binder } from '../gang/binder.ts';
 import type { Clock } from '../gang/clock.ts';
-import type { ClusterView, Coordinator } from '../gang/coordinator.ts';
+import type { Coordinator } from '../gang/coordinator.ts';
 import type { LonePods } from '../gang/lone-pods.ts';
+import type { ClusterView } from '../gang/parts.ts';
 import type { Reservations, Slot } from '../gang/reservations.ts';
 import type {
   BindArgs,

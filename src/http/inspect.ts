@@ -5,35 +5,46 @@ import type { Coordinator } from '../gang/coordinator.ts';
 import type { GangRecord } from '../gang/gang-record.ts';
 import type { Reservations } from '../gang/reservations.ts';
 
-/** One item of `GET /v1/gangs`. */
+/** One item of `GET /v1/gangs`, shaped like a Kubernetes object. */
 export interface GangItem {
-  readonly namespace: string;
-  readonly name: string;
-  readonly state: string;
-  readonly priority: number;
-  /** RFC 3339. */
-  readonly createdAt: string;
-  readonly members: {
+  readonly metadata: {
+    readonly namespace: string;
+    readonly name: string;
+    /** RFC 3339: the oldest member's. */
+    readonly creationTimestamp: string;
+  };
+  readonly status: {
+    readonly state: string;
+    readonly priority: number;
+    /** Members that exist (failed ones do not count). */
     readonly have: number;
+    /** Members that have to be there together; null while unknown. */
     readonly want: number | null;
+    /** Members on a node. */
     readonly bound: number;
+    /** Members with a slot that are not bound yet. */
     readonly nominated: number;
     readonly succeeded: number;
+    /** Why it is in this state, one sentence; '' when there is nothing to say. */
+    readonly reason: string;
+    /** The same as data; null when there is nothing to say. */
+    readonly because: Reason | null;
+    /** When a Job of the gang is ended by its activeDeadlineSeconds, RFC 3339. */
+    readonly deadline: string | null;
   };
-  /** One sentence; '' for a gang that runs. */
-  readonly reason: string;
-  /** The same as data; null for a gang that runs. */
-  readonly because: Reason | null;
-  /** When a Job of the gang is ended by its activeDeadlineSeconds, RFC 3339. */
-  readonly deadlineAt: string | null;
+}
+
+/** What `GET /v1/gangs` answers. */
+export interface GangList {
+  readonly items: readonly GangItem[];
 }
 
 export function createInspectApp(coordinator: Coordinator, reservations: Reservations): Hono {
   const app = new Hono();
   app.get('/v1/gangs', (c) => {
-    const items = [...coordinator.records()].map((record) => describe(record, reservations));
-    items.sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
-    return c.json({ items });
+    const records = [...coordinator.records()].sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1));
+    const list: GangList = { items: records.map((record) => describe(record, reservations)) };
+    return c.json(list);
   });
   app.get('/v1/gangs/:namespace/:name', (c) => {
     const key = `${c.req.param('namespace')}/${c.req.param('name')}`;
@@ -46,20 +57,22 @@ export function createInspectApp(coordinator: Coordinator, reservations: Reserva
 
 function describe({ gang, census, state, reason }: GangRecord, reservations: Reservations): GangItem {
   return {
-    namespace: gang.namespace,
-    name: gang.name,
-    state,
-    priority: gang.priority,
-    createdAt: new Date(gang.createdAt).toISOString(),
-    members: {
+    metadata: {
+      namespace: gang.namespace,
+      name: gang.name,
+      creationTimestamp: new Date(gang.createdAt).toISOString(),
+    },
+    status: {
+      state,
+      priority: gang.priority,
       have: gang.members.length,
       want: gang.minMember ?? null,
       bound: census.bound.length,
       nominated: reservations.countOf(gang.key),
       succeeded: census.succeeded,
+      reason: reason ? explain(reason) : '',
+      because: reason ?? null,
+      deadline: gang.deadlineAt === undefined ? null : new Date(gang.deadlineAt).toISOString(),
     },
-    reason: reason ? explain(reason) : '',
-    because: reason ?? null,
-    deadlineAt: gang.deadlineAt === undefined ? null : new Date(gang.deadlineAt).toISOString(),
   };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type CliEnvironment, runCli } from '../../src/cli/commands.ts';
-import type { GangItem } from '../../src/cli/gangs.ts';
 import type { MusterConfiguration } from '../../src/config.ts';
+import type { GangItem } from '../../src/http/inspect.ts';
 
 const now = Date.UTC(2026, 0, 2, 12);
 
@@ -98,9 +98,21 @@ describe('muster serve', () => {
 });
 
 describe('muster gangs', () => {
-  const gang = (name: string, ageSeconds: number, status: GangItem['status']): GangItem => ({
+  const gang = (name: string, ageSeconds: number, status: Partial<GangItem['status']>): GangItem => ({
     metadata: { namespace: 'ml', name, creationTimestamp: new Date(now - ageSeconds * 1000).toISOString() },
-    status,
+    status: {
+      state: 'Pending',
+      priority: 0,
+      have: 0,
+      want: null,
+      bound: 0,
+      nominated: 0,
+      succeeded: 0,
+      reason: '',
+      because: null,
+      deadline: null,
+      ...status,
+    },
   });
   const items = [
     gang('train', 190, { state: 'Running', bound: 64, want: 64, reason: '' }),

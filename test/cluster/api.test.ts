@@ -240,13 +240,6 @@ describe('connections', () => {
     await api.close();
     api = client({ maxWritesInFlight: 8 });
     putPod();
-    let inFlight = 0;
-    let most = 0;
-    server.fault = () => {
-      most = Math.max(most, ++inFlight);
-      setTimeout(() => inFlight--, 1);
-      return undefined;
-    };
     const outcomes = await Promise.all(Array.from({ length: 200 }, (_, i) => api.nominate(POD, 'n1', `p${i}`)));
     expect(outcomes.filter(({ kind }) => kind === 'ok')).toHaveLength(200);
     expect(server.connections).toBeLessThanOrEqual(8);

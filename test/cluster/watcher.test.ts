@@ -180,6 +180,7 @@ describe('the first list', () => {
     ]);
     expect(last).toEqual({ watch: '1', allowWatchBookmarks: 'true', timeoutSeconds: '450', resourceVersion: '1301' });
     expect(probe.restarts).toEqual(['unsupported']);
+    expect(probe.errors).toEqual([]);
 
     server.put(PODS, pod('late'));
     await until('the event', () => probe.watcher.store.get('ns/late') !== undefined);

@@ -2,10 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { rejectNode } from '../../src/core/feasibility.ts';
 import { PodProjector } from '../../src/core/pod-projection.ts';
-import { sealTemplate } from '../../src/core/pod-template.ts';
+import { describeSource, sealTemplate } from '../../src/core/pod-template.ts';
 import { aNode, aPod, aRawPod, aTemplate, GPU, type RawPodOptions } from '../support/builders.ts';
 
-const project = (options: RawPodOptions = {}) => new PodProjector({ maxTemplates: 8 }).project(aRawPod(options));
+const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
+
+const project = (options: RawPodOptions = {}) =>
+  new PodProjector({ maxTemplates: 8, managedResources: MANAGED }).project(aRawPod(options));
 const templateOf = (options: RawPodOptions) => project(options).template;
 const main = (part: object, name = 'main') => ({ name, resources: { requests: { cpu: '1' } }, ...part });
 
@@ -56,7 +59,10 @@ describe('the pod', () => {
   });
 
   test('an empty object has every default', () => {
-    const pod = new PodProjector({ maxTemplates: 8 }).project({ metadata: null, spec: { containers: null } });
+    const pod = new PodProjector({ maxTemplates: 8, managedResources: MANAGED }).project({
+      metadata: null,
+      spec: { containers: null },
+    });
     const template = aTemplate({ gpus: 0, cpu: 0, memory: 0 });
     expect(pod).toEqual(aPod({ namespace: '', name: '', uid: '', template }));
   });
@@ -178,7 +184,7 @@ describe('inter-pod anti-affinity', () => {
   });
 
   test('one projector tells the matching pod from the other', () => {
-    const projector = new PodProjector({ maxTemplates: 8 });
+    const projector = new PodProjector({ maxTemplates: 8, managedResources: MANAGED });
     const [yes, no] = ['train', 'web'].map((app) =>
       projector.project(aRawPod({ labels: { app }, spec: required(hostname) })),
     );
@@ -282,7 +288,7 @@ test.each<[string, object, boolean]>([
     false,
   ],
 ])('reaching the extender by %s', (_, spec, expected) => {
-  const projector = new PodProjector({ maxTemplates: 8, managedResources: ['example.com/tpu'] });
+  const projector = new PodProjector({ maxTemplates: 8, managedResources: [...MANAGED, 'example.com/tpu'] });
   expect(projector.project(aRawPod({ spec: { ...spec } })).template.reachesExtender).toBe(expected);
 });
 
@@ -307,7 +313,7 @@ test('required node affinity and node selector reach the verdict about a node', 
 
 describe('sharing templates', () => {
   const shared = (a: RawPodOptions, b: RawPodOptions): boolean => {
-    const projector = new PodProjector({ maxTemplates: 8 });
+    const projector = new PodProjector({ maxTemplates: 8, managedResources: MANAGED });
     const [first, second] = [a, b].map((options) => projector.project(aRawPod(options)).template);
     expect(first === second).toBe(first?.key === second?.key);
     return first === second;
@@ -418,6 +424,11 @@ describe('sharing templates', () => {
     expect(shared(a, b)).toBe(false);
   });
 
+  test('members of a Job with anti-affinity are found by one text, in spite of their index label', () => {
+    const [a, b] = [0, 1].map((index) => describeSource(aRawPod(worker(index, { spec: { affinity: antiAffinity } }))));
+    expect(a).toBe(b);
+  });
+
   test('law: the cache is never seen, whatever its size and the order of pods', () => {
     const specs: RawPodOptions[] = [
       worker(0),
@@ -431,7 +442,7 @@ describe('sharing templates', () => {
         fc.integer({ min: 1, max: 3 }),
         fc.array(fc.nat({ max: specs.length - 1 })),
         (maxTemplates, order) => {
-          const projector = new PodProjector({ maxTemplates });
+          const projector = new PodProjector({ maxTemplates, managedResources: MANAGED });
           for (const index of order) {
             expect(projector.project(aRawPod(specs[index]))).toEqual(project(specs[index]));
           }

@@ -45,13 +45,14 @@ test.each([
   ['4Ei', Number.MAX_SAFE_INTEGER],
   ['9007199254740991', Number.MAX_SAFE_INTEGER],
   ['9007199254740992', Number.MAX_SAFE_INTEGER],
+  ['1000000000000000001m', 1000000000000001],
   ['1e400', Number.MAX_SAFE_INTEGER],
   ['1e2000000000', Number.MAX_SAFE_INTEGER],
   ['1e-2000000000', 1],
   ['0e2000000000', 0],
   ['-1.5', -2],
   ['-8Pi', -Number.MAX_SAFE_INTEGER],
-])('%s is cut to a safe integer: %d', (text, expected) => {
+])('%s is exact or cut to a safe integer: %d', (text, expected) => {
   expect(parseQuantity(text, 'one')).toBe(expected);
 });
 

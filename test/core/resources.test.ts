@@ -235,6 +235,19 @@ describe('in-place resize', () => {
       },
     ],
     [
+      'a container that reports nothing actuated counts there by what is allocated',
+      {
+        spec: { containers: [cpu('1', 'c1'), cpu('1', 'c2')] },
+        status: {
+          containerStatuses: [
+            { ...actuated({ cpu: '2' }, 'c1'), allocatedResources: { cpu: '1' } },
+            { name: 'c2', allocatedResources: { cpu: '5' } },
+          ],
+        },
+        want: { cpu: 7000 },
+      },
+    ],
+    [
       'the totals of the pod status replace those of its containers',
       {
         spec: { containers: [cpu('1')] },

@@ -1,35 +1,121 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
 import { waitFor } from './cluster/wait.ts';
-import { type MusterProcess, startMuster } from './muster.ts';
-import { gangPods } from './objects.ts';
+import { gangPod, gangPods, gpuJob } from './objects.ts';
+import {
+  boundPodsOf,
+  expectBound,
+  expectEvent,
+  expectNoOvercommit,
+  expectReason,
+  expectToStay,
+  startWorld,
+  type World,
+} from './world.ts';
 
-let cluster: Cluster;
-let muster: MusterProcess;
+let world: World;
 
 beforeAll(async () => {
-  cluster = await startControlPlane({ admissionPolicy: true });
-  muster = await startMuster({ cluster });
+  world = await startWorld();
 });
 
-afterAll(async () => {
-  await muster?.stop();
-  await cluster?.stop();
-});
+afterAll(() => world?.stop());
 
-afterEach(() => cluster.reset());
+afterEach(() => world.cluster.reset());
 
 describe('a gang starts whole, or not at all', () => {
   test('8 pods of one gang are filtered and bound', async () => {
-    await cluster.addNodes({ count: 8, gpus: 8 });
-    await cluster.api.createMany('pods', gangPods({ gang: 'first', size: 8, minMembers: 8 }));
-    const pods = await waitFor(
-      async () => {
-        const pods = await cluster.api.list('pods', { namespace: 'default' });
-        return pods.every((pod) => pod.spec?.nodeName) && pods;
-      },
-      { deadlineMs: 30_000, what: 'all 8 members bound' },
+    await world.cluster.addNodes({ count: 8 });
+    await world.cluster.api.createMany('pods', gangPods({ gang: 'first', size: 8 }));
+    const pods = await expectBound(world, 'first', 8);
+    expect(new Set(pods.map((pod) => pod.spec?.nodeName)).size).toBe(8);
+  });
+
+  test('the 64 pods of a Job are bound, their number inferred from it', async () => {
+    await world.cluster.addNodes({ count: 64 });
+    await world.cluster.api.create('jobs', gpuJob({ name: 'train', size: 64 }));
+    await expectBound(world, 'train', 64);
+    await expectNoOvercommit(world);
+  });
+
+  test('64 pods with room for 60: none is bound, Event and inspect API say 60 of 64', async () => {
+    await world.cluster.addNodes({ count: 60 });
+    await world.cluster.api.create('jobs', gpuJob({ name: 'large', size: 64 }));
+    await expectReason(world, 'large', 'Pending', /room for 60 of 64 members/);
+    const [first] = await world.cluster.api.list('pods', {
+      labelSelector: 'batch.kubernetes.io/job-completion-index=0',
+    });
+    await expectEvent(world, first?.metadata?.name as string, /60 of 64/);
+    await expectEvent(world, 'large', /60 of 64/);
+    await expectToStay('no member is bound', async () => (await boundPodsOf(world, 'large')).length === 0, 2_000);
+    await world.cluster.addNodes({ count: 4, first: 60, prefix: 'late' });
+    await expectBound(world, 'large', 64);
+  });
+
+  test('two 100-pod gangs with room for one: one runs whole, then the other', async () => {
+    await world.cluster.addNodes({ count: 100 });
+    await Promise.all(
+      ['red', 'blue'].map((gang) => world.cluster.api.createMany('pods', gangPods({ gang, size: 100 }))),
     );
-    expect(new Set(pods.map((pod) => pod.spec!.nodeName)).size).toBe(8);
+    const winner = await waitFor(
+      async () => {
+        for (const gang of ['red', 'blue']) if ((await boundPodsOf(world, gang)).length === 100) return gang;
+        return undefined;
+      },
+      { what: 'one of the gangs to be bound whole', deadlineMs: 60_000 },
+    );
+    const loser = winner === 'red' ? 'blue' : 'red';
+    expect(await boundPodsOf(world, loser)).toHaveLength(0);
+    await expectReason(world, loser, 'Pending', /room for 0 of 100/);
+    await world.cluster.api.deleteAll('pods', { labelSelector: `muster.dev/pod-group=${winner}`, graceSeconds: 0 });
+    await expectBound(world, loser, 100, 60_000);
+    await expectNoOvercommit(world);
+  });
+
+  test('the last member comes 10 s late: the gang starts when it is there', async () => {
+    await world.cluster.addNodes({ count: 8 });
+    const pods = gangPods({ gang: 'late', size: 8 });
+    await world.cluster.api.createMany('pods', pods.slice(0, 7));
+    await expectReason(world, 'late', 'Gathering', /7 of 8 members exist/);
+    await expectToStay('no member is bound', async () => (await boundPodsOf(world, 'late')).length === 0, 10_000);
+    await world.cluster.api.createMany('pods', pods.slice(7));
+    await expectBound(world, 'late', 8);
+  });
+
+  test('a launcher without GPU and 8 GPU workers start together', async () => {
+    await world.cluster.addNodes({ count: 8 });
+    const workers = gangPods({ gang: 'mpi', size: 8, minMembers: 9 });
+    await world.cluster.api.createMany('pods', workers.slice(0, 7));
+    await world.cluster.api.create(
+      'pods',
+      gangPod({ gang: 'mpi', name: 'launcher', gpus: 0, minMembers: 9, rank: 99 }),
+    );
+    await expectReason(world, 'mpi', 'Gathering', /8 of 9/);
+    expect(await boundPodsOf(world, 'mpi')).toHaveLength(0);
+    await world.cluster.api.createMany('pods', workers.slice(7));
+    await expectBound(world, 'mpi', 9);
+  });
+
+  test('a hostNetwork gang of 1-GPU pods with one port each goes one pod a node', async () => {
+    await world.cluster.addNodes({ count: 8 });
+    const spec = {
+      hostNetwork: true,
+      containers: [{ name: 'main', image: 'train', ports: [{ containerPort: 29500 }], resources: gpus(1) }],
+    };
+    await world.cluster.api.createMany('pods', gangPods({ gang: 'ports', size: 8, spec }));
+    const pods = await expectBound(world, 'ports', 8);
+    expect(new Set(pods.map((pod) => pod.spec?.nodeName)).size).toBe(8);
+  });
+
+  test('a hostNetwork gang of 1-GPU pods without ports is packed 8 a node', async () => {
+    await world.cluster.addNodes({ count: 8 });
+    const spec = { hostNetwork: true, containers: [{ name: 'main', image: 'train', resources: gpus(1) }] };
+    await world.cluster.api.createMany('pods', gangPods({ gang: 'packed', size: 16, spec }));
+    const pods = await expectBound(world, 'packed', 16);
+    expect(new Set(pods.map((pod) => pod.spec?.nodeName)).size).toBe(2);
   });
 });
+
+function gpus(count: number) {
+  const amounts = { 'nvidia.com/gpu': String(count) };
+  return { requests: { cpu: '1', ...amounts }, limits: amounts };
+}

@@ -63,6 +63,7 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
     ],
     { name, logFile: join(cluster.dir, `${name}.log`), cwd: repository },
   );
+  cluster.adopt(muster);
 
   const read = async (path: string): Promise<string> => {
     const response = await request(`${url}${path}`);

@@ -39,12 +39,14 @@ export interface Cluster {
   readonly scheduler: Scheduler;
   /** Logs and data; removed by `stop`. */
   readonly dir: string;
-  /** Adds nodes of one kind and waits until they are Ready; returns their names. */
+  /** Adds Ready nodes of one kind and waits until they are managed by KWOK; returns their names. */
   addNodes(options?: NodeOptions): Promise<readonly string[]>;
   /** Takes a node down (its pods stay, as on a machine that lost its network) or brings it back. */
   setNodeReady(name: string, ready: boolean): Promise<void>;
   /** Applies a manifest file or all of a folder; relative paths start at deploy/. */
   applyManifests(path: string): Promise<void>;
+  /** Ends a process with the cluster, unless it has ended before. */
+  adopt(process: ManagedProcess): void;
   /** Removes all nodes, workloads and volumes; what came with the cluster stays. */
   reset(): Promise<void>;
   stop(): Promise<void>;
@@ -101,8 +103,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     // Nothing here has an address that pods could reach; the reconciler refuses the loopback interface.
     '--endpoint-reconciler-type=none',
     '--advertise-address=127.0.0.1',
-    // Pods need no token, as no container runs.
-    '--disable-admission-plugins=ServiceAccount',
+    // Pods need no token, as no container runs; and the taint that each new node gets would have to be taken away again.
+    '--disable-admission-plugins=ServiceAccount,TaintNodesByCondition',
+    '--delete-collection-workers=16',
     '--max-requests-inflight=3000',
     '--max-mutating-requests-inflight=1500',
     '--profiling=false',
@@ -125,7 +128,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await scheduler.stop('SIGKILL');
     await api?.close();
     // Nothing has to be saved, so nobody is asked to end in good order.
-    for (const { stop: end } of processes.reverse()) await end('SIGKILL');
+    await Promise.all(processes.map(({ stop: end }) => end('SIGKILL')));
     process.removeListener('exit', removeDir);
     removeDir();
   };
@@ -173,6 +176,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     addNodes: (nodeOptions) => addNodes(client, nodeOptions),
     setNodeReady: (name, ready) => setNodeReady(client, name, ready),
     applyManifests: (path) => applyManifests(client, path),
+    adopt: (adopted) => void processes.push(adopted),
     reset: () => resetCluster(client),
     stop,
   };

@@ -1,6 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { ApiClient } from './api-client.ts';
 import { waitFor } from './wait.ts';
+import { watchUntil } from './watch-until.ts';
 
 /** Nodes of one kind. */
 export interface NodeOptions {
@@ -20,22 +21,24 @@ export interface NodeOptions {
   readonly deadlineMs?: number;
 }
 
-/** Adds nodes and waits until KWOK has made them Ready and the control plane has removed their not-ready taint. */
+/** Adds nodes, which are Ready from the start, and waits until KWOK looks after them. */
 export async function addNodes(api: ApiClient, options: NodeOptions = {}): Promise<readonly string[]> {
   const { count = 1, first = 0, deadlineMs = 60_000 } = options;
   const nodes = Array.from({ length: count }, (_, i) => buildNode(first + i, options));
-  await api.createMany('nodes', nodes);
   const names = nodes.map((node) => node.metadata?.name as string);
   const missing = new Set(names);
-  await waitFor(
-    async () => {
-      for (const node of await api.list('nodes')) if (isUsable(node)) missing.delete(node.metadata?.name as string);
-      if (missing.size > 0) throw new Error(`${missing.size} of ${count} not Ready, e.g. ${[...missing][0]}`);
+  // KWOK takes care of a node, and of the pods on it, from the moment that it holds its lease.
+  const leased = watchUntil(
+    api,
+    'leases',
+    { namespace: 'kube-node-lease', what: `${count} nodes to be managed by KWOK`, deadlineMs },
+    (_, { metadata }) => {
+      missing.delete(metadata?.name as string);
+      if (missing.size > 0) throw new Error(`${missing.size} of ${count} without a lease, e.g. ${[...missing][0]}`);
       return true;
     },
-    // Listing thousands of nodes is not free, so it is done less often then.
-    { what: `${count} nodes to become Ready`, deadlineMs, intervalMs: Math.max(100, count / 5) },
   );
+  await Promise.all([leased, api.createMany('nodes', nodes)]);
   return names;
 }
 
@@ -49,10 +52,6 @@ export async function setNodeReady(api: ApiClient, name: string, ready: boolean)
 
 function isReady(node: V1Node): boolean {
   return node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
-}
-
-function isUsable(node: V1Node): boolean {
-  return isReady(node) && !node.spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/'));
 }
 
 function buildNode(index: number, options: NodeOptions): V1Node {
@@ -74,10 +73,18 @@ function buildNode(index: number, options: NodeOptions): V1Node {
         'kubernetes.io/hostname': name,
         'kubernetes.io/os': 'linux',
         'kubernetes.io/arch': 'amd64',
+        // The node lifecycle controller would add these by one more request per node.
+        'beta.kubernetes.io/os': 'linux',
+        'beta.kubernetes.io/arch': 'amd64',
         ...(typeof labels === 'function' ? labels(index) : labels),
       },
     },
     spec: taints === undefined ? {} : { taints: [...taints] },
-    status: { capacity, allocatable: capacity, addresses: [{ type: 'Hostname', address: name }] },
+    status: {
+      capacity,
+      allocatable: capacity,
+      addresses: [{ type: 'Hostname', address: name }],
+      conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady' }],
+    },
   };
 }

@@ -41,6 +41,8 @@ export function startProcess(command: string, args: readonly string[], options: 
     detached: true,
   });
   closeSync(output);
+  // A program that is forgotten is ended with this process; it does not keep it alive.
+  child.unref();
   const { pid } = child;
   if (pid === undefined) throw new Error(`expected ${command} to start (see \`npm run e2e:build\`)`);
   running.set(pid, child);

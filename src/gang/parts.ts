@@ -1,0 +1,42 @@
+/** What the decision loop is made of: the view it reads, the tables it owns, the hands it writes with. */
+import type { PodModel } from '../core/model.ts';
+import type { PlanPolicy } from '../core/plan.ts';
+import type { GangSources } from '../core/pod-group.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import type { Barrier } from './barrier.ts';
+import type { Clock } from './clock.ts';
+import type { ClusterWriter } from './nominator.ts';
+import type { GangObserver } from './observer.ts';
+import type { Reservations } from './reservations.ts';
+
+/** The cluster as the coordinator reads it; `cluster/state.ts` implements it. */
+export interface ClusterView {
+  readonly generation: number;
+  pod(uid: string): PodModel | undefined;
+  sourcesOf(gang: string): GangSources;
+  strangers(): Iterable<{ readonly pod: PodModel; readonly pinnedTo: string | undefined }>;
+  snapshot(): Snapshot;
+}
+
+export interface CoordinatorSettings {
+  readonly nominationTimeoutMs: number;
+  /** How long a gang keeps its slots while a member that left is being created again. */
+  readonly regatherMs: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  readonly maxReplans: number;
+  /** How long the place of a member that a running gang lost before it was bound is kept for its replacement. */
+  readonly repairTimeoutMs: number;
+  readonly policy: PlanPolicy;
+}
+
+/** What the parts of the decision loop work with. */
+export interface CoordinatorParts {
+  readonly view: ClusterView;
+  readonly reservations: Reservations;
+  readonly barrier: Barrier;
+  readonly writer: ClusterWriter;
+  readonly observer: GangObserver;
+  readonly clock: Clock;
+  readonly settings: CoordinatorSettings;
+}

@@ -1,0 +1,120 @@
+/**
+ * Step 3 of a round: plans every gang that lacks slots, in order of priority and age, on one snapshot minus what is
+ * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
+ */
+import type { Plan, PlannedSlot } from '../core/plan.ts';
+import { planGang } from '../core/plan.ts';
+import { type Snapshot, withOccupants } from '../core/snapshot.ts';
+import { type Demand, demandOf, requestOf } from './demand.ts';
+import type { GangRecord } from './gang-record.ts';
+import { deriveState } from './lifecycle.ts';
+import type { ReleaseCause } from './observer.ts';
+import { listOccupants } from './occupancy.ts';
+import type { CoordinatorParts } from './parts.ts';
+import type { Slot } from './reservations.ts';
+
+type MembersDemand = Demand & { readonly kind: 'members' };
+
+export class GangPlanner {
+  readonly #parts: CoordinatorParts;
+  readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
+  #plans = 0;
+
+  /** @param release gives all slots of a gang back. */
+  constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
+    this.#parts = parts;
+    this.#release = release;
+  }
+
+  /** @param room grows when space may have become free; a gang that found none waits until it does. */
+  planAll(records: Iterable<GangRecord>, room: number): void {
+    const now = this.#parts.clock.now();
+    const waiting = [...records].filter((record) => mayPlan(record, now, room)).sort(compareUrgency);
+    if (waiting.length === 0) return;
+    const snapshot = this.#parts.view.snapshot();
+    for (const record of waiting) this.#plan(record, snapshot, room);
+  }
+
+  #plan(record: GangRecord, snapshot: Snapshot, room: number): void {
+    const { reservations, settings } = this.#parts;
+    const slots = reservations.slotsOf(record.gang.key);
+    const demand = demandOf(record, slots);
+    if (demand.kind !== 'members') return;
+    const again = record.refused.size > 0;
+    if (again && ++record.replans > settings.maxReplans) {
+      const said = `kube-scheduler refused ${settings.maxReplans} placements: ${record.lastFailure}`;
+      this.#release(record.gang.key, 'refused', said);
+      return;
+    }
+    if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
+    record.hopelessAt = room;
+    if (!demand.blocksStart || record.census.bound.length > 0 || !(again || slots.length > 0)) return;
+    // Siblings may be in the way: those that are not held yet move first, then all of them.
+    for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
+      const wider = demandOf(record, stay);
+      if (wider.kind === 'members' && this.#try(record, wider, stay, snapshot).kind === 'placed') return;
+    }
+    this.#release(record.gang.key, 'refused', `no other place was left: ${record.lastFailure}`);
+  }
+
+  /** Plans the demand beside the slots that stay, and assumes what was planned in place of all the others. */
+  #try(record: GangRecord, demand: MembersDemand, stay: readonly Slot[], snapshot: Snapshot): Plan {
+    const { reservations, observer, clock, settings, view } = this.#parts;
+    const start = clock.now();
+    const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys()]);
+    const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
+    const near = [
+      ...record.census.bound.map((pod) => pod.nodeName),
+      ...stay.map((slot) => slot.node),
+      ...record.vacancies.values(),
+    ];
+    const plan = planGang(withOccupants(snapshot, occupants), requestOf(record, demand, near), settings.policy);
+    observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
+    if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
+    else if (plan.kind === 'unschedulable') record.shortfall = plan;
+    return plan;
+  }
+
+  #assume(record: GangRecord, demand: MembersDemand, planned: readonly PlannedSlot[]): void {
+    const { reservations, barrier, clock } = this.#parts;
+    const { gang } = record;
+    const now = clock.now();
+    const plan = `${Math.floor(now).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
+    if (demand.fresh) record.opened = false;
+    record.shortfall = undefined;
+    const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
+    for (const pod of demand.members) {
+      const node = nodeOf.get(pod.uid);
+      const old = reservations.slot(pod.uid);
+      if (old && old.node === node) continue;
+      if (old) barrier.reject(gang.key, pod.uid, 'planned anew');
+      if (node === undefined) reservations.forget(pod.uid);
+      else {
+        const attempt = (old?.attempt ?? 0) + 1;
+        reservations.assume({ pod, gang: gang.key, node, plan, attempt, state: 'assumed', since: now, renewals: 0 });
+        this.#fillVacancy(record, node);
+      }
+    }
+    record.state = deriveState(gang, record.census, reservations.countOf(gang.key));
+  }
+
+  /** A replacement has its place: one that was kept for it is free, the one on the same node if there is one. */
+  #fillVacancy({ vacancies }: GangRecord, node: string): void {
+    const [first] = vacancies.keys();
+    const vacancy = [...vacancies].find(([, kept]) => kept === node)?.[0] ?? first;
+    if (vacancy === undefined) return;
+    vacancies.delete(vacancy);
+    this.#parts.reservations.releaseLone(vacancy);
+  }
+}
+
+function mayPlan(record: GangRecord, now: number, room: number): boolean {
+  const { clearing, backoffUntil, hopelessAt, gang } = record;
+  return clearing.size === 0 && now >= backoffUntil && hopelessAt !== room && gang.problems.length === 0;
+}
+
+/** Priority, then age; the name breaks ties. */
+function compareUrgency(a: GangRecord, b: GangRecord): number {
+  const byUrgency = b.gang.priority - a.gang.priority || a.gang.createdAt - b.gang.createdAt;
+  return byUrgency !== 0 ? byUrgency : a.gang.key < b.gang.key ? -1 : 1;
+}

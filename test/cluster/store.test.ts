@@ -1,0 +1,117 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Store } from '../../src/cluster/store.ts';
+import type { Item } from '../../src/cluster/watch-stream.ts';
+
+/** A consumer that believes only what it is told, and checks that each call fits what it was told before. */
+class Mirror {
+  readonly byUid = new Map<string, string>();
+
+  applied(object: string, previous: string | undefined): void {
+    expect(previous).toBe(this.byUid.get(uidOf(object)));
+    this.byUid.set(uidOf(object), object);
+    const keys = [...this.byUid.values()].map((known) => known.split('/')[0]);
+    expect(new Set(keys).size).toBe(keys.length);
+  }
+
+  deleted(object: string): void {
+    expect(this.byUid.get(uidOf(object))).toBe(object);
+    this.byUid.delete(uidOf(object));
+  }
+}
+
+/** Objects are `key/uid/version` here. */
+function uidOf(object: string): string {
+  return object.split('/').slice(0, 2).join('/');
+}
+
+const itemArbitrary: fc.Arbitrary<Item<string>> = fc
+  .record({
+    key: fc.constantFrom('a', 'b', 'c', 'd'),
+    uid: fc.constantFrom('1', '2'),
+    version: fc.nat(3),
+    readable: fc.integer({ min: 0, max: 4 }).map((n) => n > 0),
+  })
+  .map(({ key, uid, version, readable }) => ({
+    key,
+    uid: `${key}/${uid}`,
+    resourceVersion: String(version),
+    object: readable ? `${key}/${uid}/${version}` : undefined,
+  }));
+
+const actionArbitrary = fc.oneof(
+  fc.record({ kind: fc.constant('apply' as const), item: itemArbitrary }),
+  fc.record({ kind: fc.constant('remove' as const), item: itemArbitrary }),
+  fc.record({ kind: fc.constant('stage' as const), item: itemArbitrary }),
+  fc.record({ kind: fc.constant('unstage' as const), item: itemArbitrary }),
+  fc.record({ kind: fc.constantFrom('commit' as const, 'discard' as const) }),
+);
+
+test('whatever happens, its consumer knows exactly what it holds, and never two objects of one key', () => {
+  fc.assert(
+    fc.property(fc.array(actionArbitrary, { maxLength: 40 }), (actions) => {
+      const mirror = new Mirror();
+      const store = new Store<string>(mirror, (error) => {
+        throw error;
+      });
+      for (const action of actions) {
+        if (action.kind === 'apply') store.apply(action.item);
+        else if (action.kind === 'remove') store.remove(action.item.key, action.item.uid);
+        else if (action.kind === 'stage') store.stage(action.item);
+        else if (action.kind === 'unstage') store.unstage(action.item.key);
+        else if (action.kind === 'commit') store.commit();
+        else store.discard();
+        expect([...store.values()].sort()).toEqual([...mirror.byUid.values()].sort());
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+/** A store, and what its consumer is told: `before>after`. */
+function record(): { readonly store: Store<string>; readonly told: string[] } {
+  const told: string[] = [];
+  const handler = {
+    applied: (object: string, previous: string | undefined) => told.push(`${previous ?? ''}>${object}`),
+    deleted: (object: string) => told.push(`${object}>`),
+  };
+  const store = new Store<string>(handler, (error) => {
+    throw error;
+  });
+  return { store, told };
+}
+
+test('a deletion of an earlier object leaves the one that now has its key', () => {
+  const { store, told } = record();
+  store.apply({ key: 'a', uid: 'a/2', resourceVersion: '5', object: 'a/2/5' });
+  store.remove('a', 'a/1');
+  store.remove('b', 'b/1');
+  expect(store.get('a')).toBe('a/2/5');
+  expect(told).toEqual(['>a/2/5']);
+});
+
+test('an object that a new list shows unreadable stays as it was, unless it is another one', () => {
+  const { store, told } = record();
+  for (const key of ['a', 'b']) store.apply({ key, uid: `${key}/1`, resourceVersion: '1', object: `${key}/1/1` });
+  told.length = 0;
+  store.stage({ key: 'a', uid: 'a/1', resourceVersion: '2', object: undefined });
+  store.stage({ key: 'b', uid: 'b/2', resourceVersion: '2', object: undefined });
+  store.commit();
+  expect([...store.values()]).toEqual(['a/1/1']);
+  expect(told).toEqual(['b/1/1>']);
+});
+
+test('a new list tells only what differs', () => {
+  const { store, told } = record();
+  const list = (...objects: string[]) => {
+    for (const object of objects) {
+      const [key = '', , version = ''] = object.split('/');
+      store.stage({ key, uid: uidOf(object), resourceVersion: version, object });
+    }
+    store.commit();
+    return told.splice(0);
+  };
+  expect(list('a/1/1', 'b/1/1', 'c/1/1', 'd/1/1')).toEqual(['>a/1/1', '>b/1/1', '>c/1/1', '>d/1/1']);
+  expect(list('a/1/1', 'b/1/2', 'c/2/5')).toEqual(['c/1/1>', 'd/1/1>', 'b/1/1>b/1/2', '>c/2/5']);
+  expect(list()).toEqual(['a/1/1>', 'b/1/2>', 'c/2/5>']);
+});

@@ -1,0 +1,142 @@
+/** A cluster with Muster in it, and the questions the e2e tests ask about gangs, answered from API objects. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { V1Pod } from '@kubernetes/client-node';
+import { expect } from 'vitest';
+import type { GangItem } from '../../src/http/inspect.ts';
+import { type Cluster, type ControlPlaneOptions, startControlPlane } from './cluster/control-plane.ts';
+import { waitFor } from './cluster/wait.ts';
+import { type MusterProcess, startMuster } from './muster.ts';
+
+export interface World {
+  readonly cluster: Cluster;
+  /** The Muster of now: a test that kills it starts another one here. */
+  muster: MusterProcess;
+  stop(): Promise<void>;
+}
+
+/** Shorter than the defaults, so that a scenario with a time-out in it ends soon; their order is the same. */
+const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
+
+export async function startWorld(
+  options: ControlPlaneOptions & { readonly gang?: Readonly<Record<string, unknown>> } = {},
+): Promise<World> {
+  const cluster = await startControlPlane({ admissionPolicy: true, ...options });
+  const config = { gang: { ...SHORT_TIMEOUTS, ...options.gang }, server: { drainDelay: '0s' } };
+  const muster = await startMuster({ cluster, config });
+  const world: World = {
+    cluster,
+    muster,
+    stop: async () => {
+      await world.muster.stop();
+      await cluster.stop();
+    },
+  };
+  return world;
+}
+
+/** Starts Muster again after the test ended it. */
+export async function restartMuster(world: World): Promise<void> {
+  world.muster = await startMuster({
+    cluster: world.cluster,
+    config: { gang: SHORT_TIMEOUTS, server: { drainDelay: '0s' } },
+  });
+}
+
+/** All pods of the gang that are there. */
+export async function podsOf(world: World, gang: string): Promise<readonly V1Pod[]> {
+  return world.cluster.api.list('pods', { namespace: 'default', labelSelector: `muster.dev/pod-group=${gang}` });
+}
+
+export async function boundPodsOf(world: World, gang: string): Promise<readonly V1Pod[]> {
+  return (await podsOf(world, gang)).filter((pod) => pod.spec?.nodeName);
+}
+
+/** Waits until exactly `count` members are bound; returns them. */
+export async function expectBound(
+  world: World,
+  gang: string,
+  count: number,
+  deadlineMs = 40_000,
+): Promise<readonly V1Pod[]> {
+  return waitFor(
+    async () => {
+      const bound = await boundPodsOf(world, gang);
+      if (bound.length === count) return bound;
+      throw new Error(`${bound.length} bound; muster says: ${await reasonOf(world, gang)}`);
+    },
+    { what: `${count} members of ${gang} to be bound`, deadlineMs },
+  );
+}
+
+/** Muster's item for the gang; undefined when it knows none. */
+export async function gangItem(world: World, gang: string): Promise<GangItem | undefined> {
+  return (await world.muster.gangs<GangItem>()).find(({ metadata }) => metadata.name === gang);
+}
+
+async function reasonOf(world: World, gang: string): Promise<string> {
+  const item = await gangItem(world, gang).catch(() => undefined);
+  return item ? `${item.status.state}: ${item.status.reason}` : 'nothing';
+}
+
+/** Waits until Muster gives the reason. */
+export async function expectReason(
+  world: World,
+  gang: string,
+  state: string,
+  reason: RegExp,
+  deadlineMs = 40_000,
+): Promise<GangItem> {
+  return waitFor(
+    async () => {
+      const item = await gangItem(world, gang);
+      if (item?.status.state === state && reason.test(item.status.reason)) return item;
+      throw new Error(item ? `${item.status.state}: ${item.status.reason}` : 'no such gang');
+    },
+    { what: `gang ${gang} to be ${state} with a reason like ${reason}`, deadlineMs },
+  );
+}
+
+/** Watches for a while that something stays as it is; the observation itself is the assertion. */
+export async function expectToStay(what: string, holds: () => Promise<boolean>, forMs: number): Promise<void> {
+  const end = performance.now() + forMs;
+  while (performance.now() < end) {
+    expect(await holds(), what).toBe(true);
+    await delay(100);
+  }
+}
+
+/** Waits for an Event on an object whose note matches. */
+export async function expectEvent(world: World, regarding: string, note: RegExp, deadlineMs = 20_000): Promise<void> {
+  await waitFor(
+    async () => {
+      const events = await world.cluster.api.list('events', { namespace: 'default' });
+      const notes = events
+        .filter((event) => event.involvedObject?.name === regarding)
+        .map((event) => event.message ?? '');
+      if (notes.some((text) => note.test(text))) return true;
+      throw new Error(`notes: ${notes.join(' | ') || 'none'}`);
+    },
+    { what: `an Event on ${regarding} like ${note}`, deadlineMs },
+  );
+}
+
+/** No node is given away twice: what the bound pods on each node request is no more than the node has. */
+export async function expectNoOvercommit(world: World, resource = 'nvidia.com/gpu'): Promise<void> {
+  const [nodes, pods] = await Promise.all([world.cluster.api.list('nodes'), world.cluster.api.list('pods')]);
+  const used = new Map<string, number>();
+  for (const pod of pods) {
+    const node = pod.spec?.nodeName;
+    if (!node || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') continue;
+    const request = (pod.spec?.containers ?? []).reduce(
+      (sum, { resources }) => sum + Number(resources?.requests?.[resource] ?? 0),
+      0,
+    );
+    used.set(node, (used.get(node) ?? 0) + request);
+  }
+  for (const node of nodes) {
+    const has = Number(node.status?.allocatable?.[resource] ?? 0);
+    expect(used.get(node.metadata?.name as string) ?? 0, `${resource} on ${node.metadata?.name}`).toBeLessThanOrEqual(
+      has,
+    );
+  }
+}
