@@ -50,7 +50,7 @@ export function fillNodes(
   if (members.pods[0]!.template.spread.length > 0) return spreadOverDomains(tx, members, candidates, want);
   const capacities = countCapacities(tx, members, candidates);
   const chosen: NodeIdx[] = [];
-  for (const { node, count } of chooseFewest(candidates, capacities, want, waste)) {
+  for (const { item: node, count } of chooseFewest(candidates, capacities, want, waste)) {
     for (let i = 0; i < count; i++) {
       tx.place(node, members.pods[chosen.length]!);
       chosen.push(node);
@@ -60,7 +60,7 @@ export function fillNodes(
 }
 
 interface Share<Item> {
-  readonly node: Item;
+  readonly item: Item;
   readonly count: number;
 }
 
@@ -92,7 +92,7 @@ export function chooseFewest<Item>(
     // Whole items of one size are taken in one go: sorting the bucket once keeps this O(n log n) in the worst case.
     const takes = size >= rest ? 1 : Math.min(bucket.length, Math.floor(rest / size));
     const ordered = takes === bucket.length ? bucket : leastWaste(bucket, takes, (item) => waste(item, count));
-    for (const item of ordered.slice(0, takes)) shares.push({ node: item, count });
+    for (const item of ordered.slice(0, takes)) shares.push({ item, count });
     rest -= takes * count;
     const left = takes === bucket.length ? [] : ordered.slice(takes);
     if (left.length > 0) buckets.set(size, left);

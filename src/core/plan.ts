@@ -10,37 +10,12 @@
  * Deterministic: ties are broken by node and domain name. O(classes x nodes) in the usual case.
  */
 
-import type { Labels, Named, PodTemplate } from './model.ts';
+import { classify, type GangRequest, type PlanPolicy, type RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
-import { chooseFewest, countCapacities, fillNodes, type MemberClass } from './placement.ts';
+import { fillNodes } from './placement.ts';
+import { listScopes } from './scopes.ts';
 import type { Snapshot } from './snapshot.ts';
-import { resolveRequests, Transaction } from './transaction.ts';
-
-export interface MemberRequest extends Named {
-  readonly uid: string;
-  readonly labels: Labels;
-  readonly template: PodTemplate;
-  /** The only nodes it may go to, learnt from kube-scheduler (a bound volume); undefined: any. */
-  readonly pinnedTo: ReadonlySet<string> | undefined;
-}
-
-export interface GangRequest {
-  readonly key: string;
-  readonly priority: number;
-  /** Members to place now, in rank order. */
-  readonly members: readonly MemberRequest[];
-  /** How many of `members` have to be placed for the gang to start (or go on). */
-  readonly min: number;
-  /** Nodes of members that are placed already; the new ones go near them. */
-  readonly near: readonly string[];
-  /** Nodes that kube-scheduler refused, by template key. */
-  readonly refused: ReadonlyMap<string, ReadonlySet<string>>;
-}
-
-export interface PlanPolicy {
-  /** Which resources are accelerators: broken up as little as possible, kept free of pods that need none. */
-  readonly isAccelerator: (resource: string) => boolean;
-}
+import { Transaction } from './transaction.ts';
 
 export interface PlannedSlot {
   readonly uid: string;
@@ -66,7 +41,7 @@ export type Plan =
   | Unschedulable
   | { readonly kind: 'waiting'; readonly have: number; readonly want: number };
 
-type Class = MemberClass<MemberRequest>;
+type Class = RequestClass;
 type Placement = ReadonlyMap<Class, readonly NodeIdx[]>;
 
 /** Plans the gang on the snapshot and leaves the snapshot as it was. */
@@ -117,7 +92,7 @@ class Round {
     // A driver with a large request may need the node that the workers would fill: the second order tries it first.
     const orders = this.#classes.length > 1 ? [mostDemanding, [...mostDemanding].reverse()] : [mostDemanding];
     for (const order of orders) {
-      for (const candidates of this.#scopes()) {
+      for (const candidates of listScopes(this.#tx, this.#classes, this.#gang.near)) {
         const placement = this.#tryPlacing(order, candidates, true);
         if (placement) return placement;
       }
@@ -131,7 +106,7 @@ class Round {
       (a, b) => a.pods.length - b.pods.length || (a.pods[0]!.name < b.pods[0]!.name ? -1 : 1),
     );
     const before = this.#tx.checkpoint();
-    const placement = this.#tryPlacing(bulkLast, this.#widestScope(), false)!;
+    const placement = this.#tryPlacing(bulkLast, this.#tx.snapshot.byName, false)!;
     this.fits = sum([...placement.values()].map((nodes) => nodes.length));
     if (this.fits >= this.#gang.min) return placement;
     this.causes = this.#explain(placement);
@@ -173,72 +148,6 @@ class Round {
     return fillNodes(this.#tx, members, candidates, want, (node) => this.#freeAccelerators(node));
   }
 
-  /** Candidate sets from the tightest to the widest, each in the order of node names. */
-  *#scopes(): Generator<readonly NodeIdx[]> {
-    const { domains } = this.#tx.snapshot.topology;
-    if (domains.length > 0) {
-      const counted = this.#countDomains();
-      const near = this.#nearDomains();
-      const whole = counted
-        .filter(({ totals }) => totals.every((total, i) => total >= this.#classes[i]!.pods.length))
-        .sort((a, b) => (near.get(b.index) ?? 0) - (near.get(a.index) ?? 0) || a.sum - b.sum || a.index - b.index);
-      for (const { index } of whole) yield domains[index]!.nodes;
-      yield this.#fewestDomains(counted, near);
-    }
-    yield this.#widestScope();
-  }
-
-  /** How many members of each class every domain takes, each class for itself. */
-  #countDomains(): readonly DomainCount[] {
-    const { byName, topology } = this.#tx.snapshot;
-    const totals = topology.domains.map(() => new Float64Array(this.#classes.length));
-    this.#classes.forEach((members, i) => {
-      const capacities = countCapacities(this.#tx, members, byName);
-      byName.forEach((node, position) => {
-        const domain = topology.domainOf[node]!;
-        if (domain >= 0) totals[domain]![i]! += capacities[position]!;
-      });
-    });
-    return totals.map((perClass, index) => ({ index, totals: [...perClass], sum: sum([...perClass]) }));
-  }
-
-  /** The fewest domains that together hold the gang's largest class; domains with members of the gang come first. */
-  #fewestDomains(counted: readonly DomainCount[], near: ReadonlyMap<number, number>): readonly NodeIdx[] {
-    const { topology } = this.#tx.snapshot;
-    let largest = 0;
-    this.#classes.forEach((members, i) => {
-      if (members.pods.length > this.#classes[largest]!.pods.length) largest = i;
-    });
-    const home = counted.filter(({ index }) => near.has(index));
-    let want = this.#classes[largest]!.pods.length;
-    for (const { totals } of home) want -= totals[largest]!;
-    const others = counted.filter(({ index }) => !near.has(index));
-    const shares = chooseFewest(
-      others,
-      others.map(({ totals }) => totals[largest]!),
-      want,
-      () => 0,
-    );
-    const chosen = new Set([...home, ...shares.map(({ node }) => node)].map(({ index }) => index));
-    return this.#tx.snapshot.byName.filter((node) => chosen.has(topology.domainOf[node]!));
-  }
-
-  /** How many placed members each domain has. */
-  #nearDomains(): ReadonlyMap<number, number> {
-    const { indexOf, topology } = this.#tx.snapshot;
-    const near = new Map<number, number>();
-    for (const name of this.#gang.near) {
-      const node = indexOf.get(name);
-      const domain = node === undefined ? -1 : topology.domainOf[node]!;
-      if (domain >= 0) near.set(domain, (near.get(domain) ?? 0) + 1);
-    }
-    return near;
-  }
-
-  #widestScope(): readonly NodeIdx[] {
-    return this.#tx.snapshot.byName;
-  }
-
   #freeAccelerators(node: NodeIdx): number {
     let free = 0;
     for (const { column } of this.#accelerators) free += this.#tx.snapshot.free[column]![node]!;
@@ -273,41 +182,6 @@ class Round {
       .map(([cause, nodes]) => ({ cause, nodes }))
       .sort((a, b) => b.nodes - a.nodes || (a.cause < b.cause ? -1 : 1));
   }
-}
-
-interface DomainCount {
-  readonly index: number;
-  /** By class. */
-  readonly totals: readonly number[];
-  readonly sum: number;
-}
-
-/** Members with one template, the same labels for its own selectors, and the same freedom of nodes, together. */
-function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly Class[] {
-  const groups = new Map<string, MemberRequest[]>();
-  for (const member of gang.members) {
-    const key = member.pinnedTo
-      ? `${member.template.key}\n${[...member.pinnedTo].sort().join(',')}`
-      : member.template.key;
-    const group = groups.get(key);
-    if (group) group.push(member);
-    else groups.set(key, [member]);
-  }
-  return [...groups.values()].map((pods) => {
-    const { template, pinnedTo } = pods[0]!;
-    let { allowed } = snapshot.verdicts.of(template);
-    const refused = gang.refused.get(template.key);
-    if (refused || pinnedTo) {
-      allowed = allowed.map((value, row) => {
-        const name = snapshot.nodes[row]?.name;
-        return name === undefined || refused?.has(name) || (pinnedTo && !pinnedTo.has(name)) ? 0 : value;
-      });
-    }
-    const accelerators = sum(
-      template.requests.filter(({ name }) => policy.isAccelerator(name)).map(({ amount }) => amount),
-    );
-    return { pods, requests: resolveRequests(template, snapshot), allowed, accelerators };
-  });
 }
 
 /** Ranks run along domains and node names, so that neighbours in rank are neighbours on the fabric. */

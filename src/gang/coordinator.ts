@@ -11,19 +11,19 @@
  */
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
-import { endAttempt, type GangRecord, giveUpAttempt, learnRefusal, newRecord } from './gang-record.ts';
+import { endAttempt, type GangRecord, giveUpAttempt, newRecord } from './gang-record.ts';
 import { deriveState, takeCensus } from './lifecycle.ts';
 import { Nominator, parsePlan } from './nominator.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { GangPlanner } from './planning.ts';
 import { countStates, publish, tellAt } from './publication.ts';
-import type { Slot } from './reservations.ts';
-import { checkSlot } from './slot-check.ts';
+import { lastProgress, SlotKeeper } from './slot-keeper.ts';
 
 export class Coordinator {
   readonly #parts: CoordinatorParts;
   readonly #nominator: Nominator;
+  readonly #keeper: SlotKeeper;
   readonly #planner: GangPlanner;
   readonly #records = new Map<string, GangRecord>();
   readonly #dirty = new Set<string>();
@@ -36,7 +36,11 @@ export class Coordinator {
   constructor(parts: CoordinatorParts) {
     this.#parts = parts;
     this.#nominator = new Nominator(parts.writer, parts.observer, parts.clock, (gang) => this.wake(gang));
-    this.#planner = new GangPlanner(parts, (gang, cause, said) => this.release(gang, cause, said));
+    const release = (gang: string, cause: ReleaseCause, said: string) => this.release(gang, cause, said);
+    this.#keeper = new SlotKeeper(parts, release, () => {
+      this.#room++;
+    });
+    this.#planner = new GangPlanner(parts, release);
   }
 
   /** A pod appeared, changed or went away. */
@@ -44,7 +48,8 @@ export class Coordinator {
     const { reservations, barrier } = this.#parts;
     if (now && now.nodeName !== '') {
       // At once, not in the next round: the cluster model counts it already, and a filter call must not count it twice.
-      reservations.confirm(now.uid);
+      const slot = reservations.confirm(now.uid);
+      if (slot) barrier.reject(slot.gang, now.uid, 'the pod is bound already');
       reservations.releaseLone(now.uid);
     } else if (now?.nominatedNodeName !== '') reservations.releaseLone(now?.uid ?? before!.uid);
     if (!now || now.deleting) {
@@ -104,7 +109,7 @@ export class Coordinator {
     const start = clock.now();
     reservations.expire(start);
     this.#describe();
-    for (const record of this.#records.values()) this.#check(record, start);
+    for (const record of this.#records.values()) this.#keeper.check(record, start);
     this.#planner.planAll(this.#records.values(), this.#room);
     for (const record of this.#records.values()) {
       this.#nominator.reconcile(record, reservations.slotsOf(record.gang.key), (uid) => this.#parts.view.pod(uid));
@@ -140,10 +145,9 @@ export class Coordinator {
       barrier.open(gang);
       return;
     }
-    if (slots.length === 0 || slots.some((slot) => slot.state === 'assumed')) return;
-    const silent = slots.filter((slot) => !slot.pod.template.reachesExtender).length;
-    const present = record.census.started + barrier.heldOf(gang) + silent;
-    if (present < record.gang.minMember) return;
+    const silent = slots.filter((slot) => slot.state === 'nominated' && !slot.pod.template.reachesExtender).length;
+    const held = barrier.heldOf(gang);
+    if (held + silent === 0 || record.census.started + held + silent < record.gang.minMember) return;
     record.opened = barrier.open(gang);
     if (record.opened && silent > 0) this.wake(gang);
   }
@@ -152,31 +156,19 @@ export class Coordinator {
   renominate(uid: string): void {
     const slot = this.#parts.reservations.slot(uid);
     if (slot?.state !== 'nominated') return;
-    this.#renew(slot);
+    this.#keeper.renew(slot);
     this.wake(slot.gang);
   }
 
-  /** kube-scheduler does not take the member on its node: learn it and plan the member again. */
+  /**
+   * kube-scheduler does not take the member on its node: learn it and plan the member again.
+   * @param offered the names of the filter call that lacked the node, if that is how it was found out.
+   */
   refuse(uid: string, cause: RefusalCause, offered: readonly string[] | undefined): void {
-    const { reservations, observer } = this.#parts;
-    const slot = reservations.slot(uid);
+    const slot = this.#parts.reservations.slot(uid);
     const record = slot && this.#records.get(slot.gang);
     if (!slot || !record) return;
-    const pod = this.#parts.view.pod(uid) ?? slot.pod;
-    observer.onRefused(slot.gang, pod.name, slot.node, cause, pod.refusal);
-    // Under spread a sibling that is not there yet may be the only reason: one more try before it is believed.
-    if (pod.template.spread.length > 0 && slot.renewals < 2) {
-      this.#renew(slot);
-    } else {
-      learnRefusal(record, pod, slot.node);
-      // Fewer names than kube-scheduler samples at least are all there are: where its volume lets the member go.
-      if (pod.claims.length > 0 && offered && offered.length > 0 && offered.length < 100) {
-        record.pinned.set(uid, new Set(offered));
-      }
-      reservations.forget(uid);
-      this.#parts.barrier.reject(slot.gang, uid, 'refused, planned anew');
-      record.lastFailure = pod.refusal;
-    }
+    this.#keeper.refuse(record, slot, cause, offered);
     this.wake(slot.gang);
   }
 
@@ -210,7 +202,9 @@ export class Coordinator {
     for (const key of this.#dirty) {
       const sources = this.#parts.view.sourcesOf(key);
       if (sources.pods.length === 0) {
-        for (const slot of this.#parts.reservations.slotsOf(key)) this.#drop(slot);
+        for (const slot of this.#parts.reservations.slotsOf(key)) this.#keeper.drop(slot);
+        const gone = this.#records.get(key);
+        for (const uid of gone?.vacancies.keys() ?? []) this.#keeper.releaseVacancy(gone!.vacancies, uid);
         this.#records.delete(key);
         continue;
       }
@@ -230,73 +224,6 @@ export class Coordinator {
     this.#dirty.clear();
   }
 
-  // 2. check
-  #check(record: GangRecord, now: number): void {
-    const { reservations, view, settings, observer } = this.#parts;
-    const slots = reservations.slotsOf(record.gang.key);
-    const stuck: Slot[] = [];
-    let moving = record.census.bound.length > 0;
-    for (const slot of slots) {
-      if (slot.state === 'held' || slot.state === 'binding') moving = true;
-      const finding = checkSlot(slot, view.pod(slot.pod.uid), now, settings.nominationTimeoutMs);
-      if (finding === 'bound') reservations.confirm(slot.pod.uid);
-      else if (finding === 'gone') this.#lose(record, slot, now);
-      else if (finding === 'stuck') stuck.push(slot);
-      else if (finding === 'lost') {
-        observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
-        this.#rewrite(slot);
-      }
-    }
-    // When no member moves at all it is kube-scheduler that is away: wake the members once before anything is learnt.
-    for (const slot of stuck) {
-      if (moving || slot.renewals > 0) this.refuse(slot.pod.uid, 'no-progress', undefined);
-      else this.#renew(slot);
-    }
-    this.#releaseIfMembersLeft(record, now);
-  }
-
-  /** A gang that lost members before it started keeps its slots only for as long as its owner may need to replace them. */
-  #releaseIfMembersLeft(record: GangRecord, now: number): void {
-    const { gang, census } = record;
-    const holds = this.#parts.reservations.countOf(gang.key) > 0 && census.bound.length === 0;
-    const complete = gang.members.length >= (gang.minMember ?? 0);
-    if (!holds || complete) record.incompleteSince = undefined;
-    else record.incompleteSince ??= now;
-    if (record.incompleteSince === undefined) return;
-    if (now - record.incompleteSince < this.#parts.settings.regatherMs) return;
-    record.incompleteSince = undefined;
-    this.release(gang.key, 'members-left', 'members left before the gang could start');
-  }
-
-  /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
-  #lose(record: GangRecord, slot: Slot, now: number): void {
-    const { reservations, settings } = this.#parts;
-    this.#drop(slot);
-    const { gang, census } = record;
-    const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
-    if (census.bound.length === 0 || !needed) return;
-    const { pod, node } = slot;
-    record.vacancies.set(pod.uid, node);
-    reservations.holdLone([{ pod, node, until: now + settings.repairTimeoutMs }]);
-  }
-
-  #drop(slot: Slot): void {
-    this.#parts.reservations.forget(slot.pod.uid);
-    this.#parts.barrier.reject(slot.gang, slot.pod.uid, 'the pod is gone');
-    this.#room++;
-  }
-
-  #rewrite(slot: Slot): void {
-    slot.attempt++;
-    slot.state = 'assumed';
-    slot.since = this.#parts.clock.now();
-  }
-
-  #renew(slot: Slot): void {
-    slot.renewals++;
-    this.#rewrite(slot);
-  }
-
   /** Wakes the loop for the next thing that happens by time alone. */
   #setAlarm(now: number): void {
     const { reservations, settings, clock } = this.#parts;
@@ -305,9 +232,8 @@ export class Coordinator {
       if (!record.told) next = Math.min(next, tellAt(record));
       if (record.backoffUntil > now) next = Math.min(next, record.backoffUntil);
       if (record.incompleteSince !== undefined) next = Math.min(next, record.incompleteSince + settings.regatherMs);
-    }
-    for (const slot of reservations.slots()) {
-      if (slot.state === 'nominated') next = Math.min(next, slot.since + settings.nominationTimeoutMs);
+      const slots = reservations.slotsOf(record.gang.key);
+      if (slots.length > 0) next = Math.min(next, lastProgress(slots) + settings.nominationTimeoutMs);
     }
     for (const hold of reservations.loneHolds()) next = Math.min(next, hold.until);
     this.#cancelAlarm();

@@ -1,6 +1,7 @@
 /** What a gang needs planned now: which members, and how many of them at least. Pure. */
+
+import type { GangRequest } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
-import type { GangRequest } from '../core/plan.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { Slot } from './reservations.ts';
 

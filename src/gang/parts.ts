@@ -1,6 +1,7 @@
 /** What the decision loop is made of: the view it reads, the tables it owns, the hands it writes with. */
+
+import type { PlanPolicy } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
-import type { PlanPolicy } from '../core/plan.ts';
 import type { GangSources } from '../core/pod-group.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Barrier } from './barrier.ts';

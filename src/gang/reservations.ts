@@ -31,7 +31,10 @@ export interface Slot {
   renewals: number;
 }
 
-/** A lone pod that we are binding: it holds its space until the watch shows it bound. */
+/**
+ * Space held outside of slots: for a lone pod that is being bound or may preempt there, or for the replacement of a
+ * member that left a running gang.
+ */
 export interface LoneHold {
   readonly pod: PodModel;
   readonly node: string;
@@ -100,6 +103,10 @@ export class Reservations {
   releaseLone(uid: string): void {
     for (const hold of this.#lone.get(uid) ?? []) removeFrom(this.#byNode, hold.node, uid);
     this.#lone.delete(uid);
+  }
+
+  hasLone(uid: string): boolean {
+    return this.#lone.has(uid);
   }
 
   loneHolds(): readonly LoneHold[] {

@@ -16,13 +16,11 @@ export type SlotFinding =
   /** Nominated and free to go, but nothing happened for too long. */
   | 'stuck';
 
-/** @param pod the member as the watch shows it now; undefined when it is deleted. */
-export function checkSlot(
-  slot: Slot,
-  pod: PodModel | undefined,
-  now: number,
-  nominationTimeoutMs: number,
-): SlotFinding {
+/**
+ * @param pod the member as the watch shows it now; undefined when it is deleted.
+ * @param overdue no member of the gang has made progress for the nomination time-out.
+ */
+export function checkSlot(slot: Slot, pod: PodModel | undefined, overdue: boolean): SlotFinding {
   if (!pod || isTerminated(pod)) return 'gone';
   if (pod.nodeName !== '') return 'bound';
   if (pod.deleting) return 'gone';
@@ -30,5 +28,5 @@ export function checkSlot(
   // Record and nomination are written in one patch: the record without the nomination means that it was erased since.
   if (pod.annotations[PLAN] === renderPlan(slot) && pod.nominatedNodeName !== slot.node) return 'lost';
   if (pod.gates.includes(GANG_GATE)) return 'fine';
-  return now - slot.since >= nominationTimeoutMs ? 'stuck' : 'fine';
+  return overdue ? 'stuck' : 'fine';
 }

@@ -4,7 +4,16 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Answer, type FakeObject, failure, invalid, keyOf, merge, notFound } from './fake-objects.ts';
+import {
+  type Answer,
+  bookmarkLine,
+  type FakeObject,
+  failure,
+  invalid,
+  keyOf,
+  merge,
+  notFound,
+} from './fake-objects.ts';
 
 export interface SeenRequest {
   readonly method: string;
@@ -295,11 +304,6 @@ export class FakeApiServer {
     if (kind === undefined) throw new Error(`expected the kind ${path} to be installed`);
     return kind;
   }
-}
-
-function bookmarkLine(version: number, initialEnd: boolean): string {
-  const annotations = initialEnd ? { 'k8s.io/initial-events-end': 'true' } : {};
-  return `${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: String(version), annotations } } })}\n`;
 }
 
 function send(response: ServerResponse, { status, body, headers }: Answer): void {

@@ -49,3 +49,8 @@ export function invalid(name: string, field: string, message: string): Answer {
 export function keyOf({ metadata: { namespace, name } }: FakeObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
+
+export function bookmarkLine(version: number, initialEnd: boolean): string {
+  const annotations = initialEnd ? { 'k8s.io/initial-events-end': 'true' } : {};
+  return `${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: String(version), annotations } } })}\n`;
+}

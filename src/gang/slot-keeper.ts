@@ -1,0 +1,147 @@
+/**
+ * Step 2 of a round: compares every slot with its pod and acts on what it finds. Bound members are confirmed, lost
+ * nominations written again, members that left give their space back, and refusals become knowledge for the next plan.
+ */
+import { type GangRecord, learnRefusal } from './gang-record.ts';
+import type { RefusalCause, ReleaseCause } from './observer.ts';
+import type { CoordinatorParts } from './parts.ts';
+import type { Slot } from './reservations.ts';
+import { checkSlot } from './slot-check.ts';
+
+/** kube-scheduler looks for at least this many feasible nodes: fewer offered names are all there are (schedule_one.go:60). */
+const LEAST_SAMPLE = 100;
+
+/** How often a member under spread is nominated again to the same node before a refusal is believed. */
+const SPREAD_RENEWALS = 2;
+
+/** When a member of the gang last got further, milliseconds. */
+export function lastProgress(slots: readonly Slot[]): number {
+  return slots.reduce((latest, slot) => Math.max(latest, slot.since), 0);
+}
+
+export class SlotKeeper {
+  readonly #parts: CoordinatorParts;
+  readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
+  readonly #onFreed: () => void;
+
+  /**
+   * @param release gives all slots of a gang back.
+   * @param onFreed called when a slot gave its space back.
+   */
+  constructor(
+    parts: CoordinatorParts,
+    release: (gang: string, cause: ReleaseCause, said: string) => void,
+    onFreed: () => void,
+  ) {
+    this.#parts = parts;
+    this.#release = release;
+    this.#onFreed = onFreed;
+  }
+
+  check(record: GangRecord, now: number): void {
+    const { reservations, view, settings, observer } = this.#parts;
+    const slots = reservations.slotsOf(record.gang.key);
+    // kube-scheduler works through a gang one member after another: as long as one moves, the others wait their turn.
+    const overdue = now - lastProgress(slots) >= settings.nominationTimeoutMs;
+    const stuck: Slot[] = [];
+    let moved = record.census.bound.length > 0;
+    for (const slot of slots) {
+      if (slot.state === 'held' || slot.state === 'binding') moved = true;
+      const finding = checkSlot(slot, view.pod(slot.pod.uid), overdue);
+      if (finding === 'bound') reservations.confirm(slot.pod.uid);
+      else if (finding === 'gone') this.#lose(record, slot, now);
+      else if (finding === 'stuck') stuck.push(slot);
+      else if (finding === 'lost') {
+        observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
+        this.#rewrite(slot);
+      }
+    }
+    // When no member moved at all it is kube-scheduler that is away: wake the members once before anything is learnt.
+    for (const slot of stuck) {
+      if (moved || slot.renewals > 0) this.refuse(record, slot, 'no-progress', undefined);
+      else this.renew(slot);
+    }
+    this.#reviewVacancies(record);
+    this.#releaseIfMembersLeft(record, now);
+  }
+
+  /** Learns the refusal and gives the slot up, so that the member is planned again. */
+  refuse(record: GangRecord, slot: Slot, cause: RefusalCause, offered: readonly string[] | undefined): void {
+    const { reservations, barrier, observer, view } = this.#parts;
+    const pod = view.pod(slot.pod.uid) ?? slot.pod;
+    observer.onRefused(slot.gang, pod.name, slot.node, cause, pod.refusal);
+    record.lastFailure = pod.refusal;
+    // Under spread a sibling that is not there yet may be the only reason.
+    if (pod.template.spread.length > 0 && slot.renewals < SPREAD_RENEWALS) {
+      this.renew(slot);
+      return;
+    }
+    learnRefusal(record, pod, slot.node);
+    if (pod.claims.length > 0 && offered && offered.length > 0 && offered.length < LEAST_SAMPLE) {
+      // Where its volumes let the member go, told by kube-scheduler itself.
+      record.pinned.set(pod.uid, new Set(offered));
+    }
+    reservations.forget(pod.uid);
+    barrier.reject(slot.gang, pod.uid, 'refused, planned anew');
+  }
+
+  /** Writes the nomination to the same node once more, as a new event. */
+  renew(slot: Slot): void {
+    slot.renewals++;
+    this.#rewrite(slot);
+  }
+
+  /** Gives up the slot of a pod that is gone. */
+  drop(slot: Slot): void {
+    this.#parts.reservations.forget(slot.pod.uid);
+    this.#parts.barrier.reject(slot.gang, slot.pod.uid, 'the pod is gone');
+    this.#onFreed();
+  }
+
+  #rewrite(slot: Slot): void {
+    slot.attempt++;
+    slot.state = 'assumed';
+    slot.since = this.#parts.clock.now();
+  }
+
+  /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
+  #lose(record: GangRecord, slot: Slot, now: number): void {
+    const { reservations, settings } = this.#parts;
+    this.drop(slot);
+    const { gang, census } = record;
+    const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
+    if (census.bound.length === 0 || !needed) return;
+    const { pod, node } = slot;
+    record.vacancies.set(pod.uid, node);
+    reservations.holdLone([{ pod, node, until: now + settings.repairTimeoutMs }]);
+  }
+
+  /** Kept places end with their time, and when the gang has its minimum, or nobody left, without them. */
+  #reviewVacancies({ gang, census, vacancies }: GangRecord): void {
+    const { reservations } = this.#parts;
+    const needed = census.bound.length > 0 && census.started < (gang.minMember ?? 0);
+    for (const uid of vacancies.keys()) {
+      if (needed && reservations.hasLone(uid)) continue;
+      this.releaseVacancy(vacancies, uid);
+    }
+  }
+
+  releaseVacancy(vacancies: Map<string, string>, uid: string): void {
+    vacancies.delete(uid);
+    this.#parts.reservations.releaseLone(uid);
+    this.#onFreed();
+  }
+
+  /** A gang that lost members before it started keeps its slots only for as long as its owner may need to replace them. */
+  #releaseIfMembersLeft(record: GangRecord, now: number): void {
+    const { gang, census } = record;
+    const holds = this.#parts.reservations.countOf(gang.key) > 0 && census.bound.length === 0;
+    const complete = gang.members.length >= (gang.minMember ?? 0);
+    if (!holds || complete) record.incompleteSince = undefined;
+    else record.incompleteSince ??= now;
+    if (record.incompleteSince === undefined) return;
+    if (now - record.incompleteSince < this.#parts.settings.regatherMs) return;
+    record.incompleteSince = undefined;
+    this.#release(gang.key, 'members-left', 'members left before the gang could start');
+  }
+}

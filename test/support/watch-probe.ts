@@ -1,0 +1,93 @@
+/** A watcher on the fake API server, and everything it says. */
+import { ApiClient } from '../../src/cluster/api.ts';
+import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
+import type { Clock } from '../../src/cluster/timing.ts';
+import { type WatchedKind, Watcher, type WatcherOptions } from '../../src/cluster/watcher.ts';
+import { until } from './until.ts';
+
+export const PODS = '/api/v1/pods';
+
+export interface Slim {
+  readonly name: string;
+  readonly uid: string;
+  readonly note: string;
+}
+
+function project(raw: unknown): Slim {
+  const { metadata, note = '' } = raw as { metadata: { name: string; uid: string }; note?: string };
+  if (note === 'unreadable') throw new Error('no sense in this one');
+  return { name: metadata.name, uid: metadata.uid, note };
+}
+
+/** Time stands still and every wait is over at the next turn of the event loop. */
+class TestClock implements Clock {
+  readonly waits: number[] = [];
+  #now = 0;
+
+  now(): number {
+    return this.#now;
+  }
+
+  advance(ms: number): void {
+    this.#now += ms;
+  }
+
+  async sleep(ms: number): Promise<void> {
+    this.waits.push(ms);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** A watcher, and what its consumer and observer are told: `+name/uid`, `~name/uid:note`, `-name/uid`. */
+export class Probe {
+  readonly changes: string[] = [];
+  readonly restarts: string[] = [];
+  readonly events: string[] = [];
+  readonly errors: string[] = [];
+  readonly clock = new TestClock();
+  readonly api: ApiClient;
+  readonly watcher: Watcher<Slim>;
+  syncs = 0;
+
+  constructor(url: string, kind: Partial<WatchedKind<Slim>> = {}, options: WatcherOptions = {}) {
+    this.api = new ApiClient(openEndpoint(url));
+    this.watcher = new Watcher<Slim>(
+      this.api,
+      { kind: 'Pod', path: PODS, project, ...kind },
+      {
+        applied: (object, previous) => {
+          this.changes.push(`${previous === undefined ? '+' : '~'}${object.name}/${object.uid}`);
+          if (object.note === 'bad handler') throw new Error('handler broke');
+        },
+        deleted: (object) => this.changes.push(`-${object.name}/${object.uid}`),
+      },
+      {
+        onSynced: () => this.syncs++,
+        onRestart: (reason) => this.restarts.push(reason),
+        onEvent: (type) => this.events.push(type),
+        onError: (error) => this.errors.push(error.message),
+      },
+      { clock: this.clock, random: () => 0.5, ...options },
+    );
+    this.watcher.start();
+  }
+
+  synced(): Promise<void> {
+    return until('synced', () => this.watcher.synced);
+  }
+
+  /** Waits until the consumer was told this much, then gives it and starts anew. */
+  async told(count: number): Promise<string[]> {
+    await until(`${count} changes, got ${this.changes.join(' ')}`, () => this.changes.length >= count);
+    return this.changes.splice(0);
+  }
+
+  names(): string[] {
+    return [...this.watcher.store.values()].map((object) => `${object.name}/${object.uid}`).sort();
+  }
+}
+
+export function pod(name: string, fields: { uid?: string; note?: string } = {}) {
+  const { uid, ...rest } = fields;
+  return { metadata: { name, namespace: 'ns', ...(uid !== undefined && { uid }) }, ...rest };
+}
