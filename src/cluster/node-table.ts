@@ -78,7 +78,8 @@ export class NodeTable {
     const rows = this.#nodes.length;
     if (view.rows < rows || view.free.length < this.#columns.size) {
       // Doubling keeps growing node by node linear; all rows are copied anew after it.
-      this.#view = emptyView(this.#level, Math.max(rows, view.rows * 2), this.#columns.size);
+      const capacity = view.rows < rows ? Math.max(rows, view.rows * 2) : view.rows;
+      this.#view = emptyView(this.#level, capacity, this.#columns);
       for (const row of this.#nodes.keys()) this.#dirty.add(row as NodeIdx);
     }
     for (const row of this.#dirty) this.#copyRow(this.#view, row);
@@ -90,7 +91,7 @@ export class NodeTable {
       indexOf: this.#view.indexOf,
       byName: this.#view.byName,
       rank: this.#view.rank,
-      columns: this.#columns,
+      columns: this.#view.columns,
       free: this.#view.free,
       allocatable: this.#view.allocatable,
       podsOn: this.#view.podsOn,
@@ -150,6 +151,8 @@ export class NodeTable {
 /** The columns a snapshot reads. Rows beyond the nodes are empty. */
 interface View {
   readonly rows: number;
+  /** A copy: the table's own map gets new resources before the view has columns for them. */
+  readonly columns: ReadonlyMap<string, number>;
   nodes: readonly (NodeModel | undefined)[];
   indexOf: ReadonlyMap<string, NodeIdx>;
   byName: readonly NodeIdx[];
@@ -162,10 +165,11 @@ interface View {
   topology: Topology;
 }
 
-function emptyView(level: string | undefined, rows = 0, columns = 0): View {
-  const column = () => Array.from({ length: columns }, () => new Float64Array(rows));
+function emptyView(level: string | undefined, rows = 0, columns: ReadonlyMap<string, number> = new Map()): View {
+  const column = () => Array.from({ length: columns.size }, () => new Float64Array(rows));
   return {
     rows,
+    columns: new Map(columns),
     nodes: [],
     indexOf: new Map(),
     byName: [],

@@ -138,6 +138,7 @@ export class ClusterState {
         const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
         this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
       }
+      if (before && gangOfJob(before) !== gang) this.#listener.onSource(gangOfJob(before));
       this.#listener.onSource(gang);
     },
     deleted: (job) => {
@@ -155,6 +156,7 @@ export class ClusterState {
     },
     deleted: (storageClass) => {
       this.#storageClasses.delete(storageClass.name);
+      this.#listener.onSource(undefined);
     },
   };
   readonly priorityClasses: Sink<PriorityClassModel> = keep(this.#priorityClasses, ({ name }) => name);

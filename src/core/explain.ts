@@ -48,7 +48,7 @@ function stableText(reason: Reason): string {
     case 'gathering':
       return 'waits for all its members to be created';
     case 'problems':
-      return `cannot start: ${explainProblem(reason.problems[0]!)}`;
+      return `cannot start: ${stableProblem(reason.problems[0]!)}`;
     case 'queued':
       return 'waits to be planned';
     case 'unschedulable':
@@ -67,6 +67,18 @@ function stableText(reason: Reason): string {
 function listCauses({ causes }: Unschedulable): string {
   if (causes.length === 0) return '';
   return `; nodes for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
+}
+
+/** Without the pod, claim or values that happen to be found first: those change while members come and go. */
+function stableProblem(problem: GangProblem): string {
+  switch (problem.kind) {
+    case 'contradiction':
+      return `members contradict each other about ${problem.key}; give all the same`;
+    case 'unbound-claim':
+      return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
+    default:
+      return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
+  }
 }
 
 /** What was expected, what was found, what to do. */

@@ -1,8 +1,10 @@
 /** What the planner is asked: the members to place, and how they fall into classes that ask for the same. */
+import { repelledBy } from './feasibility.ts';
 import type { Labels, Named, PodTemplate } from './model.ts';
 import type { MemberClass } from './placement.ts';
+import { matchesSelector } from './selector.ts';
 import type { Snapshot } from './snapshot.ts';
-import { resolveRequests } from './transaction.ts';
+import { type Placeable, resolveRequests } from './transaction.ts';
 
 export interface MemberRequest extends Named {
   readonly uid: string;
@@ -32,13 +34,13 @@ export interface PlanPolicy {
 
 export type RequestClass = MemberClass<MemberRequest>;
 
-/** Members with one template, the same labels for its own selectors, and the same freedom of nodes, together. */
+/** Members with one template, labels that mean the same to every selector, and the same freedom of nodes, together. */
 export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly RequestClass[] {
   const groups = new Map<string, MemberRequest[]>();
+  const repellers = listRepellers(snapshot, gang);
   for (const member of gang.members) {
-    const key = member.pinnedTo
-      ? `${member.template.key}\n${[...member.pinnedTo].sort().join(',')}`
-      : member.template.key;
+    const pins = member.pinnedTo ? [...member.pinnedTo].sort().join(',') : '*';
+    const key = `${pins} ${describeLabels(member, repellers)} ${member.template.key}`;
     const group = groups.get(key);
     if (group) group.push(member);
     else groups.set(key, [member]);
@@ -58,4 +60,26 @@ export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
       .reduce((sum, { amount }) => sum + amount, 0);
     return { pods, requests: resolveRequests(template, snapshot), allowed, accelerators };
   });
+}
+
+/** Templates whose anti-affinity may keep a member off a node: of bound pods, occupants and the members themselves. */
+function listRepellers(snapshot: Snapshot, gang: GangRequest): readonly PodTemplate[] {
+  const repellers = new Set<PodTemplate>();
+  const add = ({ template }: Placeable) => {
+    if (template.antiAffinity.length > 0) repellers.add(template);
+  };
+  snapshot.repelling.forEach((repels, row) => {
+    if (repels === 1) for (const pod of snapshot.podsOn[row]!) add(pod);
+  });
+  for (const pod of [...snapshot.occupants, ...gang.members]) add(pod);
+  return [...repellers];
+}
+
+/** Which selectors the member's labels match: its own spread constraints, and the anti-affinity of others. */
+function describeLabels(member: MemberRequest, repellers: readonly PodTemplate[]): string {
+  const bits = [
+    ...member.template.spread.map(({ selector }) => matchesSelector(selector, member.labels)),
+    ...repellers.map(({ antiAffinity }) => repelledBy(antiAffinity, [member])),
+  ];
+  return bits.map(Number).join('');
 }

@@ -10,7 +10,6 @@ import { toleratesTaints, wantsNode } from './feasibility.ts';
 import type { SpreadConstraint } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
 import { matchesSelector } from './selector.ts';
-import type { Snapshot } from './snapshot.ts';
 import type { Placeable, ResolvedRequests, Transaction } from './transaction.ts';
 
 /** Members that ask for the same and may go to the same nodes. `pods` is in rank order and never empty. */
@@ -23,11 +22,18 @@ export interface MemberClass<Pod extends Placeable = Placeable> {
   readonly accelerators: number;
 }
 
-/** Capacity of each candidate, in the order of `candidates`. */
-export function countCapacities(tx: Transaction, members: MemberClass, candidates: readonly NodeIdx[]): Int32Array {
+/**
+ * Capacity of each candidate, in the order of `candidates`.
+ * @param limit no more matters: all nodes that hold the whole class are then equal, and `waste` tells them apart.
+ */
+export function countCapacities(
+  tx: Transaction,
+  members: MemberClass,
+  candidates: readonly NodeIdx[],
+  limit = members.pods.length,
+): Int32Array {
   const capacities = new Int32Array(candidates.length);
   const pod = members.pods[0]!;
-  const limit = members.pods.length;
   for (let i = 0; i < candidates.length; i++) {
     const node = candidates[i]!;
     if (members.allowed[node] === 1) capacities[i] = Math.min(limit, tx.capacity(node, pod, members.requests));
@@ -104,8 +110,12 @@ export function chooseFewest<Item>(
   return shares;
 }
 
-/** The bucket with its least wasteful items first; equal ones keep their order. */
-function leastWaste<Item>(bucket: readonly Item[], takes: number, waste: (item: Item) => number): Item[] {
+/**
+ * The bucket with its least wasteful items first; equal ones keep their order. On an overcommitted node the waste may
+ * be negative: that is no better than none.
+ */
+function leastWaste<Item>(bucket: readonly Item[], takes: number, wasteOf: (item: Item) => number): Item[] {
+  const waste = (item: Item) => Math.max(0, wasteOf(item));
   if (takes === 1) {
     let best = 0;
     let least = waste(bucket[0]!);
@@ -136,7 +146,7 @@ function spreadOverDomains(
   want: number,
 ): NodeIdx[] {
   const pod = members.pods[0]!;
-  const counters = pod.template.spread.map((constraint) => countDomains(tx.snapshot, pod, constraint));
+  const counters = pod.template.spread.map((constraint) => countDomains(tx, pod, constraint));
   const chosen: NodeIdx[] = [];
   while (chosen.length < want) {
     let best: NodeIdx | undefined;
@@ -162,37 +172,45 @@ function spreadOverDomains(
  * Matching pods by domain of one spread constraint, over the nodes that count for it: those with every topology key,
  * and, as the constraint asks, only those the pod's selector and affinity (not taints) or tolerations admit.
  */
-function countDomains(snapshot: Snapshot, pod: Placeable, constraint: SpreadConstraint) {
+function countDomains(tx: Transaction, pod: Placeable, constraint: SpreadConstraint) {
+  const { snapshot } = tx;
   const counts = new Map<string, number>();
   const keys = pod.template.spread.map(({ topologyKey }) => topologyKey);
   const selfMatch = matchesSelector(constraint.selector, pod.labels) ? 1 : 0;
   const domainAt = (node: NodeIdx) => snapshot.nodes[node]?.labels[constraint.topologyKey];
   const matches = (other: Placeable) =>
     other.namespace === pod.namespace && matchesSelector(constraint.selector, other.labels);
-  for (const row of snapshot.byName) {
+  const isCounted = (row: NodeIdx) => {
     const node = snapshot.nodes[row]!;
-    if (!keys.every((key) => node.labels[key] !== undefined)) continue;
-    if (constraint.honorsAffinity && !wantsNode(pod.template, node)) continue;
-    if (constraint.honorsTaints && !toleratesTaints(pod.template, node)) continue;
+    return (
+      keys.every((key) => node.labels[key] !== undefined) &&
+      (!constraint.honorsAffinity || wantsNode(pod.template, node)) &&
+      (!constraint.honorsTaints || toleratesTaints(pod.template, node))
+    );
+  };
+  for (const row of snapshot.byName) {
+    if (!isCounted(row)) continue;
     const domain = domainAt(row)!;
     const matching = snapshot.podsOn[row]!.filter((other) => !other.deleting && matches(other)).length;
     counts.set(domain, (counts.get(domain) ?? 0) + matching);
   }
-  for (const occupant of snapshot.occupants) {
-    const domain = domainAt(occupant.node);
-    if (domain !== undefined && counts.has(domain) && matches(occupant)) counts.set(domain, counts.get(domain)! + 1);
+  for (const { node, pod: other } of tx.placed()) {
+    if (isCounted(node) && matches(other)) counts.set(domainAt(node)!, counts.get(domainAt(node)!)! + 1);
   }
-  const fewest = () => (counts.size < constraint.minDomains ? 0 : Math.min(...counts.values()));
+  const countFewest = () => (counts.size < constraint.minDomains ? 0 : Math.min(...counts.values()));
+  // Asked for every node, so not counted anew each time: over hostnames there are as many domains as nodes.
+  let fewest = countFewest();
   return {
     admits(node: NodeIdx): boolean {
       const domain = domainAt(node);
       const count = domain === undefined ? undefined : counts.get(domain);
-      return count !== undefined && count + selfMatch - fewest() <= constraint.maxSkew;
+      return count !== undefined && count + selfMatch - fewest <= constraint.maxSkew;
     },
     countAt: (node: NodeIdx) => counts.get(domainAt(node)!) ?? 0,
     add(node: NodeIdx): void {
       const domain = domainAt(node)!;
       counts.set(domain, (counts.get(domain) ?? 0) + selfMatch);
+      fewest = countFewest();
     },
   };
 }

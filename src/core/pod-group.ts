@@ -142,9 +142,10 @@ function missingMinimum(name: string, members: readonly PodModel[]): GangProblem
 /** Keys that speak about the whole gang must say the same on every member. */
 function findContradictions(members: readonly PodModel[]): readonly GangProblem[] {
   const problems: GangProblem[] = [];
-  const keys = new Set(members.flatMap((pod) => Object.keys(pod.annotations)).filter(speaksForGang));
+  const entries = members.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
+  const keys = new Set(entries.flatMap(Object.keys).filter(speaksForGang));
   for (const key of [...keys].sort()) {
-    const values = distinct(members.map((pod) => pod.annotations[key]).filter((value) => value !== undefined));
+    const values = distinct(entries.map((all) => all[key]).filter((value) => value !== undefined));
     if (values.length > 1) problems.push({ kind: 'contradiction', key, values });
   }
   for (const pod of members) {
@@ -159,11 +160,13 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
 }
 
 const OF_ONE_MEMBER: ReadonlySet<string> = new Set(
-  ['rank', 'plan', 'placement', 'preempted-by', 'preemption-notice', 'checkpointed-at'].map((key) => PREFIX + key),
+  ['pod-group', 'rank', 'plan', 'placement', 'preempted-by', 'preemption-notice', 'checkpointed-at'].map(
+    (key) => PREFIX + key,
+  ),
 );
 
 function speaksForGang(key: string): boolean {
-  return !OF_ONE_MEMBER.has(key);
+  return key.startsWith(PREFIX) && !OF_ONE_MEMBER.has(key);
 }
 
 function distinct(values: readonly string[]): readonly string[] {
@@ -192,7 +195,8 @@ function compareRank(a: PodModel, b: PodModel): number {
 }
 
 function rankOf(pod: PodModel): number {
-  return Number(pod.annotations[RANK] ?? pod.labels[JOB_COMPLETION_INDEX] ?? Number.POSITIVE_INFINITY);
+  const rank = Number(pod.annotations[RANK] ?? pod.labels[JOB_COMPLETION_INDEX] ?? Number.POSITIVE_INFINITY);
+  return Number.isNaN(rank) ? Number.POSITIVE_INFINITY : rank;
 }
 
 /** Made once: `localeCompare` with options builds a collator at every call and took most of reading a 1,000-pod gang. */

@@ -12,8 +12,13 @@ interface DomainCount {
   readonly index: number;
   /** How many members of each class the domain takes, each class for itself. */
   readonly totals: readonly number[];
+  /** Accelerators that the members it takes would use, then the members: the less of both, the tighter the domain. */
+  readonly accelerators: number;
   readonly sum: number;
 }
+
+/** More members than any node takes; a capacity that is not cut off tells how tight a domain is. */
+const UNLIMITED = 2 ** 20;
 
 /**
  * Candidate sets, each in the order of node names.
@@ -30,7 +35,7 @@ export function* listScopes(
     const near = countNear(tx.snapshot, nearNodes);
     const whole = counted
       .filter(({ totals }) => totals.every((total, i) => total >= classes[i]!.pods.length))
-      .sort((a, b) => (near.get(b.index) ?? 0) - (near.get(a.index) ?? 0) || a.sum - b.sum || a.index - b.index);
+      .sort((a, b) => (near.get(b.index) ?? 0) - (near.get(a.index) ?? 0) || compareTightness(a, b));
     for (const { index } of whole) yield topology.domains[index]!.nodes;
     const fewest = chooseDomains(classes, counted, near);
     yield byName.filter((node) => fewest.has(topology.domainOf[node]!));
@@ -42,7 +47,7 @@ function countDomains(tx: Transaction, classes: readonly RequestClass[]): readon
   const { byName, topology } = tx.snapshot;
   const totals = topology.domains.map(() => new Float64Array(classes.length));
   classes.forEach((members, i) => {
-    const capacities = countCapacities(tx, members, byName);
+    const capacities = countCapacities(tx, members, byName, UNLIMITED);
     byName.forEach((node, position) => {
       const domain = topology.domainOf[node]!;
       if (domain >= 0) totals[domain]![i]! += capacities[position]!;
@@ -51,8 +56,13 @@ function countDomains(tx: Transaction, classes: readonly RequestClass[]): readon
   return totals.map((perClass, index) => ({
     index,
     totals: [...perClass],
+    accelerators: perClass.reduce((sum, total, i) => sum + total * classes[i]!.accelerators, 0),
     sum: perClass.reduce((sum, total) => sum + total, 0),
   }));
+}
+
+function compareTightness(a: DomainCount, b: DomainCount): number {
+  return a.accelerators - b.accelerators || a.sum - b.sum || a.index - b.index;
 }
 
 /** The fewest domains that hold the gang's largest class; domains with members of the gang come first. */

@@ -100,6 +100,11 @@ export class Transaction {
     return alone ? 1 : fits;
   }
 
+  /** Everything placed here: what others hold, and members of other classes. */
+  *placed(): Generator<Entry> {
+    yield* this.#journal;
+  }
+
   /** The first resource that keeps the template off the node; undefined when resources are not the reason. */
   shortage(node: NodeIdx, template: PodTemplate): string | undefined {
     for (const request of template.requests) {

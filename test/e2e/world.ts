@@ -21,8 +21,7 @@ export async function startWorld(
   options: ControlPlaneOptions & { readonly gang?: Readonly<Record<string, unknown>> } = {},
 ): Promise<World> {
   const cluster = await startControlPlane({ admissionPolicy: true, ...options });
-  const config = { gang: { ...SHORT_TIMEOUTS, ...options.gang }, server: { drainDelay: '0s' } };
-  const muster = await startMuster({ cluster, config });
+  const muster = await startMuster({ cluster, config: configure(options.gang) });
   const world: World = {
     cluster,
     muster,
@@ -35,11 +34,12 @@ export async function startWorld(
 }
 
 /** Starts Muster again after the test ended it. */
-export async function restartMuster(world: World): Promise<void> {
-  world.muster = await startMuster({
-    cluster: world.cluster,
-    config: { gang: SHORT_TIMEOUTS, server: { drainDelay: '0s' } },
-  });
+export async function restartMuster(world: World, gang: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  world.muster = await startMuster({ cluster: world.cluster, config: configure(gang) });
+}
+
+function configure(gang: Readonly<Record<string, unknown>> = {}) {
+  return { gang: { ...SHORT_TIMEOUTS, ...gang }, server: { drainDelay: '0s' } };
 }
 
 /** All pods of the gang that are there. */

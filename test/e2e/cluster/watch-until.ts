@@ -1,4 +1,4 @@
-import type { ApiClient, Selection } from './api-client.ts';
+import { type ApiClient, ApiError, type Selection } from './api-client.ts';
 import type { Resource, ResourceTypes } from './resources.ts';
 
 /** What is watched for; `what` completes the sentence "expected …". */
@@ -19,31 +19,53 @@ export async function watchUntil<R extends Resource, T>(
   options: WatchUntilOptions,
   condition: (objects: ReadonlyMap<string, ResourceTypes[R]>, changed: ResourceTypes[R]) => T | undefined | false,
 ): Promise<T> {
-  const { what, deadlineMs = 30_000, namespace, ...parameters } = options;
+  const { what, deadlineMs = 30_000, namespace, ...selection } = options;
   const objects = new Map<string, ResourceTypes[R]>();
   let lastSeen = 'nothing';
   const signal = AbortSignal.timeout(deadlineMs);
-  const where = namespace === undefined ? { signal } : { signal, namespace };
-  try {
-    // The server ends the watch of a client that falls behind; a new one begins with all objects that there are.
-    while (!signal.aborted) {
-      objects.clear();
-      for await (const { type, object } of api.watch(resource, parameters as Record<string, string>, where)) {
-        if (type === 'ERROR') throw new Error(`expected the watch of ${resource} to go on: ${JSON.stringify(object)}`);
-        const uid = object.metadata?.uid ?? '';
-        if (type === 'DELETED') objects.delete(uid);
-        else objects.set(uid, object);
-        try {
-          const value = condition(objects, object);
-          if (value !== undefined && value !== false) return value;
-          lastSeen = `${objects.size} ${resource}`;
-        } catch (error) {
-          lastSeen = error instanceof Error ? error.message : String(error);
-        }
-      }
+  for await (const { type, object } of follow(api, resource, selection as Record<string, string>, namespace, signal)) {
+    const uid = object.metadata?.uid ?? '';
+    if (type === 'DELETED') objects.delete(uid);
+    else objects.set(uid, object);
+    try {
+      const value = condition(objects, object);
+      if (value !== undefined && value !== false) return value;
+      lastSeen = `${objects.size} ${resource}`;
+    } catch (error) {
+      lastSeen = error instanceof Error ? error.message : String(error);
     }
-  } catch (error) {
-    if (!signal.aborted) throw error;
   }
   throw new Error(`expected ${what} within ${deadlineMs} ms, last seen: ${lastSeen}`);
+}
+
+/**
+ * Watches until the signal aborts. A busy API server ends a watch several times a second when its client falls a few
+ * events behind; it is then resumed where it ended, which is possible once the initial events have come to their end.
+ */
+async function* follow<R extends Resource>(
+  api: ApiClient,
+  resource: R,
+  selection: Readonly<Record<string, string>>,
+  namespace: string | undefined,
+  signal: AbortSignal,
+) {
+  const where = namespace === undefined ? { signal } : { signal, namespace };
+  const initial = { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' };
+  let resourceVersion: string | undefined;
+  while (!signal.aborted) {
+    const start = resourceVersion === undefined ? initial : { resourceVersion };
+    try {
+      const parameters = { ...selection, ...start, allowWatchBookmarks: 'true' };
+      for await (const event of api.watch(resource, parameters, where)) {
+        if (event.type === 'ERROR') throw new Error(`watch of ${resource} failed: ${JSON.stringify(event.object)}`);
+        if (event.type === 'BOOKMARK' || resourceVersion !== undefined) {
+          resourceVersion = event.object.metadata?.resourceVersion;
+        }
+        if (event.type !== 'BOOKMARK') yield event;
+      }
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 429) continue;
+      if (!signal.aborted) throw error;
+    }
+  }
 }

@@ -1,0 +1,39 @@
+/** What kube-scheduler sent to an extender, as it was on the wire: `record.ts` writes it, the contract test reads it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Recording {
+  /** The version of kube-scheduler that sent it. */
+  readonly kubeScheduler: string;
+  /** Such as `POST /scheduler/filter HTTP/1.1`. */
+  readonly requestLine: string;
+  /** In their order; only the port of `Host` is replaced. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Every byte of it: text, since Go's encoder and ours order and escape differently. */
+  readonly body: string;
+}
+
+/** Which calls there are, by file name. */
+export const recordings = [
+  /** A member that came before the others: offered every node that fits. */
+  'filter-waiting-member',
+  /** A member after its nomination: offered its one node. */
+  'filter-nominated-member',
+  /** A pod outside gangs: offered every node that fits. */
+  'filter-lone-pod',
+  'prioritize-lone-pod',
+  /** A pod of high priority on a full cluster: offered nodes with their victims. */
+  'preempt',
+  'bind-member',
+  'bind-lone-pod',
+] as const;
+
+export type RecordingName = (typeof recordings)[number];
+
+export function recordingFile(name: RecordingName): string {
+  return join(import.meta.dirname, 'recorded', `${name}.json`);
+}
+
+export function readRecording(name: RecordingName): Recording {
+  return JSON.parse(readFileSync(recordingFile(name), 'utf8')) as Recording;
+}

@@ -1,0 +1,97 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { finishGang, holdAtBarrier, ONE_ZONE, unblock } from './blocked.ts';
+import { waitFor } from './cluster/wait.ts';
+import { cpuPod, gangPod, gangPods } from './objects.ts';
+import {
+  boundPodsOf,
+  expectBound,
+  expectNoOvercommit,
+  expectReason,
+  expectToStay,
+  restartMuster,
+  startWorld,
+  type World,
+} from './world.ts';
+
+let world: World;
+
+// Long enough that a gang stays at the barrier while a test does something to it.
+const gang = { nominationTimeout: '20s', barrierTimeout: '25s' };
+
+beforeAll(async () => {
+  world = await startWorld({ gang });
+});
+
+afterAll(() => world?.stop());
+
+afterEach(() => world.cluster.reset());
+
+describe('a gang at the barrier', () => {
+  test('a member is deleted: nothing is bound, and the gang starts whole when it is back', async () => {
+    await world.cluster.addNodes({ count: 9, labels: ONE_ZONE });
+    await holdAtBarrier(world, 'gap', 9);
+    await world.cluster.api.delete('pods', 'gap-3', { graceSeconds: 0 });
+    await expectReason(world, 'gap', 'Gathering', /8 of 9/);
+    expect(await boundPodsOf(world, 'gap')).toHaveLength(0);
+    await unblock(world, 'gap');
+    await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'gap')).length === 0, 2_000);
+    await world.cluster.api.create('pods', gangPod({ gang: 'gap', rank: 3, minMembers: 9 }));
+    await expectBound(world, 'gap', 9, 60_000);
+  });
+
+  test('Muster is frozen for 40 s: nothing is bound meanwhile, and the gang starts whole after it', async () => {
+    await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
+    await holdAtBarrier(world, 'ice', 8);
+    world.muster.freeze();
+    try {
+      await unblock(world, 'ice');
+      await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'ice')).length === 0, 40_000);
+    } finally {
+      world.muster.thaw();
+    }
+    await expectBound(world, 'ice', 8, 90_000);
+    await expectNoOvercommit(world);
+  }, 180_000);
+
+  test('Muster is killed and started again: the gang starts whole', async () => {
+    await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
+    await holdAtBarrier(world, 'kill', 8);
+    await world.muster.kill();
+    expect(await boundPodsOf(world, 'kill')).toHaveLength(0);
+    await restartMuster(world, gang);
+    await finishGang(world, 'kill', 8);
+    await expectNoOvercommit(world);
+  });
+
+  test('kube-scheduler is restarted: the gang starts whole', async () => {
+    await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
+    await holdAtBarrier(world, 'swap', 8);
+    await world.cluster.scheduler.restart();
+    expect(await boundPodsOf(world, 'swap')).toHaveLength(0);
+    await finishGang(world, 'swap', 8);
+    await expectNoOvercommit(world);
+  });
+});
+
+describe('Muster is away', () => {
+  test('pods without accelerators are scheduled, gangs wait and start when it is back', async () => {
+    await world.cluster.addNodes({ count: 4 });
+    await world.muster.kill();
+    await world.cluster.api.createMany('pods', gangPods({ gang: 'later', size: 4 }));
+    await world.cluster.api.create('pods', cpuPod({ name: 'web' }));
+    await waitFor(async () => (await world.cluster.api.get('pods', 'web')).status?.phase === 'Running', {
+      what: 'the CPU pod to run without Muster',
+    });
+    expect(await boundPodsOf(world, 'later')).toHaveLength(0);
+    await restartMuster(world, gang);
+    await expectBound(world, 'later', 4, 60_000);
+  });
+
+  test('it is drained while a gang is at the barrier: the held calls are answered, the next one finishes', async () => {
+    await world.cluster.addNodes({ count: 4, labels: ONE_ZONE });
+    await holdAtBarrier(world, 'drain', 4);
+    await world.muster.stop();
+    await restartMuster(world, gang);
+    await finishGang(world, 'drain', 4);
+  });
+});
