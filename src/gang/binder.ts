@@ -60,11 +60,14 @@ export class Binder {
   }
 
   async #bindLone(call: BindCall): Promise<BindResult> {
-    const { view, reservations, writer, clock } = this.#parts;
+    const { view, reservations, coordinator, writer, clock } = this.#parts;
     const pod = view.pod(call.uid);
-    if (pod) reservations.holdLone([{ pod, node: call.node, until: clock.now() + LONE_HOLD_MS }]);
+    if (pod) reservations.hold(call.uid, [{ pod, node: call.node, until: clock.now() + LONE_HOLD_MS }]);
     const outcome = await writer.bind(call, call.node, {});
-    if (outcome.kind !== 'ok') reservations.releaseLone(call.uid);
+    if (outcome.kind !== 'ok') {
+      reservations.releaseHold(call.uid);
+      coordinator.wake();
+    }
     return this.#conclude(outcome, call);
   }
 

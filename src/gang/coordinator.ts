@@ -13,12 +13,13 @@ import { isTerminated, type PodModel } from '../core/model.ts';
 import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
 import { endAttempt, type GangRecord, giveUpAttempt, newRecord } from './gang-record.ts';
 import { deriveState, takeCensus } from './lifecycle.ts';
-import { Nominator, parsePlan } from './nominator.ts';
+import { Nominator } from './nominator.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { GangPlanner } from './planning.ts';
 import { countStates, publish, tellAt } from './publication.ts';
-import { lastProgress, SlotKeeper } from './slot-keeper.ts';
+import { adoptSlots } from './recovery.ts';
+import { SlotKeeper } from './slot-keeper.ts';
 
 export class Coordinator {
   readonly #parts: CoordinatorParts;
@@ -27,7 +28,7 @@ export class Coordinator {
   readonly #planner: GangPlanner;
   readonly #records = new Map<string, GangRecord>();
   readonly #dirty = new Set<string>();
-  /** Grows when space may have become free: gangs that found none are planned again. */
+  /** Grows when nodes or pods may have left space free: gangs that found none are planned again. */
   #room = 0;
   #woken = false;
   #lastRoundMs = 0;
@@ -37,9 +38,7 @@ export class Coordinator {
     this.#parts = parts;
     this.#nominator = new Nominator(parts.writer, parts.observer, parts.clock, (gang) => this.wake(gang));
     const release = (gang: string, cause: ReleaseCause, said: string) => this.release(gang, cause, said);
-    this.#keeper = new SlotKeeper(parts, release, () => {
-      this.#room++;
-    });
+    this.#keeper = new SlotKeeper(parts, release);
     this.#planner = new GangPlanner(parts, release);
   }
 
@@ -50,8 +49,8 @@ export class Coordinator {
       // At once, not in the next round: the cluster model counts it already, and a filter call must not count it twice.
       const slot = reservations.confirm(now.uid);
       if (slot) barrier.reject(slot.gang, now.uid, 'the pod is bound already');
-      reservations.releaseLone(now.uid);
-    } else if (now?.nominatedNodeName !== '') reservations.releaseLone(now?.uid ?? before!.uid);
+      reservations.releaseHold(now.uid);
+    } else if (!now || now.deleting || now.nominatedNodeName !== '') reservations.releaseHold((now ?? before!).uid);
     if (!now || now.deleting) {
       const slot = reservations.slot((now ?? before!).uid);
       if (slot) barrier.reject(slot.gang, slot.pod.uid, 'the pod was deleted');
@@ -91,15 +90,10 @@ export class Coordinator {
    * synced, before anything is served.
    */
   recover(gangs: Iterable<string>): void {
-    const { view, reservations, clock } = this.#parts;
-    for (const gang of gangs) {
-      this.#dirty.add(gang);
-      for (const pod of describeGang(gang, view.sourcesOf(gang)).members) {
-        const written = parsePlan(pod);
-        if (!written || pod.nodeName !== '') continue;
-        reservations.assume({ ...written, pod, gang, state: 'nominated', since: clock.now(), renewals: 0 });
-      }
-    }
+    for (const gang of gangs) this.#dirty.add(gang);
+    this.#describe();
+    adoptSlots(this.#parts, this.#records.values());
+    for (const gang of this.#records.keys()) this.#dirty.add(gang);
     this.decide();
   }
 
@@ -110,7 +104,7 @@ export class Coordinator {
     reservations.expire(start);
     this.#describe();
     for (const record of this.#records.values()) this.#keeper.check(record, start);
-    this.#planner.planAll(this.#records.values(), this.#room);
+    this.#planner.planAll(this.#records.values(), this.#room + reservations.freed);
     for (const record of this.#records.values()) {
       this.#nominator.reconcile(record, reservations.slotsOf(record.gang.key), (uid) => this.#parts.view.pod(uid));
       this.tryOpen(record.gang.key);
@@ -156,7 +150,7 @@ export class Coordinator {
   renominate(uid: string): void {
     const slot = this.#parts.reservations.slot(uid);
     if (slot?.state !== 'nominated') return;
-    this.#keeper.renew(slot);
+    this.#keeper.rewrite(slot);
     this.wake(slot.gang);
   }
 
@@ -193,7 +187,6 @@ export class Coordinator {
     for (const pod of record.census.unbound) record.clearing.set(pod.uid, pod);
     barrier.rejectAll(gang, said);
     giveUpAttempt(record, clock.now(), said, settings.backoffInitialMs, settings.backoffMaxMs);
-    this.#room++;
     this.wake(gang);
   }
 
@@ -203,8 +196,7 @@ export class Coordinator {
       const sources = this.#parts.view.sourcesOf(key);
       if (sources.pods.length === 0) {
         for (const slot of this.#parts.reservations.slotsOf(key)) this.#keeper.drop(slot);
-        const gone = this.#records.get(key);
-        for (const uid of gone?.vacancies.keys() ?? []) this.#keeper.releaseVacancy(gone!.vacancies, uid);
+        for (const place of this.#records.get(key)?.vacancies.keys() ?? []) this.#parts.reservations.releaseHold(place);
         this.#records.delete(key);
         continue;
       }
@@ -218,10 +210,16 @@ export class Coordinator {
       record.gang = gang;
       record.census = census;
       record.state = state;
-      if (census.bound.length > 0) record.opened = true;
+      record.opened = census.bound.length > 0 || (record.opened && this.#isStarting(key));
       this.#records.set(key, record);
     }
     this.#dirty.clear();
+  }
+
+  /** Whether members passed the barrier and are not bound yet. */
+  #isStarting(gang: string): boolean {
+    const slots = this.#parts.reservations.slotsOf(gang);
+    return slots.some((slot) => slot.state === 'binding' || !slot.pod.template.reachesExtender);
   }
 
   /** Wakes the loop for the next thing that happens by time alone. */
@@ -232,13 +230,11 @@ export class Coordinator {
       if (!record.told) next = Math.min(next, tellAt(record));
       if (record.backoffUntil > now) next = Math.min(next, record.backoffUntil);
       if (record.incompleteSince !== undefined) next = Math.min(next, record.incompleteSince + settings.regatherMs);
-      const slots = reservations.slotsOf(record.gang.key);
-      if (slots.length > 0) next = Math.min(next, lastProgress(slots) + settings.nominationTimeoutMs);
+      next = Math.min(next, record.overdueAt);
     }
-    for (const hold of reservations.loneHolds()) next = Math.min(next, hold.until);
+    for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
     this.#cancelAlarm();
-    // At least 50 ms apart: a slot whose gate removal keeps failing is past its time at every look.
-    this.#cancelAlarm = Number.isFinite(next) ? clock.after(Math.max(50, next - now), () => this.wake()) : () => {};
+    this.#cancelAlarm = Number.isFinite(next) ? clock.after(Math.max(1, next - now), () => this.wake()) : () => {};
   }
 }
 

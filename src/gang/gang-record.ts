@@ -15,7 +15,9 @@ export interface GangRecord {
   readonly refused: Map<string, Set<string>>;
   /** The only nodes for members with a bound volume, learnt from kube-scheduler, by UID. */
   readonly pinned: Map<string, ReadonlySet<string>>;
-  /** Slots that were planned anew during this attempt. */
+  /** Refused slots that the next plan is to replace. */
+  refusals: number;
+  /** Plans that replaced refused slots during this attempt. */
   replans: number;
   /** Attempts given up in a row. */
   failures: number;
@@ -23,7 +25,7 @@ export interface GangRecord {
   backoffUntil: number;
   /** Why the last attempt was given up. */
   lastFailure: string;
-  /** Members whose written nomination is to be erased before the gang is planned again, by UID. */
+  /** Members without a slot whose written nomination is still to be erased, by UID. */
   readonly clearing: Map<string, PodModel>;
   /** The cluster's room when the last plan found none; planning again before it changes is in vain. */
   hopelessAt: number;
@@ -33,7 +35,9 @@ export interface GangRecord {
   opened: boolean;
   /** Since when members are missing while others hold slots, milliseconds. */
   incompleteSince: number | undefined;
-  /** Nodes kept for the replacements of members that left a running gang unbound, by the UID of who left. */
+  /** When a slot of the gang is overdue, milliseconds; Infinity when none can be. */
+  overdueAt: number;
+  /** Nodes kept for the replacements of members that left a running gang unbound, by the key of the hold. */
   readonly vacancies: Map<string, string>;
   /** State and reason as text, since when they are so (milliseconds), and whether people were told. */
   news: string;
@@ -49,6 +53,7 @@ export function newRecord(gang: Gang, census: Census, state: GangState): GangRec
     reason: undefined,
     refused: new Map(),
     pinned: new Map(),
+    refusals: 0,
     replans: 0,
     failures: 0,
     backoffUntil: 0,
@@ -58,6 +63,7 @@ export function newRecord(gang: Gang, census: Census, state: GangState): GangRec
     shortfall: undefined,
     opened: false,
     incompleteSince: undefined,
+    overdueAt: Number.POSITIVE_INFINITY,
     vacancies: new Map(),
     news: '',
     newsAt: 0,
@@ -83,6 +89,7 @@ export function endAttempt(record: GangRecord): void {
 function forgetAttempt(record: GangRecord): void {
   record.refused.clear();
   record.pinned.clear();
+  record.refusals = 0;
   record.replans = 0;
   record.hopelessAt = -1;
   record.shortfall = undefined;
@@ -92,4 +99,6 @@ function forgetAttempt(record: GangRecord): void {
 export function learnRefusal(record: GangRecord, pod: PodModel, node: string): void {
   const nodes = record.refused.get(pod.template.key) ?? new Set<string>();
   record.refused.set(pod.template.key, nodes.add(node));
+  record.refusals++;
+  record.hopelessAt = -1;
 }

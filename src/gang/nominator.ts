@@ -70,6 +70,8 @@ export class Nominator {
    * @param podOf the member as the watch shows it now.
    */
   reconcile(record: GangRecord, slots: readonly Slot[], podOf: (uid: string) => PodModel | undefined): void {
+    // A member that was planned again needs no erasing: its new nomination takes the old one's place.
+    for (const slot of slots) record.clearing.delete(slot.pod.uid);
     for (const pod of record.clearing.values())
       this.#start('clear nomination', record.gang.key, pod, () => this.#clear(record, pod));
     const assumed = slots.filter((slot) => slot.state === 'assumed');
@@ -105,7 +107,8 @@ export class Nominator {
     this.#observer.onNomination(outcome.kind);
     if (outcome.kind === 'ok' && slot.state === 'assumed') {
       slot.state = 'nominated';
-      slot.since = this.#clock.now();
+      if (!slot.written) slot.since = this.#clock.now();
+      slot.written = true;
     }
     return outcome;
   }

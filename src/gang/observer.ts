@@ -11,7 +11,7 @@ import type { GangState } from './lifecycle.ts';
 export type RefusalCause = 'filter' | 'preempt' | 'no-progress';
 
 /** Why a gang gave its slots back. */
-export type ReleaseCause = 'refused' | 'no-progress' | 'barrier-timeout' | 'members-left';
+export type ReleaseCause = 'refused' | 'not-written' | 'barrier-timeout' | 'members-left';
 
 /** One round of the decision loop, as it left the tables. */
 export interface RoundReport {

@@ -5,10 +5,10 @@ import type { Occupant, Snapshot } from '../core/snapshot.ts';
 import type { Reservations } from './reservations.ts';
 
 /**
- * Slots and lone holds count against everyone. What kube-scheduler nominated for others counts by its priority, and a
+ * Slots and holds count against everyone. What kube-scheduler nominated for others counts by its priority, and a
  * DaemonSet pod that waits for its node counts as placed there.
  * @param strangers nominated and pinned pods outside our gangs.
- * @param except pods whose slots and kept places are being planned anew, by UID.
+ * @param except slots (by UID) and holds (by key) that are being planned anew.
  */
 export function listOccupants(
   snapshot: Snapshot,
@@ -26,8 +26,8 @@ export function listOccupants(
   for (const slot of reservations.slots()) {
     if (!except.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);
   }
-  for (const hold of reservations.loneHolds()) {
-    if (!except.has(hold.pod.uid)) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
+  for (const [key, hold] of reservations.holds()) {
+    if (!except.has(key)) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
   }
   for (const { pod, pinnedTo } of strangers) {
     if (pinnedTo !== undefined) add(pod, pinnedTo, Number.POSITIVE_INFINITY);

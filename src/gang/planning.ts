@@ -40,17 +40,19 @@ export class GangPlanner {
     const slots = reservations.slotsOf(record.gang.key);
     const demand = demandOf(record, slots);
     if (demand.kind !== 'members') return;
-    const again = record.refused.size > 0;
-    if (again && ++record.replans > settings.maxReplans) {
+    if (record.refusals > 0) record.replans++;
+    record.refusals = 0;
+    if (record.replans > settings.maxReplans) {
       const said = `kube-scheduler refused ${settings.maxReplans} placements: ${record.lastFailure}`;
       this.#release(record.gang.key, 'refused', said);
       return;
     }
     if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
     record.hopelessAt = room;
-    if (!demand.blocksStart || record.census.bound.length > 0 || !(again || slots.length > 0)) return;
+    if (!demand.blocksStart || record.census.bound.length > 0 || !(record.replans > 0 || slots.length > 0)) return;
     // Siblings may be in the way: those that are not held yet move first, then all of them.
-    for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
+    const binding = slots.filter(({ state }) => state === 'binding');
+    for (const stay of [slots.filter(({ state }) => state === 'held' || state === 'binding'), binding]) {
       const wider = demandOf(record, stay);
       if (wider.kind === 'members' && this.#try(record, wider, stay, snapshot).kind === 'placed') return;
     }
@@ -88,10 +90,21 @@ export class GangPlanner {
       const old = reservations.slot(pod.uid);
       if (old && old.node === node) continue;
       if (old) barrier.reject(gang.key, pod.uid, 'planned anew');
-      if (node === undefined) reservations.forget(pod.uid);
-      else {
+      if (node === undefined) {
+        if (reservations.forget(pod.uid)) record.clearing.set(pod.uid, pod);
+      } else {
         const attempt = (old?.attempt ?? 0) + 1;
-        reservations.assume({ pod, gang: gang.key, node, plan, attempt, state: 'assumed', since: now, renewals: 0 });
+        reservations.assume({
+          pod,
+          gang: gang.key,
+          node,
+          plan,
+          attempt,
+          state: 'assumed',
+          since: now,
+          written: false,
+          renewals: 0,
+        });
         this.#fillVacancy(record, node);
       }
     }
@@ -104,17 +117,17 @@ export class GangPlanner {
     const vacancy = [...vacancies].find(([, kept]) => kept === node)?.[0] ?? first;
     if (vacancy === undefined) return;
     vacancies.delete(vacancy);
-    this.#parts.reservations.releaseLone(vacancy);
+    this.#parts.reservations.releaseHold(vacancy);
   }
 }
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {
-  const { clearing, backoffUntil, hopelessAt, gang } = record;
-  return clearing.size === 0 && now >= backoffUntil && hopelessAt !== room && gang.problems.length === 0;
+  const { backoffUntil, hopelessAt, gang } = record;
+  return now >= backoffUntil && hopelessAt !== room && gang.problems.length === 0;
 }
 
 /** Priority, then age; the name breaks ties. */
-function compareUrgency(a: GangRecord, b: GangRecord): number {
+export function compareUrgency(a: GangRecord, b: GangRecord): number {
   const byUrgency = b.gang.priority - a.gang.priority || a.gang.createdAt - b.gang.createdAt;
   return byUrgency !== 0 ? byUrgency : a.gang.key < b.gang.key ? -1 : 1;
 }

@@ -27,6 +27,8 @@ export interface Slot {
   state: SlotState;
   /** When the slot last made progress, milliseconds. */
   since: number;
+  /** The nomination was written at least once; writing it again is no progress. */
+  written: boolean;
   /** How often the nomination was renewed because nothing happened. */
   renewals: number;
 }
@@ -35,7 +37,7 @@ export interface Slot {
  * Space held outside of slots: for a lone pod that is being bound or may preempt there, or for the replacement of a
  * member that left a running gang.
  */
-export interface LoneHold {
+export interface SpaceHold {
   readonly pod: PodModel;
   readonly node: string;
   /** When it lapses unless confirmed, milliseconds. */
@@ -46,10 +48,16 @@ export class Reservations {
   readonly #slots = new Map<string, Slot>();
   readonly #byGang = new Map<string, Map<string, Slot>>();
   readonly #byNode = new Map<string, Map<string, { readonly pod: PodModel }>>();
-  readonly #lone = new Map<string, LoneHold[]>();
+  readonly #holds = new Map<string, readonly SpaceHold[]>();
+  #freed = 0;
 
   get size(): number {
     return this.#slots.size;
+  }
+
+  /** Grows each time space is given back: whoever found none may find some now. */
+  get freed(): number {
+    return this.#freed;
   }
 
   slot(uid: string): Slot | undefined {
@@ -78,11 +86,17 @@ export class Reservations {
 
   /** The member is bound: the cluster model counts it from now on. */
   confirm(uid: string): Slot | undefined {
-    return this.forget(uid);
+    return this.#remove(uid);
   }
 
   /** Gives the space back. */
   forget(uid: string): Slot | undefined {
+    const slot = this.#remove(uid);
+    if (slot) this.#freed++;
+    return slot;
+  }
+
+  #remove(uid: string): Slot | undefined {
     const slot = this.#slots.get(uid);
     if (!slot) return undefined;
     this.#slots.delete(uid);
@@ -91,31 +105,35 @@ export class Reservations {
     return slot;
   }
 
-  /** Holds space for a lone pod on each of the nodes: one that is being bound, or several that it may preempt on. */
-  holdLone(holds: readonly LoneHold[]): void {
-    const uid = holds[0]?.pod.uid;
-    if (uid === undefined) return;
-    this.releaseLone(uid);
-    this.#lone.set(uid, [...holds]);
-    for (const hold of holds) addTo(this.#byNode, hold.node, uid, hold);
+  /**
+   * Holds space outside of slots: on one node, or on several of which one will be used.
+   * @param key what `releaseHold` takes: the UID of a lone pod, or a name of the holder's own.
+   */
+  hold(key: string, holds: readonly SpaceHold[]): void {
+    this.releaseHold(key);
+    if (holds.length > 0) this.#holds.set(key, holds);
+    for (const hold of holds) addTo(this.#byNode, hold.node, key, hold);
   }
 
-  releaseLone(uid: string): void {
-    for (const hold of this.#lone.get(uid) ?? []) removeFrom(this.#byNode, hold.node, uid);
-    this.#lone.delete(uid);
+  releaseHold(key: string): void {
+    const holds = this.#holds.get(key);
+    if (!holds) return;
+    for (const hold of holds) removeFrom(this.#byNode, hold.node, key);
+    this.#holds.delete(key);
+    this.#freed++;
   }
 
-  hasLone(uid: string): boolean {
-    return this.#lone.has(uid);
+  hasHold(key: string): boolean {
+    return this.#holds.has(key);
   }
 
-  loneHolds(): readonly LoneHold[] {
-    return [...this.#lone.values()].flat();
+  *holds(): Generator<readonly [key: string, hold: SpaceHold]> {
+    for (const [key, holds] of this.#holds) for (const hold of holds) yield [key, hold];
   }
 
   /** Ends holds that were never confirmed. */
   expire(now: number): void {
-    for (const [uid, holds] of this.#lone) if (holds.some((hold) => hold.until <= now)) this.releaseLone(uid);
+    for (const [key, holds] of this.#holds) if (holds.some((hold) => hold.until <= now)) this.releaseHold(key);
   }
 
   /** True when nobody holds anything anywhere: the usual case, and a filter call then has nothing to check. */
@@ -128,8 +146,8 @@ export class Reservations {
     const holders = this.#byNode.get(node);
     if (!holders) return [];
     const templates: PodTemplate[] = [];
-    for (const [uid, holder] of holders) {
-      if (uid !== pod.uid && holder.pod.priority >= pod.priority) templates.push(holder.pod.template);
+    for (const holder of holders.values()) {
+      if (holder.pod.uid !== pod.uid && holder.pod.priority >= pod.priority) templates.push(holder.pod.template);
     }
     return templates;
   }

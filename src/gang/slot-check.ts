@@ -5,28 +5,25 @@ import { renderPlan } from './nominator.ts';
 import type { Slot } from './reservations.ts';
 
 export type SlotFinding =
-  /** On its way, or waiting for the others. */
+  /** Held, being bound, or kept back by its gate: nothing is to be expected from kube-scheduler. */
   | 'fine'
+  /** Its nomination is to be written, or kube-scheduler has it: something has to happen soon. */
+  | 'awaited'
   /** The member is bound: the slot has done its work. */
   | 'bound'
   /** The member was deleted or has ended. */
   | 'gone'
   /** Our record is there, the nomination is not: kube-scheduler erased it. */
-  | 'lost'
-  /** Nominated and free to go, but nothing happened for too long. */
-  | 'stuck';
+  | 'lost';
 
-/**
- * @param pod the member as the watch shows it now; undefined when it is deleted.
- * @param overdue no member of the gang has made progress for the nomination time-out.
- */
-export function checkSlot(slot: Slot, pod: PodModel | undefined, overdue: boolean): SlotFinding {
+/** @param pod the member as the watch shows it now; undefined when it is deleted. */
+export function checkSlot(slot: Slot, pod: PodModel | undefined): SlotFinding {
   if (!pod || isTerminated(pod)) return 'gone';
   if (pod.nodeName !== '') return 'bound';
   if (pod.deleting) return 'gone';
+  if (slot.state === 'assumed') return 'awaited';
   if (slot.state !== 'nominated') return 'fine';
   // Record and nomination are written in one patch: the record without the nomination means that it was erased since.
   if (pod.annotations[PLAN] === renderPlan(slot) && pod.nominatedNodeName !== slot.node) return 'lost';
-  if (pod.gates.includes(GANG_GATE)) return 'fine';
-  return overdue ? 'stuck' : 'fine';
+  return pod.gates.includes(GANG_GATE) ? 'fine' : 'awaited';
 }

@@ -15,54 +15,58 @@ const LEAST_SAMPLE = 100;
 const SPREAD_RENEWALS = 2;
 
 /** When a member of the gang last got further, milliseconds. */
-export function lastProgress(slots: readonly Slot[]): number {
+function lastProgress(slots: readonly Slot[]): number {
   return slots.reduce((latest, slot) => Math.max(latest, slot.since), 0);
 }
 
 export class SlotKeeper {
   readonly #parts: CoordinatorParts;
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
-  readonly #onFreed: () => void;
 
-  /**
-   * @param release gives all slots of a gang back.
-   * @param onFreed called when a slot gave its space back.
-   */
-  constructor(
-    parts: CoordinatorParts,
-    release: (gang: string, cause: ReleaseCause, said: string) => void,
-    onFreed: () => void,
-  ) {
+  /** @param release gives all slots of a gang back. */
+  constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
     this.#parts = parts;
     this.#release = release;
-    this.#onFreed = onFreed;
   }
 
   check(record: GangRecord, now: number): void {
     const { reservations, view, settings, observer } = this.#parts;
     const slots = reservations.slotsOf(record.gang.key);
     // kube-scheduler works through a gang one member after another: as long as one moves, the others wait their turn.
-    const overdue = now - lastProgress(slots) >= settings.nominationTimeoutMs;
-    const stuck: Slot[] = [];
+    record.overdueAt = lastProgress(slots) + settings.nominationTimeoutMs;
+    const overdue: Slot[] = [];
     let moved = record.census.bound.length > 0;
+    let awaiting = false;
     for (const slot of slots) {
       if (slot.state === 'held' || slot.state === 'binding') moved = true;
-      const finding = checkSlot(slot, view.pod(slot.pod.uid), overdue);
+      const finding = checkSlot(slot, view.pod(slot.pod.uid));
       if (finding === 'bound') reservations.confirm(slot.pod.uid);
       else if (finding === 'gone') this.#lose(record, slot, now);
-      else if (finding === 'stuck') stuck.push(slot);
-      else if (finding === 'lost') {
-        observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
-        this.#rewrite(slot);
+      else if (finding !== 'fine') {
+        awaiting = true;
+        if (now >= record.overdueAt) overdue.push(slot);
+        else if (finding === 'lost') {
+          observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
+          this.rewrite(slot);
+        }
       }
     }
+    this.#handleOverdue(record, overdue, moved);
+    if (!awaiting) record.overdueAt = Number.POSITIVE_INFINITY;
+    this.#reviewVacancies(record);
+    this.#releaseIfMembersLeft(record, now);
+  }
+
+  #handleOverdue(record: GangRecord, overdue: readonly Slot[], moved: boolean): void {
+    if (overdue.some((slot) => slot.state === 'assumed')) {
+      this.#release(record.gang.key, 'not-written', 'the nominations could not be written to the API server');
+      return;
+    }
     // When no member moved at all it is kube-scheduler that is away: wake the members once before anything is learnt.
-    for (const slot of stuck) {
+    for (const slot of overdue) {
       if (moved || slot.renewals > 0) this.refuse(record, slot, 'no-progress', undefined);
       else this.renew(slot);
     }
-    this.#reviewVacancies(record);
-    this.#releaseIfMembersLeft(record, now);
   }
 
   /** Learns the refusal and gives the slot up, so that the member is planned again. */
@@ -82,26 +86,27 @@ export class SlotKeeper {
       record.pinned.set(pod.uid, new Set(offered));
     }
     reservations.forget(pod.uid);
+    record.clearing.set(pod.uid, pod);
     barrier.reject(slot.gang, pod.uid, 'refused, planned anew');
   }
 
-  /** Writes the nomination to the same node once more, as a new event. */
+  /** Writes the nomination to the same node once more, as a new event, and gives the member its time again. */
   renew(slot: Slot): void {
     slot.renewals++;
-    this.#rewrite(slot);
+    slot.since = this.#parts.clock.now();
+    this.rewrite(slot);
   }
 
   /** Gives up the slot of a pod that is gone. */
   drop(slot: Slot): void {
     this.#parts.reservations.forget(slot.pod.uid);
     this.#parts.barrier.reject(slot.gang, slot.pod.uid, 'the pod is gone');
-    this.#onFreed();
   }
 
-  #rewrite(slot: Slot): void {
+  /** Writes the nomination again. No progress: one that is erased again and again must end as a refusal. */
+  rewrite(slot: Slot): void {
     slot.attempt++;
     slot.state = 'assumed';
-    slot.since = this.#parts.clock.now();
   }
 
   /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
@@ -112,24 +117,20 @@ export class SlotKeeper {
     const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
     if (census.bound.length === 0 || !needed) return;
     const { pod, node } = slot;
-    record.vacancies.set(pod.uid, node);
-    reservations.holdLone([{ pod, node, until: now + settings.repairTimeoutMs }]);
+    const key = `place of ${pod.uid}`;
+    record.vacancies.set(key, node);
+    reservations.hold(key, [{ pod, node, until: now + settings.repairTimeoutMs }]);
   }
 
   /** Kept places end with their time, and when the gang has its minimum, or nobody left, without them. */
   #reviewVacancies({ gang, census, vacancies }: GangRecord): void {
     const { reservations } = this.#parts;
     const needed = census.bound.length > 0 && census.started < (gang.minMember ?? 0);
-    for (const uid of vacancies.keys()) {
-      if (needed && reservations.hasLone(uid)) continue;
-      this.releaseVacancy(vacancies, uid);
+    for (const key of vacancies.keys()) {
+      if (needed && reservations.hasHold(key)) continue;
+      vacancies.delete(key);
+      reservations.releaseHold(key);
     }
-  }
-
-  releaseVacancy(vacancies: Map<string, string>, uid: string): void {
-    vacancies.delete(uid);
-    this.#parts.reservations.releaseLone(uid);
-    this.#onFreed();
   }
 
   /** A gang that lost members before it started keeps its slots only for as long as its owner may need to replace them. */

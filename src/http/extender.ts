@@ -70,7 +70,6 @@ export class Extender {
   #filterMember(args: FilterArgs, slot: Slot): Answer<FilterResult> {
     const { coordinator, clock } = this.#parts;
     if (args.nodeNames.includes(slot.node)) {
-      if (slot.state === 'nominated') slot.since = clock.now();
       return { outcome: 'placed', body: { NodeNames: [slot.node] } };
     }
     const body = reject(GANG_KEY, this.#stableReason(slot.gang));
@@ -99,8 +98,10 @@ export class Extender {
   /** Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough. */
   preempt(args: PreemptArgs): Answer<PreemptResult> {
     const { reservations, coordinator, lonePods, view, clock } = this.#parts;
-    if (reservations.slot(args.uid)) {
-      coordinator.refuse(args.uid, 'preempt', undefined);
+    const slot = reservations.slot(args.uid);
+    if (slot) {
+      // As with a filter call: one made before the nomination arrived says nothing about the node.
+      if (args.nominatedNodeName === slot.node) coordinator.refuse(args.uid, 'preempt', undefined);
       return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
     }
     const pod = this.#parts.projectPod(args.pod);
@@ -112,7 +113,10 @@ export class Extender {
       return lonePods.fitsBeside(snapshot, node, pod, victims);
     });
     const until = clock.now() + PREEMPTOR_HOLD_MS;
-    reservations.holdLone(kept.map(([node]) => ({ pod, node, until })));
+    reservations.hold(
+      args.uid,
+      kept.map(([node]) => ({ pod, node, until })),
+    );
     return {
       outcome: kept.length === args.victims.size ? 'echoed' : 'narrowed',
       body: { NodeNameToMetaVictims: Object.fromEntries(kept) },
@@ -127,7 +131,9 @@ export class Extender {
   }
 
   #stableReason(gang: string): string {
-    const reason: Reason = this.#parts.coordinator.record(gang)?.reason ?? { kind: 'gathering', have: 0, want: 0 };
+    const record = this.#parts.coordinator.record(gang);
+    // A running gang has nothing to explain, but a member that found no place beside it has.
+    const reason: Reason = record?.reason ?? record?.shortfall ?? { kind: 'gathering', have: 0, want: 0 };
     return explainStably(gang, reason);
   }
 }

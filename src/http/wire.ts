@@ -32,6 +32,7 @@ interface MetaVictims {
 export interface PreemptArgs {
   readonly pod: object;
   readonly uid: string;
+  readonly nominatedNodeName: string;
   readonly victims: ReadonlyMap<string, MetaVictims>;
 }
 
@@ -87,7 +88,7 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
     if (uids.length > 0)
       victims.set(node, { Pods: uids, NumPDBViolations: typeof violations === 'number' ? violations : 0 });
   }
-  return { pod, uid: identify(pod).uid, victims };
+  return { pod, ...identify(pod), victims };
 }
 
 export function decodeBindArgs(body: unknown): BindArgs {

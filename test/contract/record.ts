@@ -50,11 +50,9 @@ async function startRecorder(): Promise<Recorder> {
 }
 
 function describe({ method, url, httpVersion, rawHeaders }: IncomingMessage, body: Buffer): Recording {
-  const headers: [string, string][] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]!;
-    headers.push([name, name === 'Host' ? rawHeaders[i + 1]!.replace(/:\d+$/, ':8080') : rawHeaders[i + 1]!]);
-  }
+  const headers: Record<string, string> = {};
+  for (let i = 0; i < rawHeaders.length; i += 2) headers[rawHeaders[i]!] = rawHeaders[i + 1]!;
+  headers.Host = headers.Host!.replace(/:\d+$/, ':8080');
   return {
     kubeScheduler: KUBE_SCHEDULER,
     requestLine: `${method} ${url} HTTP/${httpVersion}`,
@@ -66,7 +64,11 @@ function describe({ method, url, httpVersion, rawHeaders }: IncomingMessage, bod
 /** Pods that bring about every call. */
 async function act(cluster: Cluster): Promise<void> {
   const { api } = cluster;
-  const labels = { 'app.kubernetes.io/name': 'pretrain', 'app.kubernetes.io/part-of': 'research', team: 'language-models' };
+  const labels = {
+    'app.kubernetes.io/name': 'pretrain',
+    'app.kubernetes.io/part-of': 'research',
+    team: 'language-models',
+  };
   const bound = (name: string) =>
     waitFor(async () => Boolean((await api.get('pods', name)).spec?.nodeName), { what: `${name} to be bound` });
   await cluster.addNodes({ count: 4, labels: (index) => ({ 'example.com/rack': `rack-${index % 2}` }) });
@@ -75,13 +77,19 @@ async function act(cluster: Cluster): Promise<void> {
   await api.create('pods', gpuPod({ name: 'lone', labels, spec: trainingPodSpec(1) }));
   await bound('lone');
 
-  const member = (rank: number) => gangPod({ gang: 'ring', rank, minMembers: 2, labels, spec: trainingPodSpec(8) });
-  await api.create('pods', member(0));
+  await api.create('pods', gangPod({ gang: 'early', minMembers: 2, labels, spec: trainingPodSpec(8) }));
   await waitFor(
-    async () => (await api.get('pods', 'ring-0')).status?.conditions?.some(({ message }) => /gang/.test(message ?? '')),
-    { what: 'the first member to be told to wait' },
+    async () =>
+      (await api.get('pods', 'early-0')).status?.conditions?.some(({ message }) => /gang/.test(message ?? '')),
+    { what: 'the first member of a gang to be told to wait' },
   );
-  await api.create('pods', member(1));
+  await api.delete('pods', 'early-0', { graceSeconds: 0 });
+
+  // Gated until they are nominated, so that kube-scheduler never sees them without.
+  const members = [0, 1].map((rank) =>
+    gangPod({ gang: 'ring', rank, minMembers: 2, gated: true, labels, spec: trainingPodSpec(8) }),
+  );
+  await api.createMany('pods', members);
   await Promise.all([bound('ring-0'), bound('ring-1')]);
 
   // The node that is left, then one pod too many.
@@ -101,7 +109,7 @@ function select(calls: readonly Recording[]): Record<RecordingName, Recording | 
       return names === 'one' ? count === 1 : count > 1;
     });
   return {
-    'filter-waiting-member': find('filter', /"name":"ring-0"/, 'all'),
+    'filter-waiting-member': find('filter', /"name":"early-0"/, 'all'),
     'filter-nominated-member': find('filter', /"name":"ring-0"/, 'one'),
     'filter-lone-pod': find('filter', /"name":"lone"/),
     'prioritize-lone-pod': find('prioritize', /"name":"lone"/),

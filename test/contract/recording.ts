@@ -8,7 +8,7 @@ export interface Recording {
   /** Such as `POST /scheduler/filter HTTP/1.1`. */
   readonly requestLine: string;
   /** In their order; only the port of `Host` is replaced. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: Readonly<Record<string, string>>;
   /** Every byte of it: text, since Go's encoder and ours order and escape differently. */
   readonly body: string;
 }

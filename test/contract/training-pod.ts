@@ -43,7 +43,8 @@ export function trainingPodSpec(gpus: number): V1PodSpec {
     containers: [
       {
         name: 'trainer',
-        image: 'registry.example.com/ml/pretrain:25.10-py3@sha256:3f29c7d1a8b5e0426f9d13c0b7ae85f24d6c1b90e7a3582f6d4b19c0ea7d5312',
+        image:
+          'registry.example.com/ml/pretrain:25.10-py3@sha256:3f29c7d1a8b5e0426f9d13c0b7ae85f24d6c1b90e7a3582f6d4b19c0ea7d5312',
         command: ['torchrun'],
         args: [
           ...['--nnodes=64', '--nproc-per-node=8', '--rdzv-backend=c10d', '--rdzv-endpoint=$(MASTER_ADDR):29500'],

@@ -76,11 +76,10 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
   try {
     await waitFor(
       async () => {
-        assertRunning(muster);
         await read('/readyz');
         return true;
       },
-      { what: 'Muster to be ready', deadlineMs: readyWithinMs, intervalMs: 25 },
+      { what: 'Muster to be ready', deadlineMs: readyWithinMs, intervalMs: 25, check: () => assertRunning(muster) },
     );
   } catch (error) {
     const log = muster.tail();

@@ -7,7 +7,7 @@ import { type Tokens, writeCredentials, writeKubeconfig } from './credentials.ts
 import { applyManifests, deployDir } from './manifests.ts';
 import { addNodes, type NodeOptions, setNodeReady } from './nodes.ts';
 import { assertRunning, freePorts, type ManagedProcess, startProcess } from './process.ts';
-import { resetCluster } from './reset.ts';
+import { type ResetOptions, resetCluster } from './reset.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { waitFor } from './wait.ts';
 
@@ -47,8 +47,8 @@ export interface Cluster {
   applyManifests(path: string): Promise<void>;
   /** Ends a process with the cluster, unless it has ended before. */
   adopt(process: ManagedProcess): void;
-  /** Removes all nodes, workloads and volumes; what came with the cluster stays. */
-  reset(): Promise<void>;
+  /** Removes all nodes (unless they are kept), workloads and volumes; what came with the cluster stays. */
+  reset(options?: ResetOptions): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -157,7 +157,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await Promise.all([scheduler.start(), installMuster(api, options.admissionPolicy ?? true)]);
     for (const started of processes) assertRunning(started);
   } catch (error) {
-    const logs = processes.filter((p) => p.exitStatus() !== undefined).map((p) => `--- ${p.name}\n${p.tail()}`);
+    const ended = processes.filter((p) => p.exitStatus() !== undefined);
+    const logs = (ended.length > 0 ? ended : processes).map((p) => `--- ${p.name}\n${p.tail()}`);
     await stop();
     throw new Error(['expected the control plane to start', ...logs].join('\n'), { cause: error });
   }
@@ -177,7 +178,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     setNodeReady: (name, ready) => setNodeReady(client, name, ready),
     applyManifests: (path) => applyManifests(client, path),
     adopt: (adopted) => void processes.push(adopted),
-    reset: () => resetCluster(client),
+    reset: (resetOptions) => resetCluster(client, resetOptions),
     stop,
   };
 }
@@ -202,21 +203,16 @@ function etcdArgs(dir: string, clientPort: number, peerPort: number): readonly s
 
 /** Waits for the certificate, then for a ready API server: roles and priority levels exist by then. */
 async function connect(url: string, caFile: string, token: string, server: ManagedProcess): Promise<ApiClient> {
-  const ca = await waitFor(
-    async () => {
-      assertRunning(server);
-      return readFileSync(caFile, 'utf8') || undefined;
-    },
-    { what: 'the API server to write its certificate' },
-  );
+  const ca = await waitFor(async () => readFileSync(caFile, 'utf8') || undefined, {
+    what: 'the API server to write its certificate',
+    check: () => assertRunning(server),
+  });
   const api = new ApiClient(url, ca, token);
-  await waitFor(
-    async () => {
-      assertRunning(server);
-      return (await api.request('GET', '/readyz')) === 'ok';
-    },
-    { what: 'the API server to be ready', deadlineMs: 60_000 },
-  );
+  await waitFor(async () => (await api.request('GET', '/readyz')) === 'ok', {
+    what: 'the API server to be ready',
+    deadlineMs: 60_000,
+    check: () => assertRunning(server),
+  });
   return api;
 }
 

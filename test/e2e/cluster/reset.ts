@@ -17,11 +17,17 @@ const namespacedKinds: readonly Resource[] = [
 const clusterKinds: readonly Resource[] = ['persistentvolumes', 'storageclasses'];
 const leaseNamespace = { namespace: 'kube-node-lease' };
 
+/** What a reset leaves. */
+export interface ResetOptions {
+  /** Saves the time that thousands of nodes take to go and to come back. */
+  readonly keepNodes?: boolean;
+}
+
 /**
  * Empties the cluster between tests: grace periods do not count and finalizers are not waited for, because their
  * controllers may be the very thing that a test has stopped.
  */
-export async function resetCluster(api: ApiClient): Promise<void> {
+export async function resetCluster(api: ApiClient, { keepNodes = false }: ResetOptions = {}): Promise<void> {
   const namespaces = (await api.list('namespaces')).map(({ metadata }) => metadata?.name as string);
   for (const kind of namespacedKinds) {
     await waitFor(
@@ -36,16 +42,7 @@ export async function resetCluster(api: ApiClient): Promise<void> {
       { what: `no ${kind} to be left`, deadlineMs: 60_000, intervalMs: 20 },
     );
   }
-  await api.deleteAll('nodes');
-  // KWOK would stumble over the lease of a node that comes back with the same name, and try again ten seconds later.
-  await waitFor(
-    async () => {
-      const left = await api.list('leases', leaseNamespace);
-      if (left.length > 0) await api.deleteAll('leases', leaseNamespace);
-      return left.length === 0;
-    },
-    { what: 'no node lease to be left' },
-  );
+  if (!keepNodes) await deleteNodes(api);
   for (const kind of clusterKinds) {
     await api.deleteAll(kind);
     await dropFinalizers(api, kind);
@@ -54,6 +51,19 @@ export async function resetCluster(api: ApiClient): Promise<void> {
     const name = metadata?.name as string;
     if (!name.startsWith('system-')) await api.delete('priorityclasses', name);
   }
+}
+
+/** KWOK would stumble over the lease of a node that comes back with the same name, and try again ten seconds later. */
+async function deleteNodes(api: ApiClient): Promise<void> {
+  await api.deleteAll('nodes');
+  await waitFor(
+    async () => {
+      await api.deleteAll('leases', leaseNamespace);
+      const left = await api.list('leases', leaseNamespace);
+      return left.length === 0;
+    },
+    { what: 'no node lease to be left', deadlineMs: 60_000, intervalMs: 200 },
+  );
 }
 
 async function dropFinalizers(api: ApiClient, kind: Resource): Promise<void> {

@@ -82,13 +82,10 @@ export class Scheduler {
       { logFile: this.logFile },
     );
     this.#process = scheduler;
-    await waitFor(
-      async () => {
-        assertRunning(scheduler);
-        return (await this.#get('/readyz')) === 'ok';
-      },
-      { what: `kube-scheduler to be ready (log: ${scheduler.logFile})` },
-    );
+    await waitFor(async () => (await this.#get('/readyz')) === 'ok', {
+      what: `kube-scheduler to be ready (log: ${scheduler.logFile})`,
+      check: () => assertRunning(scheduler),
+    });
   }
 
   async stop(signal?: NodeJS.Signals): Promise<void> {

@@ -5,6 +5,8 @@ export interface WaitOptions {
   readonly what: string;
   readonly deadlineMs?: number;
   readonly intervalMs?: number;
+  /** Called before each attempt; what it throws ends the waiting at once, e.g. that a program has ended. */
+  readonly check?: () => void;
 }
 
 /**
@@ -13,9 +15,10 @@ export interface WaitOptions {
  * have it quoted.
  */
 export async function waitFor<T>(condition: () => Promise<T | undefined | false>, options: WaitOptions): Promise<T> {
-  const { what, deadlineMs = 30_000, intervalMs = 50 } = options;
+  const { what, deadlineMs = 30_000, intervalMs = 50, check } = options;
   const deadline = performance.now() + deadlineMs;
   for (;;) {
+    check?.();
     let lastSeen: string;
     try {
       const value = await condition();

@@ -1,0 +1,98 @@
+/**
+ * How long one gang takes to plan: the refresh of the snapshot and planGang(), as in a round of the decision loop.
+ * Between any two plans the cluster changes: some pods end, others start, on 20 nodes.
+ */
+import { NodeTable } from '../src/cluster/node-table.ts';
+import type { NodeModel, PodModel } from '../src/core/model.ts';
+import { planGang } from '../src/core/plan.ts';
+import { manageResources } from '../src/core/pod-template.ts';
+import { type Occupant, withOccupants } from '../src/core/snapshot.ts';
+import { aPod, aTemplate } from '../test/support/builders.ts';
+import { Random } from './random.ts';
+import { type BenchResult, latency, type Progress } from './result.ts';
+import { clusterNodes, clusterPods, NODES, nodeAt, nodeNameAt, RACK } from './scenarios/cluster.ts';
+import { type PlanCase, planCases } from './scenarios/gangs.ts';
+
+/** Enough for a p99 that seven values lie above. */
+const ITERATIONS = 700;
+const WARM_UP = 50;
+const CHANGED_NODES = 20;
+
+const policy = { isAccelerator: manageResources(['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*']) };
+
+export async function run(progress: Progress): Promise<readonly BenchResult[]> {
+  return planCases.map((planCase, i) => {
+    progress(`plan ${i + 1}/${planCases.length}: ${planCase.name}`);
+    return latency(planCase.name, measure(planCase), planCase.goal);
+  });
+}
+
+/** Milliseconds of each iteration. */
+function measure({ gang: gangFor, places, cold, occupants = 0 }: PlanCase): number[] {
+  const table = new NodeTable(RACK);
+  for (const node of clusterNodes()) table.applyNode(node);
+  for (const pod of clusterPods()) table.addPod(pod);
+  const churn = new Churn(table);
+  const reserved = seatOccupants(table, occupants);
+  const samples: number[] = [];
+  for (let i = 1; i <= ITERATIONS + WARM_UP; i++) {
+    churn.changePods();
+    if (cold === 'nodes') churn.changeNode();
+    const gang = gangFor(i);
+    const start = performance.now();
+    const plan = planGang(withOccupants(table.snapshot(), reserved), gang, policy);
+    const took = performance.now() - start;
+    const placed = plan.kind === 'placed' ? plan.slots.length : 0;
+    if (places === 0 ? placed > 0 : placed < places) {
+      throw new Error(`expected ${places} of ${gang.members.length} members to be placed, found ${placed}`);
+    }
+    if (i > WARM_UP) samples.push(took);
+  }
+  return samples;
+}
+
+/** Slots on nodes that were empty, evenly over the cluster. */
+function seatOccupants(table: NodeTable, count: number): readonly Occupant[] {
+  const { byName, podsOn, nodes } = table.snapshot();
+  const template = aTemplate({ gpus: 8, cpu: 32, memory: 128 });
+  const empty = byName.filter((row) => podsOn[row]!.length === 1);
+  const step = Math.max(1, Math.floor(empty.length / Math.max(1, count)));
+  return empty
+    .filter((_, i) => i % step === 0)
+    .slice(0, count)
+    .map((node, i) => {
+      const uid = `slot-${i}`;
+      return { uid, node, namespace: nodes[node]!.name, labels: {}, template, shields: Number.POSITIVE_INFINITY };
+    });
+}
+
+/** What goes on in the cluster meanwhile. It stays as full as it was. */
+class Churn {
+  readonly #table: NodeTable;
+  readonly #random = new Random(2);
+  readonly #template = aTemplate({ gpus: 0, cpu: 1, memory: 1 });
+  #pods: PodModel[] = [];
+  #cordoned: NodeModel | undefined;
+  #serial = 0;
+
+  constructor(table: NodeTable) {
+    this.#table = table;
+  }
+
+  /** The pods of last time end, others start. */
+  changePods(): void {
+    for (const pod of this.#pods) this.#table.removePod(pod);
+    this.#pods = Array.from({ length: CHANGED_NODES }, () => {
+      const nodeName = nodeNameAt(this.#random.below(NODES));
+      return aPod({ name: `batch-${this.#serial++}`, nodeName, template: this.#template });
+    });
+    for (const pod of this.#pods) this.#table.addPod(pod);
+  }
+
+  /** The node of last time is uncordoned, another one cordoned. */
+  changeNode(): void {
+    if (this.#cordoned) this.#table.applyNode({ ...this.#cordoned, unschedulable: false });
+    this.#cordoned = { ...nodeAt(this.#random.below(NODES)), unschedulable: true };
+    this.#table.applyNode(this.#cordoned);
+  }
+}

@@ -1,0 +1,77 @@
+/** What a benchmark finds: rows of a table, the same on the screen and in bench/results/. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface BenchResult {
+  readonly case: string;
+  readonly unit: string;
+  /** Percentiles of single measurements; null where only a total was measured. */
+  readonly p50: number | null;
+  readonly p99: number | null;
+  /** The figure itself where it is no percentile, such as a throughput. */
+  readonly value: number | null;
+  /** The same of what it is compared with, measured in the same run. */
+  readonly baseline: number | null;
+  /** What is aimed at, for `p99` or else for `value`; null: the case is there to be known. */
+  readonly goal: number | null;
+  readonly better: 'lower' | 'higher';
+  /** Whether the goal is reached; null without one. */
+  readonly ok: boolean | null;
+}
+
+/** Says on one line how far a long run is. */
+export type Progress = (text: string) => void;
+
+export interface Benchmark {
+  run(progress: Progress): Promise<readonly BenchResult[]>;
+}
+
+/** A row of durations in milliseconds. */
+export function latency(name: string, samples: readonly number[], goal: number | null, baseline?: number): BenchResult {
+  const p99 = percentile(samples, 99);
+  return {
+    case: name,
+    unit: 'ms',
+    p50: round(percentile(samples, 50)),
+    p99: round(p99),
+    value: null,
+    baseline: baseline === undefined ? null : round(baseline),
+    goal,
+    better: 'lower',
+    ok: goal === null ? null : p99 <= goal,
+  };
+}
+
+/** The nearest-rank percentile: a value that was measured. */
+export function percentile(samples: readonly number[], percent: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)]!;
+}
+
+/** Three digits that mean something. */
+export function round(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+export function writeResults(name: string, results: readonly BenchResult[]): void {
+  const dir = join(import.meta.dirname, 'results');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, `${name}.json`), `${JSON.stringify(results, undefined, 2)}\n`);
+}
+
+export function renderTable(results: readonly BenchResult[]): string {
+  const header = ['case', 'unit', 'p50', 'p99', 'value', 'baseline', 'goal', ''];
+  const rows = results.map((row) => [
+    row.case,
+    row.unit,
+    ...[row.p50, row.p99, row.value, row.baseline].map((figure) => (figure === null ? '' : String(figure))),
+    row.goal === null ? '' : `${row.better === 'lower' ? '≤' : '≥'} ${row.goal}`,
+    row.ok === null ? '' : row.ok ? 'ok' : 'MISSED',
+  ]);
+  const widths = header.map((_, column) => Math.max(...[header, ...rows].map((row) => row[column]!.length)));
+  const isText = (column: number) => column < 2 || column === header.length - 1;
+  return [header, ...rows]
+    .map((row) => row.map((cell, i) => (isText(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
+    .map((line) => line.trimEnd())
+    .join('\n');
+}

@@ -1,0 +1,31 @@
+/**
+ * `npm run bench -- <name>`: runs one benchmark, prints its table and writes bench/results/<name>.json.
+ * Ends with 1 when a goal is missed and with 2 when there is no such benchmark.
+ */
+import { type Benchmark, renderTable, writeResults } from './result.ts';
+
+const benchmarks: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Benchmark> }>> = {
+  plan: { about: 'planning one gang on 5,000 nodes, in process', load: () => import('./plan.ts') },
+  filter: { about: 'filter calls over HTTP, against a bare node:http echo', load: () => import('./filter.ts') },
+};
+
+const [name = ''] = process.argv.slice(2);
+const chosen = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
+if (chosen === undefined) {
+  const list = Object.entries(benchmarks).map(([known, { about }]) => `  ${known.padEnd(10)}${about}`);
+  const found = name === '' ? 'none' : `"${name}"`;
+  console.error([`expected the name of a benchmark, found ${found}; there are:`, ...list].join('\n'));
+  process.exit(2);
+}
+
+const showsProgress = process.stderr.isTTY;
+const start = performance.now();
+const { run } = await chosen.load();
+const results = await run((text) => {
+  if (showsProgress) process.stderr.write(`\r\x1b[K${text}`);
+});
+if (showsProgress) process.stderr.write('\r\x1b[K');
+writeResults(name, results);
+console.log(renderTable(results));
+console.log(`\n${((performance.now() - start) / 1000).toFixed(0)} s; bench/results/${name}.json`);
+if (results.some(({ ok }) => ok === false)) process.exitCode = 1;

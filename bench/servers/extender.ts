@@ -1,0 +1,55 @@
+/**
+ * Muster's own server and app over the real parts and the benchmark's cluster. Before each call a pod starts or ends
+ * somewhere, as it does between two calls of a busy kube-scheduler: the call pays for the refresh of the snapshot.
+ *
+ * Usage: node extender.ts <slots reserved>
+ */
+import { startServer } from '../../src/http/server.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { readRecording } from '../../test/contract/recording.ts';
+import { assembleApp } from '../../test/support/assembled-app.ts';
+import { aPod, aTemplate } from '../../test/support/builders.ts';
+import { Random } from '../random.ts';
+import { MEMBER_NODE } from '../scenarios/calls.ts';
+import { clusterNodes, clusterPods, NODES, nodeNameAt, RACK } from '../scenarios/cluster.ts';
+
+const slots = Number(process.argv[2]);
+const { app, state, projector, reservations, recover } = assembleApp(RACK);
+for (const node of clusterNodes()) state.nodes.applied(node, undefined);
+for (const pod of clusterPods()) state.pods.applied(pod, undefined);
+recover();
+
+const member = projector.project(JSON.parse(readRecording('filter-nominated-member').body).Pod);
+for (let i = 0; i < slots; i++) {
+  const pod = i === 0 ? member : aPod({ name: `member-${i}`, template: member.template });
+  const node = i === 0 ? MEMBER_NODE : nodeNameAt((i * 10 + 3) % NODES);
+  const progress = { plan: 'bench', attempt: 1, state: 'nominated', since: 0, renewals: 0 } as const;
+  reservations.assume({ pod, gang: 'default/bench', node, ...progress });
+}
+
+const random = new Random(4);
+const template = aTemplate({ gpus: 0 });
+let running = aPod({ name: 'batch', nodeName: nodeNameAt(0), template });
+let runs = false;
+function changeCluster(): void {
+  if (runs) state.pods.deleted(running);
+  else {
+    running = aPod({ name: 'batch', nodeName: nodeNameAt(random.below(NODES)), template });
+    state.pods.applied(running, undefined);
+  }
+  runs = !runs;
+}
+
+const server = await startServer({
+  fetch: (request, env) => {
+    changeCluster();
+    return app.fetch(request, env);
+  },
+  bindAddress: '127.0.0.1',
+  port: 0,
+  anonymousPaths: [],
+  drainDelayMs: 0,
+  logger: createLogger({ verbosity: 0, write: () => {}, now: Date.now }),
+});
+process.send?.(server.port);
+process.once('disconnect', () => process.exit());

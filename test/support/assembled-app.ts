@@ -1,0 +1,76 @@
+/**
+ * The real app over the real parts, put together as main.ts does, for tests and benchmarks of the extender's endpoints.
+ * The cluster is put into `state` by hand instead of by watches, writes succeed at once and go nowhere, and time stands
+ * still: no slot is found stuck, so what was reserved stays so.
+ */
+import type { Hono } from 'hono';
+import { ClusterState } from '../../src/cluster/state.ts';
+import { defaultConfiguration } from '../../src/config.ts';
+import { PodProjector } from '../../src/core/pod-projection.ts';
+import { manageResources } from '../../src/core/pod-template.ts';
+import { Barrier } from '../../src/gang/barrier.ts';
+import { Binder } from '../../src/gang/binder.ts';
+import type { Clock } from '../../src/gang/clock.ts';
+import { Coordinator } from '../../src/gang/coordinator.ts';
+import { LonePods } from '../../src/gang/lone-pods.ts';
+import type { ClusterWriter, WriteOutcome } from '../../src/gang/nominator.ts';
+import { GangObserver } from '../../src/gang/observer.ts';
+import { Reservations } from '../../src/gang/reservations.ts';
+import { createApp } from '../../src/http/app.ts';
+import { Extender } from '../../src/http/extender.ts';
+import { EventRecorder } from '../../src/telemetry/events.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+
+export interface AssembledApp {
+  readonly app: Hono;
+  readonly state: ClusterState;
+  readonly projector: PodProjector;
+  readonly reservations: Reservations;
+  /** Takes over what is in `state`, as at a start: reservations are rebuilt from what is written on the pods. */
+  recover(): void;
+}
+
+const stillClock: Clock = { now: () => Date.UTC(2026, 0, 1), after: () => () => {} };
+
+const succeed = async (): Promise<WriteOutcome> => ({ kind: 'ok' });
+const writer: ClusterWriter = { nominate: succeed, clearNomination: succeed, removeGate: succeed, bind: succeed };
+
+/** @param topologyLevel node-label key of the topology level, if any. */
+export function assembleApp(topologyLevel?: string): AssembledApp {
+  const config = defaultConfiguration();
+  const clock = stillClock;
+  const log = createLogger({ verbosity: 0, write: () => {}, now: clock.now });
+  const metrics = new Metrics();
+  const events = new EventRecorder({
+    api: { createEvent: succeed },
+    logger: log,
+    metrics,
+    instance: 'assembled',
+    now: clock.now,
+  });
+  const isAccelerator = manageResources(config.managedResources);
+  const projector = new PodProjector({ maxTemplates: 10_000, managedResources: config.managedResources });
+  const view = new ClusterState(topologyLevel);
+  const reservations = new Reservations();
+  const observer = new GangObserver(metrics, log, events);
+  const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
+  const settings = { ...config.gang, regatherMs: 2_000, policy: { isAccelerator } };
+  const coordinator = new Coordinator({ view, reservations, barrier, writer, observer, clock, settings });
+  const { barrierTimeoutMs } = config.gang;
+  const binder = new Binder({ view, reservations, barrier, coordinator, writer, observer, clock, barrierTimeoutMs });
+  const lonePods = new LonePods(reservations, isAccelerator, config.lonePodCandidates);
+  const projectPod = (raw: object) => projector.project(raw);
+  const extender = new Extender({ view, reservations, coordinator, binder, lonePods, clock, projectPod });
+  const maxBodyBytes = config.server.maxBodyMiB * 2 ** 20;
+  return {
+    app: createApp({ extender, pages: [], isReady: () => true, metrics, log, maxBodyBytes }),
+    state: view,
+    projector,
+    reservations,
+    recover: () => {
+      view.listen(coordinator);
+      coordinator.recover(view.gangs());
+    },
+  };
+}

@@ -1,0 +1,264 @@
+/**
+ * An API server in memory, as far as Muster's writes and watches go: it keeps wire objects, refuses what the real one
+ * refuses (a foreign UID, a second binding, a gated pod), and tells one watcher. Writes can be made to fail or to hang,
+ * and what a kind's watch shows can be held back while other kinds go on: the orders in which a real cluster tells.
+ */
+import type { ClusterWriter, WriteOutcome } from '../../src/gang/nominator.ts';
+
+export type Kind = 'Node' | 'Pod' | 'Job' | 'PodGroup' | 'PersistentVolumeClaim' | 'StorageClass';
+
+export interface WireObject {
+  metadata: {
+    name: string;
+    namespace?: string;
+    uid?: string;
+    resourceVersion?: string;
+    deletionTimestamp?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: wire JSON, any shape that a test writes.
+  spec: Record<string, any>;
+  // biome-ignore lint/suspicious/noExplicitAny: wire JSON, any shape that a test writes.
+  status: Record<string, any>;
+}
+
+export type WatchListener = (type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind, object: WireObject) => void;
+
+export type Verb = 'nominate' | 'clear' | 'ungate' | 'bind';
+
+/** One write as it was asked for; `outcome` undefined while it hangs. */
+export interface Write {
+  readonly at: number;
+  readonly verb: Verb;
+  readonly pod: string;
+  readonly node: string;
+  outcome: WriteOutcome['kind'] | undefined;
+}
+
+/** What happens to the writes that match. */
+export interface Trouble {
+  readonly verb?: Verb;
+  readonly pod?: string;
+  /** `lost-answer`: done, but the caller hears that it failed. */
+  readonly how: 'ok' | 'failed' | 'forbidden' | 'conflict' | 'gone' | 'lost-answer';
+  /** Neither done nor answered before `letGo()`. */
+  readonly hangs?: boolean;
+  /** How often; for ever when left out. */
+  times?: number;
+}
+
+type Identity = Parameters<ClusterWriter['clearNomination']>[0];
+
+export class ClusterInMemory {
+  readonly writes: Write[] = [];
+  readonly #now: () => number;
+  readonly #objects = new Map<Kind, Map<string, WireObject>>();
+  #listener: WatchListener = () => {};
+  readonly #paused = new Set<Kind>();
+  readonly #backlog = new Map<Kind, (() => void)[]>();
+  #troubles: Trouble[] = [];
+  #hanging: (() => void)[] = [];
+  #serial = 0;
+  /** Looks at each binding just before it is written. */
+  onBinding: (pod: WireObject, node: string) => void = () => {};
+
+  /** @param now milliseconds since the epoch. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Replaces the watcher: it is told everything that exists, then each change. */
+  watch(listener: WatchListener): void {
+    this.#backlog.clear();
+    this.#paused.clear();
+    this.#listener = listener;
+    for (const [kind, objects] of this.#objects)
+      for (const object of objects.values()) listener('ADDED', kind, structuredClone(object));
+  }
+
+  /** What this kind's watch shows is held back. */
+  pauseWatch(kind: Kind = 'Pod'): void {
+    this.#paused.add(kind);
+  }
+
+  /** What was held back comes now, in its order. */
+  resumeWatch(kind: Kind = 'Pod'): void {
+    this.#paused.delete(kind);
+    for (const tell of this.#backlog.get(kind) ?? []) tell();
+    this.#backlog.delete(kind);
+  }
+
+  create(kind: Kind, object: WireObject): WireObject {
+    const key = keyOf(object);
+    if (this.#of(kind).has(key)) throw new Error(`expected no ${kind} ${key}, found one`);
+    const stored = structuredClone(object);
+    stored.metadata.uid ??= `uid-${key}-${this.#serial++}`;
+    stored.metadata.resourceVersion = String(++this.#serial);
+    this.#of(kind).set(key, stored);
+    this.#tell('ADDED', kind, stored);
+    return stored;
+  }
+
+  update(kind: Kind, key: string, change: (object: WireObject) => void): void {
+    const object = this.get(kind, key);
+    change(object);
+    object.metadata.resourceVersion = String(++this.#serial);
+    this.#tell('MODIFIED', kind, object);
+  }
+
+  delete(kind: Kind, key: string): void {
+    const object = this.get(kind, key);
+    this.#of(kind).delete(key);
+    this.#tell('DELETED', kind, object);
+  }
+
+  get(kind: Kind, key: string): WireObject {
+    const object = this.#of(kind).get(key);
+    if (!object) throw new Error(`expected ${kind} ${key}, found none`);
+    return object;
+  }
+
+  list(kind: Kind): readonly WireObject[] {
+    return [...this.#of(kind).values()];
+  }
+
+  /** From now on matching writes end as said; the first match counts. */
+  trouble(trouble: Trouble): void {
+    this.#troubles.push({ ...trouble });
+  }
+
+  /** No more trouble; what hangs goes on hanging. */
+  heal(): void {
+    this.#troubles = [];
+  }
+
+  /** Every hanging write is carried out and answered now. */
+  letGo(): void {
+    const hanging = this.#hanging;
+    this.#hanging = [];
+    for (const go of hanging) go();
+  }
+
+  /** What a process writes with; after `isAlive` turns false nothing it asked for is answered any more. */
+  writerFor(isAlive: () => boolean): ClusterWriter {
+    const write = (verb: Verb, pod: Identity, node: string, act: () => WriteOutcome) =>
+      isAlive() ? this.#write(verb, pod, node, act) : new Promise<WriteOutcome>(() => {});
+    return {
+      nominate: (pod, node, plan) => write('nominate', pod, node, () => this.#nominate(pod, node, plan)),
+      clearNomination: (pod) => write('clear', pod, '', () => this.#clear(pod)),
+      removeGate: (pod, gate) => write('ungate', pod, '', () => this.#ungate(pod, gate)),
+      bind: (pod, node) => write('bind', pod, node, () => this.#bind(pod, node)),
+    };
+  }
+
+  /** How many writes were asked for since `from`, by verb. */
+  countWrites(from = 0): Partial<Record<Verb, number>> {
+    const counts: Partial<Record<Verb, number>> = {};
+    for (const { at, verb } of this.writes) if (at >= from) counts[verb] = (counts[verb] ?? 0) + 1;
+    return counts;
+  }
+
+  async #write(verb: Verb, pod: Identity, node: string, act: () => WriteOutcome): Promise<WriteOutcome> {
+    const write: Write = { at: this.#now(), verb, pod: pod.name, node, outcome: undefined };
+    this.writes.push(write);
+    const trouble = this.#troubles.find(
+      (other) => (other.verb ?? verb) === verb && (other.pod ?? pod.name) === pod.name && other.times !== 0,
+    );
+    if (trouble?.times !== undefined) trouble.times--;
+    if (trouble?.hangs) await new Promise<void>((resolve) => this.#hanging.push(resolve));
+    const outcome = answer(trouble, act);
+    write.outcome = outcome.kind;
+    return outcome;
+  }
+
+  #nominate({ namespace, name, uid }: Identity, node: string, plan: string): WriteOutcome {
+    const pod = this.#find(namespace, name, uid);
+    if (!pod) return { kind: 'gone' };
+    if (pod.spec.nodeName) return { kind: 'conflict', message: 'may not be set on pods that are already bound' };
+    this.update('Pod', keyOf(pod), ({ metadata, status }) => {
+      metadata.annotations = { ...metadata.annotations, 'muster.dev/plan': plan };
+      status.nominatedNodeName = node;
+    });
+    return { kind: 'ok' };
+  }
+
+  #clear({ namespace, name, uid }: Identity): WriteOutcome {
+    const pod = this.#find(namespace, name, uid);
+    if (!pod) return { kind: 'gone' };
+    if (pod.status.nominatedNodeName === undefined && pod.metadata.annotations?.['muster.dev/plan'] === undefined) {
+      return { kind: 'ok' };
+    }
+    this.update('Pod', keyOf(pod), ({ metadata, status }) => {
+      delete metadata.annotations?.['muster.dev/plan'];
+      delete status.nominatedNodeName;
+    });
+    return { kind: 'ok' };
+  }
+
+  #ungate({ namespace, name, uid }: Identity, gate: string): WriteOutcome {
+    const pod = this.#find(namespace, name, uid);
+    if (!pod) return { kind: 'gone' };
+    this.update('Pod', keyOf(pod), ({ spec }) => {
+      spec.schedulingGates = (spec.schedulingGates ?? []).filter((other: { name: string }) => other.name !== gate);
+    });
+    return { kind: 'ok' };
+  }
+
+  #bind({ namespace, name, uid }: Identity, node: string): WriteOutcome {
+    const pod = this.#find(namespace, name, uid);
+    if (!pod) return { kind: 'gone' };
+    if (pod.spec.nodeName === node) return { kind: 'ok' };
+    if (pod.spec.nodeName) return { kind: 'conflict', message: `is already assigned to node "${pod.spec.nodeName}"` };
+    if (pod.metadata.deletionTimestamp) return { kind: 'conflict', message: 'is being deleted' };
+    if (pod.spec.schedulingGates?.length > 0)
+      return { kind: 'conflict', message: 'has non-empty .spec.schedulingGates' };
+    this.onBinding(pod, node);
+    this.update('Pod', keyOf(pod), ({ spec, status }) => {
+      spec.nodeName = node;
+      delete status.nominatedNodeName;
+      status.conditions = [{ type: 'PodScheduled', status: 'True' }];
+    });
+    return { kind: 'ok' };
+  }
+
+  #find(namespace: string, name: string, uid: string): WireObject | undefined {
+    const pod = this.#of('Pod').get(`${namespace}/${name}`);
+    return pod?.metadata.uid === uid ? pod : undefined;
+  }
+
+  #of(kind: Kind): Map<string, WireObject> {
+    const objects = this.#objects.get(kind) ?? new Map<string, WireObject>();
+    this.#objects.set(kind, objects);
+    return objects;
+  }
+
+  #tell(type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind, object: WireObject): void {
+    const seen = structuredClone(object);
+    const tell = () => this.#listener(type, kind, seen);
+    if (this.#paused.has(kind)) this.#backlog.set(kind, [...(this.#backlog.get(kind) ?? []), tell]);
+    else tell();
+  }
+}
+
+function answer(trouble: Trouble | undefined, act: () => WriteOutcome): WriteOutcome {
+  switch (trouble?.how) {
+    case 'failed':
+      return { kind: 'failed', status: 500, message: 'injected: internal error' };
+    case 'forbidden':
+      return { kind: 'failed', status: 403, message: 'injected: forbidden' };
+    case 'conflict':
+      return { kind: 'conflict', message: 'injected: conflict' };
+    case 'gone':
+      return { kind: 'gone' };
+    case 'lost-answer':
+      act();
+      return { kind: 'failed', status: 0, message: 'injected: the answer was lost' };
+    default:
+      return act();
+  }
+}
+
+export function keyOf({ metadata: { namespace, name } }: WireObject): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}

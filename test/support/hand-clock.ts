@@ -1,0 +1,59 @@
+import type { Clock } from '../../src/gang/clock.ts';
+
+interface Timer {
+  readonly at: number;
+  readonly owner: object;
+  readonly callback: () => void;
+}
+
+/** Time that only the test moves. Timers fire in the order of their time, then of their making. */
+export class HandClock {
+  #now: number;
+  #timers: Timer[] = [];
+
+  constructor(now = Date.UTC(2026, 0, 1)) {
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  /** A process's view of the time: its timers end with it. */
+  forProcess(): Clock & { stop(): void } {
+    const owner = {};
+    return {
+      now: () => this.#now,
+      after: (ms, callback) => {
+        const timer = { at: this.#now + ms, owner, callback };
+        this.#timers.push(timer);
+        return () => {
+          this.#timers = this.#timers.filter((other) => other !== timer);
+        };
+      },
+      stop: () => {
+        this.#timers = this.#timers.filter((timer) => timer.owner !== owner);
+      },
+    };
+  }
+
+  /** When the next timer fires; `Infinity` without one. */
+  get next(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#timers.map(({ at }) => at));
+  }
+
+  /** Fires the next timer if it is due by now. */
+  fireDue(): boolean {
+    const { next } = this;
+    if (next > this.#now) return false;
+    const timer = this.#timers.find(({ at }) => at === next)!;
+    this.#timers = this.#timers.filter((other) => other !== timer);
+    timer.callback();
+    return true;
+  }
+
+  /** Moves the time without firing anything: what a frozen process sees when it wakes. */
+  jumpTo(time: number): void {
+    this.#now = Math.max(this.#now, time);
+  }
+}

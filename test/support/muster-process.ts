@@ -1,0 +1,130 @@
+/** One life of Muster: every real part, composed as `main.ts` composes them, on a cluster in memory and a hand clock. */
+import type { Hono } from 'hono';
+import { ClusterState, type Sink } from '../../src/cluster/state.ts';
+import { Store } from '../../src/cluster/store.ts';
+import type { Named } from '../../src/core/model.ts';
+import { PodProjector } from '../../src/core/pod-projection.ts';
+import { manageResources } from '../../src/core/pod-template.ts';
+import {
+  projectClaim,
+  projectJob,
+  projectNode,
+  projectPodGroup,
+  projectStorageClass,
+} from '../../src/core/projection.ts';
+import { Barrier } from '../../src/gang/barrier.ts';
+import { Binder } from '../../src/gang/binder.ts';
+import { Coordinator } from '../../src/gang/coordinator.ts';
+import { LonePods } from '../../src/gang/lone-pods.ts';
+import { GangObserver } from '../../src/gang/observer.ts';
+import type { CoordinatorSettings } from '../../src/gang/parts.ts';
+import { Reservations } from '../../src/gang/reservations.ts';
+import { createApp } from '../../src/http/app.ts';
+import { Extender } from '../../src/http/extender.ts';
+import { createInspectApp } from '../../src/http/inspect.ts';
+import { EventRecorder, type EventWriter } from '../../src/telemetry/events.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import type { Metrics } from '../../src/telemetry/metrics.ts';
+import { type ClusterInMemory, type Kind, keyOf, type WireObject } from './cluster-in-memory.ts';
+import type { HandClock } from './hand-clock.ts';
+
+const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
+
+export interface ProcessOptions {
+  readonly settings: Omit<CoordinatorSettings, 'policy'>;
+  readonly barrierTimeoutMs: number;
+  readonly lonePodCandidates: number;
+  readonly maxBodyBytes: number;
+  /** Node-label key of the topology level. */
+  readonly level: string | undefined;
+  readonly metrics: Metrics;
+  readonly events: EventWriter;
+  readonly write: (line: string) => void;
+}
+
+export interface MusterProcess {
+  readonly app: Hono;
+  readonly state: ClusterState;
+  readonly reservations: Reservations;
+  readonly coordinator: Coordinator;
+  readonly barrier: Barrier;
+  /** Reads what exists, then serves. Before it, calls are answered "not ready". */
+  recover(): void;
+  /** SIGKILL: no timer fires, no write is answered, nothing is watched any more. */
+  kill(): void;
+}
+
+export function startProcess(cluster: ClusterInMemory, hand: HandClock, options: ProcessOptions): MusterProcess {
+  let alive = true;
+  let recovered = false;
+  const clock = hand.forProcess();
+  const { metrics } = options;
+  const log = createLogger({ verbosity: 9, write: options.write, now: clock.now });
+  const isAccelerator = manageResources(MANAGED);
+  const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED });
+  const state = new ClusterState(options.level);
+  const reservations = new Reservations();
+  const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', now: clock.now });
+  const observer = new GangObserver(metrics, log, events);
+  const barrier = new Barrier(clock, {
+    onTimeout: (gang, held) => coordinator.onBarrierTimeout(gang, held),
+    onAbandoned: () => observer.onBarrierAbandoned(),
+    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
+  });
+  const writer = cluster.writerFor(() => alive);
+  const parts = { view: state, reservations, barrier, writer, observer, clock };
+  const coordinator: Coordinator = new Coordinator({
+    ...parts,
+    settings: { ...options.settings, policy: { isAccelerator } },
+  });
+  const binder = new Binder({ ...parts, coordinator, barrierTimeoutMs: options.barrierTimeoutMs });
+  const lonePods = new LonePods(reservations, isAccelerator, options.lonePodCandidates);
+  const projectPod = (raw: object) => projector.project(raw);
+  const extender = new Extender({ view: state, reservations, coordinator, binder, lonePods, clock, projectPod });
+  const app = createApp({
+    extender,
+    pages: [createInspectApp(coordinator, reservations)],
+    isReady: () => recovered,
+    metrics,
+    log,
+    maxBodyBytes: options.maxBodyBytes,
+  });
+  const sinks: Readonly<Record<Kind, (type: string, object: WireObject) => void>> = {
+    Node: feed(projectNode, state.nodes),
+    Pod: feed((raw) => projector.project(raw), state.pods),
+    Job: feed(projectJob, state.jobs),
+    PodGroup: feed(projectPodGroup, state.podGroups),
+    PersistentVolumeClaim: feed(projectClaim, state.claims),
+    StorageClass: feed(projectStorageClass, state.storageClasses),
+  };
+  return {
+    app,
+    state,
+    reservations,
+    coordinator,
+    barrier,
+    recover: () => {
+      cluster.watch((type, kind, object) => sinks[kind](type, object));
+      state.listen(coordinator);
+      coordinator.recover(state.gangs());
+      recovered = true;
+    },
+    kill: () => {
+      alive = false;
+      clock.stop();
+      cluster.watch(() => {});
+    },
+  };
+}
+
+/** The real store between the wire and the state, so that `before` is what the state was told last. */
+function feed<T extends Named | { readonly name: string }>(project: (raw: unknown) => T, sink: Sink<T>) {
+  const store = new Store<T>(sink, (error) => {
+    throw error;
+  });
+  return (type: string, raw: WireObject) => {
+    const { uid = '', resourceVersion = '' } = raw.metadata;
+    if (type === 'DELETED') store.remove(keyOf(raw), uid);
+    else store.apply({ key: keyOf(raw), uid, resourceVersion, object: project(raw) });
+  };
+}

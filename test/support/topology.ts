@@ -1,0 +1,106 @@
+/**
+ * Clusters from ASCII drawings, one domain a line, free GPUs in brackets:
+ *
+ *   rack-a: n1[8] n2[8] n3[4]
+ *   rack-b: n4[8] n5[0/16] n6[-2]
+ *   -: n7[8] cpu1[cpu]
+ *
+ * Nodes have 8 GPUs unless `/16` says otherwise; `[cpu]` is a node without any. Domain `-` means no label at all. What is
+ * not free is taken by one bound filler pod that needs nothing but GPUs; more than the node has overcommits it.
+ */
+import { NodeTable } from '../../src/cluster/node-table.ts';
+import type { NodeModel, PodModel } from '../../src/core/model.ts';
+import { type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
+import type { Placeable } from '../../src/core/transaction.ts';
+import { aNode, aPod, type NodeOptions } from './builders.ts';
+
+/** The level that a drawing's domains belong to. */
+export const RACK = 'example.com/rack';
+
+export interface DrawnCluster {
+  readonly nodes: readonly NodeModel[];
+  /** Bound fillers. */
+  readonly pods: readonly PodModel[];
+}
+
+export interface DrawingOptions {
+  /** More about single nodes. */
+  readonly nodes?: Readonly<Record<string, NodeOptions>>;
+  /** More bound pods. */
+  readonly pods?: readonly PodModel[];
+  /** Pods that hold space without being bound, each with its node and whom it shields against (everyone). */
+  readonly occupants?: readonly DrawnOccupant[];
+}
+
+export interface DrawnOccupant {
+  readonly on: string;
+  readonly pod: Placeable;
+  readonly shields?: number;
+}
+
+/** The snapshot of a drawn cluster, through the real NodeTable. */
+export function drawSnapshot(drawing: string, options: DrawingOptions = {}): Snapshot {
+  const { nodes, pods } = parseDrawing(drawing, options);
+  return seat(buildSnapshot({ nodes, pods }), options.occupants ?? []);
+}
+
+/** @throws Error when the drawing is not understood. */
+export function parseDrawing(drawing: string, options: DrawingOptions = {}): DrawnCluster {
+  const nodes: NodeModel[] = [];
+  const pods: PodModel[] = [...(options.pods ?? [])];
+  for (const line of drawing.split('\n').map((text) => text.trim())) {
+    if (line === '') continue;
+    const [domain, rest] = line.split(':');
+    if (!domain || rest === undefined) throw new Error(`expected "domain: node[free] …", got "${line}"`);
+    for (const word of rest.trim().split(/\s+/)) {
+      const match = /^([\w-]+)\[(?:cpu|(-?\d+)(?:\/(\d+))?)\]$/.exec(word);
+      if (!match) throw new Error(`expected node[free], node[free/all] or node[cpu], got "${word}"`);
+      const [, name = '', free, all = '8'] = match;
+      const { labels, ...more } = options.nodes?.[name] ?? {};
+      const gpus = free === undefined ? 0 : Number(all);
+      const rack = domain === '-' ? {} : { [RACK]: domain };
+      nodes.push(aNode({ name, gpus, ...more, labels: { ...rack, ...labels } }));
+      const taken = gpus - Number(free ?? 0);
+      if (taken > 0) pods.push(aPod({ name: `filler-${name}`, nodeName: name, gpus: taken, cpu: 0, memory: 0 }));
+    }
+  }
+  return { nodes, pods };
+}
+
+export function buildSnapshot({ nodes, pods }: DrawnCluster): Snapshot {
+  const table = new NodeTable(RACK);
+  for (const node of nodes) table.applyNode(node);
+  for (const pod of pods) table.addPod(pod);
+  return table.snapshot();
+}
+
+/** The snapshot with occupants on named nodes. */
+export function seat(snapshot: Snapshot, occupants: readonly DrawnOccupant[]): Snapshot {
+  return withOccupants(
+    snapshot,
+    occupants.map(({ on, pod: { namespace, labels, template }, shields = Number.POSITIVE_INFINITY }, i) => {
+      const node = snapshot.indexOf.get(on);
+      if (node === undefined) throw new Error(`expected a node of the drawing, got "${on}"`);
+      return { uid: `occupant-${i}`, node, namespace, labels, template, shields };
+    }),
+  );
+}
+
+/** Everything a plan could have written to, and what it read it from: equal texts mean equal snapshots. */
+export function printSnapshot(snapshot: Snapshot): string {
+  const { byName, columns, free, allocatable, podsOn, repelling, rank, topology, nodes } = snapshot;
+  const lines = byName.map((row, position) => {
+    const amounts = [...columns]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, column]) => `${name}=${free[column]![row]}/${allocatable[column]![row]}`)
+      .filter((text) => !text.endsWith('=0/0'));
+    const pods = podsOn[row]!.map(({ uid }) => uid).sort();
+    const domain = topology.domains[topology.domainOf[row]!]?.name ?? '-';
+    const isRanked = rank[row] === position;
+    return [nodes[row]!.name, domain, ...amounts, `repelling=${repelling[row]}`, ...pods, isRanked].join(' ');
+  });
+  const domains = topology.domains.map(
+    (domain) => `${domain.name}: ${domain.nodes.map((row) => nodes[row]!.name).join(' ')}`,
+  );
+  return [...lines, ...domains].join('\n');
+}
