@@ -140,6 +140,7 @@ export async function serve(config: MusterConfiguration): Promise<void> {
   // Drain
   await stopped.promise;
   await server.close();
+  coordinator.stop();
   await watches.stop();
   await api.close();
 }

@@ -23,7 +23,7 @@ const member = projector.project(JSON.parse(readRecording('filter-nominated-memb
 for (let i = 0; i < slots; i++) {
   const pod = i === 0 ? member : aPod({ name: `member-${i}`, template: member.template });
   const node = i === 0 ? MEMBER_NODE : nodeNameAt((i * 10 + 3) % NODES);
-  const progress = { plan: 'bench', attempt: 1, state: 'nominated', since: 0, renewals: 0 } as const;
+  const progress = { plan: 'bench', attempt: 1, state: 'nominated', since: 0, written: true, renewals: 0 } as const;
   reservations.assume({ pod, gang: 'default/bench', node, ...progress });
 }
 

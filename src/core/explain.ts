@@ -87,8 +87,8 @@ export function explainProblem(problem: GangProblem): string {
     case 'unknown-key':
       return `pod ${problem.pod}: unknown key ${problem.key}; expected muster.dev/ and one of ${problem.known.join(', ')}`;
     case 'misplaced-key':
-      return `pod ${problem.pod}: ${problem.key} is a ${problem.foundAs}, expected ${
-        problem.foundAs === 'label' ? 'an annotation' : 'a label'
+      return `pod ${problem.pod}: ${problem.key} is ${
+        problem.foundAs === 'label' ? 'a label, expected an annotation' : 'an annotation, expected a label'
       }; move it there`;
     case 'bad-value':
       return `pod ${problem.pod}: ${problem.key} expected ${problem.expected}, found "${problem.value}"`;

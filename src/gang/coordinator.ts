@@ -31,6 +31,7 @@ export class Coordinator {
   /** Grows when nodes or pods may have left space free: gangs that found none are planned again. */
   #room = 0;
   #woken = false;
+  #stopped = false;
   #lastRoundMs = 0;
   #cancelAlarm: () => void = () => {};
 
@@ -76,12 +77,12 @@ export class Coordinator {
   /** Asks for a round soon, with the gang read anew when one is given. Any number of calls make one round. */
   wake(gang?: string): void {
     if (gang !== undefined) this.#dirty.add(gang);
-    if (this.#woken) return;
+    if (this.#woken || this.#stopped) return;
     this.#woken = true;
     // As long a pause as the last round took: a storm of events never takes more than half of the loop's time.
     this.#parts.clock.after(this.#lastRoundMs, () => {
       this.#woken = false;
-      this.decide();
+      if (!this.#stopped) this.decide();
     });
   }
 
@@ -119,6 +120,12 @@ export class Coordinator {
       slots: reservations.size,
       held: barrier.held,
     });
+  }
+
+  /** No more rounds: the process ends, and another one takes over from what is written in the cluster. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelAlarm();
   }
 
   record(gang: string): GangRecord | undefined {

@@ -12,6 +12,8 @@ export class LonePods {
   readonly #reservations: Reservations;
   readonly #isAccelerator: (resource: string) => boolean;
   readonly #candidates: number;
+  /** The accelerators' columns, resolved once for all snapshots that share their columns. */
+  #resolved: { readonly of: Snapshot['columns']; readonly accelerators: readonly number[] } | undefined;
 
   /** @param candidates how many of the nodes that fit are offered back at most. */
   constructor(reservations: Reservations, isAccelerator: (resource: string) => boolean, candidates: number) {
@@ -37,9 +39,10 @@ export class LonePods {
   /** Whether the pod fits on the node beside the reservations once the victims are gone. */
   fitsBeside(snapshot: Snapshot, name: string, pod: PodModel, victims: readonly PodTemplate[]): boolean {
     const reserved = this.#reservations.templatesAgainst(name, pod);
-    const node = snapshot.indexOf.get(name);
     // Nothing is reserved there, or the watch has not shown the node yet: kube-scheduler's own check stands.
-    if (reserved.length === 0 || node === undefined) return true;
+    if (reserved.length === 0) return true;
+    const node = snapshot.indexOf.get(name);
+    if (node === undefined) return true;
     return pod.template.requests.every(({ name: resource, amount }) => {
       const column = snapshot.columns.get(resource);
       if (column === undefined) return true;
@@ -52,33 +55,42 @@ export class LonePods {
   score(snapshot: Snapshot, name: string): number {
     const node = snapshot.indexOf.get(name);
     if (node === undefined) return 0;
+    const accelerators = this.#acceleratorsOf(snapshot);
     return scorePacking(
-      this.#accelerators(snapshot, snapshot.free, node),
-      this.#accelerators(snapshot, snapshot.allocatable, node),
+      sumColumns(snapshot.free, accelerators, node),
+      sumColumns(snapshot.allocatable, accelerators, node),
     );
   }
 
   #fullest(snapshot: Snapshot, names: readonly string[]): readonly string[] {
-    // One float a node, free accelerators first and name order second: sorting 5,000 objects took five times as long.
+    const { indexOf, rank, free, byName, nodes } = snapshot;
+    const accelerators = this.#acceleratorsOf(snapshot);
+    // One float a node, free accelerators first and name order second, which leads back to the node: sorting 5,000
+    // objects took five times as long.
     const keys = new Float64Array(names.length);
-    const nameOf = new Map<number, string>();
     let known = 0;
     for (const name of names) {
-      const node = snapshot.indexOf.get(name);
-      if (node === undefined) continue;
-      const key = this.#accelerators(snapshot, snapshot.free, node) * ROWS + snapshot.rank[node]!;
-      nameOf.set(key, name);
-      keys[known++] = key;
+      const node = indexOf.get(name);
+      // An overcommitted node is as full as a full one.
+      if (node !== undefined) keys[known++] = Math.max(0, sumColumns(free, accelerators, node)) * ROWS + rank[node]!;
     }
-    return [...keys.subarray(0, known).sort().subarray(0, this.#candidates)].map((key) => nameOf.get(key)!);
+    const fullest = keys.subarray(0, known).sort().subarray(0, this.#candidates);
+    return Array.from(fullest, (key) => nodes[byName[key % ROWS]!]!.name);
   }
 
-  #accelerators(snapshot: Snapshot, columns: readonly Float64Array[], node: NodeIdx): number {
-    let sum = 0;
-    for (const [resource, column] of snapshot.columns)
-      if (this.#isAccelerator(resource)) sum += columns[column]![node]!;
-    return sum;
+  #acceleratorsOf({ columns }: Snapshot): readonly number[] {
+    if (this.#resolved?.of !== columns) {
+      const accelerators = [...columns].filter(([name]) => this.#isAccelerator(name)).map(([, column]) => column);
+      this.#resolved = { of: columns, accelerators };
+    }
+    return this.#resolved.accelerators;
   }
+}
+
+function sumColumns(columns: readonly Float64Array[], chosen: readonly number[], node: NodeIdx): number {
+  let sum = 0;
+  for (const column of chosen) sum += columns[column]![node]!;
+  return sum;
 }
 
 /** More rows than a cluster has nodes: the name order never spills into the count of accelerators. */

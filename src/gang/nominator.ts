@@ -94,8 +94,9 @@ export class Nominator {
       this.#wake(gang);
     };
     void write().then((outcome) => {
-      if (outcome.kind === 'ok' || outcome.kind === 'gone') return done();
-      this.#observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
+      if (outcome.kind === 'ok') return done();
+      // Gone: the watch is about to say so; looking again before it does would find the same write missing.
+      if (outcome.kind !== 'gone') this.#observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
       this.#clock.after(RETRY_MS, done);
     });
   }

@@ -1,6 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import type { Cluster } from './cluster/control-plane.ts';
 import { assertRunning, startProcess } from './cluster/process.ts';
 import { waitFor } from './cluster/wait.ts';
@@ -15,6 +15,8 @@ export interface MusterOptions {
   /** Further flags of `muster serve`. */
   readonly args?: readonly string[];
   readonly readyWithinMs?: number;
+  /** It serves TLS: whom the tests' own requests trust and what they present. */
+  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 }
 
 /** A Muster that runs in a process of its own. */
@@ -43,9 +45,14 @@ let started = 0;
 
 /** Starts Muster from its sources, as its own service account, and waits until it says that it is ready. */
 export async function startMuster(options: MusterOptions): Promise<MusterProcess> {
-  const { cluster, config = {}, args = [], readyWithinMs = 30_000 } = options;
+  const { cluster, config = {}, args = [], readyWithinMs = 30_000, tls } = options;
   const port = options.port ?? cluster.musterPort;
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+  const dispatcher =
+    tls &&
+    new Agent({
+      connect: { ca: readFileSync(tls.caFile), cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) },
+    });
   const name = `muster-${++started}`;
   const configFile = join(cluster.dir, `${name}.yaml`);
   const configuration = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration', ...config };
@@ -66,7 +73,7 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
   cluster.adopt(muster);
 
   const read = async (path: string): Promise<string> => {
-    const response = await request(`${url}${path}`);
+    const response = await request(`${url}${path}`, dispatcher ? { dispatcher } : {});
     const body = await response.body.text();
     if (response.statusCode !== 200) throw new Error(`GET ${path}: ${response.statusCode}: ${body}`);
     return body;

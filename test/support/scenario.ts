@@ -281,6 +281,11 @@ export class World {
     await this.settle();
   }
 
+  /** A process that has not read the cluster yet; `this.muster` stays what it is. */
+  startUnrecovered(): MusterProcess {
+    return startProcess(this.cluster, this.clock, this.#options);
+  }
+
   stateOf(name: string): GangState | undefined {
     return this.muster.coordinator.record(keyIn(name))?.state;
   }

@@ -1,0 +1,238 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { NodeTable } from '../../src/cluster/node-table.ts';
+import type { NodeModel, PodModel } from '../../src/core/model.ts';
+import type { Snapshot } from '../../src/core/snapshot.ts';
+import { aNode, aPod, GPU, type NodeOptions } from '../support/builders.ts';
+import { buildSnapshot, printSnapshot, RACK } from '../support/topology.ts';
+
+const table = () => new NodeTable(RACK);
+
+/** `free/allocatable` of one resource on one node; `-` when the snapshot knows no such node. */
+function amountOn(snapshot: Snapshot, node: string, resource = GPU): string {
+  const row = snapshot.indexOf.get(node);
+  const column = snapshot.columns.get(resource);
+  if (row === undefined || column === undefined) return '-';
+  return `${snapshot.free[column]![row]}/${snapshot.allocatable[column]![row]}`;
+}
+
+describe('what a snapshot shows', () => {
+  test('bound pods take from their node, as the last word before the snapshot has it', () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1' }));
+    const pod = aPod({ nodeName: 'n1', gpus: 3 });
+    nodes.addPod(pod);
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('5/8');
+    nodes.addPod(aPod({ name: 'b', nodeName: 'n1', gpus: 4 }));
+    nodes.removePod(pod);
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('4/8');
+  });
+
+  test('more than a node has makes it negative, not full', () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1', gpus: 2 }));
+    nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('-1/2');
+  });
+
+  test('a pod that was there before its node counts', () => {
+    const nodes = table();
+    nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('-');
+    nodes.applyNode(aNode({ name: 'n1' }));
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('5/8');
+  });
+
+  test('and one that outlives it, when the node comes back', () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1' }));
+    nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
+    nodes.deleteNode('n1');
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('-');
+    nodes.applyNode(aNode({ name: 'n1', gpus: 4 }));
+    expect(amountOn(nodes.snapshot(), 'n1')).toBe('1/4');
+  });
+
+  test('a row is used again without a trace of the node before', () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1', labels: { [RACK]: 'a' }, allocatable: { 'x.com/a': 1 } }));
+    nodes.addPod(aPod({ nodeName: 'n1', gpus: 3, template: { gpus: 3, antiAffinity: [{ selector: [], namespaces: [] }] } }));
+    const row = nodes.snapshot().indexOf.get('n1')!;
+    expect(nodes.snapshot().repelling[row]).toBe(1);
+    nodes.deleteNode('n1');
+    nodes.applyNode(aNode({ name: 'n2' }));
+    const snapshot = nodes.snapshot();
+    expect(snapshot.indexOf.get('n2')).toBe(row);
+    expect(snapshot.nodes).toHaveLength(1);
+    expect([amountOn(snapshot, 'n2'), amountOn(snapshot, 'n2', 'x.com/a')]).toEqual(['8/8', '0/0']);
+    expect([snapshot.podsOn[row], snapshot.repelling[row], snapshot.topology.domainOf[row]]).toEqual([[], 0, -1]);
+  });
+
+  test('a resource that a node has no more', () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1', allocatable: { 'x.com/a': 2 } }));
+    expect(amountOn(nodes.snapshot(), 'n1', 'x.com/a')).toBe('2/2');
+    nodes.applyNode(aNode({ name: 'n1' }));
+    expect(amountOn(nodes.snapshot(), 'n1', 'x.com/a')).toBe('0/0');
+  });
+
+  test('a resource that pods requested before any node had it', () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1' }));
+    nodes.addPod(aPod({ nodeName: 'n1', requests: { 'x.com/a': 1 } }));
+    expect(amountOn(nodes.snapshot(), 'n1', 'x.com/a')).toBe('-');
+    nodes.applyNode(aNode({ name: 'n2', allocatable: { 'x.com/a': 2 } }));
+    const snapshot = nodes.snapshot();
+    expect([amountOn(snapshot, 'n1', 'x.com/a'), amountOn(snapshot, 'n2', 'x.com/a')]).toEqual(['-1/0', '2/2']);
+  });
+
+  test('nodes in the order of their names', () => {
+    const nodes = table();
+    for (const name of ['n2', 'n10', 'n1']) nodes.applyNode(aNode({ name }));
+    const { byName, nodes: rows, rank } = nodes.snapshot();
+    expect(byName.map((row) => rows[row]!.name)).toEqual(['n1', 'n10', 'n2']);
+    expect(byName.map((row) => rank[row])).toEqual([0, 1, 2]);
+  });
+
+  test('verdicts and domains follow the nodes', () => {
+    const nodes = table();
+    const { template } = aPod();
+    nodes.applyNode(aNode({ name: 'n1', ready: false }));
+    expect(nodes.snapshot().verdicts.of(template).allowed[0]).toBe(0);
+    nodes.applyNode(aNode({ name: 'n1', labels: { [RACK]: 'a' } }));
+    expect(nodes.snapshot().verdicts.of(template).allowed[0]).toBe(1);
+    expect(nodes.snapshot().topology.domains).toEqual([{ name: 'a', nodes: [0] }]);
+  });
+});
+
+describe('how long a snapshot holds', () => {
+  const full = () => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1', labels: { [RACK]: 'a' } }));
+    nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
+    return nodes;
+  };
+  test.each<[string, (nodes: NodeTable) => void]>([
+    ['a node appears', (nodes) => nodes.applyNode(aNode({ name: 'n0' }))],
+    ['a node with a new resource appears', (nodes) => nodes.applyNode(aNode({ name: 'n0', allocatable: { 'x.com/a': 1 } }))],
+    ['a node changes', (nodes) => nodes.applyNode(aNode({ name: 'n1', gpus: 4 }))],
+    ['a node goes', (nodes) => nodes.deleteNode('n1')],
+    ['a pod is bound', (nodes) => nodes.addPod(aPod({ name: 'b', nodeName: 'n1', gpus: 1 }))],
+    ['a pod goes', (nodes) => nodes.removePod(aPod({ nodeName: 'n1', gpus: 3 }))],
+  ])('it stays as it is when %s, until the next is taken', (_, change) => {
+    const nodes = full();
+    const snapshot = nodes.snapshot();
+    const before = printSnapshot(snapshot);
+    change(nodes);
+    expect(printSnapshot(snapshot)).toBe(before);
+    expect(printSnapshot(nodes.snapshot())).not.toBe(before);
+  });
+
+  test('what did not change is shared with the next one', () => {
+    const nodes = full();
+    const { byName, verdicts, topology } = nodes.snapshot();
+    nodes.addPod(aPod({ name: 'b', nodeName: 'n1', gpus: 1 }));
+    const next = nodes.snapshot();
+    expect(next.byName).toBe(byName);
+    expect(next.verdicts).toBe(verdicts);
+    expect(next.topology).toBe(topology);
+  });
+
+  test('new resources do not make it grow by rows', () => {
+    const nodes = table();
+    for (let i = 0; i < 12; i++) {
+      nodes.applyNode(aNode({ name: `n${i % 3}`, allocatable: { [`x.com/r${i}`]: 1 } }));
+      nodes.snapshot();
+    }
+    // Three nodes: room for four rows after doubling twice.
+    expect(nodes.snapshot().repelling.length).toBe(4);
+  });
+});
+
+describe('generation', () => {
+  const changes: readonly [string, boolean, (nodes: NodeTable) => void][] = [
+    ['a node', true, (nodes) => nodes.applyNode(aNode({ name: 'n2' }))],
+    ['a changed node', true, (nodes) => nodes.applyNode(aNode({ name: 'n1', unschedulable: true }))],
+    ['the same node again', false, (nodes) => nodes.applyNode(aNode({ name: 'n1' }))],
+    ['a node that goes', true, (nodes) => nodes.deleteNode('n1')],
+    ['an unknown node that goes', false, (nodes) => nodes.deleteNode('n9')],
+    ['a bound pod', true, (nodes) => nodes.addPod(aPod({ nodeName: 'n1' }))],
+    ['a pod that goes', true, (nodes) => nodes.removePod(aPod({ nodeName: 'n1' }))],
+    ['a pod on a node that is not here', false, (nodes) => nodes.addPod(aPod({ nodeName: 'n9' }))],
+  ];
+  test.each(changes)('%s: grows %s', (_, grows, change) => {
+    const nodes = table();
+    nodes.applyNode(aNode({ name: 'n1' }));
+    const before = nodes.generation;
+    expect(nodes.snapshot().generation).toBe(before);
+    change(nodes);
+    expect(nodes.generation > before).toBe(grows);
+    expect(nodes.snapshot().generation).toBe(nodes.generation);
+  });
+
+  test('a heartbeat is no change, and says so', () => {
+    const nodes = table();
+    expect(nodes.applyNode(aNode({ name: 'n1' }))).toBe(true);
+    expect(nodes.applyNode(aNode({ name: 'n1' }))).toBe(false);
+    expect(nodes.applyNode(aNode({ name: 'n1', ready: false }))).toBe(true);
+  });
+});
+
+/** What a watch may tell: nodes and pods of few names, so that they replace, shadow and outlive each other. */
+const nodeArb = fc.record({
+  name: fc.constantFrom('n1', 'n2', 'n3', 'n4', 'n5'),
+  gpus: fc.constantFrom(0, 4, 8),
+  labels: fc.constantFrom({}, { [RACK]: 'a' }, { [RACK]: 'b' }),
+  allocatable: fc.constantFrom({}, { 'x.com/a': 1 }, { 'x.com/b': 2 }, { 'x.com/c': 3 }),
+  ready: fc.boolean(),
+}) satisfies fc.Arbitrary<NodeOptions>;
+const podArb = fc.record({
+  name: fc.constantFrom('p1', 'p2', 'p3', 'p4'),
+  nodeName: fc.constantFrom('n1', 'n2', 'n3', 'n6'),
+  gpus: fc.integer({ min: 0, max: 9 }),
+  requests: fc.constantFrom({}, { 'x.com/a': 1 }, { 'x.com/never': 1 }),
+  repels: fc.boolean(),
+});
+const eventArb = fc.oneof(
+  fc.record({ node: nodeArb }),
+  fc.record({ gone: fc.constantFrom('n1', 'n2', 'n3', 'n4', 'n5') }),
+  fc.record({ pod: podArb }),
+  fc.record({ podGone: fc.constantFrom('p1', 'p2', 'p3', 'p4') }),
+  fc.constant({ look: true }),
+);
+
+test('however it came about, a snapshot equals one built from scratch', () => {
+  fc.assert(
+    fc.property(fc.array(eventArb, { maxLength: 40, size: 'max' }), (events) => {
+      const nodes = table();
+      const known = new Map<string, NodeModel>();
+      const bound = new Map<string, PodModel>();
+      for (const event of events) {
+        if ('node' in event) {
+          const node = aNode(event.node);
+          const isNew = JSON.stringify(known.get(node.name)) !== JSON.stringify(node);
+          expect(nodes.applyNode(node)).toBe(isNew);
+          known.set(node.name, node);
+        } else if ('gone' in event) {
+          nodes.deleteNode(event.gone);
+          known.delete(event.gone);
+        } else if ('pod' in event || 'podGone' in event) {
+          const name = 'pod' in event ? event.pod.name : event.podGone;
+          const before = bound.get(name);
+          if (before) nodes.removePod(before);
+          bound.delete(name);
+          if ('pod' in event) {
+            const { repels, ...options } = event.pod;
+            const antiAffinity = repels ? [{ selector: [], namespaces: ['default'] }] : [];
+            const pod = aPod({ ...options, template: { gpus: options.gpus, antiAffinity } });
+            nodes.addPod(pod);
+            bound.set(name, pod);
+          }
+        } else nodes.snapshot();
+      }
+      const scratch = buildSnapshot({ nodes: [...known.values()], pods: [...bound.values()] });
+      expect(printSnapshot(nodes.snapshot())).toBe(printSnapshot(scratch));
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,352 @@
+import { describe, expect, test } from 'vitest';
+import { ClusterState } from '../../src/cluster/state.ts';
+import type { ClaimModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
+import { aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
+import { RACK } from '../support/topology.ts';
+
+const POD_GROUP = 'muster.dev/pod-group';
+const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
+
+const inGang = (gang: string) => ({ labels: { [POD_GROUP]: gang } });
+const aMember = (name: string, options: PodOptions = {}) => aPod({ name, ...inGang('train'), ...options });
+
+const aJob = (options: Partial<JobModel> = {}): JobModel => ({
+  namespace: 'default',
+  name: 'job',
+  uid: 'uid-of-job',
+  parallelism: 4,
+  completions: 4,
+  activeDeadlineSeconds: undefined,
+  startedAt: undefined,
+  templateLabels: {},
+  ...options,
+});
+const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {
+  return { namespace: 'default', name: 'data', bound: false, storageClass: 'fast', ...options };
+};
+const aPodGroup = (name: string, namespace = 'default'): PodGroupModel => {
+  return { namespace, name, uid: `uid-of-${name}`, minMember: 2, scheduleTimeoutSeconds: undefined };
+};
+
+/** A state that is told of pods the way the watcher does: each object with the one that it replaces. */
+function aState() {
+  const state = new ClusterState(RACK);
+  const pods = new Map<string, PodModel>();
+  const told: string[] = [];
+  state.listen({
+    onPod: (before, now) => told.push(`pod ${before?.name ?? '-'} ${now?.name ?? '-'}`),
+    onSource: (gang) => told.push(`source ${gang ?? 'any'}`),
+    onNodes: () => told.push('nodes'),
+  });
+  const apply = (...all: readonly PodModel[]) => {
+    for (const pod of all) {
+      const before = pods.get(pod.uid);
+      pods.set(pod.uid, pod);
+      state.pods.applied(pod, before);
+    }
+  };
+  const remove = (pod: PodModel) => {
+    state.pods.deleted(pods.get(pod.uid)!);
+    pods.delete(pod.uid);
+  };
+  const membersOf = (gang: string) => state.sourcesOf(gang).pods.map(({ name }) => name).sort().join(' ');
+  const freeOn = (node: string) => {
+    const snapshot = state.snapshot();
+    return snapshot.free[snapshot.columns.get(GPU)!]![snapshot.indexOf.get(node)!];
+  };
+  const strangers = () => [...state.strangers()].map(({ pod, pinnedTo }) => `${pod.name} ${pinnedTo ?? '-'}`).join(', ');
+  return { state, told, apply, remove, membersOf, freeOn, strangers };
+}
+
+describe('gangs', () => {
+  test('pods are found by their gang, and gangs by their pods', () => {
+    const { state, apply, membersOf } = aState();
+    apply(aMember('a'), aMember('b'), aMember('c', inGang('other')), aPod({ name: 'lone' }));
+    expect([...state.gangs()]).toEqual(['default/train', 'default/other']);
+    expect([membersOf('default/train'), membersOf('default/other'), membersOf('x/y')]).toEqual(['a b', 'c', '']);
+  });
+
+  test('equal names in two namespaces are two gangs', () => {
+    const { apply, membersOf } = aState();
+    apply(aMember('a'), aMember('b', { namespace: 'ml' }));
+    expect([membersOf('default/train'), membersOf('ml/train')]).toEqual(['a', 'b']);
+  });
+
+  test('a pod whose label changes moves to the other gang', () => {
+    const { state, apply, membersOf } = aState();
+    apply(aMember('a'), aMember('b'));
+    apply(aMember('b', inGang('other')));
+    expect([membersOf('default/train'), membersOf('default/other')]).toEqual(['a', 'b']);
+    apply(aMember('a', { labels: {} }));
+    expect([...state.gangs()]).toEqual(['default/other']);
+  });
+
+  test('a pod that another controller begins to gate leaves the gang', () => {
+    const { apply, membersOf } = aState();
+    apply(aMember('a'), aMember('b'));
+    apply(aMember('b', { gates: ['x.io/wait'] }));
+    expect(membersOf('default/train')).toBe('a');
+  });
+
+  test('the newest of a pod counts, and none of a deleted one', () => {
+    const { state, apply, remove, membersOf } = aState();
+    apply(aMember('a'));
+    apply(aMember('a', { priority: 7 }));
+    expect(state.sourcesOf('default/train').pods.map(({ priority }) => priority)).toEqual([7]);
+    expect(state.pod('uid-of-default/a')?.priority).toBe(7);
+    remove(aMember('a'));
+    expect(membersOf('default/train')).toBe('');
+    expect([...state.gangs()]).toEqual([]);
+    expect(state.pod('uid-of-default/a')).toBeUndefined();
+  });
+});
+
+describe('what pods take from their nodes', () => {
+  test.each<[string, PodOptions, number]>([
+    ['a bound pod takes', { nodeName: 'n1' }, 5],
+    ['one that is leaving still does', { nodeName: 'n1', deleting: true }, 5],
+    ['an unbound one does not', {}, 8],
+    ['nor a nominated one', { nominatedNodeName: 'n1' }, 8],
+    ['nor one that has succeeded', { nodeName: 'n1', phase: 'Succeeded' }, 8],
+    ['nor one that has failed', { nodeName: 'n1', phase: 'Failed' }, 8],
+  ])('%s', (_, options, expected) => {
+    const { state, apply, freeOn } = aState();
+    state.nodes.applied(aNode({ name: 'n1' }), undefined);
+    apply(aPod({ gpus: 3, ...options }));
+    expect(freeOn('n1')).toBe(expected);
+  });
+
+  test('from binding to the end', () => {
+    const { state, apply, remove, freeOn } = aState();
+    state.nodes.applied(aNode({ name: 'n1' }), undefined);
+    const free = [];
+    for (const options of [{}, { nodeName: 'n1' }, { nodeName: 'n1', gpus: 2 }, { nodeName: 'n1', phase: 'Succeeded' as const }]) {
+      apply(aPod({ gpus: 3, ...options }));
+      free.push(freeOn('n1'));
+    }
+    remove(aPod());
+    expect([...free, freeOn('n1')]).toEqual([8, 5, 6, 8, 8]);
+  });
+
+  test('a running pod that is deleted gives its room back', () => {
+    const { state, apply, remove, freeOn } = aState();
+    state.nodes.applied(aNode({ name: 'n1' }), undefined);
+    apply(aPod({ gpus: 3, nodeName: 'n1' }));
+    remove(aPod());
+    expect(freeOn('n1')).toBe(8);
+  });
+
+  test('nodes come, change and go', () => {
+    const { state } = aState();
+    state.nodes.applied(aNode({ name: 'n1', labels: { [RACK]: 'a' } }), undefined);
+    const before = state.generation;
+    expect(state.snapshot().topology.domains.map(({ name }) => name)).toEqual(['a']);
+    state.nodes.deleted(aNode({ name: 'n1' }));
+    expect(state.snapshot().byName).toEqual([]);
+    expect(state.generation).toBeGreaterThan(before);
+  });
+});
+
+describe('the Jobs of a gang', () => {
+  const jobsOf = (state: ClusterState, gang = 'default/train') =>
+    state.sourcesOf(gang).jobs.map(({ name }) => name).sort().join(' ');
+  const owned = (uid: string) => ({ owner: { kind: 'Job', name: 'job', uid } });
+  const labelled = { templateLabels: { [POD_GROUP]: 'train' } };
+
+  test('those whose template names it, also before they have pods', () => {
+    const { state } = aState();
+    state.jobs.applied(aJob(labelled), undefined);
+    state.jobs.applied(aJob({ name: 'b', uid: 'b', templateLabels: { [COSCHEDULING]: 'train' } }), undefined);
+    state.jobs.applied(aJob({ name: 'c', uid: 'c' }), undefined);
+    state.jobs.applied(aJob({ name: 'd', uid: 'd', namespace: 'ml', ...labelled }), undefined);
+    expect([jobsOf(state), jobsOf(state, 'ml/train')]).toEqual(['b job', 'd']);
+  });
+
+  test('and those that own one of its pods', () => {
+    const { state, apply } = aState();
+    state.jobs.applied(aJob(), undefined);
+    apply(aMember('a', owned('uid-of-job')));
+    expect(jobsOf(state)).toBe('job');
+  });
+
+  test('once when both are true', () => {
+    const { state, apply } = aState();
+    state.jobs.applied(aJob(labelled), undefined);
+    apply(aMember('a', owned('uid-of-job')), aMember('b', owned('uid-of-job')));
+    expect(jobsOf(state)).toBe('job');
+  });
+
+  test.each<[string, PodOptions]>([
+    ['a Job of the same name that is another', owned('uid-of-the-job-before')],
+    ['another kind of owner with that name', { owner: { kind: 'ReplicaSet', name: 'job', uid: 'uid-of-job' } }],
+    ['a Job of another namespace', { namespace: 'ml', ...owned('uid-of-job') }],
+  ])('not %s', (_, options) => {
+    const { state, apply } = aState();
+    state.jobs.applied(aJob(), undefined);
+    apply(aMember('a', options));
+    expect(jobsOf(state) + jobsOf(state, 'ml/train')).toBe('');
+  });
+
+  test('a Job that changes or goes', () => {
+    const { state } = aState();
+    const before = aJob(labelled);
+    state.jobs.applied(before, undefined);
+    const after = aJob({ ...labelled, parallelism: 9 });
+    state.jobs.applied(after, before);
+    expect(state.sourcesOf('default/train').jobs).toEqual([after]);
+    const moved = aJob({ templateLabels: { [POD_GROUP]: 'other' } });
+    state.jobs.applied(moved, after);
+    expect([jobsOf(state), jobsOf(state, 'default/other')]).toEqual(['', 'job']);
+    state.jobs.deleted(moved);
+    expect(jobsOf(state, 'default/other')).toBe('');
+  });
+});
+
+describe('the PodGroup of a gang', () => {
+  test.each<[string, PodOptions, string | undefined]>([
+    ['by the co-scheduling label', { labels: { [COSCHEDULING]: 'train' } }, 'train'],
+    ['not by our label: that one names no object', { labels: { [POD_GROUP]: 'train' } }, undefined],
+    ['by both', { labels: { [POD_GROUP]: 'train', [COSCHEDULING]: 'train' } }, 'train'],
+  ])('%s', (_, options, expected) => {
+    const { state, apply } = aState();
+    state.podGroups.applied(aPodGroup('train', 'ml'), undefined);
+    state.podGroups.applied(aPodGroup('train'), undefined);
+    apply(aPod(options));
+    const { podGroup } = state.sourcesOf('default/train');
+    expect(podGroup?.name).toBe(expected);
+    expect(podGroup?.namespace).toBe(expected && 'default');
+    state.podGroups.deleted(aPodGroup('train'));
+    expect(state.sourcesOf('default/train').podGroup).toBeUndefined();
+  });
+});
+
+describe('claims', () => {
+  const waiting = { name: 'fast', waitsForConsumer: true };
+  const immediate = { name: 'fast', waitsForConsumer: false };
+  test.each<[string, readonly ClaimModel[], (typeof waiting)[], boolean]>([
+    ['one that does not exist blocks', [], [waiting], true],
+    ['one of another namespace is another', [aClaim({ namespace: 'ml', bound: true })], [], true],
+    ['a bound one does not', [aClaim({ bound: true })], [], false],
+    ['an unbound one does', [aClaim()], [immediate], true],
+    ['unless its class waits for the first consumer', [aClaim()], [waiting], false],
+    ['an unknown class waits for nobody', [aClaim()], [], true],
+  ])('%s', (_, claims, classes, blocks) => {
+    const { state } = aState();
+    for (const storageClass of classes) state.storageClasses.applied(storageClass, undefined);
+    for (const claim of claims) state.claims.applied(claim, undefined);
+    expect(state.sourcesOf('default/train').blocksOnClaim('data')).toBe(blocks);
+  });
+
+  test('a claim and a class that go away block', () => {
+    const { state } = aState();
+    const blocks = () => state.sourcesOf('default/train').blocksOnClaim('data');
+    state.storageClasses.applied(waiting, undefined);
+    state.claims.applied(aClaim(), undefined);
+    expect(blocks()).toBe(false);
+    state.storageClasses.deleted(waiting);
+    expect(blocks()).toBe(true);
+    state.claims.applied(aClaim({ bound: true }), aClaim());
+    expect(blocks()).toBe(false);
+    state.claims.deleted(aClaim());
+    expect(blocks()).toBe(true);
+  });
+});
+
+describe('strangers', () => {
+  const pin = (name: string) => [
+    { matchLabels: [], matchFields: [{ key: 'metadata.name', operator: 'In' as const, values: [name] }] },
+  ];
+  const daemon = {
+    owner: { kind: 'DaemonSet', name: 'ds', uid: 'u' },
+    template: { gpus: 0, nodeAffinity: pin('n1') },
+  };
+  test.each<[string, PodOptions, string]>([
+    ['a pod that kube-scheduler nominated', { nominatedNodeName: 'n1' }, 'pod -'],
+    ['a DaemonSet pod that waits for its node', daemon, 'pod n1'],
+    ['a pinned pod of another owner is free to go', { template: daemon.template }, ''],
+    ['a DaemonSet pod that is pinned to no node', { owner: daemon.owner }, ''],
+    ['a lone pending pod holds nothing', {}, ''],
+    ['a bound one is counted on its node', { ...daemon, nodeName: 'n1', nominatedNodeName: 'n1' }, ''],
+    ['a leaving one holds nothing', { ...daemon, deleting: true }, ''],
+    ['nor a failed one', { nominatedNodeName: 'n1', phase: 'Failed' }, ''],
+    ['a gang member is none', { ...inGang('train'), nominatedNodeName: 'n1' }, ''],
+    ['one that another controller gates is', { ...inGang('train'), nominatedNodeName: 'n1', gates: ['x'] }, 'pod -'],
+    ['so is a native gang’s', { ...inGang('train'), nominatedNodeName: 'n1', nativeGang: true }, 'pod -'],
+  ])('%s', (_, options, expected) => {
+    const { apply, strangers } = aState();
+    apply(aPod(options));
+    expect(strangers()).toBe(expected);
+  });
+
+  test('a stranger that is bound, loses its nomination, joins a gang or goes is none any more', () => {
+    const ends: PodOptions[] = [{ nodeName: 'n1' }, {}, { ...inGang('train'), nominatedNodeName: 'n1' }];
+    for (const end of ends) {
+      const { apply, strangers } = aState();
+      apply(aPod({ nominatedNodeName: 'n1' }));
+      expect(strangers()).toBe('pod -');
+      apply(aPod(end));
+      expect(strangers()).toBe('');
+    }
+    const { apply, remove, strangers } = aState();
+    apply(aPod({ nominatedNodeName: 'n1' }));
+    remove(aPod());
+    expect(strangers()).toBe('');
+  });
+});
+
+describe('the listener', () => {
+  const job = aJob({ templateLabels: { [POD_GROUP]: 'train' } });
+  const moved = aJob({ templateLabels: { [POD_GROUP]: 'other' } });
+  const storageClass = { name: 'fast', waitsForConsumer: true };
+  test.each<[string, (state: ClusterState) => void, string[]]>([
+    ['a pod that appears', (state) => state.pods.applied(aPod(), undefined), ['pod - pod']],
+    ['a pod that changes', (state) => state.pods.applied(aPod(), aPod()), ['pod pod pod']],
+    ['a pod that goes', (state) => state.pods.deleted(aPod()), ['pod pod -']],
+    ['a node', (state) => state.nodes.applied(aNode(), undefined), ['nodes']],
+    ['a node that goes', (state) => state.nodes.deleted(aNode()), ['nodes']],
+    ['a Job of a gang', (state) => state.jobs.applied(job, undefined), ['source default/train']],
+    ['a Job that only owns pods', (state) => state.jobs.applied(aJob(), undefined), ['source any']],
+    ['a Job that changes its gang', (state) => state.jobs.applied(moved, job), ['source default/train', 'source default/other']],
+    ['a Job that goes', (state) => state.jobs.deleted(job), ['source default/train']],
+    ['a PodGroup', (state) => state.podGroups.applied(aPodGroup('train'), undefined), ['source default/train']],
+    ['a PodGroup that goes', (state) => state.podGroups.deleted(aPodGroup('train')), ['source default/train']],
+    ['a claim', (state) => state.claims.applied(aClaim(), undefined), ['source any']],
+    ['a claim that goes', (state) => state.claims.deleted(aClaim()), ['source any']],
+    ['a storage class', (state) => state.storageClasses.applied(storageClass, undefined), ['source any']],
+    ['a storage class that goes', (state) => state.storageClasses.deleted(storageClass), ['source any']],
+    ['a priority class describes no gang', (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined), []],
+  ])('%s', (_, change, expected) => {
+    const { state, told } = aState();
+    change(state);
+    expect(told).toEqual(expected);
+  });
+
+  test('a heartbeat of a node is nothing to tell', () => {
+    const { state, told } = aState();
+    state.nodes.applied(aNode(), undefined);
+    state.nodes.applied(aNode(), aNode());
+    expect(told).toEqual(['nodes']);
+  });
+
+  test('is called when the change can be seen', () => {
+    const { state, apply } = aState();
+    const seen: string[] = [];
+    state.listen({
+      onPod: (_, now) => seen.push(`${state.pod(now?.uid ?? '')?.name}`),
+      onSource: (gang) => seen.push(`${state.sourcesOf(gang!).jobs.length}`),
+      onNodes: () => seen.push(`${state.snapshot().byName.length}`),
+    });
+    apply(aPod({ name: 'p' }));
+    state.jobs.applied(job, undefined);
+    state.nodes.applied(aNode(), undefined);
+    expect(seen).toEqual(['p', '1', '1']);
+  });
+
+  test('a state without one works', () => {
+    const state = new ClusterState(undefined);
+    state.pods.applied(aPod(), undefined);
+    state.nodes.applied(aNode(), undefined);
+    state.jobs.applied(job, undefined);
+    expect(state.snapshot().topology.level).toBeUndefined();
+  });
+});
