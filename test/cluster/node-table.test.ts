@@ -56,7 +56,9 @@ describe('what a snapshot shows', () => {
   test('a row is used again without a trace of the node before', () => {
     const nodes = table();
     nodes.applyNode(aNode({ name: 'n1', labels: { [RACK]: 'a' }, allocatable: { 'x.com/a': 1 } }));
-    nodes.addPod(aPod({ nodeName: 'n1', gpus: 3, template: { gpus: 3, antiAffinity: [{ selector: [], namespaces: [] }] } }));
+    nodes.addPod(
+      aPod({ nodeName: 'n1', gpus: 3, template: { gpus: 3, antiAffinity: [{ selector: [], namespaces: [] }] } }),
+    );
     const row = nodes.snapshot().indexOf.get('n1')!;
     expect(nodes.snapshot().repelling[row]).toBe(1);
     nodes.deleteNode('n1');
@@ -114,7 +116,10 @@ describe('how long a snapshot holds', () => {
   };
   test.each<[string, (nodes: NodeTable) => void]>([
     ['a node appears', (nodes) => nodes.applyNode(aNode({ name: 'n0' }))],
-    ['a node with a new resource appears', (nodes) => nodes.applyNode(aNode({ name: 'n0', allocatable: { 'x.com/a': 1 } }))],
+    [
+      'a node with a new resource appears',
+      (nodes) => nodes.applyNode(aNode({ name: 'n0', allocatable: { 'x.com/a': 1 } })),
+    ],
     ['a node changes', (nodes) => nodes.applyNode(aNode({ name: 'n1', gpus: 4 }))],
     ['a node goes', (nodes) => nodes.deleteNode('n1')],
     ['a pod is bound', (nodes) => nodes.addPod(aPod({ name: 'b', nodeName: 'n1', gpus: 1 }))],

@@ -49,12 +49,18 @@ function aState() {
     state.pods.deleted(pods.get(pod.uid)!);
     pods.delete(pod.uid);
   };
-  const membersOf = (gang: string) => state.sourcesOf(gang).pods.map(({ name }) => name).sort().join(' ');
+  const membersOf = (gang: string) =>
+    state
+      .sourcesOf(gang)
+      .pods.map(({ name }) => name)
+      .sort()
+      .join(' ');
   const freeOn = (node: string) => {
     const snapshot = state.snapshot();
     return snapshot.free[snapshot.columns.get(GPU)!]![snapshot.indexOf.get(node)!];
   };
-  const strangers = () => [...state.strangers()].map(({ pod, pinnedTo }) => `${pod.name} ${pinnedTo ?? '-'}`).join(', ');
+  const strangers = () =>
+    [...state.strangers()].map(({ pod, pinnedTo }) => `${pod.name} ${pinnedTo ?? '-'}`).join(', ');
   return { state, told, apply, remove, membersOf, freeOn, strangers };
 }
 
@@ -120,7 +126,12 @@ describe('what pods take from their nodes', () => {
     const { state, apply, remove, freeOn } = aState();
     state.nodes.applied(aNode({ name: 'n1' }), undefined);
     const free = [];
-    for (const options of [{}, { nodeName: 'n1' }, { nodeName: 'n1', gpus: 2 }, { nodeName: 'n1', phase: 'Succeeded' as const }]) {
+    for (const options of [
+      {},
+      { nodeName: 'n1' },
+      { nodeName: 'n1', gpus: 2 },
+      { nodeName: 'n1', phase: 'Succeeded' as const },
+    ]) {
       apply(aPod({ gpus: 3, ...options }));
       free.push(freeOn('n1'));
     }
@@ -149,7 +160,11 @@ describe('what pods take from their nodes', () => {
 
 describe('the Jobs of a gang', () => {
   const jobsOf = (state: ClusterState, gang = 'default/train') =>
-    state.sourcesOf(gang).jobs.map(({ name }) => name).sort().join(' ');
+    state
+      .sourcesOf(gang)
+      .jobs.map(({ name }) => name)
+      .sort()
+      .join(' ');
   const owned = (uid: string) => ({ owner: { kind: 'Job', name: 'job', uid } });
   const labelled = { templateLabels: { [POD_GROUP]: 'train' } };
 
@@ -306,7 +321,11 @@ describe('the listener', () => {
     ['a node that goes', (state) => state.nodes.deleted(aNode()), ['nodes']],
     ['a Job of a gang', (state) => state.jobs.applied(job, undefined), ['source default/train']],
     ['a Job that only owns pods', (state) => state.jobs.applied(aJob(), undefined), ['source any']],
-    ['a Job that changes its gang', (state) => state.jobs.applied(moved, job), ['source default/train', 'source default/other']],
+    [
+      'a Job that changes its gang',
+      (state) => state.jobs.applied(moved, job),
+      ['source default/train', 'source default/other'],
+    ],
     ['a Job that goes', (state) => state.jobs.deleted(job), ['source default/train']],
     ['a PodGroup', (state) => state.podGroups.applied(aPodGroup('train'), undefined), ['source default/train']],
     ['a PodGroup that goes', (state) => state.podGroups.deleted(aPodGroup('train')), ['source default/train']],
@@ -314,7 +333,11 @@ describe('the listener', () => {
     ['a claim that goes', (state) => state.claims.deleted(aClaim()), ['source any']],
     ['a storage class', (state) => state.storageClasses.applied(storageClass, undefined), ['source any']],
     ['a storage class that goes', (state) => state.storageClasses.deleted(storageClass), ['source any']],
-    ['a priority class describes no gang', (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined), []],
+    [
+      'a priority class describes no gang',
+      (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined),
+      [],
+    ],
   ])('%s', (_, change, expected) => {
     const { state, told } = aState();
     change(state);

@@ -86,12 +86,17 @@ export function seat(snapshot: Snapshot, occupants: readonly DrawnOccupant[]): S
   );
 }
 
-/** Everything a plan could have written to, and what it read it from: equal texts mean equal snapshots. */
+/**
+ * All that a plan can see: equal texts mean equal plans. A resource that no node has (any more) makes no difference,
+ * whether there is a column for it or not.
+ */
 export function printSnapshot(snapshot: Snapshot): string {
   const { byName, columns, free, allocatable, podsOn, repelling, rank, topology, nodes } = snapshot;
+  const known = [...columns]
+    .filter(([, column]) => byName.some((row) => allocatable[column]![row]! > 0))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   const lines = byName.map((row, position) => {
-    const amounts = [...columns]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
+    const amounts = known
       .map(([name, column]) => `${name}=${free[column]![row]}/${allocatable[column]![row]}`)
       .filter((text) => !text.endsWith('=0/0'));
     const pods = podsOn[row]!.map(({ uid }) => uid).sort();
