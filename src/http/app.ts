@@ -8,7 +8,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { onDisconnect } from './connection.ts';
 import type { Answer, Extender } from './extender.ts';
-import { decodeBindArgs, decodeFilterArgs, decodePreemptArgs, WireError } from './wire.ts';
+import { decodeBindArgs, decodePreemptArgs, parseBody, readFilterArgs, WireError } from './wire.ts';
 
 export interface AppParts {
   readonly extender: Extender;
@@ -28,7 +28,7 @@ export function createApp(parts: AppParts): Hono {
   const app = new Hono();
   for (const page of parts.pages) app.route('/', page);
 
-  const serve = (verb: Verb, answer: (body: unknown, c: Context) => Answer<unknown> | Promise<Answer<unknown>>) => {
+  const serve = (verb: Verb, answer: (body: Buffer, c: Context) => Answer<unknown> | Promise<Answer<unknown>>) => {
     const fail = (c: Context, error: unknown) => answerFailure(parts, c, verb, error);
     const limit = bodyLimit({
       maxSize: parts.maxBodyBytes,
@@ -44,7 +44,7 @@ export function createApp(parts: AppParts): Hono {
         const start = performance.now();
         try {
           if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
-          const { outcome, body } = await answer(await readBody(c), c);
+          const { outcome, body } = await answer(Buffer.from(await c.req.arrayBuffer()), c);
           parts.metrics.requestDuration.observe({ verb, outcome }, (performance.now() - start) / 1000);
           return c.json(body as object);
         } catch (error) {
@@ -53,20 +53,11 @@ export function createApp(parts: AppParts): Hono {
       },
     );
   };
-  serve('filter', (body) => extender.filter(decodeFilterArgs(body)));
-  serve('prioritize', (body) => extender.prioritize(decodeFilterArgs(body)));
-  serve('preempt', (body) => extender.preempt(decodePreemptArgs(body)));
-  serve('bind', (body, c) => extender.bind(decodeBindArgs(body), (leave) => onDisconnect(c, leave)));
+  serve('filter', (body) => extender.filter(readFilterArgs(body)));
+  serve('prioritize', (body) => extender.prioritize(readFilterArgs(body)));
+  serve('preempt', (body) => extender.preempt(decodePreemptArgs(parseBody(body))));
+  serve('bind', (body, c) => extender.bind(decodeBindArgs(parseBody(body)), (leave) => onDisconnect(c, leave)));
   return app;
-}
-
-async function readBody(c: Context): Promise<unknown> {
-  const text = await c.req.text();
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new WireError(`expected a JSON body, found ${text === '' ? 'nothing' : JSON.stringify(text.slice(0, 80))}`);
-  }
 }
 
 function answerFailure({ metrics, log }: AppParts, c: Context, verb: Verb, error: unknown): Response {

@@ -74,7 +74,7 @@ export class Extender {
     }
     const body = reject(GANG_KEY, this.#stableReason(slot.gang));
     if (args.nominatedNodeName === slot.node) {
-      coordinator.refuse(args.uid, 'filter', args.nodeNames);
+      coordinator.refuse(args.uid, 'filter', args.nodeNames.toArray());
       return { outcome: 'refused', body };
     }
     // Popped before its nomination arrived, the list is a sample without its node: the nomination itself wakes it again.
@@ -91,7 +91,7 @@ export class Extender {
       : (name: string) => lonePods.score(snapshot, name);
     return {
       outcome: slot ? 'member' : 'lone',
-      body: args.nodeNames.map((name) => ({ Host: name, Score: score(name) })),
+      body: args.nodeNames.toArray().map((name) => ({ Host: name, Score: score(name) })),
     };
   }
 

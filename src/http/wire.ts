@@ -2,13 +2,14 @@
  * The bodies kube-scheduler exchanges with an extender (kube-scheduler v0.37.2 extender/v1/types.go). The Go types carry
  * no JSON tags, so the keys are capitalised, and absent pointers arrive as `null`.
  */
+import { NameList } from '../core/name-list.ts';
 
 export interface FilterArgs {
   /** The pod as kube-scheduler has it; projected by whoever needs more than its UID. */
   readonly pod: object;
   readonly uid: string;
   readonly nominatedNodeName: string;
-  readonly nodeNames: readonly string[];
+  readonly nodeNames: NameList;
 }
 
 export interface FilterResult {
@@ -58,6 +59,29 @@ export class WireError extends Error {}
 
 const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the KubeSchedulerConfiguration';
 
+/** @throws WireError unless the body is JSON. */
+export function parseBody(body: Buffer): unknown {
+  const text = body.toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new WireError(`expected a JSON body, found ${text === '' ? 'nothing' : JSON.stringify(text.slice(0, 80))}`);
+  }
+}
+
+const NAMES_KEY = ',"NodeNames":[';
+
+/** The body of a filter or prioritize call. kube-scheduler writes the names last: they are read as bytes, not parsed. */
+export function readFilterArgs(body: Buffer): FilterArgs {
+  const at = body.indexOf(NAMES_KEY);
+  const nodeNames = at < 0 ? undefined : NameList.read(body, at + NAMES_KEY.length - 1, body.length - 1);
+  if (nodeNames === undefined || body.at(-1) !== '}'.charCodeAt(0)) return decodeFilterArgs(parseBody(body));
+  const args = expectObject(parseBody(Buffer.concat([body.subarray(0, at), Buffer.from('}')])), 'a request body');
+  const pod = expectObject(args.Pod, 'Pod');
+  return { pod, ...identify(pod), nodeNames };
+}
+
+/** The same of a body that is parsed already, by whoever wrote it. */
 export function decodeFilterArgs(body: unknown): FilterArgs {
   const args = expectObject(body, 'a request body');
   const pod = expectObject(args.Pod, 'Pod');
@@ -65,8 +89,9 @@ export function decodeFilterArgs(body: unknown): FilterArgs {
   if (!Array.isArray(names)) {
     throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
   }
-  if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
-  return { pod, ...identify(pod), nodeNames: names };
+  const nodeNames = names.every((name) => typeof name === 'string') ? NameList.from(names) : undefined;
+  if (nodeNames === undefined) throw new WireError('expected NodeNames to be names of nodes');
+  return { pod, ...identify(pod), nodeNames };
 }
 
 export function decodePreemptArgs(body: unknown): PreemptArgs {

@@ -200,7 +200,7 @@ describe('open', () => {
       nodes: { n0: { cpu: 8 }, n1: { cpu: 40 }, n2: { cpu: 8 } },
     });
     // Only n1 has the CPUs for the driver; the worker would take it first.
-    const gang = aGang([...members(1, { ...driver, cpu: 40 }), ...members(1, { cpu: 8 })]);
+    const gang = aGang([...members(1, { ...driver, gpus: 1, cpu: 40 }), ...members(1, { gpus: 4, cpu: 8 })]);
     expect(planText(snapshot, gang)).toBe('n1 n2');
   });
 

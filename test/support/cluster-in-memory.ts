@@ -58,10 +58,10 @@ export class ClusterInMemory {
   readonly #paused = new Set<Kind>();
   readonly #backlog = new Map<Kind, (() => void)[]>();
   #troubles: Trouble[] = [];
-  #hanging: (() => void)[] = [];
+  #hanging: { readonly write: Write; readonly go: () => void }[] = [];
   #serial = 0;
-  /** Looks at each binding just before it is written. */
-  onBinding: (pod: WireObject, node: string) => void = () => {};
+  /** Looks at each binding when it is asked for, before anything else happens to it. */
+  onBinding: (pod: string) => void = () => {};
 
   /** @param now milliseconds since the epoch. */
   constructor(now: () => number) {
@@ -137,7 +137,13 @@ export class ClusterInMemory {
   letGo(): void {
     const hanging = this.#hanging;
     this.#hanging = [];
-    for (const go of hanging) go();
+    for (const { go } of hanging) go();
+  }
+
+  /** Every hanging write is lost: it never reached the server. */
+  dropHanging(): void {
+    for (const { write } of this.#hanging) write.outcome = 'failed';
+    this.#hanging = [];
   }
 
   /** What a process writes with; after `isAlive` turns false nothing it asked for is answered any more. */
@@ -162,11 +168,12 @@ export class ClusterInMemory {
   async #write(verb: Verb, pod: Identity, node: string, act: () => WriteOutcome): Promise<WriteOutcome> {
     const write: Write = { at: this.#now(), verb, pod: pod.name, node, outcome: undefined };
     this.writes.push(write);
+    if (verb === 'bind') this.onBinding(pod.name);
     const trouble = this.#troubles.find(
       (other) => (other.verb ?? verb) === verb && (other.pod ?? pod.name) === pod.name && other.times !== 0,
     );
     if (trouble?.times !== undefined) trouble.times--;
-    if (trouble?.hangs) await new Promise<void>((resolve) => this.#hanging.push(resolve));
+    if (trouble?.hangs) await new Promise<void>((go) => this.#hanging.push({ write, go }));
     const outcome = answer(trouble, act);
     write.outcome = outcome.kind;
     return outcome;
@@ -213,7 +220,6 @@ export class ClusterInMemory {
     if (pod.metadata.deletionTimestamp) return { kind: 'conflict', message: 'is being deleted' };
     if (pod.spec.schedulingGates?.length > 0)
       return { kind: 'conflict', message: 'has non-empty .spec.schedulingGates' };
-    this.onBinding(pod, node);
     this.update('Pod', keyOf(pod), ({ spec, status }) => {
       spec.nodeName = node;
       delete status.nominatedNodeName;

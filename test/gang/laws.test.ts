@@ -1,0 +1,291 @@
+/**
+ * Laws that hold at every moment of every history: no node is booked twice, no gang starts in parts, an answer never
+ * names a node that was not offered, and when the trouble ends the gang starts.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isTerminated } from '../../src/core/model.ts';
+import type { Verb } from '../support/cluster-in-memory.ts';
+import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.ts';
+
+const NODES = 4;
+/** Two members fit on a node, and the three gangs need more than there is. */
+const GANGS = { a: { size: 4, min: 3 }, b: { size: 3, min: 2 }, c: { size: 4, min: 4 } } as const;
+type GangName = keyof typeof GANGS;
+
+type Event =
+  | { readonly do: 'create' | 'delete' | 'delete slowly' | 'fail' | 'succeed'; readonly name: string }
+  | { readonly do: 'schedule' | 'erase' | 'filter'; readonly name: string }
+  | { readonly do: 'create gang'; readonly name: GangName }
+  | { readonly do: 'lone pod'; readonly name: string }
+  | { readonly do: 'node down' | 'node up'; readonly name: string }
+  | { readonly do: 'disconnect'; readonly which: number }
+  | { readonly do: 'pass' | 'freeze'; readonly ms: number }
+  | { readonly do: 'trouble'; readonly verb: Verb; readonly how: 'failed' | 'conflict' | 'lost-answer'; times: number }
+  | { readonly do: 'hang'; readonly verb: Verb; readonly how: 'ok' | 'failed'; readonly times: number }
+  | { readonly do: 'schedule all' | 'let go' | 'late watch' | 'watch' | 'restart' };
+
+const members = Object.entries(GANGS).flatMap(([name, { size }]) =>
+  Array.from({ length: size }, (_, i) => `${name}-${i}`),
+);
+const aMember = fc.constantFrom(...members);
+const aVerb = fc.constantFrom<Verb>('nominate', 'clear', 'bind');
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('create gang' as const), name: fc.constantFrom<GangName>('a', 'b', 'c') }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('create' as const, 'delete' as const), name: aMember }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('delete slowly' as const, 'fail' as const, 'succeed' as const),
+      name: aMember,
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('schedule' as const), name: aMember }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('schedule all' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('erase' as const, 'filter' as const), name: aMember }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('lone pod' as const), name: fc.constantFrom('x', 'y', 'z') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('node down' as const, 'node up' as const),
+      name: fc.constantFrom('n0', 'n1', 'n2', 'n3'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('disconnect' as const), which: fc.nat(5) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('pass' as const),
+      ms: fc.constantFrom(100, 1_000, 2_000, 6_000, 15_000, 26_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('freeze' as const), ms: fc.constantFrom(3_000, 26_000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('trouble' as const),
+      verb: aVerb,
+      how: fc.constantFrom('failed' as const, 'conflict' as const, 'lost-answer' as const),
+      times: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('hang' as const),
+      verb: aVerb,
+      how: fc.constantFrom('ok' as const, 'failed' as const),
+      times: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('let go' as const, 'late watch' as const, 'watch' as const, 'watch' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+);
+
+/** Plays the events and looks at the world after each and at each binding. */
+class History {
+  readonly world: World;
+  #watchIsLate = false;
+  /** Gangs whose start was complete and of which something still runs. */
+  readonly #started = new Set<string>();
+  readonly violations: string[] = [];
+
+  constructor(world: World) {
+    this.world = world;
+    world.cluster.onBinding = (name) => this.#checkBinding(name);
+  }
+
+  async play(next: Event): Promise<void> {
+    await this.#apply(next);
+    await this.world.settle();
+    for (const node of this.world.overbooked()) this.violations.push(`after ${JSON.stringify(next)}: ${node}`);
+    for (const name of this.#started) if (this.#running(name) === 0) this.#started.delete(name);
+  }
+
+  /** Whatever was wrong is well again, and the space of the others is free. */
+  async heal(survivor: GangName): Promise<void> {
+    const { world } = this;
+    world.cluster.heal();
+    world.cluster.letGo();
+    world.cluster.resumeWatch();
+    for (const { metadata } of world.cluster.list('Node')) world.setReady(metadata.name, true);
+    for (const { metadata } of world.cluster.list('Pod'))
+      if (!metadata.name.startsWith(survivor)) world.delete(metadata.name);
+    await world.settle();
+    // Two minutes hold the longest back-off, a timeout of everything, and kube-scheduler's tries meanwhile.
+    for (let second = 0; second < 120; second += 2) {
+      await world.schedule();
+      await world.pass(2 * SECOND);
+    }
+  }
+
+  async #apply(next: Event): Promise<void> {
+    const { world } = this;
+    switch (next.do) {
+      case 'create gang':
+        for (let i = 0; i < GANGS[next.name].size; i++) this.#create(`${next.name}-${i}`);
+        return;
+      case 'create':
+        return this.#create(next.name);
+      case 'delete':
+        return this.#on(next.name, () => world.delete(next.name));
+      case 'delete slowly':
+        return this.#on(next.name, () => world.beginDeletion(next.name));
+      case 'fail':
+        return this.#onBound(next.name, () => world.finish(next.name, 'Failed'));
+      case 'succeed':
+        return this.#onBound(next.name, () => world.finish(next.name, 'Succeeded'));
+      case 'schedule':
+        return world.schedule(next.name);
+      case 'schedule all':
+        return world.schedule();
+      case 'erase':
+        return this.#on(next.name, () => world.eraseNomination(next.name));
+      case 'filter':
+        return this.#filterTwice(next.name);
+      case 'lone pod':
+        // Muster cannot hold space for a pod that its watch has not shown.
+        if (this.#watchIsLate) return;
+        if (!this.#exists(next.name)) world.create(pod(next.name, { gpus: 4 }));
+        return world.schedule(next.name);
+      case 'node down':
+      case 'node up':
+        return world.setReady(next.name, next.do === 'node up');
+      case 'disconnect':
+        return world.scheduler.binding[next.which]?.disconnect();
+      case 'pass':
+        return world.pass(next.ms);
+      case 'freeze':
+        return world.freeze(next.ms);
+      case 'trouble':
+        return world.cluster.trouble(next);
+      case 'hang':
+        return world.cluster.trouble({ ...next, hangs: true });
+      case 'let go':
+        return world.cluster.letGo();
+      case 'late watch':
+        this.#watchIsLate = true;
+        return world.cluster.pauseWatch();
+      case 'watch':
+        this.#watchIsLate = false;
+        return world.cluster.resumeWatch();
+      case 'restart':
+        // A write under way when the process dies arrives at once or never.
+        world.cluster.dropHanging();
+        this.#watchIsLate = false;
+        return await world.restart();
+      default:
+        return next satisfies never;
+    }
+  }
+
+  #create(name: string): void {
+    if (this.#exists(name)) return;
+    const [gangName = '', index = ''] = name.split('-');
+    const { min } = GANGS[gangName as GangName];
+    this.world.create(gang(gangName, Number(index) + 1, { from: Number(index), min, gpus: 4 }));
+  }
+
+  async #filterTwice(name: string): Promise<void> {
+    if (!this.#exists(name)) return;
+    const once = await this.world.filter(name);
+    const again = await this.world.filter(name);
+    if (JSON.stringify(once) !== JSON.stringify(again)) this.violations.push(`filter of ${name} is not idempotent`);
+  }
+
+  #exists(name: string): boolean {
+    return this.world.cluster.list('Pod').some(({ metadata }) => metadata.name === name);
+  }
+
+  #on(name: string, act: () => void): void {
+    if (this.#exists(name)) act();
+  }
+
+  #onBound(name: string, act: () => void): void {
+    if (this.#exists(name) && this.world.pod(name).spec.nodeName) act();
+  }
+
+  /** Bound or ended well, by the truth or by what Muster was shown, or with a binding under way. */
+  #running(gangName: string): number {
+    return this.#present(gangName, false).size;
+  }
+
+  #present(gangName: string, heldToo: boolean): Set<string> {
+    const present = new Set<string>();
+    for (const raw of this.world.cluster.list('Pod')) {
+      const { name, labels, uid } = raw.metadata;
+      if (labels?.['muster.dev/pod-group'] !== gangName) continue;
+      const phase = raw.status.phase;
+      if ((raw.spec.nodeName && phase !== 'Failed') || phase === 'Succeeded') present.add(uid!);
+      const writing = this.world.cluster.writes.some(
+        (write) => write.verb === 'bind' && write.pod === name && write.outcome === undefined,
+      );
+      if (writing || (heldToo && this.world.scheduler.binding.some((call) => call.pod === name))) present.add(uid!);
+    }
+    const census = this.world.muster.coordinator.record(`default/${gangName}`)?.census;
+    for (const { uid } of census?.bound ?? []) present.add(uid);
+    for (const known of this.world.muster.coordinator.record(`default/${gangName}`)?.gang.members ?? [])
+      if (isTerminated(known) && known.phase === 'Succeeded') present.add(known.uid);
+    return present;
+  }
+
+  #checkBinding(name: string): void {
+    const [gangName = ''] = name.split('-');
+    if (!(gangName in GANGS)) return;
+    const { min } = GANGS[gangName as GangName];
+    const present = this.#present(gangName, true).size;
+    if (present >= min) this.#started.add(gangName);
+    else if (!this.#started.has(gangName)) {
+      this.violations.push(`${name} is bound while only ${present} of ${min} members are there`);
+    }
+  }
+}
+
+async function playAll(events: readonly Event[]): Promise<History> {
+  const history = new History(await startWorld({ nodes: NODES }));
+  for (const next of events) {
+    await history.play(next);
+    if (history.violations.length > 0) break;
+  }
+  return history;
+}
+
+const RUNS = Number(process.env.MUSTER_LAW_RUNS ?? 60);
+
+describe('whatever happens', () => {
+  test('no node is booked twice, no gang starts in parts, and the same question has the same answer', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 20, maxLength: 80, size: 'max' }), async (events) => {
+        const { violations } = await playAll(events);
+        expect(violations).toEqual([]);
+      }),
+      { numRuns: RUNS },
+    );
+  }, 120_000);
+
+  test('when the trouble ends, a gang that is complete starts', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 10, maxLength: 50, size: 'max' }), async (events) => {
+        const history = await playAll([...events, { do: 'create gang', name: 'a' }]);
+        await history.heal('a');
+        expect(history.violations).toEqual([]);
+        const { world } = history;
+        const alive = world.cluster
+          .list('Pod')
+          .filter(({ metadata, status }) => status.phase !== 'Failed' && !metadata.deletionTimestamp);
+        const waiting = alive.filter(({ spec, status }) => !spec.nodeName && status.phase === 'Pending');
+        const due = alive.length >= GANGS.a.min ? waiting.map(({ metadata }) => metadata.name) : [];
+        expect(due.length, `still not bound: ${due}, the gang is ${world.stateOf('a')}`).toBe(0);
+      }),
+      { numRuns: RUNS / 2 },
+    );
+  }, 120_000);
+});
