@@ -23,6 +23,8 @@ export class NodeTable {
   readonly #dirty = new Set<NodeIdx>();
   #generation = 0;
   #nodeSetChanged = true;
+  /** A node came or went: only then the order of names is made anew, which takes most of the time of a changed node set. */
+  #namesChanged = true;
   #view: View;
 
   /** @param level node-label key of the topology level, if any. */
@@ -35,6 +37,7 @@ export class NodeTable {
   applyNode(node: NodeModel): boolean {
     const row = this.#indexOf.get(node.name);
     if (row !== undefined && JSON.stringify(this.#nodes[row]) === JSON.stringify(node)) return false;
+    if (row === undefined) this.#namesChanged = true;
     const index = row ?? this.#freeRows.pop() ?? (this.#nodes.length as NodeIdx);
     this.#nodes[index] = node;
     this.#indexOf.set(node.name, index);
@@ -51,6 +54,7 @@ export class NodeTable {
     this.#indexOf.delete(name);
     this.#freeRows.push(row);
     this.#nodeSetChanged = true;
+    this.#namesChanged = true;
     this.#touch(row);
   }
 
@@ -81,6 +85,7 @@ export class NodeTable {
       const capacity = view.rows < rows ? Math.max(rows, view.rows * 2) : view.rows;
       this.#view = emptyView(this.#level, capacity, this.#columns);
       for (const row of this.#nodes.keys()) this.#dirty.add(row as NodeIdx);
+      this.#namesChanged = true;
     }
     for (const row of this.#dirty) this.#copyRow(this.#view, row);
     this.#dirty.clear();
@@ -104,12 +109,15 @@ export class NodeTable {
 
   #refreshNodeSet(view: View): void {
     view.nodes = this.#nodes.slice();
-    view.indexOf = new Map(this.#indexOf);
-    view.byName = [...this.#indexOf].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
-    view.rank = new Int32Array(view.nodes.length);
-    view.byName.forEach((node, position) => {
-      view.rank[node] = position;
-    });
+    if (this.#namesChanged) {
+      view.indexOf = new Map(this.#indexOf);
+      view.byName = [...this.#indexOf].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+      view.rank = new Int32Array(view.nodes.length);
+      view.byName.forEach((node, position) => {
+        view.rank[node] = position;
+      });
+      this.#namesChanged = false;
+    }
     view.verdicts = new NodeVerdicts(view.nodes);
     view.topology = buildTopology(this.#level, view.nodes, view.byName);
     this.#nodeSetChanged = false;

@@ -50,6 +50,8 @@ export class ClusterState {
   readonly #strangers = new Map<string, Stranger>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<string, Map<string, JobModel>>();
+  /** The gang of a Job's pods, by the Job's UID: labels may come from an admission webhook, not from the template. */
+  readonly #gangByOwner = new Map<string, string>();
   readonly #podGroups = new Map<string, PodGroupModel>();
   readonly #claims = new Map<string, ClaimModel>();
   readonly #storageClasses = new Map<string, StorageClassModel>();
@@ -138,12 +140,16 @@ export class ClusterState {
         const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
         this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
       }
-      if (before && gangOfJob(before) !== gang) this.#listener.onSource(gangOfJob(before));
-      this.#listener.onSource(gang);
+      const [was, is] = [before && this.#gangOf(before), this.#gangOf(job)];
+      if (was !== undefined && was !== is) this.#listener.onSource(was);
+      // A Job that no gang is described by is most of them in a shared cluster: it wakes nobody.
+      if (is !== undefined) this.#listener.onSource(is);
     },
     deleted: (job) => {
       this.#unindexJob(job);
-      this.#listener.onSource(gangOfJob(job));
+      const gang = this.#gangOf(job);
+      this.#gangByOwner.delete(job.uid);
+      if (gang !== undefined) this.#listener.onSource(gang);
     },
   };
 
@@ -185,6 +191,7 @@ export class ClusterState {
     if (gang !== undefined) {
       const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
       this.#gangPods.set(gang, members.set(pod.uid, pod));
+      if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
     } else {
       const stranger = readStranger(pod);
       if (stranger) this.#strangers.set(pod.uid, stranger);
@@ -199,6 +206,10 @@ export class ClusterState {
     const members = gang === undefined ? undefined : this.#gangPods.get(gang);
     members?.delete(pod.uid);
     if (members?.size === 0) this.#gangPods.delete(gang!);
+  }
+
+  #gangOf(job: JobModel): string | undefined {
+    return gangOfJob(job) ?? this.#gangByOwner.get(job.uid);
   }
 
   #unindexJob(job: JobModel): void {

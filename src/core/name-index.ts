@@ -1,40 +1,31 @@
-/** Finds nodes by their names' bytes: a hash table over the names of one node set. */
-import { NameList } from './name-list.ts';
-import type { NodeIdx } from './node-idx.ts';
+/** A set of names, found by their bytes: an open hash table over the hashes that reading the names gave already. */
+import type { NameList } from './name-list.ts';
 
-const NONE = -1;
+const FREE = -1;
 
 export class NameIndex {
   readonly #names: NameList;
-  readonly #rows: readonly NodeIdx[];
-  /** Position of a name by its hash, or by the next free place after it. At least half of the places are free. */
+  /** Position of a name by its hash, or at the next place that was free. At least half of the places are free. */
   readonly #positions: Int32Array;
 
-  constructor(indexOf: ReadonlyMap<string, NodeIdx>) {
-    const names = NameList.from([...indexOf.keys()]);
-    if (names === undefined) throw new Error('expected the names of nodes to be plain');
+  constructor(names: NameList) {
     this.#names = names;
-    this.#rows = [...indexOf.values()];
-    this.#positions = new Int32Array(2 ** Math.ceil(Math.log2(2 * names.length + 2))).fill(NONE);
+    this.#positions = new Int32Array(2 ** Math.ceil(Math.log2(2 * names.length + 2))).fill(FREE);
+    const last = this.#positions.length - 1;
     for (let position = 0; position < names.length; position++) {
-      this.#positions[this.#placeOf(names, position)] = position;
+      let place = names.hashAt(position) & last;
+      while (this.#positions[place] !== FREE) place = (place + 1) & last;
+      this.#positions[place] = position;
     }
   }
 
-  /** The node with that name; undefined when there is none. */
-  rowOf(list: NameList, position: number): NodeIdx | undefined {
-    const found = this.#positions[this.#placeOf(list, position)]!;
-    return found === NONE ? undefined : this.#rows[found];
-  }
-
-  /** Where the name is, or would be. */
-  #placeOf(list: NameList, position: number): number {
+  /** Whether the name at this position of another list is among the names. */
+  has(other: NameList, position: number): boolean {
     const last = this.#positions.length - 1;
-    let place = list.hashAt(position) & last;
-    for (;;) {
+    for (let place = other.hashAt(position) & last; ; place = (place + 1) & last) {
       const found = this.#positions[place]!;
-      if (found === NONE || this.#names.equals(found, list, position)) return place;
-      place = (place + 1) & last;
+      if (found === FREE) return false;
+      if (this.#names.equals(found, other, position)) return true;
     }
   }
 }

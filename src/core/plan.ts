@@ -67,6 +67,8 @@ class Round {
   readonly #tx: Transaction;
   readonly #gang: GangRequest;
   readonly #classes: readonly Class[];
+  /** Some members need accelerators: the others need not be in their domain. */
+  readonly #usesFabric: boolean;
   readonly #accelerators: readonly { readonly column: number; readonly name: string }[];
   /** How many members the last attempt could place, and why not more. */
   fits = 0;
@@ -79,6 +81,7 @@ class Round {
       .filter(([name]) => policy.isAccelerator(name))
       .map(([name, column]) => ({ name, column }));
     this.#classes = classify(tx.snapshot, gang, policy);
+    this.#usesFabric = this.#classes.some(({ accelerators }) => accelerators > 0);
   }
 
   /** Every member: in one domain if the level has one that holds them, else over the fewest domains. */
@@ -91,22 +94,30 @@ class Round {
     );
     // A driver with a large request may need the node that the workers would fill: the second order tries it first.
     const orders = this.#classes.length > 1 ? [mostDemanding, [...mostDemanding].reverse()] : [mostDemanding];
-    for (const order of orders) {
-      for (const candidates of listScopes(this.#tx, this.#classes, this.#gang.near)) {
-        const placement = this.#tryPlacing(order, candidates, true);
+    for (const candidates of listScopes(this.#tx, this.#classes, this.#gang.near)) {
+      for (const order of orders) {
+        const before = this.#tx.checkpoint();
+        const placement = this.#placeWhole(order, candidates);
         if (placement) return placement;
+        this.#tx.rollback(before);
       }
     }
     return undefined;
   }
 
-  /** As many members as fit, small classes first so that every role is there. Undefined below the minimum. */
+  /** As many members as fit: one of every role, then the small classes whole. Undefined below the minimum. */
   placeMost(): Placement | undefined {
     const bulkLast = [...this.#classes].sort(
       (a, b) => a.pods.length - b.pods.length || (a.pods[0]!.name < b.pods[0]!.name ? -1 : 1),
     );
+    const { byName } = this.#tx.snapshot;
     const before = this.#tx.checkpoint();
-    const placement = this.#tryPlacing(bulkLast, this.#tx.snapshot.byName, false)!;
+    const placement = new Map<Class, NodeIdx[]>();
+    for (const members of bulkLast) placement.set(members, this.#placeClass(members, byName, 1));
+    for (const members of bulkLast) {
+      const nodes = placement.get(members)!;
+      if (nodes.length === 1) nodes.push(...this.#placeClass(members, byName, members.pods.length - 1));
+    }
     this.fits = sum([...placement.values()].map((nodes) => nodes.length));
     if (this.fits >= this.#gang.min) return placement;
     this.causes = this.#explain(placement);
@@ -114,22 +125,18 @@ class Round {
     return undefined;
   }
 
-  #tryPlacing(order: readonly Class[], candidates: readonly NodeIdx[], whole: boolean): Placement | undefined {
-    const before = this.#tx.checkpoint();
+  /** Every class whole, or undefined; what was placed until then is the caller's to take back. */
+  #placeWhole(order: readonly Class[], candidates: readonly NodeIdx[]): Placement | undefined {
     const placement = new Map<Class, readonly NodeIdx[]>();
     for (const members of order) {
-      const nodes = this.#placeClass(members, candidates);
+      const nodes = this.#placeClass(members, candidates, members.pods.length);
+      if (nodes.length < members.pods.length) return undefined;
       placement.set(members, nodes);
-      if (whole && nodes.length < members.pods.length) {
-        this.#tx.rollback(before);
-        return undefined;
-      }
     }
     return placement;
   }
 
-  #placeClass(members: Class, candidates: readonly NodeIdx[]): NodeIdx[] {
-    const want = members.pods.length;
+  #placeClass(members: Class, candidates: readonly NodeIdx[], want: number): NodeIdx[] {
     if (members.accelerators > 0) {
       return fillNodes(
         this.#tx,
@@ -139,13 +146,19 @@ class Round {
         (node, count) => this.#freeAccelerators(node) - count * members.accelerators,
       );
     }
-    // A member without accelerators stays off accelerator nodes while the others hold all of its class.
-    const plain = candidates.filter((node) => !this.#hasAccelerators(node));
+    // A member without accelerators stays off accelerator nodes while the others hold all of its class. It has no use
+    // for the fabric that the others need: it leaves their domain rather than be in their way.
+    const wider = this.#usesFabric && candidates !== this.#tx.snapshot.byName ? [this.#tx.snapshot.byName] : [];
+    const scopes = [candidates, ...wider];
+    const isPlain = (node: NodeIdx) => !this.#hasAccelerators(node);
     const before = this.#tx.checkpoint();
-    const nodes = fillNodes(this.#tx, members, plain, want, () => 0);
-    if (nodes.length === want) return nodes;
-    this.#tx.rollback(before);
-    return fillNodes(this.#tx, members, candidates, want, (node) => this.#freeAccelerators(node));
+    let nodes: NodeIdx[] = [];
+    for (const scope of [...scopes.map((all) => all.filter(isPlain)), ...scopes]) {
+      this.#tx.rollback(before);
+      nodes = fillNodes(this.#tx, members, scope, want, (node) => this.#freeAccelerators(node));
+      if (nodes.length === want) break;
+    }
+    return nodes;
   }
 
   #freeAccelerators(node: NodeIdx): number {

@@ -26,10 +26,13 @@ const UNLIMITED = 2 ** 20;
  */
 export function* listScopes(
   tx: Transaction,
-  classes: readonly RequestClass[],
+  all: readonly RequestClass[],
   nearNodes: readonly string[],
 ): Generator<readonly NodeIdx[]> {
   const { byName, topology } = tx.snapshot;
+  // Where a launcher runs does not matter to the fabric; members without accelerators count only when all are such.
+  const onFabric = all.filter(({ accelerators }) => accelerators > 0);
+  const classes = onFabric.length > 0 ? onFabric : all;
   if (topology.domains.length > 0) {
     const counted = countDomains(tx, classes);
     const near = countNear(tx.snapshot, nearNodes);

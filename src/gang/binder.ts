@@ -32,9 +32,6 @@ export interface BinderParts {
   readonly barrierTimeoutMs: number;
 }
 
-/** A lone pod's space is held for this long after its binding was written, until the watch shows it. */
-const LONE_HOLD_MS = 10_000;
-
 const BOUND: BindResult = { kind: 'bound' };
 
 export class Binder {
@@ -60,9 +57,10 @@ export class Binder {
   }
 
   async #bindLone(call: BindCall): Promise<BindResult> {
-    const { view, reservations, coordinator, writer, clock } = this.#parts;
+    const { view, reservations, coordinator, writer } = this.#parts;
     const pod = view.pod(call.uid);
-    if (pod) reservations.hold(call.uid, [{ pod, node: call.node, until: clock.now() + LONE_HOLD_MS }]);
+    // Until the watch shows the pod bound or gone, however late it is: nothing else can free the space.
+    if (pod) reservations.hold(call.uid, [{ pod, node: call.node, until: Number.POSITIVE_INFINITY }]);
     const outcome = await writer.bind(call, call.node, {});
     if (outcome.kind !== 'ok') {
       reservations.releaseHold(call.uid);

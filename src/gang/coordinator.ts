@@ -187,11 +187,12 @@ export class Coordinator {
     const { reservations, barrier, observer, clock, settings } = this.#parts;
     const record = this.#records.get(gang);
     if (!record) return;
-    const slots = reservations.slotsOf(gang);
+    // A binding that is being written, or that the watch has not shown yet, holds its place whatever happens.
+    const slots = reservations.slotsOf(gang).filter(({ state }) => state !== 'binding');
     observer.onReleased(gang, cause, slots.length, said);
     for (const slot of slots) reservations.forget(slot.pod.uid);
     // Refused members have no slot any more, but their last nomination still stands.
-    for (const pod of record.census.unbound) record.clearing.set(pod.uid, pod);
+    for (const pod of record.census.unbound) if (!reservations.slot(pod.uid)) record.clearing.set(pod.uid, pod);
     barrier.rejectAll(gang, said);
     giveUpAttempt(record, clock.now(), said, settings.backoffInitialMs, settings.backoffMaxMs);
     this.wake(gang);

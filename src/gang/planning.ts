@@ -6,12 +6,12 @@ import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { type Demand, demandOf, requestOf } from './demand.ts';
-import type { GangRecord } from './gang-record.ts';
+import { type GangRecord, giveUpAttempt } from './gang-record.ts';
 import { deriveState } from './lifecycle.ts';
 import type { ReleaseCause } from './observer.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
-import type { Slot } from './reservations.ts';
+import { anyBinding, type Slot } from './reservations.ts';
 
 type MembersDemand = Demand & { readonly kind: 'members' };
 
@@ -42,21 +42,38 @@ export class GangPlanner {
     if (demand.kind !== 'members') return;
     if (record.refusals > 0) record.replans++;
     record.refusals = 0;
+    const started = record.census.bound.length > 0 || anyBinding(slots);
     if (record.replans > settings.maxReplans) {
+      if (started) {
+        this.#forgetRefusals(record);
+        return;
+      }
       const said = `kube-scheduler refused ${settings.maxReplans} placements: ${record.lastFailure}`;
       this.#release(record.gang.key, 'refused', said);
       return;
     }
     if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
     record.hopelessAt = room;
-    if (!demand.blocksStart || record.census.bound.length > 0 || !(record.replans > 0 || slots.length > 0)) return;
+    if (!demand.blocksStart || started) {
+      this.#forgetRefusals(record);
+      return;
+    }
+    if (record.replans === 0 && slots.length === 0) return;
     // Siblings may be in the way: those that are not held yet move first, then all of them.
-    const binding = slots.filter(({ state }) => state === 'binding');
-    for (const stay of [slots.filter(({ state }) => state === 'held' || state === 'binding'), binding]) {
+    for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
       const wider = demandOf(record, stay);
       if (wider.kind === 'members' && this.#try(record, wider, stay, snapshot).kind === 'placed') return;
     }
     this.#release(record.gang.key, 'refused', `no other place was left: ${record.lastFailure}`);
+  }
+
+  /** An attempt of a gang that goes on without the member never ends by itself: what was refused once is tried again. */
+  #forgetRefusals(record: GangRecord): void {
+    if (record.refused.size === 0) return;
+    const { clock, settings } = this.#parts;
+    const { shortfall } = record;
+    giveUpAttempt(record, clock.now(), record.lastFailure, settings.backoffInitialMs, settings.backoffMaxMs);
+    record.shortfall = shortfall;
   }
 
   /** Plans the demand beside the slots that stay, and assumes what was planned in place of all the others. */

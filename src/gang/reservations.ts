@@ -141,6 +141,11 @@ export class Reservations {
     return this.#byNode.size === 0;
   }
 
+  /** Nodes where anybody holds anything. */
+  nodes(): Iterable<string> {
+    return this.#byNode.keys();
+  }
+
   /** Templates that hold space on the node against the pod: everyone's of its priority or higher, but its own. */
   templatesAgainst(node: string, pod: Pick<PodModel, 'uid' | 'priority'>): readonly PodTemplate[] {
     const holders = this.#byNode.get(node);
@@ -151,6 +156,11 @@ export class Reservations {
     }
     return templates;
   }
+}
+
+/** Whether a binding is being written, or was and is not seen yet: that space is taken whatever is decided. */
+export function anyBinding(slots: readonly Slot[]): boolean {
+  return slots.some(({ state }) => state === 'binding');
 }
 
 function addTo<Value>(index: Map<string, Map<string, Value>>, key: string, uid: string, value: Value): void {

@@ -5,7 +5,7 @@
 import { type GangRecord, learnRefusal } from './gang-record.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
-import type { Slot } from './reservations.ts';
+import { anyBinding, type Slot } from './reservations.ts';
 import { checkSlot } from './slot-check.ts';
 
 /** kube-scheduler looks for at least this many feasible nodes: fewer offered names are all there are (schedule_one.go:60). */
@@ -72,9 +72,11 @@ export class SlotKeeper {
   /** Learns the refusal and gives the slot up, so that the member is planned again. */
   refuse(record: GangRecord, slot: Slot, cause: RefusalCause, offered: readonly string[] | undefined): void {
     const { reservations, barrier, observer, view } = this.#parts;
+    // Its binding may still succeed: the space is taken until the watch says otherwise.
+    if (slot.state === 'binding') return;
     const pod = view.pod(slot.pod.uid) ?? slot.pod;
     observer.onRefused(slot.gang, pod.name, slot.node, cause, pod.refusal);
-    record.lastFailure = pod.refusal;
+    record.lastFailure = pod.refusal || `kube-scheduler gave no reason for ${pod.name} on ${slot.node}`;
     // Under spread a sibling that is not there yet may be the only reason.
     if (pod.template.spread.length > 0 && slot.renewals < SPREAD_RENEWALS) {
       this.renew(slot);
@@ -136,7 +138,8 @@ export class SlotKeeper {
   /** A gang that lost members before it started keeps its slots only for as long as its owner may need to replace them. */
   #releaseIfMembersLeft(record: GangRecord, now: number): void {
     const { gang, census } = record;
-    const holds = this.#parts.reservations.countOf(gang.key) > 0 && census.bound.length === 0;
+    const slots = this.#parts.reservations.slotsOf(gang.key);
+    const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
     const complete = gang.members.length >= (gang.minMember ?? 0);
     if (!holds || complete) record.incompleteSince = undefined;
     else record.incompleteSince ??= now;

@@ -95,7 +95,10 @@ export class Extender {
     };
   }
 
-  /** Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough. */
+  /**
+   * Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough and
+   * leaves no gang below its minimum with members still running.
+   */
   preempt(args: PreemptArgs): Answer<PreemptResult> {
     const { reservations, coordinator, lonePods, view, clock } = this.#parts;
     const slot = reservations.slot(args.uid);
@@ -107,10 +110,11 @@ export class Extender {
     const pod = this.#parts.projectPod(args.pod);
     if (gangKeyOf(pod) !== undefined) return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
     const snapshot = view.snapshot();
-    // A node whose reservations leave no room even then would be preempted on again and again.
     const kept = [...args.victims].filter(([node, { Pods }]) => {
-      const victims = Pods.flatMap(({ UID }) => view.pod(UID)?.template ?? []);
-      return lonePods.fitsBeside(snapshot, node, pod, victims);
+      const victims = Pods.flatMap(({ UID }) => view.pod(UID) ?? []);
+      // A node whose reservations leave no room even then would be preempted on again and again.
+      const templates = victims.map(({ template }) => template);
+      return !this.#breaksGang(victims) && lonePods.fitsBeside(snapshot, node, pod, templates);
     });
     const until = clock.now() + PREEMPTOR_HOLD_MS;
     reservations.hold(
@@ -128,6 +132,16 @@ export class Extender {
     return result.kind === 'bound'
       ? { outcome: 'bound', body: {} }
       : { outcome: 'refused', body: { Error: result.message } };
+  }
+
+  #breaksGang(victims: readonly PodModel[]): boolean {
+    const uids = new Set(victims.map(({ uid }) => uid));
+    return victims.some((victim) => {
+      const record = this.#parts.coordinator.record(gangKeyOf(victim) ?? '');
+      if (!record) return false;
+      const left = record.census.bound.filter(({ uid }) => !uids.has(uid)).length;
+      return left > 0 && left + record.census.succeeded < (record.gang.minMember ?? 0);
+    });
   }
 
   #stableReason(gang: string): string {

@@ -61,7 +61,10 @@ const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the K
 
 /** @throws WireError unless the body is JSON. */
 export function parseBody(body: Buffer): unknown {
-  const text = body.toString('utf8');
+  return parseJson(body.toString('utf8'));
+}
+
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -76,7 +79,7 @@ export function readFilterArgs(body: Buffer): FilterArgs {
   const at = body.indexOf(NAMES_KEY);
   const nodeNames = at < 0 ? undefined : NameList.read(body, at + NAMES_KEY.length - 1, body.length - 1);
   if (nodeNames === undefined || body.at(-1) !== '}'.charCodeAt(0)) return decodeFilterArgs(parseBody(body));
-  const args = expectObject(parseBody(Buffer.concat([body.subarray(0, at), Buffer.from('}')])), 'a request body');
+  const args = expectObject(parseJson(`${body.toString('utf8', 0, at)}}`), 'a request body');
   const pod = expectObject(args.Pod, 'Pod');
   return { pod, ...identify(pod), nodeNames };
 }
@@ -89,9 +92,8 @@ export function decodeFilterArgs(body: unknown): FilterArgs {
   if (!Array.isArray(names)) {
     throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
   }
-  const nodeNames = names.every((name) => typeof name === 'string') ? NameList.from(names) : undefined;
-  if (nodeNames === undefined) throw new WireError('expected NodeNames to be names of nodes');
-  return { pod, ...identify(pod), nodeNames };
+  if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
+  return { pod, ...identify(pod), nodeNames: NameList.from(names) };
 }
 
 export function decodePreemptArgs(body: unknown): PreemptArgs {
@@ -109,9 +111,9 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
       return typeof uid === 'string' ? [{ UID: uid }] : [];
     });
     // A node without a victim is an error to kube-scheduler (preemption.go:256); there is nothing to echo.
-    const violations = meta.NumPDBViolations;
+    const violations = Number(meta.NumPDBViolations);
     if (uids.length > 0)
-      victims.set(node, { Pods: uids, NumPDBViolations: typeof violations === 'number' ? violations : 0 });
+      victims.set(node, { Pods: uids, NumPDBViolations: Number.isSafeInteger(violations) ? violations : 0 });
   }
   return { pod, ...identify(pod), victims };
 }

@@ -320,11 +320,21 @@ describe('the listener', () => {
     ['a node', (state) => state.nodes.applied(aNode(), undefined), ['nodes']],
     ['a node that goes', (state) => state.nodes.deleted(aNode()), ['nodes']],
     ['a Job of a gang', (state) => state.jobs.applied(job, undefined), ['source default/train']],
-    ['a Job that only owns pods', (state) => state.jobs.applied(aJob(), undefined), ['source any']],
+    ['a Job of no gang', (state) => state.jobs.applied(aJob({ templateLabels: {} }), undefined), []],
     [
       'a Job that changes its gang',
       (state) => state.jobs.applied(moved, job),
       ['source default/train', 'source default/other'],
+    ],
+    [
+      'a Job that only owns pods of a gang',
+      (state) => {
+        const owned = aJob({ templateLabels: {} });
+        const owner = { kind: 'Job', name: owned.name, uid: owned.uid };
+        state.pods.applied(aPod({ labels: { [POD_GROUP]: 'train' }, owner }), undefined);
+        state.jobs.applied(owned, undefined);
+      },
+      ['pod - pod', 'source default/train'],
     ],
     ['a Job that goes', (state) => state.jobs.deleted(job), ['source default/train']],
     ['a PodGroup', (state) => state.podGroups.applied(aPodGroup('train'), undefined), ['source default/train']],

@@ -126,6 +126,21 @@ describe('what kube-scheduler sends', () => {
     },
   );
 
+  test.each([
+    { how: 'indented', write: (body: object) => JSON.stringify(body, undefined, 2) },
+    {
+      how: 'with the names first',
+      write: ({ NodeNames, ...rest }: SentArgs) => JSON.stringify({ NodeNames, ...rest }),
+    },
+    { how: 'with a key after the names', write: (body: object) => JSON.stringify({ ...body, Later: null }) },
+    { how: 'with more text after it', write: (body: object) => `${JSON.stringify(body)}\n` },
+  ])('the same body $how is read alike', ({ write }) => {
+    const body = sent('filter-lone-pod');
+    const args = readFilterArgs(Buffer.from(write(body)));
+    expect(args.nodeNames.toArray()).toEqual(body.NodeNames);
+    expect(args.pod).toEqual(body.Pod);
+  });
+
   test('a nominated member comes with its one node, and with the record of its slot', () => {
     const args = readFilterArgs(Buffer.from(readRecording('filter-nominated-member').body));
     expect(args.nodeNames.toArray()).toEqual([args.nominatedNodeName]);

@@ -121,19 +121,33 @@ describe('what the pods on a node decide', () => {
     const snapshot = drawSnapshot('-: n1[1] n2[8]', { pods: [old] });
     expect(planText(snapshot, aGang(members(1, small({ hostPorts: [port(80)] }))))).toBe('n2');
   });
+});
 
-  test('members of one template are told apart by the labels that a term looks at', () => {
-    // n1 is shut for workers only; all ask for the same, so that their templates are equal.
-    const guard = aPod({
-      name: 'guard',
-      nodeName: 'n1',
-      template: { gpus: 0, antiAffinity: [against('role', 'worker')] },
-    });
-    const snapshot = drawSnapshot('-: n1[4] n2[8]', { pods: [guard] });
-    const driver = members(1, { name: 'driver', gpus: 4, labels: { role: 'driver' } });
-    const workers = members(2, { gpus: 4, labels: { role: 'worker' } });
+describe('members of one template are told apart by the labels that a term looks at', () => {
+  const guard = { template: { gpus: 0, antiAffinity: [against('role', 'worker')] } };
+  const driver = members(1, { name: 'driver', gpus: 4, labels: { role: 'driver' } });
+  const workers = members(2, { gpus: 4, labels: { role: 'worker' } });
+  // n1 is shut for workers only; all ask for the same, so that their templates are equal.
+  test.each<[string, Parameters<typeof drawSnapshot>[1]]>([
+    ['of a bound pod', { pods: [aPod({ name: 'guard', nodeName: 'n1', ...guard })] }],
+    ['of one that holds its place', { occupants: [{ on: 'n1', pod: aPod(guard) }] }],
+  ])('%s', (_, options) => {
+    const snapshot = drawSnapshot('-: n1[4] n2[8]', options);
     expect(planText(snapshot, aGang([...driver, ...workers]))).toBe('n1 n2 n2');
-    expect(planText(snapshot, aGang([...driver, ...workers].toReversed()))).toBe('n2 n2 n1');
+    expect(planText(snapshot, aGang([...workers, ...driver]))).toBe('n2 n2 n1');
+  });
+
+  test('of another member', () => {
+    const captain = members(1, {
+      name: 'captain',
+      gpus: 8,
+      template: { gpus: 8, antiAffinity: [against('role', 'worker')] },
+    });
+    const all = [...captain, ...driver, ...workers];
+    expect(planText(drawSnapshot('-: n1[20/24] n2[8]'), aGang(all))).toBe('n2 n1 n1 n1');
+    expect(planText(drawSnapshot('-: n1[20/24] n2[8]', { nodes: { n2: { unschedulable: true } } }), aGang(all))).toBe(
+      'room for 2 of 4',
+    );
   });
 });
 

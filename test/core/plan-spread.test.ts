@@ -97,6 +97,18 @@ describe('spread over domains', () => {
       { pods: [old('n1')] },
       'n3 n3 n3',
     ],
+    [
+      'and may go to a domain at the skew',
+      spreadMembers(2, {}, { labels: {} }),
+      { drawing: '-: n1[8] n2[8] n3[0] n4[0] n5[0]', pods: [old('n1')] },
+      'n1 n1',
+    ],
+    [
+      'but not beyond it',
+      spreadMembers(1, {}, { labels: {} }),
+      { drawing: '-: n1[8] n2[8] n3[0] n4[0] n5[0]', pods: [old('n1'), old('n2')] },
+      'room for 0 of 1',
+    ],
     ['and have no domain left that is above the skew', spreadMembers(3, {}, { labels: {} }), {}, 'n1 n1 n1'],
     ['no selector: only the label is demanded', spreadMembers(2, { selector: undefined }), {}, 'n1 n1'],
     [
@@ -158,6 +170,11 @@ describe('two constraints', () => {
   test('a node needs all the keys', () => {
     const scene: Scene = { nodes: { n1: { labels: { [ZONE]: 'a', 'kubernetes.io/hostname': undefined as never } } } };
     expect(planText(drawZones(scene), aGang(both(1)))).toBe('n2');
+  });
+
+  test('and counts only with all the keys', () => {
+    const nodes: Scene['nodes'] = { n2: { labels: { [ZONE]: 'a', 'kubernetes.io/hostname': undefined as never } } };
+    expect(planText(drawZones({ nodes, pods: [old('n2')] }), aGang(both(1)))).toBe('n1');
   });
 });
 

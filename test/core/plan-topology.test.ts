@@ -128,6 +128,14 @@ describe('else the fewest domains', () => {
       'n3 n4 n5 n6',
     ],
     [
+      'the fewest for the largest class of members',
+      `rack-a: n1[8] n6[1]
+       rack-b: n3[8] n4[8]
+       rack-c: n2[8] n5[8]`,
+      [...members(1, { name: 'driver', gpus: 1 }), ...members(3)],
+      'n6 n1 n3 n4',
+    ],
+    [
       'unlabelled nodes are in no domain, not in a common one',
       `-: n1[8] n2[8] n3[8]
        rack-a: n4[8] n5[8]
@@ -188,14 +196,10 @@ describe('without a level in the cluster', () => {
   });
 });
 
-/*
- * Known to be wrong in plan.ts; each turns red as soon as it is right: then drop `.fails`.
- */
-describe('open', () => {
+describe('members that need different nodes', () => {
   const driver = { name: 'driver', gpus: 0 };
 
-  // placeAll tries the first order of classes in every scope before it tries the second order in the first scope.
-  test.fails('another order of the classes is tried before the domain is given up', () => {
+  test('another order of the classes is tried before the domain is given up', () => {
     const snapshot = drawSnapshot('rack-a: n1[8] n2[8]\nrack-b: n0[8]', {
       nodes: { n0: { cpu: 8 }, n1: { cpu: 40 }, n2: { cpu: 8 } },
     });
@@ -204,8 +208,7 @@ describe('open', () => {
     expect(planText(snapshot, gang)).toBe('n1 n2');
   });
 
-  // Scopes confine every class: a launcher that must run elsewhere costs the workers their domain.
-  test.fails('a launcher for the CPU pool does not cost the workers their domain', () => {
+  test('a launcher for the CPU pool does not cost the workers their domain', () => {
     const snapshot = drawSnapshot('rack-a: n1[8]\nrack-b: n2[8] n3[8]\n-: zcpu[cpu]', {
       nodes: { zcpu: { labels: { pool: 'cpu' } } },
     });
@@ -213,13 +216,13 @@ describe('open', () => {
     expect(planText(snapshot, aGang([...launcher, ...members(2)]))).toBe('zcpu n2 n3');
   });
 
-  test.fails('nor does a launcher go to a GPU node while a CPU node outside the domain is free', () => {
+  test('nor does a launcher go to a GPU node while a CPU node outside the domain is free', () => {
     const snapshot = drawSnapshot('rack-a: n1[8] n2[8]\n-: zcpu[cpu]');
     expect(planText(snapshot, aGang([...members(1, driver), ...members(2)]))).toBe('zcpu n1 n2');
   });
 
   // placeMost places small classes whole, one after another.
-  test.fails('an elastic gang keeps every role also when the roles are of equal size', () => {
+  test('an elastic gang keeps every role also when the roles are of equal size', () => {
     const roles = [...members(2, { name: 'a', gpus: 8 }), ...members(2, { name: 'b', gpus: 7 })];
     expect(planText(drawSnapshot('-: n1[8] n2[8]'), aGang(roles, { min: 2 }))).toBe('n1 - n2 -');
   });

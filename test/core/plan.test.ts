@@ -131,6 +131,13 @@ describe('members that ask for different things', () => {
       'n1 n2 n2',
     ],
     [
+      'workers first, though the driver asks for more: their only node would be the tightest for it',
+      '-: n1[4] n2[8]',
+      [...driver({ gpus: 4 }), ...members(2, { template: { gpus: 2, nodeSelector: { big: 'yes' } } })],
+      { nodes: { n1: { labels: { big: 'yes' } } } },
+      'n2 n1 n1',
+    ],
+    [
       'all or nothing holds over classes, too',
       '-: n1[8] n2[8]',
       [...driver({ cpu: 97 }), ...members(2)],

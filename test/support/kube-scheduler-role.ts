@@ -17,6 +17,7 @@ export interface FilterAnswer extends Partial<FilterResult> {
 /** How a bind call stands: `held` until it is answered. */
 export interface BindCall {
   readonly pod: string;
+  readonly uid: string;
   readonly node: string;
   /** `held`, `bound`, or the error. */
   readonly verdict: string;

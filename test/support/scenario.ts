@@ -399,6 +399,7 @@ export class World {
     });
     return {
       pod: metadata.name,
+      uid: metadata.uid!,
       node,
       get verdict() {
         return verdict;

@@ -91,7 +91,7 @@ export function seat(snapshot: Snapshot, occupants: readonly DrawnOccupant[]): S
  * whether there is a column for it or not.
  */
 export function printSnapshot(snapshot: Snapshot): string {
-  const { byName, columns, free, allocatable, podsOn, repelling, rank, topology, nodes } = snapshot;
+  const { byName, indexOf, columns, free, allocatable, podsOn, repelling, rank, topology, nodes } = snapshot;
   const known = [...columns]
     .filter(([, column]) => byName.some((row) => allocatable[column]![row]! > 0))
     .sort(([a], [b]) => (a < b ? -1 : 1));
@@ -101,11 +101,11 @@ export function printSnapshot(snapshot: Snapshot): string {
       .filter((text) => !text.endsWith('=0/0'));
     const pods = podsOn[row]!.map(({ uid }) => uid).sort();
     const domain = topology.domains[topology.domainOf[row]!]?.name ?? '-';
-    const isRanked = rank[row] === position;
-    return [nodes[row]!.name, domain, ...amounts, `repelling=${repelling[row]}`, ...pods, isRanked].join(' ');
+    const isIndexed = rank[row] === position && indexOf.get(nodes[row]!.name) === row;
+    return [nodes[row]!.name, domain, ...amounts, `repelling=${repelling[row]}`, ...pods, isIndexed].join(' ');
   });
   const domains = topology.domains.map(
     (domain) => `${domain.name}: ${domain.nodes.map((row) => nodes[row]!.name).join(' ')}`,
   );
-  return [...lines, ...domains].join('\n');
+  return [`${indexOf.size} nodes`, ...lines, ...domains].join('\n');
 }

@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeBindArgs, decodePreemptArgs, readFilterArgs, WireError } from '../../src/http/wire.ts';
+
+const read = (body: unknown) => readFilterArgs(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+const aPod = (status: unknown = {}) => ({ metadata: { name: 'p', uid: 'u' }, spec: {}, status });
+
+describe('a filter body', () => {
+  test('gives the pod, its UID, its nomination and the names', () => {
+    const args = read({ Pod: aPod({ nominatedNodeName: 'n1' }), Nodes: null, NodeNames: ['n0', 'n1'] });
+    expect(args).toMatchObject({ uid: 'u', nominatedNodeName: 'n1', pod: aPod({ nominatedNodeName: 'n1' }) });
+    expect(args.nodeNames.toArray()).toEqual(['n0', 'n1']);
+  });
+
+  test.each([
+    ['without a status', { metadata: { uid: 'u' } }],
+    ['with a null status', aPod(null)],
+    ['without nomination', aPod({})],
+    ['with a null nomination', aPod({ nominatedNodeName: null })],
+  ])('of a pod %s is not nominated', (_, pod) => {
+    expect(read({ Pod: pod, Nodes: null, NodeNames: [] }).nominatedNodeName).toBe('');
+  });
+
+  test.each([
+    ['as Go writes it', '{"Pod":{"metadata":{"uid":"u"}},"Nodes":null,"NodeNames":["a","b"]}'],
+    ['with spaces', '{ "Pod": { "metadata": { "uid": "u" } }, "Nodes": null, "NodeNames": [ "a", "b" ] }'],
+    ['in another order', '{"NodeNames":["a","b"],"Nodes":null,"Pod":{"metadata":{"uid":"u"}}}'],
+    ['with something after the names', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"],"More":[1]}'],
+    ['with escapes in the names', '{"Pod":{"metadata":{"uid":"u"}},"Nodes":null,"NodeNames":["\\u0061","b"]}'],
+    [
+      'with the key inside a text of the pod',
+      '{"Pod":{"metadata":{"uid":"u","annotations":{"x":",\\"NodeNames\\":[\\"z\\"]}"}}},"Nodes":null,"NodeNames":["a","b"]}',
+    ],
+    [
+      'with the key inside the pod',
+      '{"Pod":{"metadata":{"uid":"u"},"x":{"y":1,"NodeNames":["z"]}},"Nodes":null,"NodeNames":["a","b"]}',
+    ],
+    ['ended by a newline, as a json.Encoder does', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"]}\n'],
+  ])('%s gives the same names', (_, text) => {
+    expect(read(text).nodeNames.toArray()).toEqual(['a', 'b']);
+  });
+
+  test('gives back any names of nodes in their order', () => {
+    const name = fc.stringMatching(/^[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?$/);
+    fc.assert(
+      fc.property(fc.array(name), (names) => {
+        expect(read({ Pod: aPod(), Nodes: null, NodeNames: names }).nodeNames.toArray()).toEqual(names);
+      }),
+    );
+  });
+
+  test('whatever it is, is read or refused with a WireError', () => {
+    const key = fc.constantFrom('Pod', 'NodeNames', 'Nodes', 'metadata', 'uid');
+    const anything = fc.jsonValue({ maxDepth: 3 });
+    fc.assert(
+      fc.property(fc.dictionary(key, fc.oneof(anything, fc.constant(aPod()), fc.constant(['n0']))), (body) => {
+        try {
+          read(body);
+        } catch (error) {
+          expect(error).toBeInstanceOf(WireError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('a preempt body', () => {
+  test('gives victims by node, without nodes that have none', () => {
+    const { victims, uid, nominatedNodeName } = decodePreemptArgs({
+      Pod: aPod({ nominatedNodeName: 'n9' }),
+      NodeNameToMetaVictims: {
+        n0: { Pods: [{ UID: 'a' }, { UID: 'b' }], NumPDBViolations: 1 },
+        n1: { Pods: [] },
+        n2: { Pods: [{ UID: 'c' }] },
+      },
+    });
+    expect([...victims]).toEqual([
+      ['n0', { Pods: [{ UID: 'a' }, { UID: 'b' }], NumPDBViolations: 1 }],
+      ['n2', { Pods: [{ UID: 'c' }], NumPDBViolations: 0 }],
+    ]);
+    expect([uid, nominatedNodeName]).toEqual(['u', 'n9']);
+  });
+
+  test('holds no null, whatever came in', () => {
+    const victim = fc.option(fc.oneof(fc.record({ UID: fc.string() }), fc.jsonValue()));
+    const meta = fc.record({ Pods: fc.option(fc.array(victim)), NumPDBViolations: fc.option(fc.jsonValue()) });
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), meta), (map) => {
+        const { victims } = decodePreemptArgs({ Pod: aPod(), NodeNameToMetaVictims: map });
+        for (const { Pods, NumPDBViolations } of victims.values()) {
+          expect(Pods.length, 'a node without victims is an error to kube-scheduler').toBeGreaterThan(0);
+          for (const entry of Pods) expect(typeof entry.UID).toBe('string');
+          expect(Number.isSafeInteger(NumPDBViolations), 'Go decodes an int64').toBe(true);
+        }
+      }),
+    );
+  });
+});
+
+test('a bind body gives who goes where', () => {
+  const body = { PodName: 'p', PodNamespace: 'ns', PodUID: 'u', Node: 'n0' };
+  expect(decodeBindArgs(body)).toEqual({ namespace: 'ns', name: 'p', uid: 'u', node: 'n0' });
+});
