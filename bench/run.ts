@@ -2,6 +2,7 @@
  * `npm run bench -- <name>`: runs one benchmark, prints its table and writes bench/results/<name>.json.
  * Ends with 1 when a goal is missed and with 2 when there is no such benchmark.
  */
+import { describeMachine, measureForeignLoad } from './machine.ts';
 import { type Benchmark, renderTable, writeResults } from './result.ts';
 
 const benchmarks: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Benchmark> }>> = {
@@ -19,13 +20,18 @@ if (chosen === undefined) {
 }
 
 const showsProgress = process.stderr.isTTY;
+const loadBefore = await measureForeignLoad();
 const start = performance.now();
 const { run } = await chosen.load();
 const results = await run((text) => {
   if (showsProgress) process.stderr.write(`\r\x1b[K${text}`);
 });
 if (showsProgress) process.stderr.write('\r\x1b[K');
+const seconds = Math.round((performance.now() - start) / 1000);
+const loadAfter = await measureForeignLoad();
 writeResults(name, results);
-console.log(renderTable(results));
-console.log(`\n${((performance.now() - start) / 1000).toFixed(0)} s; bench/results/${name}.json`);
+console.log(`${renderTable(results)}
+
+${describeMachine()}; ${seconds} s; others kept ${loadBefore} % of it busy before and ${loadAfter} % after
+written to bench/results/${name}.json`);
 if (results.some(({ ok }) => ok === false)) process.exitCode = 1;

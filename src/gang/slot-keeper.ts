@@ -116,6 +116,8 @@ export class SlotKeeper {
     const { reservations, settings } = this.#parts;
     this.drop(slot);
     const { gang, census } = record;
+    // It may have been the last one that passed the barrier: whoever comes now waits for the others again.
+    if (census.bound.length === 0 && !anyBinding(reservations.slotsOf(gang.key))) record.opened = false;
     const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
     if (census.bound.length === 0 || !needed) return;
     const { pod, node } = slot;

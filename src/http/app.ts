@@ -3,9 +3,9 @@
  * `Error` where the reply has that field (filter, bind) and a 400 where it has not (prioritize, preempt).
  */
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { readBody } from './body.ts';
 import { onDisconnect } from './connection.ts';
 import type { Answer, Extender } from './extender.ts';
 import { decodeBindArgs, decodePreemptArgs, parseBody, readFilterArgs, WireError } from './wire.ts';
@@ -29,29 +29,17 @@ export function createApp(parts: AppParts): Hono {
   for (const page of parts.pages) app.route('/', page);
 
   const serve = (verb: Verb, answer: (body: Buffer, c: Context) => Answer<unknown> | Promise<Answer<unknown>>) => {
-    const fail = (c: Context, error: unknown) => answerFailure(parts, c, verb, error);
-    const limit = bodyLimit({
-      maxSize: parts.maxBodyBytes,
-      onError: (c) =>
-        fail(c, new WireError(`expected a body of at most ${parts.maxBodyBytes} bytes; raise server.maxBodyMiB`)),
+    app.post(`/scheduler/${verb}`, async (c) => {
+      const start = performance.now();
+      try {
+        if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
+        const { outcome, body } = await answer(await readBody(c, parts.maxBodyBytes), c);
+        parts.metrics.requestDuration.observe({ verb, outcome }, (performance.now() - start) / 1000);
+        return c.json(body as object);
+      } catch (error) {
+        return answerFailure(parts, c, verb, error);
+      }
     });
-    app.post(
-      `/scheduler/${verb}`,
-      // kube-scheduler declares the length, and the server reads no more than declared. bodyLimit would look at the body
-      // as a web stream first: XXX for a member's call.
-      (c, next) => (Number(c.req.header('content-length')) <= parts.maxBodyBytes ? next() : limit(c, next)),
-      async (c) => {
-        const start = performance.now();
-        try {
-          if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
-          const { outcome, body } = await answer(Buffer.from(await c.req.arrayBuffer()), c);
-          parts.metrics.requestDuration.observe({ verb, outcome }, (performance.now() - start) / 1000);
-          return c.json(body as object);
-        } catch (error) {
-          return fail(c, error);
-        }
-      },
-    );
   };
   serve('filter', (body) => extender.filter(readFilterArgs(body)));
   serve('prioritize', (body) => extender.prioritize(readFilterArgs(body)));

@@ -111,9 +111,12 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
       return typeof uid === 'string' ? [{ UID: uid }] : [];
     });
     // A node without a victim is an error to kube-scheduler (preemption.go:256); there is nothing to echo.
-    const violations = Number(meta.NumPDBViolations);
+    const violations = meta.NumPDBViolations;
     if (uids.length > 0)
-      victims.set(node, { Pods: uids, NumPDBViolations: Number.isSafeInteger(violations) ? violations : 0 });
+      victims.set(node, {
+        Pods: uids,
+        NumPDBViolations: Number.isSafeInteger(violations) ? (violations as number) : 0,
+      });
   }
   return { pod, ...identify(pod), victims };
 }

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { Barrier } from '../../src/gang/barrier.ts';
+import { HandClock } from '../support/hand-clock.ts';
 import { gang, pod, SECOND, startWorld, verdicts, type World } from '../support/scenario.ts';
 
 /** These tests are about the barrier's clock, so nobody else's runs out before it. */
@@ -181,6 +183,17 @@ describe('who leaves the barrier', () => {
     expect(world.cluster.countWrites().bind, 'and it is bound once').toBe(2);
   });
 
+  test('an older call, without taking the newer one’s slot for idle', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.create(gang('a', 2));
+    await world.settle();
+    const { 'a-0': node } = world.slotsOf('a');
+    const calls = [...(await bindAll(world, 'a-0')), ...(await bindAll(world, 'a-0'))];
+    await world.pass(20 * SECOND);
+    expect(calls[1]!.verdict, 'only the other member made no progress').toBe('held');
+    expect(world.slotsOf('a')['a-0']).toBe(node);
+  });
+
   test('not the newer call when the older one’s connection closes late', async () => {
     const world = await nominated(2);
     const [older] = await bindAll(world, 'a-0');
@@ -210,6 +223,18 @@ describe('who leaves the barrier', () => {
     expect(world.boundTo()).toEqual({});
     expect(world.records('a'), 'the next process finds the plan').toHaveProperty('a-0');
   });
+});
+
+test('a caller that goes away after its hold was superseded takes nobody with it', async () => {
+  const clock = new HandClock().forProcess();
+  const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
+  const older = barrier.hold('default/a', 'uid', 25_000);
+  const newer = barrier.hold('default/a', 'uid', 25_000);
+  // Before anything else runs: the connection closed while the newer call was being taken in.
+  older.leave();
+  barrier.open('default/a');
+  expect(await older.result).toMatchObject({ kind: 'rejected' });
+  expect(await newer.result).toEqual({ kind: 'open' });
 });
 
 describe('bind', () => {
@@ -300,6 +325,33 @@ describe('a failure after the first binding', () => {
     expect(world.slotsOf('a')).toEqual({});
   });
 
+  test('never gives away what a sibling is being bound to, though the watch does not show it yet', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.create(gang('a', 3));
+    await world.settle();
+    world.cluster.trouble({ verb: 'bind', pod: 'a-1', how: 'failed', times: 1 });
+    world.cluster.pauseWatch();
+    await bindAll(world, 'a-0', 'a-1', 'a-2');
+    // The straggler never comes back, and there is no other place for it.
+    await world.pass(60 * SECOND);
+    expect(world.slotsOf('a')).toMatchObject({ 'a-0': 'n0', 'a-2': 'n2' });
+    expect(world.overbooked()).toEqual([]);
+  });
+
+  test('leaves a member alone whose binding is still being written when kube-scheduler tries it again', async () => {
+    const world = await nominated(1, { nodes: 2 });
+    world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
+    const [call] = await bindAll(world, 'a-0');
+    call!.disconnect();
+    await world.settle();
+    await world.filter('a-0', ['n1']);
+    await world.settle();
+    expect(world.slotsOf('a'), 'the write may still succeed').toEqual({ 'a-0': 'n0' });
+    world.cluster.letGo();
+    await world.settle();
+    expect(world.boundTo()).toEqual({ 'a-0': 'n0' });
+  });
+
   test('of every binding is a new start: the members wait for each other again', async () => {
     const world = await nominated(3);
     world.cluster.trouble({ verb: 'bind', how: 'failed', times: 3 });
@@ -307,6 +359,17 @@ describe('a failure after the first binding', () => {
     const [first] = await bindAll(world, 'a-0');
     expect(first!.verdict, 'nothing of the gang runs').toBe('held');
     expect(world.boundTo()).toEqual({});
+  });
+
+  test('of all bindings but one, whose pod is deleted while it is written, is a new start too', async () => {
+    const world = await nominated(4, { min: 3 });
+    world.cluster.trouble({ verb: 'bind', pod: 'a-0', how: 'ok', hangs: true });
+    world.cluster.trouble({ verb: 'bind', how: 'failed', times: 2 });
+    await bindAll(world, 'a-0', 'a-1', 'a-2');
+    world.delete('a-0');
+    await world.settle();
+    const [next] = await bindAll(world, 'a-3');
+    expect(next!.verdict, 'nobody of the gang runs or is about to').toBe('held');
   });
 
   test('followed by the loss of all that was bound is a new start too', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gang, pod, startWorld, type World } from '../support/scenario.ts';
+import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.ts';
 
 const ALL = ['n0', 'n1', 'n2', 'n3'];
 
@@ -227,6 +227,26 @@ describe('a lone pod', () => {
     world.delete('first');
     await world.settle();
     expect((await world.filter('third', ['n0'])).NodeNames, 'counted once, so one deletion makes room').toEqual(['n0']);
+  });
+
+  test('being bound holds its space however long the write or the watch takes', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.create(pod('web'));
+    world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
+    const call = world.bind('web', 'n0');
+    await world.settle();
+    world.create(gang('a', 1));
+    await world.pass(60 * SECOND);
+    expect(world.stateOf('a'), 'a write with its retries takes more than 10 s').toBe('Pending');
+    world.cluster.pauseWatch();
+    world.cluster.letGo();
+    await world.pass(60 * SECOND);
+    expect(call.verdict).toBe('bound');
+    expect(world.stateOf('a'), 'bound, but not seen').toBe('Pending');
+    world.cluster.resumeWatch();
+    world.delete('web');
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Nominated');
   });
 
   test('whose binding failed gives the space back, and a gang that waited for it is planned', async () => {

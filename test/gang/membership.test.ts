@@ -17,6 +17,24 @@ describe('who counts as a member', () => {
     expect(call.verdict, 'one succeeded, one runs, one comes').toBe('bound');
   });
 
+  test('a member that succeeded counts at the barrier even when nobody runs', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.create(gang('a', 3));
+    await world.settle();
+    await world.schedule();
+    world.finish('a-0');
+    world.delete('a-1', 'a-2');
+    await world.settle();
+    world.create(gang('a', 3, { from: 1, min: 3 }));
+    await world.settle();
+    const first = world.bind('a-1');
+    await world.settle();
+    expect(first.verdict, 'one succeeded, one is held').toBe('held');
+    const second = world.bind('a-2');
+    await world.settle();
+    expect([first.verdict, second.verdict]).toEqual(['bound', 'bound']);
+  });
+
   test('a member that failed does not', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2, { min: 3 }), gang('a', 3, { from: 2, min: 3 }));

@@ -106,6 +106,16 @@ describe('after a restart', () => {
     expect(world.nominations('a')).toEqual(world.slotsOf('a'));
   });
 
+  test('a record of a node that is gone is erased even when there is no other place', async () => {
+    const world = await nominated(2, 2);
+    world.muster.kill();
+    world.cluster.delete('Node', 'n0');
+    world.cluster.delete('Node', 'n1');
+    await world.restart();
+    expect(world.records('a')).toEqual({});
+    expect(world.stateOf('a')).toBe('Pending');
+  });
+
   test('a record of space that was given away meanwhile is not believed', async () => {
     const world = await nominated(2, 3);
     const { 'a-0': node = '' } = world.slotsOf('a');

@@ -207,6 +207,23 @@ describe('planning again', () => {
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
+  test('moves the sibling that is not held and leaves the held one where it is', async () => {
+    const world = await startWorld();
+    for (const name of ['n0', 'n1', 'n2']) world.addNode(name, { labels: { disk: 'fast' } });
+    const fast = { nodeSelector: { disk: 'fast' } };
+    world.create(gang('a', 2, { min: 3 }), gang('a', 3, { from: 2, min: 3, spec: fast }));
+    await world.settle();
+    world.addNode('n3');
+    await world.settle();
+    const before = world.slotsOf('a');
+    // Held on the node that a plan without regard for it would give away first.
+    const held = world.bind('a-0');
+    await world.settle();
+    await refuse(world, 'a-2');
+    expect(held.verdict).toBe('held');
+    expect(world.slotsOf('a')).toMatchObject({ 'a-0': before['a-0'], 'a-2': before['a-1'] });
+  });
+
   test('moves held siblings only when nothing else is left: their calls are answered', async () => {
     const world = await inEachOthersWay();
     const held = world.bind('a-0');
@@ -275,6 +292,22 @@ describe('planning again', () => {
     expect(world.slotsOf('a')).not.toHaveProperty(extra);
     expect(world.records('a')).not.toHaveProperty(extra);
     expect(world.nominations('a'), 'or kube-scheduler goes on counting it there').not.toHaveProperty(extra);
+  });
+
+  test('that leaves out a member which had a slot erases its record too', async () => {
+    const world = await startWorld();
+    world.addNode('n0', { labels: { zone: 'big' } });
+    world.addNode('n1', { labels: { zone: 'fast' } });
+    const only = (zone: string) => ({ min: 2, spec: { nodeSelector: { zone } } });
+    world.create(gang('a', 1, only('big')), gang('a', 2, { from: 1, ...only('fast') }));
+    await world.settle();
+    world.create(gang('a', 4, { from: 2, gpus: 4, ...only('big') }));
+    await world.settle();
+    expect(world.slotsOf('a')).toEqual({ 'a-0': 'n0', 'a-1': 'n1' });
+    await refuse(world, 'a-1');
+    expect(world.slotsOf('a'), 'the only two that can start').toEqual({ 'a-2': 'n0', 'a-3': 'n0' });
+    expect(world.nominations('a')).toEqual(world.slotsOf('a'));
+    expect(Object.keys(world.records('a'))).toEqual(['a-2', 'a-3']);
   });
 });
 

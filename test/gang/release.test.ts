@@ -176,9 +176,9 @@ describe('the order of gangs', () => {
     const world = await startWorld();
     const t0 = world.clock.now();
     world.create(
-      gang('young', 2, { createdAt: t0 - 1_000 }),
-      gang('old', 2, { createdAt: t0 - 9_000 }),
-      gang('urgent', 2, { createdAt: t0, priority: 5 }),
+      gang('a-young', 2, { createdAt: t0 - 1_000 }),
+      gang('b-old', 2, { createdAt: t0 - 9_000 }),
+      gang('c-urgent', 2, { createdAt: t0, priority: 5 }),
     );
     await world.settle();
     const order: string[] = [];
@@ -186,10 +186,10 @@ describe('the order of gangs', () => {
       world.addNode(`n${2 * i}`);
       world.addNode(`n${2 * i + 1}`);
       await world.settle();
-      const nominated = ['young', 'old', 'urgent'].filter((name) => world.stateOf(name) === 'Nominated');
+      const nominated = ['a-young', 'b-old', 'c-urgent'].filter((name) => world.stateOf(name) === 'Nominated');
       order.push(...nominated.filter((name) => !order.includes(name)));
     }
-    expect(order).toEqual(['urgent', 'old', 'young']);
+    expect(order).toEqual(['c-urgent', 'b-old', 'a-young']);
   });
 
   test('gives way where the first does not fit: a smaller one that fits starts', async () => {

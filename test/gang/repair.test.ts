@@ -119,4 +119,20 @@ describe('a running gang that loses a bound member', () => {
     await world.settle();
     expect(world.slotsOf('a')).toEqual({ 'a-1': node });
   });
+
+  test('tries refused nodes again after a while: its attempt never ends by itself', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.create(gang('a', 3));
+    await world.settle();
+    await world.schedule();
+    world.delete('a-1');
+    world.create(gang('a', 2, { from: 1, min: 3 }));
+    // kube-scheduler is away for a minute: the only free node is refused for want of progress.
+    await world.pass(60 * SECOND);
+    await world.schedule();
+    await world.pass(31 * SECOND);
+    await world.schedule();
+    expect(world.stateOf('a'), 'not broken for ever').toBe('Running');
+    expect(Object.keys(world.boundTo('a'))).toHaveLength(3);
+  });
 });

@@ -141,6 +141,16 @@ describe('when the minimum changes while the gang is nominated', () => {
     expect(verdicts(held)).toEqual(['bound', 'bound']);
   });
 
+  test('a lower one that fits ends the waiting of a gang that found no room', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.create(gang('a', 3));
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Pending');
+    setMinimum(world, ['a-0', 'a-1', 'a-2'], '2');
+    await world.settle();
+    expect(world.stateOf('a'), 'no node and no pod had to come or go').toBe('Nominated');
+  });
+
   test('a contradiction between the members plans nothing new', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2));

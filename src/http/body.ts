@@ -1,0 +1,36 @@
+import type { Http2Bindings, HttpBindings } from '@hono/node-server';
+import type { Context } from 'hono';
+import { WireError } from './wire.ts';
+
+/**
+ * The whole body of a request, of at most `maxBytes`. Read from Node's own stream, because hono's body limit makes a web
+ * stream of it and its `arrayBuffer()` a copy. Measured in one run: a member's call takes 0.55 instead of 0.75 ms, one
+ * with 5,000 names 1.3 instead of 1.6 ms.
+ *
+ * @throws WireError when it is longer; the rest is then received and dropped, so that the answer can be sent.
+ */
+export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
+  const tooLong = () => new WireError(`expected a body of at most ${maxBytes} bytes; raise server.maxBodyMiB`);
+  if (Number(c.req.header('content-length')) > maxBytes) throw tooLong();
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings | Http2Bindings>;
+  if (incoming === undefined) {
+    // No server in between: a test calls `app.request()`.
+    const body = Buffer.from(await c.req.arrayBuffer());
+    if (body.length > maxBytes) throw tooLong();
+    return body;
+  }
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    incoming.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > maxBytes) reject(tooLong());
+      else chunks.push(chunk);
+    });
+    incoming.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)));
+    incoming.on('error', reject);
+    incoming.on('close', () => {
+      if (!incoming.readableEnded) reject(new Error('expected the whole body, found the connection closed'));
+    });
+  });
+}
