@@ -2,7 +2,7 @@
  * The decision loop: the one place where gangs are planned. Woken by cluster events, it runs one round at a time:
  *
  *   1. describe   read anew every gang whose pods, Jobs or claims changed
- *   2. check      compare slots with pods: bound, gone, lost, stuck
+ *   2. check      compare slots with pods: bound, gone, lost, overdue
  *   3. plan       every gang that lacks slots, in order of priority and age, on one snapshot minus all reservations
  *   4. write      start the nominations, gate removals and erasures that are missing
  *   5. publish    states and reasons

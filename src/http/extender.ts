@@ -18,6 +18,7 @@ import type {
   FilterArgs,
   FilterResult,
   HostPriority,
+  MetaVictims,
   PreemptArgs,
   PreemptResult,
 } from './wire.ts';
@@ -96,8 +97,8 @@ export class Extender {
   }
 
   /**
-   * Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough and
-   * leaves no gang below its minimum with members still running.
+   * Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough; those
+   * that leave a gang below its minimum with members still running only when there are no others.
    */
   preempt(args: PreemptArgs): Answer<PreemptResult> {
     const { reservations, coordinator, lonePods, view, clock } = this.#parts;
@@ -110,12 +111,14 @@ export class Extender {
     const pod = this.#parts.projectPod(args.pod);
     if (gangKeyOf(pod) !== undefined) return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
     const snapshot = view.snapshot();
-    const kept = [...args.victims].filter(([node, { Pods }]) => {
-      const victims = Pods.flatMap(({ UID }) => view.pod(UID) ?? []);
-      // A node whose reservations leave no room even then would be preempted on again and again.
-      const templates = victims.map(({ template }) => template);
-      return !this.#breaksGang(victims) && lonePods.fitsBeside(snapshot, node, pod, templates);
+    const victimsOf = ({ Pods }: MetaVictims) => Pods.flatMap(({ UID }) => view.pod(UID) ?? []);
+    // A node whose reservations leave no room even then would be preempted on again and again.
+    const fitting = [...args.victims].filter(([node, meta]) => {
+      const templates = victimsOf(meta).map(({ template }) => template);
+      return lonePods.fitsBeside(snapshot, node, pod, templates);
     });
+    const harmless = fitting.filter(([, meta]) => !this.#breaksGang(victimsOf(meta)));
+    const kept = harmless.length > 0 ? harmless : fitting;
     const until = clock.now() + PREEMPTOR_HOLD_MS;
     reservations.hold(
       args.uid,

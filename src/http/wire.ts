@@ -25,7 +25,7 @@ export interface HostPriority {
   readonly Score: number;
 }
 
-interface MetaVictims {
+export interface MetaVictims {
   readonly Pods: readonly { readonly UID: string }[];
   readonly NumPDBViolations: number;
 }

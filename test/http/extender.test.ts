@@ -82,11 +82,19 @@ describe('preempt', () => {
       return { world, on };
     };
 
-    test('leaves out a node where the gang would lose a part that it needs', async () => {
+    test('leaves out a node where the gang would lose a part that it needs, while there is another', async () => {
       const { world, on } = await run(3, 3);
-      expect(await world.preempt('p', { n0: on('n0').slice(0, 1), n1: on('n1').slice(0, 1) })).toEqual({
-        NodeNameToMetaVictims: {},
-      });
+      world.create(pod('v', { nodeName: 'n1', gpus: 4 }));
+      await world.settle();
+      const { NodeNameToMetaVictims } = await world.preempt('p', { n0: on('n0').slice(0, 1), n1: ['v'] });
+      expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n1']);
+    });
+
+    test('has no objection when every candidate costs a gang a part: the pod has the higher priority', async () => {
+      const { world, on } = await run(3, 3);
+      const victims = { n0: on('n0').slice(0, 1), n1: on('n1').slice(0, 1) };
+      const { NodeNameToMetaVictims } = await world.preempt('p', victims);
+      expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n0', 'n1']);
     });
 
     test('takes a node where the whole gang is evicted', async () => {
