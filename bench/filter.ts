@@ -18,6 +18,9 @@ const callsOf = ({ names }: CallCase) => (names >= 1_000 ? 50 : 150);
 interface Side {
   readonly process: ChildProcess;
   readonly client: Client;
+}
+
+interface Samples {
   /** Milliseconds of each call. */
   readonly calls: number[];
   /** Calls a second of each block. */
@@ -26,33 +29,34 @@ interface Side {
 
 export async function run(progress: Progress): Promise<readonly BenchResult[]> {
   const results: BenchResult[] = [];
-  for (const [i, callCase] of callCases.entries()) {
-    progress(`filter ${i + 1}/${callCases.length}: ${callCase.name}`);
-    results.push(...(await measure(callCase)));
+  const echo = await startSide('echo.ts');
+  // One Muster for all cases with the same reservations.
+  for (const slots of new Set(callCases.map((callCase) => callCase.slots))) {
+    const muster = await startSide('extender.ts', String(slots));
+    for (const callCase of callCases.filter((other) => other.slots === slots)) {
+      progress(`filter ${results.length / 2 + 1}/${callCases.length}: ${callCase.name}`);
+      results.push(...(await measure(callCase, muster, echo)));
+    }
+    await stopSide(muster);
   }
+  await stopSide(echo);
   return results;
 }
 
-async function measure(callCase: CallCase): Promise<readonly BenchResult[]> {
+async function measure(callCase: CallCase, muster: Side, echo: Side): Promise<readonly BenchResult[]> {
   const body = bodyOf(callCase);
-  const [muster, echo] = await Promise.all([
-    startSide('extender.ts', String(callCase.slots)),
-    startSide('echo.ts', ''),
-  ]);
-  try {
-    const answer = (await call(muster, callCase.path, body)).toString();
-    if (!callCase.answers.test(answer)) throw new Error(`expected ${callCase.answers}, found ${answer.slice(0, 200)}`);
-    for (let block = 0; block < BLOCKS + WARM_UP_BLOCKS; block++) {
-      for (const side of block % 2 === 0 ? [muster, echo] : [echo, muster]) {
-        await runBlock(side, callCase, body, block >= WARM_UP_BLOCKS);
-      }
+  const answer = (await call(muster, callCase.path, body)).toString();
+  if (!callCase.answers.test(answer)) throw new Error(`expected ${callCase.answers}, found ${answer.slice(0, 200)}`);
+  const samples = new Map<Side, Samples>([muster, echo].map((side) => [side, { calls: [], rates: [] }]));
+  for (let block = 0; block < BLOCKS + WARM_UP_BLOCKS; block++) {
+    for (const side of block % 2 === 0 ? [muster, echo] : [echo, muster]) {
+      await runBlock(side, callCase, body, block < WARM_UP_BLOCKS ? undefined : samples.get(side)!);
     }
-  } finally {
-    await Promise.all([stopSide(muster), stopSide(echo)]);
   }
+  const [own, bare] = [samples.get(muster)!, samples.get(echo)!];
   return [
-    latency(callCase.name, muster.calls, callCase.goal, percentile(echo.calls, 99)),
-    throughput(callCase, percentile(muster.rates, 50), percentile(echo.rates, 50)),
+    latency(callCase.name, own.calls, callCase.goal, percentile(bare.calls, 99)),
+    throughput(callCase, percentile(own.rates, 50), percentile(bare.rates, 50)),
   ];
 }
 
@@ -70,15 +74,16 @@ function throughput({ name, ratioGoal }: CallCase, value: number, baseline: numb
   };
 }
 
-async function runBlock(side: Side, callCase: CallCase, body: Buffer, counts: boolean): Promise<void> {
+/** @param samples where the figures go; undefined: nowhere, to warm up. */
+async function runBlock(side: Side, callCase: CallCase, body: Buffer, samples: Samples | undefined): Promise<void> {
   const count = callsOf(callCase);
   const begin = performance.now();
   for (let i = 0; i < count; i++) {
     const start = performance.now();
     await call(side, callCase.path, body);
-    if (counts) side.calls.push(performance.now() - start);
+    samples?.calls.push(performance.now() - start);
   }
-  if (counts) side.rates.push((count / (performance.now() - begin)) * 1000);
+  samples?.rates.push((count / (performance.now() - begin)) * 1000);
 }
 
 async function call({ client }: Side, path: string, body: Buffer): Promise<Buffer> {
@@ -89,14 +94,14 @@ async function call({ client }: Side, path: string, body: Buffer): Promise<Buffe
   return answer;
 }
 
-async function startSide(file: string, argument: string): Promise<Side> {
-  const process = fork(join(import.meta.dirname, 'servers', file), [argument]);
+async function startSide(file: string, ...args: readonly string[]): Promise<Side> {
+  const process = fork(join(import.meta.dirname, 'servers', file), args);
   const failed = once(process, 'exit').then(() => {
     throw new Error(`expected ${file} to serve, found that it ended`);
   });
   const [port] = await Promise.race([once(process, 'message'), failed]);
   failed.catch(() => {});
-  return { process, client: new Client(`http://127.0.0.1:${port}`), calls: [], rates: [] };
+  return { process, client: new Client(`http://127.0.0.1:${port}`) };
 }
 
 async function stopSide({ process, client }: Side): Promise<void> {

@@ -116,7 +116,7 @@ export class Nominator {
 
   async #removeGate(slot: Slot, pod: PodModel): Promise<WriteOutcome> {
     const outcome = await this.#writer.removeGate(pod, GANG_GATE);
-    slot.since = this.#clock.now();
+    if (outcome.kind === 'ok') slot.since = this.#clock.now();
     return outcome;
   }
 

@@ -7,7 +7,7 @@ import type { Slot } from './reservations.ts';
 export type SlotFinding =
   /** Held, being bound, or kept back by its gate: nothing is to be expected from kube-scheduler. */
   | 'fine'
-  /** Its nomination is to be written, or kube-scheduler has it: something has to happen soon. */
+  /** Something is to be written, or kube-scheduler has it: something has to happen soon. */
   | 'awaited'
   /** The member is bound: the slot has done its work. */
   | 'bound'
@@ -25,5 +25,6 @@ export function checkSlot(slot: Slot, pod: PodModel | undefined): SlotFinding {
   if (slot.state !== 'nominated') return 'fine';
   // Record and nomination are written in one patch: the record without the nomination means that it was erased since.
   if (pod.annotations[PLAN] === renderPlan(slot) && pod.nominatedNodeName !== slot.node) return 'lost';
-  return pod.gates.includes(GANG_GATE) ? 'fine' : 'awaited';
+  // One that never reaches the extender stays gated until the barrier has opened for the others.
+  return pod.gates.includes(GANG_GATE) && !pod.template.reachesExtender ? 'fine' : 'awaited';
 }

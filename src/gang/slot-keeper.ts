@@ -2,6 +2,7 @@
  * Step 2 of a round: compares every slot with its pod and acts on what it finds. Bound members are confirmed, lost
  * nominations written again, members that left give their space back, and refusals become knowledge for the next plan.
  */
+import { GANG_GATE } from '../core/dialects/muster.ts';
 import { type GangRecord, learnRefusal } from './gang-record.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -58,8 +59,11 @@ export class SlotKeeper {
   }
 
   #handleOverdue(record: GangRecord, overdue: readonly Slot[], moved: boolean): void {
-    if (overdue.some((slot) => slot.state === 'assumed')) {
-      this.#release(record.gang.key, 'not-written', 'the nominations could not be written to the API server');
+    const { view } = this.#parts;
+    const isUnwritten = ({ state, pod }: Slot) =>
+      state === 'assumed' || view.pod(pod.uid)?.gates.includes(GANG_GATE) === true;
+    if (overdue.some(isUnwritten)) {
+      this.#release(record.gang.key, 'not-written', 'nominations and gates could not be written to the API server');
       return;
     }
     // When no member moved at all it is kube-scheduler that is away: wake the members once before anything is learnt.

@@ -55,9 +55,12 @@ describe('an API server that refuses for ever is asked about once a second, not 
   });
 });
 
-test('a gang whose nominations cannot be written does not hold its space for ever', async () => {
+test.each([
+  ['nominations', 'nominate'],
+  ['gate removals', 'ungate'],
+] as const)('a gang whose %s cannot be written does not hold its space for ever', async (_, verb) => {
   const world = await startWorld({ nodes: 2 });
-  world.cluster.trouble({ verb: 'nominate', pod: 'a-1', how: 'forbidden' });
+  world.cluster.trouble({ verb, pod: 'a-1', how: 'forbidden' });
   world.create(gang('a', 2, { gated: true }));
   await world.settle();
   let freeAt: number | undefined;

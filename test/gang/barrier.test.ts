@@ -155,6 +155,8 @@ describe('who leaves the barrier', () => {
     const world = await nominated(2);
     const calls = await bindAll(world, 'a-0');
     world.beginDeletion('a-0');
+    await world.settle();
+    expect(world.slotsOf('a'), 'its place is free').not.toHaveProperty('a-0');
     const last = await bindAll(world, 'a-1');
     expect(verdicts([...calls, ...last]), 'one is leaving: there is no gang of two').toEqual([
       expect.stringContaining('the pod was deleted'),
@@ -171,6 +173,17 @@ describe('who leaves the barrier', () => {
     expect(world.boundTo()).toEqual({});
     const [back] = await bindAll(world, 'a-0');
     expect(verdicts([back!, other!]), 'it comes back with a new call').toEqual(['bound', 'bound']);
+  });
+
+  test('a member that kube-scheduler tries again and refuses while its call is held: it counts no more', async () => {
+    const world = await nominated(2, { nodes: 3 });
+    const [held] = await bindAll(world, 'a-0');
+    await world.filter('a-0', ['n2']);
+    await world.settle();
+    expect(held!.verdict).toContain('planned anew');
+    const [other] = await bindAll(world, 'a-1');
+    expect(other!.verdict, 'one of two').toBe('held');
+    expect(world.boundTo()).toEqual({});
   });
 
   test('an older call of the same pod, superseded by the newer one', async () => {
@@ -192,6 +205,7 @@ describe('who leaves the barrier', () => {
     await world.pass(20 * SECOND);
     expect(calls[1]!.verdict, 'only the other member made no progress').toBe('held');
     expect(world.slotsOf('a')['a-0']).toBe(node);
+    expect(world.records('a')['a-0'], 'who is held needs no new nomination').toMatch(/\/1$/);
   });
 
   test('not the newer call when the older one’s connection closes late', async () => {
@@ -336,6 +350,17 @@ describe('a failure after the first binding', () => {
     await world.pass(60 * SECOND);
     expect(world.slotsOf('a')).toMatchObject({ 'a-0': 'n0', 'a-2': 'n2' });
     expect(world.overbooked()).toEqual([]);
+  });
+
+  test('keeps those places even when the gang gives back what it could not write', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.cluster.trouble({ verb: 'nominate', pod: 'a-2', how: 'forbidden' });
+    world.create(gang('a', 3, { min: 2 }));
+    await world.settle();
+    world.cluster.pauseWatch();
+    await bindAll(world, 'a-0', 'a-1');
+    await world.pass(15 * SECOND + 500);
+    expect(world.slotsOf('a'), 'a-2 was given up').toEqual({ 'a-0': 'n0', 'a-1': 'n1' });
   });
 
   test('leaves a member alone whose binding is still being written when kube-scheduler tries it again', async () => {

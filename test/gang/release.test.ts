@@ -299,6 +299,16 @@ describe('a gang that found no room is planned again when', () => {
     expect(world.stateOf('b'), 'the refused node is free for it').toBe('Nominated');
   });
 
+  test('another gang gives its slots back, even before that is written everywhere', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.create(gang('a', 2), gang('b', 1));
+    await world.settle();
+    world.cluster.trouble({ verb: 'clear', how: 'ok', hangs: true });
+    await failAttempt(world, 'a-0');
+    expect(world.nominations('a'), 'nothing erased yet').not.toEqual({});
+    expect(world.stateOf('b')).toBe('Nominated');
+  });
+
   test('nothing changed: it is not', async () => {
     const world = await full();
     const plans = async () => {

@@ -67,6 +67,19 @@ describe('a running gang that loses a member before it was bound', () => {
     expect(world.stateOf('b'), 'two of two run').toBe('Nominated');
   });
 
+  test('gives the place up when the others fail', async () => {
+    const world = await runningWithoutLast();
+    world.delete('a-2');
+    world.create(gang('b', 1));
+    await world.settle();
+    world.setReady('n0', false);
+    world.setReady('n1', false);
+    world.finish('a-0', 'Failed');
+    world.finish('a-1', 'Failed');
+    await world.settle();
+    expect(world.slotsOf('b'), 'nothing runs that could be repaired').toEqual({ 'b-0': 'n2' });
+  });
+
   test('gives the place up when nobody of it is left', async () => {
     const world = await runningWithoutLast();
     world.delete('a-2');
