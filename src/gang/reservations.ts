@@ -136,16 +136,6 @@ export class Reservations {
     for (const [key, holds] of this.#holds) if (holds.some((hold) => hold.until <= now)) this.releaseHold(key);
   }
 
-  /** True when nobody holds anything anywhere: the usual case, and a filter call then has nothing to check. */
-  get isEmpty(): boolean {
-    return this.#byNode.size === 0;
-  }
-
-  /** Nodes where anybody holds anything. */
-  nodes(): Iterable<string> {
-    return this.#byNode.keys();
-  }
-
   /** Templates that hold space on the node against the pod: everyone's of its priority or higher, but its own. */
   templatesAgainst(node: string, pod: Pick<PodModel, 'uid' | 'priority'>): readonly PodTemplate[] {
     const holders = this.#byNode.get(node);

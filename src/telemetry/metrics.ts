@@ -16,7 +16,6 @@ export const barrierResults = ['opened', 'timeout', 'abandoned'] as const;
 /** What became of an Event: see `EventRecorder`. */
 export const eventResults = ['written', 'failed', 'repeated', 'limited'] as const;
 
-export type BarrierResult = (typeof barrierResults)[number];
 export type EventResult = (typeof eventResults)[number];
 
 /** The process's metrics, in a registry of their own, so that two instances never meet (tests, simulation). */
