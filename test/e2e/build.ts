@@ -106,7 +106,7 @@ function isTransient(stderr: string): boolean {
 }
 
 if (import.meta.main) {
-  console.log(`control plane for the e2e tests in ${cacheDir()} (about 8 minutes on 2 cores the first time)`);
+  console.log(`control plane for the e2e tests in ${cacheDir()} (about 14 minutes on 2 cores the first time)`);
   try {
     await buildControlPlane();
   } catch (error) {
