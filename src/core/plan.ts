@@ -14,7 +14,7 @@ import { classify, type GangRequest, type PlanPolicy, type RequestClass } from '
 import type { NodeIdx } from './node-idx.ts';
 import { fillNodes } from './placement.ts';
 import { listScopes } from './scopes.ts';
-import type { Snapshot } from './snapshot.ts';
+import { chooseColumns, type Snapshot, sumColumns } from './snapshot.ts';
 import { Transaction } from './transaction.ts';
 
 export interface PlannedSlot {
@@ -69,7 +69,8 @@ class Round {
   readonly #classes: readonly Class[];
   /** Some members need accelerators: the others need not be in their domain. */
   readonly #usesFabric: boolean;
-  readonly #accelerators: readonly { readonly column: number; readonly name: string }[];
+  /** Columns. */
+  readonly #accelerators: readonly number[];
   /** How many members the last attempt could place, and why not more. */
   fits = 0;
   causes: readonly Cause[] = [];
@@ -77,9 +78,7 @@ class Round {
   constructor(tx: Transaction, gang: GangRequest, policy: PlanPolicy) {
     this.#tx = tx;
     this.#gang = gang;
-    this.#accelerators = [...tx.snapshot.columns]
-      .filter(([name]) => policy.isAccelerator(name))
-      .map(([name, column]) => ({ name, column }));
+    this.#accelerators = chooseColumns(tx.snapshot.columns, policy.isAccelerator);
     this.#classes = classify(tx.snapshot, gang, policy);
     this.#usesFabric = this.#classes.some(({ accelerators }) => accelerators > 0);
   }
@@ -162,13 +161,11 @@ class Round {
   }
 
   #freeAccelerators(node: NodeIdx): number {
-    let free = 0;
-    for (const { column } of this.#accelerators) free += this.#tx.snapshot.free[column]![node]!;
-    return free;
+    return sumColumns(this.#tx.snapshot.free, this.#accelerators, node);
   }
 
   #hasAccelerators(node: NodeIdx): boolean {
-    return this.#accelerators.some(({ column }) => this.#tx.snapshot.allocatable[column]![node]! > 0);
+    return sumColumns(this.#tx.snapshot.allocatable, this.#accelerators, node) > 0;
   }
 
   /** Counts nodes by what keeps the first incomplete class off them. */

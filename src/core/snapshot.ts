@@ -51,3 +51,18 @@ export interface Snapshot {
 export function withOccupants(snapshot: Snapshot, occupants: readonly Occupant[]): Snapshot {
   return { ...snapshot, occupants };
 }
+
+/** The columns of the resources that the predicate names: resolved once, then summed by number. */
+export function chooseColumns(
+  columns: Snapshot['columns'],
+  includes: (resource: string) => boolean,
+): readonly number[] {
+  return [...columns].filter(([resource]) => includes(resource)).map(([, column]) => column);
+}
+
+/** What the chosen columns hold for the node, added up. */
+export function sumColumns(columns: readonly Float64Array[], chosen: readonly number[], node: NodeIdx): number {
+  let sum = 0;
+  for (const column of chosen) sum += columns[column]![node]!;
+  return sum;
+}

@@ -5,9 +5,8 @@
 import type { PodModel, PodTemplate } from '../core/model.ts';
 import { NameIndex } from '../core/name-index.ts';
 import { NameList } from '../core/name-list.ts';
-import type { NodeIdx } from '../core/node-idx.ts';
 import { scorePacking } from '../core/scoring.ts';
-import type { Snapshot } from '../core/snapshot.ts';
+import { chooseColumns, type Snapshot, sumColumns } from '../core/snapshot.ts';
 import type { Reservations } from './reservations.ts';
 
 export class LonePods {
@@ -107,17 +106,10 @@ export class LonePods {
 
   #acceleratorsOf({ columns }: Snapshot): readonly number[] {
     if (this.#resolved?.of !== columns) {
-      const accelerators = [...columns].filter(([name]) => this.#isAccelerator(name)).map(([, column]) => column);
-      this.#resolved = { of: columns, accelerators };
+      this.#resolved = { of: columns, accelerators: chooseColumns(columns, this.#isAccelerator) };
     }
     return this.#resolved.accelerators;
   }
-}
-
-function sumColumns(columns: readonly Float64Array[], chosen: readonly number[], node: NodeIdx): number {
-  let sum = 0;
-  for (const column of chosen) sum += columns[column]![node]!;
-  return sum;
 }
 
 function total(templates: readonly PodTemplate[], resource: string): number {

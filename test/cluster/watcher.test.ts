@@ -1,47 +1,21 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { WatchedKind, WatcherOptions } from '../../src/cluster/watcher.ts';
-import { FakeApiServer } from '../support/fake-api-server.ts';
+import { describe, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
-import { PODS, Probe, pod, type Slim } from '../support/watch-probe.ts';
+import { PODS, pod } from '../support/watch-probe.ts';
+import { useWatchedServer } from '../support/watched-server.ts';
 
-let server: FakeApiServer;
-let probes: Probe[];
-
-beforeEach(async () => {
-  server = await FakeApiServer.start(PODS);
-  probes = [];
-});
-
-afterEach(async () => {
-  for (const probe of probes) {
-    await probe.watcher.stop();
-    await probe.api.close();
-  }
-  await server.stop();
-});
-
-function watch(kind: Partial<WatchedKind<Slim>> = {}, options: WatcherOptions = {}): Probe {
-  const probe = new Probe(server.url, kind, options);
-  probes.push(probe);
-  return probe;
-}
-
-/** The queries of the list and watch requests so far. */
-function queries(): Record<string, string>[] {
-  return server.requests.map(({ query }) => Object.fromEntries(query));
-}
+const { server, watch, queries } = useWatchedServer();
 
 describe('the first list', () => {
   test('comes as a watch-list that goes on as the watch', async () => {
-    server.put(PODS, pod('a'));
-    server.put(PODS, pod('b'));
+    server().put(PODS, pod('a'));
+    server().put(PODS, pod('b'));
     const probe = watch();
     await probe.synced();
     expect(await probe.told(2)).toEqual(['+a/uid-a', '+b/uid-b']);
 
-    server.put(PODS, pod('c'));
-    server.put(PODS, pod('a', { note: 'changed' }));
-    server.remove(PODS, 'ns/b');
+    server().put(PODS, pod('c'));
+    server().put(PODS, pod('a', { note: 'changed' }));
+    server().remove(PODS, 'ns/b');
     expect(await probe.told(3)).toEqual(['+c/uid-c', '~a/uid-a', '-b/uid-b']);
     expect(probe.watcher.store.get('ns/a')?.note).toBe('changed');
     expect(probe.events).toEqual(['ADDED', 'ADDED', 'BOOKMARK', 'ADDED', 'MODIFIED', 'DELETED']);
@@ -59,28 +33,28 @@ describe('the first list', () => {
   });
 
   test('is not synced before the bookmark that ends it, and until then the consumer sees nothing', async () => {
-    server.endsInitial = false;
-    server.put(PODS, pod('a'));
-    server.put(PODS, pod('b'));
+    server().endsInitial = false;
+    server().put(PODS, pod('a'));
+    server().put(PODS, pod('b'));
     const probe = watch();
     await until('events', () => probe.events.length === 2);
-    server.remove(PODS, 'ns/b');
+    server().remove(PODS, 'ns/b');
     await until('events', () => probe.events.length === 3);
     expect(probe.watcher.synced).toBe(false);
     expect(probe.changes).toEqual([]);
 
-    server.bookmark(PODS, true);
+    server().bookmark(PODS, true);
     await probe.synced();
     expect(probe.changes).toEqual(['+a/uid-a']);
   });
 
   test('comes in pages from a server without watch-list', async () => {
-    server.watchList = false;
-    for (let i = 0; i < 1201; i++) server.put(PODS, pod(`p${i}`));
+    server().watchList = false;
+    for (let i = 0; i < 1201; i++) server().put(PODS, pod(`p${i}`));
     const probe = watch();
     await probe.synced();
     expect(probe.watcher.store.size).toBe(1201);
-    await until('the watch', () => server.watches === 1);
+    await until('the watch', () => server().watches === 1);
     const [first, ...pages] = queries();
     const last = pages.pop();
     expect(first?.sendInitialEvents).toBe('true');
@@ -93,13 +67,13 @@ describe('the first list', () => {
     expect(probe.restarts).toEqual(['unsupported']);
     expect(probe.errors).toEqual([]);
 
-    server.put(PODS, pod('late'));
+    server().put(PODS, pod('late'));
     await until('the event', () => probe.watcher.store.get('ns/late') !== undefined);
   });
 
   test('comes in pages when the watch-list falls silent before its end', async () => {
-    server.endsInitial = false;
-    server.put(PODS, pod('a'));
+    server().endsInitial = false;
+    server().put(PODS, pod('a'));
     const probe = watch({}, { timing: { idleMs: 200 } });
     await probe.synced();
     expect(probe.names()).toEqual(['a/uid-a']);
@@ -107,14 +81,14 @@ describe('the first list', () => {
   });
 
   test('begins anew when a continue token has expired', async () => {
-    server.watchList = false;
-    for (let i = 0; i < 600; i++) server.put(PODS, pod(`p${i}`));
+    server().watchList = false;
+    for (let i = 0; i < 600; i++) server().put(PODS, pod(`p${i}`));
     let expired = false;
-    server.fault = ({ query }) => {
+    server().fault = ({ query }) => {
       if (query.has('continue') && !expired) {
         expired = true;
-        server.remove(PODS, 'ns/p0');
-        server.compact(PODS);
+        server().remove(PODS, 'ns/p0');
+        server().compact(PODS);
       }
       return undefined;
     };
@@ -125,28 +99,28 @@ describe('the first list', () => {
   });
 
   test('can be stopped in the middle', async () => {
-    server.endsInitial = false;
-    server.put(PODS, pod('a'));
+    server().endsInitial = false;
+    server().put(PODS, pod('a'));
     const probe = watch();
     await until('an event', () => probe.events.length === 1);
     await probe.watcher.stop();
-    await until('the connection closed', () => server.watches === 0);
+    await until('the connection closed', () => server().watches === 0);
     expect(probe.watcher.synced).toBe(false);
     expect(probe.changes).toEqual([]);
-    expect(server.requests).toHaveLength(1);
+    expect(server().requests).toHaveLength(1);
     expect(probe.errors).toEqual([]);
   });
 });
 
 test('another UID under one name is a deletion and a new object, whatever the event says', async () => {
-  server.put(PODS, pod('a'));
+  server().put(PODS, pod('a'));
   const probe = watch();
   await probe.synced();
   await probe.told(1);
-  server.put(PODS, pod('a', { uid: 'second' }));
+  server().put(PODS, pod('a', { uid: 'second' }));
   expect(await probe.told(2)).toEqual(['-a/uid-a', '+a/second']);
-  server.remove(PODS, 'ns/a');
-  server.put(PODS, pod('a', { uid: 'third' }));
+  server().remove(PODS, 'ns/a');
+  server().put(PODS, pod('a', { uid: 'third' }));
   expect(await probe.told(2)).toEqual(['-a/second', '+a/third']);
 });
 
@@ -160,27 +134,27 @@ describe('a kind that does not exist', () => {
     expect(probe.clock.waits[0]).toBe(30_000);
     expect(probe.errors).toEqual([]);
 
-    server.install(GROUPS);
-    server.put(GROUPS, pod('g'));
+    server().install(GROUPS);
+    server().put(GROUPS, pod('g'));
     expect(await probe.told(1)).toEqual(['+g/uid-g']);
-    server.uninstall(GROUPS);
+    server().uninstall(GROUPS);
     expect(await probe.told(1)).toEqual(['-g/uid-g']);
-    server.install(GROUPS);
-    server.put(GROUPS, pod('h'));
+    server().install(GROUPS);
+    server().put(GROUPS, pod('h'));
     expect(await probe.told(1)).toEqual(['+h/uid-h']);
   });
 
   test('is an error for a kind that every cluster has, and takes nothing away', async () => {
-    server.put(PODS, pod('a'));
+    server().put(PODS, pod('a'));
     const probe = watch();
     await probe.synced();
-    server.fault = () => ({ kind: 'answer', status: 404, body: 'page not found' });
-    server.endWatches(PODS);
+    server().fault = () => ({ kind: 'answer', status: 404, body: 'page not found' });
+    server().endWatches(PODS);
     await until('errors', () => probe.errors.length >= 2);
     expect(probe.errors[0]).toBe('Watching Pod: Expected status 200, got 404: page not found');
     expect(probe.names()).toEqual(['a/uid-a']);
-    server.fault = () => undefined;
-    server.put(PODS, pod('b'));
+    server().fault = () => undefined;
+    server().put(PODS, pod('b'));
     await until('the new list', () => probe.watcher.store.size === 2);
   });
 });
@@ -191,32 +165,32 @@ describe('what makes no sense', () => {
     ['no event', '{"type":"SURPRISE"}\n'],
     ['an object without a name', '{"type":"ADDED","object":{"metadata":{}}}\n'],
   ])('as a line (%s) is reported, and a new list mends what it may have hidden', async (_, line) => {
-    server.put(PODS, pod('a'));
+    server().put(PODS, pod('a'));
     const probe = watch();
     await probe.synced();
-    server.sendRaw(PODS, line);
-    await until('the new list', () => server.requests.length === 2);
+    server().sendRaw(PODS, line);
+    await until('the new list', () => server().requests.length === 2);
     expect(queries()[1]).toMatchObject({ sendInitialEvents: 'true' });
     expect(probe.restarts).toEqual(['garbage']);
     expect(probe.errors).toHaveLength(1);
-    server.put(PODS, pod('b'));
+    server().put(PODS, pod('b'));
     await until('the event', () => probe.watcher.store.size === 2);
   });
 
   test('as an object is reported and skipped; what was known of it stays', async () => {
-    server.put(PODS, pod('bad', { note: 'unreadable' }));
-    server.put(PODS, pod('good'));
+    server().put(PODS, pod('bad', { note: 'unreadable' }));
+    server().put(PODS, pod('good'));
     const probe = watch();
     await probe.synced();
     expect(probe.names()).toEqual(['good/uid-good']);
     expect(probe.errors).toEqual(['Watching Pod: Cannot read ns/bad: no sense in this one']);
 
-    server.put(PODS, pod('good', { note: 'unreadable' }));
-    server.put(PODS, pod('other'));
+    server().put(PODS, pod('good', { note: 'unreadable' }));
+    server().put(PODS, pod('other'));
     await until('the event', () => probe.watcher.store.size === 2);
     expect(probe.names()).toEqual(['good/uid-good', 'other/uid-other']);
 
-    server.put(PODS, pod('good', { uid: 'second', note: 'unreadable' }));
+    server().put(PODS, pod('good', { uid: 'second', note: 'unreadable' }));
     await until('the old one gone', () => probe.watcher.store.size === 1);
     expect(probe.names()).toEqual(['other/uid-other']);
   });
@@ -224,8 +198,8 @@ describe('what makes no sense', () => {
   test('as a handler that throws is reported, and the watch goes on', async () => {
     const probe = watch();
     await probe.synced();
-    server.put(PODS, pod('a', { note: 'bad handler' }));
-    server.put(PODS, pod('b'));
+    server().put(PODS, pod('a', { note: 'bad handler' }));
+    server().put(PODS, pod('b'));
     expect(await probe.told(2)).toEqual(['+a/uid-a', '+b/uid-b']);
     expect(probe.errors).toEqual(['handler broke']);
     expect(probe.restarts).toEqual([]);
@@ -238,7 +212,7 @@ test('characters and lines may arrive in any pieces', async () => {
   const object = { metadata: { name: 'a', namespace: 'ns', uid: 'u', resourceVersion: '900' }, note: 'Größe 🚀 你好' };
   const bytes = Buffer.from(`${JSON.stringify({ type: 'ADDED', object })}\n`);
   for (const byte of bytes) {
-    server.sendRaw(PODS, Buffer.of(byte));
+    server().sendRaw(PODS, Buffer.of(byte));
     // One byte a packet, so that every character of several bytes is torn.
     await new Promise((resolve) => setImmediate(resolve));
   }
