@@ -23,7 +23,8 @@ export interface BenchResult {
 export type Progress = (text: string) => void;
 
 export interface Benchmark {
-  run(progress: Progress): Promise<readonly BenchResult[]>;
+  /** @param flags the rest of the command line; one that is not known is an error. */
+  run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]>;
 }
 
 /** A row of durations in milliseconds. */

@@ -16,6 +16,8 @@ export interface SchedulerOptions {
   readonly extender?: Readonly<Record<string, unknown>>;
   /** Fields that overwrite those at the top of the configuration, e.g. `percentageOfNodesToScore`. */
   readonly configuration?: Readonly<Record<string, unknown>>;
+  /** As in `--feature-gates`, e.g. `GenericWorkload=true`. */
+  readonly featureGates?: string;
   /** klog verbosity. */
   readonly verbosity?: number;
 }
@@ -77,6 +79,7 @@ export class Scheduler {
         `--authentication-kubeconfig=${this.#kubeconfig}`,
         `--authorization-kubeconfig=${this.#kubeconfig}`,
         '--authorization-always-allow-paths=/healthz,/readyz,/livez,/metrics',
+        `--feature-gates=${this.#options.featureGates ?? ''}`,
         `--v=${this.#options.verbosity ?? 2}`,
       ],
       { logFile: this.logFile },

@@ -1,0 +1,205 @@
+/** The real control plane on which contenders take turns: one cluster, one set of nodes, another scheduler each time. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Cluster, startControlPlane } from '../../test/e2e/cluster/control-plane.ts';
+import { waitFor } from '../../test/e2e/cluster/wait.ts';
+import { watchUntil } from '../../test/e2e/cluster/watch-until.ts';
+import { type MusterProcess, startMuster } from '../../test/e2e/muster.ts';
+import { measureForeignLoad } from '../machine.ts';
+import type { Contender, Workload } from './contenders.ts';
+import { readCpuTimes } from './cpu-time.ts';
+
+/** What one turn took; milliseconds from before the first create. */
+export interface Turn {
+  readonly pods: number;
+  /** Until the last pod was created. */
+  readonly createdMs: number;
+  readonly firstBoundMs: number;
+  readonly lastBoundMs: number;
+  /** Writes to pods and Events by everyone, KWOK included, from the first create until all pods run. */
+  readonly writes: ReadonlyMap<string, number>;
+  /** Seconds of CPU time until the last bind, by program. */
+  readonly cpu: ReadonlyMap<string, number>;
+  /** What kube-scheduler's loop took for each pod on average, calls of an extender included. */
+  readonly algorithmMs: number;
+}
+
+/** A node's lease, renewed by KWOK four times as often: 5,000 nodes then cost 100 writes a second, not 500. */
+const LEASE_SECONDS = 200;
+/** Creators at a time. */
+const CREATORS = 32;
+const BUSY_PERCENT = 25;
+const CALM_ATTEMPTS = 30;
+const policyBinding = '/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/muster-gang-members';
+
+export class Arena {
+  readonly #cluster: Cluster;
+  #muster: MusterProcess | undefined;
+  #policy = false;
+
+  private constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  static async open(nodes: number): Promise<Arena> {
+    const cluster = await startControlPlane({
+      admissionPolicy: false,
+      nodeLeaseSeconds: LEASE_SECONDS,
+      apiServerArgs: ['--feature-gates=GenericWorkload=true', '--runtime-config=scheduling.k8s.io/v1beta1=true'],
+      controllerManagerArgs: [`--node-monitor-grace-period=${2 * LEASE_SECONDS}s`],
+    });
+    const arena = new Arena(cluster);
+    try {
+      await cluster.addNodes({ count: nodes, deadlineMs: 300_000 });
+    } catch (error) {
+      await arena.close();
+      throw error;
+    }
+    return arena;
+  }
+
+  async close(): Promise<void> {
+    await this.#muster?.stop();
+    await this.#cluster.stop();
+  }
+
+  /** Creates the pods while the contender waits for them. */
+  async race(contender: Contender, workload: Workload): Promise<Turn> {
+    await this.#prepare(contender);
+    await this.#cluster.scheduler.start(contender.scheduler);
+    await calmDown();
+    return this.#takeTurn(workload, () => this.#create(workload));
+  }
+
+  /** Creates the pods first, then lets the contender loose on a full queue. */
+  async drain(contender: Contender, workload: Workload): Promise<Turn> {
+    await this.#prepare(contender);
+    await this.#create(workload);
+    await calmDown();
+    return this.#takeTurn(workload, () => this.#cluster.scheduler.start(contender.scheduler));
+  }
+
+  async #takeTurn(workload: Workload, begin: () => Promise<void>): Promise<Turn> {
+    const { api } = this.#cluster;
+    const names = new Set(workload.pods.map((pod) => pod.metadata?.name));
+    const before = await this.#countWrites();
+    const unbound = new Set(names);
+    const pending = new Set(names);
+    let firstBound = 0;
+    let lastBound = 0;
+    const cpuBefore = readCpuTimes();
+    let cpuAfter = cpuBefore;
+    const allRun = watchUntil(
+      api,
+      'pods',
+      { namespace: 'default', what: `${names.size} pods to run`, deadlineMs: 240_000 },
+      (_, { metadata, spec, status }) => {
+        const name = metadata?.name as string;
+        if (spec?.nodeName && unbound.delete(name)) {
+          lastBound = performance.now();
+          firstBound ||= lastBound;
+          if (unbound.size === 0) cpuAfter = readCpuTimes();
+        }
+        if (status?.phase === 'Running') pending.delete(name);
+        if (pending.size > 0) throw new Error(`${unbound.size} not bound, ${pending.size} not running`);
+        return true;
+      },
+    );
+    // Not waited for yet when `begin` fails.
+    allRun.catch(() => {});
+    const start = performance.now();
+    // Whoever fails first says why.
+    await Promise.race([begin(), allRun]);
+    const createdMs = performance.now() - start;
+    await allRun;
+    const after = await this.#countWrites();
+    const algorithmMs = await this.#algorithmMs();
+    await this.#clear();
+    return {
+      pods: names.size,
+      createdMs,
+      firstBoundMs: firstBound - start,
+      lastBoundMs: lastBound - start,
+      writes: difference(after, before),
+      cpu: difference(cpuAfter, cpuBefore),
+      algorithmMs,
+    };
+  }
+
+  async #prepare(contender: Contender): Promise<void> {
+    await this.#cluster.scheduler.stop();
+    if (contender.policy !== this.#policy) await this.#switchPolicy(contender.policy);
+    if (!contender.muster) {
+      await this.#muster?.stop();
+      this.#muster = undefined;
+    }
+    if (contender.muster) this.#muster ??= await startMuster({ cluster: this.#cluster });
+  }
+
+  async #switchPolicy(on: boolean): Promise<void> {
+    if (on) await this.#cluster.applyManifests('admission-policy.yaml');
+    else {
+      await this.#cluster.api.request('DELETE', policyBinding);
+      const probe = {
+        metadata: { generateName: 'probe-', labels: { 'muster.dev/pod-group': 'probe' } },
+        spec: { containers: [{ name: 'main', image: 'none' }] },
+      };
+      const path = '/api/v1/namespaces/default/pods?dryRun=All';
+      await waitFor(
+        async () => {
+          const pod = await this.#cluster.api.request<{ spec: { schedulingGates?: unknown[] } }>('POST', path, probe);
+          return pod.spec.schedulingGates === undefined;
+        },
+        { what: 'the admission policy to be out of force' },
+      );
+    }
+    this.#policy = on;
+  }
+
+  async #create({ podGroup, pods }: Workload): Promise<void> {
+    const { api } = this.#cluster;
+    if (podGroup) await api.request('POST', podGroup.path, podGroup.object);
+    await api.createMany('pods', pods, CREATORS);
+  }
+
+  async #clear(): Promise<void> {
+    const { api } = this.#cluster;
+    await this.#cluster.scheduler.stop();
+    await this.#cluster.reset({ keepNodes: true });
+    await api.request('DELETE', '/apis/scheduling.k8s.io/v1beta1/namespaces/default/podgroups');
+  }
+
+  /** Writes so far that succeeded, by verb and resource. */
+  async #countWrites(): Promise<ReadonlyMap<string, number>> {
+    const counts = new Map<string, number>();
+    const metrics = await this.#cluster.api.request<string>('GET', '/metrics');
+    for (const line of metrics.split('\n')) {
+      if (!line.startsWith('apiserver_request_total{')) continue;
+      const label = (name: string) => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? '';
+      if (!['POST', 'PUT', 'PATCH'].includes(label('verb')) || label('dry_run') !== '') continue;
+      if (!['pods', 'events', 'podgroups'].includes(label('resource'))) continue;
+      const what = [label('verb'), label('resource'), label('subresource')].filter(Boolean).join(' ');
+      counts.set(what, (counts.get(what) ?? 0) + Number(line.slice(line.lastIndexOf(' '))));
+    }
+    return counts;
+  }
+
+  /** Milliseconds; kube-scheduler was started for this turn, so its sums are the turn's. */
+  async #algorithmMs(): Promise<number> {
+    const metrics = await this.#cluster.scheduler.metrics();
+    const read = (suffix: string) =>
+      Number(new RegExp(`^scheduler_scheduling_algorithm_duration_seconds_${suffix} (.*)$`, 'm').exec(metrics)?.[1]);
+    return (1000 * read('sum')) / read('count');
+  }
+}
+
+function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<string, number>) {
+  return new Map([...after].map(([what, amount]) => [what, amount - (before.get(what) ?? 0)]));
+}
+
+/** Waits until the control plane has nothing left to do of the turn before. */
+async function calmDown(): Promise<void> {
+  for (let attempt = 0; attempt < CALM_ATTEMPTS; attempt++) {
+    if ((await measureForeignLoad()) < BUSY_PERCENT) return;
+    await delay(200);
+  }
+}
