@@ -3,8 +3,9 @@
  * carries live counts; `explainStably` goes into filter replies and changes only with the kind of cause, because every
  * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
+
+import type { GangProblem } from './gang-problems.ts';
 import type { Unschedulable } from './plan.ts';
-import type { GangProblem } from './pod-group.ts';
 
 /** Why a gang is not running (yet). */
 export type Reason =

@@ -1,27 +1,12 @@
 /**
  * Who is in which gang, and what the gang asks for: pods, Jobs and PodGroup objects in, one `Gang` value out.
- * Whatever is wrong with a gang is a problem in the value: the gang waits and says why.
+ * Whatever is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says why.
  */
 import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
-import {
-  checkKeys,
-  GANG_GATE,
-  type KeyProblem,
-  MAX_MEMBERS,
-  MIN_MEMBERS,
-  POD_GROUP_LABEL,
-  PREFIX,
-  RANK,
-} from './dialects/muster.ts';
-import { isTerminated, type JobModel, type Labels, type PodGroupModel, type PodModel } from './model.ts';
-
-export type GangProblem =
-  | ((KeyProblem | { readonly kind: 'unreachable-member' }) & { readonly pod: string })
-  | { readonly kind: 'contradiction'; readonly key: string; readonly values: readonly string[] }
-  | { readonly kind: 'min-above-max'; readonly min: number; readonly max: number }
-  | { readonly kind: 'no-min-members' }
-  | { readonly kind: 'no-pod-group-object'; readonly name: string }
-  | { readonly kind: 'unbound-claim'; readonly claim: string };
+import { GANG_GATE, MIN_MEMBERS, POD_GROUP_LABEL } from './dialects/muster.ts';
+import { findProblems, type GangProblem } from './gang-problems.ts';
+import { sortByRank } from './member-keys.ts';
+import type { JobModel, Labels, PodGroupModel, PodModel } from './model.ts';
 
 export interface Gang {
   /** `namespace/name`. */
@@ -71,7 +56,7 @@ export function gangKeyOf(pod: PodModel): string | undefined {
 /** Reads a gang off its sources. Pods must not be empty. */
 export function describeGang(key: string, sources: GangSources): Gang {
   const [namespace, name] = key.split('/') as [string, string];
-  const members = sources.pods.filter(countsAsMember).sort(compareRank);
+  const members = sortByRank(sources.pods.filter(countsAsMember));
   const subjects = members.length > 0 ? members : sources.pods;
   const minimum = readMinimum(subjects, sources);
   return {
@@ -84,7 +69,7 @@ export function describeGang(key: string, sources: GangSources): Gang {
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
     deadlineAt: earliestDeadline(sources.jobs),
-    problems: findProblems(name, members, sources, minimum),
+    problems: findProblems(name, members, minimum, sources.blocksOnClaim),
   };
 }
 
@@ -103,76 +88,6 @@ function readMinimum(pods: readonly PodModel[], { jobs, podGroup }: GangSources)
   return created > 0 ? created : undefined;
 }
 
-function findProblems(
-  name: string,
-  members: readonly PodModel[],
-  sources: GangSources,
-  minimum: number | undefined,
-): readonly GangProblem[] {
-  const problems: GangProblem[] = [];
-  const seen = new Set<string>();
-  for (const pod of members) {
-    for (const problem of checkKeys(pod.labels, pod.annotations)) {
-      // The members of a Job share their mistakes: each is reported once, with the first pod that has it.
-      const mark = `${problem.kind} ${problem.key} ${problem.kind === 'bad-value' ? problem.value : ''}`;
-      if (!seen.has(mark)) problems.push({ ...problem, pod: pod.name });
-      seen.add(mark);
-    }
-  }
-  problems.push(...findContradictions(members));
-  const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
-  if (minimum === undefined && !badMinimum) problems.push(missingMinimum(name, members));
-  const max = members.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
-  if (minimum !== undefined && max !== undefined && max < minimum) {
-    problems.push({ kind: 'min-above-max', min: minimum, max });
-  }
-  const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
-  const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
-  if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
-  const claim = waiting.flatMap((pod) => pod.claims).find(sources.blocksOnClaim);
-  if (claim !== undefined) problems.push({ kind: 'unbound-claim', claim });
-  return problems;
-}
-
-function missingMinimum(name: string, members: readonly PodModel[]): GangProblem {
-  const viaPodGroup = members.some((pod) => pod.labels[POD_GROUP_LABEL] === undefined);
-  return viaPodGroup ? { kind: 'no-pod-group-object', name } : { kind: 'no-min-members' };
-}
-
-/** Keys that speak about the whole gang must say the same on every member. */
-function findContradictions(members: readonly PodModel[]): readonly GangProblem[] {
-  const problems: GangProblem[] = [];
-  const entries = members.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
-  const keys = new Set(entries.flatMap(Object.keys).filter(speaksForGang));
-  for (const key of [...keys].sort()) {
-    const values = distinct(entries.map((all) => all[key]).filter((value) => value !== undefined));
-    if (values.length > 1) problems.push({ kind: 'contradiction', key, values });
-  }
-  for (const pod of members) {
-    const names = distinct(
-      [pod.labels[POD_GROUP_LABEL], pod.labels[COSCHEDULING_LABEL]].filter((value) => value !== undefined),
-    );
-    if (names.length > 1) return [...problems, { kind: 'contradiction', key: POD_GROUP_LABEL, values: names }];
-  }
-  const priorities = distinct(members.filter((pod) => pod.nodeName === '').map((pod) => String(pod.priority)));
-  if (priorities.length > 1) problems.push({ kind: 'contradiction', key: 'spec.priority', values: priorities });
-  return problems;
-}
-
-const OF_ONE_MEMBER: ReadonlySet<string> = new Set(
-  ['pod-group', 'rank', 'plan', 'placement', 'preempted-by', 'preemption-notice', 'checkpointed-at'].map(
-    (key) => PREFIX + key,
-  ),
-);
-
-function speaksForGang(key: string): boolean {
-  return key.startsWith(PREFIX) && !OF_ONE_MEMBER.has(key);
-}
-
-function distinct(values: readonly string[]): readonly string[] {
-  return [...new Set(values)].sort();
-}
-
 function secondsToMs(seconds: number | undefined): number | undefined {
   return seconds === undefined ? undefined : seconds * 1000;
 }
@@ -184,25 +99,4 @@ function earliestDeadline(jobs: readonly JobModel[]): number | undefined {
       : [],
   );
   return deadlines.length > 0 ? Math.min(...deadlines) : undefined;
-}
-
-const JOB_COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
-
-/** Explicit rank, else completion index, else name order with numbers compared as numbers. */
-function compareRank(a: PodModel, b: PodModel): number {
-  const byRank = rankOf(a) - rankOf(b);
-  return Number.isNaN(byRank) || byRank === 0 ? compareNames(a.name, b.name) : byRank;
-}
-
-function rankOf(pod: PodModel): number {
-  const rank = Number(pod.annotations[RANK] ?? pod.labels[JOB_COMPLETION_INDEX] ?? Number.POSITIVE_INFINITY);
-  return Number.isNaN(rank) ? Number.POSITIVE_INFINITY : rank;
-}
-
-/** Made once: `localeCompare` with options builds a collator at every call and took most of reading a 1,000-pod gang. */
-const NATURAL_ORDER = new Intl.Collator('en', { numeric: true });
-
-function compareNames(a: string, b: string): number {
-  const order = NATURAL_ORDER.compare(a, b);
-  return order !== 0 ? order : a < b ? -1 : 1;
 }

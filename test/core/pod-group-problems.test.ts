@@ -1,8 +1,9 @@
 /* Everything that can be wrong with a gang: what is found, and how it is told (expected, found, what to do). */
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably } from '../../src/core/explain.ts';
+import type { GangProblem } from '../../src/core/gang-problems.ts';
 import type { PodModel } from '../../src/core/model.ts';
-import { describeGang, type GangProblem, type GangSources } from '../../src/core/pod-group.ts';
+import { describeGang, type GangSources } from '../../src/core/pod-group.ts';
 import { aPod, type PodOptions } from '../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
