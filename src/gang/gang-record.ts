@@ -5,6 +5,12 @@ import type { Unschedulable } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { Census, GangState } from './lifecycle.ts';
 
+/** When a gang was first seen, and with how many members: how fast they come is told from that. */
+export interface Arrivals {
+  readonly first: number;
+  readonly since: number;
+}
+
 export interface GangRecord {
   gang: Gang;
   census: Census;
@@ -37,15 +43,22 @@ export interface GangRecord {
   incompleteSince: number | undefined;
   /** When a slot of the gang is overdue, milliseconds; Infinity when none can be. */
   overdueAt: number;
-  /** Nodes kept for the replacements of members that left a running gang unbound, by the key of the hold. */
+  /**
+   * Nodes kept for members that do not exist now, by the key of the hold: replacements of those that left a running gang
+   * unbound, or the last ones of a gang that is planned early.
+   */
   readonly vacancies: Map<string, string>;
+  readonly arrivals: Arrivals;
+  /** Whether it is planned before its last members exist: may be, is now, or may not be (any more). */
+  early: 'possible' | 'under-way' | 'over';
   /** State and reason as text, since when they are so (milliseconds), and whether people were told. */
   news: string;
   newsAt: number;
   told: boolean;
 }
 
-export function newRecord(gang: Gang, census: Census, state: GangState): GangRecord {
+/** @param now when the gang is first seen, milliseconds. */
+export function newRecord(gang: Gang, census: Census, state: GangState, now: number): GangRecord {
   return {
     gang,
     census,
@@ -65,6 +78,8 @@ export function newRecord(gang: Gang, census: Census, state: GangState): GangRec
     incompleteSince: undefined,
     overdueAt: Number.POSITIVE_INFINITY,
     vacancies: new Map(),
+    arrivals: { first: gang.members.length, since: now },
+    early: 'possible',
     news: '',
     newsAt: 0,
     told: false,
@@ -93,6 +108,7 @@ function forgetAttempt(record: GangRecord): void {
   record.replans = 0;
   record.hopelessAt = -1;
   record.shortfall = undefined;
+  record.early = 'over';
 }
 
 /** Remembers that kube-scheduler does not want this template on this node. */

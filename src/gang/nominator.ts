@@ -3,8 +3,8 @@
  * were given up. Driven by level, not by edge: each round it looks at what is missing and starts it, so a failed write,
  * a restart or a lost event is mended by the next look.
  *
- * Order: every slot of a gang is nominated before the first gate is removed, so no member starts towards kube-scheduler
- * while another could still turn out to be gone.
+ * Order: every member of a gang exists and is nominated before the first gate is removed, so no member starts towards
+ * kube-scheduler while another could still turn out to be gone.
  */
 import { GANG_GATE, PLAN } from '../core/dialects/muster.ts';
 import { keyOf, type PodModel } from '../core/model.ts';
@@ -77,12 +77,13 @@ export class Nominator {
     const assumed = slots.filter((slot) => slot.state === 'assumed');
     for (const slot of assumed)
       this.#start('nominate', slot.gang, slot.pod, () => this.#nominate(slot, podOf(slot.pod.uid)));
-    if (assumed.length > 0) return;
+    if (assumed.length > 0 || record.early === 'under-way') return;
     for (const slot of slots) {
       const pod = podOf(slot.pod.uid);
       // One that never calls bind would start alone: it stays gated until the barrier has opened for the others.
       if (pod && !pod.template.reachesExtender && !record.opened) continue;
-      if (pod?.gates.includes(GANG_GATE)) this.#start('remove gate', slot.gang, pod, () => this.#removeGate(slot, pod));
+      if (slot.ungated || !pod?.gates.includes(GANG_GATE)) continue;
+      this.#start('remove gate', slot.gang, pod, () => this.#removeGate(slot, pod));
     }
   }
 
@@ -116,7 +117,10 @@ export class Nominator {
 
   async #removeGate(slot: Slot, pod: PodModel): Promise<WriteOutcome> {
     const outcome = await this.#writer.removeGate(pod, GANG_GATE);
-    if (outcome.kind === 'ok') slot.since = this.#clock.now();
+    if (outcome.kind === 'ok') {
+      slot.since = this.#clock.now();
+      slot.ungated = true;
+    }
     return outcome;
   }
 

@@ -11,7 +11,7 @@ import type { GangState } from './lifecycle.ts';
 export type RefusalCause = 'filter' | 'preempt' | 'no-progress';
 
 /** Why a gang gave its slots back. */
-export type ReleaseCause = 'refused' | 'not-written' | 'barrier-timeout' | 'members-left';
+export type ReleaseCause = 'refused' | 'not-written' | 'barrier-timeout' | 'members-left' | 'members-late';
 
 /** One round of the decision loop, as it left the tables. */
 export interface RoundReport {
@@ -20,8 +20,6 @@ export interface RoundReport {
   readonly gangs: ReadonlyMap<GangState, number>;
   /** Slots that are reserved and not bound. */
   readonly slots: number;
-  /** Bind calls at barriers. */
-  readonly held: number;
 }
 
 export class GangObserver {
@@ -42,12 +40,11 @@ export class GangObserver {
   }
 
   onRound(round: RoundReport): void {
-    const { seconds, generation, gangs, slots, held } = round;
+    const { seconds, generation, gangs, slots } = round;
     this.#metrics.decisionRoundDuration.observe(seconds);
     this.#metrics.snapshotGeneration.set(generation);
     for (const [state, count] of gangs) this.#metrics.gangs.set({ state }, count);
     this.#metrics.reservations.set(slots);
-    this.#metrics.barrierHeld.set(held);
   }
 
   /** The gang's state or reason changed: people read it on its first member and on the object that owns it. */
@@ -90,6 +87,11 @@ export class GangObserver {
   onReleased(gang: string, cause: ReleaseCause, slots: number, said: string): void {
     this.#metrics.reservationsReleased.inc({ reason: cause }, slots);
     this.#log.warn('gang gives its slots back', { gang, reason: cause, slots, said });
+  }
+
+  /** Told by whoever is held or leaves: no round of the loop follows from that. */
+  onHeld(held: number): void {
+    this.#metrics.barrierHeld.set(held);
   }
 
   onBarrierTimeout(): void {

@@ -6,24 +6,27 @@ import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { type Demand, demandOf, requestOf } from './demand.ts';
+import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { type GangRecord, giveUpAttempt } from './gang-record.ts';
 import { deriveState } from './lifecycle.ts';
 import type { ReleaseCause } from './observer.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
-import { anyBinding, type Slot } from './reservations.ts';
+import { anyBinding, newSlot, type Slot } from './reservations.ts';
 
 type MembersDemand = Demand & { readonly kind: 'members' };
 
 export class GangPlanner {
   readonly #parts: CoordinatorParts;
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
+  readonly #early: EarlyPlanner;
   #plans = 0;
 
   /** @param release gives all slots of a gang back. */
   constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
     this.#parts = parts;
     this.#release = release;
+    this.#early = new EarlyPlanner(parts, () => this.#nameOfNextPlan());
   }
 
   /** @param room grows when space may have become free; a gang that found none waits until it does. */
@@ -37,8 +40,12 @@ export class GangPlanner {
 
   #plan(record: GangRecord, snapshot: Snapshot, room: number): void {
     const { reservations, settings } = this.#parts;
+    if (record.early === 'under-way') this.#early.seatArrivals(record);
     const slots = reservations.slotsOf(record.gang.key);
     const demand = demandOf(record, slots);
+    if (demand.kind === 'gathering' && slots.length === 0 && isDueEarly(record, this.#parts.clock.now())) {
+      this.#early.plan(record, snapshot);
+    }
     if (demand.kind !== 'members') return;
     if (record.refusals > 0) record.replans++;
     record.refusals = 0;
@@ -98,7 +105,7 @@ export class GangPlanner {
     const { reservations, barrier, clock } = this.#parts;
     const { gang } = record;
     const now = clock.now();
-    const plan = `${Math.floor(now).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
+    const plan = this.#nameOfNextPlan();
     if (demand.fresh) record.opened = false;
     record.shortfall = undefined;
     const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
@@ -111,21 +118,15 @@ export class GangPlanner {
         if (reservations.forget(pod.uid)) record.clearing.set(pod.uid, pod);
       } else {
         const attempt = (old?.attempt ?? 0) + 1;
-        reservations.assume({
-          pod,
-          gang: gang.key,
-          node,
-          plan,
-          attempt,
-          state: 'assumed',
-          since: now,
-          written: false,
-          renewals: 0,
-        });
+        reservations.assume(newSlot({ pod, gang: gang.key, node, plan, attempt, since: now }));
         this.#fillVacancy(record, node);
       }
     }
     record.state = deriveState(gang, record.census, reservations.countOf(gang.key));
+  }
+
+  #nameOfNextPlan(): string {
+    return `${Math.floor(this.#parts.clock.now()).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
   }
 
   /** A replacement has its place: one that was kept for it is free, the one on the same node if there is one. */

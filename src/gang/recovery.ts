@@ -32,6 +32,7 @@ export function adoptSlots(parts: CoordinatorParts, records: Iterable<GangRecord
         since: clock.now(),
         written: true,
         renewals: 0,
+        ungated: false,
       });
     }
   }

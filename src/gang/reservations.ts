@@ -31,6 +31,13 @@ export interface Slot {
   written: boolean;
   /** How often the nomination was renewed because nothing happened. */
   renewals: number;
+  /** The gate was removed; the watch may not show it yet. A gate never comes back. */
+  ungated: boolean;
+}
+
+/** A slot that was just decided. */
+export function newSlot(decided: Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'attempt' | 'since'>): Slot {
+  return { ...decided, state: 'assumed', written: false, renewals: 0, ungated: false };
 }
 
 /**
@@ -49,6 +56,8 @@ export class Reservations {
   readonly #byGang = new Map<string, Map<string, Slot>>();
   readonly #byNode = new Map<string, Map<string, { readonly pod: PodModel }>>();
   readonly #holds = new Map<string, readonly SpaceHold[]>();
+  /** Nodes where something was taken or given back since `takeChangedNodes`. */
+  #changedNodes = new Set<string>();
   #freed = 0;
 
   get size(): number {
@@ -81,7 +90,7 @@ export class Reservations {
     this.forget(slot.pod.uid);
     this.#slots.set(slot.pod.uid, slot);
     addTo(this.#byGang, slot.gang, slot.pod.uid, slot);
-    addTo(this.#byNode, slot.node, slot.pod.uid, slot);
+    this.#take(slot.node, slot.pod.uid, slot);
   }
 
   /** The member is bound: the cluster model counts it from now on. */
@@ -101,7 +110,7 @@ export class Reservations {
     if (!slot) return undefined;
     this.#slots.delete(uid);
     removeFrom(this.#byGang, slot.gang, uid);
-    removeFrom(this.#byNode, slot.node, uid);
+    this.#giveBack(slot.node, uid);
     return slot;
   }
 
@@ -112,13 +121,21 @@ export class Reservations {
   hold(key: string, holds: readonly SpaceHold[]): void {
     this.releaseHold(key);
     if (holds.length > 0) this.#holds.set(key, holds);
-    for (const hold of holds) addTo(this.#byNode, hold.node, key, hold);
+    for (const hold of holds) this.#take(hold.node, key, hold);
+  }
+
+  /** The space of a hold goes over to a slot: nothing becomes free for others. */
+  assumeHeld(key: string, slot: Slot): void {
+    const freed = this.#freed;
+    this.releaseHold(key);
+    this.assume(slot);
+    this.#freed = freed;
   }
 
   releaseHold(key: string): void {
     const holds = this.#holds.get(key);
     if (!holds) return;
-    for (const hold of holds) removeFrom(this.#byNode, hold.node, key);
+    for (const hold of holds) this.#giveBack(hold.node, key);
     this.#holds.delete(key);
     this.#freed++;
   }
@@ -134,6 +151,28 @@ export class Reservations {
   /** Ends holds that were never confirmed. */
   expire(now: number): void {
     for (const [key, holds] of this.#holds) if (holds.some((hold) => hold.until <= now)) this.releaseHold(key);
+  }
+
+  #take(node: string, key: string, holder: { readonly pod: PodModel }): void {
+    addTo(this.#byNode, node, key, holder);
+    this.#changedNodes.add(node);
+  }
+
+  #giveBack(node: string, key: string): void {
+    removeFrom(this.#byNode, node, key);
+    this.#changedNodes.add(node);
+  }
+
+  /** Nodes where the space held is not what it was at the last such call; for the one who adds it up by node. */
+  takeChangedNodes(): Iterable<string> {
+    const changed = this.#changedNodes;
+    if (changed.size > 0) this.#changedNodes = new Set();
+    return changed;
+  }
+
+  /** Templates that hold space on the node. */
+  *templatesOn(node: string): Generator<PodTemplate> {
+    for (const { pod } of this.#byNode.get(node)?.values() ?? []) yield pod.template;
   }
 
   /** Templates that hold space on the node against the pod: everyone's of its priority or higher, but its own. */

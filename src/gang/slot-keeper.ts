@@ -3,7 +3,7 @@
  * nominations written again, members that left give their space back, and refusals become knowledge for the next plan.
  */
 import { GANG_GATE } from '../core/dialects/muster.ts';
-import { type GangRecord, learnRefusal } from './gang-record.ts';
+import { endAttempt, type GangRecord, learnRefusal } from './gang-record.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { anyBinding, type Slot } from './reservations.ts';
@@ -131,9 +131,9 @@ export class SlotKeeper {
   }
 
   /** Kept places end with their time, and when the gang has its minimum, or nobody left, without them. */
-  #reviewVacancies({ gang, census, vacancies }: GangRecord): void {
+  #reviewVacancies({ gang, census, vacancies, early }: GangRecord): void {
     const { reservations } = this.#parts;
-    const needed = census.bound.length > 0 && census.started < (gang.minMember ?? 0);
+    const needed = early === 'under-way' || (census.bound.length > 0 && census.started < (gang.minMember ?? 0));
     for (const key of vacancies.keys()) {
       if (needed && reservations.hasHold(key)) continue;
       vacancies.delete(key);
@@ -152,6 +152,10 @@ export class SlotKeeper {
     if (record.incompleteSince === undefined) return;
     if (now - record.incompleteSince < this.#parts.settings.regatherMs) return;
     record.incompleteSince = undefined;
-    this.#release(gang.key, 'members-left', 'members left before the gang could start');
+    if (record.early === 'under-way') {
+      this.#release(gang.key, 'members-late', 'its last members were not created in time');
+      // The gang is not to blame for a plan that was made too early: it starts at once when it is complete.
+      endAttempt(record);
+    } else this.#release(gang.key, 'members-left', 'members left before the gang could start');
   }
 }
