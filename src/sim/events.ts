@@ -1,0 +1,32 @@
+/**
+ * Events are served in two groups and kept in the form of core/v1; these functions translate from and to events.k8s.io/v1
+ * (pkg/apis/events/v1/conversion.go).
+ */
+import type { NewObject } from './objects.ts';
+
+/** Name in core/v1, name in events.k8s.io/v1. */
+const RENAMED = [
+  ['involvedObject', 'regarding'],
+  ['message', 'note'],
+  ['reportingComponent', 'reportingController'],
+  ['source', 'deprecatedSource'],
+  ['firstTimestamp', 'deprecatedFirstTimestamp'],
+  ['lastTimestamp', 'deprecatedLastTimestamp'],
+  ['count', 'deprecatedCount'],
+] as const;
+
+export function eventFromGroup(event: NewObject): NewObject {
+  return rename(
+    event,
+    RENAMED.map(([core, grouped]) => [grouped, core]),
+  );
+}
+
+export function eventToGroup(event: NewObject): NewObject {
+  return rename(event, RENAMED);
+}
+
+function rename(event: NewObject, names: readonly (readonly [from: string, to: string])[]): NewObject {
+  const map = new Map(names);
+  return Object.fromEntries(Object.entries(event).map(([field, value]) => [map.get(field) ?? field, value]));
+}

@@ -1,0 +1,227 @@
+/**
+ * The Job controller, as far as training jobs go (kubernetes v1.37.2 pkg/controller/job): Indexed and NonIndexed, suspend,
+ * backoffLimit, replacement of failed and deleted pods. Left out: per-index backoff, success and failure policies,
+ * deadlines, and the finalizer on pods, as no deletion can go unseen within one process.
+ */
+import { type SimClock, timestamp } from './clock.ts';
+import { completedIndexes, isFinished, isPodFailed, isPodOver, jobPod, rankOf } from './jobs.ts';
+import type { ObjectStore, StoreEvent } from './object-store.ts';
+import { type Condition, type Job, type JobStatus, type Pod, withCondition } from './objects.ts';
+import type { Registry } from './registry.ts';
+import { builtInKind } from './resource-kinds.ts';
+
+/** A failed pod is replaced after this long, twice as long after each further failure (job_controller.go:60). */
+const BACKOFF_MS = 10_000;
+const MAX_BACKOFF_MS = 600_000;
+
+/** What the controller remembers of a Job. */
+interface Memory {
+  /** Pods that are counted, by UID: each one succeeds or fails once. */
+  readonly succeeded: Map<string, Pod>;
+  readonly failed: Set<string>;
+  /** Pods that the controller deleted because there were too many: no failures (job_controller.go `deleteJobPods`). */
+  readonly released: Set<string>;
+  /** Failures since the last success, and when the last of them was. */
+  failures: number;
+  failedAt: number;
+  /** How many pods are created next: 1, 2, 4, … so that a refusal is met early, and Jobs take turns. */
+  batch: number;
+  cancel: (() => void) | undefined;
+}
+
+export class JobController {
+  readonly #registry: Registry;
+  readonly #store: ObjectStore;
+  readonly #clock: SimClock;
+  readonly #memories = new Map<string, Memory>();
+  #unsubscribe = () => {};
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    this.#store = registry.store;
+    this.#clock = registry.clock;
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#store.subscribe((event) => this.#onEvent(event));
+  }
+
+  stop(): void {
+    this.#unsubscribe();
+    for (const { cancel } of this.#memories.values()) cancel?.();
+    this.#memories.clear();
+  }
+
+  #onEvent({ type, resource, object }: StoreEvent): void {
+    if (resource === 'jobs') {
+      const { uid } = object.metadata;
+      if (type === 'DELETED') {
+        this.#memories.get(uid)?.cancel?.();
+        this.#memories.delete(uid);
+      } else this.#wake(object as Job);
+    } else if (resource === 'pods') {
+      const pod = object as Pod;
+      const owner = pod.metadata.ownerReferences?.find(({ controller, kind }) => controller && kind === 'Job');
+      const job = this.#store.get('jobs', pod.metadata.namespace, owner?.name ?? '');
+      if (job === undefined || job.metadata.uid !== owner?.uid) return;
+      this.#count(job, pod);
+      this.#wake(job);
+    }
+  }
+
+  #memoryOf({ metadata: { uid } }: Job): Memory {
+    const known = this.#memories.get(uid);
+    if (known !== undefined) return known;
+    const fresh = {
+      succeeded: new Map(),
+      failed: new Set<string>(),
+      released: new Set<string>(),
+      failures: 0,
+      failedAt: 0,
+      batch: 1,
+      cancel: undefined,
+    };
+    this.#memories.set(uid, fresh);
+    return fresh;
+  }
+
+  #count(job: Job, pod: Pod): void {
+    const memory = this.#memoryOf(job);
+    const { uid } = pod.metadata;
+    if (pod.status.phase === 'Succeeded') {
+      memory.succeeded.set(uid, pod);
+      memory.failures = 0;
+    } else if (isPodFailed(pod) && !memory.failed.has(uid) && !memory.released.has(uid)) {
+      memory.failed.add(uid);
+      memory.failures++;
+      memory.failedAt = this.#clock.now();
+    }
+  }
+
+  #wake(job: Job, afterMs = 0): void {
+    const memory = this.#memoryOf(job);
+    memory.cancel?.();
+    memory.cancel = this.#clock.setTimeout(afterMs, () => {
+      memory.cancel = undefined;
+      const live = this.#store.get('jobs', job.metadata.namespace, job.metadata.name);
+      if (live !== undefined && live.metadata.uid === job.metadata.uid) this.#sync(live, memory);
+    });
+  }
+
+  /** One look at a Job: 1. where it stands, 2. has it ended, 3. pods too many or too few, 4. its status. */
+  #sync(job: Job, memory: Memory): void {
+    if (isFinished(job)) return;
+    const { namespace, uid } = job.metadata;
+    const { parallelism = 1, completions, backoffLimit = 6, suspend = false, completionMode } = job.spec;
+    const indexed = completionMode === 'Indexed';
+
+    // 1.
+    const owned = this.#store
+      .list('pods', namespace)
+      .filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.controller && owner.uid === uid));
+    const active = owned.filter((pod) => !isPodOver(pod) && !pod.metadata.deletionTimestamp);
+    const terminating = owned.filter((pod) => !isPodOver(pod) && pod.metadata.deletionTimestamp);
+    const indexes = completedIndexes([...memory.succeeded.values()]);
+    const succeeded = indexed ? indexes.count : memory.succeeded.size;
+
+    // 2.
+    const failing = job.status?.conditions?.some(({ type }) => type === 'FailureTarget') ?? false;
+    const exhausted = failing || memory.failed.size > backoffLimit;
+    const workQueueDone = completions === undefined && succeeded > 0 && active.length === 0;
+    const complete = !exhausted && (workQueueDone || (completions !== undefined && succeeded >= completions));
+
+    // 3.
+    const stopped = exhausted || complete || suspend;
+    // A work queue in which a pod has succeeded is left to end by itself.
+    const open = completions === undefined ? (succeeded > 0 ? active.length : parallelism) : completions - succeeded;
+    const wanted = stopped ? 0 : Math.min(parallelism, open);
+    for (const pod of [...active].sort((a, b) => rankOf(b) - rankOf(a)).slice(0, Math.max(0, active.length - wanted))) {
+      if (!exhausted) memory.released.add(pod.metadata.uid);
+      this.#registry.delete('pods', namespace, pod.metadata.name);
+    }
+    this.#createPods(job, memory, wanted - active.length, new Set([...indexes.all, ...active.map(rankOf)]));
+
+    // 4.
+    const left = active.length + terminating.length;
+    const conditions = nextConditions(job, { suspend, complete, exhausted, left }, timestamp(this.#clock.now()));
+    this.#writeStatus(job, {
+      active: stopped ? 0 : active.length,
+      ready: active.filter(isReady).length,
+      succeeded,
+      failed: memory.failed.size,
+      ...(indexed && { completedIndexes: indexes.text }),
+      conditions,
+    });
+  }
+
+  #createPods(job: Job, memory: Memory, missing: number, taken: ReadonlySet<number>): void {
+    if (missing <= 0) {
+      memory.batch = 1;
+      return;
+    }
+    const backoff = Math.min(BACKOFF_MS * 2 ** (memory.failures - 1), MAX_BACKOFF_MS);
+    const wait = memory.failures === 0 ? 0 : memory.failedAt + backoff - this.#clock.now();
+    if (wait > 0) {
+      this.#wake(job, wait);
+      return;
+    }
+    const indexed = job.spec.completionMode === 'Indexed';
+    const created = Math.min(missing, memory.batch);
+    for (let i = 0, rank = 0; i < created; i++, rank++) {
+      while (taken.has(rank)) rank++;
+      this.#registry.create(builtInKind('pods'), job.metadata.namespace, jobPod(job, indexed ? rank : undefined));
+    }
+    // The pods' own events wake the Job for the next batch.
+    memory.batch *= 2;
+  }
+
+  #writeStatus({ metadata: { namespace, name, uid } }: Job, status: JobStatus): void {
+    const now = timestamp(this.#clock.now());
+    const isSuspended = status.conditions?.some(({ type, status: is }) => type === 'Suspended' && is === 'True');
+    const write = (job: Job): Job => {
+      const { startTime = now, ...known } = job.status ?? {};
+      const isComplete = status.conditions?.some(({ type }) => type === 'Complete');
+      return {
+        ...job,
+        status: {
+          ...known,
+          ...status,
+          ...(!isSuspended && { startTime }),
+          ...(isComplete && { completionTime: known.completionTime ?? now }),
+        },
+      };
+    };
+    this.#store.update('jobs', namespace, name, write, { uid });
+  }
+}
+
+interface Standing {
+  readonly suspend: boolean;
+  readonly complete: boolean;
+  readonly exhausted: boolean;
+  /** Pods that have not ended. */
+  readonly left: number;
+}
+
+/** A Job is Failed or Complete when all its pods have ended; until then it says what it will be. */
+function nextConditions(job: Job, { suspend, complete, exhausted, left }: Standing, now: string): readonly Condition[] {
+  let conditions = job.status?.conditions ?? [];
+  const set = (type: string, reason: string, message: string, status = 'True') => {
+    conditions = withCondition(conditions, { type, status, reason, message }, now);
+  };
+  if (exhausted) {
+    const message = 'Job has reached the specified backoff limit';
+    set('FailureTarget', 'BackoffLimitExceeded', message);
+    if (left === 0) set('Failed', 'BackoffLimitExceeded', message);
+  } else if (complete) {
+    const message = 'Reached expected number of succeeded pods';
+    set('SuccessCriteriaMet', 'CompletionsReached', message);
+    if (left === 0) set('Complete', 'CompletionsReached', message);
+  } else if (suspend) set('Suspended', 'JobSuspended', 'Job suspended');
+  else if (conditions.some(({ type }) => type === 'Suspended')) set('Suspended', 'JobResumed', 'Job resumed', 'False');
+  return conditions;
+}
+
+function isReady({ status }: Pod): boolean {
+  return status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+}

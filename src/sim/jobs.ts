@@ -1,0 +1,81 @@
+/** Jobs as data: their defaults, their pods, and what the state of the pods says about them. */
+import type { Job, JobSpec, NewObject, Pod } from './objects.ts';
+
+const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
+
+/** A Job as it is stored when a client creates it (pkg/apis/batch/v1/defaults.go). */
+export function completeJob(object: NewObject): NewObject {
+  const spec = object.spec as JobSpec;
+  const { parallelism = 1, completionMode = 'NonIndexed', backoffLimit = 6, suspend = false } = spec;
+  // Without both, one pod; with parallelism alone it is a work queue, which ends when one of its pods succeeds.
+  const completions = spec.completions ?? (spec.parallelism === undefined ? 1 : undefined);
+  const defaulted = { parallelism, completionMode, backoffLimit, suspend };
+  return {
+    ...object,
+    spec: { ...spec, ...defaulted, ...(completions !== undefined && { completions }) },
+    status: {},
+  };
+}
+
+/** Whether the Job has come to its end: Complete or Failed. */
+export function isFinished({ status }: Job): boolean {
+  return (status?.conditions ?? []).some(
+    (condition) => (condition.type === 'Complete' || condition.type === 'Failed') && condition.status === 'True',
+  );
+}
+
+/** A new pod of the Job, with the labels by which it is known; `index` undefined for a Job that is not Indexed. */
+export function jobPod(job: Job, index: number | undefined): NewObject {
+  const { name, uid } = job.metadata;
+  const { metadata, spec } = job.spec.template;
+  const rank = index === undefined ? {} : { [COMPLETION_INDEX]: String(index) };
+  return {
+    metadata: {
+      generateName: index === undefined ? `${name}-` : `${name}-${index}-`,
+      labels: {
+        ...metadata?.labels,
+        'batch.kubernetes.io/job-name': name,
+        'job-name': name,
+        'batch.kubernetes.io/controller-uid': uid,
+        'controller-uid': uid,
+        ...rank,
+      },
+      annotations: { ...metadata?.annotations, ...rank },
+      ownerReferences: [
+        { apiVersion: 'batch/v1', kind: 'Job', name, uid, controller: true, blockOwnerDeletion: true } as object,
+      ],
+    },
+    spec: { ...spec, ...(index !== undefined && { hostname: `${name}-${index}` }) },
+  };
+}
+
+/** The pod's completion index; -1 without one. */
+export function rankOf({ metadata }: Pod): number {
+  return Number(metadata.annotations?.[COMPLETION_INDEX] ?? -1);
+}
+
+export function isPodOver({ status: { phase } }: Pod): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
+}
+
+/** A deleted pod counts as failed, as it may never get to say so (job_controller.go `isPodFailed`). */
+export function isPodFailed({ metadata, status: { phase } }: Pod): boolean {
+  return phase === 'Failed' || (phase !== 'Succeeded' && Boolean(metadata.deletionTimestamp));
+}
+
+/** The indexes of succeeded pods; `text` as in the status: `0-3,5`. */
+export function completedIndexes(succeeded: readonly Pod[]): {
+  readonly all: readonly number[];
+  readonly count: number;
+  readonly text: string;
+} {
+  const all = [...new Set(succeeded.map(rankOf))].filter((index) => index >= 0).sort((a, b) => a - b);
+  const ranges: [first: number, last: number][] = [];
+  for (const index of all) {
+    const range = ranges.at(-1);
+    if (range !== undefined && range[1] === index - 1) range[1] = index;
+    else ranges.push([index, index]);
+  }
+  const text = ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
+  return { all, count: all.length, text };
+}

@@ -1,0 +1,106 @@
+/**
+ * The embedded control plane: an API server on loopback with the controllers of a training cluster, a kubelet for every node
+ * and a model of kube-scheduler, all in this process and without a file. Muster runs beside it as on a real cluster and
+ * talks HTTP to both.
+ */
+import { GANG_POLICY } from './admission.ts';
+import { EmbeddedApiServer } from './api-server.ts';
+import { realClock, type SimClock } from './clock.ts';
+import { DisruptionBudgets } from './disruption-budgets.ts';
+import { GarbageCollector } from './garbage-collector.ts';
+import { JobController } from './job-controller.ts';
+import { Kubelet } from './kubelet.ts';
+import { NodeLifecycle } from './node-lifecycle.ts';
+import { ObjectStore } from './object-store.ts';
+import { Registry } from './registry.ts';
+import { KubeScheduler, type KubeSchedulerParts } from './scheduler/kube-scheduler.ts';
+
+/** How kube-scheduler runs: as in a KubeSchedulerConfiguration. */
+export type PlaneSchedulerOptions = Omit<KubeSchedulerParts, 'store' | 'clock' | 'random'>;
+
+export interface EmbeddedPlaneOptions {
+  /** Where the API server listens; a free port unless given. */
+  readonly port?: number;
+  readonly clock?: SimClock;
+  /** At least 0, less than 1. */
+  readonly random?: () => number;
+  /** By default kube-scheduler runs without an extender; `null`: it does not run until it is started. */
+  readonly scheduler?: PlaneSchedulerOptions | null;
+  /** Whether deploy/admission-policy.yaml is in force from the start. */
+  readonly admissionPolicy?: boolean;
+}
+
+/** kube-scheduler as a process that can be stopped and started again, with other options if wanted. */
+export interface PlaneScheduler {
+  /** Options stay as they were unless given. */
+  start(options?: PlaneSchedulerOptions): void;
+  /** As a kill does: calls under way break, what was assumed is forgotten. */
+  stop(): Promise<void>;
+  restart(options?: PlaneSchedulerOptions): Promise<void>;
+}
+
+export interface EmbeddedPlane {
+  /** Of the API server. */
+  readonly url: string;
+  /** What the API server serves, for those that look at or change it in-process. */
+  readonly store: ObjectStore;
+  readonly scheduler: PlaneScheduler;
+  stop(): Promise<void>;
+}
+
+const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+const PRIORITY_CLASSES = { 'system-cluster-critical': 2_000_000_000, 'system-node-critical': 2_000_001_000 };
+
+export async function startEmbeddedPlane(options: EmbeddedPlaneOptions = {}): Promise<EmbeddedPlane> {
+  const { port = 0, clock = realClock, random = Math.random, scheduler: given = {}, admissionPolicy = false } = options;
+  const store = new ObjectStore({ clock });
+  for (const name of NAMESPACES) store.create('namespaces', { metadata: { name } });
+  for (const [name, value] of Object.entries(PRIORITY_CLASSES))
+    store.create('priorityclasses', { metadata: { name }, value });
+  if (admissionPolicy) store.create('mutatingadmissionpolicies', { metadata: { name: GANG_POLICY } });
+
+  const registry = new Registry(store, clock);
+  const server = await EmbeddedApiServer.start(registry, port);
+  const controllers = [Kubelet, NodeLifecycle, JobController, GarbageCollector, DisruptionBudgets].map(
+    (Controller) => new Controller(registry),
+  );
+  for (const controller of controllers) controller.start();
+  const scheduler = schedulerOf({ store, clock, random }, given ?? {});
+  if (given !== null) scheduler.start();
+  return {
+    url: server.url,
+    store,
+    scheduler,
+    stop: async () => {
+      await scheduler.stop();
+      for (const controller of controllers) controller.stop();
+      await server.stop();
+    },
+  };
+}
+
+function schedulerOf(
+  parts: Pick<KubeSchedulerParts, 'store' | 'clock' | 'random'>,
+  first: PlaneSchedulerOptions,
+): PlaneScheduler {
+  let options = first;
+  let running: KubeScheduler | undefined;
+  const scheduler: PlaneScheduler = {
+    start: (changed = {}) => {
+      if (running !== undefined) throw new Error('expected kube-scheduler to be stopped before it is started');
+      options = { ...options, ...changed };
+      running = new KubeScheduler({ ...options, ...parts });
+      running.start();
+    },
+    stop: async () => {
+      const stopped = running;
+      running = undefined;
+      await stopped?.stop();
+    },
+    restart: async (changed) => {
+      await scheduler.stop();
+      scheduler.start(changed);
+    },
+  };
+  return scheduler;
+}

@@ -1,0 +1,225 @@
+/**
+ * kube-scheduler's queue of pods (backend/queue): active, backing off, unschedulable or gated.
+ *
+ * - A pod that plugins or the extender refused waits until an event may have changed that, then backs off:
+ *   initial << (n - 1), capped, ending with a window of a second. With nothing else to do the scheduler takes it at once
+ *   (SchedulerPopFromBackoffQ).
+ * - A pod that failed with an error backs off at once, waits for no event, and is never taken early.
+ * - Events that come while a pod is in flight count when it comes back.
+ */
+import type { SimClock } from '../clock.ts';
+import { type ClusterEvent, isWorthRequeuing } from './cluster-event.ts';
+import type { Plugin } from './filters.ts';
+import type { NamespaceLabels, PodInfo } from './node-info.ts';
+
+const WINDOW_MS = 1_000;
+const FLUSH_INTERVAL_MS = 30_000;
+const MAX_UNSCHEDULABLE_MS = 300_000;
+
+export interface QueueOptions {
+  readonly clock: SimClock;
+  readonly initialBackoffMs: number;
+  readonly maxBackoffMs: number;
+  readonly labelsOf: NamespaceLabels;
+  /** There is something to pop. */
+  readonly onReady: () => void;
+}
+
+type Place = 'active' | 'backoff' | 'unschedulable' | 'gated' | 'in flight';
+
+/** A pod with its history of attempts. */
+export interface QueuedPod {
+  pod: PodInfo;
+  place: Place;
+  /** When it was put into the queue last. */
+  since: number;
+  /** Attempts that ended with a refusal, and errors since the last of them. */
+  refusals: number;
+  errors: number;
+  /** Who refused it last; empty after an error. */
+  plugins: ReadonlySet<Plugin>;
+  /** Events since it was popped. */
+  events: ClusterEvent[];
+}
+
+export class SchedulingQueue {
+  readonly #options: QueueOptions;
+  readonly #pods = new Map<string, QueuedPod>();
+  #cancelTimer: () => void = () => {};
+  #timerAt = Number.POSITIVE_INFINITY;
+  #cancelFlush: () => void = () => {};
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+    this.#flushLater();
+  }
+
+  close(): void {
+    this.#cancelTimer();
+    this.#cancelFlush();
+    this.#pods.clear();
+  }
+
+  /** Where a pod is; undefined when the queue does not have it. */
+  placeOf(uid: string): Place | undefined {
+    return this.#pods.get(uid)?.place;
+  }
+
+  add(pod: PodInfo): void {
+    const { now } = this;
+    this.#pods.set(pod.model.uid, {
+      pod,
+      place: 'gated',
+      since: now,
+      refusals: 0,
+      errors: 0,
+      plugins: new Set(),
+      events: [],
+    });
+    this.#activate(this.#pods.get(pod.model.uid)!);
+  }
+
+  /** A pod changed, in one or several ways; one that the queue lost comes back. */
+  update(pod: PodInfo, events: readonly ClusterEvent[]): void {
+    const entry = this.#pods.get(pod.model.uid);
+    if (entry?.place === 'in flight') {
+      entry.events.push(...events);
+      return;
+    }
+    if (entry) entry.pod = pod;
+    if (!entry) this.add(pod);
+    else if (entry.place === 'gated') this.#activate(entry);
+    else if (entry.place === 'unschedulable' && events.some((event) => this.#concerns(entry, event))) {
+      this.#requeue(entry);
+    }
+  }
+
+  remove(uid: string): void {
+    this.#pods.delete(uid);
+  }
+
+  /** The pod to schedule next, which is in flight from now on: the active ones first, by priority and age. */
+  pop(): QueuedPod | undefined {
+    this.#completeBackoffs();
+    const next =
+      this.#first('active', isBefore) ??
+      this.#first('backoff', (a, b) => {
+        const difference = this.#backoffEnd(a) - this.#backoffEnd(b);
+        return difference < 0 || (difference === 0 && isBefore(a, b));
+      });
+    if (next) {
+      next.place = 'in flight';
+      next.events = [];
+    }
+    return next;
+  }
+
+  /** The pod in flight does not come back. */
+  done({ pod }: QueuedPod): void {
+    const { uid } = pod.model;
+    if (this.#pods.get(uid)?.place === 'in flight') this.#pods.delete(uid);
+  }
+
+  /** A failed attempt ends. `plugins` says who refused the pod; none: it was an error. */
+  giveBack(entry: QueuedPod, pod: PodInfo, plugins: ReadonlySet<Plugin>): void {
+    const known = this.#pods.get(pod.model.uid);
+    // Added again meanwhile, as happens when a pod is updated while it is bound in vain.
+    if (known && known !== entry) return;
+    entry.pod = pod;
+    entry.since = this.now;
+    entry.plugins = plugins;
+    if (plugins.size === 0) entry.errors++;
+    else {
+      entry.refusals++;
+      entry.errors = 0;
+    }
+    this.#pods.set(pod.model.uid, entry);
+    entry.place = 'unschedulable';
+    if (plugins.size === 0 || entry.events.some((event) => this.#concerns(entry, event))) this.#requeue(entry);
+  }
+
+  /** Something happened in the cluster: pods move that it may help, of those that `mayHelp` lets through. */
+  move(event: ClusterEvent, mayHelp: (pod: PodInfo) => boolean = () => true): void {
+    for (const entry of this.#pods.values()) {
+      if (entry.place === 'in flight') entry.events.push(event);
+      else if (entry.place === 'unschedulable' && mayHelp(entry.pod) && this.#concerns(entry, event)) {
+        this.#requeue(entry);
+      }
+    }
+  }
+
+  get now(): number {
+    return this.#options.clock.now();
+  }
+
+  #concerns({ pod, plugins }: QueuedPod, event: ClusterEvent): boolean {
+    return isWorthRequeuing(pod, plugins, event, this.#options.labelsOf);
+  }
+
+  #requeue(entry: QueuedPod): void {
+    if (this.#backoffEnd(entry) > this.now) {
+      entry.place = 'backoff';
+      this.#wakeAt(this.#backoffEnd(entry));
+      if (entry.plugins.size > 0) this.#options.onReady();
+    } else this.#activate(entry);
+  }
+
+  /** Gates are looked at whenever a pod would become active (plugins/schedulinggates PreEnqueue). */
+  #activate(entry: QueuedPod): void {
+    entry.place = entry.pod.model.gates.length > 0 ? 'gated' : 'active';
+    if (entry.place === 'active') this.#options.onReady();
+  }
+
+  /** When it stops backing off: windows of a second are kept, in which order decides (backoff_queue.go alignToWindow). */
+  #backoffEnd({ since, errors, refusals }: QueuedPod): number {
+    const { initialBackoffMs, maxBackoffMs } = this.#options;
+    const count = errors > 0 ? errors : refusals;
+    if (count === 0 || maxBackoffMs === 0) return 0;
+    const duration = Math.min(initialBackoffMs * 2 ** (count - 1), maxBackoffMs);
+    return (Math.floor((since + duration) / WINDOW_MS) + 1) * WINDOW_MS;
+  }
+
+  #completeBackoffs(): void {
+    const { now } = this;
+    for (const entry of this.#pods.values()) {
+      if (entry.place === 'backoff' && this.#backoffEnd(entry) <= now) this.#activate(entry);
+    }
+  }
+
+  #first(place: Place, isLess: (a: QueuedPod, b: QueuedPod) => boolean): QueuedPod | undefined {
+    let first: QueuedPod | undefined;
+    for (const entry of this.#pods.values()) {
+      if (entry.place !== place || (place === 'backoff' && entry.plugins.size === 0)) continue;
+      if (!first || isLess(entry, first)) first = entry;
+    }
+    return first;
+  }
+
+  #wakeAt(time: number): void {
+    if (time >= this.#timerAt) return;
+    this.#cancelTimer();
+    this.#timerAt = time;
+    this.#cancelTimer = this.#options.clock.setTimeout(Math.max(0, time - this.now), () => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.#completeBackoffs();
+      for (const entry of this.#pods.values()) if (entry.place === 'backoff') this.#wakeAt(this.#backoffEnd(entry));
+    });
+  }
+
+  /** Nobody waits for ever for an event that was not told (scheduling_queue.go flushUnschedulableEntitiesLeftover). */
+  #flushLater(): void {
+    this.#cancelFlush = this.#options.clock.setTimeout(FLUSH_INTERVAL_MS, () => {
+      const before = this.now - MAX_UNSCHEDULABLE_MS;
+      for (const entry of this.#pods.values()) {
+        if (entry.place === 'unschedulable' && entry.since < before) this.#requeue(entry);
+      }
+      this.#flushLater();
+    });
+  }
+}
+
+/** queuesort/priority_sort.go Less. */
+function isBefore(a: QueuedPod, b: QueuedPod): boolean {
+  const [one, other] = [a.pod.model.priority, b.pod.model.priority];
+  return one > other || (one === other && a.since < b.since);
+}

@@ -1,0 +1,107 @@
+/**
+ * What kube-scheduler believes of the cluster (backend/cache/cache.go, backend/queue/nominator.go): nodes with bound and
+ * assumed pods, and which pods are nominated to which node.
+ */
+import type { Node } from '../objects.ts';
+import { NodeInfo, type PodInfo } from './node-info.ts';
+
+export class SchedulerCache {
+  readonly #nodes = new Map<string, NodeInfo>();
+  /** By UID: the node that a pod is counted on. */
+  readonly #places = new Map<string, string>();
+  readonly #assumed = new Set<string>();
+  readonly #nominated = new Map<string, { readonly pod: PodInfo; readonly node: string }>();
+
+  /** Existing nodes, in the order in which they came. */
+  nodes(): readonly NodeInfo[] {
+    return [...this.#nodes.values()].filter(({ raw }) => raw !== undefined);
+  }
+
+  node(name: string): NodeInfo | undefined {
+    const node = this.#nodes.get(name);
+    return node?.raw && node;
+  }
+
+  setNode(raw: Node): void {
+    this.#infoOf(raw.metadata.name).setNode(raw);
+  }
+
+  removeNode(name: string): void {
+    const node = this.#nodes.get(name);
+    node?.setNode(undefined);
+    this.#dropIfEmpty(node);
+  }
+
+  isAssumed(uid: string): boolean {
+    return this.#assumed.has(uid);
+  }
+
+  /** Counts a pod on a node before it is bound. Its nomination has served its purpose. */
+  assume(pod: PodInfo, node: string): void {
+    this.#place(pod, node);
+    this.#assumed.add(pod.model.uid);
+    this.denominate(pod.model.uid);
+  }
+
+  /** Takes an assumption back; false when there is none: the pod was bound or deleted meanwhile. */
+  forget(uid: string): boolean {
+    if (!this.#assumed.has(uid)) return false;
+    this.removePod(uid);
+    return true;
+  }
+
+  /** A bound pod, as it is now; confirms or corrects an assumption (cache.go:620). */
+  setPod(pod: PodInfo): void {
+    this.#assumed.delete(pod.model.uid);
+    this.denominate(pod.model.uid);
+    this.#place(pod, pod.model.nodeName);
+  }
+
+  removePod(uid: string): void {
+    this.#assumed.delete(uid);
+    const node = this.#nodes.get(this.#places.get(uid) ?? '');
+    this.#places.delete(uid);
+    node?.remove(uid);
+    this.#dropIfEmpty(node);
+  }
+
+  /** An empty node takes the nomination back. */
+  nominate(pod: PodInfo, node: string): void {
+    if (node === '') this.denominate(pod.model.uid);
+    else this.#nominated.set(pod.model.uid, { pod, node });
+  }
+
+  denominate(uid: string): void {
+    this.#nominated.delete(uid);
+  }
+
+  /** Pods nominated by node, as of now. */
+  nominations(): ReadonlyMap<string, readonly PodInfo[]> {
+    const byNode = new Map<string, PodInfo[]>();
+    for (const { pod, node } of this.#nominated.values()) {
+      const pods = byNode.get(node);
+      if (pods) pods.push(pod);
+      else byNode.set(node, [pod]);
+    }
+    return byNode;
+  }
+
+  #place(pod: PodInfo, name: string): void {
+    const { uid } = pod.model;
+    if (this.#places.get(uid) !== name) this.removePod(uid);
+    this.#places.set(uid, name);
+    this.#infoOf(name).add(pod);
+  }
+
+  #infoOf(name: string): NodeInfo {
+    const known = this.#nodes.get(name);
+    if (known) return known;
+    const info = new NodeInfo(name);
+    this.#nodes.set(name, info);
+    return info;
+  }
+
+  #dropIfEmpty(node: NodeInfo | undefined): void {
+    if (node && node.raw === undefined && node.pods.size === 0) this.#nodes.delete(node.name);
+  }
+}

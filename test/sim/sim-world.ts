@@ -1,0 +1,144 @@
+/** The embedded API server and controllers with a clock turned by hand, each made when a test asks for it. */
+import { afterEach } from 'vitest';
+import { ApiClient } from '../../src/cluster/api.ts';
+import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
+import { GANG_POLICY } from '../../src/sim/admission.ts';
+import { EmbeddedApiServer } from '../../src/sim/api-server.ts';
+import { ObjectStore } from '../../src/sim/object-store.ts';
+import type { ApiObject, Job, NewObject, Node, Pod } from '../../src/sim/objects.ts';
+import { bindPod } from '../../src/sim/pods.ts';
+import { Registry } from '../../src/sim/registry.ts';
+import { builtInKind } from '../../src/sim/resource-kinds.ts';
+import { TestClock } from './scheduler/scheduler-world.ts';
+
+/** An answer of the API server. */
+export interface Reply {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: wire JSON of any kind.
+  readonly body: any;
+}
+
+type Controller = new (registry: Registry) => { start(): void; stop(): void };
+
+export class SimWorld {
+  readonly clock = new TestClock();
+  readonly store: ObjectStore;
+  readonly registry: Registry;
+  readonly #ends: (() => unknown)[] = [];
+
+  constructor({ historyLimit }: { readonly historyLimit?: number } = {}) {
+    this.store = new ObjectStore({ clock: this.clock, ...(historyLimit !== undefined && { historyLimit }) });
+    this.registry = new Registry(this.store, this.clock);
+    for (const name of ['default', 'kube-node-lease']) this.store.create('namespaces', { metadata: { name } });
+  }
+
+  /** Starts the server; everything ends with the test. */
+  async serve(): Promise<{ readonly url: string; readonly api: ApiClient; readonly ask: Ask }> {
+    const server = await EmbeddedApiServer.start(this.registry);
+    const api = new ApiClient(openEndpoint(server.url));
+    this.onEnd(() => Promise.all([api.close(), server.stop()]));
+    return { url: server.url, api, ask: askOf(server.url) };
+  }
+
+  run(...controllers: readonly Controller[]): void {
+    for (const Controller of controllers) {
+      const controller = new Controller(this.registry);
+      controller.start();
+      this.onEnd(() => controller.stop());
+    }
+  }
+
+  /** Lets time pass until nothing is left to do within `ms`. */
+  pass(ms = 0): void {
+    this.clock.advance(ms);
+  }
+
+  onEnd(end: () => unknown): void {
+    this.#ends.unshift(end);
+  }
+
+  async end(): Promise<void> {
+    for (const end of this.#ends) await end();
+  }
+
+  enforceGangPolicy(): void {
+    this.store.create('mutatingadmissionpolicies', { metadata: { name: GANG_POLICY } });
+  }
+
+  createPod(name: string, fields: NewObject = {}): Pod {
+    const object = {
+      ...fields,
+      metadata: { name, ...fields.metadata },
+      spec: { containers: [{ name: 'main' }], ...fields.spec },
+    };
+    return this.registry.create(builtInKind('pods'), 'default', object) as Pod;
+  }
+
+  createJob(name: string, spec: object): Job {
+    const template = { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'main' }] } };
+    const object = { metadata: { name }, spec: { template, ...spec } };
+    return this.registry.create(builtInKind('jobs'), 'default', object) as Job;
+  }
+
+  createNode(name: string, fields: NewObject = {}): Node {
+    const status = { conditions: [{ type: 'Ready', status: 'True' }] };
+    return this.store.create('nodes', { status, ...fields, metadata: { name, ...fields.metadata } });
+  }
+
+  pod(name: string): Pod {
+    return this.#expect('pods', name) as Pod;
+  }
+
+  job(name: string): Job {
+    return this.#expect('jobs', name) as Job;
+  }
+
+  node(name: string): Node {
+    const node = this.store.get('nodes', undefined, name);
+    if (node === undefined) throw new Error(`expected a node ${name}, found none`);
+    return node;
+  }
+
+  /** As a scheduler would. */
+  bind(name: string, node: string): void {
+    bindPod(this.store, this.clock, { namespace: 'default', name, node });
+  }
+
+  setPhase(name: string, phase: 'Running' | 'Succeeded' | 'Failed'): void {
+    this.store.update('pods', 'default', name, (pod) => ({ ...pod, status: { ...pod.status, phase } }));
+  }
+
+  #expect(resource: string, name: string): ApiObject {
+    const object = this.store.get(resource, 'default', name);
+    if (object === undefined) throw new Error(`expected ${resource} to have ${name}, found none`);
+    return object;
+  }
+}
+
+/** One request; patches are merge patches unless said otherwise. */
+export type Ask = (method: string, path: string, body?: unknown, patchType?: string) => Promise<Reply>;
+
+function askOf(url: string): Ask {
+  return async (method, path, body, patchType = 'merge-patch+json') => {
+    const type = method === 'PATCH' ? `application/${patchType}` : 'application/json';
+    const init = body === undefined ? {} : { body: JSON.stringify(body) };
+    const response = await fetch(url + path, { method, headers: { 'content-type': type }, ...init });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json');
+    return { status: response.status, body: isJson ? JSON.parse(text) : text };
+  };
+}
+
+/** Registers the end of each test's worlds; returns how to make one. */
+export function useSimWorlds(): (options?: { readonly historyLimit?: number }) => SimWorld {
+  let worlds: SimWorld[] = [];
+  afterEach(async () => {
+    for (const world of worlds) await world.end();
+    worlds = [];
+  });
+  return (options) => {
+    const world = new SimWorld(options);
+    worlds.push(world);
+    return world;
+  };
+}
