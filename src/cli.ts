@@ -13,8 +13,15 @@ const code = await runCli(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   readFile: (path) => readFileSync(path, 'utf8'),
   fetch,
-  // Only serving needs the cluster client and the server: the other commands start without them.
+  // Only these two need the cluster client and the server: the other commands start without them.
   serve: async (config) => (await import('./main.ts')).serve(config),
+  demo: async (svgFile) => {
+    const [{ runDemo }, { openEmbeddedPlane }] = await Promise.all([
+      import('./demo/demo.ts'),
+      import('./demo/embedded.ts'),
+    ]);
+    await runDemo({ openPlane: openEmbeddedPlane, svgFile, output: process.stdout, env: process.env });
+  },
 });
 // A failed start may leave connections open that would keep the process alive.
 if (code === 0) process.exitCode = 0;

@@ -17,8 +17,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   gang: ['core', 'telemetry'],
   http: ['core', 'gang', 'telemetry'],
   sim: ['core'],
+  demo: ['core', 'cluster', 'sim'],
   /** main.ts, cli.ts with its folder, and config.ts compose. */
-  composition: ['core', 'telemetry', 'cluster', 'gang', 'http', 'sim'],
+  composition: ['core', 'telemetry', 'cluster', 'gang', 'http', 'sim', 'demo'],
 };
 
 interface SourceFile {

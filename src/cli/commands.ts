@@ -20,6 +20,8 @@ export interface CliEnvironment {
   readonly fetch: Fetch;
   /** Serves until it is told to stop. */
   readonly serve: (config: MusterConfiguration) => Promise<void>;
+  /** Plays the demo; draws it into a file when one is given. */
+  readonly demo: (svgFile: string | undefined) => Promise<void>;
 }
 
 type Flags = Readonly<Record<string, string | boolean | undefined>>;
@@ -58,6 +60,16 @@ const commands: Readonly<Record<string, Command>> = {
       if (flags['print-config']) environment.stdout(renderConfiguration(config));
       else await environment.serve(config);
     },
+  },
+  demo: {
+    summary: 'Play two jobs on an embedded cluster, without Muster and with it',
+    usage: `Usage: muster demo [flags]
+
+  --svg FILE             draw what happened into this file
+  -h, --help             this text
+`,
+    options: { svg: { type: 'string' } },
+    run: (flags, environment) => environment.demo(textOf(flags.svg)),
   },
   gangs: {
     summary: 'List the gangs of a running Muster',

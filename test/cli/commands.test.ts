@@ -9,6 +9,7 @@ const now = Date.UTC(2026, 0, 2, 12);
 async function run(args: readonly string[], world: Partial<CliEnvironment> = {}) {
   let [stdout, stderr] = ['', ''];
   const served: MusterConfiguration[] = [];
+  const demos: (string | undefined)[] = [];
   const code = await runCli(args, {
     version: '1.2.3',
     now: () => now,
@@ -25,9 +26,12 @@ async function run(args: readonly string[], world: Partial<CliEnvironment> = {})
     serve: async (config) => {
       served.push(config);
     },
+    demo: async (svgFile) => {
+      demos.push(svgFile);
+    },
     ...world,
   });
-  return { code, stdout, stderr, served };
+  return { code, stdout, stderr, served, demos };
 }
 
 const file = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\nserver: {port: 1}\n';
@@ -36,7 +40,7 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}gangs /m);
+    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs /m);
   });
 
   test('--version prints the version', async () => {
@@ -44,11 +48,14 @@ describe('muster', () => {
   });
 
   test.each([
-    { args: [], stderr: 'muster: expected a command (serve or gangs), found nothing; see muster --help\n' },
-    { args: ['sevre'], stderr: 'muster: expected a command (serve or gangs), found "sevre"; see muster --help\n' },
+    { args: [], stderr: 'muster: expected a command (serve or demo or gangs), found nothing; see muster --help\n' },
+    {
+      args: ['sevre'],
+      stderr: 'muster: expected a command (serve or demo or gangs), found "sevre"; see muster --help\n',
+    },
     {
       args: ['toString'],
-      stderr: 'muster: expected a command (serve or gangs), found "toString"; see muster --help\n',
+      stderr: 'muster: expected a command (serve or demo or gangs), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },
@@ -94,6 +101,13 @@ describe('muster serve', () => {
       code: 1,
       stderr: 'muster: expected to listen on 0.0.0.0:8443, found the port taken\n',
     });
+  });
+});
+
+describe('muster demo', () => {
+  test('plays, and draws when it is told where', async () => {
+    expect(await run(['demo'])).toMatchObject({ code: 0, demos: [undefined] });
+    expect(await run(['demo', '--svg', 'demo.svg'])).toMatchObject({ code: 0, demos: ['demo.svg'] });
   });
 });
 

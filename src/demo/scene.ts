@@ -1,0 +1,64 @@
+import type { TrainingJob } from './stage.ts';
+
+/** The cluster and the jobs of the story, as API objects. */
+
+export const accelerator = 'nvidia.com/gpu';
+export const containerName = 'train';
+export const rackLabel = 'topology.kubernetes.io/rack';
+
+const RACKS = 4;
+const NODES_PER_RACK = 4;
+export const GPUS_PER_NODE = 8;
+export const NODE_COUNT = RACKS * NODES_PER_RACK;
+
+const JOB_SIZE = 10;
+
+/**
+ * How many pods of each job are there before any job gets its last ones. Jobs that are submitted at one moment get their
+ * pods in turns, a few at a time; how evenly is left to chance, and this takes the chance out: two nodes are left then,
+ * of which neither job can make a whole.
+ */
+export const FIRST_PODS = 7;
+
+/** Each fits; together they need more nodes than there are. */
+export const trainingJobs: readonly TrainingJob[] = ['train-a', 'train-b'].map((name) => ({
+  name,
+  size: JOB_SIZE,
+  gpusPerPod: GPUS_PER_NODE,
+}));
+
+export const headline = `Two training jobs of ${JOB_SIZE} nodes each, on ${NODE_COUNT} nodes × ${GPUS_PER_NODE} GPUs`;
+
+/** The labels of the node with this number, from 0. */
+export function nodeLabels(index: number): Readonly<Record<string, string>> {
+  return { [rackLabel]: `rack-${1 + Math.floor(index / NODES_PER_RACK)}` };
+}
+
+/** The Job. As a gang it differs by one label, and says its size, as it gets its pods in two portions here. */
+export function jobOf({ name, size, gpusPerPod }: TrainingJob, asGang: boolean): object {
+  const gang = {
+    labels: { 'muster.dev/pod-group': name },
+    annotations: { 'muster.dev/min-members': String(size) },
+  };
+  const accelerators = { [accelerator]: String(gpusPerPod) };
+  const container = {
+    name: containerName,
+    image: 'registry.example/train',
+    resources: { requests: { cpu: '1', ...accelerators }, limits: accelerators },
+  };
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      parallelism: FIRST_PODS,
+      completions: size,
+      completionMode: 'Indexed',
+      backoffLimit: 0,
+      template: {
+        metadata: asGang ? gang : {},
+        spec: { restartPolicy: 'Never', terminationGracePeriodSeconds: 1, containers: [container] },
+      },
+    },
+  };
+}
