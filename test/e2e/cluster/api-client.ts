@@ -54,15 +54,16 @@ export interface WatchEvent<T> {
 export class ApiClient {
   readonly #pool: Pool;
   readonly #url: string;
-  readonly #ca: string;
+  readonly #ca: string | undefined;
   readonly #token: string;
   readonly #discovered = new Map<string, { readonly name: string; readonly namespaced: boolean }>();
 
-  constructor(url: string, ca: string, token: string) {
+  /** `ca` undefined: the server speaks plain http. */
+  constructor(url: string, ca: string | undefined, token: string) {
     this.#url = url;
     this.#ca = ca;
     this.#token = token;
-    this.#pool = new Pool(url, { connections: 64, connect: { ca } });
+    this.#pool = new Pool(url, { connections: 64, ...(ca !== undefined && { connect: { ca } }) });
   }
 
   /** The same server as another user; close it separately. */

@@ -8,7 +8,7 @@ import { applyManifests, deployDir } from './manifests.ts';
 import { addNodes, type NodeOptions, setNodeReady } from './nodes.ts';
 import { assertRunning, freePorts, type ManagedProcess, startProcess } from './process.ts';
 import { type ResetOptions, resetCluster } from './reset.ts';
-import { Scheduler, type SchedulerOptions } from './scheduler.ts';
+import { type ClusterScheduler, Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { waitFor } from './wait.ts';
 
 /** What a cluster consists of. */
@@ -23,12 +23,13 @@ export interface ControlPlaneOptions {
   readonly controllerManagerArgs?: readonly string[];
 }
 
-/** A running cluster: real control plane, nodes played by KWOK. */
+/** A running cluster: the real control plane with nodes played by KWOK, or the embedded one (`embedded.ts`). */
 export interface Cluster {
   /** Acts as a member of system:masters. */
   readonly api: ApiClient;
   readonly url: string;
-  readonly caFile: string;
+  /** Undefined where the API server speaks plain http. */
+  readonly caFile: string | undefined;
   readonly tokens: Tokens;
   /** For the tests' own tools (admin). */
   readonly kubeconfig: string;
@@ -36,10 +37,10 @@ export interface Cluster {
   readonly musterKubeconfig: string;
   /** A free port at which kube-scheduler expects Muster unless told otherwise. */
   readonly musterPort: number;
-  readonly scheduler: Scheduler;
+  readonly scheduler: ClusterScheduler;
   /** Logs and data; removed by `stop`. */
   readonly dir: string;
-  /** Adds Ready nodes of one kind and waits until they are managed by KWOK; returns their names. */
+  /** Adds Ready nodes of one kind and waits until they are managed by their kubelet; returns their names. */
   addNodes(options?: NodeOptions): Promise<readonly string[]>;
   /** Takes a node down (its pods stay, as on a machine that lost its network) or brings it back. */
   setNodeReady(name: string, ready: boolean): Promise<void>;
@@ -217,7 +218,7 @@ async function connect(url: string, caFile: string, token: string, server: Manag
 }
 
 /** Installs what a user installs, from deploy/: rights, fairness, admission. Muster itself is started by tests. */
-async function installMuster(api: ApiClient, admissionPolicy: boolean): Promise<void> {
+export async function installMuster(api: ApiClient, admissionPolicy: boolean): Promise<void> {
   for (const file of ['rbac.yaml', 'flowschema.yaml']) await applyManifests(api, join(deployDir, file));
   if (admissionPolicy) await applyManifests(api, join(deployDir, 'admission-policy.yaml'));
 }

@@ -40,15 +40,19 @@ export function writeCredentials(dir: string): CredentialFiles {
   return { tokens, tokenFile, serviceAccountKeyFile };
 }
 
-function newToken(): string {
+export function newToken(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** Writes a kubeconfig (as JSON, which is YAML) and returns its path. */
-export function writeKubeconfig(path: string, user: { url: string; caFile: string; token: string }): string {
+/** Writes a kubeconfig (as JSON, which is YAML) and returns its path. No `caFile`: the API server speaks plain http. */
+export function writeKubeconfig(
+  path: string,
+  user: { readonly url: string; readonly caFile?: string | undefined; readonly token: string },
+): string {
   const kubeconfig = {
     apiVersion: 'v1',
     kind: 'Config',
+    // Without an authority the field is left out.
     clusters: [{ name: 'e2e', cluster: { server: user.url, 'certificate-authority': user.caFile } }],
     users: [{ name: 'e2e', user: { token: user.token } }],
     contexts: [{ name: 'e2e', context: { cluster: 'e2e', user: 'e2e' } }],

@@ -22,10 +22,24 @@ export interface SchedulerOptions {
   readonly verbosity?: number;
 }
 
-interface Configuration {
+/** A KubeSchedulerConfiguration. */
+export interface SchedulerConfiguration {
   clientConnection: Record<string, unknown>;
   leaderElection: Record<string, unknown>;
   extenders?: Record<string, unknown>[];
+  podInitialBackoffSeconds?: number;
+  podMaxBackoffSeconds?: number;
+  percentageOfNodesToScore?: number;
+}
+
+/** The kube-scheduler of a cluster: it can be stopped and started again, with other options if wanted. */
+export interface ClusterScheduler {
+  /** Starts it and waits until it has read the cluster. Options stay as they were unless given. */
+  start(options?: SchedulerOptions): Promise<void>;
+  stop(): Promise<void>;
+  restart(options?: SchedulerOptions): Promise<void>;
+  /** Its metrics in the text format. */
+  metrics(): Promise<string>;
 }
 
 const profileFiles = {
@@ -38,8 +52,8 @@ const profileFiles = {
 const insecureAgent = new Agent({ connect: { rejectUnauthorized: false } });
 const shippedDir = join(import.meta.dirname, '../../../deploy/scheduler');
 
-/** A kube-scheduler that can be stopped and started again, with other options if wanted. */
-export class Scheduler {
+/** The real kube-scheduler, as a process. */
+export class Scheduler implements ClusterScheduler {
   readonly #binary: string;
   readonly #dir: string;
   readonly #kubeconfig: string;
@@ -62,14 +76,15 @@ export class Scheduler {
     return join(this.#dir, 'kube-scheduler.log');
   }
 
-  /** Starts it and waits until it has read the cluster. Options stay as they were unless given. */
   async start(options: SchedulerOptions = {}): Promise<void> {
     if (this.#process !== undefined) throw new Error('expected kube-scheduler to be stopped before it is started');
     this.#options = { ...this.#options, ...options };
     const [port] = (await freePorts(1)) as [number];
     this.#port = port;
     const configFile = join(this.#dir, 'kube-scheduler.yaml');
-    writeFileSync(configFile, dump(this.#configuration()));
+    const configuration = schedulerConfiguration(this.#options);
+    configuration.clientConnection.kubeconfig = this.#kubeconfig;
+    writeFileSync(configFile, dump(configuration));
     const scheduler = startProcess(
       this.#binary,
       [
@@ -102,33 +117,32 @@ export class Scheduler {
     await this.start(options);
   }
 
-  /** Its metrics in the text format. */
   async metrics(): Promise<string> {
     return this.#get('/metrics');
-  }
-
-  #configuration(): Configuration {
-    const { profile = 'default', extenderUrl, extenderTls, extender, configuration } = this.#options;
-    const config = load(readFileSync(join(shippedDir, profileFiles[profile]), 'utf8')) as Configuration;
-    config.clientConnection.kubeconfig = this.#kubeconfig;
-    // A lease would only delay a restart: nobody else runs here.
-    config.leaderElection = { leaderElect: false };
-    if (profile === 'none') delete config.extenders;
-    for (const entry of config.extenders ?? []) {
-      if (extenderUrl === undefined) throw new Error(`expected an extenderUrl for the profile ${profile}`);
-      entry.urlPrefix = new URL(new URL(entry.urlPrefix as string).pathname, extenderUrl).href;
-      if (extenderTls !== undefined) entry.tlsConfig = { ...(entry.tlsConfig as object), ...extenderTls };
-      else {
-        delete entry.enableHTTPS;
-        delete entry.tlsConfig;
-      }
-      Object.assign(entry, extender);
-    }
-    return Object.assign(config, configuration);
   }
 
   async #get(path: string): Promise<string> {
     const response = await request(`https://127.0.0.1:${this.#port}${path}`, { dispatcher: insecureAgent });
     return response.body.text();
   }
+}
+
+/** The shipped configuration of the profile, changed as the options say. */
+export function schedulerConfiguration(options: SchedulerOptions): SchedulerConfiguration {
+  const { profile = 'default', extenderUrl, extenderTls, extender, configuration } = options;
+  const config = load(readFileSync(join(shippedDir, profileFiles[profile]), 'utf8')) as SchedulerConfiguration;
+  // A lease would only delay a restart: nobody else runs here.
+  config.leaderElection = { leaderElect: false };
+  if (profile === 'none') delete config.extenders;
+  for (const entry of config.extenders ?? []) {
+    if (extenderUrl === undefined) throw new Error(`expected an extenderUrl for the profile ${profile}`);
+    entry.urlPrefix = new URL(new URL(entry.urlPrefix as string).pathname, extenderUrl).href;
+    if (extenderTls !== undefined) entry.tlsConfig = { ...(entry.tlsConfig as object), ...extenderTls };
+    else {
+      delete entry.enableHTTPS;
+      delete entry.tlsConfig;
+    }
+    Object.assign(entry, extender);
+  }
+  return Object.assign(config, configuration);
 }

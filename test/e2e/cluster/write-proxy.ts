@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent, request as sendRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import type { Cluster } from './control-plane.ts';
+import { writeKubeconfig } from './credentials.ts';
+
+/** What Muster writes to a pod. */
+export type WriteKind = 'nominate' | 'clear' | 'ungate' | 'bind';
+
+/** When the proxy stops: after this many writes of the kind have been applied; 0: none gets through. */
+export interface StopRule {
+  readonly kind: WriteKind;
+  readonly after: number;
+  /** The last of them is applied, but its answer is lost: the connection breaks instead. */
+  readonly answerLost?: boolean;
+}
+
+/** A proxy between the API server and a Muster that is to be killed at a chosen write. */
+export interface WriteProxy {
+  /** Muster's kubeconfig, with the proxy as its server. */
+  readonly kubeconfig: string;
+  /** Whether it has stopped: what it let through is applied, and no further write gets through. */
+  hasStopped(): boolean;
+  close(): Promise<void>;
+}
+
+/** Starts one on the loopback interface. Reads and watches always pass; after the stop no write is answered any more. */
+export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise<WriteProxy> {
+  const ca = cluster.caFile && readFileSync(cluster.caFile);
+  const agent = new Agent({ keepAlive: true });
+  let isStopped = false;
+  let counted = 0;
+  let underWay = 0;
+
+  const forward = ({ method = 'GET', url = '/', headers }: IncomingMessage, body: Buffer | undefined) => {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const upstream = sendRequest(new URL(url, cluster.url), { method, headers, ca, agent });
+    upstream.once('response', resolve).on('error', reject).end(body);
+    return promise;
+  };
+  const read = async (request: IncomingMessage, answer: ServerResponse): Promise<void> => {
+    const response = await forward(request, undefined);
+    answer.once('close', () => response.destroy());
+    response.on('error', () => answer.destroy());
+    answer.writeHead(response.statusCode ?? 502, response.headers);
+    // A watch has its headers long before its first event.
+    answer.flushHeaders();
+    response.pipe(answer);
+  };
+  const write = async (request: IncomingMessage, answer: ServerResponse): Promise<void> => {
+    const body = await buffer(request);
+    const counts = kindOf(request.url ?? '', body) === rule.kind;
+    if (counts && counted === rule.after) isStopped = true;
+    // Never answered: Muster is about to be killed.
+    if (isStopped) return;
+    if (counts) counted++;
+    // From here on, not from when it is answered: Muster writes many at the same time.
+    isStopped = counts && counted === rule.after;
+    const isLost = isStopped && rule.answerLost === true;
+    underWay++;
+    try {
+      const response = await forward(request, body);
+      const text = await buffer(response);
+      if (isLost) answer.destroy();
+      else answer.writeHead(response.statusCode ?? 502, response.headers).end(text);
+    } finally {
+      underWay--;
+    }
+  };
+
+  const server = createServer((request, answer) => {
+    (request.method === 'GET' ? read : write)(request, answer).catch(() => answer.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const kubeconfig = writeKubeconfig(join(cluster.dir, `muster-through-${port}.kubeconfig`), {
+    url: `http://127.0.0.1:${port}`,
+    caFile: cluster.caFile,
+    token: cluster.tokens.muster,
+  });
+  return {
+    kubeconfig,
+    hasStopped: () => isStopped && underWay === 0,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      agent.destroy();
+    },
+  };
+}
+
+/** The kind of a write; undefined for what is none of them, as an Event. */
+function kindOf(path: string, body: Buffer): WriteKind | undefined {
+  if (path.endsWith('/binding')) return 'bind';
+  if (!path.includes('/pods/')) return undefined;
+  const patch = JSON.parse(body.toString()) as {
+    readonly spec?: { readonly schedulingGates?: unknown };
+    readonly status?: { readonly nominatedNodeName?: string | null };
+  };
+  if (patch.spec?.schedulingGates !== undefined) return 'ungate';
+  if (patch.status?.nominatedNodeName === undefined) return undefined;
+  return patch.status.nominatedNodeName === null ? 'clear' : 'nominate';
+}
