@@ -1,21 +1,14 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
 import { gpuPod } from './objects.ts';
-import { expectReason, startWorld, type World } from './world.ts';
-
-let world: World;
-
-beforeAll(async () => {
-  world = await startWorld();
-});
-
-afterAll(() => world?.stop());
+import { scenarios } from './scenarios.ts';
+import { expectReason } from './world.ts';
 
 const podGroups = '/apis/scheduling.x-k8s.io/v1alpha1/namespaces/default/podgroups';
 
-describe('the co-scheduling dialect', () => {
-  test('its label alone waits for the PodGroup; the CRD may come later; then minMember rules', async () => {
+scenarios('the co-scheduling dialect', {}, (scenario) => {
+  scenario('its label alone waits for the PodGroup; the CRD may come later; then minMember rules', async (world) => {
     await world.cluster.addNodes({ count: 4 });
     const member = (rank: number) =>
       gpuPod({ name: `legacy-${rank}`, labels: { 'scheduling.x-k8s.io/pod-group': 'legacy' } });

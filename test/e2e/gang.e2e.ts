@@ -1,43 +1,25 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
 import { gangPod, gangPods, gpuJob } from './objects.ts';
-import {
-  boundPodsOf,
-  expectBound,
-  expectEvent,
-  expectNoOvercommit,
-  expectReason,
-  expectToStay,
-  startWorld,
-  type World,
-} from './world.ts';
+import { scenarios } from './scenarios.ts';
+import { boundPodsOf, expectBound, expectEvent, expectNoOvercommit, expectReason, expectToStay } from './world.ts';
 
-let world: World;
-
-beforeAll(async () => {
-  world = await startWorld();
-});
-
-afterAll(() => world?.stop());
-
-afterEach(() => world.cluster.reset());
-
-describe('a gang starts whole, or not at all', () => {
-  test('8 pods of one gang are filtered and bound', async () => {
+scenarios('a gang starts whole, or not at all', {}, (scenario) => {
+  scenario('8 pods of one gang are filtered and bound', async (world) => {
     await world.cluster.addNodes({ count: 8 });
     await world.cluster.api.createMany('pods', gangPods({ gang: 'first', size: 8 }));
     const pods = await expectBound(world, 'first', 8);
     expect(new Set(pods.map((pod) => pod.spec?.nodeName)).size).toBe(8);
   });
 
-  test('the 64 pods of a Job are bound, their number inferred from it', async () => {
+  scenario('the 64 pods of a Job are bound, their number inferred from it', async (world) => {
     await world.cluster.addNodes({ count: 64 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'train', size: 64 }));
     await expectBound(world, 'train', 64);
     await expectNoOvercommit(world);
   });
 
-  test('64 pods with room for 60: none is bound, Event and inspect API say 60 of 64', async () => {
+  scenario('64 pods with room for 60: none is bound, Event and inspect API say 60 of 64', async (world) => {
     await world.cluster.addNodes({ count: 60 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'large', size: 64 }));
     await expectReason(world, 'large', 'Pending', /room for 60 of 64 members/);
@@ -51,19 +33,19 @@ describe('a gang starts whole, or not at all', () => {
     await expectBound(world, 'large', 64);
   });
 
-  test('two 100-pod gangs with room for one: one runs whole, then the other', async () => {
+  scenario('two 100-pod gangs with room for one: one runs whole, then the other', async (world) => {
     await world.cluster.addNodes({ count: 100 });
     await Promise.all(
-      ['red', 'blue'].map((gang) => world.cluster.api.createMany('pods', gangPods({ gang, size: 100 }))),
+      ['rival-1', 'rival-2'].map((gang) => world.cluster.api.createMany('pods', gangPods({ gang, size: 100 }))),
     );
     const winner = await waitFor(
       async () => {
-        for (const gang of ['red', 'blue']) if ((await boundPodsOf(world, gang)).length === 100) return gang;
+        for (const gang of ['rival-1', 'rival-2']) if ((await boundPodsOf(world, gang)).length === 100) return gang;
         return undefined;
       },
       { what: 'one of the gangs to be bound whole', deadlineMs: 60_000 },
     );
-    const loser = winner === 'red' ? 'blue' : 'red';
+    const loser = winner === 'rival-1' ? 'rival-2' : 'rival-1';
     expect(await boundPodsOf(world, loser)).toHaveLength(0);
     await expectReason(world, loser, 'Pending', /room for 0 of 100/);
     await world.cluster.api.deleteAll('pods', { labelSelector: `muster.dev/pod-group=${winner}`, graceSeconds: 0 });
@@ -71,7 +53,7 @@ describe('a gang starts whole, or not at all', () => {
     await expectNoOvercommit(world);
   });
 
-  test('the last member comes 10 s late: the gang starts when it is there', async () => {
+  scenario('the last member comes 10 s late: the gang starts when it is there', async (world) => {
     await world.cluster.addNodes({ count: 8 });
     const pods = gangPods({ gang: 'late', size: 8 });
     await world.cluster.api.createMany('pods', pods.slice(0, 7));
@@ -81,7 +63,7 @@ describe('a gang starts whole, or not at all', () => {
     await expectBound(world, 'late', 8);
   });
 
-  test('a launcher without GPU and 8 GPU workers start together', async () => {
+  scenario('a launcher without GPU and 8 GPU workers start together', async (world) => {
     await world.cluster.addNodes({ count: 8 });
     const workers = gangPods({ gang: 'mpi', size: 8, minMembers: 9 });
     await world.cluster.api.createMany('pods', workers.slice(0, 7));
@@ -95,7 +77,7 @@ describe('a gang starts whole, or not at all', () => {
     await expectBound(world, 'mpi', 9);
   });
 
-  test('a hostNetwork gang of 1-GPU pods with one port each goes one pod a node', async () => {
+  scenario('a hostNetwork gang of 1-GPU pods with one port each goes one pod a node', async (world) => {
     await world.cluster.addNodes({ count: 8 });
     const spec = {
       hostNetwork: true,
@@ -106,7 +88,7 @@ describe('a gang starts whole, or not at all', () => {
     expect(new Set(pods.map((pod) => pod.spec?.nodeName)).size).toBe(8);
   });
 
-  test('a hostNetwork gang of 1-GPU pods without ports is packed 8 a node', async () => {
+  scenario('a hostNetwork gang of 1-GPU pods without ports is packed 8 a node', async (world) => {
     await world.cluster.addNodes({ count: 8 });
     const spec = { hostNetwork: true, containers: [{ name: 'main', image: 'train', resources: gpus(1) }] };
     await world.cluster.api.createMany('pods', gangPods({ gang: 'packed', size: 16, spec }));

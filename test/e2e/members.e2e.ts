@@ -1,20 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
 import { gangPod, gangPods, gpuJob } from './objects.ts';
-import { boundPodsOf, expectBound, expectNoOvercommit, expectReason, podsOf, startWorld, type World } from './world.ts';
+import { scenarios } from './scenarios.ts';
+import { boundPodsOf, expectBound, expectNoOvercommit, expectReason, podsOf } from './world.ts';
 
-let world: World;
-
-beforeAll(async () => {
-  world = await startWorld();
-});
-
-afterAll(() => world?.stop());
-
-afterEach(() => world.cluster.reset());
-
-describe('which members start, and where', () => {
-  test('hostname anti-affinity among the members: one a node', async () => {
+scenarios('which members start, and where', {}, (scenario) => {
+  scenario('hostname anti-affinity among the members: one a node', async (world) => {
     await world.cluster.addNodes({ count: 6 });
     const labelSelector = { matchLabels: { 'muster.dev/pod-group': 'apart' } };
     const term = { topologyKey: 'kubernetes.io/hostname', labelSelector };
@@ -24,7 +15,7 @@ describe('which members start, and where', () => {
     expect(new Set(pods.map((pod) => pod.spec?.nodeName)).size).toBe(6);
   });
 
-  test('DoNotSchedule spread over zones: the members are spread as kube-scheduler demands', async () => {
+  scenario('DoNotSchedule spread over zones: the members are spread as kube-scheduler demands', async (world) => {
     await world.cluster.addNodes({ count: 6, labels: (index) => ({ 'e2e.muster.dev/zone': `z${index % 3}` }) });
     const labelSelector = { matchLabels: { 'muster.dev/pod-group': 'even' } };
     const constraint = {
@@ -44,16 +35,19 @@ describe('which members start, and where', () => {
     expect([...perZone.values()]).toEqual([4, 4, 4]);
   });
 
-  test('more members than the minimum: as many as fit start together, the others follow when there is room', async () => {
-    await world.cluster.addNodes({ count: 6 });
-    await world.cluster.api.createMany('pods', gangPods({ gang: 'elastic', size: 8, minMembers: 4 }));
-    await expectBound(world, 'elastic', 6);
-    await world.cluster.addNodes({ count: 2, prefix: 'late' });
-    await expectBound(world, 'elastic', 8);
-    await expectNoOvercommit(world);
-  });
+  scenario(
+    'more members than the minimum: as many as fit start together, the others follow when there is room',
+    async (world) => {
+      await world.cluster.addNodes({ count: 6 });
+      await world.cluster.api.createMany('pods', gangPods({ gang: 'elastic', size: 8, minMembers: 4 }));
+      await expectBound(world, 'elastic', 6);
+      await world.cluster.addNodes({ count: 2, prefix: 'late' });
+      await expectBound(world, 'elastic', 8);
+      await expectNoOvercommit(world);
+    },
+  );
 
-  test('a later member of a running gang gets a place of its own', async () => {
+  scenario('a later member of a running gang gets a place of its own', async (world) => {
     await world.cluster.addNodes({ count: 3 });
     await world.cluster.api.createMany('pods', gangPods({ gang: 'grow', size: 2 }));
     await expectBound(world, 'grow', 2);
@@ -61,7 +55,7 @@ describe('which members start, and where', () => {
     await expectBound(world, 'grow', 3);
   });
 
-  test('a member of a running gang is replaced by its Job: the replacement takes the free place', async () => {
+  scenario('a member of a running gang is replaced by its Job: the replacement takes the free place', async (world) => {
     await world.cluster.addNodes({ count: 4 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'heal', size: 4, job: { backoffLimit: 6 } }));
     const [first] = await expectBound(world, 'heal', 4);
@@ -75,17 +69,20 @@ describe('which members start, and where', () => {
     );
   });
 
-  test('a Job with more completions than parallelism: members that follow the succeeded ones start', async () => {
-    await world.cluster.addNodes({ count: 2 });
-    const job = gpuJob({ name: 'waves', size: 2, runSeconds: 1, job: { completions: 6 } });
-    await world.cluster.api.create('jobs', job);
-    await waitFor(async () => (await world.cluster.api.get('jobs', 'waves')).status?.succeeded === 6, {
-      what: 'all six completions',
-      deadlineMs: 60_000,
-    });
-  });
+  scenario(
+    'a Job with more completions than parallelism: members that follow the succeeded ones start',
+    async (world) => {
+      await world.cluster.addNodes({ count: 2 });
+      const job = gpuJob({ name: 'waves', size: 2, runSeconds: 1, job: { completions: 6 } });
+      await world.cluster.api.create('jobs', job);
+      await waitFor(async () => (await world.cluster.api.get('jobs', 'waves')).status?.succeeded === 6, {
+        what: 'all six completions',
+        deadlineMs: 60_000,
+      });
+    },
+  );
 
-  test('two Jobs under one pod-group are one gang of both sizes', async () => {
+  scenario('two Jobs under one pod-group are one gang of both sizes', async (world) => {
     await world.cluster.addNodes({ count: 5 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'drivers', gang: 'pair', size: 1 }));
     await expectReason(world, 'pair', 'Running', /^$/);

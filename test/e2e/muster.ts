@@ -10,6 +10,8 @@ export interface MusterOptions {
   readonly cluster: Cluster;
   /** Fields of its MusterConfiguration; apiVersion and kind are added. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** The cluster's `musterKubeconfig` unless given. */
+  readonly kubeconfig?: string;
   /** The cluster's `musterPort` unless given, where kube-scheduler expects it. */
   readonly port?: number;
   /** Further flags of `muster serve`. */
@@ -63,7 +65,7 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
     [
       ...[join(repository, 'src/cli.ts'), 'serve'],
       ...['--config', configFile],
-      ...['--kubeconfig', cluster.musterKubeconfig],
+      ...['--kubeconfig', options.kubeconfig ?? cluster.musterKubeconfig],
       ...['--port', String(port)],
       ...['--bind-address', '127.0.0.1'],
       ...args,

@@ -1,33 +1,16 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { finishGang, holdAtBarrier, ONE_ZONE, unblock } from './blocked.ts';
 import { waitFor } from './cluster/wait.ts';
 import { cpuPod, gangPod, gangPods } from './objects.ts';
-import {
-  boundPodsOf,
-  expectBound,
-  expectNoOvercommit,
-  expectReason,
-  expectToStay,
-  restartMuster,
-  startWorld,
-  type World,
-} from './world.ts';
-
-let world: World;
+import { scenarios } from './scenarios.ts';
+import { boundPodsOf, expectBound, expectNoOvercommit, expectReason, expectToStay, restartMuster } from './world.ts';
 
 // Long enough that a gang stays at the barrier while a test does something to it.
 const gang = { nominationTimeout: '20s', barrierTimeout: '25s' };
 
-beforeAll(async () => {
-  world = await startWorld({ gang });
-});
-
-afterAll(() => world?.stop());
-
-afterEach(() => world.cluster.reset());
-
-describe('a gang at the barrier', () => {
-  test('a member is deleted: nothing is bound, and the gang starts whole when it is back', async () => {
+scenarios('outages', { gang }, (scenario) => {
+  // A gang at the barrier
+  scenario('a member is deleted: nothing is bound, and the gang starts whole when it is back', async (world) => {
     await world.cluster.addNodes({ count: 9, labels: ONE_ZONE });
     await holdAtBarrier(world, 'gap', 9);
     await world.cluster.api.delete('pods', 'gap-3', { graceSeconds: 0 });
@@ -39,31 +22,35 @@ describe('a gang at the barrier', () => {
     await expectBound(world, 'gap', 9, 60_000);
   });
 
-  test('Muster is frozen for 40 s: nothing is bound meanwhile, and the gang starts whole after it', async () => {
-    await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
-    await holdAtBarrier(world, 'ice', 8);
-    world.muster.freeze();
-    try {
-      await unblock(world, 'ice');
-      await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'ice')).length === 0, 40_000);
-    } finally {
-      world.muster.thaw();
-    }
-    await expectBound(world, 'ice', 8, 90_000);
-    await expectNoOvercommit(world);
-  }, 180_000);
+  scenario(
+    'Muster is frozen for 40 s: nothing is bound meanwhile, and the gang starts whole after it',
+    async (world) => {
+      await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
+      await holdAtBarrier(world, 'ice', 8);
+      world.muster.freeze();
+      try {
+        await unblock(world, 'ice');
+        await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'ice')).length === 0, 40_000);
+      } finally {
+        world.muster.thaw();
+      }
+      await expectBound(world, 'ice', 8, 90_000);
+      await expectNoOvercommit(world);
+    },
+    180_000,
+  );
 
-  test('Muster is killed and started again: the gang starts whole', async () => {
+  scenario('Muster is killed and started again: the gang starts whole', async (world) => {
     await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
     await holdAtBarrier(world, 'kill', 8);
     await world.muster.kill();
     expect(await boundPodsOf(world, 'kill')).toHaveLength(0);
-    await restartMuster(world, gang);
+    await restartMuster(world);
     await finishGang(world, 'kill', 8);
     await expectNoOvercommit(world);
   });
 
-  test('kube-scheduler is restarted: the gang starts whole', async () => {
+  scenario('kube-scheduler is restarted: the gang starts whole', async (world) => {
     await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
     await holdAtBarrier(world, 'swap', 8);
     await world.cluster.scheduler.restart();
@@ -71,10 +58,9 @@ describe('a gang at the barrier', () => {
     await finishGang(world, 'swap', 8);
     await expectNoOvercommit(world);
   });
-});
 
-describe('Muster is away', () => {
-  test('pods without accelerators are scheduled, gangs wait and start when it is back', async () => {
+  // Muster is away
+  scenario('pods without accelerators are scheduled, gangs wait and start when it is back', async (world) => {
     await world.cluster.addNodes({ count: 4 });
     await world.muster.kill();
     await world.cluster.api.createMany('pods', gangPods({ gang: 'later', size: 4 }));
@@ -83,15 +69,18 @@ describe('Muster is away', () => {
       what: 'the CPU pod to run without Muster',
     });
     expect(await boundPodsOf(world, 'later')).toHaveLength(0);
-    await restartMuster(world, gang);
+    await restartMuster(world);
     await expectBound(world, 'later', 4, 60_000);
   });
 
-  test('it is drained while a gang is at the barrier: the held calls are answered, the next one finishes', async () => {
-    await world.cluster.addNodes({ count: 4, labels: ONE_ZONE });
-    await holdAtBarrier(world, 'drain', 4);
-    await world.muster.stop();
-    await restartMuster(world, gang);
-    await finishGang(world, 'drain', 4);
-  });
+  scenario(
+    'it is drained while a gang is at the barrier: the held calls are answered, the next one finishes',
+    async (world) => {
+      await world.cluster.addNodes({ count: 4, labels: ONE_ZONE });
+      await holdAtBarrier(world, 'drain', 4);
+      await world.muster.stop();
+      await restartMuster(world);
+      await finishGang(world, 'drain', 4);
+    },
+  );
 });

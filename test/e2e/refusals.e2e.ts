@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { blocked, ONE_ZONE, unblock } from './blocked.ts';
 import { waitFor } from './cluster/wait.ts';
 import { cpuPod, gangPod, gangPods, gpuPod } from './objects.ts';
+import { scenarios } from './scenarios.ts';
 import {
   boundPodsOf,
   expectBound,
@@ -11,19 +12,8 @@ import {
   expectToStay,
   gangItem,
   podsOf,
-  startWorld,
   type World,
 } from './world.ts';
-
-let world: World;
-
-beforeAll(async () => {
-  world = await startWorld();
-});
-
-afterAll(() => world?.stop());
-
-afterEach(() => world.cluster.reset());
 
 /** Required anti-affinity over a wider domain than a node: kube-scheduler's to judge alone. */
 function avoid(app: string) {
@@ -40,7 +30,7 @@ function avoid(app: string) {
 
 const rooms = (index: number) => ({ 'e2e.muster.dev/room': index < 4 ? 'loud' : 'quiet' });
 
-async function occupyLoudRoom(): Promise<void> {
+async function occupyLoudRoom(world: World): Promise<void> {
   const noisy = cpuPod({
     name: 'noisy',
     labels: { app: 'noisy' },
@@ -52,19 +42,20 @@ async function occupyLoudRoom(): Promise<void> {
   });
 }
 
-describe('what only kube-scheduler can refuse', () => {
-  test('anti-affinity against foreign pods: the gang is planned again where they are not', async () => {
+scenarios('refusals', {}, (scenario) => {
+  // What only kube-scheduler can refuse
+  scenario('anti-affinity against foreign pods: the gang is planned again where they are not', async (world) => {
     await world.cluster.addNodes({ count: 8, labels: rooms });
-    await occupyLoudRoom();
+    await occupyLoudRoom(world);
     await world.cluster.api.createMany('pods', gangPods({ gang: 'calm', size: 4, spec: avoid('noisy') }));
     const pods = await expectBound(world, 'calm', 4, 60_000);
     const names = pods.map((pod) => pod.spec?.nodeName).sort();
     expect(names.every((name) => Number(name?.split('-').at(-1)) >= 4)).toBe(true);
   });
 
-  test('nowhere to go: the gang is released, says why, holds nothing, and never starts in part', async () => {
+  scenario('nowhere to go: the gang is released, says why, holds nothing, and never starts in part', async (world) => {
     await world.cluster.addNodes({ count: 4, labels: rooms });
-    await occupyLoudRoom();
+    await occupyLoudRoom(world);
     await world.cluster.api.createMany('pods', gangPods({ gang: 'stuck', size: 2, spec: avoid('noisy') }));
     await expectReason(world, 'stuck', 'Pending', /anti-affinity/, 60_000);
     await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'stuck')).length === 0, 3_000);
@@ -72,62 +63,73 @@ describe('what only kube-scheduler can refuse', () => {
     await expectBound(world, 'stuck', 2, 60_000);
   });
 
-  test('a claim that no volume can serve: released with kube-scheduler’s reason, never half placed', async () => {
-    await world.cluster.addNodes({ count: 4 });
-    await world.cluster.api.create('storageclasses', {
-      metadata: { name: 'local' },
-      provisioner: 'kubernetes.io/no-provisioner',
-      volumeBindingMode: 'WaitForFirstConsumer',
-    });
-    await createClaim('data', 'local');
-    const [first, ...others] = gangPods({ gang: 'data', size: 3 });
-    await world.cluster.api.createMany('pods', [withClaim(first!, 'data'), ...others]);
-    await expectReason(world, 'data', 'Pending', /persistent volumes/, 60_000);
-    expect(await boundPodsOf(world, 'data')).toHaveLength(0);
-    await createVolume('pv', 'local', 'node-2');
-    const pods = await expectBound(world, 'data', 3, 60_000);
-    expect(pods.find((pod) => pod.metadata?.name === 'data-0')?.spec?.nodeName).toBe('node-2');
-  });
+  scenario.realOnly(
+    'needs volumes',
+    'a claim that no volume can serve: released with kube-scheduler’s reason, never half placed',
+    async (world) => {
+      await world.cluster.addNodes({ count: 4 });
+      await world.cluster.api.create('storageclasses', {
+        metadata: { name: 'local' },
+        provisioner: 'kubernetes.io/no-provisioner',
+        volumeBindingMode: 'WaitForFirstConsumer',
+      });
+      await createClaim(world, 'data', 'local');
+      const [first, ...others] = gangPods({ gang: 'data', size: 3 });
+      await world.cluster.api.createMany('pods', [withClaim(first!, 'data'), ...others]);
+      await expectReason(world, 'data', 'Pending', /persistent volumes/, 60_000);
+      expect(await boundPodsOf(world, 'data')).toHaveLength(0);
+      await createVolume(world, 'pv', 'local', 'node-2');
+      const pods = await expectBound(world, 'data', 3, 60_000);
+      expect(pods.find((pod) => pod.metadata?.name === 'data-0')?.spec?.nodeName).toBe('node-2');
+    },
+  );
 
-  test('a claim that is not bound and does not wait for a consumer: the gang waits with that reason', async () => {
-    await world.cluster.addNodes({ count: 2 });
-    await world.cluster.api.create('storageclasses', {
-      metadata: { name: 'slow' },
-      provisioner: 'e2e.muster.dev/none',
-    });
-    await createClaim('slow', 'slow');
-    const [first, ...others] = gangPods({ gang: 'slow', size: 2 });
-    await world.cluster.api.createMany('pods', [withClaim(first!, 'slow'), ...others]);
-    await expectReason(world, 'slow', 'Gathering', /PersistentVolumeClaim slow is not bound/);
-    await expectEvent(world, 'slow-0', /PersistentVolumeClaim slow is not bound/);
-    expect(await boundPodsOf(world, 'slow')).toHaveLength(0);
-  });
+  scenario.realOnly(
+    'needs volumes',
+    'a claim that is not bound and does not wait for a consumer: the gang waits with that reason',
+    async (world) => {
+      await world.cluster.addNodes({ count: 2 });
+      await world.cluster.api.create('storageclasses', {
+        metadata: { name: 'slow' },
+        provisioner: 'e2e.muster.dev/none',
+      });
+      await createClaim(world, 'slow', 'slow');
+      const [first, ...others] = gangPods({ gang: 'slow', size: 2 });
+      await world.cluster.api.createMany('pods', [withClaim(first!, 'slow'), ...others]);
+      await expectReason(world, 'slow', 'Gathering', /PersistentVolumeClaim slow is not bound/);
+      await expectEvent(world, 'slow-0', /PersistentVolumeClaim slow is not bound/);
+      expect(await boundPodsOf(world, 'slow')).toHaveLength(0);
+    },
+  );
 
-  test('a member whose bound volume is on one node gets that node, its sibling the other', async () => {
-    await world.cluster.addNodes({ count: 2 });
-    await world.cluster.api.create('storageclasses', {
-      metadata: { name: 'local' },
-      provisioner: 'kubernetes.io/no-provisioner',
-      volumeBindingMode: 'WaitForFirstConsumer',
-    });
-    await createVolume('pv', 'local', 'node-1');
-    await createClaim('data', 'local');
-    const [first, second] = gangPods({ gang: 'pinned', size: 2 });
-    await world.cluster.api.createMany('pods', [withClaim(first!, 'data'), second!]);
-    const pods = await expectBound(world, 'pinned', 2, 60_000);
-    expect(pods.find((pod) => pod.metadata?.name === 'pinned-0')?.spec?.nodeName).toBe('node-1');
-  });
-});
+  scenario.realOnly(
+    'needs volumes',
+    'a member whose bound volume is on one node gets that node, its sibling the other',
+    async (world) => {
+      await world.cluster.addNodes({ count: 2 });
+      await world.cluster.api.create('storageclasses', {
+        metadata: { name: 'local' },
+        provisioner: 'kubernetes.io/no-provisioner',
+        volumeBindingMode: 'WaitForFirstConsumer',
+      });
+      await createVolume(world, 'pv', 'local', 'node-1');
+      await createClaim(world, 'data', 'local');
+      const [first, second] = gangPods({ gang: 'pinned', size: 2 });
+      await world.cluster.api.createMany('pods', [withClaim(first!, 'data'), second!]);
+      const pods = await expectBound(world, 'pinned', 2, 60_000);
+      expect(pods.find((pod) => pod.metadata?.name === 'pinned-0')?.spec?.nodeName).toBe('node-1');
+    },
+  );
 
-describe('lone pods beside reservations', () => {
-  test('a lone GPU pod leaves reserved nodes alone and takes the free one', async () => {
+  // Lone pods beside reservations
+  scenario('a lone GPU pod leaves reserved nodes alone and takes the free one', async (world) => {
     await world.cluster.addNodes({ count: 5, labels: ONE_ZONE });
     await world.cluster.api.createMany('pods', gangPods({ gang: 'holds', size: 4, spec: blocked('holds') }));
     await expectReason(world, 'holds', 'Nominated', /4 members nominated/);
     const reserved = new Set((await podsOf(world, 'holds')).map((pod) => pod.status?.nominatedNodeName));
     await world.cluster.api.createMany('pods', [
-      gpuPod({ name: 'lone-a', gpus: 8 }),
-      gpuPod({ name: 'lone-b', gpus: 8 }),
+      gpuPod({ name: 'lone-1', gpus: 8 }),
+      gpuPod({ name: 'lone-2', gpus: 8 }),
     ]);
     const bound = await waitFor(
       async () => {
@@ -144,28 +146,30 @@ describe('lone pods beside reservations', () => {
     await expectNoOvercommit(world);
   });
 
-  test('a foreign pod of higher priority takes a reserved node; the gang is planned anew around it', async () => {
-    await world.cluster.addNodes({ count: 4, labels: ONE_ZONE });
-    await world.cluster.api.create('priorityclasses', { metadata: { name: 'urgent' }, value: 1000 });
-    await world.cluster.api.createMany('pods', gangPods({ gang: 'humble', size: 3, spec: blocked('humble') }));
-    await expectReason(world, 'humble', 'Nominated', /3 members nominated/);
-    const reserved = (await podsOf(world, 'humble')).map((pod) => pod.status?.nominatedNodeName)[0]!;
-    await world.cluster.api.create(
-      'pods',
-      gpuPod({ name: 'urgent', priorityClassName: 'urgent', nodeSelector: { 'kubernetes.io/hostname': reserved } }),
-    );
-    await waitFor(async () => (await world.cluster.api.get('pods', 'urgent')).spec?.nodeName === reserved, {
-      what: `the urgent pod to be bound to ${reserved}`,
-    });
-    await unblock(world, 'humble');
-    const pods = await expectBound(world, 'humble', 3, 60_000);
-    expect(pods.some((pod) => pod.spec?.nodeName === reserved)).toBe(false);
-    await expectNoOvercommit(world);
-  });
-});
+  scenario(
+    'a foreign pod of higher priority takes a reserved node; the gang is planned anew around it',
+    async (world) => {
+      await world.cluster.addNodes({ count: 4, labels: ONE_ZONE });
+      await world.cluster.api.create('priorityclasses', { metadata: { name: 'urgent' }, value: 1000 });
+      await world.cluster.api.createMany('pods', gangPods({ gang: 'humble', size: 3, spec: blocked('humble') }));
+      await expectReason(world, 'humble', 'Nominated', /3 members nominated/);
+      const reserved = (await podsOf(world, 'humble')).map((pod) => pod.status?.nominatedNodeName)[0]!;
+      await world.cluster.api.create(
+        'pods',
+        gpuPod({ name: 'urgent', priorityClassName: 'urgent', nodeSelector: { 'kubernetes.io/hostname': reserved } }),
+      );
+      await waitFor(async () => (await world.cluster.api.get('pods', 'urgent')).spec?.nodeName === reserved, {
+        what: `the urgent pod to be bound to ${reserved}`,
+      });
+      await unblock(world, 'humble');
+      const pods = await expectBound(world, 'humble', 3, 60_000);
+      expect(pods.some((pod) => pod.spec?.nodeName === reserved)).toBe(false);
+      await expectNoOvercommit(world);
+    },
+  );
 
-describe('what users get wrong', () => {
-  test('an unknown key, a bad number and a contradiction are named, and the gang waits', async () => {
+  // What users get wrong
+  scenario('an unknown key, a bad number and a contradiction are named, and the gang waits', async (world) => {
     await world.cluster.addNodes({ count: 4 });
     const wrong = { 'muster.dev/min-memebrs': '2' };
     await world.cluster.api.create('pods', gangPod({ gang: 'typo', minMembers: 1, annotations: wrong }));
@@ -182,14 +186,14 @@ describe('what users get wrong', () => {
   });
 });
 
-async function createClaim(name: string, storageClassName: string): Promise<void> {
+async function createClaim(world: World, name: string, storageClassName: string): Promise<void> {
   await world.cluster.api.create('persistentvolumeclaims', {
     metadata: { name, namespace: 'default' },
     spec: { storageClassName, accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
   });
 }
 
-async function createVolume(name: string, storageClassName: string, node: string): Promise<void> {
+async function createVolume(world: World, name: string, storageClassName: string, node: string): Promise<void> {
   await world.cluster.api.create('persistentvolumes', {
     metadata: { name },
     spec: {

@@ -5,7 +5,7 @@ import { type Authority, createAuthority } from '../http/support.ts';
 import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
 import { gangPods } from './objects.ts';
-import { expectBound } from './world.ts';
+import { expectBound, worldOf } from './world.ts';
 
 let authority: Authority;
 let cluster: Cluster;
@@ -38,7 +38,7 @@ afterAll(async () => {
 test('over TLS with client certificates a gang is filtered, held and bound', async () => {
   await cluster.addNodes({ count: 16 });
   await cluster.api.createMany('pods', gangPods({ gang: 'secure', size: 16 }));
-  const pods = await expectBound({ cluster, muster, stop: async () => {} }, 'secure', 16);
+  const pods = await expectBound(worldOf(cluster, muster, {}), 'secure', 16);
   expect(pods).toHaveLength(16);
 });
 

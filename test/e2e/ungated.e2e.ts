@@ -1,35 +1,18 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { gangPod, gangPods, gpuJob, memberResource } from './objects.ts';
-import {
-  boundPodsOf,
-  expectBound,
-  expectEvent,
-  expectNoOvercommit,
-  expectReason,
-  startWorld,
-  type World,
-} from './world.ts';
-
-let world: World;
+import { scenarios } from './scenarios.ts';
+import { boundPodsOf, expectBound, expectEvent, expectNoOvercommit, expectReason } from './world.ts';
 
 // A cluster whose operator did not install the admission policy: members come without gate and marker.
-beforeAll(async () => {
-  world = await startWorld({ admissionPolicy: false });
-});
-
-afterAll(() => world?.stop());
-
-afterEach(() => world.cluster.reset());
-
-describe('without the gate policy', () => {
-  test('the 64 pods of a Job are rejected while their gang is planned, and bound whole', async () => {
+scenarios('without the gate policy', { admissionPolicy: false }, (scenario) => {
+  scenario('the 64 pods of a Job are rejected while their gang is planned, and bound whole', async (world) => {
     await world.cluster.addNodes({ count: 64 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'train', size: 64 }));
     await expectBound(world, 'train', 64, 60_000);
     await expectNoOvercommit(world);
   });
 
-  test('64 pods with room for 60: none is bound, and kube-scheduler’s own Event says why', async () => {
+  scenario('64 pods with room for 60: none is bound, and kube-scheduler’s own Event says why', async (world) => {
     await world.cluster.addNodes({ count: 60 });
     await world.cluster.api.createMany('pods', gangPods({ gang: 'large', size: 64 }));
     await expectReason(world, 'large', 'Pending', /room for 60 of 64 members/);
@@ -37,35 +20,38 @@ describe('without the gate policy', () => {
     expect(await boundPodsOf(world, 'large')).toHaveLength(0);
   });
 
-  test('two gangs with room for one: one runs whole, the other not at all', async () => {
+  scenario('two gangs with room for one: one runs whole, the other not at all', async (world) => {
     await world.cluster.addNodes({ count: 20 });
     const api = world.cluster.api;
-    await Promise.all(['red', 'blue'].map((gang) => api.createMany('pods', gangPods({ gang, size: 20 }))));
+    await Promise.all(['rival-1', 'rival-2'].map((gang) => api.createMany('pods', gangPods({ gang, size: 20 }))));
     const loser = await Promise.any(
-      ['red', 'blue'].map(async (gang) => {
+      ['rival-1', 'rival-2'].map(async (gang) => {
         await expectBound(world, gang, 20, 60_000);
-        return gang === 'red' ? 'blue' : 'red';
+        return gang === 'rival-1' ? 'rival-2' : 'rival-1';
       }),
     );
     await expectReason(world, loser, 'Pending', /room for 0 of 20/);
     expect(await boundPodsOf(world, loser)).toHaveLength(0);
     await api.deleteAll('pods', {
-      labelSelector: `muster.dev/pod-group=${loser === 'red' ? 'blue' : 'red'}`,
+      labelSelector: `muster.dev/pod-group=${loser === 'rival-1' ? 'rival-2' : 'rival-1'}`,
       graceSeconds: 0,
     });
     await expectBound(world, loser, 20, 60_000);
   });
 
-  test('a pod is rejected before its gang is complete, and goes to its node when the nomination lands', async () => {
-    await world.cluster.addNodes({ count: 4 });
-    const pods = gangPods({ gang: 'landing', size: 4 });
-    await world.cluster.api.createMany('pods', pods.slice(0, 3));
-    await expectEvent(world, 'landing-0', /waits for all its members to be created/);
-    await world.cluster.api.createMany('pods', pods.slice(3));
-    await expectBound(world, 'landing', 4);
-  });
+  scenario(
+    'a pod is rejected before its gang is complete, and goes to its node when the nomination lands',
+    async (world) => {
+      await world.cluster.addNodes({ count: 4 });
+      const pods = gangPods({ gang: 'landing', size: 4 });
+      await world.cluster.api.createMany('pods', pods.slice(0, 3));
+      await expectEvent(world, 'landing-0', /waits for all its members to be created/);
+      await world.cluster.api.createMany('pods', pods.slice(3));
+      await expectBound(world, 'landing', 4);
+    },
+  );
 
-  test('members with and without the gate are one gang', async () => {
+  scenario('members with and without the gate are one gang', async (world) => {
     await world.cluster.addNodes({ count: 4 });
     const mixed = [0, 1, 2, 3].map((rank) => gangPod({ gang: 'mixed', rank, minMembers: 4, gated: rank % 2 === 0 }));
     await world.cluster.api.createMany('pods', mixed);
@@ -73,7 +59,7 @@ describe('without the gate policy', () => {
     expect(pods.every((pod) => !pod.spec?.schedulingGates?.length)).toBe(true);
   });
 
-  test('a launcher that never reaches Muster: the gang waits and says what to request', async () => {
+  scenario('a launcher that never reaches Muster: the gang waits and says what to request', async (world) => {
     await world.cluster.addNodes({ count: 3 });
     const workers = gangPods({ gang: 'mpi', size: 2, minMembers: 3 });
     const launcher = gangPod({ gang: 'mpi', name: 'launcher', rank: 9, minMembers: 3, gpus: 0 });
@@ -86,7 +72,7 @@ describe('without the gate policy', () => {
     expect(await boundPodsOf(world, 'mpi')).toHaveLength(0);
   });
 
-  test('a launcher with the marker starts with its workers', async () => {
+  scenario('a launcher with the marker starts with its workers', async (world) => {
     await world.cluster.addNodes({ count: 3 });
     const workers = gangPods({ gang: 'mpi', size: 2, minMembers: 3 });
     const marked = { requests: { cpu: '1', [memberResource]: '1' }, limits: { [memberResource]: '1' } };
@@ -98,7 +84,7 @@ describe('without the gate policy', () => {
     await expectBound(world, 'mpi', 3);
   });
 
-  test('a gated launcher without the marker starts when its workers are all at the barrier', async () => {
+  scenario('a gated launcher without the marker starts when its workers are all at the barrier', async (world) => {
     await world.cluster.addNodes({ count: 3 });
     const workers = gangPods({ gang: 'quiet', size: 2, minMembers: 3 });
     await world.cluster.api.create('pods', workers[0]!);

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import type { GangItem } from '../../src/http/inspect.ts';
+import type { ApiClient } from './cluster/api-client.ts';
 import { type Cluster, type ControlPlaneOptions, startControlPlane } from './cluster/control-plane.ts';
 import { waitFor } from './cluster/wait.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
@@ -11,35 +12,61 @@ export interface World {
   readonly cluster: Cluster;
   /** The Muster of now: a test that kills it starts another one here. */
   muster: MusterProcess;
+  /** The API server, for somebody with Muster's rights. */
+  readonly asMuster: ApiClient;
+  /** Muster's configuration. */
+  readonly config: Readonly<Record<string, unknown>>;
   stop(): Promise<void>;
 }
+
+/** A cluster, and what deviates from the defaults in the section `gang` of Muster's configuration. */
+export interface WorldOptions extends ControlPlaneOptions {
+  readonly gang?: Readonly<Record<string, unknown>>;
+}
+
+export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
 
 /** Shorter than the defaults, so that a scenario with a time-out in it ends soon; their order is the same. */
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
 
 export async function startWorld(
-  options: ControlPlaneOptions & { readonly gang?: Readonly<Record<string, unknown>> } = {},
+  { gang, ...options }: WorldOptions = {},
+  start: StartCluster = startControlPlane,
 ): Promise<World> {
-  const cluster = await startControlPlane({ admissionPolicy: true, ...options });
-  const muster = await startMuster({ cluster, config: configure(options.gang) });
+  const cluster = await start({ admissionPolicy: true, ...options });
+  const config = musterConfig(gang);
+  const muster = await startMuster({ cluster, config }).catch(async (error: unknown) => {
+    await cluster.stop();
+    throw error;
+  });
+  return worldOf(cluster, muster, config);
+}
+
+/** A cluster and the Muster that runs in it. */
+export function worldOf(cluster: Cluster, muster: MusterProcess, config: World['config']): World {
+  const asMuster = cluster.api.as(cluster.tokens.muster);
   const world: World = {
     cluster,
     muster,
+    asMuster,
+    config,
     stop: async () => {
       await world.muster.stop();
+      await asMuster.close();
       await cluster.stop();
     },
   };
   return world;
 }
 
-/** Starts Muster again after the test ended it. */
-export async function restartMuster(world: World, gang: Readonly<Record<string, unknown>> = {}): Promise<void> {
-  world.muster = await startMuster({ cluster: world.cluster, config: configure(gang) });
+/** The configuration of a Muster under test. */
+export function musterConfig(gang: Readonly<Record<string, unknown>> = {}): World['config'] {
+  return { gang: { ...SHORT_TIMEOUTS, ...gang }, server: { drainDelay: '0s' } };
 }
 
-function configure(gang: Readonly<Record<string, unknown>> = {}) {
-  return { gang: { ...SHORT_TIMEOUTS, ...gang }, server: { drainDelay: '0s' } };
+/** Starts Muster again after the test ended it. */
+export async function restartMuster(world: World): Promise<void> {
+  world.muster = await startMuster({ cluster: world.cluster, config: world.config });
 }
 
 /** All pods of the gang that are there. */
