@@ -8,6 +8,8 @@ export interface BenchResult {
   /** Percentiles of single measurements; null where only a total was measured. */
   readonly p50: number | null;
   readonly p99: number | null;
+  /** Where there were samples enough for it. */
+  readonly p999?: number;
   /** The figure itself where it is no percentile, such as a throughput. */
   readonly value: number | null;
   /** The same of what it is compared with, measured in the same run. */
@@ -19,6 +21,9 @@ export interface BenchResult {
   readonly ok: boolean | null;
 }
 
+/** Flags that cannot be served; the message says what was expected and what was found. */
+export class UsageError extends Error {}
+
 /** Says on one line how far a long run is. */
 export type Progress = (text: string) => void;
 
@@ -26,6 +31,9 @@ export interface Benchmark {
   /** @param flags the rest of the command line; one that is not known is an error. */
   run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]>;
 }
+
+/** Ten samples are above it. */
+const ENOUGH_FOR_P999 = 10_000;
 
 /** A row of durations in milliseconds. */
 export function latency(name: string, samples: readonly number[], goal: number | null, baseline?: number): BenchResult {
@@ -35,12 +43,18 @@ export function latency(name: string, samples: readonly number[], goal: number |
     unit: 'ms',
     p50: round(percentile(samples, 50)),
     p99: round(p99),
+    ...(samples.length >= ENOUGH_FOR_P999 && { p999: round(percentile(samples, 99.9)) }),
     value: null,
     baseline: baseline === undefined ? null : round(baseline),
     goal,
     better: 'lower',
     ok: goal === null ? null : p99 <= goal,
   };
+}
+
+/** A row of one figure that nothing is aimed at. */
+export function figure(name: string, unit: string, value: number, better: BenchResult['better']): BenchResult {
+  return { case: name, unit, p50: null, p99: null, value: round(value), baseline: null, goal: null, better, ok: null };
 }
 
 /** The nearest-rank percentile: a value that was measured. */
@@ -61,11 +75,11 @@ export function writeResults(name: string, results: readonly BenchResult[]): voi
 }
 
 export function renderTable(results: readonly BenchResult[]): string {
-  const header = ['case', 'unit', 'p50', 'p99', 'value', 'baseline', 'goal', ''];
+  const header = ['case', 'unit', 'p50', 'p99', 'p99.9', 'value', 'baseline', 'goal', ''];
   const rows = results.map((row) => [
     row.case,
     row.unit,
-    ...[row.p50, row.p99, row.value, row.baseline].map((figure) => (figure === null ? '' : String(figure))),
+    ...[row.p50, row.p99, row.p999 ?? null, row.value, row.baseline].map((cell) => (cell === null ? '' : String(cell))),
     row.goal === null ? '' : `${row.better === 'lower' ? '≤' : '≥'} ${row.goal}`,
     row.ok === null ? '' : row.ok ? 'ok' : 'MISSED',
   ]);

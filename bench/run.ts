@@ -3,11 +3,13 @@
  * Ends with 1 when a goal is missed and with 2 when there is no such benchmark.
  */
 import { describeMachine, measureForeignLoad } from './machine.ts';
-import { type Benchmark, renderTable, writeResults } from './result.ts';
+import { type Benchmark, renderTable, UsageError, writeResults } from './result.ts';
 
 const benchmarks: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Benchmark> }>> = {
   plan: { about: 'planning one gang on 5,000 nodes, in process', load: () => import('./plan.ts') },
   filter: { about: 'filter calls over HTTP, against a bare node:http echo', load: () => import('./filter.ts') },
+  recover: { about: 'starting in a cluster of 5,000 nodes and 50,000 pods', load: () => import('./recover.ts') },
+  'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
   e2e: { about: 'a gang on the real control plane, against kube-scheduler itself', load: () => import('./e2e.ts') },
 };
 
@@ -27,7 +29,11 @@ const { run } = await chosen.load();
 const report = (text: string) => {
   if (showsProgress) process.stderr.write(`\r\x1b[K${text}`);
 };
-const results = await run(report, flags);
+const results = await run(report, flags).catch((error: unknown) => {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exit(2);
+});
 if (showsProgress) process.stderr.write('\r\x1b[K');
 const seconds = Math.round((performance.now() - start) / 1000);
 const loadAfter = await measureForeignLoad();

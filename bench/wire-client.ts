@@ -9,13 +9,13 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n');
 
 export class WireClient {
   readonly #socket: Socket;
-  readonly #port: number;
+  readonly #host: string;
   #chunks: Buffer[] = [];
   #settle: ((answer: Buffer) => void) | undefined;
 
-  private constructor(socket: Socket, port: number) {
+  private constructor(socket: Socket, host: string) {
     this.#socket = socket;
-    this.#port = port;
+    this.#host = host;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {
       this.#chunks.push(chunk);
@@ -23,17 +23,17 @@ export class WireClient {
     });
   }
 
-  static async connect(port: number): Promise<WireClient> {
-    const socket = connect(port, '127.0.0.1');
+  static async connect(port: number, host = '127.0.0.1'): Promise<WireClient> {
+    const socket = connect(port, host);
     await once(socket, 'connect');
-    return new WireClient(socket, port);
+    return new WireClient(socket, `${host}:${port}`);
   }
 
   /** A POST as Go's client writes it. */
   prepare(path: string, body: Buffer): Buffer {
     const head = [
       `POST ${path} HTTP/1.1`,
-      `Host: 127.0.0.1:${this.#port}`,
+      `Host: ${this.#host}`,
       'User-Agent: Go-http-client/1.1',
       `Content-Length: ${body.length}`,
       'Content-Type: application/json',

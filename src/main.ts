@@ -1,5 +1,6 @@
 /** The composition root, top to bottom: configuration → client → watch → recover → serve → drain. No logic. */
 import { hostname } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ApiClient } from './cluster/api.ts';
 import { loadEndpoint } from './cluster/kubeconfig.ts';
 import { ClusterState } from './cluster/state.ts';
@@ -14,7 +15,7 @@ import { Coordinator } from './gang/coordinator.ts';
 import { LonePods } from './gang/lone-pods.ts';
 import { GangObserver } from './gang/observer.ts';
 import { Reservations } from './gang/reservations.ts';
-import { createApp } from './http/app.ts';
+import { createApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender.ts';
 import { createHealthApp, probePaths } from './http/health.ts';
 import { createInspectApp } from './http/inspect.ts';
@@ -117,6 +118,7 @@ export async function serve(config: MusterConfiguration): Promise<void> {
   });
   const server = await startServer({
     fetch: app.fetch,
+    directPaths,
     bindAddress: config.server.bindAddress,
     port: config.server.port,
     tls: config.server.tls,
@@ -131,11 +133,23 @@ export async function serve(config: MusterConfiguration): Promise<void> {
   const stopped = Promise.withResolvers<void>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve());
 
-  await Promise.race([synced.promise, stopped.promise]);
-  state.listen(coordinator);
-  coordinator.recover(state.gangs());
-  recovered = true;
-  log.info(0, 'ready', { gangs: [...coordinator.records()].length, slots: reservations.size });
+  const recover = async (): Promise<void> => {
+    await synced.promise;
+    // In turns of their own, so that probes are answered in between: the last list, the first snapshot, each gang, recovery.
+    await nextTurn();
+    state.snapshot();
+    state.listen(coordinator);
+    for (const gang of [...state.gangs()]) {
+      await nextTurn();
+      coordinator.read(gang);
+    }
+    await nextTurn();
+    coordinator.recover([]);
+    recovered = true;
+    log.info(0, 'ready', { gangs: [...coordinator.records()].length, slots: reservations.size });
+  };
+  // Asked to stop before the last list is complete it recovers nothing: on half a cluster it would erase what it cannot place.
+  await Promise.race([recover(), stopped.promise]);
 
   // Drain
   await stopped.promise;

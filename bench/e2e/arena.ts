@@ -162,10 +162,8 @@ export class Arena {
   }
 
   async #clear(): Promise<void> {
-    const { api } = this.#cluster;
     await this.#cluster.scheduler.stop();
     await this.#cluster.reset({ keepNodes: true });
-    await api.request('DELETE', '/apis/scheduling.k8s.io/v1beta1/namespaces/default/podgroups');
   }
 
   /** Writes so far that succeeded, by verb and resource. */

@@ -40,12 +40,19 @@ export function wireCluster(scale: number): WireCluster {
     for (let i = 0; i < nodes; i++) builder.pod(workload, i, { phase: 'Running', node: nodeNameAt(i) });
   }
   for (let i = 0; i < 300 * scale; i++) {
-    const workload = builder.workload('ReplicaSet', `service-${i}`, teamOf(i), serviceSpec(`service-${i}`, `${100 + (i % 9) * 50}m`));
-    for (let k = 0; k < 30; k++) builder.pod(workload, k, { phase: 'Running', node: nodeNameAt((i * 31 + k * 157) % nodes) });
+    const workload = builder.workload(
+      'ReplicaSet',
+      `service-${i}`,
+      teamOf(i),
+      serviceSpec(`service-${i}`, `${100 + i}m`),
+    );
+    for (let k = 0; k < 30; k++)
+      builder.pod(workload, k, { phase: 'Running', node: nodeNameAt((i * 31 + k * 157) % nodes) });
   }
   for (let i = 0; i < 500 * scale; i++) {
     const workload = builder.workload('Job', `report-${i}`, teamOf(i), serviceSpec(`report-${i % 60}`, '1'));
-    for (let k = 0; k < 20; k++) builder.pod(workload, k, { phase: 'Succeeded', node: nodeNameAt((i * 17 + k) % nodes) });
+    for (let k = 0; k < 20; k++)
+      builder.pod(workload, k, { phase: 'Succeeded', node: nodeNameAt((i * 17 + k) % nodes) });
   }
   const [whole, half] = [trainingSpec(8), trainingSpec(4)];
   let node = 0;
@@ -60,13 +67,19 @@ export function wireCluster(scale: number): WireCluster {
   for (let i = 0; i < 10 * scale; i++) {
     builder.gang(`starting-${i}`, whole, 64, 64, (k) => {
       const nominated = nodeNameAt(node + k);
-      return { phase: 'Pending', nominated, annotations: { 'muster.dev/plan': `bench${i}/${nominated}/1` }, refusal: REFUSAL };
+      return {
+        phase: 'Pending',
+        nominated,
+        annotations: { 'muster.dev/plan': `bench${i}/${nominated}/1` },
+        refusal: REFUSAL,
+      };
     });
     node += 64;
   }
   // More than the nodes that are left.
   const large = 512 * scale;
-  for (let i = 0; i < 8; i++) builder.gang(`waiting-${i}`, whole, large, large, () => ({ phase: 'Pending', gates: [GANG_GATE] }));
+  for (let i = 0; i < 8; i++)
+    builder.gang(`waiting-${i}`, whole, large, large, () => ({ phase: 'Pending', gates: [GANG_GATE] }));
   for (let i = 0; i < 20 * scale; i++) {
     builder.gang(`gathering-${i}`, whole, 100, 128, () => ({ phase: 'Pending', gates: [GANG_GATE] }));
   }
@@ -142,11 +155,17 @@ class Builder {
     return workload;
   }
 
-  gang(name: string, spec: Workload['spec'], have: number, want: number, progressOf: (member: number) => PodProgress): void {
+  gang(
+    name: string,
+    spec: Workload['spec'],
+    have: number,
+    want: number,
+    progressOf: (member: number) => PodProgress,
+  ): void {
     const workload = gangWorkload(name, spec, want);
     this.#job(workload, want);
     const members = Array.from({ length: have }, (_, k) => progressOf(k));
-    members.forEach((progress, k) => this.pod(workload, k, progress));
+    for (const [k, progress] of members.entries()) this.pod(workload, k, progress);
     const bound = members.filter((member) => member.node !== undefined).length;
     const nominated = members.filter((member) => member.nominated !== undefined).length;
     const waits = have < want ? 'Gathering' : 'Pending';
@@ -190,7 +209,13 @@ function teamOf(index: number): string {
 
 function team(kind: Workload['kind'], name: string, namespace: string): Omit<Workload, 'spec'> {
   const labels = { app: name, 'app.kubernetes.io/name': name, 'app.kubernetes.io/part-of': namespace, team: namespace };
-  return { kind, name, namespace, labels, annotations: { 'prometheus.io/scrape': 'true', 'prometheus.io/port': '9090' } };
+  return {
+    kind,
+    name,
+    namespace,
+    labels,
+    annotations: { 'prometheus.io/scrape': 'true', 'prometheus.io/port': '9090' },
+  };
 }
 
 function gangWorkload(name: string, spec: Workload['spec'], want: number): Workload {

@@ -40,7 +40,10 @@ function fieldsOf(value: unknown): object {
     return keyed.length > 0 ? { '.': {}, ...Object.fromEntries(keyed) } : {};
   }
   if (typeof value !== 'object' || value === null) return {};
-  const entries = Object.entries(value).map(([field, child]) => [`f:${field}`, WHOLE.has(field) ? {} : fieldsOf(child)]);
+  const entries = Object.entries(value).map(([field, child]) => [
+    `f:${field}`,
+    WHOLE.has(field) ? {} : fieldsOf(child),
+  ]);
   return Object.fromEntries(entries);
 }
 
@@ -73,7 +76,10 @@ export function nodeOf(name: string, rack: string, resourceVersion: string): Wir
     'nvidia.com/gpu.product': 'NVIDIA-H100-80GB-HBM3',
     'nvidia.com/mig.capable': 'true',
     ...Object.fromEntries(
-      ['AVX512BW', 'AVX512F', 'AMXTILE', 'SHA', 'VAES'].map((flag) => [`feature.node.kubernetes.io/cpu-${flag}`, 'true']),
+      ['AVX512BW', 'AVX512F', 'AMXTILE', 'SHA', 'VAES'].map((flag) => [
+        `feature.node.kubernetes.io/cpu-${flag}`,
+        'true',
+      ]),
     ),
   };
   const annotations = {
@@ -84,7 +90,15 @@ export function nodeOf(name: string, rack: string, resourceVersion: string): Wir
   };
   const amounts = (cpu: string, memory: string) => {
     const huge = { 'hugepages-1Gi': '0', 'hugepages-2Mi': '0' };
-    return { cpu, 'ephemeral-storage': '3573221Mi', ...huge, memory, 'nvidia.com/gpu': '8', pods: '110', 'rdma/ib': '8' };
+    return {
+      cpu,
+      'ephemeral-storage': '3573221Mi',
+      ...huge,
+      memory,
+      'nvidia.com/gpu': '8',
+      pods: '110',
+      'rdma/ib': '8',
+    };
   };
   const conditions = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((type) => ({
     type,

@@ -22,6 +22,12 @@ interface Container {
   readonly [field: string]: unknown;
 }
 
+interface PodStatus {
+  readonly phase: string;
+  readonly conditions: readonly { readonly type: string }[];
+  readonly [field: string]: unknown;
+}
+
 /** Where one pod of a workload is in its life. */
 export interface PodProgress {
   readonly phase: 'Pending' | 'Running' | 'Succeeded';
@@ -33,16 +39,26 @@ export interface PodProgress {
   readonly refusal?: string;
 }
 
-/** A controller's `managedFields` are the same on all its pods; making them is most of making a pod. */
-const managedSpecs = new WeakMap<Workload, object>();
+/**
+ * `managedFields` are the same on all pods of a workload but for an address; making them is most of making a pod.
+ * kubelet writes whole conditions, but not `PodScheduled`.
+ */
+const knownFields = new WeakMap<Workload, Map<string, readonly object[]>>();
 
-function managedSpecOf(workload: Workload): object {
+function managedFieldsOf(workload: Workload, status: PodStatus): readonly object[] {
   const { labels, annotations, spec } = workload;
-  const known = managedSpecs.get(workload);
+  const byPhase = knownFields.get(workload) ?? new Map<string, readonly object[]>();
+  knownFields.set(workload, byPhase);
+  const shape = `${status.phase} ${status.conditions.length}`;
+  const known = byPhase.get(shape);
   if (known) return known;
   const metadata = { generateName: '', labels, annotations, ownerReferences: [] };
-  const made = managed('kube-controller-manager', { metadata, spec });
-  managedSpecs.set(workload, made);
+  const conditions = status.conditions.filter(({ type }) => type !== 'PodScheduled');
+  const made = [
+    managed('kube-controller-manager', { metadata, spec }),
+    managed('kubelet', { status: { ...status, conditions } }, 'status'),
+  ];
+  byPhase.set(shape, made);
   return made;
 }
 
@@ -74,7 +90,7 @@ export function podOf(workload: Workload, index: number, progress: PodProgress, 
           blockOwnerDeletion: true,
         },
       ],
-      managedFields: [managedSpecOf(workload), kubeletFields(status)],
+      managedFields: managedFieldsOf(workload, status),
     },
     spec: {
       ...spec,
@@ -86,15 +102,8 @@ export function podOf(workload: Workload, index: number, progress: PodProgress, 
   };
 }
 
-/** What kubelet (or, before it, kube-scheduler) owns: it writes whole conditions, but not `PodScheduled`. */
-function kubeletFields(status: object): object {
-  const { conditions } = status as { readonly conditions: readonly { readonly type: string }[] };
-  const owned = conditions.filter(({ type }) => type !== 'PodScheduled');
-  return managed('kubelet', { status: { ...status, conditions: owned } }, 'status');
-}
-
 function podName({ name }: Workload, index: number): string {
-  return `${name}-${index.toString(36).padStart(5, 'x')}`;
+  return `${name}-${index.toString(36).padStart(5, '0')}`;
 }
 
 /** What the DaemonSet controller writes into each of its pods. */
@@ -104,10 +113,10 @@ function pinTo(node: string): object {
   return { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } };
 }
 
-function statusOf({ spec }: Workload, progress: PodProgress, index: number): object {
+function statusOf({ spec }: Workload, progress: PodProgress, index: number): PodStatus {
   const { phase, node, nominated, refusal, gates } = progress;
   const condition = (type: string, status: string, more: object = {}) => {
-    return { type, observedGeneration: 1, status, lastProbeTime: null, lastTransitionTime: TIME, ...more };
+    return { type, status, lastProbeTime: null, lastTransitionTime: TIME, ...more };
   };
   if (node === undefined) {
     const reason = gates
@@ -121,10 +130,11 @@ function statusOf({ spec }: Workload, progress: PodProgress, index: number): obj
     };
   }
   const done = phase === 'Succeeded';
-  const ready = done ? condition.bind(undefined, 'Ready', 'False', { reason: 'PodCompleted' }) : () => condition('Ready', 'True');
+  const ready = done
+    ? condition.bind(undefined, 'Ready', 'False', { reason: 'PodCompleted' })
+    : () => condition('Ready', 'True');
   const ip = `10.${index % 250}.${(index >> 8) % 250}.7`;
   return {
-    observedGeneration: 1,
     phase,
     conditions: [
       condition('PodReadyToStartContainers', done ? 'False' : 'True'),
@@ -165,37 +175,32 @@ export function trainingSpec(gpus: number): Workload['spec'] {
 
 /** A service, an agent on a node, or a batch Job, each of one container. */
 export function serviceSpec(image: string, cpu: string, more: object = {}): Workload['spec'] {
-  const probe = (path: string) => {
-    const timing = { timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 };
-    return { httpGet: { path, port: 8080, scheme: 'HTTP' }, initialDelaySeconds: 10, ...timing };
+  const timing = {
+    initialDelaySeconds: 10,
+    timeoutSeconds: 1,
+    periodSeconds: 10,
+    successThreshold: 1,
+    failureThreshold: 3,
   };
   const token = 'kube-api-access-x7k2p';
   const container = (name: string, requests: object): Container => ({
     name,
     image: `registry.example.com/${name}/${image}:1.8.0`,
-    args: ['--log-format=json', `--service=${image}`, '--metrics-address=:9090', '--shutdown-delay=15s'],
+    args: ['--log-format=json', '--metrics-address=:9090'],
     ports: [{ name: 'http', containerPort: 8080, protocol: 'TCP' }],
     env: [
-      { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
       { name: 'NODE_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } } },
-      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://otel-collector.monitoring.svc:4317' },
-      { name: 'OTEL_SERVICE_NAME', value: image },
-      { name: 'DATABASE_URL', valueFrom: { secretKeyRef: { name: `${image}-database`, key: 'url' } } },
+      { name: 'DATABASE', value: `${image}.databases.svc` },
     ],
     resources: { limits: { memory: '2Gi' }, requests },
-    volumeMounts: [
-      { name: 'config', readOnly: true, mountPath: '/etc/service' },
-      { name: token, readOnly: true, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' },
-    ],
-    livenessProbe: probe('/livez'),
-    readinessProbe: probe('/readyz'),
+    volumeMounts: [{ name: token, readOnly: true, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }],
+    readinessProbe: { httpGet: { path: '/readyz', port: 8080, scheme: 'HTTP' }, ...timing },
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     imagePullPolicy: 'IfNotPresent',
   });
   return {
     volumes: [
-      { name: 'config', configMap: { name: `${image}-config`, defaultMode: 420 } },
       { name: token, projected: { sources: [{ serviceAccountToken: { expirationSeconds: 3607, path: 'token' } }] } },
     ],
     containers: [container('service', { cpu, memory: '512Mi' })],

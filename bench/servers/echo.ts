@@ -11,5 +11,7 @@ const server = createServer((incoming, outgoing) => {
     outgoing.end(body);
   });
 });
+// Between two cases it may wait for longer than Node's 5 s.
+server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
 process.once('disconnect', () => process.exit());

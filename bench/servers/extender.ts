@@ -4,6 +4,7 @@
  *
  * Usage: node extender.ts <slots reserved>
  */
+import { directPaths } from '../../src/http/app.ts';
 import { startServer } from '../../src/http/server.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { readRecording } from '../../test/contract/recording.ts';
@@ -23,7 +24,15 @@ const member = projector.project(JSON.parse(readRecording('filter-nominated-memb
 for (let i = 0; i < slots; i++) {
   const pod = i === 0 ? member : aPod({ name: `member-${i}`, template: member.template });
   const node = i === 0 ? MEMBER_NODE : nodeNameAt((i * 10 + 3) % NODES);
-  const progress = { plan: 'bench', attempt: 1, state: 'nominated', since: 0, written: true, renewals: 0 } as const;
+  const progress = {
+    plan: 'bench',
+    attempt: 1,
+    state: 'nominated',
+    since: 0,
+    written: true,
+    renewals: 0,
+    ungated: false,
+  } as const;
   reservations.assume({ pod, gang: 'default/bench', node, ...progress });
 }
 
@@ -45,6 +54,7 @@ const server = await startServer({
     changeCluster();
     return app.fetch(request, env);
   },
+  directPaths,
   bindAddress: '127.0.0.1',
   port: 0,
   anonymousPaths: [],

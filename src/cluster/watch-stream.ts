@@ -3,6 +3,8 @@
  * memory holds one object at a time however many there are.
  */
 
+import { parseWire } from './wire-json.ts';
+
 /** One object as the watcher keeps it. */
 export interface Item<T> {
   /** `namespace/name`, or `name` for kinds without namespace. */
@@ -76,7 +78,7 @@ interface RawObject {
  * projection is passed to `onError` and costs only that object.
  */
 export function decodeEvent<T>(line: string, project: Project<T>, onError: (error: Error) => void): WatchEvent<T> {
-  const raw = JSON.parse(line) as { readonly type?: unknown; readonly object?: RawObject } | null;
+  const raw = parseWire(line) as { readonly type?: unknown; readonly object?: RawObject } | null;
   const object = raw?.object;
   switch (raw?.type) {
     case 'ADDED':
@@ -98,7 +100,7 @@ export function decodeEvent<T>(line: string, project: Project<T>, onError: (erro
 
 /** Reads one page of a list. Throws when it is none. */
 export function decodePage<T>(text: string, project: Project<T>, onError: (error: Error) => void): ListPage<T> {
-  const raw = JSON.parse(text) as {
+  const raw = parseWire(text) as {
     readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
     readonly items?: readonly RawObject[] | null;
   } | null;

@@ -10,20 +10,32 @@ const OPEN = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE = 0x5d;
 
+/** Bytes from the end of a name to the next one. */
+const SEPARATOR = 3;
+
+const WORD = 4;
+const QUOTES = 0x22222222;
+/** Odd and without pattern, as any multiplicative hash wants it (that of murmur3). */
+const MULTIPLIER = 0x85ebca6b;
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 export class NameList {
   readonly #bytes: Uint8Array;
   /**
-   * Where each name begins, where it ends, and its hash: three numbers a name. Not a typed array: V8 frees memory outside
+   * Where each name ends, and its hash: two numbers a name; the next one begins after `","`. Not a typed array: V8 frees memory outside
    * its heap (this and the bodies) when it collects young objects, and with too few of those only in a full collection,
    * which came every 80 ms then (p99 of calls with 5,000 names: 18 ms instead of 7).
    */
   readonly #entries: readonly number[];
 
-  private constructor(bytes: Uint8Array, entries: readonly number[]) {
+  /** Of the first name. */
+  readonly #begin: number;
+
+  private constructor(bytes: Uint8Array, begin: number, entries: readonly number[]) {
     this.#bytes = bytes;
+    this.#begin = begin + 2;
     this.#entries = entries;
   }
 
@@ -38,11 +50,14 @@ export class NameList {
   /** Reads a JSON array of plain strings without spaces, as Go writes it; undefined when it is anything else. */
   static read(bytes: Uint8Array, begin: number, end: number): NameList | undefined {
     if (bytes[begin] !== OPEN || bytes[end - 1] !== CLOSE) return undefined;
-    if (end - begin === 2) return new NameList(bytes, []);
+    if (end - begin === 2) return new NameList(bytes, begin, []);
     // Without escapes every quote begins or ends a name, and the last one is before the bracket: a name that begins before
     // that one ends there at the latest, so no byte has to be asked whether it is still inside.
     const text = bytes.subarray(begin, end);
     if (text.includes(BACKSLASH) || text[text.length - 2] !== QUOTE) return undefined;
+    const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    // Four bytes at a time as long as they cannot reach beyond the list.
+    const lastWord = end - WORD;
     const entries: number[] = [];
     let at = begin;
     while (at < end - 1) {
@@ -50,24 +65,32 @@ export class NameList {
       const start = ++at;
       if (start === end - 1) return undefined;
       let hash = 0;
+      while (at <= lastWord) {
+        const word = words.getInt32(at, true);
+        const zeroAtQuote = word ^ QUOTES;
+        if (((zeroAtQuote - 0x01010101) & ~zeroAtQuote & 0x80808080) !== 0) break;
+        hash = Math.imul(hash ^ word, MULTIPLIER);
+        hash ^= hash >>> 15;
+        at += WORD;
+      }
       for (let byte = bytes[at]; byte !== QUOTE; byte = bytes[++at]) hash = ((hash << 5) + (hash + byte!)) | 0;
-      entries.push(start, at, (hash ^ (hash >>> 15)) & MAX_HASH);
+      entries.push(at, (hash ^ (hash >>> 15)) & MAX_HASH);
       if (bytes[++at] !== COMMA && at !== end - 1) return undefined;
     }
-    return new NameList(bytes, entries);
+    return new NameList(bytes, begin, entries);
   }
 
   get length(): number {
-    return this.#entries.length / 3;
+    return this.#entries.length / 2;
   }
 
   at(position: number): string {
-    return decoder.decode(this.#bytes.subarray(this.#entries[3 * position], this.#entries[3 * position + 1]));
+    return decoder.decode(this.#bytes.subarray(this.#startOf(position), this.#entries[2 * position]));
   }
 
   /** Equal names have equal hashes. */
   hashAt(position: number): number {
-    return this.#entries[3 * position + 2]!;
+    return this.#entries[2 * position + 1]!;
   }
 
   /** Whether this name and that of another list are the same. */
@@ -75,22 +98,35 @@ export class NameList {
     if (this.hashAt(position) !== other.hashAt(otherPosition)) return false;
     const bytes = this.#bytes;
     const otherBytes = other.#bytes;
-    const end = this.#entries[3 * position + 1]!;
-    let at = this.#entries[3 * position]!;
-    let otherAt = other.#entries[3 * otherPosition]!;
-    if (end - at !== other.#entries[3 * otherPosition + 1]! - otherAt) return false;
+    const end = this.#entries[2 * position]!;
+    let at = this.#startOf(position);
+    let otherAt = other.#startOf(otherPosition);
+    if (end - at !== other.#entries[2 * otherPosition]! - otherAt) return false;
     while (at < end) if (bytes[at++] !== otherBytes[otherAt++]) return false;
     return true;
   }
 
+  /** Compares character by character, as names of nodes are ASCII: making a list of the one name took 2 µs of a call. */
   includes(name: string): boolean {
-    const wanted = NameList.from([name]);
-    for (let i = 0; i < this.length; i++) if (this.equals(i, wanted, 0)) return true;
+    for (let i = 0; i < this.length; i++) if (this.#isAt(i, name)) return true;
     return false;
   }
 
+  /** All names as strings: decoded at once, since 5,000 one by one took 0.67 ms instead of 0.32 ms. */
   toArray(): string[] {
-    return Array.from({ length: this.length }, (_, position) => this.at(position));
+    if (this.length === 0) return [];
+    return decoder.decode(this.#bytes.subarray(this.#begin, this.#entries.at(-2))).split('","');
+  }
+
+  #startOf(position: number): number {
+    return position === 0 ? this.#begin : this.#entries[2 * position - 2]! + SEPARATOR;
+  }
+
+  #isAt(position: number, name: string): boolean {
+    const start = this.#startOf(position);
+    if (this.#entries[2 * position]! - start !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (this.#bytes[start + i] !== name.charCodeAt(i)) return false;
+    return true;
   }
 }
 

@@ -70,7 +70,7 @@ export class Binder {
   }
 
   async #bindMember(call: BindCall, slot: Slot, onCallerGone: (leave: () => void) => () => void): Promise<BindResult> {
-    const { reservations, barrier, coordinator, writer, clock } = this.#parts;
+    const { reservations, barrier, coordinator, writer, observer, clock } = this.#parts;
     if (slot.node !== call.node) {
       return refuse(`gang ${slot.gang} planned this member for node ${slot.node}, not ${call.node}`);
     }
@@ -79,8 +79,10 @@ export class Binder {
     const { result, leave } = barrier.hold(slot.gang, call.uid, this.#timeoutOf(slot.gang));
     const unregister = onCallerGone(leave);
     coordinator.tryOpen(slot.gang);
+    observer.onHeld(barrier.held);
     const verdict = await result;
     unregister();
+    observer.onHeld(barrier.held);
     // A newer call, plan or release may have taken over while this one was held.
     const current = reservations.slot(call.uid) === slot;
     if (verdict.kind === 'rejected' || !current) {

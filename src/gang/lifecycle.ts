@@ -25,6 +25,8 @@ export interface Census {
   readonly succeeded: number;
   /** Members that started or ended well: they count towards the minimum. */
   readonly started: number;
+  /** How many of the unbound never call bind, since nothing they request brings them to Muster. */
+  readonly silent: number;
 }
 
 /** Counts the members of a gang. */
@@ -32,7 +34,8 @@ export function takeCensus(gang: Gang): Census {
   const bound = gang.members.filter((pod) => pod.nodeName !== '' && !isTerminated(pod));
   const unbound = gang.members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const succeeded = gang.members.filter((pod) => pod.phase === 'Succeeded').length;
-  return { bound, unbound, succeeded, started: bound.length + succeeded };
+  const silent = unbound.filter(({ template }) => !template.reachesExtender).length;
+  return { bound, unbound, succeeded, started: bound.length + succeeded, silent };
 }
 
 /** @param slots how many slots the gang holds. */

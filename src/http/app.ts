@@ -7,8 +7,10 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { readBody } from './body.ts';
 import { onDisconnect } from './connection.ts';
+import { answerText } from './direct.ts';
 import type { Answer, Extender } from './extender.ts';
-import { decodeBindArgs, decodePreemptArgs, parseBody, readFilterArgs, WireError } from './wire.ts';
+import { FilterArgs } from './filter-args.ts';
+import { decodeBindArgs, decodePreemptArgs, parseBody, WireError } from './wire.ts';
 
 export interface AppParts {
   readonly extender: Extender;
@@ -20,6 +22,11 @@ export interface AppParts {
   readonly log: Logger;
   readonly maxBodyBytes: number;
 }
+
+/** The calls that kube-scheduler's loop waits for: `direct.ts` brings them here. */
+export const directPaths: readonly string[] = ['/scheduler/filter', '/scheduler/prioritize'];
+
+const JSON_TYPE = 'application/json';
 
 type Verb = 'filter' | 'prioritize' | 'preempt' | 'bind';
 
@@ -35,14 +42,14 @@ export function createApp(parts: AppParts): Hono {
         if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
         const { outcome, body } = await answer(await readBody(c, parts.maxBodyBytes), c);
         parts.metrics.requestDuration.observe({ verb, outcome }, (performance.now() - start) / 1000);
-        return c.json(body as object);
+        return answerText(c, 200, JSON_TYPE, JSON.stringify(body));
       } catch (error) {
         return answerFailure(parts, c, verb, error);
       }
     });
   };
-  serve('filter', (body) => extender.filter(readFilterArgs(body)));
-  serve('prioritize', (body) => extender.prioritize(readFilterArgs(body)));
+  serve('filter', (body) => extender.filter(FilterArgs.read(body)));
+  serve('prioritize', (body) => extender.prioritize(FilterArgs.read(body)));
   serve('preempt', (body) => extender.preempt(decodePreemptArgs(parseBody(body))));
   serve('bind', (body, c) => extender.bind(decodeBindArgs(parseBody(body)), (leave) => onDisconnect(c, leave)));
   return app;
@@ -56,6 +63,6 @@ function answerFailure({ metrics, log }: AppParts, c: Context, verb: Verb, error
   else log.error('request failed', error, { verb });
   const message = `muster ${verb}: ${error instanceof Error ? error.message : String(error)}`;
   const hasErrorField = verb === 'filter' || verb === 'bind';
-  if (hasErrorField) return c.json({ Error: message }, 200);
-  return c.text(message, expected ? 400 : 500);
+  if (hasErrorField) return answerText(c, 200, JSON_TYPE, JSON.stringify({ Error: message }));
+  return answerText(c, expected ? 400 : 500, 'text/plain; charset=UTF-8', message);
 }

@@ -1,5 +1,5 @@
-import type { Http2Bindings, HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import type { ServerEnv } from './direct.ts';
 import { WireError } from './wire.ts';
 
 /**
@@ -11,14 +11,16 @@ import { WireError } from './wire.ts';
  */
 export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
   const tooLong = () => new WireError(`expected a body of at most ${maxBytes} bytes; raise server.maxBodyMiB`);
-  if (Number(c.req.header('content-length')) > maxBytes) throw tooLong();
-  const { incoming } = (c.env ?? {}) as Partial<HttpBindings | Http2Bindings>;
+  const { incoming } = (c.env ?? {}) as Partial<ServerEnv>;
   if (incoming === undefined) {
     // No server in between: a test calls `app.request()`.
+    if (Number(c.req.header('content-length')) > maxBytes) throw tooLong();
     const body = Buffer.from(await c.req.arrayBuffer());
     if (body.length > maxBytes) throw tooLong();
     return body;
   }
+  // Not by hono's `header()`, which copies all of them first.
+  if (Number(incoming.headers['content-length']) > maxBytes) throw tooLong();
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;

@@ -12,10 +12,10 @@ import type { Coordinator } from '../gang/coordinator.ts';
 import type { LonePods } from '../gang/lone-pods.ts';
 import type { ClusterView } from '../gang/parts.ts';
 import type { Reservations, Slot } from '../gang/reservations.ts';
+import type { FilterArgs } from './filter-args.ts';
 import type {
   BindArgs,
   BindResultBody,
-  FilterArgs,
   FilterResult,
   HostPriority,
   MetaVictims,
@@ -87,9 +87,7 @@ export class Extender {
     const { reservations, lonePods, view } = this.#parts;
     const slot = reservations.slot(args.uid);
     const snapshot = view.snapshot();
-    const score = slot
-      ? (name: string) => (name === slot.node ? MAX_SCORE : 0)
-      : (name: string) => lonePods.score(snapshot, name);
+    const score = slot ? (name: string) => (name === slot.node ? MAX_SCORE : 0) : lonePods.scorer(snapshot);
     return {
       outcome: slot ? 'member' : 'lone',
       body: args.nodeNames.toArray().map((name) => ({ Host: name, Score: score(name) })),

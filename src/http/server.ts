@@ -1,10 +1,11 @@
-import { ServerResponse } from 'node:http';
-import { createSecureServer, type Http2ServerResponse } from 'node:http2';
+import { createServer as createPlainServer, ServerResponse } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
-import { createAdaptorServer, type Http2Bindings, type HttpBindings, type ServerType } from '@hono/node-server';
+import { getRequestListener, type ServerType } from '@hono/node-server';
 import type { Logger } from '../telemetry/log.ts';
+import { type Fetch, type Incoming, type Outgoing, serveDirectly } from './direct.ts';
 import { isSameMaterial, readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls.ts';
 
 /*
@@ -36,7 +37,9 @@ export const serverTiming: ServerTiming = {
 
 export interface ServerOptions {
   /** `app.fetch` of a hono app. */
-  readonly fetch: (request: Request, env: HttpBindings | Http2Bindings) => Response | Promise<Response>;
+  readonly fetch: Fetch;
+  /** Paths whose POSTs go to `fetch` without hono's adapter; their handlers answer with `answerText`. */
+  readonly directPaths?: readonly string[] | undefined;
   readonly bindAddress: string;
   /** 0: any free port; see `RunningServer.port`. */
   readonly port: number;
@@ -62,7 +65,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const timing = options.timing ?? serverTiming;
   const material = options.tls && (await readTlsMaterial(options.tls));
   const state: ServingState = { isClosing: false, answers: new Set() };
-  const server = createServer(timing, material, guard(options, state));
+  const server = createServer(timing, material, listenWith(options, state));
   const sockets = trackSockets(server);
   await listen(server, options);
   server.on('error', (error: Error) => options.logger.error('HTTP server error', error));
@@ -102,25 +105,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 interface ServingState {
   isClosing: boolean;
   /** Those not closed yet. */
-  readonly answers: Set<ServerResponse | Http2ServerResponse>;
+  readonly answers: Set<Outgoing>;
 }
 
 async function allSent(answers: ServingState['answers']): Promise<void> {
   while ([...answers].some((answer) => answer.writableEnded && !answer.writableFinished)) await sleep(10);
 }
 
-function createServer(
-  timing: ServerTiming,
-  material: TlsMaterial | undefined,
-  fetch: ServerOptions['fetch'],
-): ServerType {
+type Listener = (incoming: Incoming, outgoing: Outgoing) => void;
+
+function createServer(timing: ServerTiming, material: TlsMaterial | undefined, listener: Listener): ServerType {
   const http1 = {
     keepAliveTimeout: timing.keepAliveMs,
     headersTimeout: timing.receiveMs,
     requestTimeout: timing.receiveMs,
     connectionsCheckingInterval: timing.receiveCheckMs,
   };
-  if (material === undefined) return createAdaptorServer({ fetch, serverOptions: http1 });
+  if (material === undefined) return createPlainServer(http1, listener);
   const { cert, key, ca } = material;
   const serverOptions = {
     cert,
@@ -130,35 +131,50 @@ function createServer(
     http1Options: http1,
     settings: { maxConcurrentStreams: 1000 },
   };
-  return createAdaptorServer({ fetch, createServer: createSecureServer, serverOptions });
+  return createSecureServer(serverOptions, listener);
+}
+
+/** What every request passes: its client is judged, then it goes to the app by the short way or through hono's adapter. */
+function listenWith(options: ServerOptions, state: ServingState): Listener {
+  const judge = createJudge(options);
+  const isDirect = ({ method, url }: Incoming) =>
+    method === 'POST' && options.directPaths?.includes(url ?? '') === true;
+  const beforeAnswer = (outgoing: Outgoing): void => {
+    // HTTP/2 has no such header: its sessions were told to go away.
+    if (state.isClosing && outgoing instanceof ServerResponse) outgoing.setHeader('connection', 'close');
+  };
+  const adapt = getRequestListener(async (request, { incoming, outgoing }) => {
+    const refusal = judge(incoming);
+    if (refusal !== undefined) return new Response(refusal, { status: 403 });
+    const response = await options.fetch(request, { incoming, outgoing });
+    beforeAnswer(outgoing);
+    return response;
+  });
+  return (incoming, outgoing) => {
+    state.answers.add(outgoing);
+    outgoing.once('close', () => state.answers.delete(outgoing));
+    if (isDirect(incoming) && judge(incoming) === undefined) {
+      void serveDirectly(options.fetch, incoming, outgoing, () => beforeAnswer(outgoing));
+    } else void adapt(incoming, outgoing);
+  };
 }
 
 /**
- * What every request passes. The client's certificate is judged here and not in the handshake, since probes come without
- * one, and since a TLS 1.3 client that is refused in the handshake sees a reset connection and no reason.
+ * Says why a request may not be served, if so. The client's certificate is judged here and not in the handshake, since
+ * probes come without one, and since a TLS 1.3 client that is refused in the handshake sees a reset connection and no reason.
  */
-function guard(options: ServerOptions, state: ServingState): ServerOptions['fetch'] {
-  const needsCertificate = options.tls?.clientCaFile !== undefined;
+function createJudge({ tls, anonymousPaths, logger }: ServerOptions): (incoming: Incoming) => string | undefined {
+  if (tls?.clientCaFile === undefined) return () => undefined;
   const refused = new WeakSet<object>();
-  return async (request, env) => {
-    const { incoming, outgoing } = env;
-    state.answers.add(outgoing);
-    outgoing.once('close', () => state.answers.delete(outgoing));
+  return (incoming) => {
     const path = incoming.url?.split('?', 1)[0] ?? '';
-    if (needsCertificate && !options.anonymousPaths.includes(path)) {
-      const socket = incoming.socket as TLSSocket;
-      if (!socket.authorized) {
-        const reason = `expected a client certificate signed by ${options.tls?.clientCaFile}, found ${describePeer(socket)}`;
-        const connection = 'stream' in incoming ? (incoming.stream.session ?? socket) : socket;
-        if (!refused.has(connection)) options.logger.warn('request refused', { reason, client: socket.remoteAddress });
-        refused.add(connection);
-        return new Response(`${reason}; set tlsConfig.certFile and keyFile of the extender entry\n`, { status: 403 });
-      }
-    }
-    const response = await options.fetch(request, env);
-    // HTTP/2 has no such header: its sessions were told to go away.
-    if (state.isClosing && outgoing instanceof ServerResponse) outgoing.setHeader('connection', 'close');
-    return response;
+    const socket = incoming.socket as TLSSocket;
+    if (anonymousPaths.includes(path) || socket.authorized) return undefined;
+    const reason = `expected a client certificate signed by ${tls.clientCaFile}, found ${describePeer(socket)}`;
+    const connection = 'stream' in incoming ? (incoming.stream.session ?? socket) : socket;
+    if (!refused.has(connection)) logger.warn('request refused', { reason, client: socket.remoteAddress });
+    refused.add(connection);
+    return `${reason}; set tlsConfig.certFile and keyFile of the extender entry\n`;
   };
 }
 

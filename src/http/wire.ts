@@ -2,15 +2,6 @@
  * The bodies kube-scheduler exchanges with an extender (kube-scheduler v0.37.2 extender/v1/types.go). The Go types carry
  * no JSON tags, so the keys are capitalised, and absent pointers arrive as `null`.
  */
-import { NameList } from '../core/name-list.ts';
-
-export interface FilterArgs {
-  /** The pod as kube-scheduler has it; projected by whoever needs more than its UID. */
-  readonly pod: object;
-  readonly uid: string;
-  readonly nominatedNodeName: string;
-  readonly nodeNames: NameList;
-}
 
 export interface FilterResult {
   readonly NodeNames: readonly string[];
@@ -57,43 +48,20 @@ export interface BindResultBody {
 /** A body that cannot be served; the message says what was expected, what was found and what to do. */
 export class WireError extends Error {}
 
-const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the KubeSchedulerConfiguration';
+export const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the KubeSchedulerConfiguration';
 
 /** @throws WireError unless the body is JSON. */
 export function parseBody(body: Buffer): unknown {
   return parseJson(body.toString('utf8'));
 }
 
-function parseJson(text: string): unknown {
+/** @throws WireError unless it is JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     throw new WireError(`expected a JSON body, found ${text === '' ? 'nothing' : JSON.stringify(text.slice(0, 80))}`);
   }
-}
-
-const NAMES_KEY = ',"NodeNames":[';
-
-/** The body of a filter or prioritize call. kube-scheduler writes the names last: they are read as bytes, not parsed. */
-export function readFilterArgs(body: Buffer): FilterArgs {
-  const at = body.indexOf(NAMES_KEY);
-  const nodeNames = at < 0 ? undefined : NameList.read(body, at + NAMES_KEY.length - 1, body.length - 1);
-  if (nodeNames === undefined || body.at(-1) !== '}'.charCodeAt(0)) return decodeFilterArgs(parseBody(body));
-  const args = expectObject(parseJson(`${body.toString('utf8', 0, at)}}`), 'a request body');
-  const pod = expectObject(args.Pod, 'Pod');
-  return { pod, ...identify(pod), nodeNames };
-}
-
-/** The same of a body that is parsed already, by whoever wrote it. */
-export function decodeFilterArgs(body: unknown): FilterArgs {
-  const args = expectObject(body, 'a request body');
-  const pod = expectObject(args.Pod, 'Pod');
-  const names = args.NodeNames;
-  if (!Array.isArray(names)) {
-    throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
-  }
-  if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
-  return { pod, ...identify(pod), nodeNames: NameList.from(names) };
 }
 
 export function decodePreemptArgs(body: unknown): PreemptArgs {
@@ -118,7 +86,7 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
         NumPDBViolations: Number.isSafeInteger(violations) ? (violations as number) : 0,
       });
   }
-  return { pod, ...identify(pod), victims };
+  return { pod, ...identifyPod(pod), victims };
 }
 
 export function decodeBindArgs(body: unknown): BindArgs {
@@ -132,7 +100,8 @@ export function decodeBindArgs(body: unknown): BindArgs {
   return { namespace: read('PodNamespace'), name: read('PodName'), uid: read('PodUID'), node: read('Node') };
 }
 
-function identify(pod: Record<string, unknown>): { uid: string; nominatedNodeName: string } {
+/** @throws WireError when it has no UID. */
+export function identifyPod(pod: Record<string, unknown>): { uid: string; nominatedNodeName: string } {
   const metadata = expectObject(pod.metadata, 'Pod.metadata');
   const uid = metadata.uid;
   if (typeof uid !== 'string' || uid === '')
@@ -141,7 +110,8 @@ function identify(pod: Record<string, unknown>): { uid: string; nominatedNodeNam
   return { uid, nominatedNodeName: typeof nominated === 'string' ? nominated : '' };
 }
 
-function expectObject(value: unknown, what: string): Record<string, unknown> {
+/** @throws WireError unless it is a JSON object; `what` is its name in the message. */
+export function expectObject(value: unknown, what: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new WireError(
       `expected ${what} to be an object, found ${value === undefined ? 'nothing' : JSON.stringify(value)?.slice(0, 80)}`,

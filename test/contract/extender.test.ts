@@ -3,7 +3,8 @@
  * answers what kube-scheduler's Go decoder takes (k8s.io/kube-scheduler v0.37.2 extender/v1/types.go).
  */
 import { describe, expect, test } from 'vitest';
-import { decodeBindArgs, decodePreemptArgs, readFilterArgs } from '../../src/http/wire.ts';
+import { FilterArgs } from '../../src/http/filter-args.ts';
+import { decodeBindArgs, decodePreemptArgs } from '../../src/http/wire.ts';
 import { assembleApp } from '../support/assembled-app.ts';
 import { aNode } from '../support/builders.ts';
 import { type RecordingName, readRecording, recordings } from './recording.ts';
@@ -118,7 +119,7 @@ describe('what kube-scheduler sends', () => {
       const body = sent(name);
       expect(Object.keys(body)).toEqual(['Pod', 'Nodes', 'NodeNames']);
       expect(body).toMatchObject({ Nodes: null });
-      const args = readFilterArgs(Buffer.from(readRecording(name).body));
+      const args = FilterArgs.read(Buffer.from(readRecording(name).body));
       expect(args.nodeNames.toArray()).toEqual(body.NodeNames);
       expect(args.uid).toBe(body.Pod.metadata.uid);
       expect(args.nominatedNodeName).toBe(body.Pod.status.nominatedNodeName ?? '');
@@ -136,13 +137,13 @@ describe('what kube-scheduler sends', () => {
     { how: 'with more text after it', write: (body: object) => `${JSON.stringify(body)}\n` },
   ])('the same body $how is read alike', ({ write }) => {
     const body = sent('filter-lone-pod');
-    const args = readFilterArgs(Buffer.from(write(body)));
+    const args = FilterArgs.read(Buffer.from(write(body)));
     expect(args.nodeNames.toArray()).toEqual(body.NodeNames);
     expect(args.pod).toEqual(body.Pod);
   });
 
   test('a nominated member comes with its one node, and with the record of its slot', () => {
-    const args = readFilterArgs(Buffer.from(readRecording('filter-nominated-member').body));
+    const args = FilterArgs.read(Buffer.from(readRecording('filter-nominated-member').body));
     expect(args.nodeNames.toArray()).toEqual([args.nominatedNodeName]);
     expect(assembleApp().projector.project(args.pod).annotations['muster.dev/plan']).toMatch(
       new RegExp(`^\\w+/${args.nominatedNodeName}/1$`),

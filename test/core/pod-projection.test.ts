@@ -338,6 +338,12 @@ describe('sharing templates', () => {
       ],
     },
   };
+  const agent = (node: string, nodeName: string, kind = 'DaemonSet'): RawPodOptions => {
+    const terms = [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] }];
+    const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } };
+    const metadata = { ownerReferences: [{ kind, name: 'agent', uid: 'agent', controller: true }] };
+    return { metadata, ...(nodeName && { nodeName }), spec: { affinity: { nodeAffinity } } };
+  };
   const token = (index: number) => ({ name: `kube-api-access-${index}`, projected: { sources: [] } });
   const scratch = { name: 'scratch', ephemeral: { volumeClaimTemplate: { spec: { storageClassName: 'fast' } } } };
   const claim = (claimName: string) => ({ name: 'data', persistentVolumeClaim: { claimName } });
@@ -378,6 +384,7 @@ describe('sharing templates', () => {
       }),
     ],
     ['pods of two namespaces and priorities', { namespace: 'a', priority: 1 }, { namespace: 'b', priority: 2 }],
+    ['bound agents of a DaemonSet on two nodes', agent('n1', 'n1'), agent('n2', 'n2')],
   ])('%s share one', (_, a, b) => {
     expect(shared(a, b)).toBe(true);
   });
@@ -403,6 +410,8 @@ describe('sharing templates', () => {
       { status: { containerStatuses: [{ name: 'main', allocatedResources: { cpu: '2' } }] } },
       {},
     ],
+    ['agents of a DaemonSet that wait for two nodes', agent('n1', ''), agent('n2', '')],
+    ['bound pods of a Job pinned to two nodes', agent('n1', 'n1', 'Job'), agent('n2', 'n2', 'Job')],
     ['two nodes of a DaemonSet', { spec: { nodeSelector: { a: '1' } } }, { spec: { nodeSelector: { a: '2' } } }],
     [
       'anti-affinity of two namespaces',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Barrier } from '../../src/gang/barrier.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { HandClock } from '../support/hand-clock.ts';
 import { gang, pod, SECOND, startWorld, verdicts, type World } from '../support/scenario.ts';
 
@@ -73,6 +74,19 @@ describe('the barrier opens', () => {
     expect(verdicts(await bindAll(world, 'a-0')), 'a new start is a new barrier').toEqual(['held']);
     expect(verdicts(await bindAll(world, 'a-1'))).toEqual(['bound']);
   });
+});
+
+test('the metric of held calls follows each call, without a round of the decision loop', async () => {
+  const metrics = new Metrics();
+  const world = await startWorld({ nodes: 3, settings: patient, metrics });
+  world.create(gang('a', 3));
+  await world.settle();
+  const held = async () => /^muster_barrier_held (\d+)$/m.exec(await metrics.render())?.[1];
+  expect(await held()).toBe('0');
+  await bindAll(world, 'a-0', 'a-1');
+  expect(await held()).toBe('2');
+  await bindAll(world, 'a-2');
+  expect(await held()).toBe('0');
 });
 
 describe("the barrier's clock", () => {

@@ -31,7 +31,8 @@ function draw(nodes: readonly Drawn[]) {
   const lonePods = new LonePods(reservations, (resource) => resource === GPU, CANDIDATES);
   const filter = (pod: PodOptions, offered: readonly string[]) =>
     lonePods.filter(table.snapshot(), aPod({ name: 'lone', ...pod }), NameList.from(offered));
-  return { table, reservations, filter };
+  const score = (name: string) => lonePods.scorer(table.snapshot())(name);
+  return { table, reservations, filter, score };
 }
 
 const nameAt = (index: number) => `node-${String(index).padStart(2, '0')}`;
@@ -52,7 +53,10 @@ describe('the nodes a lone pod may use', () => {
       fc.property(someNodes, fc.integer({ min: 1, max: 8 }), (nodes, gpus) => {
         const { filter } = draw(nodes);
         const names = nodes.map((_, i) => nameAt(i)).filter((_, i) => nodes[i]!.offered);
-        const freeAt = (name: string) => 8 - nodes[indexOf(name)]!.used;
+        const freeAt = (name: string) => {
+          const { used, reserved } = nodes[indexOf(name)]!;
+          return 8 - used - reserved;
+        };
         const fits = (name: string) => {
           const node = nodes[indexOf(name)]!;
           return !node.known || node.reserved === 0 || 8 - node.used - node.reserved >= gpus;
@@ -69,6 +73,19 @@ describe('the nodes a lone pod may use', () => {
         }
       }),
     );
+  });
+
+  test('a node that another pod is being bound to counts as fuller already', () => {
+    const nodes = Array.from({ length: 9 }, () => ({ used: 0, reserved: 0, offered: true, known: true }));
+    const { filter, score, reservations } = draw(nodes);
+    const names = nodes.map((_, i) => nameAt(i));
+    const first = aPod({ name: 'first', gpus: 1 });
+    reservations.hold(first.uid, [{ pod: first, node: 'node-06', until: 1 }]);
+    expect(filter({ gpus: 1 }, names)[0]).toBe('node-06');
+    expect([score('node-06'), score('node-00'), score('unknown')]).toEqual([1, 0, 0]);
+    reservations.releaseHold(first.uid);
+    expect(filter({ gpus: 1 }, names)[0]).toBe('node-00');
+    expect(score('node-06')).toBe(0);
   });
 
   test('a pod with preferences or spread gets every node that fits', () => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeBindArgs, decodePreemptArgs, readFilterArgs, WireError } from '../../src/http/wire.ts';
+import { FilterArgs } from '../../src/http/filter-args.ts';
+import { decodeBindArgs, decodePreemptArgs, WireError } from '../../src/http/wire.ts';
 
-const read = (body: unknown) => readFilterArgs(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+const read = (body: unknown) => FilterArgs.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
 const aPod = (status: unknown = {}) => ({ metadata: { name: 'p', uid: 'u' }, spec: {}, status });
 
 describe('a filter body', () => {
@@ -19,6 +20,24 @@ describe('a filter body', () => {
     ['with a null nomination', aPod({ nominatedNodeName: null })],
   ])('of a pod %s is not nominated', (_, pod) => {
     expect(read({ Pod: pod, Nodes: null, NodeNames: [] }).nominatedNodeName).toBe('');
+  });
+
+  test('gives the UID of a pod that nobody looks into, without reading on', () => {
+    const body = '{"Pod":{"metadata":{"name":"p","namespace":"ns","uid":"u-1","labels":BROKEN},"NodeNames":["a"]}';
+    expect(read(body).uid).toBe('u-1');
+    expect(read(body).nodeNames.toArray()).toEqual(['a']);
+    expect(() => read(body).pod, 'whoever looks is told').toThrow(WireError);
+  });
+
+  test.each([
+    ['after a name with an escape', '{"Pod":{"metadata":{"name":"\\u0070","uid":"u"}},"NodeNames":[]}'],
+    ['after an owner’s', '{"Pod":{"metadata":{"ownerReferences":[{"uid":"o"}],"uid":"u"}},"NodeNames":[]}'],
+    ['after labels', '{"Pod":{"metadata":{"labels":{"uid":"l"},"uid":"u"}},"NodeNames":[]}'],
+    ['after spaces', '{"Pod": {"metadata":{"uid":"u"}},"NodeNames":[]}'],
+    ['in a pod that comes last', '{"NodeNames":[],"Pod":{"metadata":{"uid":"u"}}}'],
+    ['behind a spec', '{"Pod":{"spec":{"uid":"s"},"metadata":{"uid":"u"}},"NodeNames":[]}'],
+  ])('gives the UID %s', (_, text) => {
+    expect(read(text).uid).toBe('u');
   });
 
   test.each([

@@ -1,0 +1,320 @@
+/**
+ * How Muster starts in a cluster that is full already: the real `muster serve` in a process of its own, against an API
+ * server in another one, from spawn to the first 200 of `/readyz`. Then what an event costs once it runs. Each start is
+ * checked: the gangs, their states and their slots are those that the cluster's objects say, and nothing was written anew.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, get } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { GangList } from '../src/http/inspect.ts';
+import { type BenchResult, type Progress, percentile, round, UsageError } from './result.ts';
+import { RACK } from './scenarios/cluster.ts';
+import { type ExpectedGang, wireCluster } from './scenarios/wire-cluster.ts';
+import type { Message, Order } from './servers/cluster-api.ts';
+import type { ProbeReport, Stall } from './servers/loop-probe.ts';
+
+const RUNS = 5;
+const GOALS = { seconds: 6, megabytes: 450, stallMs: 300 };
+const POLL_MS = 25;
+const READY_WITHIN_MS = 120_000;
+/** What is observed after readiness: the first rounds of deciding belong to starting. */
+const SETTLE_MS = 1_000;
+const EVENTS = { perSecond: 2_000, seconds: 5 };
+
+interface Start {
+  /** From spawn, and from the first request that the API server saw, to ready. */
+  readonly seconds: number;
+  readonly fromFirstRequest: number;
+  readonly peakMegabytes: number;
+  /** The longest from the first request on, and the longest of the loading before it. */
+  readonly stallMs: number;
+  readonly loadingStallMs: number;
+  /** What the main thread has computed until then: hardly touched by what else the machine does. */
+  readonly threadSeconds: number;
+}
+
+interface Server {
+  readonly process: ChildProcess;
+  readonly port: number;
+  readonly megabytes: number;
+}
+
+interface Muster {
+  readonly process: ChildProcess;
+  readonly port: number;
+  readonly spawnedAt: number;
+  readonly readyAt: number;
+}
+
+export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
+  if (flags.length > 0) throw new UsageError(`expected no flags, found ${flags.join(' ')}`);
+  const dir = mkdtempSync(join(tmpdir(), 'muster-recover-'));
+  try {
+    const rows: BenchResult[] = [];
+    progress('recover: preparing 50,000 pods');
+    const expected = wireCluster(1).gangs;
+    const server = await startServer(1, 'watch-list');
+    const starts: Start[] = [];
+    for (let i = 0; i < RUNS; i++) {
+      progress(`recover: start ${i + 1} of ${RUNS}`);
+      const muster = await startMuster(dir, server);
+      starts.push(await observe(muster, server, expected));
+      if (i === RUNS - 1) {
+        progress(`recover: ${EVENTS.perSecond} pod events a second`);
+        rows.push(...(await measureEvents(muster, server)));
+      }
+      await end(muster.process, 'SIGKILL');
+    }
+    await end(server.process);
+    rows.unshift(...describeStarts(`5,000 nodes, 50,000 pods, ${Math.round(server.megabytes)} MB`, starts, GOALS));
+    rows.push(...(await measureOnce(dir, progress, '5,000 nodes, 50,000 pods in pages', 1, 'pages')));
+    rows.push(...(await measureOnce(dir, progress, '10,000 nodes, 100,000 pods', 2, 'watch-list')));
+    return rows;
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+async function measureOnce(
+  dir: string,
+  progress: Progress,
+  name: string,
+  scale: number,
+  mode: 'watch-list' | 'pages',
+): Promise<readonly BenchResult[]> {
+  progress(`recover: ${name}`);
+  const expected = wireCluster(scale).gangs;
+  const server = await startServer(scale, mode);
+  const muster = await startMuster(dir, server);
+  const start = await observe(muster, server, expected);
+  await end(muster.process, 'SIGKILL');
+  await end(server.process);
+  return describeStarts(name, [start], undefined);
+}
+
+function describeStarts(name: string, starts: readonly Start[], goals: typeof GOALS | undefined): BenchResult[] {
+  const all = (field: keyof Start) => starts.map((start) => start[field]);
+  const row = (what: string, unit: string, value: number, goal?: number) =>
+    figure(`${name}: ${what}`, unit, value, goal);
+  const rows = [
+    row('spawn to ready', 's', percentile(all('seconds'), 50), goals?.seconds),
+    row('first request to ready', 's', percentile(all('fromFirstRequest'), 50)),
+    row('computing time of the main thread', 's', percentile(all('threadSeconds'), 50)),
+    row('peak RSS', 'MB', Math.max(...all('peakMegabytes')), goals?.megabytes),
+    row('longest stall', 'ms', Math.max(...all('stallMs')), goals?.stallMs),
+  ];
+  if (starts.length > 1) {
+    rows.push(row(`spawn to ready, the slowest of ${starts.length}`, 's', Math.max(...all('seconds'))));
+    rows.push(row('longest stall of loading, before', 'ms', Math.max(...all('loadingStallMs'))));
+  }
+  return rows;
+}
+
+function figure(name: string, unit: string, value: number, goal?: number): BenchResult {
+  return {
+    case: name,
+    unit,
+    p50: null,
+    p99: null,
+    value: round(value),
+    baseline: null,
+    goal: goal ?? null,
+    better: 'lower',
+    ok: goal === undefined ? null : value <= goal,
+  };
+}
+
+/** Main-thread time of an event, beyond what the process computes without events; and what of it is deciding. */
+async function measureEvents(muster: Muster, server: Server): Promise<readonly BenchResult[]> {
+  const computed = async () => (await ask(muster.process, 'stop-timer')).threadMs;
+  const idleStart = await computed();
+  await delay(1_000);
+  const idleMs = (await computed()) - idleStart;
+  const before = await readCounters(muster);
+  const start = await computed();
+  order(server, { kind: 'send-events', ...EVENTS });
+  const { count } = await hear(server.process, 'events-sent');
+  let after = before;
+  await within('all events to arrive', async () => {
+    after = await readCounters(muster);
+    return after.events - before.events >= count;
+  });
+  const ms = (await computed()) - start - idleMs * EVENTS.seconds;
+  const name = `a pod event at ${EVENTS.perSecond} a second`;
+  return [
+    figure(`${name}: main thread`, 'µs', (ms / count) * 1_000),
+    figure(`${name}: of it rounds of deciding`, 'µs', ((after.roundSeconds - before.roundSeconds) / count) * 1e6),
+  ];
+}
+
+/** From `/metrics`: pod events so far, and how long the decision loop's rounds took. */
+async function readCounters({ port }: Muster): Promise<{ readonly events: number; readonly roundSeconds: number }> {
+  const { body } = await fetchText(port, '/metrics');
+  const counts = body.matchAll(/^muster_watch_events_total\{kind="Pod",type="(?!BOOKMARK)\w+"\} (\d+)/gm);
+  const [, seconds] = /^muster_decision_round_duration_seconds_sum (\S+)/m.exec(body) ?? [];
+  return { events: [...counts].reduce((sum, [, count]) => sum + Number(count), 0), roundSeconds: Number(seconds) };
+}
+
+async function startServer(scale: number, mode: string): Promise<Server> {
+  const process = fork(join(import.meta.dirname, 'servers/cluster-api.ts'), [String(scale), mode]);
+  const { port, megabytes } = await hear(process, 'ready');
+  return { process, port, megabytes };
+}
+
+/** Resolves when `/readyz` has answered 200. */
+async function startMuster(dir: string, server: Server): Promise<Muster> {
+  const kubeconfig = join(dir, 'kubeconfig');
+  writeFileSync(kubeconfig, renderKubeconfig(server.port));
+  const config = join(dir, 'muster.yaml');
+  const topology = { level: RACK };
+  const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
+  writeFileSync(config, JSON.stringify({ ...kind, topology }));
+  const port = await freePort();
+  const where = ['--kubeconfig', kubeconfig, '--config', config, '--bind-address', '127.0.0.1', '--port', String(port)];
+  const spawnedAt = now();
+  const process = fork(join(import.meta.dirname, '../src/cli.ts'), ['serve', ...where], {
+    execArgv: ['--import', join(import.meta.dirname, 'servers/loop-probe.ts')],
+    silent: true,
+  });
+  let log = '';
+  const keep = (text: Buffer) => {
+    log = (log + text).slice(-4_000);
+  };
+  process.stdout?.on('data', keep);
+  process.stderr?.on('data', keep);
+  await within(
+    'Muster to be ready',
+    async () => {
+      if (process.exitCode !== null) throw new Error(`expected Muster to serve, found that it ended:\n${log}`);
+      return (await fetchText(port, '/readyz')).status === 200;
+    },
+    () => log,
+  );
+  return { process, port, spawnedAt, readyAt: now() };
+}
+
+async function observe(muster: Muster, server: Server, expected: ReadonlyMap<string, ExpectedGang>): Promise<Start> {
+  await delay(SETTLE_MS);
+  const { stalls, threadMs } = await ask(muster.process, 'report');
+  order(server, { kind: 'report' });
+  const { firstRequestAt, writes } = await hear(server.process, 'report');
+  await check(muster, expected, writes);
+  const ends = ({ at, ms }: Stall) => at + ms;
+  const loading = stalls.filter((stall) => ends(stall) < firstRequestAt);
+  const serving = stalls.filter((stall) => ends(stall) >= firstRequestAt);
+  return {
+    seconds: (muster.readyAt - muster.spawnedAt) / 1000,
+    fromFirstRequest: (muster.readyAt - firstRequestAt) / 1000,
+    peakMegabytes: readPeakMegabytes(muster.process.pid!),
+    stallMs: Math.max(0, ...serving.map(({ ms }) => ms)),
+    loadingStallMs: Math.max(0, ...loading.map(({ ms }) => ms)),
+    threadSeconds: threadMs / 1000,
+  };
+}
+
+async function check(
+  { port }: Muster,
+  expected: ReadonlyMap<string, ExpectedGang>,
+  writes: Readonly<Record<string, number>>,
+): Promise<void> {
+  const { items } = JSON.parse((await fetchText(port, '/v1/gangs')).body) as GangList;
+  const seen = new Map(
+    items.map(({ metadata: { namespace, name }, status: { state, have, bound, nominated } }) => {
+      return [`${namespace}/${name}`, JSON.stringify({ state, have, bound, nominated })];
+    }),
+  );
+  if (seen.size !== expected.size) throw new Error(`expected ${expected.size} gangs, found ${seen.size}`);
+  for (const [gang, { state, have, bound, nominated }] of expected) {
+    const wanted = JSON.stringify({ state, have, bound, nominated });
+    if (seen.get(gang) !== wanted) throw new Error(`gang ${gang}: expected ${wanted}, found ${seen.get(gang)}`);
+  }
+  // What is written on the pods was adopted: to write it again would wake kube-scheduler for every member.
+  const patches = Object.keys(writes).filter((what) => what.startsWith('PATCH'));
+  if (patches.length > 0) throw new Error(`expected no pod to be written, found ${JSON.stringify(writes)}`);
+}
+
+/** Of this program alone: `maxRSS` of getrusage also counts what its parent had when it was forked. */
+function readPeakMegabytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const [, kibibytes] = /^VmHWM:\s+(\d+) kB/m.exec(status) ?? [];
+  if (kibibytes === undefined) throw new Error('expected VmHWM in /proc/<pid>/status, found none: this needs Linux');
+  return (Number(kibibytes) * 1024) / 1e6;
+}
+
+function renderKubeconfig(port: number): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'bench', cluster: { server: `http://127.0.0.1:${port}` } }],
+    users: [{ name: 'bench', user: {} }],
+    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
+    'current-context': 'bench',
+  });
+}
+
+const agent = new Agent({ keepAlive: true });
+
+function fetchText(port: number, path: string): Promise<{ readonly status: number; readonly body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = get({ agent, host: '127.0.0.1', port, path }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
+    });
+    // Nobody listens yet, or a kept connection was closed: for a poll, an answer like others.
+    request.on('error', (error) => ('code' in error ? resolve({ status: 0, body: '' }) : reject(error)));
+  });
+}
+
+async function within(what: string, condition: () => Promise<boolean>, say = () => ''): Promise<void> {
+  const deadline = now() + READY_WITHIN_MS;
+  while (!(await condition())) {
+    if (now() > deadline) throw new Error(`expected within ${READY_WITHIN_MS} ms: ${what}; ${say()}`);
+    await delay(POLL_MS);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  if (typeof address !== 'object' || address === null) throw new Error(`expected a port, found ${address}`);
+  return address.port;
+}
+
+async function ask(process: ChildProcess, question: 'report' | 'stop-timer'): Promise<ProbeReport> {
+  process.send(question);
+  const [report] = await once(process, 'message');
+  return report as ProbeReport;
+}
+
+function order({ process }: Server, what: Order): void {
+  process.send(what);
+}
+
+async function hear<K extends Message['kind']>(
+  process: ChildProcess,
+  kind: K,
+): Promise<Message & { readonly kind: K }> {
+  for (;;) {
+    const [message] = (await once(process, 'message')) as [Message];
+    if (message.kind === kind) return message as Message & { readonly kind: K };
+  }
+}
+
+async function end(process: ChildProcess, signal?: 'SIGKILL'): Promise<void> {
+  const ended = once(process, 'exit');
+  if (signal) process.kill(signal);
+  else process.disconnect();
+  await ended;
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}

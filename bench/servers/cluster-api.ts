@@ -1,0 +1,134 @@
+/**
+ * The API server that Muster starts against in the `recover` benchmark: lists and watches of `scenarios/wire-cluster.ts`,
+ * as bytes made before it says that it is ready, so that while Muster starts it only writes. A watch event is an HTTP
+ * chunk of its own, as kube-apiserver writes them. Writes are answered and counted, nothing else happens.
+ *
+ * Usage: node cluster-api.ts <scale> watch-list|pages
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { PODS_PATH, podEvents, wireCluster } from '../scenarios/wire-cluster.ts';
+import type { WireObject } from '../scenarios/wire-objects.ts';
+
+/** What the benchmark asks for. */
+export type Order =
+  /** What was asked of the server since the last such order. */
+  | { readonly kind: 'report' }
+  /** To send this many pod events a second. */
+  | { readonly kind: 'send-events'; readonly perSecond: number; readonly seconds: number };
+
+export type Message =
+  | { readonly kind: 'ready'; readonly port: number; readonly megabytes: number }
+  | { readonly kind: 'report'; readonly firstRequestAt: number; readonly writes: Readonly<Record<string, number>> }
+  | { readonly kind: 'events-sent'; readonly count: number };
+
+const VERSION = '20000000';
+const PAGE_SIZE = 500;
+/** Chunked events are joined to pieces of this many bytes: what they are written with must not cost more than Muster. */
+const PIECE_BYTES = 256 * 1024;
+const TICK_MS = 10;
+
+const [scale = '1', mode = 'watch-list'] = process.argv.slice(2);
+const { objects } = wireCluster(Number(scale));
+const bytes = new Map([...objects].map(([path, list]) => [path, mode === 'pages' ? pagesOf(list) : eventsOf(list)]));
+const podWatches = new Set<ServerResponse>();
+let firstRequestAt = 0;
+let writes: Record<string, number> = {};
+
+const server = createServer((request, response) => {
+  firstRequestAt ||= performance.timeOrigin + performance.now();
+  if (request.method !== 'GET') acceptWrite(request, response);
+  else {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server');
+    const list = bytes.get(pathname);
+    if (list === undefined) answer(response, 404, '404 page not found\n');
+    else if (!searchParams.has('watch')) response.end(list[Number(searchParams.get('continue') ?? 0)]);
+    else if (searchParams.has('sendInitialEvents') && mode === 'pages') {
+      answer(response, 422, JSON.stringify({ kind: 'Status', code: 422, message: 'sendInitialEvents is forbidden' }));
+    } else void watch(pathname, response, searchParams.has('sendInitialEvents') ? list : []);
+  }
+});
+
+async function watch(path: string, response: ServerResponse, initial: readonly Buffer[]): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/json', 'transfer-encoding': 'chunked' });
+  response.flushHeaders();
+  // The pieces are chunks already, so they go past the response.
+  if (response.socket) await pipeline(Readable.from(initial), response.socket, { end: false }).catch(() => {});
+  if (path !== PODS_PATH || response.destroyed) return;
+  podWatches.add(response);
+  response.on('close', () => podWatches.delete(response));
+}
+
+function acceptWrite(request: IncomingMessage, response: ServerResponse): void {
+  const what = `${request.method} ${request.url?.split('/').at(-1)}`;
+  writes[what] = (writes[what] ?? 0) + 1;
+  request.resume().on('end', () => answer(response, request.method === 'POST' ? 201 : 200, '{}'));
+}
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(text);
+}
+
+function eventsOf(list: readonly WireObject[]): readonly Buffer[] {
+  const end = { metadata: { resourceVersion: VERSION, annotations: { 'k8s.io/initial-events-end': 'true' } } };
+  const events = function* () {
+    for (const object of list) yield { type: 'ADDED', object };
+    yield { type: 'BOOKMARK', object: end };
+  };
+  const pieces: Buffer[] = [];
+  let chunks: Buffer[] = [];
+  let size = 0;
+  for (const event of events()) {
+    const line = Buffer.from(`${JSON.stringify(event)}\n`);
+    chunks.push(Buffer.from(`${line.length.toString(16)}\r\n`), line, Buffer.from('\r\n'));
+    size += line.length;
+    if (size < PIECE_BYTES) continue;
+    pieces.push(Buffer.concat(chunks));
+    chunks = [];
+    size = 0;
+  }
+  return [...pieces, Buffer.concat(chunks)];
+}
+
+function pagesOf(list: readonly WireObject[]): readonly Buffer[] {
+  const count = Math.max(1, Math.ceil(list.length / PAGE_SIZE));
+  return Array.from({ length: count }, (_, page) => {
+    const items = list.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    const next = page + 1 < count && { continue: String(page + 1) };
+    return Buffer.from(JSON.stringify({ kind: 'List', metadata: { resourceVersion: VERSION, ...next }, items }));
+  });
+}
+
+function sendEvents(perSecond: number, seconds: number): void {
+  const lines = [...podEvents(perSecond * seconds)].map((event) => Buffer.from(`${JSON.stringify(event)}\n`));
+  const start = performance.now();
+  let sent = 0;
+  const timer = setInterval(() => {
+    const due = Math.min(lines.length, Math.floor(((performance.now() - start) / 1000) * perSecond));
+    for (; sent < due; sent++) for (const response of podWatches) response.write(lines[sent]!);
+    if (sent < lines.length) return;
+    clearInterval(timer);
+    tell({ kind: 'events-sent', count: sent });
+  }, TICK_MS);
+}
+
+function tell(message: Message): void {
+  process.send?.(message);
+}
+
+process.on('message', (order: Order) => {
+  if (order.kind === 'send-events') sendEvents(order.perSecond, order.seconds);
+  else {
+    tell({ kind: 'report', firstRequestAt, writes });
+    firstRequestAt = 0;
+    writes = {};
+  }
+});
+process.once('disconnect', () => process.exit());
+server.listen(0, '127.0.0.1', () => {
+  const total = [...bytes.values()].flat().reduce((sum, piece) => sum + piece.length, 0);
+  tell({ kind: 'ready', port: (server.address() as AddressInfo).port, megabytes: total / 1e6 });
+});

