@@ -68,8 +68,8 @@ function listEvents(pods: number): readonly Event[] {
   });
   return [
     ...[STOCK, MUSTER, MUSTER_GATED, NATIVE].map(race),
-    ...[STOCK, MUSTER].map((contender) => drain(CPU, contender, cpuPods('web', 2 * pods))),
-    ...[STOCK, MUSTER].map((contender) => drain(LONE, contender, loneGpuPods('lone', 2 * pods))),
+    ...[STOCK, MUSTER].map((contender) => drain(CPU, contender, cpuPods('web', pods))),
+    ...[STOCK, MUSTER].map((contender) => drain(LONE, contender, loneGpuPods('lone', pods))),
   ];
 }
 
