@@ -3,25 +3,31 @@
  * server in another one, from spawn to the first 200 of `/readyz`. Then what an event costs once it runs. Each start is
  * checked: the gangs, their states and their slots are those that the cluster's objects say, and nothing was written anew.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { Agent, get } from 'node:http';
-import { createServer } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GangList } from '../src/http/inspect.ts';
+import {
+  ask,
+  buildMuster,
+  end,
+  fetchText,
+  hear,
+  type Muster,
+  order,
+  readPeakMegabytes,
+  type Server,
+  startMuster,
+  startServer,
+  within,
+} from './recover/processes.ts';
 import { type BenchResult, type Progress, percentile, round, UsageError } from './result.ts';
-import { RACK } from './scenarios/cluster.ts';
 import { type ExpectedGang, wireCluster } from './scenarios/wire-cluster.ts';
-import type { Message, Order } from './servers/cluster-api.ts';
-import type { ProbeReport, Stall } from './servers/loop-probe.ts';
+import type { Stall } from './servers/loop-probe.ts';
 
 const RUNS = 5;
 const GOALS = { seconds: 6, megabytes: 450, stallMs: 300 };
-const POLL_MS = 25;
-const READY_WITHIN_MS = 120_000;
 /** What is observed after readiness: the first rounds of deciding belong to starting. */
 const SETTLE_MS = 1_000;
 const EVENTS = { perSecond: 2_000, seconds: 5 };
@@ -38,25 +44,13 @@ interface Start {
   readonly threadSeconds: number;
 }
 
-interface Server {
-  readonly process: ChildProcess;
-  readonly port: number;
-  readonly megabytes: number;
-}
-
-interface Muster {
-  readonly process: ChildProcess;
-  readonly port: number;
-  readonly spawnedAt: number;
-  readonly readyAt: number;
-}
-
 export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
   if (flags.length > 0) throw new UsageError(`expected no flags, found ${flags.join(' ')}`);
   const dir = mkdtempSync(join(tmpdir(), 'muster-recover-'));
   try {
     const rows: BenchResult[] = [];
-    progress('recover: preparing 50,000 pods');
+    progress('recover: building Muster and preparing 50,000 pods');
+    buildMuster();
     const expected = wireCluster(1).gangs;
     const server = await startServer(1, 'watch-list');
     const starts: Start[] = [];
@@ -160,44 +154,6 @@ async function readCounters({ port }: Muster): Promise<{ readonly events: number
   return { events: [...counts].reduce((sum, [, count]) => sum + Number(count), 0), roundSeconds: Number(seconds) };
 }
 
-async function startServer(scale: number, mode: string): Promise<Server> {
-  const process = fork(join(import.meta.dirname, 'servers/cluster-api.ts'), [String(scale), mode]);
-  const { port, megabytes } = await hear(process, 'ready');
-  return { process, port, megabytes };
-}
-
-/** Resolves when `/readyz` has answered 200. */
-async function startMuster(dir: string, server: Server): Promise<Muster> {
-  const kubeconfig = join(dir, 'kubeconfig');
-  writeFileSync(kubeconfig, renderKubeconfig(server.port));
-  const config = join(dir, 'muster.yaml');
-  const topology = { level: RACK };
-  const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
-  writeFileSync(config, JSON.stringify({ ...kind, topology }));
-  const port = await freePort();
-  const where = ['--kubeconfig', kubeconfig, '--config', config, '--bind-address', '127.0.0.1', '--port', String(port)];
-  const spawnedAt = now();
-  const process = fork(join(import.meta.dirname, '../src/cli.ts'), ['serve', ...where], {
-    execArgv: ['--import', join(import.meta.dirname, 'servers/loop-probe.ts')],
-    silent: true,
-  });
-  let log = '';
-  const keep = (text: Buffer) => {
-    log = (log + text).slice(-4_000);
-  };
-  process.stdout?.on('data', keep);
-  process.stderr?.on('data', keep);
-  await within(
-    'Muster to be ready',
-    async () => {
-      if (process.exitCode !== null) throw new Error(`expected Muster to serve, found that it ended:\n${log}`);
-      return (await fetchText(port, '/readyz')).status === 200;
-    },
-    () => log,
-  );
-  return { process, port, spawnedAt, readyAt: now() };
-}
-
 async function observe(muster: Muster, server: Server, expected: ReadonlyMap<string, ExpectedGang>): Promise<Start> {
   await delay(SETTLE_MS);
   const { stalls, threadMs } = await ask(muster.process, 'report');
@@ -236,85 +192,4 @@ async function check(
   // What is written on the pods was adopted: to write it again would wake kube-scheduler for every member.
   const patches = Object.keys(writes).filter((what) => what.startsWith('PATCH'));
   if (patches.length > 0) throw new Error(`expected no pod to be written, found ${JSON.stringify(writes)}`);
-}
-
-/** Of this program alone: `maxRSS` of getrusage also counts what its parent had when it was forked. */
-function readPeakMegabytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const [, kibibytes] = /^VmHWM:\s+(\d+) kB/m.exec(status) ?? [];
-  if (kibibytes === undefined) throw new Error('expected VmHWM in /proc/<pid>/status, found none: this needs Linux');
-  return (Number(kibibytes) * 1024) / 1e6;
-}
-
-function renderKubeconfig(port: number): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'bench', cluster: { server: `http://127.0.0.1:${port}` } }],
-    users: [{ name: 'bench', user: {} }],
-    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
-    'current-context': 'bench',
-  });
-}
-
-const agent = new Agent({ keepAlive: true });
-
-function fetchText(port: number, path: string): Promise<{ readonly status: number; readonly body: string }> {
-  return new Promise((resolve, reject) => {
-    const request = get({ agent, host: '127.0.0.1', port, path }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
-    });
-    // Nobody listens yet, or a kept connection was closed: for a poll, an answer like others.
-    request.on('error', (error) => ('code' in error ? resolve({ status: 0, body: '' }) : reject(error)));
-  });
-}
-
-async function within(what: string, condition: () => Promise<boolean>, say = () => ''): Promise<void> {
-  const deadline = now() + READY_WITHIN_MS;
-  while (!(await condition())) {
-    if (now() > deadline) throw new Error(`expected within ${READY_WITHIN_MS} ms: ${what}; ${say()}`);
-    await delay(POLL_MS);
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (typeof address !== 'object' || address === null) throw new Error(`expected a port, found ${address}`);
-  return address.port;
-}
-
-async function ask(process: ChildProcess, question: 'report' | 'stop-timer'): Promise<ProbeReport> {
-  process.send(question);
-  const [report] = await once(process, 'message');
-  return report as ProbeReport;
-}
-
-function order({ process }: Server, what: Order): void {
-  process.send(what);
-}
-
-async function hear<K extends Message['kind']>(
-  process: ChildProcess,
-  kind: K,
-): Promise<Message & { readonly kind: K }> {
-  for (;;) {
-    const [message] = (await once(process, 'message')) as [Message];
-    if (message.kind === kind) return message as Message & { readonly kind: K };
-  }
-}
-
-async function end(process: ChildProcess, signal?: 'SIGKILL'): Promise<void> {
-  const ended = once(process, 'exit');
-  if (signal) process.kill(signal);
-  else process.disconnect();
-  await ended;
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }

@@ -49,6 +49,12 @@ export function parsePlan(pod: PodModel): { plan: string; node: string; attempt:
 /** A write that failed is looked at again after this; the API client has tried a few times by then. */
 const RETRY_MS = 1_000;
 
+/**
+ * Nominations of one gang under way while its last members are being created. They compete with the creations that they
+ * wait for: with all 64 that the API client allows, the last 47 of 1,000 pods took more than two seconds.
+ */
+const EARLY_WRITES = 8;
+
 export class Nominator {
   readonly #writer: ClusterWriter;
   readonly #observer: GangObserver;
@@ -75,9 +81,12 @@ export class Nominator {
     for (const pod of record.clearing.values())
       this.#start('clear nomination', record.gang.key, pod, () => this.#clear(record, pod));
     const assumed = slots.filter((slot) => slot.state === 'assumed');
-    for (const slot of assumed)
+    const isEarly = record.early === 'under-way';
+    const idle = assumed.filter(({ pod }) => !this.#busy.has(pod.uid));
+    const most = isEarly ? EARLY_WRITES - (assumed.length - idle.length) : idle.length;
+    for (const slot of idle.slice(0, Math.max(0, most)))
       this.#start('nominate', slot.gang, slot.pod, () => this.#nominate(slot, podOf(slot.pod.uid)));
-    if (assumed.length > 0 || record.early === 'under-way') return;
+    if (assumed.length > 0 || isEarly) return;
     for (const slot of slots) {
       const pod = podOf(slot.pod.uid);
       // One that never calls bind would start alone: it stays gated until the barrier has opened for the others.

@@ -90,6 +90,19 @@ describe('a gang whose last members are still being created', () => {
     expect(world.gated('a')).toEqual([]);
   });
 
+  test('nominates eight at a time until it is complete, to leave the API server to the creations', async () => {
+    const world = await startWorld({ nodes: 40 });
+    const pods = gang('a', 40);
+    world.cluster.trouble({ verb: 'nominate', how: 'ok', hangs: true });
+    await createSlowly(world, pods.slice(0, 30), 40);
+    expect(world.cluster.countWrites().nominate).toBe(8);
+    world.cluster.letGo();
+    await world.settle();
+    expect(world.cluster.countWrites().nominate, 'eight more when those are written').toBe(16);
+    await createSlowly(world, pods.slice(30), 40);
+    expect(world.cluster.countWrites().nominate, 'all that are left').toBe(40);
+  });
+
   test('waits for all its members at the barrier', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
