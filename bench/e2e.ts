@@ -38,11 +38,15 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   const turns = new Map<Event, Turn[]>(events.map((event) => [event, []]));
   progress(`e2e: starting a control plane with ${nodes} nodes`);
   const arena = await Arena.open(nodes);
+  let last = 'none yet';
   try {
     for (let i = 0; i < rounds; i++) {
       for (const event of rotate(events, i)) {
-        progress(`e2e: round ${i + 1} of ${rounds}: ${event.name}, ${event.contender.name}`);
-        turns.get(event)!.push(await event.run(arena, i));
+        const now = `${event.name}, ${event.contender.name}`;
+        progress(`e2e: round ${i + 1} of ${rounds}: ${now} (last: ${last})`);
+        const turn = await event.run(arena, i);
+        turns.get(event)!.push(turn);
+        last = `${now}, bound after ${(turn.lastBoundMs / 1000).toFixed(1)} s`;
       }
     }
   } finally {

@@ -1,11 +1,11 @@
 /** The processes of the `recover` benchmark: the API server, the measured Muster, and how they are asked. */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { forkMuster } from '../muster-serve.ts';
 import { RACK } from '../scenarios/cluster.ts';
 import type { Message, Order } from '../servers/cluster-api.ts';
 import type { ProbeReport } from '../servers/loop-probe.ts';
@@ -40,32 +40,21 @@ export function buildMuster(): void {
 
 /** Resolves when `/readyz` has answered 200. */
 export async function startMuster(dir: string, server: Server): Promise<Muster> {
-  const kubeconfig = join(dir, 'kubeconfig');
-  writeFileSync(kubeconfig, renderKubeconfig(server.port));
-  const config = join(dir, 'muster.yaml');
-  const topology = { level: RACK };
-  const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
-  writeFileSync(config, JSON.stringify({ ...kind, topology }));
-  const port = await freePort();
-  const where = ['--kubeconfig', kubeconfig, '--config', config, '--bind-address', '127.0.0.1', '--port', String(port)];
   const spawnedAt = now();
-  const process = fork(join(REPOSITORY, 'dist/cli.js'), ['serve', ...where], {
+  const { process, port, readLog } = await forkMuster({
+    program: 'dist/cli.js',
+    dir,
+    apiPort: server.port,
+    config: { topology: { level: RACK } },
     execArgv: ['--import', join(import.meta.dirname, '../servers/loop-probe.ts')],
-    silent: true,
   });
-  let log = '';
-  const keep = (text: Buffer) => {
-    log = (log + text).slice(-4_000);
-  };
-  process.stdout?.on('data', keep);
-  process.stderr?.on('data', keep);
   await within(
     'Muster to be ready',
     async () => {
-      if (process.exitCode !== null) throw new Error(`expected Muster to serve, found that it ended:\n${log}`);
+      if (process.exitCode !== null) throw new Error(`expected Muster to serve, found that it ended:\n${readLog()}`);
       return (await fetchText(port, '/readyz')).status === 200;
     },
-    () => log,
+    readLog,
   );
   return { process, port, spawnedAt, readyAt: now() };
 }
@@ -76,17 +65,6 @@ export function readPeakMegabytes(pid: number): number {
   const [, kibibytes] = /^VmHWM:\s+(\d+) kB/m.exec(status) ?? [];
   if (kibibytes === undefined) throw new Error('expected VmHWM in /proc/<pid>/status, found none: this needs Linux');
   return (Number(kibibytes) * 1024) / 1e6;
-}
-
-function renderKubeconfig(port: number): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'bench', cluster: { server: `http://127.0.0.1:${port}` } }],
-    users: [{ name: 'bench', user: {} }],
-    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
-    'current-context': 'bench',
-  });
 }
 
 const agent = new Agent({ keepAlive: true });
@@ -109,15 +87,6 @@ export async function within(what: string, condition: () => Promise<boolean>, sa
     if (now() > deadline) throw new Error(`expected within ${READY_WITHIN_MS} ms: ${what}; ${say()}`);
     await delay(POLL_MS);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (typeof address !== 'object' || address === null) throw new Error(`expected a port, found ${address}`);
-  return address.port;
 }
 
 export async function ask(process: ChildProcess, question: 'report' | 'stop-timer'): Promise<ProbeReport> {

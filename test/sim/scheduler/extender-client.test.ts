@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { realClock } from '../../../src/sim/clock.ts';
 import type { Node, Pod } from '../../../src/sim/objects.ts';
 import { ExtenderClient } from '../../../src/sim/scheduler/extender-client.ts';
-import { type RecordingName, readRecording } from '../../contract/recording.ts';
+import { type RecordingName, readRecording, recordings } from '../../contract/recording.ts';
 import { until } from '../../support/until.ts';
 import { ALL_VERBS, startExtender, type TestExtender } from './scheduler-world.ts';
 
@@ -39,17 +39,7 @@ async function repeat(name: RecordingName): Promise<void> {
   }
 }
 
-const recorded: readonly RecordingName[] = [
-  'filter-waiting-member',
-  'filter-nominated-member',
-  'filter-lone-pod',
-  'prioritize-lone-pod',
-  'preempt',
-  'bind-member',
-  'bind-lone-pod',
-];
-
-test.each(recorded)('%s: the bytes and headers are those that the real kube-scheduler sent', async (name) => {
+test.each(recordings)('%s: the bytes and headers are those that the real kube-scheduler sent', async (name) => {
   await start();
   await repeat(name);
   const { body, headers, requestLine } = readRecording(name);

@@ -1,0 +1,48 @@
+/** Muster as it is run, `muster serve`, in a process of its own against an API server on loopback. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeKubeconfig } from '../test/e2e/cluster/credentials.ts';
+import { freePorts } from '../test/e2e/cluster/process.ts';
+
+export interface ServeOptions {
+  /** The program, from the root of the repository: the sources' or the compiled one. */
+  readonly program: 'src/cli.ts' | 'dist/cli.js';
+  /** For its files. */
+  readonly dir: string;
+  readonly apiPort: number;
+  /** Fields of its MusterConfiguration; apiVersion and kind are added. */
+  readonly config: object;
+  /** Flags of Node itself. */
+  readonly execArgv?: readonly string[];
+}
+
+export interface Serving {
+  readonly process: ChildProcess;
+  readonly port: number;
+  /** The end of what it has written. */
+  readLog(): string;
+}
+
+/** Starts it; it is not ready yet. */
+export async function forkMuster({ program, dir, apiPort, config, execArgv = [] }: ServeOptions): Promise<Serving> {
+  const kubeconfig = writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
+  const configFile = join(dir, 'muster.yaml');
+  const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
+  // JSON is YAML.
+  writeFileSync(configFile, JSON.stringify({ ...kind, ...config }));
+  const [port] = (await freePorts(1)) as [number];
+  const where = ['--bind-address', '127.0.0.1', '--port', String(port)];
+  const process = fork(
+    join(import.meta.dirname, '..', program),
+    ['serve', '--kubeconfig', kubeconfig, '--config', configFile, ...where],
+    { execArgv: [...execArgv], silent: true },
+  );
+  let log = '';
+  for (const output of [process.stdout, process.stderr]) {
+    output?.on('data', (text: Buffer) => {
+      log = (log + text).slice(-4_000);
+    });
+  }
+  return { process, port, readLog: () => log };
+}
