@@ -3,6 +3,7 @@
  * Between any two plans the cluster changes: some pods end, others start, on 20 nodes.
  */
 import { NodeTable } from '../src/cluster/node-table.ts';
+import type { PlanPolicy } from '../src/core/gang-request.ts';
 import type { NodeModel, PodModel } from '../src/core/model.ts';
 import { NodeVerdicts } from '../src/core/node-verdicts.ts';
 import { planGang } from '../src/core/plan.ts';
@@ -11,7 +12,7 @@ import { type Occupant, withOccupants } from '../src/core/snapshot.ts';
 import { aPod, aTemplate } from '../test/support/builders.ts';
 import { Random } from './random.ts';
 import { type BenchResult, latency, type Progress } from './result.ts';
-import { clusterNodes, clusterPods, NODES, nodeAt, nodeNameAt, RACK } from './scenarios/cluster.ts';
+import { clusterNodes, clusterPods, LEVELS, NODES, nodeAt, nodeNameAt } from './scenarios/cluster.ts';
 import { type PlanCase, planCases } from './scenarios/gangs.ts';
 
 /** Enough for a p99 that seven values lie above. */
@@ -19,7 +20,10 @@ const ITERATIONS = 700;
 const WARM_UP = 50;
 const CHANGED_NODES = 20;
 
-const policy = { isAccelerator: manageResources(['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*']) };
+const policy: PlanPolicy = {
+  isAccelerator: manageResources(['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*']),
+  score: 'best-fit',
+};
 
 export async function run(progress: Progress): Promise<readonly BenchResult[]> {
   return planCases.map((planCase, i) => {
@@ -30,7 +34,7 @@ export async function run(progress: Progress): Promise<readonly BenchResult[]> {
 
 /** Milliseconds of each iteration. */
 function measure({ gang, places, cold, occupants = 0 }: PlanCase): number[] {
-  const table = new NodeTable(RACK);
+  const table = new NodeTable(LEVELS);
   for (const node of clusterNodes()) table.applyNode(node);
   for (const pod of clusterPods()) table.addPod(pod);
   const churn = new Churn(table);
@@ -43,7 +47,7 @@ function measure({ gang, places, cold, occupants = 0 }: PlanCase): number[] {
     const snapshot = withOccupants(table.snapshot(), reserved);
     // Nothing judged yet is the same as a template that was never seen, without the garbage of a thousand new members.
     const seen = cold === 'template' ? { ...snapshot, verdicts: new NodeVerdicts(snapshot.nodes) } : snapshot;
-    const plan = planGang(seen, gang, policy);
+    const plan = planGang(seen, gang, policy, 0);
     const took = performance.now() - start;
     const placed = plan.kind === 'placed' ? plan.slots.length : 0;
     if (places === 0 ? placed > 0 : placed < places) {
@@ -65,7 +69,9 @@ function seatOccupants(table: NodeTable, count: number): readonly Occupant[] {
     .slice(0, count)
     .map((node, i) => {
       const uid = `slot-${i}`;
-      return { uid, node, namespace: nodes[node]!.name, labels: {}, template, shields: Number.POSITIVE_INFINITY };
+      const namespace = nodes[node]!.name;
+      const shields = Number.POSITIVE_INFINITY;
+      return { uid, node, namespace, labels: {}, template, shields, gang: undefined, exclusive: undefined };
     });
 }
 

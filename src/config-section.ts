@@ -1,3 +1,5 @@
+import { formatDuration, parseDuration } from './core/duration.ts';
+
 /** Inclusive bounds. */
 export interface Range {
   readonly min: number;
@@ -9,9 +11,6 @@ export interface TextForm {
   readonly expected: string;
   readonly pattern: RegExp;
 }
-
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
 
 /**
  * One mapping of a configuration file, read field by field. Reading declares a field: `end` reports every other one as
@@ -53,9 +52,18 @@ export class Section {
   }
 
   /** A text without which the section makes no sense. */
-  requiredText(name: string): string {
-    if (this.#read(name) === undefined) this.#report(name, 'a text', undefined);
-    return this.text(name, '');
+  requiredText(name: string, form: TextForm = { expected: 'a text', pattern: /\S/ }): string {
+    if (this.#read(name) === undefined) this.#report(name, form.expected, undefined);
+    return this.optionalText(name, form) ?? '';
+  }
+
+  /** One of a few words. */
+  choice<T extends string>(name: string, fallback: T, choices: readonly T[]): T {
+    const found = this.#read(name);
+    if (found === undefined) return fallback;
+    const known = choices.find((choice) => choice === found);
+    if (known === undefined) this.#report(name, `one of ${choices.join(', ')}`, found);
+    return known ?? fallback;
   }
 
   texts(name: string, fallback: readonly string[], form: TextForm): readonly string[] {
@@ -95,6 +103,17 @@ export class Section {
     return new Section(this.#read(name), this.#pathOf(name), this.#problems);
   }
 
+  /** A list of mappings; undefined if it is absent. */
+  optionalSections(name: string): readonly Section[] | undefined {
+    const found = this.#read(name);
+    if (found === undefined) return undefined;
+    if (Array.isArray(found)) {
+      return found.map((item, index) => new Section(item, this.#pathOf(`${name}[${index}]`), this.#problems));
+    }
+    this.#report(name, 'a list of mappings', found);
+    return undefined;
+  }
+
   /** Undefined if the section is absent, where that means something else than an empty one. */
   optionalSection(name: string): Section | undefined {
     return this.#read(name) === undefined ? undefined : this.section(name);
@@ -120,20 +139,6 @@ export class Section {
   #pathOf(name: string): string {
     return this.#path === '' ? name : `${this.#path}.${name}`;
   }
-}
-
-/** Milliseconds of a text such as `25s`, `500ms`, `1m30s`; undefined if it is none. */
-export function parseDuration(text: string): number | undefined {
-  if (!durationPattern.test(text)) return undefined;
-  const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)];
-  return Math.round(parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitMs[unit!]!, 0));
-}
-
-/** The shortest text that `parseDuration` reads back: `90s`, `2m`. */
-export function formatDuration(ms: number): string {
-  if (ms === 0) return '0s';
-  const unit = ['h', 'm', 's'].find((candidate) => ms % unitMs[candidate]! === 0) ?? 'ms';
-  return `${ms / unitMs[unit]!}${unit}`;
 }
 
 function describe(value: unknown): string {

@@ -1,5 +1,9 @@
 import { dump, load } from 'js-yaml';
-import { formatDuration, Section, type TextForm } from './config-section.ts';
+import { Section, type TextForm } from './config-section.ts';
+import { formatDuration } from './core/duration.ts';
+import { PLACEMENT_SCORES, type PlacementScore } from './core/gang-request.ts';
+import { HOST } from './core/topology.ts';
+import type { ConfiguredLevels } from './core/topology-levels.ts';
 
 /*
  * MusterConfiguration: one YAML document, strict and defaulted. docs/configuration.md describes every field. Durations
@@ -41,13 +45,20 @@ export interface GangConfiguration {
   readonly maxReplans: number;
 }
 
+export interface TopologyConfiguration {
+  /** Outer to inner; undefined: detected from the nodes' labels. */
+  readonly levels: ConfiguredLevels | undefined;
+  /** Which of the domains that hold a gang is best. */
+  readonly policy: PlacementScore;
+}
+
 /** Deeply frozen. */
 export interface MusterConfiguration {
   readonly server: ServerConfiguration;
   readonly api: ApiConfiguration;
   /** Resource names; one that ends in `*` stands for all that begin so. */
   readonly managedResources: readonly string[];
-  readonly topology: { readonly level: string | undefined };
+  readonly topology: TopologyConfiguration;
   readonly gang: GangConfiguration;
   readonly lonePodCandidates: number;
   readonly log: { readonly verbosity: number };
@@ -79,6 +90,10 @@ const hour = 60 * minute;
 const resourceName: TextForm = {
   expected: 'a resource name such as nvidia.com/gpu or nvidia.com/mig-*',
   pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/([A-Za-z0-9][A-Za-z0-9._-]*)?\*?$/,
+};
+const levelName: TextForm = {
+  expected: 'a level name such as rack',
+  pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
 };
 const labelKey: TextForm = {
   expected: 'a node label key such as topology.kubernetes.io/rack',
@@ -217,8 +232,13 @@ function readApi(section: Section): ApiConfiguration {
   return api;
 }
 
-function readTopology(section: Section): MusterConfiguration['topology'] {
-  const topology = { level: section.optionalText('level', labelKey) };
+function readTopology(section: Section): TopologyConfiguration {
+  const levels = section.optionalSections('levels')?.map((level) => {
+    const read = { name: level.requiredText('name', levelName), label: level.requiredText('label', labelKey) };
+    level.end();
+    return read;
+  });
+  const topology = { levels, policy: section.choice('policy', 'best-fit', PLACEMENT_SCORES) };
   section.end();
   return topology;
 }
@@ -244,7 +264,7 @@ function readLog(section: Section): MusterConfiguration['log'] {
 }
 
 /** What no field can know of another. */
-function crossCheck({ gang }: MusterConfiguration): readonly string[] {
+function crossCheck({ gang, topology }: MusterConfiguration): readonly string[] {
   const problems: string[] = [];
   const { barrierTimeoutMs, nominationTimeoutMs, backoffInitialMs, backoffMaxMs } = gang;
   if (barrierTimeoutMs <= nominationTimeoutMs) {
@@ -252,6 +272,15 @@ function crossCheck({ gang }: MusterConfiguration): readonly string[] {
       `gang.barrierTimeout: expected more than gang.nominationTimeout (${formatDuration(nominationTimeoutMs)}), ` +
         `found ${formatDuration(barrierTimeoutMs)}; a member that kube-scheduler refused is replanned while its siblings ` +
         'are held at the barrier, so the barrier must outlast the wait for a nomination',
+    );
+  }
+  const levels = topology.levels ?? [];
+  const names = [...levels.map(({ name }) => name), HOST.name];
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) {
+    problems.push(
+      `topology.levels: expected different names and none called ${HOST.name}, which is always the innermost level, ` +
+        `found "${twice}" twice`,
     );
   }
   if (backoffMaxMs < backoffInitialMs) {

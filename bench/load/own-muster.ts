@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { forkMuster } from '../muster-serve.ts';
-import { RACK } from '../scenarios/cluster.ts';
+import { LEVELS } from '../scenarios/cluster.ts';
 import type { EventRate } from '../servers/load-api.ts';
 
 const READY_WITHIN_MS = 60_000;
@@ -38,7 +38,7 @@ export async function startOwnMuster(nodes: number, gang: number): Promise<OwnMu
 
 /** Slots must not lapse while they are measured: there is no kube-scheduler that works through the gang. */
 const configuration = {
-  topology: { level: RACK },
+  topology: { levels: LEVELS },
   gang: { nominationTimeout: '8m', barrierTimeout: '10m' },
 };
 

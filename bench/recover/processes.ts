@@ -6,7 +6,7 @@ import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { forkMuster } from '../muster-serve.ts';
-import { RACK } from '../scenarios/cluster.ts';
+import { LEVELS } from '../scenarios/cluster.ts';
 import type { Message, Order } from '../servers/cluster-api.ts';
 import type { ProbeReport } from '../servers/loop-probe.ts';
 
@@ -45,7 +45,7 @@ export async function startMuster(dir: string, server: Server): Promise<Muster> 
     program: 'dist/cli.js',
     dir,
     apiPort: server.port,
-    config: { topology: { level: RACK } },
+    config: { topology: { levels: LEVELS } },
     execArgv: ['--import', join(import.meta.dirname, '../servers/loop-probe.ts')],
   });
   await within(

@@ -4,6 +4,7 @@ import { aNode, aPod, aTemplate } from '../../test/support/builders.ts';
 import { Random } from '../random.ts';
 
 export const RACK = 'example.com/rack';
+export const LEVELS = [{ name: 'rack', label: RACK }];
 export const NODES = 5_000;
 const RACKS = 100;
 

@@ -12,10 +12,10 @@ import { assembleApp } from '../../test/support/assembled-app.ts';
 import { aPod, aTemplate } from '../../test/support/builders.ts';
 import { Random } from '../random.ts';
 import { MEMBER_NODE } from '../scenarios/calls.ts';
-import { clusterNodes, clusterPods, NODES, nodeNameAt, RACK } from '../scenarios/cluster.ts';
+import { clusterNodes, clusterPods, LEVELS, NODES, nodeNameAt } from '../scenarios/cluster.ts';
 
 const slots = Number(process.argv[2]);
-const { app, state, projector, reservations, recover } = assembleApp(RACK);
+const { app, state, projector, reservations, recover } = assembleApp(LEVELS);
 for (const node of clusterNodes()) state.nodes.applied(node, undefined);
 for (const pod of clusterPods()) state.pods.applied(pod, undefined);
 recover();

@@ -4,16 +4,28 @@
  * A snapshot has columns of its own; refreshing it copies only the rows that changed since the last one, so a plan never
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
+import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
+import { buildPools, type GpuPools } from '../core/gpu-pools.ts';
 import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';
 import type { NodeIdx } from '../core/node-idx.ts';
 import { NodeVerdicts } from '../core/node-verdicts.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { buildTopology, type Topology } from '../core/topology.ts';
+import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology-levels.ts';
 
 const NO_PODS: readonly PodModel[] = [];
 
+/** Nodes that moved from one domain to another while Muster watched. */
+export interface TopologyDrift {
+  readonly nodes: number;
+  /** The last one; undefined before the first. */
+  readonly last:
+    | { readonly node: string; readonly level: string; readonly from: string; readonly to: string }
+    | undefined;
+}
+
 export class NodeTable {
-  readonly #level: string | undefined;
+  readonly #levels: ConfiguredLevels | undefined;
   readonly #columns = new Map<string, number>();
   readonly #nodes: (NodeModel | undefined)[] = [];
   readonly #indexOf = new Map<string, NodeIdx>();
@@ -25,12 +37,16 @@ export class NodeTable {
   #nodeSetChanged = true;
   /** A node came or went: only then the order of names is made anew, which takes most of the time of a changed node set. */
   #namesChanged = true;
-  #view: View;
+  /** Labels changed: only then levels, tree and pools are made anew. */
+  #labelsChanged = true;
+  #topologyGeneration = 0;
+  readonly #drifted = new Set<string>();
+  #lastDrift: TopologyDrift['last'];
+  #view: View = emptyView();
 
-  /** @param level node-label key of the topology level, if any. */
-  constructor(level: string | undefined) {
-    this.#level = level;
-    this.#view = emptyView(level);
+  /** @param levels outer to inner; undefined: detected from the nodes' labels. */
+  constructor(levels: ConfiguredLevels | undefined) {
+    this.#levels = levels;
   }
 
   /** Returns false when nothing that matters for deciding changed (a heartbeat, say). */
@@ -38,6 +54,7 @@ export class NodeTable {
     const row = this.#indexOf.get(node.name);
     if (row !== undefined && JSON.stringify(this.#nodes[row]) === JSON.stringify(node)) return false;
     if (row === undefined) this.#namesChanged = true;
+    else this.#compareLabels(this.#nodes[row]!, node);
     const index = row ?? this.#freeRows.pop() ?? (this.#nodes.length as NodeIdx);
     this.#nodes[index] = node;
     this.#indexOf.set(node.name, index);
@@ -53,6 +70,8 @@ export class NodeTable {
     this.#nodes[row] = undefined;
     this.#indexOf.delete(name);
     this.#freeRows.push(row);
+    // It may come back under the same name with other labels.
+    this.#topologyGeneration++;
     this.#nodeSetChanged = true;
     this.#namesChanged = true;
     this.#touch(row);
@@ -76,6 +95,15 @@ export class NodeTable {
     return this.#generation;
   }
 
+  /** Grows with every change that may move a node to another domain. */
+  get topologyGeneration(): number {
+    return this.#topologyGeneration;
+  }
+
+  get drift(): TopologyDrift {
+    return { nodes: this.#drifted.size, last: this.#lastDrift };
+  }
+
   /** The view of now. It stays as it is until the next call. */
   snapshot(): Snapshot {
     const view = this.#view;
@@ -83,7 +111,8 @@ export class NodeTable {
     if (view.rows < rows || view.free.length < this.#columns.size) {
       // Doubling keeps growing node by node linear; all rows are copied anew after it.
       const capacity = view.rows < rows ? Math.max(rows, view.rows * 2) : view.rows;
-      this.#view = emptyView(this.#level, capacity, this.#columns);
+      this.#view = emptyView(capacity, this.#columns);
+      this.#labelsChanged = true;
       for (const row of this.#nodes.keys()) this.#dirty.add(row as NodeIdx);
       this.#namesChanged = true;
     }
@@ -101,9 +130,11 @@ export class NodeTable {
       allocatable: this.#view.allocatable,
       podsOn: this.#view.podsOn,
       repelling: this.#view.repelling,
+      exclusive: this.#view.exclusive,
       occupants: [],
       verdicts: this.#view.verdicts,
       topology: this.#view.topology,
+      pools: this.#view.pools,
     };
   }
 
@@ -116,11 +147,31 @@ export class NodeTable {
       view.byName.forEach((node, position) => {
         view.rank[node] = position;
       });
-      this.#namesChanged = false;
     }
     view.verdicts = new NodeVerdicts(view.nodes);
-    view.topology = buildTopology(this.#level, view.nodes, view.byName);
+    if (this.#namesChanged || this.#labelsChanged) {
+      const live = view.byName.map((row) => view.nodes[row]!);
+      view.scheme = this.#levels ? configureLevels(this.#levels) : detectLevels(live);
+      view.topology = buildTopology(view.scheme, view.nodes, view.byName);
+      view.pools = buildPools(view.nodes);
+    }
+    this.#namesChanged = false;
+    this.#labelsChanged = false;
     this.#nodeSetChanged = false;
+  }
+
+  /** A domain that was unknown and is known now has not moved. */
+  #compareLabels(before: NodeModel, now: NodeModel): void {
+    if (JSON.stringify(before.labels) === JSON.stringify(now.labels)) return;
+    this.#labelsChanged = true;
+    this.#topologyGeneration++;
+    const { scheme } = this.#view;
+    const [was, is] = [scheme.read(before.labels), scheme.read(now.labels)];
+    const level = was.findIndex((name, i) => name !== undefined && name !== is[i]);
+    if (level < 0) return;
+    this.#drifted.add(now.name);
+    const { name } = scheme.levels[level]!;
+    this.#lastDrift = { node: now.name, level: name, from: was[level]!, to: is[level] ?? '-' };
   }
 
   #copyRow(view: View, row: NodeIdx): void {
@@ -132,6 +183,7 @@ export class NodeTable {
     for (const pod of pods) this.#subtract(view, row, pod.template.requests);
     view.podsOn[row] = pods;
     view.repelling[row] = pods.some((pod) => pod.template.antiAffinity.length > 0) ? 1 : 0;
+    view.exclusive[row] = pods.some((pod) => pod.annotations[TOPOLOGY_EXCLUSIVE] !== undefined) ? 1 : 0;
   }
 
   #subtract(view: View, row: NodeIdx, requests: readonly ResourceAmount[]): void {
@@ -169,11 +221,15 @@ interface View {
   readonly allocatable: readonly Float64Array[];
   readonly podsOn: (readonly PodModel[])[];
   readonly repelling: Uint8Array;
+  readonly exclusive: Uint8Array;
   verdicts: NodeVerdicts;
+  scheme: LevelScheme;
   topology: Topology;
+  pools: GpuPools;
 }
 
-function emptyView(level: string | undefined, rows = 0, columns: ReadonlyMap<string, number> = new Map()): View {
+function emptyView(rows = 0, columns: ReadonlyMap<string, number> = new Map()): View {
+  const scheme = configureLevels([]);
   const column = () => Array.from({ length: columns.size }, () => new Float64Array(rows));
   return {
     rows,
@@ -186,7 +242,10 @@ function emptyView(level: string | undefined, rows = 0, columns: ReadonlyMap<str
     allocatable: column(),
     podsOn: Array.from({ length: rows }, () => NO_PODS),
     repelling: new Uint8Array(rows),
+    exclusive: new Uint8Array(rows),
     verdicts: new NodeVerdicts([]),
-    topology: buildTopology(level, [], []),
+    scheme,
+    topology: buildTopology(scheme, [], []),
+    pools: buildPools([]),
   };
 }

@@ -18,7 +18,8 @@ import {
 } from '../core/model.ts';
 import { type GangSources, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { NodeTable } from './node-table.ts';
+import type { ConfiguredLevels } from '../core/topology-levels.ts';
+import { NodeTable, type TopologyDrift } from './node-table.ts';
 
 /** What a change may have altered. */
 export interface ClusterListener {
@@ -59,9 +60,9 @@ export class ClusterState {
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
   #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {} };
 
-  /** @param topologyLevel node-label key of the topology level, if any. */
-  constructor(topologyLevel: string | undefined) {
-    this.#table = new NodeTable(topologyLevel);
+  /** @param levels topology levels, outer to inner; undefined: detected from the nodes' labels. */
+  constructor(levels: ConfiguredLevels | undefined) {
+    this.#table = new NodeTable(levels);
   }
 
   /** One listener, called synchronously after each change. */
@@ -71,6 +72,15 @@ export class ClusterState {
 
   get generation(): number {
     return this.#table.generation;
+  }
+
+  /** Grows with every change that may move a node to another topology domain. */
+  get topologyGeneration(): number {
+    return this.#table.topologyGeneration;
+  }
+
+  get drift(): TopologyDrift {
+    return this.#table.drift;
   }
 
   snapshot(): Snapshot {

@@ -6,6 +6,7 @@
 
 import type { GangProblem } from './gang-problems.ts';
 import type { Unschedulable } from './plan.ts';
+import type { TopologyShortfall } from './shortfall.ts';
 
 /** Why a gang is not running (yet). */
 export type Reason =
@@ -27,7 +28,7 @@ export function explain(reason: Reason): string {
     case 'queued':
       return 'complete, waiting to be planned';
     case 'unschedulable':
-      return `room for ${reason.fits} of ${reason.want} members${listCauses(reason)}`;
+      return explainUnschedulable(reason);
     case 'nominated':
       return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
     case 'backing-off':
@@ -53,7 +54,7 @@ function stableText(reason: Reason): string {
     case 'queued':
       return 'waits to be planned';
     case 'unschedulable':
-      return 'waits for room for all its members';
+      return stableShortfall(reason.topology);
     case 'nominated':
       return 'is planned; this member goes to its nominated node';
     case 'backing-off':
@@ -65,9 +66,55 @@ function stableText(reason: Reason): string {
   }
 }
 
-function listCauses({ causes }: Unschedulable): string {
+function explainUnschedulable(reason: Unschedulable): string {
+  const { fits, want, topology } = reason;
+  const room = `room for ${fits} of ${want} members`;
+  if (topology === undefined) return `${room}${listCauses(reason)}`;
+  if (topology.kind !== 'no-domain') return explainLevel(topology);
+  const { level, best, slice, squatters, widensAt } = topology;
+  const inSlices = slice ? ` in slices of ${slice.size}, each in one ${slice.level}` : '';
+  const parts = [
+    level === undefined
+      ? `${room}${inSlices}`
+      : best === undefined
+        ? `${level}: no domain takes any of ${want} members${inSlices}`
+        : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}`,
+  ];
+  if (squatters) {
+    const { domain, pods, examples } = squatters;
+    const others = pods > examples.length ? ` and ${pods - examples.length} more` : '';
+    parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
+  }
+  if (widensAt !== undefined) parts.push(`tried wider after ${new Date(widensAt).toISOString()}`);
+  return `${parts.join('; ')}${listCauses(reason)}`;
+}
+
+function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-domain' }>): string {
+  const { kind, key, found, known } = problem;
+  const expected = `muster.dev/${key}: expected one of ${known.join(', ')}, or a node label of theirs, found "${found}"`;
+  switch (kind) {
+    case 'unknown-level':
+      return `${expected}; muster topology shows the levels of this cluster`;
+    case 'spread-inside-slice':
+      return `${expected}; slices are kept together and only whole ones can be spread`;
+    case 'spread-outside-required':
+      return `${expected}; all members are in one domain of the required level already`;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** The kind of shortfall: best domain and counts change all the time. */
+function stableShortfall(topology: TopologyShortfall | undefined): string {
+  if (topology === undefined) return 'waits for room for all its members';
+  if (topology.kind !== 'no-domain') return `cannot start: ${explainLevel(topology)}`;
+  if (topology.level === undefined) return `waits for room for slices of ${topology.slice!.size} members`;
+  return `waits for one domain of level ${topology.level} with room for all its members`;
+}
+
+function listCauses({ causes, topology }: Unschedulable): string {
   if (causes.length === 0) return '';
-  return `; nodes for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
+  return `; nodes${topology?.kind === 'no-domain' && topology.best !== undefined ? ' there' : ''} for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
 }
 
 /** Without the pod, claim or values that happen to be found first: those change while members come and go. */
@@ -75,11 +122,19 @@ function stableProblem(problem: GangProblem): string {
   switch (problem.kind) {
     case 'contradiction':
       return `members contradict each other about ${problem.key}; give all the same`;
+    case 'duplicate-rank':
+      return 'members have the same muster.dev/rank; give each its own, or none to any';
     case 'unbound-claim':
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
     default:
       return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
   }
+}
+
+/** A gang of thousands may make the same mistake thousands of times. */
+function listSome(names: readonly string[]): string {
+  const [first, second, ...others] = names;
+  return others.length === 0 ? `${first} and ${second}` : `${first}, ${second} and ${others.length} more`;
 }
 
 /** What was expected, what was found, what to do. */
@@ -95,6 +150,10 @@ export function explainProblem(problem: GangProblem): string {
       return `pod ${problem.pod}: ${problem.key} expected ${problem.expected}, found "${problem.value}"`;
     case 'contradiction':
       return `members contradict each other: ${problem.key} is ${problem.values.map((value) => `"${value}"`).join(' and ')}; give all the same`;
+    case 'duplicate-rank':
+      return `${problem.pods.length} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods)}; give each its own, or none to any`;
+    case 'missing-key':
+      return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
     case 'min-above-max':
       return `muster.dev/min-members ${problem.min} is above muster.dev/max-members ${problem.max}`;
     case 'no-min-members':

@@ -3,10 +3,13 @@ import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import { GANG_GATE, type KeyProblem, MAX_MEMBERS, MIN_MEMBERS, POD_GROUP_LABEL } from './dialects/muster.ts';
 import { memberKeys, speaksForGang } from './member-keys.ts';
 import { isTerminated, type PodModel } from './model.ts';
+import { findMissingKeys, type MissingKey } from './topology-keys.ts';
 
 export type GangProblem =
   | ((KeyProblem | { readonly kind: 'unreachable-member' }) & { readonly pod: string })
   | { readonly kind: 'contradiction'; readonly key: string; readonly values: readonly string[] }
+  | { readonly kind: 'duplicate-rank'; readonly rank: number; readonly pods: readonly string[] }
+  | MissingKey
   | { readonly kind: 'min-above-max'; readonly min: number; readonly max: number }
   | { readonly kind: 'no-min-members' }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
@@ -33,7 +36,7 @@ export function findProblems(
       seen.add(mark);
     }
   }
-  problems.push(...findContradictions(members));
+  problems.push(...findContradictions(members), ...findDuplicateRank(members), ...findMissingKeys(members));
   const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
   if (minimum === undefined && !badMinimum) problems.push(missingMinimum(name, members));
   const max = members.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
@@ -76,6 +79,20 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
     problems.push({ kind: 'contradiction', key: 'spec.priority', values });
   }
   return problems;
+}
+
+/** The first rank that several members were given. */
+function findDuplicateRank(members: readonly PodModel[]): readonly GangProblem[] {
+  const named = new Map<number, string[]>();
+  for (const pod of members) {
+    const rank = memberKeys(pod).explicitRank;
+    if (rank === undefined) continue;
+    const pods = named.get(rank);
+    if (pods) pods.push(pod.name);
+    else named.set(rank, [pod.name]);
+  }
+  const shared = [...named].filter(([, pods]) => pods.length > 1).sort(([a], [b]) => a - b);
+  return shared.slice(0, 1).map(([rank, pods]) => ({ kind: 'duplicate-rank', rank, pods }));
 }
 
 function distinct(values: readonly string[]): readonly string[] {

@@ -10,8 +10,33 @@ export interface MemberRequest extends Named {
   readonly uid: string;
   readonly labels: Labels;
   readonly template: PodTemplate;
+  /** Its place in the gang's order, distinct within the gang: neighbours in rank are placed next to each other. */
+  readonly rank: number;
   /** The only nodes it may go to, learnt from kube-scheduler (a bound volume); undefined: any. */
   readonly pinnedTo: ReadonlySet<string> | undefined;
+}
+
+/** A member that has its node already. */
+export interface PlacedMember {
+  /** Undefined for one that is gone and whose place is kept. */
+  readonly rank: number | undefined;
+  readonly node: string;
+}
+
+/** What the gang asks of the fabric: names of levels, or node-label keys, as its owner wrote them. */
+export interface TopologyRequest {
+  /** All members inside one domain of this level, or none is placed. */
+  readonly required: string | undefined;
+  /** One domain of this level if there is one, else of the next outer level, and so on. */
+  readonly preferred: string | undefined;
+  /** Until then only the preferred level will do, milliseconds since the epoch; undefined: it is widened at once. */
+  readonly patientUntil: number | undefined;
+  /** Chunks of `size` consecutive ranks, each inside one domain of the level. */
+  readonly slice: { readonly size: number; readonly level: string } | undefined;
+  /** Members, or slices, are divided evenly among domains of this level. */
+  readonly spread: string | undefined;
+  /** No other gang in the domains of this level that this one uses. */
+  readonly exclusive: string | undefined;
 }
 
 export interface GangRequest {
@@ -21,15 +46,24 @@ export interface GangRequest {
   readonly members: readonly MemberRequest[];
   /** How many of `members` have to be placed for the gang to start (or go on). */
   readonly min: number;
-  /** Nodes of members that are placed already; the new ones go near them. */
-  readonly near: readonly string[];
+  readonly topology: TopologyRequest;
+  /** Members that are placed already; the new ones go near them. */
+  readonly placed: readonly PlacedMember[];
   /** Nodes that kube-scheduler refused, by template key. */
   readonly refused: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
+/**
+ * Which of the domains that hold a gang is best: `best-fit` the smallest, `least-fragmentation` one that is broken
+ * already before one that is whole, filled up before the next is begun, `spread` the emptiest.
+ */
+export const PLACEMENT_SCORES = ['best-fit', 'least-fragmentation', 'spread'] as const;
+export type PlacementScore = (typeof PLACEMENT_SCORES)[number];
+
 export interface PlanPolicy {
   /** Which resources are accelerators: broken up as little as possible, kept free of pods that need none. */
   readonly isAccelerator: (resource: string) => boolean;
+  readonly score: PlacementScore;
 }
 
 export type RequestClass = MemberClass<MemberRequest>;
@@ -38,12 +72,21 @@ export type RequestClass = MemberClass<MemberRequest>;
 export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly RequestClass[] {
   const groups = new Map<string, MemberRequest[]>();
   const repellers = listRepellers(snapshot, gang);
+  /** Groups of members that nothing but their template puts there: found without the text, 1.6 ms of a plan for 4,600. */
+  const plain = new Map<PodTemplate, MemberRequest[]>();
   for (const member of gang.members) {
+    const isPlain = !member.pinnedTo && repellers.length === 0 && member.template.spread.length === 0;
+    const known = isPlain ? plain.get(member.template) : undefined;
+    if (known) {
+      known.push(member);
+      continue;
+    }
     const pins = member.pinnedTo ? [...member.pinnedTo].sort().join(',') : '*';
     const key = `${pins} ${describeLabels(member, repellers)} ${member.template.key}`;
-    const group = groups.get(key);
-    if (group) group.push(member);
-    else groups.set(key, [member]);
+    const group = groups.get(key) ?? [];
+    group.push(member);
+    groups.set(key, group);
+    if (isPlain) plain.set(member.template, group);
   }
   return [...groups.values()].map((pods) => {
     const { template, pinnedTo } = pods[0]!;

@@ -4,18 +4,23 @@
  * each time took 10 s of CPU time for one such start, remembered it takes 0.3 s.
  */
 import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
-import { checkKeys, type KeyProblem, POD_GROUP_LABEL, PREFIX, RANK } from './dialects/muster.ts';
+import { type MemberIndex, memberIndex } from './dialects/member-index.ts';
+import { checkKeys, type KeyProblem, PLACEMENT, POD_GROUP_LABEL, PREFIX, RANK } from './dialects/muster.ts';
 import type { PodModel } from './model.ts';
+import { parsePlacement } from './placement-record.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export interface MemberKeys {
-  /** Explicit rank, else completion index; Infinity without either. */
-  readonly rank: number;
+  /** The rank that its placement says, when it is bound. */
+  readonly recordedRank: number | undefined;
+  /** The rank that its owner gave it. */
+  readonly explicitRank: number | undefined;
+  /** The number that its controller gave it. */
+  readonly index: MemberIndex | undefined;
   readonly problems: readonly KeyProblem[];
   /** What the member says about the whole gang: members with the same text do not contradict each other. */
   readonly voice: string;
 }
-
-const JOB_COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
 
 /** A pod model is never changed, so what was read off it stays true; it goes with the pod. */
 const known = new WeakMap<PodModel, MemberKeys>();
@@ -23,26 +28,23 @@ const known = new WeakMap<PodModel, MemberKeys>();
 export function memberKeys(pod: PodModel): MemberKeys {
   let keys = known.get(pod);
   if (!keys) {
-    keys = { rank: rankOf(pod), problems: checkKeys(pod.labels, pod.annotations), voice: voiceOf(pod) };
+    const { labels, annotations } = pod;
+    keys = {
+      recordedRank: recordedRank(pod),
+      explicitRank: wholeNumber(annotations[RANK]),
+      index: memberIndex(pod),
+      problems: checkKeys(labels, annotations),
+      voice: voiceOf(pod),
+    };
     known.set(pod, keys);
   }
   return keys;
 }
 
-/** Sorts by rank, then by name with numbers compared as numbers. */
-export function sortByRank(pods: readonly PodModel[]): readonly PodModel[] {
-  const ranked = pods.map((pod) => ({ pod, rank: memberKeys(pod).rank }));
-  ranked.sort((a, b) => {
-    const byRank = a.rank - b.rank;
-    // Not a number: neither has a rank.
-    return Number.isNaN(byRank) || byRank === 0 ? compareNames(a.pod.name, b.pod.name) : byRank;
-  });
-  return ranked.map(({ pod }) => pod);
-}
-
-function rankOf(pod: PodModel): number {
-  const rank = Number(pod.annotations[RANK] ?? pod.labels[JOB_COMPLETION_INDEX] ?? Number.POSITIVE_INFINITY);
-  return Number.isNaN(rank) ? Number.POSITIVE_INFINITY : rank;
+/** Only the binding writes a placement: one that an unbound pod carries is a copy of another pod's. */
+function recordedRank({ nodeName, annotations }: PodModel): number | undefined {
+  const placement = nodeName === '' ? undefined : annotations[PLACEMENT];
+  return placement === undefined ? undefined : parsePlacement(placement)?.rank;
 }
 
 function voiceOf({ labels, annotations }: PodModel): string {
@@ -60,12 +62,4 @@ const OF_ONE_MEMBER: ReadonlySet<string> = new Set(
 /** Whether the key says something about the whole gang, so that every member has to say the same. */
 export function speaksForGang(key: string): boolean {
   return key.startsWith(PREFIX) && !OF_ONE_MEMBER.has(key);
-}
-
-/** Made once: `localeCompare` with options builds a collator at every call and took most of reading a 1,000-pod gang. */
-const NATURAL_ORDER = new Intl.Collator('en', { numeric: true });
-
-function compareNames(a: string, b: string): number {
-  const order = NATURAL_ORDER.compare(a, b);
-  return order !== 0 ? order : a < b ? -1 : 1;
 }

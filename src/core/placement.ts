@@ -1,10 +1,9 @@
 /**
- * Choosing nodes for one class of interchangeable members.
+ * The last step of placing a class of interchangeable members: filling nodes.
  *
- * Phases: count how many members every candidate node takes; fill the fewest nodes (the tightest node that holds the
- * whole rest, else the largest one, whole); among equal nodes the one whose accelerators are broken up least.
- * Filling the largest first is optimal in the number of nodes for equal items. O(nodes) by bucketing nodes on capacity;
- * a comparison sort of 5,000 nodes was the dearest step of a plan before.
+ * The fewest nodes are filled (the tightest node that holds the whole rest, else the largest one, whole); among equal
+ * nodes the one whose accelerators are broken up least. Filling the largest first is optimal in the number of nodes for
+ * equal items. O(nodes) by bucketing nodes on capacity; a comparison sort of 5,000 nodes was the dearest step of a plan.
  */
 import { toleratesTaints, wantsNode } from './feasibility.ts';
 import type { SpreadConstraint } from './model.ts';
@@ -22,49 +21,6 @@ export interface MemberClass<Pod extends Placeable = Placeable> {
   readonly accelerators: number;
 }
 
-/**
- * Capacity of each candidate, in the order of `candidates`.
- * @param limit no more matters: all nodes that hold the whole class are then equal, and `waste` tells them apart.
- */
-export function countCapacities(
-  tx: Transaction,
-  members: MemberClass,
-  candidates: readonly NodeIdx[],
-  limit = members.pods.length,
-): Int32Array {
-  const capacities = new Int32Array(candidates.length);
-  const pod = members.pods[0]!;
-  for (let i = 0; i < candidates.length; i++) {
-    const node = candidates[i]!;
-    if (members.allowed[node] === 1) capacities[i] = Math.min(limit, tx.capacity(node, pod, members.requests));
-  }
-  return capacities;
-}
-
-/**
- * Places up to `want` members of the class on the candidates and returns one node per placed member.
- * @param candidates in the order of node names: the order that breaks ties.
- * @param waste what filling a node with `count` members would break up; less is better.
- */
-export function fillNodes(
-  tx: Transaction,
-  members: MemberClass,
-  candidates: readonly NodeIdx[],
-  want: number,
-  waste: (node: NodeIdx, count: number) => number,
-): NodeIdx[] {
-  if (members.pods[0]!.template.spread.length > 0) return spreadOverDomains(tx, members, candidates, want);
-  const capacities = countCapacities(tx, members, candidates);
-  const chosen: NodeIdx[] = [];
-  for (const { item: node, count } of chooseFewest(candidates, capacities, want, waste)) {
-    for (let i = 0; i < count; i++) {
-      tx.place(node, members.pods[chosen.length]!);
-      chosen.push(node);
-    }
-  }
-  return chosen;
-}
-
 interface Share<Item> {
   readonly item: Item;
   readonly count: number;
@@ -72,7 +28,8 @@ interface Share<Item> {
 
 /**
  * The fewest items that hold `want`, or all of them when they do not: the smallest item that holds the whole rest if
- * there is one, else the largest. Serves nodes and, one level up, domains.
+ * there is one, else the largest.
+ * @param waste what filling an item with `count` members would break up; less is better.
  */
 export function chooseFewest<Item>(
   items: readonly Item[],
@@ -134,12 +91,13 @@ function leastWaste<Item>(bucket: readonly Item[], takes: number, wasteOf: (item
 }
 
 /**
- * One member after another under DoNotSchedule spread, as kube-scheduler will check them: a node is eligible while its
+ * Places one member after another under DoNotSchedule spread, as kube-scheduler will check them: a node is eligible while its
  * domain's count, plus one, stays within `maxSkew` of the emptiest eligible domain
  * (kubernetes v1.37.2 plugins/podtopologyspread/filtering.go). O(members x nodes), only for gangs that ask for it.
+ * @param candidates in the order of node names: the order that breaks ties.
  * The result keeps this order, so that members are also filtered in an order that never exceeds the skew.
  */
-function spreadOverDomains(
+export function fillSpread(
   tx: Transaction,
   members: MemberClass,
   candidates: readonly NodeIdx[],

@@ -5,8 +5,10 @@
 import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import { GANG_GATE, MIN_MEMBERS, POD_GROUP_LABEL } from './dialects/muster.ts';
 import { findProblems, type GangProblem } from './gang-problems.ts';
-import { sortByRank } from './member-keys.ts';
+import type { TopologyRequest } from './gang-request.ts';
 import type { JobModel, Labels, PodGroupModel, PodModel } from './model.ts';
+import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
+import { readTopologyKeys } from './topology-keys.ts';
 
 export interface Gang {
   /** `namespace/name`. */
@@ -15,8 +17,11 @@ export interface Gang {
   readonly name: string;
   /** Every pod of the gang that counts (not failed, not leaving), in rank order. */
   readonly members: readonly PodModel[];
+  /** Of every member. */
+  readonly ranks: Ranks;
   /** How many members must be there together; undefined while nothing says so. */
   readonly minMember: number | undefined;
+  readonly topology: TopologyRequest;
   readonly priority: number;
   /** Creation of the oldest member, milliseconds since the epoch: the gang's age. */
   readonly createdAt: number;
@@ -56,7 +61,9 @@ export function gangKeyOf(pod: PodModel): string | undefined {
 /** Reads a gang off its sources. Pods must not be empty. */
 export function describeGang(key: string, sources: GangSources): Gang {
   const [namespace, name] = key.split('/') as [string, string];
-  const members = sortByRank(sources.pods.filter(countsAsMember));
+  const present = sources.pods.filter(countsAsMember);
+  const ranks = assignRanks(present);
+  const members = sortByRank(present, ranks);
   const subjects = members.length > 0 ? members : sources.pods;
   const minimum = readMinimum(subjects, sources);
   return {
@@ -64,7 +71,9 @@ export function describeGang(key: string, sources: GangSources): Gang {
     namespace,
     name,
     members,
+    ranks,
     minMember: minimum,
+    topology: readTopologyKeys(subjects, minimum),
     priority: Math.max(...subjects.map((pod) => pod.priority)),
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),

@@ -6,6 +6,7 @@
  * back through `transaction.ts`, so the same snapshot serves any number of plans.
  */
 
+import type { GpuPools } from './gpu-pools.ts';
 import type { Labels, NodeModel, PodModel, PodTemplate } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { NodeVerdicts } from './node-verdicts.ts';
@@ -20,6 +21,10 @@ export interface Occupant {
   readonly template: PodTemplate;
   /** Counts against a gang of this priority or lower. `Infinity`: against everyone. */
   readonly shields: number;
+  /** The gang it is a member of; undefined: none. */
+  readonly gang: string | undefined;
+  /** The topology level at which its gang tolerates no other gang beside itself; undefined: at none. */
+  readonly exclusive: string | undefined;
 }
 
 export interface Snapshot {
@@ -42,9 +47,13 @@ export interface Snapshot {
   readonly podsOn: readonly (readonly PodModel[])[];
   /** 1 where a bound pod has hostname anti-affinity that a newcomer might match, by row. */
   readonly repelling: Uint8Array;
+  /** 1 where a bound pod belongs to a gang that is exclusive at some topology level, by row. */
+  readonly exclusive: Uint8Array;
   readonly occupants: readonly Occupant[];
   readonly verdicts: NodeVerdicts;
   readonly topology: Topology;
+  /** Nodes by GPU interconnect and model. */
+  readonly pools: GpuPools;
 }
 
 /** The same view with other occupants. */

@@ -1,44 +1,175 @@
 /**
- * The domains of the topology level that gangs are kept together in. Built once per node-set generation and shared by
- * all its snapshots. A node without the label is in no domain: unknown, never "the same domain".
+ * The tree of topology domains, from the whole cluster down to single nodes. Built once per node-set generation and
+ * shared, read only, by all its snapshots.
+ *
+ * 1. Every node's domain names, outer to inner, lead it down a trie: a domain is keyed by its path, since switch names
+ *    repeat. A node without a label hangs under its nearest known ancestor: unknown, never "the same domain".
+ * 2. The trie is numbered depth first, so that each subtree is a range of domains and of nodes: a domain's members are
+ *    counted by one subtraction of prefix sums, and neighbours in this order are neighbours on the fabric.
+ *
+ * O(nodes x levels), plus sorting the domains.
  */
 import type { NodeModel } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
+import type { Level, LevelScheme } from './topology-levels.ts';
 
-export interface Domain {
-  readonly name: string;
-  /** Its nodes in the order of their names. */
-  readonly nodes: readonly NodeIdx[];
-}
+/** Number of a domain in a topology, depth first. */
+export type DomainIdx = number & { readonly __brand: 'DomainIdx' };
+
+/** The whole cluster: the domain that every other is in. */
+export const ROOT = 0 as DomainIdx;
+
+/** The innermost level: each node is a domain of its own, labelled or not. */
+export const HOST: Level = { name: 'host', keys: ['kubernetes.io/hostname'] };
 
 export interface Topology {
-  /** Node-label key of the level; undefined when none is configured. */
-  readonly level: string | undefined;
-  /** In the order of their names. */
-  readonly domains: readonly Domain[];
-  /** Index into `domains` by node row; -1 for a node in no domain. */
-  readonly domainOf: Int32Array;
+  /** How the levels but `HOST` are read off the nodes' labels. */
+  readonly scheme: LevelScheme;
+  /** Outer to inner; the last one is `HOST`. */
+  readonly levels: readonly Level[];
+  /** By domain: index into `levels`; -1 for the root. */
+  readonly levelOf: Int8Array;
+  /** By domain; -1 for the root. */
+  readonly parentOf: Int32Array;
+  /** By domain: the first domain behind its subtree. */
+  readonly subtreeEnd: Int32Array;
+  /** By domain: without the outer domains' names. '' for the root. */
+  readonly names: readonly string[];
+  /** By domain: its nodes are `order[start]` up to, not including, `order[end]`. */
+  readonly start: Int32Array;
+  readonly end: Int32Array;
+  /** All nodes, depth first. */
+  readonly order: Int32Array;
+  /** Index into `order`, by node row; -1 for an empty row. */
+  readonly position: Int32Array;
+  /** The node's own domain, by node row; -1 for an empty row. */
+  readonly hostOf: Int32Array;
+  /** By level: its domains, depth first. */
+  readonly domainsAt: readonly Int32Array[];
 }
 
-/** Groups nodes by one label. O(nodes), plus sorting the domains. */
+interface Branch {
+  readonly name: string;
+  readonly level: number;
+  readonly children: Map<string, Branch>;
+  readonly hosts: NodeIdx[];
+}
+
+/**
+ * @param nodes rows, some may be empty.
+ * @param byName the live rows in the order of node names.
+ */
 export function buildTopology(
-  level: string | undefined,
+  scheme: LevelScheme,
   nodes: readonly (NodeModel | undefined)[],
   byName: readonly NodeIdx[],
 ): Topology {
-  const domainOf = new Int32Array(nodes.length).fill(-1);
-  if (level === undefined) return { level, domains: [], domainOf };
-  const members = new Map<string, NodeIdx[]>();
+  const root = newBranch('', -1);
+  let domains = 1 + byName.length;
   for (const node of byName) {
-    const name = nodes[node]?.labels[level];
-    if (name === undefined || name === '') continue;
-    const domain = members.get(name);
-    if (domain) domain.push(node);
-    else members.set(name, [node]);
+    let branch = root;
+    const names = scheme.read(nodes[node]!.labels);
+    for (let level = 0; level < names.length; level++) {
+      const name = names[level];
+      if (name === undefined) continue;
+      // The level belongs to the key: where a level is unknown, domains of different levels are siblings.
+      const key = `${level} ${name}`;
+      let child = branch.children.get(key);
+      if (!child) {
+        child = newBranch(name, level);
+        branch.children.set(key, child);
+        domains++;
+      }
+      branch = child;
+    }
+    branch.hosts.push(node);
   }
-  const domains = [...members].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, rows]) => ({ name, nodes: rows }));
-  domains.forEach((domain, index) => {
-    for (const node of domain.nodes) domainOf[node] = index;
-  });
-  return { level, domains, domainOf };
+  return number(root, scheme, domains, nodes);
+}
+
+function newBranch(name: string, level: number): Branch {
+  return { name, level, children: new Map(), hosts: [] };
+}
+
+/** Numbers the trie depth first: children in the order of their names, then the nodes that are in none of them. */
+function number(root: Branch, scheme: LevelScheme, size: number, nodes: readonly (NodeModel | undefined)[]): Topology {
+  const levels = [...scheme.levels, HOST];
+  const host = levels.length - 1;
+  const levelOf = new Int8Array(size);
+  const parentOf = new Int32Array(size);
+  const subtreeEnd = new Int32Array(size);
+  const start = new Int32Array(size);
+  const end = new Int32Array(size);
+  const names: string[] = [];
+  const order: number[] = [];
+  const position = new Int32Array(nodes.length).fill(-1);
+  const hostOf = new Int32Array(nodes.length).fill(-1);
+  const domainsAt: number[][] = levels.map(() => []);
+  const open = (name: string, level: number, parent: number): number => {
+    const domain = names.length;
+    names.push(name);
+    levelOf[domain] = level;
+    parentOf[domain] = parent;
+    start[domain] = order.length;
+    if (level >= 0) domainsAt[level]!.push(domain);
+    return domain;
+  };
+  const close = (domain: number): void => {
+    subtreeEnd[domain] = names.length;
+    end[domain] = order.length;
+  };
+  const visit = (branch: Branch, parent: number): void => {
+    const domain = open(branch.name, branch.level, parent);
+    const children = [...branch.children.values()];
+    children.sort((a, b) => (a.name === b.name ? a.level - b.level : a.name < b.name ? -1 : 1));
+    for (const child of children) visit(child, domain);
+    for (const node of branch.hosts) {
+      const own = open(nodes[node]!.name, host, domain);
+      position[node] = order.length;
+      hostOf[node] = own;
+      order.push(node);
+      close(own);
+    }
+    close(domain);
+  };
+  visit(root, -1);
+  return {
+    scheme,
+    levels,
+    levelOf,
+    parentOf,
+    subtreeEnd,
+    names,
+    start,
+    end,
+    order: Int32Array.from(order),
+    position,
+    hostOf,
+    domainsAt: domainsAt.map((domains) => Int32Array.from(domains)),
+  };
+}
+
+/** The node's domain of a level; undefined when it is in none, or not there. */
+export function domainAt({ hostOf, levelOf, parentOf }: Topology, node: NodeIdx, level: number): DomainIdx | undefined {
+  let domain = hostOf[node]!;
+  while (domain >= 0 && levelOf[domain]! > level) domain = parentOf[domain]!;
+  return domain >= 0 && levelOf[domain] === level ? (domain as DomainIdx) : undefined;
+}
+
+/** The domains directly inside. */
+export function* childrenOf({ subtreeEnd }: Topology, domain: DomainIdx): Generator<DomainIdx> {
+  for (let child = domain + 1; child < subtreeEnd[domain]!; child = subtreeEnd[child]!) yield child as DomainIdx;
+}
+
+/** Names of the domain's ancestors and its own, one for each level, `-` for an unknown one: `block-2/rack-7`. */
+export function pathOf({ levelOf, parentOf, names }: Topology, domain: DomainIdx): string {
+  const parts: string[] = Array.from({ length: levelOf[domain]! + 1 }, () => '-');
+  for (let at: number = domain; at > ROOT; at = parentOf[at]!) parts[levelOf[at]!] = names[at]!;
+  return parts.join('/');
+}
+
+/** Index of the level that has this name or is read from this node-label key; -1 when there is none. */
+export function findLevel({ levels }: Topology, nameOrKey: string): number {
+  const byName = levels.findIndex(({ name }) => name === nameOrKey);
+  return byName >= 0 ? byName : levels.findIndex(({ keys }) => keys.includes(nameOrKey));
 }

@@ -11,7 +11,8 @@
  */
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
-import { endAttempt, type GangRecord, giveUpAttempt, newRecord } from './gang-record.ts';
+import { releaseDrifted } from './drift.ts';
+import { endAttempt, type GangRecord, giveUpAttempt, newRecord, widensAt } from './gang-record.ts';
 import { deriveState, takeCensus } from './lifecycle.ts';
 import { Nominator } from './nominator.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
@@ -119,6 +120,7 @@ export class Coordinator {
     reservations.expire(start);
     this.#describe();
     for (const record of this.#records.values()) this.#keeper.check(record, start);
+    releaseDrifted(this.#parts, this.#records.values(), (gang, said) => this.release(gang, 'topology-drift', said));
     this.#planner.planAll(this.#records.values(), this.#room + reservations.freed);
     for (const record of this.#records.values()) {
       this.#nominator.reconcile(record, reservations.slotsOf(record.gang.key), (uid) => this.#parts.view.pod(uid));
@@ -156,6 +158,11 @@ export class Coordinator {
     if (!record || record.gang.minMember === undefined) return;
     if (record.opened) {
       barrier.open(gang);
+      return;
+    }
+    if (record.topologyGeneration !== this.#parts.view.topologyGeneration) {
+      // Labels changed since its slots were looked at: the next round does, before anything is bound.
+      this.wake(gang);
       return;
     }
     const held = barrier.heldOf(gang);
@@ -253,6 +260,8 @@ export class Coordinator {
       if (!record.told) next = Math.min(next, tellAt(record));
       if (record.backoffUntil > now) next = Math.min(next, record.backoffUntil);
       if (record.incompleteSince !== undefined) next = Math.min(next, record.incompleteSince + settings.regatherMs);
+      const wider = widensAt(record);
+      if (wider > now) next = Math.min(next, wider);
       next = Math.min(next, record.overdueAt);
     }
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);

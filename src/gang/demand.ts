@@ -1,7 +1,8 @@
 /** What a gang needs planned now: which members, and how many of them at least. Pure. */
 
-import type { GangRequest } from '../core/gang-request.ts';
+import type { GangRequest, PlacedMember } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
+import { freeRanks } from '../core/ranks.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { Slot } from './reservations.ts';
 
@@ -34,12 +35,15 @@ export function demandOf(record: Pick<GangRecord, 'gang' | 'census'>, slots: rea
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
 }
 
-/** @param near nodes of the members that are placed already. */
+/** @param placed members that are placed already. */
 export function requestOf(
   record: Pick<GangRecord, 'gang' | 'refused' | 'pinned'>,
   demand: Demand & { readonly kind: 'members' },
-  near: readonly string[],
+  placed: readonly PlacedMember[],
 ): GangRequest {
+  const { ranks } = record.gang;
+  const taken = new Set(ranks.values());
+  const free = freeRanks((rank) => taken.has(rank));
   return {
     key: record.gang.key,
     priority: record.gang.priority,
@@ -49,10 +53,13 @@ export function requestOf(
       uid,
       labels,
       template,
+      // Members to come get the ranks that are missing.
+      rank: ranks.get(uid) ?? free.next().value,
       pinnedTo: record.pinned.get(uid),
     })),
     min: demand.min,
-    near,
+    topology: record.gang.topology,
+    placed,
     refused: record.refused,
   };
 }

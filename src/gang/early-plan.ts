@@ -6,6 +6,7 @@
 import type { PodModel } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
+import { freeRanks } from '../core/ranks.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { requestOf } from './demand.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -58,7 +59,7 @@ export class EarlyPlanner {
     const members = [...census.unbound, ...standIns];
     const occupants = listOccupants(snapshot, reservations, view.strangers(), new Set());
     const demand = { kind: 'members', members, min: members.length, blocksStart: true, fresh: true } as const;
-    const plan = planGang(withOccupants(snapshot, occupants), requestOf(record, demand, []), settings.policy);
+    const plan = planGang(withOccupants(snapshot, occupants), requestOf(record, demand, []), settings.policy, start);
     observer.onPlanned(gang.key, plan, (clock.now() - start) / 1000);
     record.early = plan.kind === 'placed' ? 'under-way' : 'over';
     if (plan.kind !== 'placed') return;
@@ -77,7 +78,7 @@ export class EarlyPlanner {
     record.state = deriveState(gang, census, reservations.countOf(gang.key));
   }
 
-  /** Members that came since take the places that were kept for them, in rank order. */
+  /** Members that came since take the places that were kept for their ranks; one of an unexpected rank takes any. */
   seatArrivals(record: GangRecord): void {
     const { reservations, clock } = this.#parts;
     const { gang, census, vacancies, refused } = record;
@@ -87,22 +88,37 @@ export class EarlyPlanner {
     const name = this.#namePlan();
     for (const pod of census.unbound) {
       if (reservations.slot(pod.uid) || pod.template !== pattern) continue;
-      const [key, node] = places.shift() ?? [];
-      if (key === undefined || node === undefined) break;
-      vacancies.delete(key);
+      const key = placeOf(gang, gang.ranks.get(pod.uid)!);
+      const [place] = places.splice(
+        Math.max(
+          0,
+          places.findIndex(([kept]) => kept === key),
+        ),
+        1,
+      );
+      if (place === undefined) break;
+      const [kept, node] = place;
+      vacancies.delete(kept);
       const slot = newSlot({ pod, gang: gang.key, node, plan: name, attempt: 1, since: clock.now() });
-      reservations.assumeHeld(key, slot);
+      reservations.assumeHeld(kept, slot);
     }
     if (gang.members.length >= gang.minMember!) record.early = 'over';
   }
 }
 
-/** Members to come, as far as they can be known: like those that are there. */
-function standInsFor({ key, members, minMember }: Gang): readonly PodModel[] {
+/** Members to come, as far as they can be known: like those that are there, with the ranks that are missing. */
+function standInsFor(gang: Gang): readonly PodModel[] {
+  const { members, minMember, ranks } = gang;
   const pattern = members.at(-1)!;
-  return Array.from({ length: minMember! - members.length }, (_, i) => ({
+  const taken = new Set(ranks.values());
+  const free = freeRanks((rank) => taken.has(rank));
+  return Array.from({ length: minMember! - members.length }, () => ({
     ...pattern,
-    uid: `${key}: member to come ${i}`,
+    uid: placeOf(gang, free.next().value),
     name: '',
   }));
+}
+
+function placeOf({ key }: Gang, rank: number): string {
+  return `${key}: member to come of rank ${rank}`;
 }

@@ -35,6 +35,8 @@ export interface GangRecord {
   readonly clearing: Map<string, PodModel>;
   /** The cluster's room when the last plan found none; planning again before it changes is in vain. */
   hopelessAt: number;
+  /** State of the nodes' labels at which its slots were last found where the gang asked them to be; -1: never. */
+  topologyGeneration: number;
   /** What the last plan lacked; undefined after one that placed everything. */
   shortfall: Unschedulable | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
@@ -73,6 +75,7 @@ export function newRecord(gang: Gang, census: Census, state: GangState, now: num
     lastFailure: '',
     clearing: new Map(),
     hopelessAt: -1,
+    topologyGeneration: -1,
     shortfall: undefined,
     opened: false,
     incompleteSince: undefined,
@@ -84,6 +87,12 @@ export function newRecord(gang: Gang, census: Census, state: GangState, now: num
     newsAt: 0,
     told: false,
   };
+}
+
+/** When its patience ends and a wider topology level will do, milliseconds; Infinity when it is not waiting for that. */
+export function widensAt({ shortfall }: Pick<GangRecord, 'shortfall'>): number {
+  const topology = shortfall?.topology;
+  return (topology?.kind === 'no-domain' ? topology.widensAt : undefined) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Ends the attempt: what was learnt during it is forgotten, and the next one waits longer each time. */

@@ -11,7 +11,13 @@ import type { GangState } from './lifecycle.ts';
 export type RefusalCause = 'filter' | 'preempt' | 'no-progress';
 
 /** Why a gang gave its slots back. */
-export type ReleaseCause = 'refused' | 'not-written' | 'barrier-timeout' | 'members-left' | 'members-late';
+export type ReleaseCause =
+  | 'refused'
+  | 'not-written'
+  | 'barrier-timeout'
+  | 'members-left'
+  | 'members-late'
+  | 'topology-drift';
 
 /** One round of the decision loop, as it left the tables. */
 export interface RoundReport {

@@ -1,6 +1,8 @@
 /** Who holds space without being bound, as the planner sees it. */
+import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
 import type { PodModel } from '../core/model.ts';
 import type { NodeIdx } from '../core/node-idx.ts';
+import { gangKeyOf } from '../core/pod-group.ts';
 import type { Occupant, Snapshot } from '../core/snapshot.ts';
 import type { Reservations } from './reservations.ts';
 
@@ -21,7 +23,8 @@ export function listOccupants(
     const node: NodeIdx | undefined = snapshot.indexOf.get(nodeName);
     if (node === undefined) return;
     const { uid, namespace, labels, template } = pod;
-    occupants.push({ uid, node, namespace, labels, template, shields });
+    const exclusive = pod.annotations[TOPOLOGY_EXCLUSIVE];
+    occupants.push({ uid, node, namespace, labels, template, shields, gang: gangKeyOf(pod), exclusive });
   };
   for (const slot of reservations.slots()) {
     if (!except.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);

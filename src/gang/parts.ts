@@ -13,6 +13,8 @@ import type { Reservations } from './reservations.ts';
 /** The cluster as the coordinator reads it; `cluster/state.ts` implements it. */
 export interface ClusterView {
   readonly generation: number;
+  /** Grows with every change that may move a node to another topology domain. */
+  readonly topologyGeneration: number;
   pod(uid: string): PodModel | undefined;
   sourcesOf(gang: string): GangSources;
   strangers(): Iterable<{ readonly pod: PodModel; readonly pinnedTo: string | undefined }>;

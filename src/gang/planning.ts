@@ -7,7 +7,7 @@ import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { type Demand, demandOf, requestOf } from './demand.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
-import { type GangRecord, giveUpAttempt } from './gang-record.ts';
+import { type GangRecord, giveUpAttempt, widensAt } from './gang-record.ts';
 import { deriveState } from './lifecycle.ts';
 import type { ReleaseCause } from './observer.ts';
 import { listOccupants } from './occupancy.ts';
@@ -89,12 +89,14 @@ export class GangPlanner {
     const start = clock.now();
     const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys()]);
     const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
-    const near = [
-      ...record.census.bound.map((pod) => pod.nodeName),
-      ...stay.map((slot) => slot.node),
-      ...record.vacancies.values(),
+    const { ranks } = record.gang;
+    const placed = [
+      ...record.census.bound.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName })),
+      ...stay.map((slot) => ({ rank: ranks.get(slot.pod.uid), node: slot.node })),
+      ...[...record.vacancies.values()].map((node) => ({ rank: undefined, node })),
     ];
-    const plan = planGang(withOccupants(snapshot, occupants), requestOf(record, demand, near), settings.policy);
+    const request = requestOf(record, demand, placed);
+    const plan = planGang(withOccupants(snapshot, occupants), request, settings.policy, start);
     observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
     if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
     else if (plan.kind === 'unschedulable') record.shortfall = plan;
@@ -141,7 +143,8 @@ export class GangPlanner {
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {
   const { backoffUntil, hopelessAt, gang } = record;
-  return now >= backoffUntil && hopelessAt !== room && gang.problems.length === 0;
+  const mayFit = hopelessAt !== room || now >= widensAt(record);
+  return now >= backoffUntil && mayFit && gang.problems.length === 0;
 }
 
 /** Priority, then age; the name breaks ties. */

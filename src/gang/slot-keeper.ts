@@ -146,7 +146,9 @@ export class SlotKeeper {
     const { gang, census } = record;
     const slots = this.#parts.reservations.slotsOf(gang.key);
     const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
-    const complete = gang.members.length >= (gang.minMember ?? 0);
+    // A last member that brings a problem does not complete a gang that was planned ahead: nobody would seat it.
+    const spoilt = record.early === 'under-way' && gang.problems.length > 0;
+    const complete = gang.members.length >= (gang.minMember ?? 0) && !spoilt;
     if (!holds || complete) record.incompleteSince = undefined;
     else record.incompleteSince ??= now;
     if (record.incompleteSince === undefined) return;

@@ -1,10 +1,22 @@
 /** Gangs to plan, and plans as short texts. */
-import type { GangRequest, MemberRequest } from '../../src/core/gang-request.ts';
+import type { GangRequest, MemberRequest, PlanPolicy, TopologyRequest } from '../../src/core/gang-request.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import { aPod, type PodOptions } from './builders.ts';
 
-const policy = { isAccelerator: (resource: string) => resource.startsWith('nvidia.com/') };
+const policy: PlanPolicy = {
+  isAccelerator: (resource) => resource.startsWith('nvidia.com/'),
+  score: 'best-fit',
+};
+
+export const NO_TOPOLOGY: TopologyRequest = {
+  required: undefined,
+  preferred: undefined,
+  patientUntil: undefined,
+  slice: undefined,
+  spread: undefined,
+  exclusive: undefined,
+};
 
 /** `count` members named `<prefix>-0`, `<prefix>-1`, … that ask for the same. */
 export function members(
@@ -15,32 +27,36 @@ export function members(
   const { template } = aPod(pod);
   return Array.from({ length: count }, (_, i) => {
     const { namespace, name: own, uid, labels } = aPod({ ...pod, name: `${name}-${i}`, template });
-    return { namespace, name: own, uid, labels, template, pinnedTo: pinnedTo && new Set(pinnedTo) };
+    return { namespace, name: own, uid, labels, template, rank: i, pinnedTo: pinnedTo && new Set(pinnedTo) };
   });
 }
 
-export type GangOptions = Omit<Partial<GangRequest>, 'refused'> & {
+export type GangOptions = Omit<Partial<GangRequest>, 'refused' | 'topology' | 'placed'> & {
+  readonly topology?: Partial<TopologyRequest>;
+  /** Nodes of members that are placed already, of the ranks behind the others. */
+  readonly near?: readonly string[];
   /** Refused nodes of all the members' templates. */
   readonly refused?: readonly string[];
 };
 
 /** All members must be placed unless `min` says otherwise. */
 export function aGang(all: readonly MemberRequest[], options: GangOptions = {}): GangRequest {
-  const { refused = [], ...rest } = options;
+  const { refused = [], near = [], topology, ...rest } = options;
   return {
     key: 'default/train',
     priority: 0,
     members: all,
     min: all.length,
-    near: [],
+    topology: { ...NO_TOPOLOGY, ...topology },
+    placed: near.map((node, i) => ({ rank: all.length + i, node })),
     refused: new Map(refused.length > 0 ? all.map(({ template }) => [template.key, new Set(refused)]) : []),
     ...rest,
   };
 }
 
 /** The members' nodes in rank order, `-` for one that got none; or why there is no plan. */
-export function planText(snapshot: Snapshot, gang: GangRequest): string {
-  const plan = planGang(snapshot, gang, policy);
+export function planText(snapshot: Snapshot, gang: GangRequest, now = 0): string {
+  const plan = planGang(snapshot, gang, policy, now);
   switch (plan.kind) {
     case 'placed':
       return gang.members.map(({ uid }) => nodeOf(plan, uid) ?? '-').join(' ');
@@ -53,8 +69,8 @@ export function planText(snapshot: Snapshot, gang: GangRequest): string {
   }
 }
 
-export function plan(snapshot: Snapshot, gang: GangRequest): Plan {
-  return planGang(snapshot, gang, policy);
+export function plan(snapshot: Snapshot, gang: GangRequest, now = 0): Plan {
+  return planGang(snapshot, gang, policy, now);
 }
 
 export function nodeOf(plan: Plan, uid: string): string | undefined {

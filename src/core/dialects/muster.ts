@@ -2,6 +2,7 @@
  * What users write: the labels and annotations under `muster.dev/`. One table names every key, where it belongs and
  * which values it takes, so that an unknown key or a bad value is found and never silently ignored.
  */
+import { parseDuration } from '../duration.ts';
 import type { Labels } from '../model.ts';
 
 export const PREFIX = 'muster.dev/';
@@ -9,10 +10,19 @@ export const POD_GROUP_LABEL = 'muster.dev/pod-group';
 export const MIN_MEMBERS = 'muster.dev/min-members';
 export const MAX_MEMBERS = 'muster.dev/max-members';
 export const RANK = 'muster.dev/rank';
+export const TOPOLOGY_REQUIRED = 'muster.dev/topology-required';
+export const TOPOLOGY_PREFERRED = 'muster.dev/topology-preferred';
+export const TOPOLOGY_PATIENCE = 'muster.dev/topology-patience';
+export const TOPOLOGY_SPREAD = 'muster.dev/topology-spread';
+export const TOPOLOGY_EXCLUSIVE = 'muster.dev/topology-exclusive';
+export const SLICE_SIZE = 'muster.dev/slice-size';
+export const SLICE_REQUIRED = 'muster.dev/slice-required';
 /** Scheduling gate that keeps members out of kube-scheduler's queue until they are planned. */
 export const GANG_GATE = 'muster.dev/gang';
 /** Written by Muster: `<plan>/<node>/<attempt>`, the record of a slot. */
 export const PLAN = 'muster.dev/plan';
+/** Written by Muster in the Binding: `<plan> <path> <rank>`, for the application. */
+export const PLACEMENT = 'muster.dev/placement';
 
 interface Key {
   readonly kind: 'label' | 'annotation';
@@ -22,7 +32,7 @@ interface Key {
 }
 
 const wholeNumber = (least: number) => (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least;
-const duration = (value: string) => /^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value);
+const duration = (value: string) => parseDuration(value) !== undefined;
 const oneOf =
   (...values: readonly string[]) =>
   (value: string) =>

@@ -1,0 +1,89 @@
+/** As many members as fit into one domain that is wide enough: what an elastic gang starts with, and how far off another is. */
+import { layClass, seatSlices } from './gang-placement.ts';
+import type { RequestClass } from './gang-request.ts';
+import type { NodeIdx } from './node-idx.ts';
+import type { Mask, Partial, Placement, Round } from './round.ts';
+import type { Tally } from './tally.ts';
+import type { DomainIdx } from './topology.ts';
+
+const NONE: Partial = { placement: new Map(), count: 0, domain: undefined };
+
+/**
+ * The first pool that takes the minimum decides; otherwise what takes most members. Whatever is returned is placed in
+ * the transaction.
+ */
+export function placeMost(round: Round): Partial {
+  const before = round.tx.checkpoint();
+  let best = { ...NONE, placement: new Map(round.classes.map((members) => [members, []])) as Placement };
+  for (const mask of round.listMasks()) {
+    const tallies = round.crowd.map((members) => round.count(members, mask));
+    for (const domain of listByRoom(round, tallies)) {
+      const partial = fillDomain(round, domain, mask);
+      if (partial.count >= round.gang.min) return partial;
+      if (partial.count > best.count) best = partial;
+      round.tx.rollback(before);
+      // The counts are exact when all members ask for the same: no other domain takes more.
+      if (round.classes.length === 1) break;
+    }
+  }
+  for (const [members, nodes] of best.placement) {
+    nodes.forEach((node, i) => {
+      round.tx.place(node, members.pods[i]!);
+    });
+  }
+  return best;
+}
+
+/** Domains of the outermost level that was asked for, those with most room first. */
+function listByRoom(round: Round, tallies: readonly Tally[]): readonly DomainIdx[] {
+  const { asked, home, crowd } = round;
+  const { topology } = round.field;
+  const { levelOf, domainsAt, subtreeEnd } = topology;
+  if (levelOf[home]! >= asked.outermost) return [home];
+  const inside = (Array.from(domainsAt[asked.outermost]!) as DomainIdx[]).filter(
+    (domain) => domain > home && domain < subtreeEnd[home]!,
+  );
+  const room = (domain: DomainIdx) =>
+    tallies.reduce((sum, tally, i) => sum + tally.most(domain, crowd[i]!.pods.length), 0);
+  const weighed = inside.map((domain) => ({ domain, room: room(domain), fits: tallies[0]!.fits(domain) }));
+  weighed.sort((a, b) => b.room - a.room || a.fits - b.fits || a.domain - b.domain);
+  return weighed.filter((candidate) => candidate.room > 0).map(({ domain }) => domain);
+}
+
+/** One of every role, then the small classes whole. */
+function fillDomain(round: Round, domain: DomainIdx, mask: Mask): Partial {
+  if (round.isSlicedUnevenly) return fillSlices(round, domain, mask);
+  const bulkLast = [...round.classes].sort(
+    (a, b) => a.pods.length - b.pods.length || (a.pods[0]!.name < b.pods[0]!.name ? -1 : 1),
+  );
+  const placement = new Map<RequestClass, NodeIdx[]>();
+  if (bulkLast.length === 1) {
+    const [members] = bulkLast as [RequestClass];
+    placement.set(members, layClass(round, members, domain, members.pods.length, mask, []));
+  } else {
+    for (const members of bulkLast) placement.set(members, layClass(round, members, domain, 1, mask, []));
+    for (const members of bulkLast) {
+      const nodes = placement.get(members)!;
+      if (nodes.length === 1) nodes.push(...layClass(round, members, domain, members.pods.length - 1, mask, nodes));
+    }
+  }
+  return { placement, count: countMembers(placement), domain };
+}
+
+/** Only whole slices, from the first rank on: a class's members get places in that order. */
+function fillSlices(round: Round, domain: DomainIdx, mask: Mask): Partial {
+  const seats = seatSlices(round, domain, mask);
+  const placement = new Map<RequestClass, NodeIdx[]>();
+  for (const members of round.classes) {
+    const nodes = members.pods.map(({ uid }) => seats.get(uid));
+    const end = nodes.indexOf(undefined);
+    placement.set(members, nodes.slice(0, end < 0 ? nodes.length : end) as NodeIdx[]);
+  }
+  return { placement, count: countMembers(placement), domain };
+}
+
+function countMembers(placement: Placement): number {
+  let count = 0;
+  for (const nodes of placement.values()) count += nodes.length;
+  return count;
+}

@@ -1,0 +1,158 @@
+/** One planning of one gang: what it is made of, where it may be, and how one class of it is laid into a domain. */
+import { descend } from './descent.ts';
+import { type Field, surveyField, withNear } from './field.ts';
+import { classify, type GangRequest, type PlanPolicy, type RequestClass } from './gang-request.ts';
+import type { NodeIdx } from './node-idx.ts';
+import { fillSpread } from './placement.ts';
+import { chooseColumns, sumColumns } from './snapshot.ts';
+import { Tally } from './tally.ts';
+import { type DomainIdx, domainAt, ROOT } from './topology.ts';
+import type { ResolvedTopology } from './topology-request.ts';
+import type { Transaction } from './transaction.ts';
+import { maskUsable } from './usable.ts';
+
+/** Nodes of each class's members, in rank order; fewer nodes than members: the last ones got none. */
+export type Placement = ReadonlyMap<RequestClass, readonly NodeIdx[]>;
+
+/** As many members as could be placed. */
+export interface Partial {
+  readonly placement: Placement;
+  readonly count: number;
+  /** Where; undefined when no domain takes any member. */
+  readonly domain: DomainIdx | undefined;
+}
+
+/** Nodes that count, by row; undefined: all. */
+export type Mask = Uint8Array | undefined;
+
+export class Round {
+  readonly tx: Transaction;
+  readonly gang: GangRequest;
+  readonly policy: PlanPolicy;
+  readonly asked: ResolvedTopology;
+  readonly classes: readonly RequestClass[];
+  /** The classes that matter to the fabric, the largest first: those with accelerators, or all when none has any. */
+  readonly crowd: readonly RequestClass[];
+  readonly largest: RequestClass;
+  readonly usesFabric: boolean;
+  /** kube-scheduler keeps members apart (DoNotSchedule): to look for one node for all of them is in vain. */
+  readonly isSpread: boolean;
+  /** Slices differ from each other, or some of their members are placed or missing: they are placed one by one. */
+  readonly isSlicedUnevenly: boolean;
+  readonly usable: Mask;
+  readonly field: Field;
+  /** Where the gang has to stay: the required domain of the members that are placed already, else the whole cluster. */
+  readonly home: DomainIdx;
+  /** Columns. */
+  readonly #accelerators: readonly number[];
+
+  constructor(tx: Transaction, gang: GangRequest, policy: PlanPolicy, asked: ResolvedTopology) {
+    const { snapshot } = tx;
+    this.tx = tx;
+    this.gang = gang;
+    this.policy = policy;
+    this.asked = asked;
+    this.classes = classify(snapshot, gang, policy);
+    const onFabric = this.classes.filter(({ accelerators }) => accelerators > 0);
+    this.crowd = [...(onFabric.length > 0 ? onFabric : this.classes)].sort(
+      (a, b) => b.pods.length - a.pods.length || (a.pods[0]!.name < b.pods[0]!.name ? -1 : 1),
+    );
+    this.largest = this.crowd[0]!;
+    this.usesFabric = this.largest.accelerators > 0;
+    this.isSpread = this.classes.some(({ pods }) => pods[0]!.template.spread.length > 0);
+    const hasGaps = gang.placed.length > 0 || gang.members.some(({ rank }, i) => rank !== i);
+    this.isSlicedUnevenly = asked.slice !== undefined && (this.classes.length > 1 || hasGaps);
+    this.usable = maskUsable(snapshot, gang.key, asked);
+    this.#accelerators = chooseColumns(snapshot.columns, policy.isAccelerator);
+    const near = gang.placed.flatMap(({ node }) => snapshot.indexOf.get(node) ?? []);
+    this.field = withNear(surveyField(snapshot, this.#accelerators, policy.score), near);
+    this.home = findHome(this.field, near, asked.required);
+  }
+
+  /**
+   * Sets of nodes to try, one after the other. For accelerators: pool by pool, the pools of placed members first, then
+   * all together. Without any: nodes that have none, then all.
+   */
+  *listMasks(): Generator<Mask> {
+    const { pools, nodes, byName } = this.tx.snapshot;
+    if (!this.usesFabric) {
+      const plain = new Uint8Array(nodes.length);
+      for (const node of byName) plain[node] = this.hasAccelerators(node) ? 0 : 1;
+      yield this.#restrict(plain);
+    } else {
+      const present = new Set<number>();
+      if (pools.pools.length > 1) {
+        for (const node of byName) if (this.hasAccelerators(node)) present.add(pools.poolOf[node]!);
+      }
+      const own = new Set(this.gang.placed.map(({ node }) => pools.poolOf[this.tx.snapshot.indexOf.get(node) ?? -1]));
+      const order = [...present].sort((a, b) => Number(own.has(b)) - Number(own.has(a)) || a - b);
+      if (order.length > 1) {
+        for (const pool of order) yield this.#restrict(Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0)));
+      }
+    }
+    yield this.usable;
+  }
+
+  /** How many members of the class each domain takes now. */
+  count(members: RequestClass, mask: Mask, domain: DomainIdx = ROOT): Tally {
+    const slice = this.isSlicedUnevenly ? undefined : this.asked.slice;
+    return Tally.count(this.tx, members, mask, domain, slice);
+  }
+
+  /**
+   * Lays up to `want` members of the class into the domain and places them in the transaction.
+   * @param near nodes of members that are placed in this round already.
+   * @returns their nodes in rank order.
+   */
+  lay(members: RequestClass, domain: DomainIdx, want: number, mask: Mask, near: readonly NodeIdx[] = []): NodeIdx[] {
+    if (members.pods[0]!.template.spread.length > 0)
+      return fillSpread(this.tx, members, this.nodesIn(domain, mask), want);
+    const nodes = this.layOut(this.count(members, mask, domain), members, domain, want, near);
+    nodes.forEach((node, i) => {
+      this.tx.place(node, members.pods[i]!);
+    });
+    return nodes;
+  }
+
+  /** The same for a class that was counted, without placing it. */
+  layOut(
+    tally: Tally,
+    members: RequestClass,
+    domain: DomainIdx,
+    want: number,
+    near: readonly NodeIdx[] = [],
+  ): NodeIdx[] {
+    const field = near.length > 0 ? withNear(this.field, near) : this.field;
+    const layout = { field, tally, asked: this.asked, accelerators: members.accelerators };
+    return descend(layout, domain, tally.most(domain, want));
+  }
+
+  /** The domain's nodes in the order of their names. */
+  nodesIn(domain: DomainIdx, mask: Mask): readonly NodeIdx[] {
+    const { topology, rank } = this.tx.snapshot;
+    const nodes = Array.from(topology.order.subarray(topology.start[domain], topology.end[domain])) as NodeIdx[];
+    return nodes.filter((node) => !mask || mask[node] === 1).sort((a, b) => rank[a]! - rank[b]!);
+  }
+
+  hasAccelerators(node: NodeIdx): boolean {
+    return sumColumns(this.tx.snapshot.allocatable, this.#accelerators, node) > 0;
+  }
+
+  /** The mask without the nodes that the gang may not use at all. */
+  #restrict(mask: Uint8Array): Mask {
+    const { usable } = this;
+    return usable ? mask.map((value, node) => value & usable[node]!) : mask;
+  }
+}
+
+/** The domain of the level that most placed members are in; the whole cluster without a level or members. */
+function findHome({ topology }: Field, near: readonly NodeIdx[], level: number): DomainIdx {
+  if (level < 0) return ROOT;
+  const votes = new Map<DomainIdx, number>();
+  for (const node of near) {
+    const domain = domainAt(topology, node, level);
+    if (domain !== undefined) votes.set(domain, (votes.get(domain) ?? 0) + 1);
+  }
+  const [home] = [...votes].sort(([a, n], [b, m]) => m - n || a - b);
+  return home?.[0] ?? ROOT;
+}

@@ -1,0 +1,170 @@
+/**
+ * Dividing a number of units (members, or slices) among parts (domains) of known capacity. Plain arithmetic: fewest
+ * parts first, then even segments, so that no rank group is much smaller than the others; O(parts x log parts).
+ */
+import type { PlacementScore } from './gang-request.ts';
+
+export interface Part {
+  /** More than 0. */
+  readonly capacity: number;
+  /** Members of the gang that are there already. */
+  readonly near: number;
+  /** Nothing in it is in use. */
+  readonly whole: boolean;
+  /** It is in no known domain of its siblings' level: nobody knows how far it is from them. */
+  readonly loose: boolean;
+}
+
+/** How many units each part gets, by index into the parts; parts that get none are left out. */
+export type Shares = readonly { readonly part: number; readonly count: number }[];
+
+/** How many parts it takes at least; Infinity when all of them do not suffice. */
+export function countFewest(capacities: readonly number[], want: number): number {
+  const largestFirst = [...capacities].sort((a, b) => b - a);
+  let rest = want;
+  for (let i = 0; i < largestFirst.length; i++) {
+    rest -= largestFirst[i]!;
+    if (rest <= 0) return i + 1;
+  }
+  return want <= 0 ? 0 : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Divides `want` among the fewest parts; it has to fit. Parts with members of the gang come first.
+ * @param step segments are whole multiples of it where capacities allow: what one node takes, so that nodes stay whole.
+ */
+export function divide(parts: readonly Part[], want: number, step: number, score: PlacementScore): Shares {
+  const order = [...parts.keys()];
+  const home = order.filter((i) => parts[i]!.near > 0).sort((a, b) => parts[b]!.near - parts[a]!.near || a - b);
+  const shares: { part: number; count: number }[] = [];
+  let rest = want;
+  for (const part of home) {
+    const count = Math.min(rest, parts[part]!.capacity);
+    if (count > 0) shares.push({ part, count });
+    rest -= count;
+  }
+  if (rest > 0) {
+    const away = order.filter((i) => parts[i]!.near === 0);
+    shares.push(...divideAway(parts, away, rest, step, score));
+  }
+  return shares.sort((a, b) => a.part - b.part);
+}
+
+function divideAway(
+  parts: readonly Part[],
+  away: readonly number[],
+  want: number,
+  step: number,
+  score: PlacementScore,
+) {
+  const fewest = countFewest(
+    away.map((i) => parts[i]!.capacity),
+    want,
+  );
+  const sorted = [...away].sort((a, b) => parts[a]!.capacity - parts[b]!.capacity || preferEqual(parts, a, b));
+  switch (score) {
+    case 'best-fit':
+      return share(parts, chooseWindow(parts, sorted, want, fewest, step), want, step);
+    case 'spread':
+      return share(parts, exchangeEquals(parts, sorted, sorted.slice(-fewest)), want, step);
+    case 'least-fragmentation':
+      return fillUp(parts, sorted, want);
+    default:
+      return score satisfies never;
+  }
+}
+
+/** Among parts of one capacity: known domains, then the ones that are broken already, so that whole ones stay whole. */
+function preferEqual(parts: readonly Part[], a: number, b: number): number {
+  return (
+    Number(parts[a]!.loose) - Number(parts[b]!.loose) || Number(parts[a]!.whole) - Number(parts[b]!.whole) || a - b
+  );
+}
+
+/**
+ * The tightest `fewest` parts in a row (they are sorted) that take even segments; if no such row does, the tightest row
+ * that holds all. O(parts x fewest) at worst.
+ */
+function chooseWindow(parts: readonly Part[], sorted: readonly number[], want: number, fewest: number, step: number) {
+  let tightest: readonly number[] | undefined;
+  for (let i = 0; i + fewest <= sorted.length; i++) {
+    const window = sorted.slice(i, i + fewest);
+    if (window.reduce((sum, part) => sum + parts[part]!.capacity, 0) < want) continue;
+    tightest ??= window;
+    if (isEven(parts, window, want, step)) return exchangeEquals(parts, sorted, window);
+  }
+  return exchangeEquals(parts, sorted, tightest!);
+}
+
+/** Whether no part is too small for its even segment. */
+function isEven(parts: readonly Part[], window: readonly number[], want: number, step: number): boolean {
+  let rest = want;
+  return window.every((part, i) => {
+    const segment = segmentOf(rest, window.length - i, step);
+    rest -= segment;
+    return parts[part]!.capacity >= segment;
+  });
+}
+
+/** What the smallest of `count` parts gets of the rest: whole steps, at least one of them. */
+function segmentOf(rest: number, count: number, step: number): number {
+  return Math.min(rest, Math.max(step, Math.floor(rest / count / step) * step));
+}
+
+/** As many parts of each capacity, but the best of that capacity. */
+function exchangeEquals(parts: readonly Part[], sorted: readonly number[], chosen: readonly number[]): number[] {
+  const needed = new Map<number, number>();
+  for (const part of chosen) needed.set(parts[part]!.capacity, (needed.get(parts[part]!.capacity) ?? 0) + 1);
+  return sorted.filter((part) => {
+    const { capacity } = parts[part]!;
+    const left = needed.get(capacity) ?? 0;
+    needed.set(capacity, left - 1);
+    return left > 0;
+  });
+}
+
+/** Even segments in steps; a part that is smaller gives what it has. The chosen parts are sorted by capacity. */
+function share(parts: readonly Part[], chosen: readonly number[], want: number, step: number) {
+  const shares: { part: number; count: number }[] = [];
+  let rest = want;
+  let later = chosen.reduce((sum, part) => sum + parts[part]!.capacity, 0);
+  chosen.forEach((part, i) => {
+    const { capacity } = parts[part]!;
+    later -= capacity;
+    // The larger ones that follow have to hold what is left.
+    const count = Math.max(rest - later, Math.min(capacity, segmentOf(rest, chosen.length - i, step)));
+    if (count > 0) shares.push({ part, count });
+    rest -= count;
+  });
+  return shares;
+}
+
+/** Largest parts whole, the rest into the tightest that holds it. */
+function fillUp(parts: readonly Part[], sorted: readonly number[], want: number) {
+  const left = [...sorted];
+  const shares: { part: number; count: number }[] = [];
+  let rest = want;
+  while (rest > 0 && left.length > 0) {
+    const tightest = left.findIndex((part) => parts[part]!.capacity >= rest);
+    const [part] = left.splice(tightest >= 0 ? tightest : left.length - 1, 1);
+    const count = Math.min(rest, parts[part!]!.capacity);
+    shares.push({ part: part!, count });
+    rest -= count;
+  }
+  return shares;
+}
+
+/** Over all parts as evenly as their capacities allow, counting the members that are there already. O(want x parts). */
+export function spreadEvenly(parts: readonly Part[], want: number): Shares {
+  const given = parts.map(() => 0);
+  for (let unit = 0; unit < want; unit++) {
+    let least = -1;
+    for (let i = 0; i < parts.length; i++) {
+      if (given[i]! >= parts[i]!.capacity) continue;
+      if (least < 0 || parts[i]!.near + given[i]! < parts[least]!.near + given[least]!) least = i;
+    }
+    if (least < 0) break;
+    given[least]!++;
+  }
+  return given.flatMap((count, part) => (count > 0 ? [{ part, count }] : []));
+}

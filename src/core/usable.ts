@@ -1,0 +1,60 @@
+/**
+ * Which nodes a gang may use at all because of what it asks of the fabric: a node that is in no domain of a level it
+ * asks for is in none, and domains that other gangs have for themselves, or that they are in already, are not for it.
+ */
+import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
+import type { NodeIdx } from './node-idx.ts';
+import { gangKeyOf } from './pod-group.ts';
+import type { Snapshot } from './snapshot.ts';
+import { type DomainIdx, domainAt, findLevel, type Topology } from './topology.ts';
+import type { ResolvedTopology } from './topology-request.ts';
+
+/**
+ * 1 where the gang may be, by node row; undefined when it may be everywhere. Without exclusive gangs O(nodes x levels asked for),
+ * for a gang that is exclusive itself O(pods).
+ */
+export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopology): Uint8Array | undefined {
+  const { topology, nodes } = snapshot;
+  const levels = [asked.outermost, asked.slice?.level ?? -1, asked.spread, asked.exclusive].filter(
+    (level) => level >= 0,
+  );
+  const closed = listClosed(snapshot, gang, asked.exclusive);
+  if (levels.length === 0 && closed.size === 0) return undefined;
+  const mask = new Uint8Array(nodes.length);
+  for (const node of snapshot.byName) {
+    mask[node] = levels.every((level) => domainAt(topology, node, level) !== undefined) ? 1 : 0;
+  }
+  for (const domain of closed) {
+    for (let i = topology.start[domain]!; i < topology.end[domain]!; i++) mask[topology.order[i]!] = 0;
+  }
+  return mask;
+}
+
+/** Domains that exclusive gangs are in, and those with any other gang when this one is exclusive. */
+function listClosed(snapshot: Snapshot, gang: string, own: number): ReadonlySet<DomainIdx> {
+  const { topology, byName, exclusive, podsOn, occupants } = snapshot;
+  const closed = new Set<DomainIdx>();
+  const close = (node: NodeIdx, level: number): void => {
+    const domain = level < 0 ? undefined : domainAt(topology, node, level);
+    if (domain !== undefined) closed.add(domain);
+  };
+  for (const node of byName) {
+    if (own < 0 && exclusive[node] === 0) continue;
+    for (const pod of podsOn[node]!) {
+      const other = gangKeyOf(pod);
+      if (other === undefined || other === gang) continue;
+      close(node, own);
+      close(node, levelOf(topology, pod.annotations[TOPOLOGY_EXCLUSIVE]));
+    }
+  }
+  for (const occupant of occupants) {
+    if (occupant.gang === undefined || occupant.gang === gang) continue;
+    close(occupant.node, own);
+    close(occupant.node, levelOf(topology, occupant.exclusive));
+  }
+  return closed;
+}
+
+function levelOf(topology: Topology, name: string | undefined): number {
+  return name === undefined ? -1 : findLevel(topology, name);
+}

@@ -1,0 +1,42 @@
+/** Labels of nodes that change while a gang is nominated: its slots may no longer be where it asked them to be. */
+import type { Snapshot } from '../core/snapshot.ts';
+import { findBroken } from '../core/topology-check.ts';
+import { endAttempt, type GangRecord } from './gang-record.ts';
+import type { CoordinatorParts } from './parts.ts';
+import type { Slot } from './reservations.ts';
+
+/** Looks at each gang once after every change of labels. @param release gives all slots of a gang back. */
+export function releaseDrifted(
+  { view, reservations }: CoordinatorParts,
+  records: Iterable<GangRecord>,
+  release: (gang: string, said: string) => void,
+): void {
+  for (const record of records) {
+    if (record.topologyGeneration === view.topologyGeneration) continue;
+    record.topologyGeneration = view.topologyGeneration;
+    const drift = findDrift(record, reservations.slotsOf(record.gang.key), () => view.snapshot());
+    if (drift === undefined) continue;
+    release(record.gang.key, drift);
+    // The gang is not to blame: it is planned again at once.
+    endAttempt(record);
+  }
+}
+
+/**
+ * What the slots of the gang break, in words; undefined when they do not. Where its bound members alone break it, labels
+ * changed under a running gang: its slots are not to blame and stay.
+ */
+function findDrift(
+  { gang, census }: Pick<GangRecord, 'gang' | 'census'>,
+  slots: readonly Slot[],
+  snapshot: () => Snapshot,
+): string | undefined {
+  const { topology, ranks } = gang;
+  if (slots.length === 0 || (topology.required === undefined && topology.slice === undefined)) return undefined;
+  const bound = census.bound.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName }));
+  const planned = slots.map(({ pod, node }) => ({ rank: ranks.get(pod.uid), node }));
+  const now = snapshot();
+  const broken = findBroken(now, topology, [...bound, ...planned]);
+  if (broken === undefined || findBroken(now, topology, bound) !== undefined) return undefined;
+  return `labels of nodes changed; ${broken}`;
+}
