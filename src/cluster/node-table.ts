@@ -11,18 +11,10 @@ import type { NodeIdx } from '../core/node-idx.ts';
 import { NodeVerdicts } from '../core/node-verdicts.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { buildTopology, type Topology } from '../core/topology.ts';
+import type { Drift } from '../core/topology-finding.ts';
 import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology-levels.ts';
 
 const NO_PODS: readonly PodModel[] = [];
-
-/** Nodes that moved from one domain to another while Muster watched. */
-export interface TopologyDrift {
-  readonly nodes: number;
-  /** The last one; undefined before the first. */
-  readonly last:
-    | { readonly node: string; readonly level: string; readonly from: string; readonly to: string }
-    | undefined;
-}
 
 export class NodeTable {
   readonly #levels: ConfiguredLevels | undefined;
@@ -40,8 +32,9 @@ export class NodeTable {
   /** Labels changed: only then levels, tree and pools are made anew. */
   #labelsChanged = true;
   #topologyGeneration = 0;
+  /** Names of nodes that moved from one domain to another, and the last such move. */
   readonly #drifted = new Set<string>();
-  #lastDrift: TopologyDrift['last'];
+  #lastDrift: Drift['last'];
   #view: View = emptyView();
 
   /** @param levels outer to inner; undefined: detected from the nodes' labels. */
@@ -100,7 +93,7 @@ export class NodeTable {
     return this.#topologyGeneration;
   }
 
-  get drift(): TopologyDrift {
+  get drift(): Drift {
     return { nodes: this.#drifted.size, last: this.#lastDrift };
   }
 
@@ -171,7 +164,7 @@ export class NodeTable {
     if (level < 0) return;
     this.#drifted.add(now.name);
     const { name } = scheme.levels[level]!;
-    this.#lastDrift = { node: now.name, level: name, from: was[level]!, to: is[level] ?? '-' };
+    this.#lastDrift = { node: now.name, level: name, from: was[level]!, to: is[level] };
   }
 
   #copyRow(view: View, row: NodeIdx): void {

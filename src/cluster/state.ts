@@ -18,8 +18,9 @@ import {
 } from '../core/model.ts';
 import { type GangSources, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import type { Drift } from '../core/topology-finding.ts';
 import type { ConfiguredLevels } from '../core/topology-levels.ts';
-import { NodeTable, type TopologyDrift } from './node-table.ts';
+import { NodeTable } from './node-table.ts';
 
 /** What a change may have altered. */
 export interface ClusterListener {
@@ -79,7 +80,7 @@ export class ClusterState {
     return this.#table.topologyGeneration;
   }
 
-  get drift(): TopologyDrift {
+  get drift(): Drift {
     return this.#table.drift;
   }
 

@@ -5,8 +5,9 @@
  * says (the smallest by default); what is left free, how large it is, and the same of the domains around it, so that
  * whole domains, and whole groups of them, stay whole. O(domains) for each level looked at.
  */
-import { domainsInside } from './descent.ts';
+import { descend } from './descent.ts';
 import { type Field, freeIn, isWhole, nearIn } from './field.ts';
+import { countTouched, domainsInside } from './filling.ts';
 import { countFewest } from './segments.ts';
 import type { Tally } from './tally.ts';
 import { childrenOf, type DomainIdx, ROOT, type Topology } from './topology.ts';
@@ -16,6 +17,8 @@ import type { ResolvedTopology } from './topology-request.ts';
 export interface Crowd {
   readonly tally: Tally;
   readonly want: number;
+  /** That one member takes. */
+  readonly accelerators: number;
 }
 
 interface Candidate {
@@ -79,12 +82,13 @@ function weigh(
   domain: DomainIdx,
   near: number,
 ): Candidate {
-  const { tally, want } = crowds[0]!;
+  const [crowd] = crowds as readonly [Crowd];
+  const { tally, want } = crowd;
   return {
     domain,
     near,
     breaks: field.score === 'least-fragmentation' && isWhole(field, domain) && tally.fits(domain) > want ? 1 : 0,
-    parts: countParts(field.topology, asked, tally, domain, want),
+    parts: countParts(field, asked, crowd, domain),
     fits: crowds.reduce((sum, crowd) => sum + crowd.tally.fits(domain), 0),
     free: freeIn(field, domain),
   };
@@ -92,19 +96,24 @@ function weigh(
 
 /** How many domains inside the members touch at least: of the preferred level, else directly inside; nodes only if preferred. */
 function countParts(
-  { levelOf, levels }: Topology,
+  field: Field,
   asked: ResolvedTopology,
-  tally: Tally,
+  { tally, want, accelerators }: Crowd,
   domain: DomainIdx,
-  want: number,
-) {
-  const { topology } = tally;
+): number {
+  const { topology } = field;
+  const { levelOf, levels } = topology;
   const level = levelOf[domain]!;
   const isSliced = !tally.isInsideSlice(domain);
   // Spread members want many.
   if (asked.spread > level) return -countAble(domainsInside(topology, domain, asked.spread), tally, want);
   if (level === levels.length - 1) return 1;
-  const preferred = asked.preferred > level && !(isSliced && asked.preferred > tally.slice!.level);
+  const preferred = asked.preferred > level;
+  if (preferred && isSliced) {
+    // How slices fall on the domains of another level no sum tells: they are laid out.
+    const nodes = descend({ field, tally, asked, accelerators }, domain, want);
+    return countTouched(topology, nodes, asked.preferred);
+  }
   if (!preferred && level === levels.length - 2) return 1;
   const inside = preferred ? domainsInside(topology, domain, asked.preferred) : childrenOf(topology, domain);
   const capacities: number[] = [];

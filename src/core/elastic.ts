@@ -1,5 +1,6 @@
 /** As many members as fit into one domain that is wide enough: what an elastic gang starts with, and how far off another is. */
-import { layClass, seatSlices } from './gang-placement.ts';
+import { nearIn } from './field.ts';
+import { layClass, SLICE_ORDERS, seatSlices } from './gang-placement.ts';
 import type { RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { Mask, Partial, Placement, Round } from './round.ts';
@@ -36,12 +37,13 @@ export function placeMost(round: Round): Partial {
 
 /** Domains of the outermost level that was asked for, those with most room first. */
 function listByRoom(round: Round, tallies: readonly Tally[]): readonly DomainIdx[] {
-  const { asked, home, crowd } = round;
-  const { topology } = round.field;
+  const { asked, home, crowd, field } = round;
+  const { topology } = field;
   const { levelOf, domainsAt, subtreeEnd } = topology;
+  if (home === undefined) return [];
   if (levelOf[home]! >= asked.outermost) return [home];
   const inside = (Array.from(domainsAt[asked.outermost]!) as DomainIdx[]).filter(
-    (domain) => domain > home && domain < subtreeEnd[home]!,
+    (domain) => domain > home && domain < subtreeEnd[home]! && (!field.nearBefore || nearIn(field, domain) > 0),
   );
   const room = (domain: DomainIdx) =>
     tallies.reduce((sum, tally, i) => sum + tally.most(domain, crowd[i]!.pods.length), 0);
@@ -72,7 +74,7 @@ function fillDomain(round: Round, domain: DomainIdx, mask: Mask): Partial {
 
 /** Only whole slices, from the first rank on: a class's members get places in that order. */
 function fillSlices(round: Round, domain: DomainIdx, mask: Mask): Partial {
-  const seats = seatSlices(round, domain, mask);
+  const seats = seatSlices(round, domain, mask, SLICE_ORDERS[0]);
   const placement = new Map<RequestClass, NodeIdx[]>();
   for (const members of round.classes) {
     const nodes = members.pods.map(({ uid }) => seats.get(uid));

@@ -5,27 +5,34 @@
 import { listHolders } from './domain-choice.ts';
 import type { RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Mask, Placement, Round } from './round.ts';
+import type { Mask, Placement, Round, Stage } from './round.ts';
 import { placeSlices } from './slices.ts';
 import { type DomainIdx, ROOT } from './topology.ts';
+import { intersect } from './usable.ts';
 
 export function placeAll(round: Round): Placement | undefined {
-  for (const mask of round.listMasks()) {
-    const crowds = round.crowd.map((members) => ({
-      members,
-      tally: round.count(members, mask),
-      want: members.pods.length,
-    }));
-    if (crowds.some(({ tally, want }) => tally.fits(round.home) < want)) continue;
-    if (round.isSlicedUnevenly && round.gang.placed.length > 0) {
-      const placement = placeSliced(round, round.home, mask);
-      if (placement) return placement;
-      continue;
-    }
-    for (const domain of listHolders(round.field, round.asked, crowds, round.home, round.isSpread ? 1 : 0)) {
-      const placement = placeIn(round, domain, mask, crowds[0]!.tally);
+  for (const nodes of round.listMasks()) {
+    for (const stage of round.stages) {
+      const placement = placeStage(round, stage, intersect(nodes, stage.mask));
       if (placement) return placement;
     }
+  }
+  return undefined;
+}
+
+function placeStage(round: Round, { outermost }: Stage, mask: Mask): Placement | undefined {
+  const crowds = round.crowd.map((members) => ({
+    tally: round.count(members, mask),
+    want: members.pods.length,
+    accelerators: members.accelerators,
+  }));
+  const { home } = round;
+  if (home === undefined || crowds.some(({ tally, want }) => tally.fits(home) < want)) return undefined;
+  if (round.isSlicedUnevenly && round.gang.placed.length > 0) return placeSliced(round, home, mask);
+  const asked = { ...round.asked, outermost };
+  for (const domain of listHolders(round.field, asked, crowds, home, round.isSpread ? 1 : 0)) {
+    const placement = placeIn(round, domain, mask, crowds[0]!.tally);
+    if (placement) return placement;
   }
   return undefined;
 }
@@ -88,17 +95,19 @@ export function layClass(
 ): NodeIdx[] {
   if (members.accelerators > 0 || !round.usesFabric) return round.lay(members, domain, want, mask, near);
   const scopes = domain === ROOT || round.asked.outermost >= 0 ? [domain] : [domain, ROOT];
-  const { usable } = round;
-  const plain = round.tx.snapshot.nodes.map((_, row) => {
-    const node = row as NodeIdx;
-    return !round.hasAccelerators(node) && (!usable || usable[node] === 1) ? 1 : 0;
-  });
-  const before = round.tx.checkpoint();
+  return layPlain(round, members, scopes, want);
+}
+
+/** On nodes without accelerators if they hold all, in the first scope that does. */
+function layPlain(round: Round, members: RequestClass, scopes: readonly DomainIdx[], want: number): NodeIdx[] {
+  const { tx, usable } = round;
+  const plain = Uint8Array.from(tx.snapshot.nodes, (_, row) => (round.hasAccelerators(row as NodeIdx) ? 0 : 1));
+  const before = tx.checkpoint();
   let nodes: NodeIdx[] = [];
-  for (const only of [Uint8Array.from(plain), usable]) {
+  for (const mask of [intersect(plain, usable), usable]) {
     for (const scope of scopes) {
-      round.tx.rollback(before);
-      nodes = round.lay(members, scope, want, only);
+      tx.rollback(before);
+      nodes = round.lay(members, scope, want, mask);
       if (nodes.length === want) return nodes;
     }
   }
@@ -108,27 +117,52 @@ export function layClass(
 /** Slice by slice; undefined when one finds no place. */
 function placeSliced(round: Round, domain: DomainIdx, mask: Mask): Placement | undefined {
   const before = round.tx.checkpoint();
-  const seats = seatSlices(round, domain, mask);
-  if (seats.size < round.gang.members.length) {
+  for (const order of SLICE_ORDERS) {
+    const seats = seatSlices(round, domain, mask, order);
+    if (seats.size === round.gang.members.length) {
+      return new Map(round.classes.map((members) => [members, members.pods.map(({ uid }) => seats.get(uid)!)]));
+    }
     round.tx.rollback(before);
-    return undefined;
   }
-  return new Map(round.classes.map((members) => [members, members.pods.map(({ uid }) => seats.get(uid)!)]));
+  return undefined;
 }
 
+/** In rank order and into few domains; where that leaves a slice over, the demanding first; at last the tightest for each. */
+export const SLICE_ORDERS = [
+  { demandingFirst: false, largestFirst: true },
+  { demandingFirst: true, largestFirst: true },
+  { demandingFirst: true, largestFirst: false },
+] as const;
+
 /** Nodes by member UID: of the slices that fit. */
-export function seatSlices(round: Round, domain: DomainIdx, mask: Mask): ReadonlyMap<string, NodeIdx> {
+export function seatSlices(
+  round: Round,
+  domain: DomainIdx,
+  mask: Mask,
+  { demandingFirst, largestFirst }: (typeof SLICE_ORDERS)[number],
+): ReadonlyMap<string, NodeIdx> {
   const { tx, asked, classes, gang, largest } = round;
   const tally = round.count(largest, mask, domain);
   const { topology } = tx.snapshot;
-  const slice = asked.slice!;
-  const inside = Array.from(topology.domainsAt[slice.level]!).filter(
+  const shape = asked.slice!;
+  const inside = Array.from(topology.domainsAt[shape.level]!).filter(
     (at) => at >= domain && at < topology.subtreeEnd[domain]!,
   ) as DomainIdx[];
   // A domain inside one of the slices' level is as good as that one.
-  const candidates = topology.levelOf[domain]! > slice.level ? [domain] : inside;
-  candidates.sort((a, b) => tally.fits(b) - tally.fits(a) || a - b);
-  return placeSlices(tx, slice, classes, gang.placed, candidates, (members, part, want) =>
-    round.lay(members, part, want, members.accelerators > 0 ? mask : round.usable),
-  );
+  const candidates = topology.levelOf[domain]! > shape.level ? [domain] : inside;
+  const sign = largestFirst ? 1 : -1;
+  candidates.sort((a, b) => sign * (tally.fits(b) - tally.fits(a)) || a - b);
+  const lay = (members: RequestClass, part: DomainIdx, want: number) =>
+    members.accelerators > 0 || !round.usesFabric
+      ? round.lay(members, part, want, mask)
+      : layPlain(round, members, [part], want);
+  return placeSlices(tx, {
+    shape,
+    classes,
+    placed: gang.placed,
+    candidates,
+    demandingFirst,
+    spread: asked.spread,
+    lay,
+  });
 }

@@ -6,10 +6,10 @@ import type { NodeIdx } from './node-idx.ts';
 import { fillSpread } from './placement.ts';
 import { chooseColumns, sumColumns } from './snapshot.ts';
 import { Tally } from './tally.ts';
-import { type DomainIdx, domainAt, ROOT } from './topology.ts';
+import { type DomainIdx, domainAt, ROOT, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import type { Transaction } from './transaction.ts';
-import { maskUsable } from './usable.ts';
+import { intersect, maskLabelled, maskUsable } from './usable.ts';
 
 /** Nodes of each class's members, in rank order; fewer nodes than members: the last ones got none. */
 export type Placement = ReadonlyMap<RequestClass, readonly NodeIdx[]>;
@@ -24,6 +24,12 @@ export interface Partial {
 
 /** Nodes that count, by row; undefined: all. */
 export type Mask = Uint8Array | undefined;
+
+/** How far out one domain may be that holds the gang, and which nodes count. */
+export interface Stage {
+  readonly outermost: number;
+  readonly mask: Mask;
+}
 
 export class Round {
   readonly tx: Transaction;
@@ -40,9 +46,11 @@ export class Round {
   /** Slices differ from each other, or some of their members are placed or missing: they are placed one by one. */
   readonly isSlicedUnevenly: boolean;
   readonly usable: Mask;
+  /** The preferred level, on nodes that are in a domain of it; then whatever is wide enough. */
+  readonly stages: readonly Stage[];
   readonly field: Field;
-  /** Where the gang has to stay: the required domain of the members that are placed already, else the whole cluster. */
-  readonly home: DomainIdx;
+  /** Where the gang has to stay because of members that are placed already; undefined: nobody can join them. */
+  readonly home: DomainIdx | undefined;
   /** Columns. */
   readonly #accelerators: readonly number[];
 
@@ -66,7 +74,12 @@ export class Round {
     this.#accelerators = chooseColumns(snapshot.columns, policy.isAccelerator);
     const near = gang.placed.flatMap(({ node }) => snapshot.indexOf.get(node) ?? []);
     this.field = withNear(surveyField(snapshot, this.#accelerators, policy.score), near);
-    this.home = findHome(this.field, near, asked.required);
+    this.home = findHome(this.field, near, asked);
+    const prefers = asked.preferred > asked.outermost;
+    this.stages = [
+      ...(prefers ? [{ outermost: asked.preferred, mask: maskLabelled(snapshot, asked.preferred) }] : []),
+      { outermost: asked.outermost, mask: undefined },
+    ];
   }
 
   /**
@@ -78,7 +91,7 @@ export class Round {
     if (!this.usesFabric) {
       const plain = new Uint8Array(nodes.length);
       for (const node of byName) plain[node] = this.hasAccelerators(node) ? 0 : 1;
-      yield this.#restrict(plain);
+      yield intersect(plain, this.usable);
     } else {
       const present = new Set<number>();
       if (pools.pools.length > 1) {
@@ -87,7 +100,11 @@ export class Round {
       const own = new Set(this.gang.placed.map(({ node }) => pools.poolOf[this.tx.snapshot.indexOf.get(node) ?? -1]));
       const order = [...present].sort((a, b) => Number(own.has(b)) - Number(own.has(a)) || a - b);
       if (order.length > 1) {
-        for (const pool of order) yield this.#restrict(Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0)));
+        for (const pool of order)
+          yield intersect(
+            Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0)),
+            this.usable,
+          );
       }
     }
     yield this.usable;
@@ -137,22 +154,28 @@ export class Round {
   hasAccelerators(node: NodeIdx): boolean {
     return sumColumns(this.tx.snapshot.allocatable, this.#accelerators, node) > 0;
   }
-
-  /** The mask without the nodes that the gang may not use at all. */
-  #restrict(mask: Uint8Array): Mask {
-    const { usable } = this;
-    return usable ? mask.map((value, node) => value & usable[node]!) : mask;
-  }
 }
 
-/** The domain of the level that most placed members are in; the whole cluster without a level or members. */
-function findHome({ topology }: Field, near: readonly NodeIdx[], level: number): DomainIdx {
-  if (level < 0) return ROOT;
+/**
+ * Where most placed members are: their domain of the outermost level that will do, else of the required one; the whole cluster
+ * when nothing is required or nobody is placed. Undefined: they are in no domain of the required level, and nobody can join them.
+ */
+function findHome(
+  { topology }: Field,
+  near: readonly NodeIdx[],
+  { outermost, required }: ResolvedTopology,
+): DomainIdx | undefined {
+  if (near.length === 0 || outermost < 0) return ROOT;
+  const home =
+    findMost(topology, near, outermost) ?? (required < outermost ? findMost(topology, near, required) : undefined);
+  return home ?? (required < 0 ? ROOT : undefined);
+}
+
+function findMost(topology: Topology, near: readonly NodeIdx[], level: number): DomainIdx | undefined {
   const votes = new Map<DomainIdx, number>();
   for (const node of near) {
     const domain = domainAt(topology, node, level);
     if (domain !== undefined) votes.set(domain, (votes.get(domain) ?? 0) + 1);
   }
-  const [home] = [...votes].sort(([a, n], [b, m]) => m - n || a - b);
-  return home?.[0] ?? ROOT;
+  return [...votes].sort(([a, n], [b, m]) => m - n || a - b)[0]?.[0];
 }

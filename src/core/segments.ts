@@ -20,13 +20,14 @@ export type Shares = readonly { readonly part: number; readonly count: number }[
 
 /** How many parts it takes at least; Infinity when all of them do not suffice. */
 export function countFewest(capacities: readonly number[], want: number): number {
+  if (want <= 0) return 0;
   const largestFirst = [...capacities].sort((a, b) => b - a);
   let rest = want;
   for (let i = 0; i < largestFirst.length; i++) {
     rest -= largestFirst[i]!;
     if (rest <= 0) return i + 1;
   }
-  return want <= 0 ? 0 : Number.POSITIVE_INFINITY;
+  return Number.POSITIVE_INFINITY;
 }
 
 /**
@@ -57,11 +58,12 @@ function divideAway(
   step: number,
   score: PlacementScore,
 ) {
-  const fewest = countFewest(
-    away.map((i) => parts[i]!.capacity),
-    want,
-  );
-  const sorted = [...away].sort((a, b) => parts[a]!.capacity - parts[b]!.capacity || preferEqual(parts, a, b));
+  const capacityOf = (part: number) => parts[part]!.capacity;
+  const fewest = countFewest(away.map(capacityOf), want);
+  const known = away.filter((part) => !parts[part]!.loose);
+  // Nobody knows how far away a loose part is: known ones that are as few are better, whatever their sizes.
+  const eligible = countFewest(known.map(capacityOf), want) === fewest ? known : away;
+  const sorted = [...eligible].sort((a, b) => capacityOf(a) - capacityOf(b) || preferEqual(parts, a, b));
   switch (score) {
     case 'best-fit':
       return share(parts, chooseWindow(parts, sorted, want, fewest, step), want, step);
@@ -145,10 +147,13 @@ function fillUp(parts: readonly Part[], sorted: readonly number[], want: number)
   const shares: { part: number; count: number }[] = [];
   let rest = want;
   while (rest > 0 && left.length > 0) {
-    const tightest = left.findIndex((part) => parts[part]!.capacity >= rest);
-    const [part] = left.splice(tightest >= 0 ? tightest : left.length - 1, 1);
-    const count = Math.min(rest, parts[part!]!.capacity);
-    shares.push({ part: part!, count });
+    const largest = parts[left.at(-1)!]!.capacity;
+    const [part] = left.splice(
+      left.findIndex((each) => parts[each]!.capacity >= Math.min(rest, largest)),
+      1,
+    ) as [number];
+    const count = Math.min(rest, parts[part]!.capacity);
+    shares.push({ part, count });
     rest -= count;
   }
   return shares;

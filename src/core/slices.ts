@@ -19,70 +19,152 @@ interface SlicePart {
 /** Puts the members of one class into the domain and returns their nodes, fewer than asked for when there is no room. */
 export type LayClass = (members: RequestClass, domain: DomainIdx, want: number) => readonly NodeIdx[];
 
+interface Slice {
+  readonly index: number;
+  /** The most demanding class first. */
+  readonly parts: readonly SlicePart[];
+  /** Slices of one likeness are interchangeable. */
+  readonly likeness: string;
+  /** Accelerators of all its members. */
+  readonly demand: number;
+}
+
+/** A slice that has its place: the nodes of each part's members. */
+interface Seated {
+  readonly slice: Slice;
+  readonly domain: DomainIdx;
+  readonly nodes: readonly (readonly NodeIdx[])[];
+}
+
+export interface SliceSearch {
+  readonly shape: SliceShape;
+  readonly classes: readonly RequestClass[];
+  readonly placed: readonly PlacedMember[];
+  /** Domains to try, the best first. */
+  readonly candidates: readonly DomainIdx[];
+  /** Slices choose in rank order, or the most demanding first. Those that have a home come first in any case. */
+  readonly demandingFirst: boolean;
+  /** The level over which slices are spread; -1: none. */
+  readonly spread: number;
+  readonly lay: LayClass;
+}
+
 /** Nodes by member UID: of whole slices only. */
-export function placeSlices(
-  tx: Transaction,
-  shape: SliceShape,
-  classes: readonly RequestClass[],
-  placed: readonly PlacedMember[],
-  candidates: readonly DomainIdx[],
-  lay: LayClass,
-): ReadonlyMap<string, NodeIdx> {
+export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<string, NodeIdx> {
+  const { shape, classes, placed, candidates, demandingFirst, lay } = search;
   const { topology, indexOf } = tx.snapshot;
   const homes = findHomes(topology, shape, placed, indexOf);
-  const used = new Set<DomainIdx>(homes.values());
+  const used: DomainIdx[] = [...homes.values()];
   /** A domain too full for a slice is too full for the next one like it. */
   const full = new Set<string>();
-  const nodes = new Map<string, NodeIdx>();
-  for (const [slice, parts] of cut(classes, shape.size)) {
-    const home = homes.get(slice);
-    const likeness = parts.map(({ members, pods }) => `${classes.indexOf(members)}x${pods.length}`).join(' ');
-    const inOrder =
-      home !== undefined ? [home] : [...candidates].sort((a, b) => Number(used.has(b)) - Number(used.has(a)));
-    for (const domain of inOrder) {
-      if (full.has(`${domain} ${likeness}`)) continue;
+  const seated: Seated[] = [];
+  const slices = cut(classes, shape.size).sort(
+    (a, b) =>
+      Number(homes.has(b.index)) - Number(homes.has(a.index)) ||
+      (demandingFirst ? b.demand - a.demand : 0) ||
+      a.index - b.index,
+  );
+  for (const slice of slices) {
+    const home = homes.get(slice.index);
+    const eligible = home === undefined ? sortCandidates(topology, search, used) : narrow(topology, candidates, home);
+    for (const domain of eligible) {
+      if (full.has(`${domain} ${slice.likeness}`)) continue;
       const before = tx.checkpoint();
-      const seats = seat(parts, domain, lay);
-      if (seats) {
-        for (const [uid, node] of seats) nodes.set(uid, node);
-        used.add(domain);
+      const nodes = seat(slice.parts, domain, lay);
+      if (nodes) {
+        seated.push({ slice, domain, nodes });
+        used.push(domain);
         break;
       }
       tx.rollback(before);
-      full.add(`${domain} ${likeness}`);
+      full.add(`${domain} ${slice.likeness}`);
     }
+  }
+  return nameSeats(seated, homes);
+}
+
+/** Those spread least over, then those the gang uses already, else in the order given. */
+function sortCandidates(
+  topology: Topology,
+  { candidates, spread }: SliceSearch,
+  used: readonly DomainIdx[],
+): readonly DomainIdx[] {
+  const own = new Set(used);
+  const outer = (domain: DomainIdx) => domainAt(topology, topology.order[topology.start[domain]!]! as NodeIdx, spread);
+  const counts = new Map<DomainIdx | undefined, number>();
+  if (spread >= 0) for (const domain of used) counts.set(outer(domain), (counts.get(outer(domain)) ?? 0) + 1);
+  const crowding = (domain: DomainIdx) => (spread < 0 ? 0 : (counts.get(outer(domain)) ?? 0));
+  return [...candidates].sort((a, b) => crowding(a) - crowding(b) || Number(own.has(b)) - Number(own.has(a)));
+}
+
+/** The candidates inside the slice's domain, or that domain when it is inside of one. */
+function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], home: DomainIdx): readonly DomainIdx[] {
+  return candidates.flatMap((domain) => {
+    if (domain >= home && domain < subtreeEnd[home]!) return [domain];
+    return home > domain && home < subtreeEnd[domain]! ? [home] : [];
+  });
+}
+
+/** Interchangeable slices get their places in depth-first order, so that neighbours in rank are neighbours. */
+function nameSeats(seated: readonly Seated[], homes: ReadonlyMap<number, DomainIdx>): ReadonlyMap<string, NodeIdx> {
+  const byLikeness = new Map<string, Seated[]>();
+  for (const each of seated) {
+    const { index, likeness } = each.slice;
+    const key = homes.has(index) ? `slice ${index}` : likeness;
+    byLikeness.set(key, [...(byLikeness.get(key) ?? []), each]);
+  }
+  const nodes = new Map<string, NodeIdx>();
+  for (const alike of byLikeness.values()) {
+    const places = [...alike].sort((a, b) => a.domain - b.domain);
+    const slices = alike.map(({ slice }) => slice).sort((a, b) => a.index - b.index);
+    slices.forEach(({ parts }, i) => {
+      parts.forEach(({ pods }, part) => {
+        pods.forEach((pod, member) => {
+          nodes.set(pod.uid, places[i]!.nodes[part]![member]!);
+        });
+      });
+    });
   }
   return nodes;
 }
 
-function seat(parts: readonly SlicePart[], domain: DomainIdx, lay: LayClass): Map<string, NodeIdx> | undefined {
-  const seats = new Map<string, NodeIdx>();
+/** Nodes of each part's members; undefined when the domain has no room for all of them. */
+function seat(
+  parts: readonly SlicePart[],
+  domain: DomainIdx,
+  lay: LayClass,
+): readonly (readonly NodeIdx[])[] | undefined {
+  const seats: (readonly NodeIdx[])[] = [];
   for (const { members, pods } of parts) {
     const nodes = lay(members, domain, pods.length);
     if (nodes.length < pods.length) return undefined;
-    pods.forEach((pod, i) => {
-      seats.set(pod.uid, nodes[i]!);
-    });
+    seats.push(nodes);
   }
   return seats;
 }
 
-/** The gang's slices in rank order, each with the classes that have members in it, the most demanding first. */
-function cut(classes: readonly RequestClass[], size: number): readonly (readonly [number, readonly SlicePart[]])[] {
+/** The gang's slices. */
+function cut(classes: readonly RequestClass[], size: number): Slice[] {
   const slices = new Map<number, Map<RequestClass, MemberRequest[]>>();
   for (const members of classes) {
     for (const pod of members.pods) {
-      const slice = Math.floor(pod.rank / size);
-      const parts = slices.get(slice) ?? new Map<RequestClass, MemberRequest[]>();
-      slices.set(slice, parts.set(members, [...(parts.get(members) ?? []), pod]));
+      const index = Math.floor(pod.rank / size);
+      const parts = slices.get(index) ?? new Map<RequestClass, MemberRequest[]>();
+      const pods = parts.get(members) ?? [];
+      pods.push(pod);
+      slices.set(index, parts.set(members, pods));
     }
   }
-  return [...slices]
-    .sort(([a], [b]) => a - b)
-    .map(([slice, parts]) => {
-      const demanding = [...parts].sort(([a], [b]) => b.accelerators - a.accelerators);
-      return [slice, demanding.map(([members, pods]) => ({ members, pods }))] as const;
-    });
+  return [...slices].map(([index, pods]): Slice => {
+    const parts = [...pods].map(([members, all]) => ({ members, pods: all }));
+    parts.sort((a, b) => b.members.accelerators - a.members.accelerators);
+    return {
+      index,
+      parts,
+      likeness: parts.map(({ members, pods: all }) => `${classes.indexOf(members)}x${all.length}`).join(' '),
+      demand: parts.reduce((sum, { members, pods: all }) => sum + members.accelerators * all.length, 0),
+    };
+  });
 }
 
 /** The domain of each slice that has placed members: that of most of them, should labels have drifted. */

@@ -15,10 +15,9 @@ import type { ResolvedTopology } from './topology-request.ts';
  */
 export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopology): Uint8Array | undefined {
   const { topology, nodes } = snapshot;
-  const levels = [asked.outermost, asked.slice?.level ?? -1, asked.spread, asked.exclusive].filter(
-    (level) => level >= 0,
-  );
-  const closed = listClosed(snapshot, gang, asked.exclusive);
+  const { required, outermost, slice, spread, exclusive } = asked;
+  const levels = [required, outermost, slice?.level ?? -1, spread, exclusive].filter((level) => level >= 0);
+  const closed = listClosed(snapshot, gang, exclusive);
   if (levels.length === 0 && closed.size === 0) return undefined;
   const mask = new Uint8Array(nodes.length);
   for (const node of snapshot.byName) {
@@ -28,6 +27,19 @@ export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopo
     for (let i = topology.start[domain]!; i < topology.end[domain]!; i++) mask[topology.order[i]!] = 0;
   }
   return mask;
+}
+
+/** 1 where the node is in a domain of the level, by node row; undefined when all nodes are. */
+export function maskLabelled({ topology, nodes, byName }: Snapshot, level: number): Uint8Array | undefined {
+  if (byName.every((node) => domainAt(topology, node, level) !== undefined)) return undefined;
+  return Uint8Array.from(nodes, (node, row) =>
+    node && domainAt(topology, row as NodeIdx, level) !== undefined ? 1 : 0,
+  );
+}
+
+/** Where both masks allow, by node row. */
+export function intersect(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+  return a && b ? a.map((value, row) => value & b[row]!) : (a ?? b);
 }
 
 /** Domains that exclusive gangs are in, and those with any other gang when this one is exclusive. */

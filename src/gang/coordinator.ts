@@ -235,7 +235,11 @@ export class Coordinator {
       const known = this.#records.get(key);
       const state = deriveState(gang, census, this.#parts.reservations.countOf(key));
       const record = known ?? newRecord(gang, census, state, this.#parts.clock.now());
-      if (!sameMembers(record.gang, gang)) record.hopelessAt = -1;
+      if (!sameMembers(record.gang, gang)) {
+        record.hopelessAt = -1;
+        // Ranks may have moved, and with them the slices.
+        record.topologyGeneration = -1;
+      }
       if (state === 'Running' && record.state !== 'Running') endAttempt(record);
       record.gang = gang;
       record.census = census;
