@@ -2,7 +2,11 @@
  * `bind` calls: lone pods are bound at once, gang members at the barrier. Idempotent by pod UID: a member that is bound
  * to the node already is a success, whoever bound it.
  */
+import { PLACEMENT } from '../core/dialects/muster.ts';
+import type { Labels } from '../core/model.ts';
+import { renderPlacement } from '../core/placement-record.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
+import { domainAt, pathOf } from '../core/topology.ts';
 import type { Barrier } from './barrier.ts';
 import type { Clock } from './clock.ts';
 import type { Coordinator } from './coordinator.ts';
@@ -90,9 +94,19 @@ export class Binder {
       return refuse(`gang ${slot.gang}: ${verdict.kind === 'rejected' ? verdict.cause : 'planned anew'}`);
     }
     slot.state = 'binding';
-    const outcome = await writer.bind(call, call.node, {});
+    const outcome = await writer.bind(call, call.node, this.#describePlacement(slot));
     if (outcome.kind !== 'ok') this.#stepBack(slot);
     return this.#conclude(outcome, call);
+  }
+
+  /** Nothing when the member or its node is gone: that binding is about to be refused. */
+  #describePlacement({ gang, pod, node, plan }: Slot): Labels {
+    const rank = this.#parts.coordinator.record(gang)?.gang.ranks.get(pod.uid);
+    const { topology, indexOf } = this.#parts.view.snapshot();
+    const row = indexOf.get(node);
+    if (rank === undefined || row === undefined) return {};
+    const host = domainAt(topology, row, topology.levels.length - 1);
+    return host === undefined ? {} : { [PLACEMENT]: renderPlacement({ plan, path: pathOf(topology, host), rank }) };
   }
 
   /** kube-scheduler erases the nomination after a failed bind; once that is seen it is written again. */

@@ -47,16 +47,18 @@ export function requestOf(
   return {
     key: record.gang.key,
     priority: record.gang.priority,
-    members: demand.members.map(({ namespace, name, uid, labels, template }) => ({
-      namespace,
-      name,
-      uid,
-      labels,
-      template,
-      // Members to come get the ranks that are missing.
-      rank: ranks.get(uid) ?? free.next().value,
-      pinnedTo: record.pinned.get(uid),
-    })),
+    members: demand.members
+      .map(({ namespace, name, uid, labels, template }) => ({
+        namespace,
+        name,
+        uid,
+        labels,
+        template,
+        // Members to come get the ranks that are missing, among those that are there.
+        rank: ranks.get(uid) ?? free.next().value,
+        pinnedTo: record.pinned.get(uid),
+      }))
+      .sort((a, b) => a.rank - b.rank),
     min: demand.min,
     topology: record.gang.topology,
     placed,

@@ -154,7 +154,7 @@ export class ClusterInMemory {
       nominate: (pod, node, plan) => write('nominate', pod, node, () => this.#nominate(pod, node, plan)),
       clearNomination: (pod) => write('clear', pod, '', () => this.#clear(pod)),
       removeGate: (pod, gate) => write('ungate', pod, '', () => this.#ungate(pod, gate)),
-      bind: (pod, node) => write('bind', pod, node, () => this.#bind(pod, node)),
+      bind: (pod, node, annotations) => write('bind', pod, node, () => this.#bind(pod, node, annotations)),
     };
   }
 
@@ -212,7 +212,7 @@ export class ClusterInMemory {
     return { kind: 'ok' };
   }
 
-  #bind({ namespace, name, uid }: Identity, node: string): WriteOutcome {
+  #bind({ namespace, name, uid }: Identity, node: string, annotations: Readonly<Record<string, string>>): WriteOutcome {
     const pod = this.#find(namespace, name, uid);
     if (!pod) return { kind: 'gone' };
     if (pod.spec.nodeName === node) return { kind: 'ok' };
@@ -220,7 +220,8 @@ export class ClusterInMemory {
     if (pod.metadata.deletionTimestamp) return { kind: 'conflict', message: 'is being deleted' };
     if (pod.spec.schedulingGates?.length > 0)
       return { kind: 'conflict', message: 'has non-empty .spec.schedulingGates' };
-    this.update('Pod', keyOf(pod), ({ spec, status }) => {
+    this.update('Pod', keyOf(pod), ({ metadata, spec, status }) => {
+      metadata.annotations = { ...metadata.annotations, ...annotations };
       spec.nodeName = node;
       delete status.nominatedNodeName;
       status.conditions = [{ type: 'PodScheduled', status: 'True' }];
