@@ -1,9 +1,7 @@
 import { dump, load } from 'js-yaml';
 import { Section, type TextForm } from './config-section.ts';
+import { checkTopology, readTopology, type TopologyConfiguration } from './config-topology.ts';
 import { formatDuration } from './core/duration.ts';
-import { PLACEMENT_SCORES, type PlacementScore } from './core/gang-request.ts';
-import { HOST } from './core/topology.ts';
-import type { ConfiguredLevels } from './core/topology-levels.ts';
 
 /*
  * MusterConfiguration: one YAML document, strict and defaulted. docs/configuration.md describes every field. Durations
@@ -45,13 +43,6 @@ export interface GangConfiguration {
   readonly maxReplans: number;
 }
 
-export interface TopologyConfiguration {
-  /** Outer to inner; undefined: detected from the nodes' labels. */
-  readonly levels: ConfiguredLevels | undefined;
-  /** Which of the domains that hold a gang is best. */
-  readonly policy: PlacementScore;
-}
-
 /** Deeply frozen. */
 export interface MusterConfiguration {
   readonly server: ServerConfiguration;
@@ -91,14 +82,6 @@ const resourceName: TextForm = {
   expected: 'a resource name such as nvidia.com/gpu or nvidia.com/mig-*',
   pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/([A-Za-z0-9][A-Za-z0-9._-]*)?\*?$/,
 };
-const levelName: TextForm = {
-  expected: 'a level name such as rack',
-  pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
-};
-const labelKey: TextForm = {
-  expected: 'a node label key such as topology.kubernetes.io/rack',
-  pattern: /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
-};
 
 /**
  * Reads a configuration file.
@@ -109,7 +92,7 @@ const labelKey: TextForm = {
 export function parseConfiguration(text: string, source: string): MusterConfiguration {
   const problems: string[] = [];
   const config = readDocument(new Section(loadYaml(text, source), '', problems));
-  problems.push(...crossCheck(config));
+  problems.push(...crossCheck(config), ...checkTopology(config.topology));
   if (problems.length > 0) throw new ConfigurationError(source, problems);
   return deepFreeze(config);
 }
@@ -232,17 +215,6 @@ function readApi(section: Section): ApiConfiguration {
   return api;
 }
 
-function readTopology(section: Section): TopologyConfiguration {
-  const levels = section.optionalSections('levels')?.map((level) => {
-    const read = { name: level.requiredText('name', levelName), label: level.requiredText('label', labelKey) };
-    level.end();
-    return read;
-  });
-  const topology = { levels, policy: section.choice('policy', 'best-fit', PLACEMENT_SCORES) };
-  section.end();
-  return topology;
-}
-
 function readGang(section: Section): GangConfiguration {
   const range = { min: 10, max: 24 * hour };
   const gang = {
@@ -264,7 +236,7 @@ function readLog(section: Section): MusterConfiguration['log'] {
 }
 
 /** What no field can know of another. */
-function crossCheck({ gang, topology }: MusterConfiguration): readonly string[] {
+function crossCheck({ gang }: MusterConfiguration): readonly string[] {
   const problems: string[] = [];
   const { barrierTimeoutMs, nominationTimeoutMs, backoffInitialMs, backoffMaxMs } = gang;
   if (barrierTimeoutMs <= nominationTimeoutMs) {
@@ -272,15 +244,6 @@ function crossCheck({ gang, topology }: MusterConfiguration): readonly string[] 
       `gang.barrierTimeout: expected more than gang.nominationTimeout (${formatDuration(nominationTimeoutMs)}), ` +
         `found ${formatDuration(barrierTimeoutMs)}; a member that kube-scheduler refused is replanned while its siblings ` +
         'are held at the barrier, so the barrier must outlast the wait for a nomination',
-    );
-  }
-  const levels = topology.levels ?? [];
-  const names = [...levels.map(({ name }) => name), HOST.name];
-  const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) {
-    problems.push(
-      `topology.levels: expected different names and none called ${HOST.name}, which is always the innermost level, ` +
-        `found "${twice}" twice`,
     );
   }
   if (backoffMaxMs < backoffInitialMs) {

@@ -20,6 +20,7 @@ import { Extender } from './http/extender.ts';
 import { createHealthApp, probePaths } from './http/health.ts';
 import { createInspectApp } from './http/inspect.ts';
 import { startServer } from './http/server.ts';
+import { createTopologyApp, TopologyInspector } from './http/topology.ts';
 import { EventRecorder } from './telemetry/events.ts';
 import { createLogger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -50,8 +51,9 @@ export async function serve(config: MusterConfiguration): Promise<void> {
 
   // Cluster and gangs
   const isAccelerator = manageResources(config.managedResources);
+  const policy = { isAccelerator, score: config.topology.policy };
   const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources: config.managedResources });
-  const state = new ClusterState(config.topology.level);
+  const state = new ClusterState(config.topology.levels);
   const reservations = new Reservations();
   const observer = new GangObserver(metrics, log, events);
   const barrier = new Barrier(clock, {
@@ -66,7 +68,7 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     writer: api,
     observer,
     clock,
-    settings: { ...config.gang, regatherMs: REGATHER_MS, policy: { isAccelerator } },
+    settings: { ...config.gang, regatherMs: REGATHER_MS, policy },
   });
 
   // Watch, then recover, then decide
@@ -108,9 +110,22 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     { name: 'recovered', check: () => (recovered ? undefined : 'reservations are not rebuilt yet') },
     { name: 'not-draining', check: () => (draining ? 'shutting down' : undefined) },
   ];
+  const inspector = new TopologyInspector({ view: state, reservations, policy, isReady: () => recovered });
+  const scraped = {
+    contentType: metrics.contentType,
+    render: () => {
+      inspector.measure(metrics);
+      return metrics.render();
+    },
+  };
+  const notices = [{ name: 'topology', list: () => inspector.warnings() }];
   const app = createApp({
     extender,
-    pages: [createHealthApp(checks, metrics), createInspectApp(coordinator, reservations)],
+    pages: [
+      createHealthApp(checks, scraped, notices),
+      createInspectApp(coordinator, reservations),
+      createTopologyApp(inspector),
+    ],
     isReady: () => recovered,
     metrics,
     log,

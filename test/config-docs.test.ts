@@ -10,7 +10,9 @@ const optional = [
   'server.tls.keyFile',
   'server.tls.clientCaFile',
   'api.kubeconfig',
-  'topology.level',
+  'topology.levels',
+  'topology.levels[].name',
+  'topology.levels[].label',
 ];
 
 /** `path: default` of every field of a rendered configuration. */
@@ -39,5 +41,8 @@ test('docs/configuration.md has every field without a default, and none that doe
 });
 
 test('the example on the page is a valid configuration', () => {
-  expect(parseConfiguration(example, 'docs/configuration.md').topology.level).toBe('topology.kubernetes.io/rack');
+  expect(parseConfiguration(example, 'docs/configuration.md').topology.levels).toEqual([
+    { name: 'block', label: 'example.com/block' },
+    { name: 'rack', label: 'example.com/rack' },
+  ]);
 });

@@ -6,7 +6,6 @@ import {
   parseConfiguration,
   renderConfiguration,
 } from '../src/config.ts';
-import { formatDuration, parseDuration } from '../src/config-section.ts';
 
 const header = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\n';
 
@@ -28,7 +27,7 @@ describe('parseConfiguration', () => {
       server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
-      topology: { level: undefined },
+      topology: { levels: undefined, policy: 'best-fit' },
       gang: {
         barrierTimeoutMs: 25_000,
         nominationTimeoutMs: 15_000,
@@ -48,7 +47,7 @@ describe('parseConfiguration', () => {
 server: {bindAddress: '::1', port: 0, tls: {certFile: a, keyFile: b, clientCaFile: c}, maxBodyMiB: 1, drainDelay: 0s}
 api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeout: 2m}
 managedResources: [nvidia.com/mig-*]
-topology: {level: topology.kubernetes.io/rack}
+topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], policy: spread}
 gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
 lonePodCandidates: 1
 log: {verbosity: 10}
@@ -73,7 +72,13 @@ log: {verbosity: 10}
       lonePodCandidates: 1,
       log: { verbosity: 10 },
     });
-    expect(config.topology.level).toBe('topology.kubernetes.io/rack');
+    expect(config.topology).toEqual({
+      levels: [
+        { name: 'block', label: 'example.com/block' },
+        { name: 'rack', label: 'rack' },
+      ],
+      policy: 'spread',
+    });
   });
 
   test('an empty section or field counts as absent', () => {
@@ -144,9 +149,61 @@ log: {verbosity: 10}
         'managedResources[1]: expected a resource name such as nvidia.com/gpu or nvidia.com/mig-*, found "nvidia.com/*-gpu"',
     },
     {
-      what: 'a level that is no label key',
-      body: 'topology: {level: "the rack"}',
-      problem: 'topology.level: expected a node label key such as topology.kubernetes.io/rack, found "the rack"',
+      what: 'levels that are no list',
+      body: 'topology: {levels: rack}',
+      problem: 'topology.levels: expected a list of mappings, found "rack"',
+    },
+    {
+      what: 'a level that is a text',
+      body: 'topology: {levels: [{name: block, label: block}, "rack"]}',
+      problems: [
+        'topology.levels[1]: expected a mapping of fields, found "rack"',
+        'topology.levels[1].name: expected a level name such as rack, found nothing',
+        'topology.levels[1].label: expected a node label key such as topology.kubernetes.io/rack, found nothing',
+      ],
+    },
+    {
+      what: 'a level without its label, and what it has instead',
+      body: 'topology: {levels: [{name: rack, key: example.com/rack}]}',
+      problems: [
+        'topology.levels[0].label: expected a node label key such as topology.kubernetes.io/rack, found nothing',
+        'topology.levels[0].key: unknown field; expected one of name, label',
+      ],
+    },
+    {
+      what: 'a level read from what is no label key',
+      body: 'topology: {levels: [{name: rack, label: "the rack"}]}',
+      problem:
+        'topology.levels[0].label: expected a node label key such as topology.kubernetes.io/rack, found "the rack"',
+    },
+    {
+      what: 'a level whose name could not be told from a label or a path',
+      body: 'topology: {levels: [{name: example.com/rack, label: example.com/rack}]}',
+      problem: 'topology.levels[0].name: expected a level name such as rack, found "example.com/rack"',
+    },
+    {
+      what: 'two levels of one name',
+      body: 'topology: {levels: [{name: rack, label: a}, {name: rack, label: b}]}',
+      problem:
+        'topology.levels: expected different names and none called host, which is always the innermost level, ' +
+        'found "rack" twice',
+    },
+    {
+      what: 'a level called as the hosts are',
+      body: 'topology: {levels: [{name: host, label: a}]}',
+      problem:
+        'topology.levels: expected different names and none called host, which is always the innermost level, ' +
+        'found "host" twice',
+    },
+    {
+      what: 'the single level of the first version',
+      body: 'topology: {level: example.com/rack}',
+      problem: 'topology.level: unknown field; expected one of levels, policy',
+    },
+    {
+      what: 'a policy that does not exist',
+      body: 'topology: {policy: first-fit}',
+      problem: 'topology.policy: expected one of best-fit, least-fragmentation, spread, found "first-fit"',
     },
     {
       what: 'TLS without a key',
@@ -158,8 +215,12 @@ log: {verbosity: 10}
       body: 'gang: {backoffMax: 500ms}',
       problem: 'gang.backoffMax: expected at least gang.backoffInitial (1s), found 500ms',
     },
-  ])('reports $what', ({ body, problem }) => {
-    expect(problemsOf(body)).toEqual([problem]);
+  ])('reports $what', ({ body, problem, problems = [problem] }) => {
+    expect(problemsOf(body)).toEqual(problems);
+  });
+
+  test('an empty list of levels is not the same as none: nothing is detected then', () => {
+    expect(parseConfiguration(`${header}topology: {levels: []}`, 'muster.yaml').topology.levels).toEqual([]);
   });
 
   test('says why the barrier must outlast the nominations', () => {
@@ -200,7 +261,7 @@ describe('renderConfiguration', () => {
     `${header}
 server: {tls: {certFile: a, keyFile: b}}
 api: {kubeconfig: "no"}
-topology: {level: rack}
+topology: {levels: [{name: rack, label: example.com/rack}], policy: least-fragmentation}
 gang: {barrierTimeout: 1m31s, backoffInitial: 1500ms}
 managedResources: [nvidia.com/mig-*]
 `,
@@ -233,19 +294,4 @@ describe('overrideConfiguration', () => {
       'flags: 1 problem; fix and start again\n  server.port: expected an integer from 0 to 65535, found 70000',
     );
   });
-});
-
-test.each([
-  { text: '0s', ms: 0 },
-  { text: '500ms', ms: 500 },
-  { text: '90s', ms: 90_000 },
-  { text: '2m', ms: 120_000 },
-  { text: '24h', ms: 86_400_000 },
-])('$text is $ms ms, both ways', ({ text, ms }) => {
-  expect(parseDuration(text)).toBe(ms);
-  expect(parseDuration(formatDuration(ms))).toBe(ms);
-});
-
-test.each(['', '5', 's', '-5s', '5 s', '5d', '1e3s', '5sec'])('"%s" is no duration', (text) => {
-  expect(parseDuration(text)).toBeUndefined();
 });

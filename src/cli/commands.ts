@@ -7,7 +7,9 @@ import {
   parseConfiguration,
   renderConfiguration,
 } from '../config.ts';
-import { type Fetch, fetchGangs, formatGangs } from './gangs.ts';
+import type { Fetch } from './fetch-json.ts';
+import { fetchGangs, formatGangs } from './gangs.ts';
+import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
 
 /** What the commands reach the world through. */
 export interface CliEnvironment {
@@ -30,11 +32,20 @@ interface Command {
   readonly summary: string;
   readonly usage: string;
   readonly options: ParseArgsOptionsConfig;
-  run(flags: Flags, environment: CliEnvironment): Promise<void>;
+  run(flags: Flags, environment: CliEnvironment): Promise<ExitCode>;
 }
+
+/** 0: done, and nothing is wrong. 1: what was looked at is not as it should be. */
+type ExitCode = 0 | 1;
 
 /** The user typed something that cannot be: exit code 2, as opposed to 1 for what failed. */
 class UsageError extends Error {}
+
+/** Of the commands that ask a running Muster. */
+const inspectOptions: ParseArgsOptionsConfig = {
+  url: { type: 'string', default: 'http://127.0.0.1:8443' },
+  output: { type: 'string', short: 'o' },
+};
 
 const commands: Readonly<Record<string, Command>> = {
   serve: {
@@ -59,6 +70,7 @@ const commands: Readonly<Record<string, Command>> = {
       const config = loadConfiguration(flags, environment);
       if (flags['print-config']) environment.stdout(renderConfiguration(config));
       else await environment.serve(config);
+      return 0;
     },
   },
   demo: {
@@ -69,7 +81,10 @@ const commands: Readonly<Record<string, Command>> = {
   -h, --help             this text
 `,
     options: { svg: { type: 'string' } },
-    run: (flags, environment) => environment.demo(textOf(flags.svg)),
+    async run(flags, environment) {
+      await environment.demo(textOf(flags.svg));
+      return 0;
+    },
   },
   gangs: {
     summary: 'List the gangs of a running Muster',
@@ -79,20 +94,45 @@ const commands: Readonly<Record<string, Command>> = {
   -o, --output json      print JSON and not a table
   -h, --help             this text
 `,
-    options: {
-      url: { type: 'string', default: 'http://127.0.0.1:8443' },
-      output: { type: 'string', short: 'o' },
-    },
+    options: inspectOptions,
     async run(flags, environment) {
-      const { output } = flags;
-      if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
-      const url = String(flags.url);
-      if (!URL.canParse(url))
-        throw new UsageError(`--url: expected a URL such as https://127.0.0.1:8443, found "${url}"`);
+      const { url, json } = readInspectFlags(flags);
       const gangs = await fetchGangs(environment.fetch, url);
-      if (output === 'json') environment.stdout(`${JSON.stringify(gangs, null, 2)}\n`);
+      if (json) environment.stdout(formatJson(gangs));
       else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
       else environment.stdout(formatGangs(gangs, environment.now()));
+      return 0;
+    },
+  },
+  topology: {
+    summary: 'Show the topology domains of a running Muster, and what is free in them',
+    usage: `Usage: muster topology [flags]
+
+  --url URL              where Muster serves (default http://127.0.0.1:8443)
+  --hosts                show each node, too
+  --lint                 say what is wrong with the topology labels of the nodes;
+                         exit code 1 if something is to be done about them
+  -o, --output json      print JSON and not a table
+  -h, --help             this text
+`,
+    options: { ...inspectOptions, hosts: { type: 'boolean' }, lint: { type: 'boolean' } },
+    async run(flags, environment) {
+      const { url, json } = readInspectFlags(flags);
+      if (flags.hosts && flags.lint) throw new UsageError('expected --hosts or --lint, found both');
+      const topology = await fetchTopology(environment.fetch, url, flags.hosts === true);
+      const { findings } = topology;
+      if (!flags.lint) {
+        environment.stdout(json ? formatJson(topology) : formatTopology(topology));
+        if (!json && findings.length > 0) {
+          const found = findings.length === 1 ? '1 finding' : `${findings.length} findings`;
+          environment.stderr(`${found} about the labels; see muster topology --lint\n`);
+        }
+        return 0;
+      }
+      if (json) environment.stdout(formatJson(findings));
+      else if (findings.length === 0) environment.stderr('No findings.\n');
+      else environment.stdout(formatFindings(findings));
+      return findings.some(({ warning }) => warning) ? 1 : 0;
     },
   },
 };
@@ -113,13 +153,12 @@ Flags:
 /**
  * Runs one command line, without the program's name.
  *
- * @returns the exit code: 0 done, 1 failed, 2 not understood.
+ * @returns the exit code: 0 done, 1 failed or something found wrong, 2 not understood.
  */
 export async function runCli(args: readonly string[], environment: CliEnvironment): Promise<number> {
   const [name = '', ...rest] = args;
   try {
-    await dispatch(name, rest, environment);
-    return 0;
+    return await dispatch(name, rest, environment);
   } catch (error) {
     if (error instanceof UsageError) {
       const command = Object.hasOwn(commands, name) ? `muster ${name}` : 'muster';
@@ -131,14 +170,14 @@ export async function runCli(args: readonly string[], environment: CliEnvironmen
   }
 }
 
-async function dispatch(name: string, args: readonly string[], environment: CliEnvironment): Promise<void> {
+async function dispatch(name: string, args: readonly string[], environment: CliEnvironment): Promise<ExitCode> {
   if (name === '--help' || name === '-h') {
     environment.stdout(help);
-    return;
+    return 0;
   }
   if (name === '--version') {
     environment.stdout(`muster ${environment.version}\n`);
-    return;
+    return 0;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
@@ -146,8 +185,20 @@ async function dispatch(name: string, args: readonly string[], environment: CliE
     throw new UsageError(`expected a command (${known}), found ${name === '' ? 'nothing' : `"${name}"`}`);
   }
   const flags = parseFlags(args, command.options);
-  if (flags.help) environment.stdout(command.usage);
-  else await command.run(flags, environment);
+  if (!flags.help) return await command.run(flags, environment);
+  environment.stdout(command.usage);
+  return 0;
+}
+
+function readInspectFlags({ url, output }: Flags): { readonly url: string; readonly json: boolean } {
+  if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
+  const address = String(url);
+  if (URL.canParse(address)) return { url: address, json: output === 'json' };
+  throw new UsageError(`--url: expected a URL such as https://127.0.0.1:8443, found "${address}"`);
+}
+
+function formatJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 function parseFlags(args: readonly string[], options: ParseArgsOptionsConfig): Flags {

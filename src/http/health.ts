@@ -8,6 +8,14 @@ export interface HealthCheck {
   check(): string | undefined;
 }
 
+/** Something that people should know and that does not keep Muster from being ready. */
+export interface HealthNotice {
+  /** A word or two joined by dashes, as the checks have. */
+  readonly name: string;
+  /** One line each; nothing to know: none. Called for each `/readyz?verbose`. */
+  list(): readonly string[];
+}
+
 /** Where `/metrics` comes from; `Metrics` is one. */
 export interface MetricsSource {
   readonly contentType: string;
@@ -20,9 +28,14 @@ export const probePaths: readonly string[] = ['/livez', '/readyz'];
 /**
  * `/livez`: 200 as long as the event loop turns; it must not depend on anything else, or an outage of the API server
  * would restart Muster and take the barrier's held calls with it.
- * `/readyz`: 200 if every check is fine, else 503; `?verbose` lists the checks, a failure always does.
+ * `/readyz`: 200 if every check is fine, else 503; `?verbose` lists the checks and the notices, a failure
+ * always does.
  */
-export function createHealthApp(checks: readonly HealthCheck[], metrics: MetricsSource): Hono {
+export function createHealthApp(
+  checks: readonly HealthCheck[],
+  metrics: MetricsSource,
+  notices: readonly HealthNotice[] = [],
+): Hono {
   const app = new Hono();
   app.get('/livez', (c) => c.text('ok'));
   app.get('/readyz', (c) => {
@@ -32,6 +45,7 @@ export function createHealthApp(checks: readonly HealthCheck[], metrics: Metrics
     const lines = outcomes.map(({ name, reason }) =>
       reason === undefined ? `[+]${name} ok` : `[-]${name} failed: ${reason}`,
     );
+    for (const notice of notices) lines.push(...notice.list().map((line) => `[!]${notice.name} ${line}`));
     lines.push(isReady ? 'readyz check passed' : 'readyz check failed', '');
     return c.text(lines.join('\n'), isReady ? 200 : 503);
   });

@@ -1,6 +1,7 @@
 /** The read-only inspect API: what the coordinator knows of every gang, as data and as one sentence. */
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
+import type { TopologyRequest } from '../core/gang-request.ts';
 import type { Coordinator } from '../gang/coordinator.ts';
 import type { GangRecord } from '../gang/gang-record.ts';
 import type { Reservations } from '../gang/reservations.ts';
@@ -31,7 +32,20 @@ export interface GangItem {
     readonly because: Reason | null;
     /** When a Job of the gang is ended by its activeDeadlineSeconds, RFC 3339. */
     readonly deadline: string | null;
+    /** What it asks of the fabric; null when it asks for nothing. */
+    readonly topology: TopologyItem | null;
   };
+}
+
+/** Names of levels or node-label keys, as the gang's owner wrote them; null: not asked for. */
+export interface TopologyItem {
+  readonly required: string | null;
+  readonly preferred: string | null;
+  readonly slice: { readonly size: number; readonly level: string } | null;
+  readonly spread: string | null;
+  readonly exclusive: string | null;
+  /** Until then it waits for its preferred level, RFC 3339; null: it does not (any more). */
+  readonly widensAt: string | null;
 }
 
 /** What `GET /v1/gangs` answers. */
@@ -73,6 +87,16 @@ function describe({ gang, census, state, reason }: GangRecord, reservations: Res
       reason: reason ? explain(reason) : '',
       because: reason ?? null,
       deadline: gang.deadlineAt === undefined ? null : new Date(gang.deadlineAt).toISOString(),
+      topology: describeTopology(gang.topology, reason),
     },
   };
+}
+
+function describeTopology(asked: TopologyRequest, reason: Reason | undefined): TopologyItem | null {
+  const { required = null, preferred = null, slice = null, spread = null, exclusive = null } = asked;
+  if ([required, preferred, slice, spread, exclusive].every((asking) => asking === null)) return null;
+  const shortfall = reason?.kind === 'unschedulable' ? reason.topology : undefined;
+  const widensAt = shortfall?.kind === 'no-domain' ? shortfall.widensAt : undefined;
+  const until = widensAt === undefined ? null : new Date(widensAt).toISOString();
+  return { required, preferred, slice, spread, exclusive, widensAt: until };
 }

@@ -83,6 +83,17 @@ export class Metrics {
     'Generation of the newest snapshot of the cluster',
     [],
   );
+  readonly topologyDomains = this.#gauge('muster_topology_domains', 'Topology domains by level', ['level']);
+  readonly topologyFindings = this.#gauge(
+    'muster_topology_findings',
+    'What is wrong with the topology labels of the nodes',
+    ['kind', 'level'],
+  );
+  readonly topologyDriftedNodes = this.#gauge(
+    'muster_topology_drifted_nodes',
+    'Nodes that moved to another topology domain since the start',
+    [],
+  );
   readonly events = this.#counter('muster_events_total', 'Events meant for users, by what became of them', ['result']);
 
   constructor() {

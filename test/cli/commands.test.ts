@@ -40,7 +40,7 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs /m);
+    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}topology /m);
   });
 
   test('--version prints the version', async () => {
@@ -48,14 +48,17 @@ describe('muster', () => {
   });
 
   test.each([
-    { args: [], stderr: 'muster: expected a command (serve or demo or gangs), found nothing; see muster --help\n' },
+    {
+      args: [],
+      stderr: 'muster: expected a command (serve or demo or gangs or topology), found nothing; see muster --help\n',
+    },
     {
       args: ['sevre'],
-      stderr: 'muster: expected a command (serve or demo or gangs), found "sevre"; see muster --help\n',
+      stderr: 'muster: expected a command (serve or demo or gangs or topology), found "sevre"; see muster --help\n',
     },
     {
       args: ['toString'],
-      stderr: 'muster: expected a command (serve or demo or gangs), found "toString"; see muster --help\n',
+      stderr: 'muster: expected a command (serve or demo or gangs or topology), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },
@@ -125,6 +128,7 @@ describe('muster gangs', () => {
       reason: '',
       because: null,
       deadline: null,
+      topology: null,
       ...status,
     },
   });

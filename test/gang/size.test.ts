@@ -73,7 +73,7 @@ describe('a later member', () => {
   });
 
   test('of a running gang is placed nearest to it', async () => {
-    const world = await startWorld({ level: 'rack' });
+    const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
     for (const rack of ['r0', 'r1', 'r2'])
       for (let i = 0; i < 3; i++) world.addNode(`${rack}-n${i}`, { labels: { rack } });
     world.create(pod('x', { nodeName: 'r0-n0' }), pod('y', { nodeName: 'r0-n1' }));

@@ -28,6 +28,18 @@ test('a failing readyz is a 503 that always says why', async () => {
   ]);
 });
 
+test('a notice is a line of readyz?verbose and fails nothing', async () => {
+  const notice = { name: 'topology', list: () => ['rack: 3 nodes without label', 'no drift'] };
+  const app = createHealthApp([fine], metrics, [notice, { name: 'other', list: () => [] }]);
+  const bare = await app.request('/readyz');
+  expect([bare.status, await bare.text()]).toEqual([200, 'ok']);
+  const verbose = await app.request('/readyz?verbose');
+  expect([verbose.status, await verbose.text()]).toEqual([
+    200,
+    '[+]leader ok\n[!]topology rack: 3 nodes without label\n[!]topology no drift\nreadyz check passed\n',
+  ]);
+});
+
 test('metrics come with the content type of the registry', async () => {
   const answer = await createHealthApp([], metrics).request('/metrics');
   expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { GangList } from '../../src/http/inspect.ts';
-import { gang, pod, startWorld, type World } from '../support/scenario.ts';
+import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.ts';
 
 async function get(world: World, path: string): Promise<{ status: number; body: unknown }> {
   const response = await world.muster.app.request(path);
@@ -58,6 +58,7 @@ describe('one gang', () => {
           reason: '3 members nominated, 1 of them at the bind barrier',
           because: { kind: 'nominated', members: 3, atBarrier: 1 },
           deadline: null,
+          topology: null,
         },
       },
     });
@@ -111,5 +112,42 @@ describe('one gang', () => {
     world.create(gang('a', 1, { min: undefined }));
     await world.settle();
     expect((await world.inspect('a')).deadline).toBe('2026-01-01T00:01:00.000Z');
+  });
+
+  test('that asks something of the fabric says what, as its owner wrote it', async () => {
+    const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
+    world.create(
+      gang('a', 2, {
+        annotations: {
+          'muster.dev/topology-required': 'rack',
+          'muster.dev/slice-size': '2',
+          'muster.dev/slice-required': 'kubernetes.io/hostname',
+        },
+      }),
+    );
+    await world.settle();
+    expect((await world.inspect('a')).topology).toEqual({
+      required: 'rack',
+      preferred: null,
+      slice: { size: 2, level: 'kubernetes.io/hostname' },
+      spread: null,
+      exclusive: null,
+      widensAt: null,
+    });
+  });
+
+  test('that waits for its preferred level says until when, and no more once that is over', async () => {
+    const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
+    for (const rack of ['r0', 'r1']) world.addNode(`${rack}-n0`, { labels: { rack } });
+    const annotations = { 'muster.dev/topology-preferred': 'rack', 'muster.dev/topology-patience': '90s' };
+    world.create(gang('a', 2, { annotations }));
+    await world.settle();
+    const waiting = await world.inspect('a');
+    expect(waiting.topology).toMatchObject({ preferred: 'rack', widensAt: '2026-01-01T00:01:30.000Z' });
+    expect(waiting.because).toMatchObject({ topology: { kind: 'no-domain', level: 'rack' } });
+    await world.pass(91 * SECOND);
+    const widened = await world.inspect('a');
+    expect(widened.state).toBe('Nominated');
+    expect(widened.topology).toMatchObject({ preferred: 'rack', widensAt: null });
   });
 });

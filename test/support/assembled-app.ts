@@ -8,6 +8,7 @@ import { ClusterState } from '../../src/cluster/state.ts';
 import { defaultConfiguration } from '../../src/config.ts';
 import { PodProjector } from '../../src/core/pod-projection.ts';
 import { manageResources } from '../../src/core/pod-template.ts';
+import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
 import { Barrier } from '../../src/gang/barrier.ts';
 import { Binder } from '../../src/gang/binder.ts';
 import type { Clock } from '../../src/gang/clock.ts';
@@ -36,8 +37,8 @@ const stillClock: Clock = { now: () => Date.UTC(2026, 0, 1), after: () => () => 
 const succeed = async (): Promise<WriteOutcome> => ({ kind: 'ok' });
 const writer: ClusterWriter = { nominate: succeed, clearNomination: succeed, removeGate: succeed, bind: succeed };
 
-/** @param topologyLevel node-label key of the topology level, if any. */
-export function assembleApp(topologyLevel?: string): AssembledApp {
+/** @param levels topology levels, outer to inner; without them they are detected from the nodes' labels. */
+export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
   const config = defaultConfiguration();
   const clock = stillClock;
   const log = createLogger({ verbosity: 0, write: () => {}, now: clock.now });
@@ -51,11 +52,11 @@ export function assembleApp(topologyLevel?: string): AssembledApp {
   });
   const isAccelerator = manageResources(config.managedResources);
   const projector = new PodProjector({ maxTemplates: 10_000, managedResources: config.managedResources });
-  const view = new ClusterState(topologyLevel);
+  const view = new ClusterState(levels);
   const reservations = new Reservations();
   const observer = new GangObserver(metrics, log, events);
   const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
-  const settings = { ...config.gang, regatherMs: 2_000, policy: { isAccelerator } };
+  const settings = { ...config.gang, regatherMs: 2_000, policy: { isAccelerator, score: config.topology.policy } };
   const coordinator = new Coordinator({ view, reservations, barrier, writer, observer, clock, settings });
   const { barrierTimeoutMs } = config.gang;
   const binder = new Binder({ view, reservations, barrier, coordinator, writer, observer, clock, barrierTimeoutMs });

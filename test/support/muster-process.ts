@@ -2,6 +2,7 @@
 import type { Hono } from 'hono';
 import { ClusterState, type Sink } from '../../src/cluster/state.ts';
 import { Store } from '../../src/cluster/store.ts';
+import type { PlacementScore } from '../../src/core/gang-request.ts';
 import type { Named } from '../../src/core/model.ts';
 import { PodProjector } from '../../src/core/pod-projection.ts';
 import { manageResources } from '../../src/core/pod-template.ts';
@@ -12,6 +13,7 @@ import {
   projectPodGroup,
   projectStorageClass,
 } from '../../src/core/projection.ts';
+import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
 import { Barrier } from '../../src/gang/barrier.ts';
 import { Binder } from '../../src/gang/binder.ts';
 import { Coordinator } from '../../src/gang/coordinator.ts';
@@ -22,6 +24,7 @@ import { Reservations } from '../../src/gang/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
 import { Extender } from '../../src/http/extender.ts';
 import { createInspectApp } from '../../src/http/inspect.ts';
+import { createTopologyApp, TopologyInspector } from '../../src/http/topology.ts';
 import { EventRecorder, type EventWriter } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
@@ -35,8 +38,9 @@ export interface ProcessOptions {
   readonly barrierTimeoutMs: number;
   readonly lonePodCandidates: number;
   readonly maxBodyBytes: number;
-  /** Node-label key of the topology level. */
-  readonly level: string | undefined;
+  /** Topology levels, outer to inner; undefined: detected from the nodes' labels. */
+  readonly levels: ConfiguredLevels | undefined;
+  readonly score: PlacementScore;
   readonly metrics: Metrics;
   readonly events: EventWriter;
   readonly write: (line: string) => void;
@@ -48,6 +52,7 @@ export interface MusterProcess {
   readonly reservations: Reservations;
   readonly coordinator: Coordinator;
   readonly barrier: Barrier;
+  readonly inspector: TopologyInspector;
   /** Reads what exists, then serves. Before it, calls are answered "not ready". */
   recover(): void;
   /** SIGKILL: no timer fires, no write is answered, nothing is watched any more. */
@@ -61,8 +66,9 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const { metrics } = options;
   const log = createLogger({ verbosity: 9, write: options.write, now: clock.now });
   const isAccelerator = manageResources(MANAGED);
+  const policy = { isAccelerator, score: options.score };
   const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED });
-  const state = new ClusterState(options.level);
+  const state = new ClusterState(options.levels);
   const reservations = new Reservations();
   const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', now: clock.now });
   const observer = new GangObserver(metrics, log, events);
@@ -75,15 +81,16 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const parts = { view: state, reservations, barrier, writer, observer, clock };
   const coordinator: Coordinator = new Coordinator({
     ...parts,
-    settings: { ...options.settings, policy: { isAccelerator } },
+    settings: { ...options.settings, policy },
   });
   const binder = new Binder({ ...parts, coordinator, barrierTimeoutMs: options.barrierTimeoutMs });
   const lonePods = new LonePods(reservations, isAccelerator, options.lonePodCandidates);
   const projectPod = (raw: object) => projector.project(raw);
   const extender = new Extender({ view: state, reservations, coordinator, binder, lonePods, clock, projectPod });
+  const inspector = new TopologyInspector({ view: state, reservations, policy, isReady: () => recovered });
   const app = createApp({
     extender,
-    pages: [createInspectApp(coordinator, reservations)],
+    pages: [createInspectApp(coordinator, reservations), createTopologyApp(inspector)],
     isReady: () => recovered,
     metrics,
     log,
@@ -103,6 +110,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     reservations,
     coordinator,
     barrier,
+    inspector,
     recover: () => {
       cluster.watch((type, kind, object) => sinks[kind](type, object));
       state.listen(coordinator);

@@ -113,7 +113,8 @@ export class World {
       barrierTimeoutMs: 25 * SECOND,
       lonePodCandidates: 32,
       maxBodyBytes: 64 * 2 ** 20,
-      level: undefined,
+      levels: undefined,
+      score: 'best-fit',
       metrics: this.metrics,
       write: () => {},
       events: {

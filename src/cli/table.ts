@@ -1,0 +1,19 @@
+/** A table as kubectl prints one. */
+export interface Column {
+  readonly title: string;
+  /** Numbers line up on the right. */
+  readonly align?: 'left' | 'right';
+}
+
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const lines = [columns.map(({ title }) => title), ...rows];
+  const widths = columns.map((_, column) => lines.reduce((width, line) => Math.max(width, line[column]!.length), 0));
+  const format = (line: readonly string[]): string =>
+    line
+      .map((cell, column) =>
+        columns[column]!.align === 'right' ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join('   ')
+      .trimEnd();
+  return `${lines.map(format).join('\n')}\n`;
+}
