@@ -144,4 +144,15 @@ describe('a gang whose last members are still being created', () => {
     await world.schedule();
     expect(Object.keys(world.boundTo('a'))).toHaveLength(40);
   });
+
+  test('gives everything back, too, when the last one comes with a problem', async () => {
+    const world = await startWorld({ nodes: 40 });
+    const pods = gang('a', 40);
+    await createSlowly(world, pods.slice(0, 39), 40);
+    expect(world.stateOf('a')).toBe('Nominated');
+    world.create(gang('a', 40, { from: 39, annotations: { 'muster.dev/no-such-key': '1' } }));
+    await world.pass(2.5 * SECOND);
+    expect(Object.keys(world.slotsOf('a'))).toEqual([]);
+    expect((await world.inspect('a')).reason).toContain('unknown key');
+  });
 });

@@ -129,7 +129,7 @@ describe('a lone pod', () => {
     world.create(pod('x', { gpus: 6, nodeName: 'n5' }), pod('y', { gpus: 4, nodeName: 'n7' }), pod('web', { gpus: 1 }));
     await world.settle();
     const forwards = await world.filter('web', named(8));
-    expect(forwards.NodeNames, 'least free accelerators first, then by name').toEqual(['n5', 'n7', 'n0']);
+    expect(forwards.NodeNames, 'nodes in use first, the fullest of all, then by name').toEqual(['n5', 'n7', 'n0']);
     expect(await world.filter('web', named(8).toReversed())).toEqual(forwards);
   });
 
@@ -279,8 +279,8 @@ describe('prioritize', () => {
     await world.settle();
     const scores = await world.prioritize('web', ['n0', 'n1', 'n2', 'unknown']);
     expect(scores).toEqual([
-      { Host: 'n0', Score: 0 },
-      { Host: 'n1', Score: 4 },
+      { Host: 'n0', Score: 2 },
+      { Host: 'n1', Score: 6 },
       { Host: 'n2', Score: 10 },
       { Host: 'unknown', Score: 0 },
     ]);
