@@ -18,6 +18,8 @@ const slots = Number(process.argv[2]);
 const { app, state, projector, reservations, recover } = assembleApp(LEVELS);
 for (const node of clusterNodes()) state.nodes.applied(node, undefined);
 for (const pod of clusterPods()) state.pods.applied(pod, undefined);
+// A pod that kube-scheduler scores nodes for has been shown to Muster, too.
+state.pods.applied(projector.project(JSON.parse(readRecording('prioritize-lone-pod').body).Pod), undefined);
 recover();
 
 const member = projector.project(JSON.parse(readRecording('filter-nominated-member').body).Pod);

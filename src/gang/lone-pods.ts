@@ -2,46 +2,51 @@
  * Pods outside gangs: which of the offered nodes they may use beside what is reserved, and which of those suit best.
  * kube-scheduler has filtered the nodes already; only what it cannot see is checked here.
  */
+import { INTERCONNECTS, type Interconnect } from '../core/gpu-pools.ts';
 import type { PodModel, PodTemplate } from '../core/model.ts';
 import { NameIndex } from '../core/name-index.ts';
-import { NameList } from '../core/name-list.ts';
-import { scorePacking } from '../core/scoring.ts';
-import { chooseColumns, type Snapshot, sumColumns } from '../core/snapshot.ts';
+import type { NameList } from '../core/name-list.ts';
+import type { NodeIdx } from '../core/node-idx.ts';
+import { scoreBreakage, scoreLinked } from '../core/scoring.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import { AcceleratorUse } from './accelerator-use.ts';
 import type { Reservations } from './reservations.ts';
 
 export class LonePods {
   readonly #reservations: Reservations;
   readonly #isAccelerator: (resource: string) => boolean;
   readonly #candidates: number;
-  /** Accelerators that a pod of the template requests. */
-  readonly #requested = new WeakMap<PodTemplate, number>();
-  readonly #held = new Map<string, number>();
-  /** Written anew by each call. An array made for each took 0.2 ms of a call with 5,000 nodes. */
-  #left = new Float64Array(0);
-  /** The accelerators' columns, resolved once for all snapshots that share their columns. */
-  #resolved: { readonly of: Snapshot['columns']; readonly accelerators: readonly number[] } | undefined;
-  /** The names of all nodes, for all snapshots of one node set. */
-  #known: { readonly of: Snapshot['byName']; readonly names: NameList } | undefined;
+  readonly #use: AcceleratorUse;
 
   /** @param candidates how many of the nodes that fit are offered back at most. */
   constructor(reservations: Reservations, isAccelerator: (resource: string) => boolean, candidates: number) {
     this.#reservations = reservations;
     this.#isAccelerator = isAccelerator;
     this.#candidates = candidates;
+    this.#use = new AcceleratorUse(reservations, isAccelerator);
   }
 
   /**
-   * The offered nodes where the pod still fits beside reservations of its priority or higher. Of many, the fullest few:
-   * kube-scheduler decodes and scores every name it gets, and reading 5,000 costs it more than all the rest of a call.
-   * A pod with preferences of its own gets every node that fits. The same nodes in any order give the same answer.
+   * The offered nodes where the pod still fits beside reservations of its priority or higher. Of many, the few where it
+   * breaks up least: kube-scheduler decodes and scores every name it gets, and reading 5,000 costs it more than all the
+   * rest of a call. The same nodes in any order give the same answer.
+   *
+   * A pod of several GPUs gets nodes of the best interconnect alone, so that it does not land on PCIe by chance. A pod with
+   * preferences of its own gets every node that fits, whatever the interconnect: kube-scheduler weighs them against our score.
    */
   filter(snapshot: Snapshot, pod: PodModel, names: NameList): readonly string[] {
-    const isPicky = pod.template.hasPreferences || pod.template.spread.length > 0;
+    const { hasPreferences, spread } = pod.template;
+    const isPicky = hasPreferences || spread.length > 0;
+    const wantsLinks = !hasPreferences && this.#wantsLinks(pod.template);
     if (!isPicky && names.length > this.#candidates) {
-      const fullest = this.#fullest(snapshot, pod, names);
-      if (fullest.length === this.#candidates) return fullest;
+      const offered = new NameIndex(names);
+      for (const interconnect of wantsLinks ? listInterconnects(snapshot) : [undefined]) {
+        const best = this.#listBest(snapshot, pod, offered, interconnect);
+        if (best.length === this.#candidates || (wantsLinks && best.length > 0)) return best;
+      }
     }
-    return names.toArray().filter((name) => this.fitsBeside(snapshot, name, pod, []));
+    const fitting = names.toArray().filter((name) => this.fitsBeside(snapshot, name, pod, []));
+    return wantsLinks ? pickBestLinked(snapshot, fitting) : fitting;
   }
 
   /** Whether the pod fits on the node beside the reservations once the victims are gone. */
@@ -60,108 +65,58 @@ export class LonePods {
     return true;
   }
 
-  /** Scores nodes by name, 0 to 10, the fuller the better. */
-  scorer(snapshot: Snapshot): (name: string) => number {
-    const accelerators = this.#acceleratorsOf(snapshot);
-    const held = this.#heldByNode();
+  /**
+   * Scores nodes by name, 0 to 10, the higher the less the pod breaks up there. The interconnect counts only for a pod
+   * that saw nodes of several.
+   */
+  scorer(snapshot: Snapshot, { template }: PodModel): (name: string) => number {
+    const isMixed = template.hasPreferences && this.#wantsLinks(template);
     return (name) => {
       const node = snapshot.indexOf.get(name);
-      if (node === undefined) return 0;
-      const free = sumColumns(snapshot.free, accelerators, node) - (held.get(name) ?? 0);
-      return scorePacking(free, sumColumns(snapshot.allocatable, accelerators, node));
+      const score = node === undefined ? 0 : scoreBreakage(this.#use.breakageAt(snapshot, node));
+      return isMixed ? scoreLinked(linksOf(snapshot, node), score) : score;
     };
   }
 
-  /**
-   * Goes through our nodes from the fullest on, those of equal names in their order, until enough are found that are
-   * offered and fit. Judging each offered name took two to five times as long, the more the more nodes are reserved.
-   * One look at all nodes for each amount that is free somewhere, of which there are few: sorting them by it takes 170 µs
-   * more for 5,000 nodes.
-   */
-  #fullest(snapshot: Snapshot, pod: PodModel, names: NameList): readonly string[] {
-    const { byName, nodes } = snapshot;
-    const free = this.#freeByName(snapshot);
-    const offered = new NameIndex(names);
-    const known = this.#namesOf(snapshot);
-    const fullest: string[] = [];
-    for (let left = leastAbove(free, -1); left < Number.POSITIVE_INFINITY; left = leastAbove(free, left)) {
-      for (let position = 0; position < free.length; position++) {
-        if (free[position] !== left || !offered.has(known, position)) continue;
-        const { name } = nodes[byName[position]!]!;
-        if (!this.fitsBeside(snapshot, name, pod, [])) continue;
-        fullest.push(name);
-        if (fullest.length === this.#candidates) return fullest;
-      }
-    }
-    return fullest;
+  /** Judging each offered name instead took two to five times as long, the more the more nodes are reserved. */
+  #listBest(snapshot: Snapshot, pod: PodModel, offered: NameIndex, interconnect: Interconnect | undefined): string[] {
+    const { nodes, topology } = snapshot;
+    const names = this.#use.namesOf(snapshot);
+    const best: string[] = [];
+    this.#use.showByBreakage(snapshot, (position) => {
+      if (!offered.has(names, position)) return false;
+      const node = topology.order[position]! as NodeIdx;
+      if (interconnect !== undefined && linksOf(snapshot, node) !== interconnect) return false;
+      const { name } = nodes[node]!;
+      if (this.fitsBeside(snapshot, name, pod, [])) best.push(name);
+      return best.length === this.#candidates;
+    });
+    return best;
   }
 
-  /** Accelerators left on each node beside what is held, in the order of names. */
-  #freeByName(snapshot: Snapshot): Float64Array {
-    const { byName, rank, indexOf } = snapshot;
-    if (this.#left.length !== byName.length) this.#left = new Float64Array(byName.length);
-    const left = this.#left.fill(0);
-    for (const column of this.#acceleratorsOf(snapshot)) {
-      const free = snapshot.free[column]!;
-      for (let position = 0; position < left.length; position++) left[position]! += free[byName[position]!]!;
-    }
-    for (const [name, held] of this.#heldByNode()) {
-      const row = indexOf.get(name);
-      if (row !== undefined) left[rank[row]!]! -= held;
-    }
-    // An overcommitted node is as full as a full one.
-    for (let position = 0; position < left.length; position++) if (left[position]! < 0) left[position] = 0;
-    return left;
-  }
-
-  /**
-   * Accelerators that slots and holds take, by name of node: nodes that fill up count as fuller already. Only nodes where
-   * that changed are added up again: all of them took 140 µs of a call with 500 slots.
-   */
-  #heldByNode(): ReadonlyMap<string, number> {
-    for (const node of this.#reservations.takeChangedNodes()) {
-      let sum = 0;
-      for (const template of this.#reservations.templatesOn(node)) sum += this.#acceleratorsIn(template);
-      if (sum > 0) this.#held.set(node, sum);
-      else this.#held.delete(node);
-    }
-    return this.#held;
-  }
-
-  #acceleratorsIn(template: PodTemplate): number {
-    const known = this.#requested.get(template);
-    if (known !== undefined) return known;
-    const requested = template.requests.filter(({ name }) => this.#isAccelerator(name));
-    const sum = requested.reduce((total, { amount }) => total + amount, 0);
-    this.#requested.set(template, sum);
-    return sum;
-  }
-
-  /** The names in the order of `byName`. */
-  #namesOf({ byName, nodes }: Snapshot): NameList {
-    if (this.#known?.of !== byName) {
-      this.#known = { of: byName, names: NameList.from(byName.map((row) => nodes[row]!.name)) };
-    }
-    return this.#known.names;
-  }
-
-  #acceleratorsOf({ columns }: Snapshot): readonly number[] {
-    if (this.#resolved?.of !== columns) {
-      this.#resolved = { of: columns, accelerators: chooseColumns(columns, this.#isAccelerator) };
-    }
-    return this.#resolved.accelerators;
+  /** Whether it requests more than one GPU: slices of a GPU reach no other one, wherever they are. */
+  #wantsLinks({ requests }: PodTemplate): boolean {
+    let gpus = 0;
+    for (const { name, amount } of requests) if (this.#isAccelerator(name) && !name.includes('/mig-')) gpus += amount;
+    return gpus > 1;
   }
 }
 
-/** The least amount above the given one; `Infinity` without one. */
-function leastAbove(amounts: Float64Array, bound: number): number {
-  let least = Number.POSITIVE_INFINITY;
-  // By index: an iterator over a typed array takes several times as long.
-  for (let i = 0; i < amounts.length; i++) {
-    const amount = amounts[i]!;
-    if (amount > bound && amount < least) least = amount;
-  }
-  return least;
+/** A node that the watch has not shown yet is nothing known of. */
+function linksOf({ pools }: Snapshot, node: NodeIdx | undefined): Interconnect {
+  return node === undefined ? 'unknown' : pools.pools[pools.poolOf[node]!]!.interconnect;
+}
+
+/** Those that some node has, in the order of preference. */
+function listInterconnects({ pools: { pools } }: Snapshot): readonly Interconnect[] {
+  return INTERCONNECTS.filter((interconnect) => pools.some((pool) => pool.interconnect === interconnect));
+}
+
+/** Those of the best interconnect among them. */
+function pickBestLinked(snapshot: Snapshot, names: readonly string[]): readonly string[] {
+  const links = names.map((name) => linksOf(snapshot, snapshot.indexOf.get(name)));
+  const best = INTERCONNECTS.find((interconnect) => links.includes(interconnect));
+  return names.filter((_, i) => links[i] === best);
 }
 
 function total(templates: readonly PodTemplate[], resource: string): number {

@@ -87,7 +87,9 @@ export class Extender {
     const { reservations, lonePods, view } = this.#parts;
     const slot = reservations.slot(args.uid);
     const snapshot = view.snapshot();
-    const score = slot ? (name: string) => (name === slot.node ? MAX_SCORE : 0) : lonePods.scorer(snapshot);
+    // The watch has shown the pod nearly always, which saves parsing it.
+    const lone = () => lonePods.scorer(snapshot, view.pod(args.uid) ?? this.#parts.projectPod(args.pod));
+    const score = slot ? (name: string) => (name === slot.node ? MAX_SCORE : 0) : lone();
     return {
       outcome: slot ? 'member' : 'lone',
       body: args.nodeNames.toArray().map((name) => ({ Host: name, Score: score(name) })),

@@ -1,6 +1,7 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
+import { countByDomain, occupyNodes, readPlaces } from './fabric.ts';
 import { cpuPod, gangPods, gpuPod } from './objects.ts';
 import { scenarios } from './scenarios.ts';
 import { expectBound, expectNoOvercommit, type World } from './world.ts';
@@ -8,6 +9,8 @@ import { expectBound, expectNoOvercommit, type World } from './world.ts';
 /** More nodes than Muster offers back of those that fit a lone pod (`lonePodCandidates`, 32). */
 const NODES = 40;
 const ZONE = 'e2e.muster.dev/zone';
+const CLIQUE = 'nvidia.com/gpu.clique';
+const PRODUCT = 'nvidia.com/gpu.product';
 /** The first 36 nodes are zone `used`, the last four `empty`. */
 const zones = (index: number) => ({ [ZONE]: index < 36 ? 'used' : 'empty' });
 
@@ -31,6 +34,48 @@ scenarios('lone pods', {}, (scenario) => {
     // On how many nodes they are is not the same each time.
     await world.cluster.api.deleteAll('pods', { labelSelector: 'lone=true', graceSeconds: 0 });
   });
+
+  scenario(
+    'whole-node pods fill up the NVLink clique that is broken, and the whole one stays for a gang',
+    async (world) => {
+      // Neighbours by name are in different cliques.
+      const labels = (index: number) => ({ [CLIQUE]: `clique-${index % 2}` });
+      const nodes = await world.cluster.addNodes({ count: 8, labels });
+      const broken = nodes.filter((_, index) => index % 2 === 1);
+      await occupyNodes(world, [broken[2]!], 1);
+      const names = ['lone-0', 'lone-1', 'lone-2'];
+      await world.cluster.api.createMany(
+        'pods',
+        names.map((name) => gpuPod({ name })),
+      );
+      const used = await Promise.all(names.map((name) => nodeOf(world, name)));
+      expect(used.sort()).toEqual(broken.toSpliced(2, 1));
+      await world.cluster.api.createMany('pods', gangPods({ gang: 'nvl', size: 4, topologyRequired: 'nvlink' }));
+      const places = await readPlaces(world, await expectBound(world, 'nvl', 4), [CLIQUE]);
+      expect([...countByDomain(places, 0)]).toEqual([['clique-0', 4]]);
+    },
+  );
+
+  scenario(
+    'several GPUs go to an empty NVLink node beside half full PCIe nodes, and to PCIe when it is full',
+    async (world) => {
+      const products = ['NVIDIA-A100-PCIE-40GB', 'NVIDIA-A100-SXM4-40GB'];
+      const labels = (index: number) => ({ [PRODUCT]: products[index === 2 ? 1 : 0]! });
+      const nodes = await world.cluster.addNodes({ count: 4, labels });
+      const linked = nodes[2]!;
+      await occupyNodes(world, nodes.toSpliced(2, 1), 4);
+      const place = async (name: string, gpus: number) => {
+        await world.cluster.api.create('pods', gpuPod({ name, gpus }));
+        return nodeOf(world, name);
+      };
+      expect(await place('two', 2)).toBe(linked);
+      expect(await place('one', 1), 'a single GPU needs no links: it goes to a fuller node').not.toBe(linked);
+      expect(await place('six', 6)).toBe(linked);
+      expect(await place('late', 2)).not.toBe(linked);
+      // Which of the PCIe nodes they are on is not the same each time.
+      await world.cluster.api.deleteAll('pods', { graceSeconds: 0 });
+    },
+  );
 
   scenario('without a preference a pod goes to one of the 36 nodes that are half full', async (world) => {
     await occupy(world);
