@@ -58,7 +58,8 @@ export function describeShortfall(round: Round, best: DomainIdx | undefined): To
 function findSquatters(round: Round, members: RequestClass): Squatters | undefined {
   const { tx, asked, field, usable, policy } = round;
   const { topology, podsOn } = tx.snapshot;
-  const want = members.pods.length;
+  // An elastic gang starts with its minimum.
+  const want = Math.min(members.pods.length, round.gang.min);
   let found: Squatters | undefined;
   for (const domain of Array.from(topology.domainsAt[asked.outermost]!) as DomainIdx[]) {
     if (freeIn(field, domain) < want * members.accelerators) continue;

@@ -61,8 +61,13 @@ describe('keys', () => {
       'pod w-0: muster.dev/max-members expected a whole number of at least 1, found "two"',
     ],
     [
+      'a key that says nothing without another',
+      { 'muster.dev/topology-patience': '5m' },
+      'muster.dev/topology-patience says nothing without muster.dev/topology-preferred; set both or neither',
+    ],
+    [
       'a number that is too small',
-      { 'muster.dev/slice-size': '0' },
+      { 'muster.dev/slice-size': '0', 'muster.dev/slice-required': 'rack' },
       'pod w-0: muster.dev/slice-size expected a whole number of at least 1, found "0"',
     ],
     [
