@@ -1,7 +1,7 @@
 /** Why the members that found no place found none: nodes counted by what keeps them off. */
 import { rejectNode } from './feasibility.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Partial, Round } from './round.ts';
+import type { PartialPlacement, Round } from './round.ts';
 import { ROOT } from './topology.ts';
 
 /** Why nodes are out, and how many. Counts are for people and metrics, never for a filter reply. */
@@ -14,7 +14,7 @@ export interface Cause {
  * Counts for the first incomplete class, on the nodes of the domain that holds most.
  * @param partial what could be placed; it is in the transaction.
  */
-export function explainCauses(round: Round, { placement, domain = ROOT }: Partial): readonly Cause[] {
+export function explainCauses(round: Round, { placement, domain = ROOT }: PartialPlacement): readonly Cause[] {
   const incomplete = [...placement].find(([members, nodes]) => nodes.length < members.pods.length);
   if (!incomplete) return [];
   const [members] = incomplete;

@@ -3,17 +3,17 @@ import { nearIn } from './field.ts';
 import { layClass, SLICE_ORDERS, seatSlices } from './gang-placement.ts';
 import type { RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Mask, Partial, Placement, Round } from './round.ts';
+import type { Mask, PartialPlacement, Placement, Round } from './round.ts';
 import type { Tally } from './tally.ts';
 import type { DomainIdx } from './topology.ts';
 
-const NONE: Partial = { placement: new Map(), count: 0, domain: undefined };
+const NONE: PartialPlacement = { placement: new Map(), count: 0, domain: undefined };
 
 /**
  * The first pool that takes the minimum decides; otherwise what takes most members. Whatever is returned is placed in
  * the transaction.
  */
-export function placeMost(round: Round): Partial {
+export function placeMost(round: Round): PartialPlacement {
   const before = round.tx.checkpoint();
   let best = { ...NONE, placement: new Map(round.classes.map((members) => [members, []])) as Placement };
   for (const mask of round.listMasks()) {
@@ -53,7 +53,7 @@ function listByRoom(round: Round, tallies: readonly Tally[]): readonly DomainIdx
 }
 
 /** One of every role, then the small classes whole. */
-function fillDomain(round: Round, domain: DomainIdx, mask: Mask): Partial {
+function fillDomain(round: Round, domain: DomainIdx, mask: Mask): PartialPlacement {
   if (round.isSlicedUnevenly) return fillSlices(round, domain, mask);
   const bulkLast = [...round.classes].sort(
     (a, b) => a.pods.length - b.pods.length || (a.pods[0]!.name < b.pods[0]!.name ? -1 : 1),
@@ -73,7 +73,7 @@ function fillDomain(round: Round, domain: DomainIdx, mask: Mask): Partial {
 }
 
 /** Only whole slices, from the first rank on: a class's members get places in that order. */
-function fillSlices(round: Round, domain: DomainIdx, mask: Mask): Partial {
+function fillSlices(round: Round, domain: DomainIdx, mask: Mask): PartialPlacement {
   const seats = seatSlices(round, domain, mask, SLICE_ORDERS[0]);
   const placement = new Map<RequestClass, NodeIdx[]>();
   for (const members of round.classes) {

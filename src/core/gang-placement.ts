@@ -7,6 +7,7 @@ import type { RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { Mask, Placement, Round, Stage } from './round.ts';
 import { placeSlices } from './slices.ts';
+import type { Tally } from './tally.ts';
 import { type DomainIdx, ROOT } from './topology.ts';
 import { intersect } from './usable.ts';
 
@@ -37,12 +38,7 @@ function placeStage(round: Round, { outermost }: Stage, mask: Mask): Placement |
   return undefined;
 }
 
-function placeIn(
-  round: Round,
-  domain: DomainIdx,
-  mask: Mask,
-  tally: Parameters<Round['layOut']>[0],
-): Placement | undefined {
+function placeIn(round: Round, domain: DomainIdx, mask: Mask, tally: Tally): Placement | undefined {
   const { classes, tx } = round;
   const [only] = classes;
   if (classes.length === 1 && only!.pods[0]!.template.spread.length === 0 && !round.isSlicedUnevenly) {

@@ -15,7 +15,7 @@ import { intersect, maskLabelled, maskUsable } from './usable.ts';
 export type Placement = ReadonlyMap<RequestClass, readonly NodeIdx[]>;
 
 /** As many members as could be placed. */
-export interface Partial {
+export interface PartialPlacement {
   readonly placement: Placement;
   readonly count: number;
   /** Where; undefined when no domain takes any member. */
@@ -43,7 +43,7 @@ export class Round {
   readonly usesFabric: boolean;
   /** kube-scheduler keeps members apart (DoNotSchedule): to look for one node for all of them is in vain. */
   readonly isSpread: boolean;
-  /** Slices differ from each other, or some of their members are placed or missing: they are placed one by one. */
+  /** Slices differ from each other, some of their members are placed or missing, or kept apart: they are placed one by one. */
   readonly isSlicedUnevenly: boolean;
   readonly usable: Mask;
   /** The preferred level, on nodes that are in a domain of it; then whatever is wide enough. */
@@ -53,6 +53,8 @@ export class Round {
   readonly home: DomainIdx | undefined;
   /** Columns. */
   readonly #accelerators: readonly number[];
+  /** Nodes of members that are placed already. */
+  readonly #near: readonly NodeIdx[];
 
   constructor(tx: Transaction, gang: GangRequest, policy: PlanPolicy, asked: ResolvedTopology) {
     const { snapshot } = tx;
@@ -69,12 +71,12 @@ export class Round {
     this.usesFabric = this.largest.accelerators > 0;
     this.isSpread = this.classes.some(({ pods }) => pods[0]!.template.spread.length > 0);
     const hasGaps = gang.placed.length > 0 || gang.members.some(({ rank }, i) => rank !== i);
-    this.isSlicedUnevenly = asked.slice !== undefined && (this.classes.length > 1 || hasGaps);
+    this.isSlicedUnevenly = asked.slice !== undefined && (this.classes.length > 1 || hasGaps || this.isSpread);
     this.usable = maskUsable(snapshot, gang.key, asked);
     this.#accelerators = chooseColumns(snapshot.columns, policy.isAccelerator);
-    const near = gang.placed.flatMap(({ node }) => snapshot.indexOf.get(node) ?? []);
-    this.field = withNear(surveyField(snapshot, this.#accelerators, policy.score), near);
-    this.home = findHome(this.field, near, asked);
+    this.#near = gang.placed.flatMap(({ node }) => snapshot.indexOf.get(node) ?? []);
+    this.field = withNear(surveyField(snapshot, this.#accelerators, policy.score), this.#near);
+    this.home = findHome(this.field, this.#near, asked);
     const prefers = asked.preferred > asked.outermost;
     this.stages = [
       ...(prefers ? [{ outermost: asked.preferred, mask: maskLabelled(snapshot, asked.preferred) }] : []),
@@ -100,11 +102,10 @@ export class Round {
       const own = new Set(this.gang.placed.map(({ node }) => pools.poolOf[this.tx.snapshot.indexOf.get(node) ?? -1]));
       const order = [...present].sort((a, b) => Number(own.has(b)) - Number(own.has(a)) || a - b);
       if (order.length > 1) {
-        for (const pool of order)
-          yield intersect(
-            Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0)),
-            this.usable,
-          );
+        for (const pool of order) {
+          const inPool = Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0));
+          yield intersect(inPool, this.usable);
+        }
       }
     }
     yield this.usable;
@@ -122,8 +123,9 @@ export class Round {
    * @returns their nodes in rank order.
    */
   lay(members: RequestClass, domain: DomainIdx, want: number, mask: Mask, near: readonly NodeIdx[] = []): NodeIdx[] {
-    if (members.pods[0]!.template.spread.length > 0)
-      return fillSpread(this.tx, members, this.nodesIn(domain, mask), want);
+    if (members.pods[0]!.template.spread.length > 0) {
+      return fillSpread(this.tx, members, this.#nodesIn(domain, mask), want);
+    }
     const nodes = this.layOut(this.count(members, mask, domain), members, domain, want, near);
     nodes.forEach((node, i) => {
       this.tx.place(node, members.pods[i]!);
@@ -139,13 +141,13 @@ export class Round {
     want: number,
     near: readonly NodeIdx[] = [],
   ): NodeIdx[] {
-    const field = near.length > 0 ? withNear(this.field, near) : this.field;
+    const field = near.length > 0 ? withNear(this.field, [...this.#near, ...near]) : this.field;
     const layout = { field, tally, asked: this.asked, accelerators: members.accelerators };
     return descend(layout, domain, tally.most(domain, want));
   }
 
   /** The domain's nodes in the order of their names. */
-  nodesIn(domain: DomainIdx, mask: Mask): readonly NodeIdx[] {
+  #nodesIn(domain: DomainIdx, mask: Mask): readonly NodeIdx[] {
     const { topology, rank } = this.tx.snapshot;
     const nodes = Array.from(topology.order.subarray(topology.start[domain], topology.end[domain])) as NodeIdx[];
     return nodes.filter((node) => !mask || mask[node] === 1).sort((a, b) => rank[a]! - rank[b]!);
