@@ -10,13 +10,14 @@ import type { DomainIdx } from './topology.ts';
 const NONE: PartialPlacement = { placement: new Map(), count: 0, domain: undefined };
 
 /**
- * The first pool that takes the minimum decides; otherwise what takes most members. Whatever is returned is placed in
- * the transaction.
+ * The first of the masks that takes the minimum decides; otherwise what takes most members. Whatever is returned is placed
+ * in the transaction.
+ * @param masks nodes to try, one set after the other.
  */
-export function placeMost(round: Round): PartialPlacement {
+export function placeMost(round: Round, masks: readonly Mask[]): PartialPlacement {
   const before = round.tx.checkpoint();
   let best = { ...NONE, placement: new Map(round.classes.map((members) => [members, []])) as Placement };
-  for (const mask of round.listMasks()) {
+  for (const mask of masks) {
     const tallies = round.crowd.map((members) => round.count(members, mask));
     for (const domain of listByRoom(round, tallies)) {
       const partial = fillDomain(round, domain, mask);
@@ -61,7 +62,8 @@ function fillDomain(round: Round, domain: DomainIdx, mask: Mask): PartialPlaceme
   const placement = new Map<RequestClass, NodeIdx[]>();
   if (bulkLast.length === 1) {
     const [members] = bulkLast as [RequestClass];
-    placement.set(members, layClass(round, members, domain, members.pods.length, mask, []));
+    const want = round.isSpread ? members.pods.length : countStart(round.count(members, mask, domain), round, domain);
+    placement.set(members, layClass(round, members, domain, want, mask, []));
   } else {
     for (const members of bulkLast) placement.set(members, layClass(round, members, domain, 1, mask, []));
     for (const members of bulkLast) {
@@ -72,9 +74,27 @@ function fillDomain(round: Round, domain: DomainIdx, mask: Mask): PartialPlaceme
   return { placement, count: countMembers(placement), domain };
 }
 
-/** Only whole slices, from the first rank on: a class's members get places in that order. */
+/**
+ * With how many members the gang starts: only whole slices if they are enough, since the others of a slice that is begun may
+ * never find room beside it.
+ */
+function countStart(tally: Tally, { gang }: Round, domain: DomainIdx): number {
+  const want = gang.members.length;
+  if (tally.slice === undefined || tally.isInsideSlice(domain)) return want;
+  const most = tally.most(domain, want);
+  const whole = most - (most % tally.slice.size);
+  return most === want || whole < gang.min ? most : whole;
+}
+
+/** Only whole slices if they are enough, from the first rank on; else those of the first members that are. */
 function fillSlices(round: Round, domain: DomainIdx, mask: Mask): PartialPlacement {
-  const seats = seatSlices(round, domain, mask, SLICE_ORDERS[0]);
+  const before = round.tx.checkpoint();
+  let seats = seatSlices(round, domain, mask, SLICE_ORDERS[0]);
+  if (seats.size < round.gang.min) {
+    round.tx.rollback(before);
+    const fewer = seatSlices(round, domain, mask, SLICE_ORDERS[0], round.gang.min);
+    if (fewer.size >= seats.size) seats = fewer;
+  }
   const placement = new Map<RequestClass, NodeIdx[]>();
   for (const members of round.classes) {
     const nodes = members.pods.map(({ uid }) => seats.get(uid));

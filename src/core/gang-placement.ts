@@ -11,8 +11,9 @@ import type { Tally } from './tally.ts';
 import { type DomainIdx, ROOT } from './topology.ts';
 import { intersect } from './usable.ts';
 
-export function placeAll(round: Round): Placement | undefined {
-  for (const nodes of round.listMasks()) {
+/** @param masks nodes to try, one set after the other. */
+export function placeAll(round: Round, masks: readonly Mask[]): Placement | undefined {
+  for (const nodes of masks) {
     for (const stage of round.stages) {
       const placement = placeStage(round, stage, intersect(nodes, stage.mask));
       if (placement) return placement;
@@ -96,11 +97,10 @@ export function layClass(
 
 /** On nodes without accelerators if they hold all, in the first scope that does. */
 function layPlain(round: Round, members: RequestClass, scopes: readonly DomainIdx[], want: number): NodeIdx[] {
-  const { tx, usable } = round;
-  const plain = Uint8Array.from(tx.snapshot.nodes, (_, row) => (round.hasAccelerators(row as NodeIdx) ? 0 : 1));
+  const { tx } = round;
   const before = tx.checkpoint();
   let nodes: NodeIdx[] = [];
-  for (const mask of [intersect(plain, usable), usable]) {
+  for (const mask of [round.maskPlain(), round.usable]) {
     for (const scope of scopes) {
       tx.rollback(before);
       nodes = round.lay(members, scope, want, mask);
@@ -130,12 +130,16 @@ export const SLICE_ORDERS = [
   { demandingFirst: true, largestFirst: false },
 ] as const;
 
-/** Nodes by member UID: of the slices that fit. */
+/**
+ * Nodes by member UID: of the slices that fit.
+ * @param count only that many members, the first by rank.
+ */
 export function seatSlices(
   round: Round,
   domain: DomainIdx,
   mask: Mask,
   { demandingFirst, largestFirst }: (typeof SLICE_ORDERS)[number],
+  count = round.gang.members.length,
 ): ReadonlyMap<string, NodeIdx> {
   const { tx, asked, classes, gang, largest } = round;
   const tally = round.count(largest, mask, domain);
@@ -155,6 +159,7 @@ export function seatSlices(
   return placeSlices(tx, {
     shape,
     classes,
+    lastRank: gang.members[count - 1]!.rank,
     placed: gang.placed,
     candidates,
     demandingFirst,

@@ -14,7 +14,7 @@ import { type Cause, explainCauses } from './causes.ts';
 import { placeMost } from './elastic.ts';
 import { placeAll } from './gang-placement.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
-import { type Placement, Round } from './round.ts';
+import { type Mask, type Placement, Round } from './round.ts';
 import { describeShortfall, type TopologyShortfall } from './shortfall.ts';
 import type { Snapshot } from './snapshot.ts';
 import { resolveTopology } from './topology-request.ts';
@@ -57,10 +57,12 @@ export function planGang(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
       if (occupant.shields >= gang.priority) tx.place(occupant.node, occupant);
     }
     const round = new Round(tx, gang, policy, resolution.topology);
-    const whole = placeAll(round);
+    const pools = round.listPools();
+    const wide = round.listWide();
+    const whole = placeAll(round, pools) ?? placeEnough(round, pools) ?? placeAll(round, wide);
     if (whole) return { kind: 'placed', slots: assignMembers(snapshot, whole) };
     const beforeMost = tx.checkpoint();
-    const most = placeMost(round);
+    const most = placeMost(round, wide);
     if (most.count >= gang.min) return { kind: 'placed', slots: assignMembers(snapshot, most.placement) };
     const causes = explainCauses(round, most);
     tx.rollback(beforeMost);
@@ -69,6 +71,17 @@ export function planGang(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
   } finally {
     tx.rollback(0);
   }
+}
+
+/** An elastic gang starts smaller in one GPU pool rather than larger in two. */
+function placeEnough(round: Round, pools: readonly Mask[]): Placement | undefined {
+  const { tx, gang } = round;
+  if (pools.length === 0 || gang.min === gang.members.length) return undefined;
+  const before = tx.checkpoint();
+  const most = placeMost(round, pools);
+  if (most.count >= gang.min) return most.placement;
+  tx.rollback(before);
+  return undefined;
 }
 
 function assignMembers(snapshot: Snapshot, placement: Placement): readonly PlannedSlot[] {

@@ -84,31 +84,30 @@ export class Round {
     ];
   }
 
-  /**
-   * Sets of nodes to try, one after the other. For accelerators: pool by pool, the pools of placed members first, then
-   * all together. Without any: nodes that have none, then all.
-   */
-  *listMasks(): Generator<Mask> {
-    const { pools, nodes, byName } = this.tx.snapshot;
-    if (!this.usesFabric) {
-      const plain = new Uint8Array(nodes.length);
-      for (const node of byName) plain[node] = this.hasAccelerators(node) ? 0 : 1;
-      yield intersect(plain, this.usable);
-    } else {
-      const present = new Set<number>();
-      if (pools.pools.length > 1) {
-        for (const node of byName) if (this.hasAccelerators(node)) present.add(pools.poolOf[node]!);
-      }
-      const own = new Set(this.gang.placed.map(({ node }) => pools.poolOf[this.tx.snapshot.indexOf.get(node) ?? -1]));
-      const order = [...present].sort((a, b) => Number(own.has(b)) - Number(own.has(a)) || a - b);
-      if (order.length > 1) {
-        for (const pool of order) {
-          const inPool = Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0));
-          yield intersect(inPool, this.usable);
-        }
-      }
-    }
-    yield this.usable;
+  /** The nodes of each GPU pool, those of placed members first; none where there is only one, or no use for it. */
+  listPools(): readonly Mask[] {
+    const { pools, byName, indexOf } = this.tx.snapshot;
+    if (!this.usesFabric || pools.pools.length === 1) return [];
+    const present = new Set<number>();
+    for (const node of byName) if (this.hasAccelerators(node)) present.add(pools.poolOf[node]!);
+    if (present.size === 1) return [];
+    const own = new Set(this.gang.placed.map(({ node }) => pools.poolOf[indexOf.get(node) ?? -1]));
+    const order = [...present].sort((a, b) => Number(own.has(b)) - Number(own.has(a)) || a - b);
+    return order.map((pool) => {
+      const inPool = Uint8Array.from(pools.poolOf, (of) => (of === pool ? 1 : 0));
+      return intersect(inPool, this.usable);
+    });
+  }
+
+  /** All nodes the gang may use; before them, for members without accelerators, those that have none. */
+  listWide(): readonly Mask[] {
+    return this.usesFabric ? [this.usable] : [this.maskPlain(), this.usable];
+  }
+
+  /** Nodes without accelerators. */
+  maskPlain(): Mask {
+    const plain = Uint8Array.from(this.tx.snapshot.nodes, (_, row) => (this.hasAccelerators(row as NodeIdx) ? 0 : 1));
+    return intersect(plain, this.usable);
   }
 
   /** How many members of the class each domain takes now. */

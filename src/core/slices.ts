@@ -39,6 +39,8 @@ interface Seated {
 export interface SliceSearch {
   readonly shape: SliceShape;
   readonly classes: readonly RequestClass[];
+  /** Members of higher ranks are left out. */
+  readonly lastRank: number;
   readonly placed: readonly PlacedMember[];
   /** Domains to try, the best first. */
   readonly candidates: readonly DomainIdx[];
@@ -51,14 +53,14 @@ export interface SliceSearch {
 
 /** Nodes by member UID: of whole slices only. */
 export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<string, NodeIdx> {
-  const { shape, classes, placed, candidates, demandingFirst, lay } = search;
+  const { shape, placed, candidates, demandingFirst, lay } = search;
   const { topology, indexOf } = tx.snapshot;
   const homes = findHomes(topology, shape, placed, indexOf);
   const used: DomainIdx[] = [...homes.values()];
   /** A domain too full for a slice is too full for the next one like it. */
   const full = new Set<string>();
   const seated: Seated[] = [];
-  const slices = cut(classes, shape.size).sort(
+  const slices = cut(search).sort(
     (a, b) =>
       Number(homes.has(b.index)) - Number(homes.has(a.index)) ||
       (demandingFirst ? b.demand - a.demand : 0) ||
@@ -144,10 +146,11 @@ function seat(
 }
 
 /** The gang's slices. */
-function cut(classes: readonly RequestClass[], size: number): Slice[] {
+function cut({ classes, shape: { size }, lastRank }: SliceSearch): Slice[] {
   const slices = new Map<number, Map<RequestClass, MemberRequest[]>>();
   for (const members of classes) {
     for (const pod of members.pods) {
+      if (pod.rank > lastRank) continue;
       const index = Math.floor(pod.rank / size);
       const parts = slices.get(index) ?? new Map<RequestClass, MemberRequest[]>();
       const pods = parts.get(members) ?? [];

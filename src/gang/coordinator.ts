@@ -10,10 +10,10 @@
  * A round is synchronous: nothing happens in between. What the extender endpoints ask is answered from the tables.
  */
 import { isTerminated, type PodModel } from '../core/model.ts';
-import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
+import { describeGang, gangKeyOf } from '../core/pod-group.ts';
 import { releaseDrifted } from './drift.ts';
 import { endAttempt, type GangRecord, giveUpAttempt, newRecord, widensAt } from './gang-record.ts';
-import { deriveState, takeCensus } from './lifecycle.ts';
+import { deriveState, sameMembers, takeCensus } from './lifecycle.ts';
 import { Nominator } from './nominator.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -291,14 +291,4 @@ function freesSpace(before: PodModel | undefined, now: PodModel | undefined): bo
 /** Nominated members that never call bind. */
 function countSilent(slots: readonly Slot[]): number {
   return slots.filter(({ state, pod }) => state === 'nominated' && !pod.template.reachesExtender).length;
-}
-
-/** Whether planning again could end differently because of the members themselves. */
-function sameMembers(before: Gang, now: Gang): boolean {
-  return (
-    before.minMember === now.minMember &&
-    before.problems.length === now.problems.length &&
-    before.members.length === now.members.length &&
-    before.members.every((pod, i) => pod.uid === now.members[i]!.uid && pod.template === now.members[i]!.template)
-  );
 }

@@ -51,3 +51,13 @@ export function deriveState(gang: Gang, census: Census, slots: number): GangStat
   if (gang.problems.length > 0 || gang.minMember === undefined) return 'Gathering';
   return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';
 }
+
+/** Whether planning again could end differently because of the members themselves. */
+export function sameMembers(before: Gang, now: Gang): boolean {
+  return (
+    before.minMember === now.minMember &&
+    before.problems.length === now.problems.length &&
+    before.members.length === now.members.length &&
+    before.members.every((pod, i) => pod.uid === now.members[i]!.uid && pod.template === now.members[i]!.template)
+  );
+}

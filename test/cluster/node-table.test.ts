@@ -3,10 +3,16 @@ import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { NodeModel, PodModel } from '../../src/core/model.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
+import { type DomainIdx, pathOf, ROOT } from '../../src/core/topology.ts';
+import type { Drift } from '../../src/core/topology-finding.ts';
 import { aNode, aPod, GPU, type NodeOptions } from '../support/builders.ts';
-import { buildSnapshot, printSnapshot, RACK } from '../support/topology.ts';
+import { BLOCK, buildSnapshot, printSnapshot, RACK } from '../support/topology.ts';
 
-const table = () => new NodeTable(RACK);
+const table = () => new NodeTable([{ name: 'rack', label: RACK }]);
+
+/** The topology's domains, without the cluster itself. */
+const domainsOf = ({ topology }: Snapshot) =>
+  topology.names.flatMap((_, domain) => (domain === ROOT ? [] : pathOf(topology, domain as DomainIdx)));
 
 /** `free/allocatable` of one resource on one node; `-` when the snapshot knows no such node. */
 function amountOn(snapshot: Snapshot, node: string, resource = GPU): string {
@@ -67,7 +73,8 @@ describe('what a snapshot shows', () => {
     expect(snapshot.indexOf.get('n2')).toBe(row);
     expect(snapshot.nodes).toHaveLength(1);
     expect([amountOn(snapshot, 'n2'), amountOn(snapshot, 'n2', 'x.com/a')]).toEqual(['8/8', '0/0']);
-    expect([snapshot.podsOn[row], snapshot.repelling[row], snapshot.topology.domainOf[row]]).toEqual([[], 0, -1]);
+    expect([snapshot.podsOn[row], snapshot.repelling[row]]).toEqual([[], 0]);
+    expect(domainsOf(snapshot)).toEqual(['-/n2']);
   });
 
   test('a resource that a node has no more', () => {
@@ -103,7 +110,7 @@ describe('what a snapshot shows', () => {
     expect(nodes.snapshot().verdicts.of(template).allowed[0]).toBe(0);
     nodes.applyNode(aNode({ name: 'n1', labels: { [RACK]: 'a' } }));
     expect(nodes.snapshot().verdicts.of(template).allowed[0]).toBe(1);
-    expect(nodes.snapshot().topology.domains).toEqual([{ name: 'a', nodes: [0] }]);
+    expect(domainsOf(nodes.snapshot())).toEqual(['a', 'a/n1']);
   });
 });
 
@@ -181,6 +188,101 @@ describe('generation', () => {
     expect(nodes.applyNode(aNode({ name: 'n1' }))).toBe(false);
     expect(nodes.applyNode(aNode({ name: 'n1', ready: false }))).toBe(true);
   });
+});
+
+describe('nodes that move from one domain to another', () => {
+  const levels = [
+    { name: 'block', label: BLOCK },
+    { name: 'rack', label: RACK },
+  ];
+  const inA1 = { [BLOCK]: 'a', [RACK]: '1' };
+  /** The labels a node n1 has one after the other; a snapshot is taken of the first. */
+  const relabel = (...steps: readonly Record<string, string>[]) => {
+    const nodes = new NodeTable(levels);
+    const [first, ...others] = steps;
+    nodes.applyNode(aNode({ name: 'n1', labels: first! }));
+    nodes.applyNode(aNode({ name: 'n2', labels: inA1 }));
+    nodes.snapshot();
+    for (const labels of others) nodes.applyNode(aNode({ name: 'n1', labels }));
+    return nodes;
+  };
+
+  test.each<[string, readonly Record<string, string>[], Drift]>([
+    [
+      'another rack is drift',
+      [inA1, { ...inA1, [RACK]: '2' }],
+      { nodes: 1, last: { node: 'n1', level: 'rack', from: '1', to: '2' } },
+    ],
+    [
+      'the outermost level that changed is told',
+      [inA1, { [BLOCK]: 'b', [RACK]: '2' }],
+      { nodes: 1, last: { node: 'n1', level: 'block', from: 'a', to: 'b' } },
+    ],
+    [
+      'a label that went is drift',
+      [inA1, { [BLOCK]: 'a' }],
+      { nodes: 1, last: { node: 'n1', level: 'rack', from: '1', to: undefined } },
+    ],
+    ['a label that came is none', [{ [BLOCK]: 'a' }, inA1], { nodes: 0, last: undefined }],
+    ['nor is one that is no level', [inA1, { ...inA1, other: 'x' }], { nodes: 0, last: undefined }],
+    [
+      'a node that moves back and forth counts once',
+      [inA1, { ...inA1, [RACK]: '2' }, inA1],
+      { nodes: 1, last: { node: 'n1', level: 'rack', from: '2', to: '1' } },
+    ],
+  ])('%s', (_, steps, drift) => {
+    expect(relabel(...steps).drift).toEqual(drift);
+  });
+
+  test.each<[string, boolean, (nodes: NodeTable) => void]>([
+    ['a changed label', true, (nodes) => nodes.applyNode(aNode({ name: 'n1', labels: { [BLOCK]: 'b' } }))],
+    ['a node that is not ready', false, (nodes) => nodes.applyNode(aNode({ name: 'n1', labels: inA1, ready: false }))],
+    ['a bound pod', false, (nodes) => nodes.addPod(aPod({ nodeName: 'n1' }))],
+  ])('%s: the generation of the topology grows %s', (_, grows, change) => {
+    const nodes = relabel(inA1);
+    const before = nodes.topologyGeneration;
+    change(nodes);
+    expect(nodes.topologyGeneration > before).toBe(grows);
+  });
+
+  test('the next snapshot has the node where it is now', () => {
+    const nodes = relabel(inA1, { ...inA1, [RACK]: '2' });
+    expect(domainsOf(nodes.snapshot())).toEqual(['a', 'a/1', 'a/1/n2', 'a/2', 'a/2/n1']);
+  });
+});
+
+test('levels that are not configured are read from the labels that nodes carry', () => {
+  const nodes = new NodeTable(undefined);
+  const namesOf = () => nodes.snapshot().topology.levels.map(({ name }) => name);
+  nodes.applyNode(aNode({ name: 'n1' }));
+  expect(namesOf()).toEqual(['host']);
+  nodes.applyNode(aNode({ name: 'n2', labels: { 'topology.kubernetes.io/zone': 'z' } }));
+  expect(namesOf()).toEqual(['zone', 'host']);
+  nodes.applyNode(aNode({ name: 'n2' }));
+  expect(namesOf()).toEqual(['host']);
+});
+
+test('GPU pools follow the labels', () => {
+  const nodes = table();
+  const modelOf = () => {
+    const { pools } = nodes.snapshot();
+    return pools.pools[pools.poolOf[0]!]!.model;
+  };
+  nodes.applyNode(aNode({ name: 'n1' }));
+  expect(modelOf()).toBe('');
+  nodes.applyNode(aNode({ name: 'n1', labels: { 'nvidia.com/gpu.product': 'NVIDIA-L40S' } }));
+  expect(modelOf()).toBe('NVIDIA-L40S');
+});
+
+test('a node shows whether a pod of an exclusive gang is there', () => {
+  const nodes = table();
+  const pod = aPod({ nodeName: 'n1', annotations: { 'muster.dev/topology-exclusive': 'rack' } });
+  nodes.applyNode(aNode({ name: 'n1' }));
+  expect(nodes.snapshot().exclusive[0]).toBe(0);
+  nodes.addPod(pod);
+  expect(nodes.snapshot().exclusive[0]).toBe(1);
+  nodes.removePod(pod);
+  expect(nodes.snapshot().exclusive[0]).toBe(0);
 });
 
 /** What a watch may tell: nodes and pods of few names, so that they replace, shadow and outlive each other. */

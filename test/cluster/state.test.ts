@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import type { ClaimModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
+import { HOST } from '../../src/core/topology.ts';
 import { aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
 import { RACK } from '../support/topology.ts';
 
@@ -30,7 +31,7 @@ const aPodGroup = (name: string, namespace = 'default'): PodGroupModel => {
 
 /** A state that is told of pods the way the watcher does: each object with the one that it replaces. */
 function aState() {
-  const state = new ClusterState(RACK);
+  const state = new ClusterState([{ name: 'rack', label: RACK }]);
   const pods = new Map<string, PodModel>();
   const told: string[] = [];
   state.listen({
@@ -151,7 +152,7 @@ describe('what pods take from their nodes', () => {
     const { state } = aState();
     state.nodes.applied(aNode({ name: 'n1', labels: { [RACK]: 'a' } }), undefined);
     const before = state.generation;
-    expect(state.snapshot().topology.domains.map(({ name }) => name)).toEqual(['a']);
+    expect(state.snapshot().topology.names).toEqual(['', 'a', 'n1']);
     state.nodes.deleted(aNode({ name: 'n1' }));
     expect(state.snapshot().byName).toEqual([]);
     expect(state.generation).toBeGreaterThan(before);
@@ -380,6 +381,6 @@ describe('the listener', () => {
     state.pods.applied(aPod(), undefined);
     state.nodes.applied(aNode(), undefined);
     state.jobs.applied(job, undefined);
-    expect(state.snapshot().topology.level).toBeUndefined();
+    expect(state.snapshot().topology.levels).toEqual([HOST]);
   });
 });

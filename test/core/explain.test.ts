@@ -1,12 +1,41 @@
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably, type Reason } from '../../src/core/explain.ts';
+import type { TopologyShortfall } from '../../src/core/shortfall.ts';
+import type { LevelProblem } from '../../src/core/topology-request.ts';
 
 const unschedulable = (fits: number, ...causes: [string, number][]): Reason => ({
   kind: 'unschedulable',
   fits,
   want: 64,
   causes: causes.map(([cause, nodes]) => ({ cause, nodes })),
+  topology: undefined,
 });
+
+/** No domain of racks holds all 64, unless told otherwise. */
+const noDomain = (options: Partial<TopologyShortfall & { kind: 'no-domain' }> = {}, fits = 60): Reason => ({
+  kind: 'unschedulable',
+  fits,
+  want: 64,
+  causes: [{ cause: 'insufficient nvidia.com/gpu', nodes: 8 }],
+  topology: {
+    kind: 'no-domain',
+    level: 'rack',
+    best: 'block-2/rack-7',
+    slice: undefined,
+    squatters: undefined,
+    widensAt: undefined,
+    ...options,
+  },
+});
+
+const levelProblem = (kind: LevelProblem['kind'], key: string, found: string, known: readonly string[]): Reason => ({
+  kind: 'unschedulable',
+  fits: 0,
+  want: 64,
+  causes: [],
+  topology: { kind, key, found, known },
+});
+const unknownLevel = levelProblem('unknown-level', 'topology-required', 'rak', ['block', 'rack', 'host']);
 
 describe('for people', () => {
   test.each<[string, Reason, string]>([
@@ -17,6 +46,56 @@ describe('for people', () => {
       'no room, with the nodes that are out',
       unschedulable(60, ['insufficient nvidia.com/gpu', 61], ['not ready', 1]),
       'room for 60 of 64 members; nodes for the others: 61 insufficient nvidia.com/gpu, 1 not ready',
+    ],
+    [
+      'no domain of the required level',
+      noDomain(),
+      'rack: best domain block-2/rack-7 fits 60 of 64; nodes there for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'no domain that takes any',
+      noDomain({ best: undefined }, 0),
+      'rack: no domain takes any of 64 members; nodes for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'no domain for slices',
+      noDomain({ slice: { size: 8, level: 'nvlink' } }, 56),
+      'rack: best domain block-2/rack-7 fits 56 of 64 in slices of 8, each in one nvlink; nodes there for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'slices without a required level',
+      noDomain({ level: undefined, best: undefined, slice: { size: 8, level: 'nvlink' } }, 56),
+      'room for 56 of 64 members in slices of 8, each in one nvlink; nodes for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'pods in the way',
+      noDomain({ squatters: { domain: 'block-1/rack-2', pods: 2, examples: ['web/a', 'web/b'] } }),
+      'rack: best domain block-2/rack-7 fits 60 of 64; block-1/rack-2 would hold it without pods that use no accelerator: web/a, web/b; nodes there for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'many pods in the way',
+      noDomain({ squatters: { domain: 'block-1/rack-2', pods: 12, examples: ['web/a', 'web/b', 'web/c'] } }),
+      'rack: best domain block-2/rack-7 fits 60 of 64; block-1/rack-2 would hold it without pods that use no accelerator: web/a, web/b, web/c and 9 more; nodes there for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'patience',
+      noDomain({ widensAt: 60_000 }),
+      'rack: best domain block-2/rack-7 fits 60 of 64; tried wider after 1970-01-01T00:01:00.000Z; nodes there for the others: 8 insufficient nvidia.com/gpu',
+    ],
+    [
+      'a level that does not exist',
+      unknownLevel,
+      'muster.dev/topology-required: expected one of block, rack, host, or a node label of theirs, found "rak"; muster topology shows the levels of this cluster',
+    ],
+    [
+      'spread within slices',
+      levelProblem('spread-inside-slice', 'topology-spread', 'host', ['block', 'rack']),
+      'muster.dev/topology-spread: expected one of block, rack, or a node label of theirs, found "host"; slices are kept together and only whole ones can be spread',
+    ],
+    [
+      'spread over what one domain has to hold',
+      levelProblem('spread-outside-required', 'topology-spread', 'block', ['rack', 'host']),
+      'muster.dev/topology-spread: expected one of rack, host, or a node label of theirs, found "block"; all members are in one domain of the required level already',
     ],
     [
       'nominated',
@@ -47,6 +126,7 @@ describe('for filter replies', () => {
       { kind: 'gathering', have: 63, want: 64 },
     ],
     [unschedulable(1, ['not ready', 3]), unschedulable(60, ['insufficient nvidia.com/gpu', 61])],
+    [noDomain({}, 60), noDomain({ best: 'block-1/rack-3', widensAt: 1 }, 61)],
     [
       { kind: 'nominated', members: 64, atBarrier: 0 },
       { kind: 'nominated', members: 60, atBarrier: 63 },
@@ -60,6 +140,7 @@ describe('for filter replies', () => {
       { kind: 'incomplete', running: 63, want: 64 },
     ],
     [{ kind: 'queued' }, { kind: 'queued' }],
+    [unknownLevel, unknownLevel],
   ];
 
   test.each(moments.map((pair) => [pair[0].kind, pair] as const))(
@@ -70,6 +151,11 @@ describe('for filter replies', () => {
       expect(text).toMatch(/^gang default\/train [^\d%]+$/);
     },
   );
+
+  test('what is asked for may have digits: it does not change while a gang waits', () => {
+    const slices = noDomain({ level: undefined, best: undefined, slice: { size: 8, level: 'nvlink' } }, 56);
+    expect(explainStably('default/train', slices)).toBe('gang default/train waits for room for slices of 8 members');
+  });
 
   test('each kind of cause has a text of its own', () => {
     const texts = moments.map(([reason]) => explainStably('default/train', reason));

@@ -1,13 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { classify } from '../../src/core/gang-request.ts';
-import { chooseFewest, countCapacities, fillNodes } from '../../src/core/placement.ts';
-import { Transaction } from '../../src/core/transaction.ts';
+import { classify, type PlanPolicy } from '../../src/core/gang-request.ts';
+import { chooseFewest } from '../../src/core/placement.ts';
 import { aGang, members } from '../support/gangs.ts';
-import { plainGangArb, sceneArb } from '../support/random-clusters.ts';
-import { buildSnapshot, drawSnapshot, seat } from '../support/topology.ts';
+import { drawSnapshot } from '../support/topology.ts';
 
-const policy = { isAccelerator: (resource: string) => resource.startsWith('nvidia.com/') };
+const policy: PlanPolicy = { isAccelerator: (resource) => resource.startsWith('nvidia.com/'), score: 'best-fit' };
 
 describe('chooseFewest', () => {
   /** Items are `capacity` or `capacity/waste`; the answer is `index×count`. */
@@ -84,51 +82,6 @@ describe('chooseFewest', () => {
       ),
       { numRuns: 1000 },
     );
-  });
-});
-
-describe('countCapacities', () => {
-  test('agrees with placing one by one', () => {
-    fc.assert(
-      fc.property(sceneArb, plainGangArb, ({ occupants, ...cluster }, gang) => {
-        const snapshot = seat(buildSnapshot(cluster), occupants);
-        const tx = new Transaction(snapshot);
-        const [only] = classify(snapshot, gang, policy);
-        const counted = [...countCapacities(tx, only!, snapshot.byName, 50)];
-        const placed = snapshot.byName.map((node) => {
-          let count = 0;
-          const before = tx.checkpoint();
-          for (; only!.allowed[node] === 1 && tx.capacity(node, gang.members[0]!, only!.requests) > 0; count++) {
-            tx.place(node, gang.members[0]!);
-          }
-          tx.rollback(before);
-          return count;
-        });
-        expect(counted).toEqual(placed);
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  test('is cut off at the size of the class, unless told otherwise', () => {
-    const snapshot = drawSnapshot('-: n1[8] n2[2] n3[0]');
-    const [only] = classify(snapshot, aGang(members(3, { gpus: 1 })), policy);
-    const tx = new Transaction(snapshot);
-    expect([...countCapacities(tx, only!, snapshot.byName)]).toEqual([3, 2, 0]);
-    expect([...countCapacities(tx, only!, snapshot.byName, 100)]).toEqual([8, 2, 0]);
-  });
-});
-
-describe('fillNodes', () => {
-  test('places on the candidates only, and what it answers', () => {
-    const snapshot = drawSnapshot('-: n1[8] n2[8] n3[8]');
-    const [only] = classify(snapshot, aGang(members(3)), policy);
-    const tx = new Transaction(snapshot);
-    const candidates = snapshot.byName.filter((node) => snapshot.nodes[node]!.name !== 'n1');
-    const chosen = fillNodes(tx, only!, candidates, 3, () => 0);
-    expect(chosen.map((node) => snapshot.nodes[node]!.name)).toEqual(['n2', 'n3']);
-    expect(tx.checkpoint()).toBe(2);
-    expect([...countCapacities(tx, only!, snapshot.byName)]).toEqual([1, 0, 0]);
   });
 });
 

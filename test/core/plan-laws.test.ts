@@ -6,7 +6,7 @@ import type { GangRequest } from '../../src/core/gang-request.ts';
 import type { NodeModel, ResourceAmount } from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { aNode } from '../support/builders.ts';
-import { nodeOf, plan } from '../support/gangs.ts';
+import { aGang, members, nodeOf, plan } from '../support/gangs.ts';
 import { gangArb, plainGangArb, type Scene, sceneArb } from '../support/random-clusters.ts';
 import { buildSnapshot, printSnapshot, RACK, seat } from '../support/topology.ts';
 
@@ -198,23 +198,44 @@ describe('a gang whose members ask for the same', () => {
     );
   });
 
-  test('stays in one domain if one holds it, else in the fewest that do', () => {
+  test('stays on one node if one holds it, else in one rack if one does, else in the fewest parts', () => {
     fc.assert(
       fc.property(plainSceneArb, plainGangArb, (scene, gang) => {
         const slots = slotsOf(plan(snapshotOf(scene), gang));
-        const rackOf = new Map(scene.nodes.map((node) => [node.name, node.labels[RACK]]));
-        const racks = new Map<string, number>();
-        for (const node of scene.nodes) {
-          const rack = node.labels[RACK];
-          if (rack !== undefined) racks.set(rack, (racks.get(rack) ?? 0) + capacityOf(node, scene, gang));
+        fc.pre(slots.length > 0);
+        const { size, racks, loose } = listParts(scene, gang);
+        const nodes = new Set(slots.map(({ node }) => node));
+        if (size.some((capacity) => capacity >= gang.members.length)) expect(nodes.size).toBe(1);
+        else {
+          // A node without a rack is a part of its own: nobody knows what it is close to.
+          const rackOf = new Map(scene.nodes.map(({ name, labels }) => [name, labels[RACK] ?? `only ${name}`]));
+          const used = new Set([...nodes].map((node) => rackOf.get(node)));
+          expect(used.size).toBe(fewestHolding([...racks, ...loose], gang.members.length));
         }
-        const fewest = fewestHolding([...racks.values()], gang.members.length);
-        fc.pre(slots.length > 0 && fewest !== undefined);
-        const used = new Set(slots.map(({ node }) => rackOf.get(node)));
-        expect(used.has(undefined)).toBe(false);
-        expect(used.size).toBe(fewest);
       }),
       runs,
+    );
+  });
+
+  test('goes to known racks where they are as few as with nodes of no rack', () => {
+    // Few members on each node: otherwise most scenes say nothing about it.
+    const nodeArb = fc.record({ gpus: fc.constantFrom(2, 2, 4, 8), rack: fc.constantFrom(undefined, 'a', 'b', 'c') });
+    const nodesArb = fc.array(nodeArb, { minLength: 3, maxLength: 7, size: 'max' });
+    fc.assert(
+      fc.property(nodesArb, fc.integer({ min: 2, max: 9 }), (shapes, want) => {
+        const nodes = shapes.map(({ gpus, rack }, i) =>
+          aNode({ name: `n${i}`, gpus, labels: rack === undefined ? {} : { [RACK]: rack } }),
+        );
+        const scene: Scene = { nodes, pods: [], occupants: [] };
+        const gang = aGang(members(want, { gpus: 2 }));
+        const { size, racks, loose } = listParts(scene, gang);
+        const fewest = fewestHolding(racks, want);
+        fc.pre(size.every((capacity) => capacity < want));
+        fc.pre(fewest !== undefined && fewest === fewestHolding([...racks, ...loose], want));
+        const racked = new Set(nodes.filter(({ labels }) => labels[RACK] !== undefined).map(({ name }) => name));
+        for (const { node } of slotsOf(plan(snapshotOf(scene), gang))) expect(racked.has(node), node).toBe(true);
+      }),
+      { numRuns: 300 },
     );
   });
 
@@ -229,6 +250,24 @@ describe('a gang whose members ask for the same', () => {
     );
   });
 });
+
+/** How many members nodes, racks and nodes without a rack take, of the nodes that the gang is for. */
+function listParts(scene: Scene, gang: GangRequest) {
+  const gpusOf = (node: NodeModel) => amountIn(node.allocatable, 'nvidia.com/gpu');
+  const roomOn = (nodes: readonly NodeModel[]) => nodes.map((node) => capacityOf(node, scene, gang));
+  const sum = (capacities: readonly number[]) => capacities.reduce((total, capacity) => total + capacity, 0);
+  const plain = scene.nodes.filter((node) => gpusOf(node) === 0);
+  // Members without GPUs keep off GPU nodes while others hold all of them.
+  const isForPlain =
+    amountIn(gang.members[0]!.template.requests, 'nvidia.com/gpu') === 0 && sum(roomOn(plain)) >= gang.members.length;
+  const nodes = isForPlain ? plain : scene.nodes;
+  const names = new Set(nodes.flatMap(({ labels }) => labels[RACK] ?? []));
+  return {
+    size: roomOn(nodes),
+    racks: [...names].map((rack) => sum(roomOn(nodes.filter(({ labels }) => labels[RACK] === rack)))),
+    loose: roomOn(nodes.filter(({ labels }) => labels[RACK] === undefined)),
+  };
+}
 
 /** Size of the smallest subset whose sum is at least `want`, over all subsets. */
 function fewestHolding(capacities: readonly number[], want: number): number | undefined {

@@ -120,12 +120,12 @@ describe('else the fewest domains', () => {
       'n2 n3 n4 n5',
     ],
     [
-      'the largest, and the tightest for the rest',
+      'in even segments',
       `rack-a: n1[8] n2[8]
        rack-b: n3[8] n4[8] n5[8]
        rack-c: n6[8]`,
       members(4),
-      'n3 n4 n5 n6',
+      'n1 n2 n3 n4',
     ],
     [
       'the fewest for the largest class of members',
@@ -144,11 +144,11 @@ describe('else the fewest domains', () => {
       'n4 n5 n6',
     ],
     [
-      'unlabelled nodes are used when the domains do not suffice; they rank first',
+      'unlabelled nodes are used when the domains do not suffice; they rank last',
       `-: n1[8] n2[8]
        rack-a: n3[8]`,
       members(3),
-      'n1 n2 n3',
+      'n3 n1 n2',
     ],
     [
       'ranks run along domains, not along names',
@@ -175,9 +175,10 @@ describe('near the members that are placed already', () => {
                  rack-c: n5[8] n6[8] n7[8]`;
   test.each<[string, readonly string[], number, string]>([
     ['without any: the tightest', [], 1, 'n1'],
-    ['in the domain of the others, however full', ['n4'], 1, 'n3'],
+    ['on the node of the others, if it has room', ['n4'], 1, 'n4'],
+    ['in the domain of the others, however full', ['n2'], 1, 'n1'],
     ['where most of the others are', ['n2', 'n5', 'n6'], 1, 'n5'],
-    ['a domain that does not hold them is left for one that does', ['n2'], 2, 'n3 n4'],
+    ['what the others’ domain does not hold goes elsewhere', ['n2'], 2, 'n1 n3'],
     ['when none holds them all, the others’ domain is filled up first', ['n2'], 4, 'n1 n5 n6 n7'],
     ['a node that is gone says nothing', ['n9'], 1, 'n1'],
   ])('%s', (_, near, count, expected) => {

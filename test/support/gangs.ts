@@ -1,13 +1,11 @@
 /** Gangs to plan, and plans as short texts. */
-import type { GangRequest, MemberRequest, PlanPolicy, TopologyRequest } from '../../src/core/gang-request.ts';
+import { explain } from '../../src/core/explain.ts';
+import type { GangRequest, MemberRequest, PlacementScore, TopologyRequest } from '../../src/core/gang-request.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import { aPod, type PodOptions } from './builders.ts';
 
-const policy: PlanPolicy = {
-  isAccelerator: (resource) => resource.startsWith('nvidia.com/'),
-  score: 'best-fit',
-};
+const isAccelerator = (resource: string) => resource.startsWith('nvidia.com/');
 
 export const NO_TOPOLOGY: TopologyRequest = {
   required: undefined,
@@ -31,7 +29,7 @@ export function members(
   });
 }
 
-export type GangOptions = Omit<Partial<GangRequest>, 'refused' | 'topology' | 'placed'> & {
+export type GangOptions = Omit<Partial<GangRequest>, 'refused' | 'topology'> & {
   readonly topology?: Partial<TopologyRequest>;
   /** Nodes of members that are placed already, of the ranks behind the others. */
   readonly near?: readonly string[];
@@ -54,23 +52,36 @@ export function aGang(all: readonly MemberRequest[], options: GangOptions = {}):
   };
 }
 
+export interface PlanOptions {
+  /** Milliseconds since the epoch. */
+  readonly now?: number;
+  readonly score?: PlacementScore;
+}
+
 /** The members' nodes in rank order, `-` for one that got none; or why there is no plan. */
-export function planText(snapshot: Snapshot, gang: GangRequest, now = 0): string {
-  const plan = planGang(snapshot, gang, policy, now);
-  switch (plan.kind) {
+export function planText(snapshot: Snapshot, gang: GangRequest, options: PlanOptions = {}): string {
+  const result = plan(snapshot, gang, options);
+  switch (result.kind) {
     case 'placed':
-      return gang.members.map(({ uid }) => nodeOf(plan, uid) ?? '-').join(' ');
+      return gang.members.map(({ uid }) => nodeOf(result, uid) ?? '-').join(' ');
     case 'unschedulable':
-      return `room for ${plan.fits} of ${plan.want}`;
+      return `room for ${result.fits} of ${result.want}`;
     case 'waiting':
-      return `${plan.have} of ${plan.want} exist`;
+      return `${result.have} of ${result.want} exist`;
     default:
-      return plan satisfies never;
+      return result satisfies never;
   }
 }
 
-export function plan(snapshot: Snapshot, gang: GangRequest, now = 0): Plan {
-  return planGang(snapshot, gang, policy, now);
+/** What people are told about a gang that was not placed; the nodes when it was. */
+export function reasonText(snapshot: Snapshot, gang: GangRequest, options: PlanOptions = {}): string {
+  const result = plan(snapshot, gang, options);
+  return result.kind === 'unschedulable' ? explain(result) : planText(snapshot, gang, options);
+}
+
+export function plan(snapshot: Snapshot, gang: GangRequest, options: PlanOptions = {}): Plan {
+  const { now = 0, score = 'best-fit' } = options;
+  return planGang(snapshot, gang, { isAccelerator, score }, now);
 }
 
 export function nodeOf(plan: Plan, uid: string): string | undefined {

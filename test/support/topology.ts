@@ -70,29 +70,27 @@ export function drawSnapshot(drawing: string, options: DrawingOptions = {}): Sna
 export function parseDrawing(drawing: string, options: DrawingOptions = {}): DrawnCluster {
   const nodes: NodeModel[] = [];
   const pods: PodModel[] = [...(options.pods ?? [])];
-  let levels = RACKS;
+  let levels: ConfiguredLevels | undefined;
   for (const line of drawing.split('\n').map((text) => text.trim())) {
     if (line === '') continue;
     const [domain, rest] = line.split(':');
     if (!domain || rest === undefined) throw new Error(`expected "domain: node[free] …", got "${line}"`);
     const path = domain.split('/');
-    if (path.length > LEVELS.length) throw new Error(`expected at most ${LEVELS.length} levels, got "${domain}"`);
-    if (path.length > levels.length) levels = LEVELS.slice(-path.length);
-    const labelsOfDomain = Object.fromEntries(
-      path.flatMap((name, i) => (name === '-' ? [] : [[LEVELS.at(i - path.length)!.label, name]])),
-    );
+    levels ??= LEVELS.slice(-path.length);
+    if (path.length !== levels.length) throw new Error(`expected ${levels.length} levels, got "${domain}"`);
+    const known = levels.flatMap(({ label }, i) => (path[i] === '-' ? [] : [[label, path[i]]]));
     for (const word of rest.trim().split(/\s+/)) {
       const match = /^([\w-]+)\[(?:cpu|(-?\d+)(?:\/(\d+))?)\]$/.exec(word);
       if (!match) throw new Error(`expected node[free], node[free/all] or node[cpu], got "${word}"`);
       const [, name = '', free, all = '8'] = match;
       const { labels, ...more } = options.nodes?.[name] ?? {};
       const gpus = free === undefined ? 0 : Number(all);
-      nodes.push(aNode({ name, gpus, ...more, labels: { ...labelsOfDomain, ...labels } }));
+      nodes.push(aNode({ name, gpus, ...more, labels: { ...Object.fromEntries(known), ...labels } }));
       const taken = gpus - Number(free ?? 0);
       if (taken > 0) pods.push(aPod({ name: `filler-${name}`, nodeName: name, gpus: taken, cpu: 0, memory: 0 }));
     }
   }
-  return { nodes, pods, levels };
+  return { nodes, pods, ...(levels && { levels }) };
 }
 
 export function buildSnapshot({ nodes, pods, levels = RACKS }: DrawnCluster): Snapshot {
