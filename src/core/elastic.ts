@@ -38,13 +38,13 @@ export function placeMost(round: Round, masks: readonly Mask[]): PartialPlacemen
 
 /** Domains of the outermost level that was asked for, those with most room first. */
 function listByRoom(round: Round, tallies: readonly Tally[]): readonly DomainIdx[] {
-  const { asked, home, crowd, field } = round;
+  const { asked, anchor, crowd, field } = round;
   const { topology } = field;
   const { levelOf, domainsAt, subtreeEnd } = topology;
-  if (home === undefined) return [];
-  if (levelOf[home]! >= asked.outermost) return [home];
+  if (anchor === undefined) return [];
+  if (levelOf[anchor]! >= asked.outermost) return [anchor];
   const inside = (Array.from(domainsAt[asked.outermost]!) as DomainIdx[]).filter(
-    (domain) => domain > home && domain < subtreeEnd[home]! && (!field.nearBefore || nearIn(field, domain) > 0),
+    (domain) => domain > anchor && domain < subtreeEnd[anchor]! && (!field.nearBefore || nearIn(field, domain) > 0),
   );
   const room = (domain: DomainIdx) =>
     tallies.reduce((sum, tally, i) => sum + tally.most(domain, crowd[i]!.pods.length), 0);

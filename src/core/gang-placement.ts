@@ -28,11 +28,11 @@ function placeStage(round: Round, { outermost }: Stage, mask: Mask): Placement |
     want: members.pods.length,
     accelerators: members.accelerators,
   }));
-  const { home } = round;
-  if (home === undefined || crowds.some(({ tally, want }) => tally.fits(home) < want)) return undefined;
-  if (round.isSlicedUnevenly && round.gang.placed.length > 0) return placeSliced(round, home, mask);
+  const { anchor } = round;
+  if (anchor === undefined || crowds.some(({ tally, want }) => tally.fits(anchor) < want)) return undefined;
+  if (round.isSlicedUnevenly && round.gang.placed.length > 0) return placeSliced(round, anchor, mask);
   const asked = { ...round.asked, outermost };
-  for (const domain of listHolders(round.field, asked, crowds, home, round.isSpread ? 1 : 0)) {
+  for (const domain of listHolders(round.field, asked, crowds, anchor, round.isSpread ? 1 : 0)) {
     const placement = placeIn(round, domain, mask, crowds[0]!.tally);
     if (placement) return placement;
   }

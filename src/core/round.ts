@@ -50,7 +50,7 @@ export class Round {
   readonly stages: readonly Stage[];
   readonly field: Field;
   /** Where the gang has to stay because of members that are placed already; undefined: nobody can join them. */
-  readonly home: DomainIdx | undefined;
+  readonly anchor: DomainIdx | undefined;
   /** Columns. */
   readonly #accelerators: readonly number[];
   /** Nodes of members that are placed already. */
@@ -76,7 +76,7 @@ export class Round {
     this.#accelerators = chooseColumns(snapshot.columns, policy.isAccelerator);
     this.#near = gang.placed.flatMap(({ node }) => snapshot.indexOf.get(node) ?? []);
     this.field = withNear(surveyField(snapshot, this.#accelerators, policy.score), this.#near);
-    this.home = findHome(this.field, this.#near, asked);
+    this.anchor = findAnchor(this.field, this.#near, asked);
     const prefers = asked.preferred > asked.outermost;
     this.stages = [
       ...(prefers ? [{ outermost: asked.preferred, mask: maskLabelled(snapshot, asked.preferred) }] : []),
@@ -161,15 +161,15 @@ export class Round {
  * Where most placed members are: their domain of the outermost level that will do, else of the required one; the whole cluster
  * when nothing is required or nobody is placed. Undefined: they are in no domain of the required level, and nobody can join them.
  */
-function findHome(
+function findAnchor(
   { topology }: Field,
   near: readonly NodeIdx[],
   { outermost, required }: ResolvedTopology,
 ): DomainIdx | undefined {
   if (near.length === 0 || outermost < 0) return ROOT;
-  const home =
+  const anchor =
     findMost(topology, near, outermost) ?? (required < outermost ? findMost(topology, near, required) : undefined);
-  return home ?? (required < 0 ? ROOT : undefined);
+  return anchor ?? (required < 0 ? ROOT : undefined);
 }
 
 function findMost(topology: Topology, near: readonly NodeIdx[], level: number): DomainIdx | undefined {

@@ -36,10 +36,10 @@ export function countFewest(capacities: readonly number[], want: number): number
  */
 export function divide(parts: readonly Part[], want: number, step: number, score: PlacementScore): Shares {
   const order = [...parts.keys()];
-  const home = order.filter((i) => parts[i]!.near > 0).sort((a, b) => parts[b]!.near - parts[a]!.near || a - b);
+  const near = order.filter((i) => parts[i]!.near > 0).sort((a, b) => parts[b]!.near - parts[a]!.near || a - b);
   const shares: { part: number; count: number }[] = [];
   let rest = want;
-  for (const part of home) {
+  for (const part of near) {
     const count = Math.min(rest, parts[part]!.capacity);
     if (count > 0) shares.push({ part, count });
     rest -= count;

@@ -44,7 +44,7 @@ export interface SliceSearch {
   readonly placed: readonly PlacedMember[];
   /** Domains to try, the best first. */
   readonly candidates: readonly DomainIdx[];
-  /** Slices choose in rank order, or the most demanding first. Those that have a home come first in any case. */
+  /** Slices choose in rank order, or the most demanding first. Those that have an anchor come first in any case. */
   readonly demandingFirst: boolean;
   /** The level over which slices are spread; -1: none. */
   readonly spread: number;
@@ -55,20 +55,21 @@ export interface SliceSearch {
 export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<string, NodeIdx> {
   const { shape, placed, candidates, demandingFirst, lay } = search;
   const { topology, indexOf } = tx.snapshot;
-  const homes = findHomes(topology, shape, placed, indexOf);
-  const used: DomainIdx[] = [...homes.values()];
+  const anchors = findAnchors(topology, shape, placed, indexOf);
+  const used: DomainIdx[] = [...anchors.values()];
   /** A domain too full for a slice is too full for the next one like it. */
   const full = new Set<string>();
   const seated: Seated[] = [];
   const slices = cut(search).sort(
     (a, b) =>
-      Number(homes.has(b.index)) - Number(homes.has(a.index)) ||
+      Number(anchors.has(b.index)) - Number(anchors.has(a.index)) ||
       (demandingFirst ? b.demand - a.demand : 0) ||
       a.index - b.index,
   );
   for (const slice of slices) {
-    const home = homes.get(slice.index);
-    const eligible = home === undefined ? sortCandidates(topology, search, used) : narrow(topology, candidates, home);
+    const anchor = anchors.get(slice.index);
+    const eligible =
+      anchor === undefined ? sortCandidates(topology, search, used) : narrow(topology, candidates, anchor);
     for (const domain of eligible) {
       if (full.has(`${domain} ${slice.likeness}`)) continue;
       const before = tx.checkpoint();
@@ -82,7 +83,7 @@ export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<s
       full.add(`${domain} ${slice.likeness}`);
     }
   }
-  return nameSeats(seated, homes);
+  return nameSeats(seated, anchors);
 }
 
 /** Those spread least over, then those the gang uses already, else in the order given. */
@@ -100,19 +101,19 @@ function sortCandidates(
 }
 
 /** The candidates inside the slice's domain, or that domain when it is inside of one. */
-function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], home: DomainIdx): readonly DomainIdx[] {
+function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], anchor: DomainIdx): readonly DomainIdx[] {
   return candidates.flatMap((domain) => {
-    if (domain >= home && domain < subtreeEnd[home]!) return [domain];
-    return home > domain && home < subtreeEnd[domain]! ? [home] : [];
+    if (domain >= anchor && domain < subtreeEnd[anchor]!) return [domain];
+    return anchor > domain && anchor < subtreeEnd[domain]! ? [anchor] : [];
   });
 }
 
 /** Interchangeable slices get their places in depth-first order, so that neighbours in rank are neighbours. */
-function nameSeats(seated: readonly Seated[], homes: ReadonlyMap<number, DomainIdx>): ReadonlyMap<string, NodeIdx> {
+function nameSeats(seated: readonly Seated[], anchors: ReadonlyMap<number, DomainIdx>): ReadonlyMap<string, NodeIdx> {
   const byLikeness = new Map<string, Seated[]>();
   for (const each of seated) {
     const { index, likeness } = each.slice;
-    const key = homes.has(index) ? `slice ${index}` : likeness;
+    const key = anchors.has(index) ? `slice ${index}` : likeness;
     byLikeness.set(key, [...(byLikeness.get(key) ?? []), each]);
   }
   const nodes = new Map<string, NodeIdx>();
@@ -171,7 +172,7 @@ function cut({ classes, shape: { size }, lastRank }: SliceSearch): Slice[] {
 }
 
 /** The domain of each slice that has placed members: that of most of them, should labels have drifted. */
-function findHomes(
+function findAnchors(
   topology: Topology,
   { size, level }: SliceShape,
   placed: readonly PlacedMember[],
@@ -186,10 +187,10 @@ function findHomes(
     const votes = counts.get(slice) ?? new Map<DomainIdx, number>();
     counts.set(slice, votes.set(domain, (votes.get(domain) ?? 0) + 1));
   }
-  const homes = new Map<number, DomainIdx>();
+  const anchors = new Map<number, DomainIdx>();
   for (const [slice, votes] of counts) {
-    const [[home]] = [...votes].sort(([a, n], [b, m]) => m - n || a - b) as [[DomainIdx, number]];
-    homes.set(slice, home);
+    const [[anchor]] = [...votes].sort(([a, n], [b, m]) => m - n || a - b) as [[DomainIdx, number]];
+    anchors.set(slice, anchor);
   }
-  return homes;
+  return anchors;
 }
