@@ -8,15 +8,21 @@ import { type Benchmark, renderTable, UsageError, writeResults } from './result.
 const benchmarks: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Benchmark> }>> = {
   plan: { about: 'planning one gang on 5,000 nodes, in process', load: () => import('./plan.ts') },
   filter: { about: 'filter calls over HTTP, against a bare node:http echo', load: () => import('./filter.ts') },
+  topology: { about: 'planning gangs on a fabric of four levels, in process', load: () => import('./topology.ts') },
+  'fill-drain': {
+    about: 'gangs that come and go: what stays whole, in virtual time',
+    load: () => import('./fill-drain.ts'),
+  },
   recover: { about: 'starting in a cluster of 5,000 nodes and 50,000 pods', load: () => import('./recover.ts') },
   'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
   e2e: { about: 'a gang on the real control plane, against kube-scheduler itself', load: () => import('./e2e.ts') },
+  'topology-e2e': { about: "gangs in one rack each, against Kubernetes' own", load: () => import('./topology-e2e.ts') },
 };
 
 const [name = '', ...flags] = process.argv.slice(2);
 const chosen = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
 if (chosen === undefined) {
-  const list = Object.entries(benchmarks).map(([known, { about }]) => `  ${known.padEnd(10)}${about}`);
+  const list = Object.entries(benchmarks).map(([known, { about }]) => `  ${known.padEnd(14)}${about}`);
   const found = name === '' ? 'none' : `"${name}"`;
   console.error([`expected the name of a benchmark, found ${found}; there are:`, ...list].join('\n'));
   process.exit(2);
