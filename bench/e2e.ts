@@ -18,10 +18,9 @@ import {
   STOCK,
   type Workload,
 } from './e2e/contenders.ts';
-import { type BenchResult, type Progress, percentile, round } from './result.ts';
+import { countFrom, cpuRows, eachRound, median, rotate, row, writesRow } from './e2e/rows.ts';
+import { type BenchResult, type Progress, round } from './result.ts';
 
-/** Node names its main thread so. */
-const MUSTER_PROGRAM = 'MainThread';
 /** Of the stock kube-scheduler's time for the same pods and no gang. */
 const RATIO_GOAL = 1.25;
 
@@ -37,7 +36,7 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   const events = listEvents(pods).filter(({ name }) => !gangsOnly || name === GANG);
   const turns = new Map<Event, Turn[]>(events.map((event) => [event, []]));
   progress(`e2e: starting a control plane with ${nodes} nodes`);
-  const arena = await Arena.open(nodes);
+  const arena = await Arena.open({ nodes: { count: nodes } });
   let last = 'none yet';
   try {
     for (let i = 0; i < rounds; i++) {
@@ -63,7 +62,7 @@ function listEvents(pods: number): readonly Event[] {
   const race = (contender: Contender): Event => ({
     name: GANG,
     contender,
-    run: (arena, turn) => arena.race(contender, gangFor(contender, `gang-${turn}`, pods)),
+    run: (arena, turn) => arena.race(contender, gangFor(contender, { name: `gang-${turn}`, size: pods })),
   });
   const drain = (name: string, contender: Contender, workload: Workload): Event => ({
     name,
@@ -98,11 +97,10 @@ function describeRace(
 ): readonly BenchResult[] {
   const whole = median(turns, ({ lastBoundMs }) => lastBoundMs) / 1000;
   const goal = contender.muster && isFull ? Math.min(RATIO_GOAL * stock, native) / 1000 : null;
-  const each = turns.map(({ lastBoundMs }) => (lastBoundMs / 1000).toFixed(1)).join(' ');
   const label = `gang: ${contender.name}`;
   return [
     {
-      ...row(`${label} (${each})`, 's', whole, 'lower'),
+      ...row(`${label} (${eachRound(turns)})`, 's', whole, 'lower'),
       baseline: contender === STOCK ? null : round(stock / 1000),
       goal: goal === null ? null : round(goal),
       ok: goal === null ? null : whole <= goal,
@@ -114,40 +112,8 @@ function describeRace(
       median(turns, (turn) => turn.lastBoundMs - turn.createdMs) / 1000,
       'lower',
     ),
-    row(
-      `${label}: API writes a pod`,
-      'writes',
-      median(turns, (turn) => total(turn.writes) / turn.pods),
-      'lower',
-    ),
-    row(
-      `${label}: CPU time of all programs`,
-      's',
-      median(turns, (turn) => total(turn.cpu)),
-      'lower',
-    ),
-    row(
-      `${label}: CPU time of kube-apiserver`,
-      's',
-      median(turns, (turn) => turn.cpu.get('kube-apiserver') ?? 0),
-      'lower',
-    ),
-    row(
-      `${label}: CPU time of kube-scheduler`,
-      's',
-      median(turns, (turn) => turn.cpu.get('kube-scheduler') ?? 0),
-      'lower',
-    ),
-    ...(contender.muster
-      ? [
-          row(
-            `${label}: CPU time of Muster`,
-            's',
-            median(turns, (turn) => turn.cpu.get(MUSTER_PROGRAM) ?? 0),
-            'lower',
-          ),
-        ]
-      : []),
+    writesRow(label, turns),
+    ...cpuRows(label, contender, turns),
   ];
 }
 
@@ -174,23 +140,6 @@ function describeDrain(
   ];
 }
 
-function total(amounts: ReadonlyMap<string, number>): number {
-  return [...amounts.values()].reduce((sum, amount) => sum + amount, 0);
-}
-
-function row(name: string, unit: string, value: number | null, better: 'lower' | 'higher'): BenchResult {
-  const shown = value === null ? null : round(value);
-  return { case: name, unit, p50: null, p99: null, value: shown, baseline: null, goal: null, better, ok: null };
-}
-
-function median(turns: readonly Turn[], figure: (turn: Turn) => number): number {
-  return turns.length === 0 ? Number.NaN : percentile(turns.map(figure), 50);
-}
-
-function rotate<T>(items: readonly T[], by: number): readonly T[] {
-  return items.map((_, i) => items[(i + by) % items.length]!);
-}
-
 function readFlags(flags: readonly string[]) {
   const { values } = parseArgs({
     args: [...flags],
@@ -210,13 +159,4 @@ function readFlags(flags: readonly string[]) {
     rounds: countFrom('rounds', values.rounds, size.rounds),
     gangsOnly: values['gangs-only'],
   };
-}
-
-function countFrom(flag: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) {
-    throw new Error(`expected a whole number of at least 1 after --${flag}, found "${text}"`);
-  }
-  return count;
 }

@@ -1,6 +1,7 @@
 /** The real control plane on which contenders take turns: one cluster, one set of nodes, another scheduler each time. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Cluster, startControlPlane } from '../../test/e2e/cluster/control-plane.ts';
+import type { NodeOptions } from '../../test/e2e/cluster/nodes.ts';
 import { waitFor } from '../../test/e2e/cluster/wait.ts';
 import { watchUntil } from '../../test/e2e/cluster/watch-until.ts';
 import { type MusterProcess, startMuster } from '../../test/e2e/muster.ts';
@@ -21,6 +22,19 @@ export interface Turn {
   readonly cpu: ReadonlyMap<string, number>;
   /** What kube-scheduler's loop took for each pod on average, calls of an extender included. */
   readonly algorithmMs: number;
+  /** Where each pod went: node by pod name. */
+  readonly nodeOf: ReadonlyMap<string, string>;
+}
+
+/** The cluster on which contenders meet. */
+export interface ArenaOptions {
+  readonly nodes: NodeOptions;
+  /** Of kube-apiserver, for what contenders need beside Kubernetes' own gangs. */
+  readonly featureGates?: string;
+  /** Fields of Muster's configuration that deviate from the defaults. */
+  readonly muster?: Readonly<Record<string, unknown>>;
+  /** How long a turn may take, milliseconds. */
+  readonly turnDeadlineMs?: number;
 }
 
 /** A node's lease, renewed by KWOK four times as often: 5,000 nodes then cost 100 writes a second, not 500. */
@@ -34,23 +48,26 @@ const policyBinding = '/apis/admissionregistration.k8s.io/v1/mutatingadmissionpo
 
 export class Arena {
   readonly #cluster: Cluster;
+  readonly #options: ArenaOptions;
   #muster: MusterProcess | undefined;
   #policy = false;
 
-  private constructor(cluster: Cluster) {
+  private constructor(cluster: Cluster, options: ArenaOptions) {
     this.#cluster = cluster;
+    this.#options = options;
   }
 
-  static async open(nodes: number): Promise<Arena> {
+  static async open(options: ArenaOptions): Promise<Arena> {
+    const { nodes, featureGates = 'GenericWorkload=true' } = options;
     const cluster = await startControlPlane({
       admissionPolicy: false,
       nodeLeaseSeconds: LEASE_SECONDS,
-      apiServerArgs: ['--feature-gates=GenericWorkload=true', '--runtime-config=scheduling.k8s.io/v1beta1=true'],
+      apiServerArgs: [`--feature-gates=${featureGates}`, '--runtime-config=scheduling.k8s.io/v1beta1=true'],
       controllerManagerArgs: [`--node-monitor-grace-period=${2 * LEASE_SECONDS}s`],
     });
-    const arena = new Arena(cluster);
+    const arena = new Arena(cluster, options);
     try {
-      await cluster.addNodes({ count: nodes, deadlineMs: 300_000 });
+      await cluster.addNodes({ ...nodes, deadlineMs: 300_000 });
     } catch (error) {
       await arena.close();
       throw error;
@@ -85,6 +102,7 @@ export class Arena {
     const before = await this.#countWrites();
     const unbound = new Set(names);
     const pending = new Set(names);
+    const nodeOf = new Map<string, string>();
     let firstBound = 0;
     let lastBound = 0;
     const cpuBefore = readCpuTimes();
@@ -92,10 +110,11 @@ export class Arena {
     const allRun = watchUntil(
       api,
       'pods',
-      { namespace: 'default', what: `${names.size} pods to run`, deadlineMs: 240_000 },
+      { namespace: 'default', what: `${names.size} pods to run`, deadlineMs: this.#options.turnDeadlineMs ?? 240_000 },
       (_, { metadata, spec, status }) => {
         const name = metadata?.name as string;
         if (spec?.nodeName && unbound.delete(name)) {
+          nodeOf.set(name, spec.nodeName);
           lastBound = performance.now();
           firstBound ||= lastBound;
           if (unbound.size === 0) cpuAfter = readCpuTimes();
@@ -123,6 +142,7 @@ export class Arena {
       writes: difference(after, before),
       cpu: difference(cpuAfter, cpuBefore),
       algorithmMs,
+      nodeOf,
     };
   }
 
@@ -133,7 +153,9 @@ export class Arena {
       await this.#muster?.stop();
       this.#muster = undefined;
     }
-    if (contender.muster) this.#muster ??= await startMuster({ cluster: this.#cluster });
+    if (contender.muster) {
+      this.#muster ??= await startMuster({ cluster: this.#cluster, config: this.#options.muster ?? {} });
+    }
   }
 
   async #switchPolicy(on: boolean): Promise<void> {
@@ -156,9 +178,9 @@ export class Arena {
     this.#policy = on;
   }
 
-  async #create({ podGroup, pods }: Workload): Promise<void> {
+  async #create({ podGroups = [], pods }: Workload): Promise<void> {
     const { api } = this.#cluster;
-    if (podGroup) await api.request('POST', podGroup.path, podGroup.object);
+    for (const { path, object } of podGroups) await api.request('POST', path, object);
     await api.createMany('pods', pods, CREATORS);
   }
 

@@ -11,6 +11,8 @@ export interface Contender {
   readonly muster: boolean;
   /** The shipped admission policy is in force: gang members are created gated. */
   readonly policy: boolean;
+  /** Gangs are PodGroups of Kubernetes' own gang scheduling. */
+  readonly podGroups: boolean;
 }
 
 export const STOCK: Contender = {
@@ -18,6 +20,7 @@ export const STOCK: Contender = {
   scheduler: { profile: 'none', featureGates: '' },
   muster: false,
   policy: false,
+  podGroups: false,
 };
 
 export const MUSTER: Contender = {
@@ -25,6 +28,7 @@ export const MUSTER: Contender = {
   scheduler: { profile: 'default', featureGates: '' },
   muster: true,
   policy: false,
+  podGroups: false,
 };
 
 export const MUSTER_GATED: Contender = { ...MUSTER, name: 'Muster, members gated', policy: true };
@@ -35,30 +39,72 @@ export const NATIVE: Contender = {
   scheduler: { profile: 'none', featureGates: 'GenericWorkload=true' },
   muster: false,
   policy: false,
+  podGroups: true,
 };
 
-/** A set of pods and, for Kubernetes' own gangs, the group that they belong to. */
+/** What Kubernetes' own topology scheduling needs of kube-apiserver and kube-scheduler. */
+export const NATIVE_TOPOLOGY_GATES = 'GenericWorkload=true,TopologyAwareWorkloadScheduling=true';
+
+/** Its own gang scheduling with one required topology level a gang: alpha in 1.37. */
+export const NATIVE_TOPOLOGY: Contender = {
+  ...NATIVE,
+  name: "Kubernetes' topology scheduling",
+  scheduler: { profile: 'none', featureGates: NATIVE_TOPOLOGY_GATES },
+};
+
+/** A set of pods and, for Kubernetes' own gangs, the groups that they belong to. */
 export interface Workload {
-  readonly podGroup?: { readonly path: string; readonly object: object };
+  readonly podGroups?: readonly PodGroup[];
   readonly pods: readonly V1Pod[];
 }
 
-/** A gang of whole nodes as the contender knows gangs; for the stock kube-scheduler the same pods and no gang. */
-export function gangFor(contender: Contender, gang: string, size: number): Workload {
-  if (contender.muster) return { pods: gangPods({ gang, size }) };
-  const pods = podsNamed(gang, size, (name) => gpuPod({ name }));
-  if (contender !== NATIVE) return { pods };
+/** An object of Kubernetes' own gang scheduling, created before its pods. */
+interface PodGroup {
+  readonly path: string;
+  readonly object: object;
+}
+
+/** A gang, whoever schedules it. */
+export interface GangOptions {
+  readonly name: string;
+  readonly size: number;
+  /** Of each pod: a whole node's 8 unless given. */
+  readonly gpus?: number;
+  /** All pods on nodes with the same value of this node label; ignored where there are no gangs. */
+  readonly rackKey?: string;
+}
+
+/** The gang as the contender knows gangs; for the stock kube-scheduler the same pods and no gang. */
+export function gangFor(contender: Contender, { name: gang, size, gpus = 8, rackKey }: GangOptions): Workload {
+  if (contender.muster) {
+    return { pods: gangPods({ gang, size, gpus, ...(rackKey !== undefined && { topologyRequired: rackKey }) }) };
+  }
+  const pods = podsNamed(gang, size, (name) => gpuPod({ name, gpus }));
+  if (!contender.podGroups) return { pods };
   const apiVersion = 'scheduling.k8s.io/v1beta1';
-  return {
-    podGroup: {
-      path: `/apis/${apiVersion}/namespaces/default/podgroups`,
-      object: {
-        ...{ apiVersion, kind: 'PodGroup' },
-        metadata: { name: gang, namespace: 'default' },
-        spec: { schedulingPolicy: { gang: { minCount: size } } },
+  const podGroup: PodGroup = {
+    path: `/apis/${apiVersion}/namespaces/default/podgroups`,
+    object: {
+      ...{ apiVersion, kind: 'PodGroup' },
+      metadata: { name: gang, namespace: 'default' },
+      spec: {
+        schedulingPolicy: { gang: { minCount: size } },
+        ...(rackKey !== undefined && { schedulingConstraints: { topology: [{ key: rackKey }] } }),
       },
     },
+  };
+  return {
+    podGroups: [podGroup],
     pods: pods.map((pod) => ({ ...pod, spec: { ...pod.spec!, schedulingGroup: { podGroupName: gang } } })),
+  };
+}
+
+/** Several workloads that arrive together: their pods are created in turns, as those of several Jobs are. */
+export function together(workloads: readonly Workload[]): Workload {
+  const longest = Math.max(...workloads.map(({ pods }) => pods.length));
+  return {
+    podGroups: workloads.flatMap(({ podGroups = [] }) => podGroups),
+    pods: Array.from({ length: longest }, (_, i) => workloads.flatMap(({ pods }) => pods[i] ?? [])).flat(),
   };
 }
 

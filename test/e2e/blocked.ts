@@ -3,7 +3,7 @@
  * does not model. Muster plans and nominates them, and they reach the bind barrier once such a pod exists.
  */
 import type { V1PodSpec } from '@kubernetes/client-node';
-import { cpuPod, gangPod } from './objects.ts';
+import { cpuPod, type GangPodOptions, gangPod } from './objects.ts';
 import { expectBound, expectReason, type World } from './world.ts';
 
 /** All nodes of these tests are in one zone. */
@@ -28,9 +28,14 @@ export async function unblock(world: World, name: string): Promise<void> {
 }
 
 /** Brings a gang to the point where all but its last member are held at the bind barrier. */
-export async function holdAtBarrier(world: World, gang: string, size: number): Promise<void> {
+export async function holdAtBarrier(
+  world: World,
+  gang: string,
+  size: number,
+  options: Omit<Partial<GangPodOptions>, 'gang' | 'name' | 'rank' | 'minMembers'> = {},
+): Promise<void> {
   const members = Array.from({ length: size }, (_, rank) =>
-    gangPod({ gang, rank, minMembers: size, ...(rank === size - 1 ? { spec: blocked(gang) } : {}) }),
+    gangPod({ ...options, gang, rank, minMembers: size, ...(rank === size - 1 ? { spec: blocked(gang) } : {}) }),
   );
   await world.cluster.api.createMany('pods', members);
   await expectReason(world, gang, 'Nominated', new RegExp(`${size - 1} of them at the bind barrier`));

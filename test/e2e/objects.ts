@@ -30,6 +30,12 @@ export interface GangPodOptions extends PodOptions {
   readonly queue?: string;
   readonly topologyRequired?: string;
   readonly topologyPreferred?: string;
+  /** A duration such as `5s`. */
+  readonly topologyPatience?: string;
+  readonly topologySpread?: string;
+  readonly topologyExclusive?: string;
+  readonly sliceSize?: number;
+  readonly sliceRequired?: string;
   /** Writes the gate as a template does that relies on no admission policy. */
   readonly gated?: boolean;
 }
@@ -109,12 +115,18 @@ function gangLabels({ gang, queue }: Pick<GangPodOptions, 'gang' | 'queue'>): Re
 }
 
 function gangAnnotations(options: GangPodOptions): Record<string, string> {
-  const { minMembers, topologyRequired, topologyPreferred } = options;
-  return {
-    ...(minMembers === undefined ? {} : { 'muster.dev/min-members': String(minMembers) }),
-    ...(topologyRequired === undefined ? {} : { 'muster.dev/topology-required': topologyRequired }),
-    ...(topologyPreferred === undefined ? {} : { 'muster.dev/topology-preferred': topologyPreferred }),
+  const values = {
+    'min-members': options.minMembers,
+    'topology-required': options.topologyRequired,
+    'topology-preferred': options.topologyPreferred,
+    'topology-patience': options.topologyPatience,
+    'topology-spread': options.topologySpread,
+    'topology-exclusive': options.topologyExclusive,
+    'slice-size': options.sliceSize,
+    'slice-required': options.sliceRequired,
   };
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([key, value]) => [`muster.dev/${key}`, String(value)]));
 }
 
 function buildPod(options: PodOptions): V1Pod {

@@ -19,9 +19,10 @@ export interface World {
   stop(): Promise<void>;
 }
 
-/** A cluster, and what deviates from the defaults in the section `gang` of Muster's configuration. */
+/** A cluster, and what deviates from the defaults in two sections of Muster's configuration. */
 export interface WorldOptions extends ControlPlaneOptions {
   readonly gang?: Readonly<Record<string, unknown>>;
+  readonly topology?: Readonly<Record<string, unknown>>;
 }
 
 export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
@@ -30,11 +31,11 @@ export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
 
 export async function startWorld(
-  { gang, ...options }: WorldOptions = {},
+  { gang, topology, ...options }: WorldOptions = {},
   start: StartCluster = startControlPlane,
 ): Promise<World> {
   const cluster = await start({ admissionPolicy: true, ...options });
-  const config = musterConfig(gang);
+  const config = { ...musterConfig(gang), ...(topology !== undefined && { topology }) };
   const muster = await startMuster({ cluster, config }).catch(async (error: unknown) => {
     await cluster.stop();
     throw error;

@@ -1,0 +1,62 @@
+/** Rows of results that the benchmarks on the real control plane have in common, and how they read their flags. */
+import { type BenchResult, round, UsageError } from '../result.ts';
+import type { Turn } from './arena.ts';
+import type { Contender } from './contenders.ts';
+
+/** Node names its main thread so. */
+const MUSTER_PROGRAM = 'MainThread';
+
+/** One figure that nothing is aimed at. */
+export function row(name: string, unit: string, value: number | null, better: 'lower' | 'higher'): BenchResult {
+  const shown = value === null ? null : round(value);
+  return { case: name, unit, p50: null, p99: null, value: shown, baseline: null, goal: null, better, ok: null };
+}
+
+/** Who was busy until the last bind: all programs together, and those that schedule one by one. */
+export function cpuRows(label: string, contender: Contender, turns: readonly Turn[]): readonly BenchResult[] {
+  const seconds = (of: string, figure: (turn: Turn) => number) =>
+    row(`${label}: CPU time of ${of}`, 's', median(turns, figure), 'lower');
+  const program = (name: string) => (turn: Turn) => turn.cpu.get(name) ?? 0;
+  return [
+    seconds('all programs', (turn) => total(turn.cpu)),
+    seconds('kube-apiserver', program('kube-apiserver')),
+    seconds('kube-scheduler', program('kube-scheduler')),
+    ...(contender.muster ? [seconds('Muster', program(MUSTER_PROGRAM))] : []),
+  ];
+}
+
+/** Writes to pods, their groups and Events, by everyone. */
+export function writesRow(label: string, turns: readonly Turn[]): BenchResult {
+  const perPod = median(turns, (turn) => total(turn.writes) / turn.pods);
+  return row(`${label}: API writes a pod`, 'writes', perPod, 'lower');
+}
+
+/** From the first create to the last bind in each round, in seconds, for the name of a row. */
+export function eachRound(turns: readonly Turn[]): string {
+  return turns.map(({ lastBoundMs }) => (lastBoundMs / 1000).toFixed(1)).join(' ');
+}
+
+/** A figure that was measured: of an even number of turns the larger of the two in the middle. */
+export function median(turns: readonly Turn[], figure: (turn: Turn) => number): number {
+  const sorted = turns.map(figure).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+/** The same items, another one first each time: nobody is always the one who follows the same contender. */
+export function rotate<T>(items: readonly T[], by: number): readonly T[] {
+  return items.map((_, i) => items[(i + by) % items.length]!);
+}
+
+/** @throws UsageError unless the text is missing or a count. */
+export function countFrom(flag: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) {
+    throw new UsageError(`expected a whole number of at least 1 after --${flag}, found "${text}"`);
+  }
+  return count;
+}
+
+function total(amounts: ReadonlyMap<string, number>): number {
+  return [...amounts.values()].reduce((sum, amount) => sum + amount, 0);
+}
