@@ -11,6 +11,7 @@
  */
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { describeGang, gangKeyOf } from '../core/pod-group.ts';
+import { LOOK_AGAIN_MS } from './crowding.ts';
 import { releaseDrifted } from './drift.ts';
 import { endAttempt, type GangRecord, giveUpAttempt, newRecord, widensAt } from './gang-record.ts';
 import { deriveState, sameMembers, takeCensus } from './lifecycle.ts';
@@ -268,6 +269,7 @@ export class Coordinator {
       if (wider > now) next = Math.min(next, wider);
       next = Math.min(next, record.overdueAt);
     }
+    if (this.#planner.defers) next = Math.min(next, now + LOOK_AGAIN_MS);
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
     this.#cancelAlarm();
     this.#cancelAlarm = Number.isFinite(next) ? clock.after(Math.max(1, next - now), () => this.wake()) : () => {};

@@ -5,6 +5,7 @@
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
+import { CROWDED, countOnTheirWay } from './crowding.ts';
 import { type Demand, demandOf, requestOf } from './demand.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { type GangRecord, giveUpAttempt, widensAt } from './gang-record.ts';
@@ -21,6 +22,9 @@ export class GangPlanner {
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
   readonly #early: EarlyPlanner;
   #plans = 0;
+  /** Planned members on their way to the barrier. */
+  #onTheirWay = 0;
+  #defers = false;
 
   /** @param release gives all slots of a gang back. */
   constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
@@ -32,10 +36,17 @@ export class GangPlanner {
   /** @param room grows when space may have become free; a gang that found none waits until it does. */
   planAll(records: Iterable<GangRecord>, room: number): void {
     const now = this.#parts.clock.now();
+    this.#defers = false;
     const waiting = [...records].filter((record) => mayPlan(record, now, room)).sort(compareUrgency);
     if (waiting.length === 0) return;
+    this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now);
     const snapshot = this.#parts.view.snapshot();
     for (const record of waiting) this.#plan(record, snapshot, room);
+  }
+
+  /** Whether a gang waits only for others to get through. */
+  get defers(): boolean {
+    return this.#defers;
   }
 
   #plan(record: GangRecord, snapshot: Snapshot, room: number): void {
@@ -43,6 +54,11 @@ export class GangPlanner {
     if (record.early === 'under-way') this.#early.seatArrivals(record);
     const slots = reservations.slotsOf(record.gang.key);
     const demand = demandOf(record, slots);
+    const isNew = slots.length === 0 && (demand.kind === 'gathering' || (demand.kind === 'members' && demand.fresh));
+    if (isNew && this.#onTheirWay >= CROWDED) {
+      this.#defers ||= demand.kind === 'members';
+      return;
+    }
     if (demand.kind === 'gathering' && slots.length === 0 && isDueEarly(record, this.#parts.clock.now())) {
       this.#early.plan(record, snapshot);
     }
@@ -107,6 +123,7 @@ export class GangPlanner {
     const { reservations, barrier, clock } = this.#parts;
     const { gang } = record;
     const now = clock.now();
+    this.#onTheirWay += planned.length;
     const plan = this.#nameOfNextPlan();
     if (demand.fresh) record.opened = false;
     record.shortfall = undefined;
