@@ -3,6 +3,7 @@ import { rejectNode } from './feasibility.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { PartialPlacement, Round } from './round.ts';
 import { ROOT } from './topology.ts';
+import { isKnown } from './usable.ts';
 
 /** Why nodes are out, and how many. Counts are for people and metrics, never for a filter reply. */
 export interface Cause {
@@ -32,7 +33,9 @@ export function explainCauses(round: Round, { placement, domain = ROOT }: Partia
       (members.allowed[node] !== 1
         ? 'refused by kube-scheduler'
         : usable && usable[node] !== 1
-          ? 'outside of the topology asked for'
+          ? isKnown(tx.snapshot, round.asked, node)
+            ? 'in a domain where two gangs exclude each other'
+            : 'without a label of the topology asked for'
           : shortage !== undefined
             ? `insufficient ${shortage}`
             : round.asked.slice

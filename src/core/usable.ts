@@ -15,9 +15,8 @@ import type { ResolvedTopology } from './topology-request.ts';
  */
 export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopology): Uint8Array | undefined {
   const { topology, nodes } = snapshot;
-  const { required, outermost, slice, spread, exclusive } = asked;
-  const levels = [required, outermost, slice?.level ?? -1, spread, exclusive].filter((level) => level >= 0);
-  const closed = listClosed(snapshot, gang, exclusive);
+  const levels = listAsked(asked);
+  const closed = listClosed(snapshot, gang, asked.exclusive);
   if (levels.length === 0 && closed.size === 0) return undefined;
   const mask = new Uint8Array(nodes.length);
   for (const node of snapshot.byName) {
@@ -27,6 +26,15 @@ export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopo
     for (let i = topology.start[domain]!; i < topology.end[domain]!; i++) mask[topology.order[i]!] = 0;
   }
   return mask;
+}
+
+/** Whether the node is in a domain of every level that is asked for: if it is and may not be used, another gang is in the way. */
+export function isKnown({ topology }: Snapshot, asked: ResolvedTopology, node: NodeIdx): boolean {
+  return listAsked(asked).every((level) => domainAt(topology, node, level) !== undefined);
+}
+
+function listAsked({ required, outermost, slice, spread, exclusive }: ResolvedTopology): readonly number[] {
+  return [required, outermost, slice?.level ?? -1, spread, exclusive].filter((level) => level >= 0);
 }
 
 /** 1 where the node is in a domain of the level, by node row; undefined when all nodes are. */

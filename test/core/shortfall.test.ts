@@ -32,7 +32,18 @@ describe('why the nodes of the best domain are out', () => {
       required,
       {},
       [
-        { cause: 'outside of the topology asked for', nodes: 2 },
+        { cause: 'without a label of the topology asked for', nodes: 2 },
+        { cause: gpu, nodes: 1 },
+      ],
+    ],
+    [
+      'another gang in the domain of an exclusive one',
+      'rack-1: n1[8] n2[0] n3[0]\nrack-2: n4[0]',
+      members(1),
+      { exclusive: 'rack' },
+      { occupants: [{ on: 'n2', pod: aPod({ gpus: 0 }), gang: 'default/other' }] },
+      [
+        { cause: 'in a domain where two gangs exclude each other', nodes: 3 },
         { cause: gpu, nodes: 1 },
       ],
     ],
