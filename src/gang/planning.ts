@@ -37,9 +37,10 @@ export class GangPlanner {
   planAll(records: Iterable<GangRecord>, room: number): void {
     const now = this.#parts.clock.now();
     this.#defers = false;
-    const waiting = [...records].filter((record) => mayPlan(record, now, room)).sort(compareUrgency);
+    const all = [...records];
+    const waiting = all.filter((record) => mayPlan(record, now, room)).sort(compareUrgency);
     if (waiting.length === 0) return;
-    this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now);
+    this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
     const snapshot = this.#parts.view.snapshot();
     for (const record of waiting) this.#plan(record, snapshot, room);
   }
@@ -61,6 +62,7 @@ export class GangPlanner {
     }
     if (demand.kind === 'gathering' && slots.length === 0 && isDueEarly(record, this.#parts.clock.now())) {
       this.#early.plan(record, snapshot);
+      this.#onTheirWay += reservations.countOf(record.gang.key) + countExpected([record]);
     }
     if (demand.kind !== 'members') return;
     if (record.refusals > 0) record.replans++;
@@ -156,6 +158,11 @@ export class GangPlanner {
     vacancies.delete(vacancy);
     this.#parts.reservations.releaseHold(vacancy);
   }
+}
+
+/** Members that do not exist yet, of gangs that are planned early. */
+function countExpected(records: readonly GangRecord[]): number {
+  return records.reduce((sum, { early, vacancies }) => (early === 'under-way' ? sum + vacancies.size : sum), 0);
 }
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {

@@ -4,8 +4,8 @@ import type { GangRecord } from './gang-record.ts';
 import { GANG_STATES, type GangState } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';
 
-/** While a gang gathers its count changes with every pod: that is told once it stands still. */
-const GATHERING_SETTLES_MS = 3_000;
+/** While a gang gathers, or is being deleted, its count changes with every pod: that is told once it stands still. */
+const COUNT_SETTLES_MS = 3_000;
 
 /** Refreshes the reasons and tells the ones that are news. */
 export function publish(parts: CoordinatorParts, records: Iterable<GangRecord>): void {
@@ -28,8 +28,9 @@ export function publish(parts: CoordinatorParts, records: Iterable<GangRecord>):
 
 /** When news that is not told yet is to be told, milliseconds. */
 export function tellAt(record: GangRecord): number {
-  const settles = record.reason?.kind === 'gathering' || record.reason?.kind === 'queued';
-  return settles ? record.newsAt + GATHERING_SETTLES_MS : record.newsAt;
+  const kind = record.reason?.kind;
+  const settles = kind === 'gathering' || kind === 'queued' || kind === 'incomplete';
+  return settles ? record.newsAt + COUNT_SETTLES_MS : record.newsAt;
 }
 
 /** How many gangs are in each state, every state named. */

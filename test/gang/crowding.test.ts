@@ -21,6 +21,17 @@ describe('large gangs that are complete at the same time', () => {
     expect(world.stateOf('b'), 'no event but the time led to this').toBe('Nominated');
   });
 
+  test('also those that are planned before their last members exist', async () => {
+    const world = await startWorld({ nodes: 400 });
+    const pods = [gang('a', 200), gang('b', 200)];
+    for (let i = 0; i < 190; i += 10) {
+      for (const all of pods) world.create(all.slice(i, i + 10));
+      await world.pass(SECOND / 20);
+    }
+    expect(world.stateOf('a')).toBe('Nominated');
+    expect(world.stateOf('b')).toBe('Gathering');
+  });
+
   test('small ones do not wait for each other', async () => {
     const world = await startWorld({ nodes: 24 });
     world.create(gang('a', 8), gang('b', 8), gang('c', 8));
