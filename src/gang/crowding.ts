@@ -7,22 +7,28 @@ import type { Slot } from './reservations.ts';
 
 /** Members that may be on their way when another gang is started: enough to keep kube-scheduler busy for a second. */
 export const CROWDED = 128;
-/** A gang of which nothing moved for so long, milliseconds, is stuck: others need not wait for it. */
-const STALLED_MS = 3_000;
+/**
+ * A gang of which nothing moved for so long, milliseconds, is stuck with kube-scheduler: others need not wait for it. With 3 s
+ * gangs were started beside each other whenever the API server was slow, which made it slower still.
+ */
+const STALLED_MS = 10_000;
 /** When to look again, milliseconds: arrivals at the barrier are no events of the watch. */
 export const LOOK_AGAIN_MS = 200;
 
 /** Members that have a slot and have not come to the barrier, of gangs that get further. */
 export function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
-  const gangs = new Map<string, { members: number; movedAt: number }>();
+  const gangs = new Map<string, { nominated: number; movedAt: number }>();
+  let onTheirWay = 0;
   for (const { gang, pod, state, since } of slots) {
-    const seen = gangs.get(gang) ?? { members: 0, movedAt: 0 };
+    const seen = gangs.get(gang) ?? { nominated: 0, movedAt: 0 };
+    gangs.set(gang, seen);
     seen.movedAt = Math.max(seen.movedAt, since);
     // One that never calls bind is never waited for.
-    if ((state === 'assumed' || state === 'nominated') && pod.template.reachesExtender) seen.members++;
-    gangs.set(gang, seen);
+    if (!pod.template.reachesExtender) continue;
+    if (state === 'nominated') seen.nominated++;
+    // Its nomination is being written: a slow API server is no reason to write more.
+    else if (state === 'assumed') onTheirWay++;
   }
-  let onTheirWay = 0;
-  for (const { members, movedAt } of gangs.values()) if (now - movedAt < STALLED_MS) onTheirWay += members;
+  for (const { nominated, movedAt } of gangs.values()) if (now - movedAt < STALLED_MS) onTheirWay += nominated;
   return onTheirWay;
 }

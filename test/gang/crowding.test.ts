@@ -43,7 +43,9 @@ describe('large gangs that are complete at the same time', () => {
     const world = await startWorld({ nodes: 400 });
     world.create(gang('a', 200), gang('b', 200));
     await world.settle();
-    await world.pass(4 * SECOND);
+    await world.pass(9 * SECOND);
+    expect(world.stateOf('b')).toBe('Pending');
+    await world.pass(2 * SECOND);
     expect(world.stateOf('a')).toBe('Nominated');
     expect(world.stateOf('b')).toBe('Nominated');
   });
