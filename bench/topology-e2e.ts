@@ -12,7 +12,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Arena, type Turn } from './e2e/arena.ts';
-import { type Contender, gangFor, MUSTER, NATIVE_TOPOLOGY, NATIVE_TOPOLOGY_GATES, together } from './e2e/contenders.ts';
+import { type Contender, gangFor, MUSTER_GATED, NATIVE_TOPOLOGY, NATIVE_TOPOLOGY_GATES, together } from './e2e/contenders.ts';
 import { countFrom, cpuRows, eachRound, median, row, writesRow } from './e2e/rows.ts';
 import { type BenchResult, type Progress, round, UsageError } from './result.ts';
 
@@ -23,7 +23,7 @@ const TURN_DEADLINE_MS = 900_000;
 
 export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
   const { quick, nodes, pods, rack, rounds } = readFlags(flags);
-  const order = [MUSTER, ...Array.from({ length: rounds }, () => [NATIVE_TOPOLOGY, MUSTER]).flat()];
+  const order = [MUSTER_GATED, ...Array.from({ length: rounds }, () => [NATIVE_TOPOLOGY, MUSTER_GATED]).flat()];
   const turns = new Map<Contender, Turn[]>(order.map((contender) => [contender, []]));
   progress(`topology-e2e: starting a control plane with ${nodes} nodes`);
   const arena = await Arena.open({

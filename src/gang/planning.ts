@@ -2,6 +2,7 @@
  * Step 3 of a round: plans every gang that lacks slots, in order of priority and age, on one snapshot minus what is
  * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
  */
+import { GANG_GATE } from '../core/dialects/muster.ts';
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
@@ -56,7 +57,7 @@ export class GangPlanner {
     const slots = reservations.slotsOf(record.gang.key);
     const demand = demandOf(record, slots);
     const isNew = slots.length === 0 && (demand.kind === 'gathering' || (demand.kind === 'members' && demand.fresh));
-    if (isNew && this.#onTheirWay >= CROWDED) {
+    if (isNew && this.#onTheirWay >= CROWDED && isGated(record)) {
       this.#defers ||= demand.kind === 'members';
       return;
     }
@@ -158,6 +159,14 @@ export class GangPlanner {
     vacancies.delete(vacancy);
     this.#parts.reservations.releaseHold(vacancy);
   }
+}
+
+/**
+ * Whether the gang costs kube-scheduler nothing while it waits. Members without the gate are tried on all nodes and refused, again
+ * and again: they are better nominated at once, beside whoever is on the way.
+ */
+function isGated({ census }: GangRecord): boolean {
+  return census.unbound.every(({ gates }) => gates.includes(GANG_GATE));
 }
 
 /** Members that do not exist yet, of gangs that are planned early. */
