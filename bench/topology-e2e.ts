@@ -1,5 +1,5 @@
 /**
- * Three gangs that arrive together, each to be inside one rack, on the real control plane: with Muster, and with
+ * Three gangs that arrive together, each to be inside one rack, on the real control plane: with Muster (members gated, as shipped), and with
  * Kubernetes' own topology scheduling (gates GenericWorkload and TopologyAwareWorkloadScheduling, one required level).
  * They take turns on the same nodes, and every turn is checked: each gang is in one rack. Kubernetes' own needs minutes,
  * as it tries each gang in every rack, pod by pod, before it chooses one; so it has one turn, between two of Muster's.
@@ -12,7 +12,14 @@
  */
 import { parseArgs } from 'node:util';
 import { Arena, type Turn } from './e2e/arena.ts';
-import { type Contender, gangFor, MUSTER_GATED, NATIVE_TOPOLOGY, NATIVE_TOPOLOGY_GATES, together } from './e2e/contenders.ts';
+import {
+  type Contender,
+  gangFor,
+  MUSTER_GATED,
+  NATIVE_TOPOLOGY,
+  NATIVE_TOPOLOGY_GATES,
+  together,
+} from './e2e/contenders.ts';
 import { countFrom, cpuRows, eachRound, median, row, writesRow } from './e2e/rows.ts';
 import { type BenchResult, type Progress, round, UsageError } from './result.ts';
 
