@@ -18,7 +18,7 @@ import {
   STOCK,
   type Workload,
 } from './e2e/contenders.ts';
-import { countFrom, cpuRows, eachRound, median, rotate, row, writesRow } from './e2e/rows.ts';
+import { countFrom, cpuRows, eachRound, median, phaseRows, rotate, row, writesRow } from './e2e/rows.ts';
 import { type BenchResult, type Progress, round } from './result.ts';
 
 /** Of the stock kube-scheduler's time for the same pods and no gang. */
@@ -105,13 +105,7 @@ function describeRace(
       goal: goal === null ? null : round(goal),
       ok: goal === null ? null : whole <= goal,
     },
-    row(`${label}: creating it`, 's', median(turns, ({ createdMs }) => createdMs) / 1000, 'lower'),
-    row(
-      `${label}: last create to last bind`,
-      's',
-      median(turns, (turn) => turn.lastBoundMs - turn.createdMs) / 1000,
-      'lower',
-    ),
+    ...phaseRows(label, 'it', turns),
     writesRow(label, turns),
     ...cpuRows(label, contender, turns),
   ];

@@ -20,7 +20,7 @@ import {
   NATIVE_TOPOLOGY_GATES,
   together,
 } from './e2e/contenders.ts';
-import { countFrom, cpuRows, eachRound, median, row, writesRow } from './e2e/rows.ts';
+import { countFrom, cpuRows, eachRound, median, phaseRows, row, writesRow } from './e2e/rows.ts';
 import { type BenchResult, type Progress, round, UsageError } from './result.ts';
 
 const GANGS = 3;
@@ -76,13 +76,7 @@ function describe(
       goal,
       ok: goal === null ? null : whole <= native,
     },
-    row(`${label}: creating them`, 's', median(turns, ({ createdMs }) => createdMs) / 1000, 'lower'),
-    row(
-      `${label}: last create to last bind`,
-      's',
-      median(turns, (turn) => turn.lastBoundMs - turn.createdMs) / 1000,
-      'lower',
-    ),
+    ...phaseRows(label, 'them', turns),
     row(`${label}: nodes a gang`, 'nodes', median(turns, nodesAGang), 'lower'),
     row(`${label}: neighbour ranks on one node`, '%', median(turns, neighboursTogether), 'higher'),
     writesRow(label, turns),

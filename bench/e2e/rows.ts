@@ -25,6 +25,16 @@ export function cpuRows(label: string, contender: Contender, turns: readonly Tur
   ];
 }
 
+/** The two parts of the time from the first create to the last bind. @param what is created. */
+export function phaseRows(label: string, what: string, turns: readonly Turn[]): readonly BenchResult[] {
+  const seconds = (name: string, ms: (turn: Turn) => number) =>
+    row(`${label}: ${name}`, 's', median(turns, ms) / 1000, 'lower');
+  return [
+    seconds(`creating ${what}`, ({ createdMs }) => createdMs),
+    seconds('last create to last bind', (turn) => turn.lastBoundMs - turn.createdMs),
+  ];
+}
+
 /** Writes to pods, their groups and Events, by everyone. */
 export function writesRow(label: string, turns: readonly Turn[]): BenchResult {
   const perPod = median(turns, (turn) => total(turn.writes) / turn.pods);
