@@ -54,8 +54,14 @@ export function sortByRank(pods: readonly PodModel[], ranks: Ranks): readonly Po
   return ranked.sort((a, b) => a.rank - b.rank).map(({ pod }) => pod);
 }
 
+/** The ranks that members to come will have, as far as they can be known: those that are missing, from the lowest on. */
+export function missingRanks(ranks: Ranks): Generator<number, never> {
+  const taken = new Set(ranks.values());
+  return freeRanks((rank) => taken.has(rank));
+}
+
 /** The ranks that nobody has, from the lowest on, without end. */
-export function* freeRanks(isTaken: (rank: number) => boolean, from = 0): Generator<number, never> {
+function* freeRanks(isTaken: (rank: number) => boolean, from = 0): Generator<number, never> {
   for (let rank = from; ; rank++) if (!isTaken(rank)) yield rank;
 }
 

@@ -2,7 +2,7 @@
 
 import type { GangRequest, PlacedMember } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
-import { freeRanks } from '../core/ranks.ts';
+import { missingRanks } from '../core/ranks.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { Slot } from './reservations.ts';
 
@@ -35,6 +35,17 @@ export function demandOf(record: Pick<GangRecord, 'gang' | 'census'>, slots: rea
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
 }
 
+/** Members on a node, and those that have one planned. */
+export function placedMembers(
+  { gang: { ranks }, census }: Pick<GangRecord, 'gang' | 'census'>,
+  slots: readonly Slot[],
+): readonly PlacedMember[] {
+  return [
+    ...census.bound.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName })),
+    ...slots.map(({ pod, node }) => ({ rank: ranks.get(pod.uid), node })),
+  ];
+}
+
 /** @param placed members that are placed already. */
 export function requestOf(
   record: Pick<GangRecord, 'gang' | 'refused' | 'pinned'>,
@@ -42,8 +53,7 @@ export function requestOf(
   placed: readonly PlacedMember[],
 ): GangRequest {
   const { ranks } = record.gang;
-  const taken = new Set(ranks.values());
-  const free = freeRanks((rank) => taken.has(rank));
+  const missing = missingRanks(ranks);
   return {
     key: record.gang.key,
     priority: record.gang.priority,
@@ -55,7 +65,7 @@ export function requestOf(
         labels,
         template,
         // Members to come get the ranks that are missing, among those that are there.
-        rank: ranks.get(uid) ?? free.next().value,
+        rank: ranks.get(uid) ?? missing.next().value,
         pinnedTo: record.pinned.get(uid),
       }))
       .sort((a, b) => a.rank - b.rank),

@@ -1,6 +1,7 @@
 /** Labels of nodes that change while a gang is nominated: its slots may no longer be where it asked them to be. */
 import type { Snapshot } from '../core/snapshot.ts';
 import { findBroken } from '../core/topology-check.ts';
+import { placedMembers } from './demand.ts';
 import { endAttempt, type GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
 import type { Slot } from './reservations.ts';
@@ -27,16 +28,14 @@ export function releaseDrifted(
  * changed under a running gang: its slots are not to blame and stay.
  */
 function findDrift(
-  { gang, census }: Pick<GangRecord, 'gang' | 'census'>,
+  record: Pick<GangRecord, 'gang' | 'census'>,
   slots: readonly Slot[],
   snapshot: () => Snapshot,
 ): string | undefined {
-  const { topology, ranks } = gang;
+  const { topology } = record.gang;
   if (slots.length === 0 || (topology.required === undefined && topology.slice === undefined)) return undefined;
-  const bound = census.bound.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName }));
-  const planned = slots.map(({ pod, node }) => ({ rank: ranks.get(pod.uid), node }));
   const now = snapshot();
-  const broken = findBroken(now, topology, [...bound, ...planned]);
-  if (broken === undefined || findBroken(now, topology, bound) !== undefined) return undefined;
+  const broken = findBroken(now, topology, placedMembers(record, slots));
+  if (broken === undefined || findBroken(now, topology, placedMembers(record, [])) !== undefined) return undefined;
   return `labels of nodes changed; ${broken}`;
 }

@@ -6,7 +6,7 @@
 import type { PodModel } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
-import { freeRanks } from '../core/ranks.ts';
+import { missingRanks } from '../core/ranks.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { requestOf } from './demand.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -110,11 +110,10 @@ export class EarlyPlanner {
 function standInsFor(gang: Gang): readonly PodModel[] {
   const { members, minMember, ranks } = gang;
   const pattern = members.at(-1)!;
-  const taken = new Set(ranks.values());
-  const free = freeRanks((rank) => taken.has(rank));
+  const missing = missingRanks(ranks);
   return Array.from({ length: minMember! - members.length }, () => ({
     ...pattern,
-    uid: placeOf(gang, free.next().value),
+    uid: placeOf(gang, missing.next().value),
     name: '',
   }));
 }

@@ -7,7 +7,7 @@ import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
-import { type Demand, demandOf, requestOf } from './demand.ts';
+import { type Demand, demandOf, placedMembers, requestOf } from './demand.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { type GangRecord, giveUpAttempt, widensAt } from './gang-record.ts';
 import { deriveState } from './lifecycle.ts';
@@ -108,10 +108,8 @@ export class GangPlanner {
     const start = clock.now();
     const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys()]);
     const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
-    const { ranks } = record.gang;
     const placed = [
-      ...record.census.bound.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName })),
-      ...stay.map((slot) => ({ rank: ranks.get(slot.pod.uid), node: slot.node })),
+      ...placedMembers(record, stay),
       ...[...record.vacancies.values()].map((node) => ({ rank: undefined, node })),
     ];
     const request = requestOf(record, demand, placed);
