@@ -10,7 +10,7 @@ import { type Field, freeIn, isWhole, nearIn } from './field.ts';
 import { countTouched, domainsInside } from './filling.ts';
 import { countFewest } from './segments.ts';
 import type { Tally } from './tally.ts';
-import { childrenOf, type DomainIdx, ROOT, type Topology } from './topology.ts';
+import { childrenOf, type DomainIdx, domainsWithin, ROOT, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
 /** One class of the gang: what every domain takes of it, and how many members it has. */
@@ -70,9 +70,7 @@ export function* listHolders(
 /** Domains of the level inside; -1: the outer domain itself. */
 function domainsOf(topology: Topology, level: number, within: DomainIdx): readonly DomainIdx[] {
   if (level < 0 || topology.levelOf[within]! >= level) return level <= topology.levelOf[within]! ? [within] : [];
-  const all = topology.domainsAt[level]! as ArrayLike<number> as ArrayLike<DomainIdx>;
-  if (within === ROOT) return Array.from(all);
-  return Array.from(all).filter((domain) => domain > within && domain < topology.subtreeEnd[within]!);
+  return domainsWithin(topology, within, level);
 }
 
 function weigh(

@@ -5,9 +5,7 @@ import type { RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { Mask, PartialPlacement, Placement, Round } from './round.ts';
 import type { Tally } from './tally.ts';
-import type { DomainIdx } from './topology.ts';
-
-const NONE: PartialPlacement = { placement: new Map(), count: 0, domain: undefined };
+import { type DomainIdx, domainsWithin } from './topology.ts';
 
 /**
  * The first of the masks that takes the minimum decides; otherwise what takes most members. Whatever is returned is placed
@@ -16,7 +14,8 @@ const NONE: PartialPlacement = { placement: new Map(), count: 0, domain: undefin
  */
 export function placeMost(round: Round, masks: readonly Mask[]): PartialPlacement {
   const before = round.tx.checkpoint();
-  let best = { ...NONE, placement: new Map(round.classes.map((members) => [members, []])) as Placement };
+  const none: Placement = new Map(round.classes.map((members) => [members, []]));
+  let best: PartialPlacement = { placement: none, count: 0, domain: undefined };
   for (const mask of masks) {
     const tallies = round.crowd.map((members) => round.count(members, mask));
     for (const domain of listByRoom(round, tallies)) {
@@ -40,11 +39,10 @@ export function placeMost(round: Round, masks: readonly Mask[]): PartialPlacemen
 function listByRoom(round: Round, tallies: readonly Tally[]): readonly DomainIdx[] {
   const { asked, anchor, crowd, field } = round;
   const { topology } = field;
-  const { levelOf, domainsAt, subtreeEnd } = topology;
   if (anchor === undefined) return [];
-  if (levelOf[anchor]! >= asked.outermost) return [anchor];
-  const inside = (Array.from(domainsAt[asked.outermost]!) as DomainIdx[]).filter(
-    (domain) => domain > anchor && domain < subtreeEnd[anchor]! && (!field.nearBefore || nearIn(field, domain) > 0),
+  if (topology.levelOf[anchor]! >= asked.outermost) return [anchor];
+  const inside = domainsWithin(topology, anchor, asked.outermost).filter(
+    (domain) => !field.nearBefore || nearIn(field, domain) > 0,
   );
   const room = (domain: DomainIdx) =>
     tallies.reduce((sum, tally, i) => sum + tally.most(domain, crowd[i]!.pods.length), 0);
@@ -62,7 +60,8 @@ function fillDomain(round: Round, domain: DomainIdx, mask: Mask): PartialPlaceme
   const placement = new Map<RequestClass, NodeIdx[]>();
   if (bulkLast.length === 1) {
     const [members] = bulkLast as [RequestClass];
-    const want = round.isSpread ? members.pods.length : countStart(round.count(members, mask, domain), round, domain);
+    const isSliced = round.asked.slice !== undefined;
+    const want = isSliced ? countStart(round.count(members, mask, domain), round, domain) : members.pods.length;
     placement.set(members, layClass(round, members, domain, want, mask, []));
   } else {
     for (const members of bulkLast) placement.set(members, layClass(round, members, domain, 1, mask, []));

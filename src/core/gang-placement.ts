@@ -8,7 +8,7 @@ import type { NodeIdx } from './node-idx.ts';
 import type { Mask, Placement, Round, Stage } from './round.ts';
 import { placeSlices } from './slices.ts';
 import type { Tally } from './tally.ts';
-import { type DomainIdx, ROOT } from './topology.ts';
+import { type DomainIdx, domainsWithin, ROOT } from './topology.ts';
 import { intersect } from './usable.ts';
 
 /** @param masks nodes to try, one set after the other. */
@@ -145,11 +145,9 @@ export function seatSlices(
   const tally = round.count(largest, mask, domain);
   const { topology } = tx.snapshot;
   const shape = asked.slice!;
-  const inside = Array.from(topology.domainsAt[shape.level]!).filter(
-    (at) => at >= domain && at < topology.subtreeEnd[domain]!,
-  ) as DomainIdx[];
   // A domain inside one of the slices' level is as good as that one.
-  const candidates = topology.levelOf[domain]! > shape.level ? [domain] : inside;
+  const isInside = topology.levelOf[domain]! > shape.level;
+  const candidates = isInside ? [domain] : domainsWithin(topology, domain, shape.level);
   const sign = largestFirst ? 1 : -1;
   candidates.sort((a, b) => sign * (tally.fits(b) - tally.fits(a)) || a - b);
   const lay = (members: RequestClass, part: DomainIdx, want: number) =>

@@ -6,7 +6,7 @@ import type { NodeIdx } from './node-idx.ts';
 import { fillSpread } from './placement.ts';
 import { chooseColumns, sumColumns } from './snapshot.ts';
 import { Tally } from './tally.ts';
-import { type DomainIdx, domainAt, ROOT, type Topology } from './topology.ts';
+import { type DomainIdx, findMost, ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import type { Transaction } from './transaction.ts';
 import { intersect, maskLabelled, maskUsable } from './usable.ts';
@@ -55,6 +55,7 @@ export class Round {
   readonly #accelerators: readonly number[];
   /** Nodes of members that are placed already. */
   readonly #near: readonly NodeIdx[];
+  #plain: Uint8Array | undefined;
 
   constructor(tx: Transaction, gang: GangRequest, policy: PlanPolicy, asked: ResolvedTopology) {
     const { snapshot } = tx;
@@ -89,7 +90,7 @@ export class Round {
     const { pools, byName, indexOf } = this.tx.snapshot;
     if (!this.usesFabric || pools.pools.length === 1) return [];
     const present = new Set<number>();
-    for (const node of byName) if (this.hasAccelerators(node)) present.add(pools.poolOf[node]!);
+    for (const node of byName) if (this.#hasAccelerators(node)) present.add(pools.poolOf[node]!);
     if (present.size === 1) return [];
     const own = new Set(this.gang.placed.map(({ node }) => pools.poolOf[indexOf.get(node) ?? -1]));
     const order = [...present].sort((a, b) => Number(own.has(b)) - Number(own.has(a)) || a - b);
@@ -104,10 +105,12 @@ export class Round {
     return this.usesFabric ? [this.usable] : [this.maskPlain(), this.usable];
   }
 
-  /** Nodes without accelerators. */
+  /** Nodes without accelerators. Made once: a gang with a launcher asks for each domain that it tries. */
   maskPlain(): Mask {
-    const plain = Uint8Array.from(this.tx.snapshot.nodes, (_, row) => (this.hasAccelerators(row as NodeIdx) ? 0 : 1));
-    return intersect(plain, this.usable);
+    this.#plain ??= Uint8Array.from(this.tx.snapshot.nodes, (_, row) =>
+      this.#hasAccelerators(row as NodeIdx) ? 0 : 1,
+    );
+    return intersect(this.#plain, this.usable);
   }
 
   /** How many members of the class each domain takes now. */
@@ -152,7 +155,7 @@ export class Round {
     return nodes.filter((node) => !mask || mask[node] === 1).sort((a, b) => rank[a]! - rank[b]!);
   }
 
-  hasAccelerators(node: NodeIdx): boolean {
+  #hasAccelerators(node: NodeIdx): boolean {
     return sumColumns(this.tx.snapshot.allocatable, this.#accelerators, node) > 0;
   }
 }
@@ -170,13 +173,4 @@ function findAnchor(
   const anchor =
     findMost(topology, near, outermost) ?? (required < outermost ? findMost(topology, near, required) : undefined);
   return anchor ?? (required < 0 ? ROOT : undefined);
-}
-
-function findMost(topology: Topology, near: readonly NodeIdx[], level: number): DomainIdx | undefined {
-  const votes = new Map<DomainIdx, number>();
-  for (const node of near) {
-    const domain = domainAt(topology, node, level);
-    if (domain !== undefined) votes.set(domain, (votes.get(domain) ?? 0) + 1);
-  }
-  return [...votes].sort(([a, n], [b, m]) => m - n || a - b)[0]?.[0];
 }

@@ -7,7 +7,7 @@
 import type { MemberRequest, PlacedMember, RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { SliceShape } from './tally.ts';
-import { type DomainIdx, domainAt, type Topology } from './topology.ts';
+import { type DomainIdx, domainAt, findMost, type Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Members of one class in one slice, in rank order. */
@@ -178,19 +178,19 @@ function findAnchors(
   placed: readonly PlacedMember[],
   indexOf: ReadonlyMap<string, NodeIdx>,
 ): ReadonlyMap<number, DomainIdx> {
-  const counts = new Map<number, Map<DomainIdx, number>>();
+  const nodes = new Map<number, NodeIdx[]>();
   for (const { rank, node } of placed) {
     const row = indexOf.get(node);
-    const domain = row === undefined ? undefined : domainAt(topology, row, level);
-    if (domain === undefined || rank === undefined) continue;
+    if (row === undefined || rank === undefined) continue;
     const slice = Math.floor(rank / size);
-    const votes = counts.get(slice) ?? new Map<DomainIdx, number>();
-    counts.set(slice, votes.set(domain, (votes.get(domain) ?? 0) + 1));
+    const known = nodes.get(slice) ?? [];
+    known.push(row);
+    nodes.set(slice, known);
   }
   const anchors = new Map<number, DomainIdx>();
-  for (const [slice, votes] of counts) {
-    const [[anchor]] = [...votes].sort(([a, n], [b, m]) => m - n || a - b) as [[DomainIdx, number]];
-    anchors.set(slice, anchor);
+  for (const [slice, own] of nodes) {
+    const anchor = findMost(topology, own, level);
+    if (anchor !== undefined) anchors.set(slice, anchor);
   }
   return anchors;
 }

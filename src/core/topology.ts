@@ -161,6 +161,36 @@ export function* childrenOf({ subtreeEnd }: Topology, domain: DomainIdx): Genera
   for (let child = domain + 1; child < subtreeEnd[domain]!; child = subtreeEnd[child]!) yield child as DomainIdx;
 }
 
+/**
+ * The domains of a level inside the domain, or the domain itself when it is of that level; depth first. A subtree is a range
+ * of the level's domains, so none of the others is looked at.
+ */
+export function domainsWithin({ domainsAt, subtreeEnd }: Topology, outer: DomainIdx, level: number): DomainIdx[] {
+  const all = domainsAt[level]!;
+  return Array.from(all.subarray(countBelow(all, outer), countBelow(all, subtreeEnd[outer]!))) as DomainIdx[];
+}
+
+/** How many of the sorted numbers are less than the bound. */
+function countBelow(sorted: Int32Array, bound: number): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (sorted[middle]! < bound) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+/** The domain of the level that most of the nodes are in, a node named twice counting twice; undefined when none is in any. */
+export function findMost(topology: Topology, nodes: readonly NodeIdx[], level: number): DomainIdx | undefined {
+  const votes = new Map<DomainIdx, number>();
+  for (const node of nodes) {
+    const domain = domainAt(topology, node, level);
+    if (domain !== undefined) votes.set(domain, (votes.get(domain) ?? 0) + 1);
+  }
+  return [...votes].sort(([a, n], [b, m]) => m - n || a - b)[0]?.[0];
+}
+
 /** Names of the domain's ancestors and its own, one for each level, `-` for an unknown one: `block-2/rack-7`. */
 export function pathOf({ levelOf, parentOf, names }: Topology, domain: DomainIdx): string {
   const parts: string[] = Array.from({ length: levelOf[domain]! + 1 }, () => '-');
