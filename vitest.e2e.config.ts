@@ -7,7 +7,7 @@ export default defineConfig({
     // Each file starts a control plane of its own: one at a time is what two cores can bear.
     fileParallelism: false,
     pool: 'forks',
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
   },

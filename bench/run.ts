@@ -9,6 +9,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
   plan: { about: 'planning one gang on 5,000 nodes, in process', load: () => import('./plan.ts') },
   filter: { about: 'filter calls over HTTP, against a bare node:http echo', load: () => import('./filter.ts') },
   topology: { about: 'planning gangs on a fabric of four levels, in process', load: () => import('./topology.ts') },
+  preemption: { about: 'choosing whom to evict for a gang of 512, in process', load: () => import('./preemption.ts') },
   'fill-drain': {
     about: 'gangs that come and go: what stays whole, in virtual time',
     load: () => import('./fill-drain.ts'),

@@ -1,4 +1,12 @@
 import { dump, load } from 'js-yaml';
+import {
+  checkPreemption,
+  type PreemptionConfiguration,
+  type RepairConfiguration,
+  readPreemption,
+  readRepair,
+  renderRepair,
+} from './config-repair.ts';
 import { Section, type TextForm } from './config-section.ts';
 import { checkTopology, readTopology, type TopologyConfiguration } from './config-topology.ts';
 import { formatDuration } from './core/duration.ts';
@@ -51,6 +59,8 @@ export interface MusterConfiguration {
   readonly managedResources: readonly string[];
   readonly topology: TopologyConfiguration;
   readonly gang: GangConfiguration;
+  readonly preemption: PreemptionConfiguration;
+  readonly repair: RepairConfiguration;
   readonly lonePodCandidates: number;
   readonly log: { readonly verbosity: number };
 }
@@ -92,7 +102,7 @@ const resourceName: TextForm = {
 export function parseConfiguration(text: string, source: string): MusterConfiguration {
   const problems: string[] = [];
   const config = readDocument(new Section(loadYaml(text, source), '', problems));
-  problems.push(...crossCheck(config), ...checkTopology(config.topology));
+  problems.push(...crossCheck(config), ...checkTopology(config.topology), ...checkPreemption(config.preemption));
   if (problems.length > 0) throw new ConfigurationError(source, problems);
   return deepFreeze(config);
 }
@@ -144,6 +154,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       backoffMax: formatDuration(gang.backoffMaxMs),
       maxReplans: gang.maxReplans,
     },
+    ...renderRepair(config.preemption, config.repair),
     lonePodCandidates: config.lonePodCandidates,
     log: config.log,
   };
@@ -174,6 +185,8 @@ function readDocument(root: Section): MusterConfiguration {
     ),
     topology: readTopology(root.section('topology')),
     gang: readGang(root.section('gang')),
+    preemption: readPreemption(root.section('preemption')),
+    repair: readRepair(root.section('repair')),
     lonePodCandidates: root.integer('lonePodCandidates', 32, { min: 1, max: 10_000 }),
     log: readLog(root.section('log')),
   };

@@ -68,7 +68,13 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     writer: api,
     observer,
     clock,
-    settings: { ...config.gang, regatherMs: REGATHER_MS, policy },
+    settings: {
+      ...config.gang,
+      preemption: config.preemption,
+      repair: config.repair,
+      regatherMs: REGATHER_MS,
+      policy,
+    },
   });
 
   // Watch, then recover, then decide

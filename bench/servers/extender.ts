@@ -31,6 +31,7 @@ for (let i = 0; i < slots; i++) {
     attempt: 1,
     state: 'nominated',
     since: 0,
+    recorded: true,
     written: true,
     renewals: 0,
     ungated: false,

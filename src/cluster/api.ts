@@ -17,6 +17,9 @@ export interface PodIdentity {
   readonly uid: string;
 }
 
+/** How an eviction ended. `blocked`: a disruption budget does not allow it now; the message names the budget. */
+export type EvictionOutcome = Outcome | { readonly kind: 'blocked'; readonly message: string };
+
 /** How a write ended. An expected outcome is a value; writes never throw. */
 export type Outcome =
   | { readonly kind: 'ok'; readonly body: unknown }
@@ -109,6 +112,34 @@ export class ApiClient {
     return this.#patchNomination(pod, null, null);
   }
 
+  /** Records the plan on the pod and leaves its nomination as it is. */
+  recordPlan(pod: PodIdentity, plan: string): Promise<Outcome> {
+    const body = { metadata: { uid: pod.uid, annotations: { [PLAN_ANNOTATION]: plan } } };
+    return this.patch(`${podPath(pod)}/status`, body, 'merge');
+  }
+
+  /** Sets the pod's annotations, and removes those that are null. */
+  annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<Outcome> {
+    return this.patch(podPath(pod), { metadata: { uid: pod.uid, annotations } }, 'merge');
+  }
+
+  /**
+   * Evicts the pod, with its own grace period. `ok` also when it is being deleted already: with the UID as precondition an
+   * eviction can be sent twice.
+   */
+  async evict(pod: PodIdentity): Promise<EvictionOutcome> {
+    const { namespace, name, uid } = pod;
+    const body = {
+      apiVersion: 'policy/v1',
+      kind: 'Eviction',
+      metadata: { namespace, name },
+      deleteOptions: { preconditions: { uid } },
+    };
+    const { outcome, response } = await this.#exchange('POST', `${podPath(pod)}/eviction`, { body }, 'any-failure');
+    const budget = response && readBudgetRefusal(response);
+    return budget === undefined ? outcome : { kind: 'blocked', message: budget };
+  }
+
   /** Removes one scheduling gate and leaves the others; `ok` also when it was not there. */
   removeGate(pod: PodIdentity, gate: string): Promise<Outcome> {
     const body = { metadata: { uid: pod.uid }, spec: { schedulingGates: [{ $patch: 'delete', name: gate }] } };
@@ -161,37 +192,48 @@ export class ApiClient {
   }
 
   async #write(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Outcome> {
+    return (await this.#exchange(method, path, options, repeatable)).outcome;
+  }
+
+  /** Tries until the outcome is final; that of the last try. */
+  async #exchange(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Attempt> {
     const deadline = this.#clock.now() + this.#retryWindowMs;
     for (let attempt = 1; ; attempt++) {
-      const { outcome, retryAfterMs } = await this.#writes.run(() => this.#attempt(method, path, options, repeatable));
-      if (retryAfterMs === undefined || attempt === MAX_ATTEMPTS) return outcome;
+      const tried = await this.#writes.run(() => this.#attempt(method, path, options, repeatable));
+      const { retryAfterMs } = tried;
+      if (retryAfterMs === undefined || attempt === MAX_ATTEMPTS) return tried;
       const delay = Math.max(retryAfterMs, backoffDelay(RETRY, attempt, this.#random()));
-      if (this.#clock.now() + delay > deadline) return outcome;
+      if (this.#clock.now() + delay > deadline) return tried;
       await this.#clock.sleep(delay, this.#closing.signal);
-      if (this.#closing.signal.aborted) return outcome;
+      if (this.#closing.signal.aborted) return tried;
     }
   }
 
-  /** `retryAfterMs` undefined: no retry. */
-  async #attempt(
-    method: Method,
-    path: string,
-    options: RequestOptions,
-    repeatable: Repeatable,
-  ): Promise<{ readonly outcome: Outcome; readonly retryAfterMs: number | undefined }> {
+  async #attempt(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Attempt> {
     try {
       const response = await this.#transport.request(method, path, options);
-      return { outcome: outcomeOf(response), retryAfterMs: retryDelay(response, repeatable) };
+      return { response, outcome: outcomeOf(response), retryAfterMs: retryDelay(response, repeatable) };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const retry = repeatable === 'any-failure' || isUnsent(error);
-      return { outcome: { kind: 'failed', status: 0, message }, retryAfterMs: retry ? 0 : undefined };
+      const outcome = { kind: 'failed', status: 0, message } as const;
+      return { response: undefined, outcome, retryAfterMs: retry ? 0 : undefined };
     }
   }
 }
 
+/** One try of a write. */
+interface Attempt {
+  /** Undefined: no answer came. */
+  readonly response: ApiResponse | undefined;
+  readonly outcome: Outcome;
+  /** Undefined: no retry. */
+  readonly retryAfterMs: number | undefined;
+}
+
 function retryDelay(response: ApiResponse, repeatable: Repeatable): number | undefined {
   const { status, retryAfterMs = 0 } = response;
+  if (readBudgetRefusal(response) !== undefined) return undefined;
   if (retryAfterMs > MAX_RETRY_AFTER_MS) return undefined;
   // Without a Retry-After a 429 is no overload but a refusal, as from the eviction API.
   if (status === 429) return response.retryAfterMs;
@@ -201,13 +243,15 @@ function retryDelay(response: ApiResponse, repeatable: Repeatable): number | und
 /** The part of a `Status` answer that is looked at. */
 interface StatusBody {
   readonly message?: string;
-  readonly details?: { readonly causes?: readonly { readonly field?: string }[] };
+  readonly details?: {
+    readonly causes?: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
+  };
 }
 
 function outcomeOf({ status, body }: ApiResponse): Outcome {
   if (status >= 200 && status < 300) return { kind: 'ok', body };
   if (status === 404) return { kind: 'gone' };
-  const answer: StatusBody = typeof body === 'object' && body !== null ? body : {};
+  const answer = readStatus(body);
   const message = answer.message ?? `HTTP status ${status}`;
   // A wrong UID is 409 to a binding, whose UID is a precondition, and 422 to a patch, whose UID is an immutable field.
   if (status === 409) return isForeignUid(message) ? { kind: 'gone' } : { kind: 'conflict', message };
@@ -220,8 +264,24 @@ function outcomeOf({ status, body }: ApiResponse): Outcome {
   return { kind: 'failed', status, message };
 }
 
+/**
+ * What the API server says when a disruption budget stands against an eviction (registry/core/pod/storage/eviction.go);
+ * undefined for any other answer. It evicts no pod that two budgets cover, and calls that an internal error.
+ */
+function readBudgetRefusal({ status, body }: ApiResponse): string | undefined {
+  const { message = '', details } = readStatus(body);
+  if (status === 500) return message.includes('more than one PodDisruptionBudget') ? message : undefined;
+  const cause = status === 429 && details?.causes?.find(({ reason }) => reason === 'DisruptionBudget');
+  return cause ? `${message} ${cause.message ?? ''}`.trim() : undefined;
+}
+
+function readStatus(body: unknown): StatusBody {
+  return typeof body === 'object' && body !== null ? body : {};
+}
+
+/** A binding, a deletion and an eviction each have their own words for it. */
 function isForeignUid(message: string): boolean {
-  return message.includes('UID in precondition') || message.includes('uid mismatch');
+  return ['UID in precondition', 'UID in the precondition', 'uid mismatch'].some((words) => message.includes(words));
 }
 
 function podPath(pod: PodIdentity): string {

@@ -4,6 +4,7 @@
  */
 
 import { COSCHEDULING_LABEL } from '../core/dialects/coscheduling.ts';
+import { PREEMPTED_BY } from '../core/dialects/muster.ts';
 import {
   type ClaimModel,
   type DisruptionBudgetModel,
@@ -30,6 +31,8 @@ export interface ClusterListener {
   onSource(gang: string | undefined): void;
   /** Nodes changed, so that room may have appeared or gone. */
   onNodes(): void;
+  /** A disruption budget changed: what may be evicted now may be another. */
+  onBudgets(): void;
 }
 
 /** Where a watch puts what it sees; `before` is the object it replaces, never one with another UID. */
@@ -50,6 +53,7 @@ export class ClusterState {
   readonly #pods = new Map<string, PodModel>();
   readonly #gangPods = new Map<string, Map<string, PodModel>>();
   readonly #strangers = new Map<string, Stranger>();
+  readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<string, Map<string, JobModel>>();
   /** The gang of a Job's pods, by the Job's UID: labels may come from an admission webhook, not from the template. */
@@ -59,7 +63,7 @@ export class ClusterState {
   readonly #storageClasses = new Map<string, StorageClassModel>();
   readonly #priorityClasses = new Map<string, PriorityClassModel>();
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
-  #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {} };
+  #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {}, onBudgets() {} };
 
   /** @param levels topology levels, outer to inner; undefined: detected from the nodes' labels. */
   constructor(levels: ConfiguredLevels | undefined) {
@@ -100,6 +104,15 @@ export class ClusterState {
   /** Pods that hold space unbound and outside our gangs: nominated ones, and DaemonSet pods pinned to their node. */
   strangers(): Iterable<Stranger> {
     return this.#strangers.values();
+  }
+
+  /** Pods that hold space and are named as victims (annotation `muster.dev/preempted-by`), evicted already or not. */
+  preempted(): Iterable<PodModel> {
+    return this.#preempted.values();
+  }
+
+  budgets(): Iterable<DisruptionBudgetModel> {
+    return this.#disruptionBudgets.values();
   }
 
   /** What the gang is described by; no pods when it is gone. */
@@ -177,7 +190,16 @@ export class ClusterState {
     },
   };
   readonly priorityClasses: Sink<PriorityClassModel> = keep(this.#priorityClasses, ({ name }) => name);
-  readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf);
+  readonly disruptionBudgets: Sink<DisruptionBudgetModel> = {
+    applied: (budget) => {
+      this.#disruptionBudgets.set(keyOf(budget), budget);
+      this.#listener.onBudgets();
+    },
+    deleted: (budget) => {
+      this.#disruptionBudgets.delete(keyOf(budget));
+      this.#listener.onBudgets();
+    },
+  };
 
   #keyed<T extends { namespace: string; name: string }>(
     store: Map<string, T>,
@@ -198,6 +220,7 @@ export class ClusterState {
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.addPod(pod);
+    if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined) {
       const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
@@ -213,6 +236,7 @@ export class ClusterState {
     this.#pods.delete(pod.uid);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
     this.#strangers.delete(pod.uid);
+    this.#preempted.delete(pod.uid);
     const gang = gangKeyOf(pod);
     const members = gang === undefined ? undefined : this.#gangPods.get(gang);
     members?.delete(pod.uid);

@@ -13,10 +13,41 @@ export type Reason =
   | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
-  | Unschedulable
+  | (Unschedulable & { readonly preemption?: PreemptionOutlook })
+  | {
+      readonly kind: 'preempting';
+      /** Gangs, and pods outside of gangs, that are evicted for it. */
+      readonly victims: readonly string[];
+      /** Pods that are to leave, and how many of them have left. */
+      readonly pods: number;
+      readonly gone: number;
+      /** Why an eviction is refused; '' when none is. */
+      readonly blockedBy: string;
+    }
   | { readonly kind: 'nominated'; readonly members: number; readonly atBarrier: number }
   | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
-  | { readonly kind: 'incomplete'; readonly running: number; readonly want: number };
+  | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
+
+/** Why preemption does not help a gang that found no room. */
+export type PreemptionOutlook =
+  /** Pods are leaving that take the room it needs. */
+  | { readonly kind: 'coming' }
+  /** Budgets allow fewer disruptions than the cheapest set of victims means. */
+  | { readonly kind: 'budgets'; readonly violations: number; readonly victims: readonly string[] }
+  /** Not even all that may be evicted would be enough. */
+  | {
+      readonly kind: 'none';
+      /** When a protected victim stops being protected, milliseconds since the epoch; Infinity: never by time alone. */
+      readonly reconsiderAt: number;
+      /** Gangs and pods of lower priority that are protected, by why. */
+      readonly spared: readonly { readonly cause: string; readonly units: number }[];
+    };
+
+/** What is done about lost members. */
+export type Repair =
+  | { readonly kind: 'replace'; readonly places: number }
+  | { readonly kind: 'restart'; readonly count: number; readonly most: number }
+  | { readonly kind: 'ignore' };
 
 /** For Events, logs and the inspect API. */
 export function explain(reason: Reason): string {
@@ -33,8 +64,10 @@ export function explain(reason: Reason): string {
       return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
     case 'backing-off':
       return `${reason.cause}; tried again at ${new Date(reason.until).toISOString()}`;
+    case 'preempting':
+      return explainPreempting(reason);
     case 'incomplete':
-      return `${reason.running} of ${reason.want} members are bound`;
+      return `${reason.running} of ${reason.want} members are bound${explainRepair(reason.repair)}`;
     default:
       return reason satisfies never;
   }
@@ -59,6 +92,8 @@ function stableText(reason: Reason): string {
       return 'is planned; this member goes to its nominated node';
     case 'backing-off':
       return 'backs off before it is planned again';
+    case 'preempting':
+      return 'waits for the pods that it preempted to leave';
     case 'incomplete':
       return 'runs below its minimum; this member waits for a place';
     default:
@@ -66,7 +101,50 @@ function stableText(reason: Reason): string {
   }
 }
 
-function explainUnschedulable(reason: Unschedulable): string {
+function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {
+  const whom = victims.length > 0 ? `preempts ${listSome(victims)}` : 'waits for pods that are leaving';
+  return `${whom}; ${gone} of ${pods} pods have left${blockedBy && `; blocked: ${blockedBy}`}`;
+}
+
+function explainRepair(repair: Repair): string {
+  switch (repair.kind) {
+    case 'replace':
+      return repair.places > 0 ? `; places kept for replacements: ${repair.places}` : '';
+    case 'restart':
+      return repair.count < repair.most
+        ? `; restarted ${repair.count} of at most ${repair.most} times`
+        : `; restarted ${repair.count} times, which is the most: it is left as it is`;
+    case 'ignore':
+      return '; muster.dev/on-member-loss is ignore';
+    default:
+      return repair satisfies never;
+  }
+}
+
+function explainOutlook(outlook: PreemptionOutlook | undefined): string {
+  switch (outlook?.kind) {
+    case undefined:
+      return '';
+    case 'coming':
+      return '; it fits when the pods that are terminating have left';
+    case 'budgets':
+      return `; preempting ${listSome(outlook.victims)} would violate PodDisruptionBudgets by ${outlook.violations}`;
+    case 'none': {
+      if (outlook.spared.length === 0) return '';
+      const spared = outlook.spared.map(({ cause, units }) => `${units} ${cause}`).join(', ');
+      const at = Number.isFinite(outlook.reconsiderAt) ? ` until ${new Date(outlook.reconsiderAt).toISOString()}` : '';
+      return `; of lower priority but protected: ${spared}${at}`;
+    }
+    default:
+      return outlook satisfies never;
+  }
+}
+
+function explainUnschedulable(reason: Unschedulable & { readonly preemption?: PreemptionOutlook }): string {
+  return `${explainRoom(reason)}${explainOutlook(reason.preemption)}`;
+}
+
+function explainRoom(reason: Unschedulable): string {
   const { fits, want, topology } = reason;
   const room = `room for ${fits} of ${want} members`;
   if (topology === undefined) return `${room}${listCauses(reason)}`;
@@ -131,9 +209,10 @@ function stableProblem(problem: GangProblem): string {
   }
 }
 
-/** A gang of thousands may make the same mistake thousands of times. */
+/** There may be thousands. */
 function listSome(names: readonly string[]): string {
   const [first, second, ...others] = names;
+  if (second === undefined) return first ?? '';
   return others.length === 0 ? `${first} and ${second}` : `${first}, ${second} and ${others.length} more`;
 }
 

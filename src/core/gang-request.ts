@@ -51,6 +51,8 @@ export interface GangRequest {
   readonly placed: readonly PlacedMember[];
   /** Nodes that kube-scheduler refused, by template key. */
   readonly refused: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Nodes that failed under the gang. */
+  readonly avoided: ReadonlySet<string>;
 }
 
 /**
@@ -92,10 +94,11 @@ export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
     const { template, pinnedTo } = pods[0]!;
     let { allowed } = snapshot.verdicts.of(template);
     const refused = gang.refused.get(template.key);
-    if (refused || pinnedTo) {
+    if (refused || pinnedTo || gang.avoided.size > 0) {
       allowed = allowed.map((value, row) => {
         const name = snapshot.nodes[row]?.name;
-        return name === undefined || refused?.has(name) || (pinnedTo && !pinnedTo.has(name)) ? 0 : value;
+        if (name === undefined || refused?.has(name) || gang.avoided.has(name)) return 0;
+        return pinnedTo && !pinnedTo.has(name) ? 0 : value;
       });
     }
     const accelerators = template.requests

@@ -125,8 +125,12 @@ export interface PodModel extends Named {
   readonly nominatedNodeName: string;
   readonly phase: PodPhase;
   readonly deleting: boolean;
+  /** When its grace period ends, milliseconds since the epoch; undefined while nobody deletes it. */
+  readonly goneBy: number | undefined;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /** When the kubelet took it, milliseconds since the epoch; undefined before. */
+  readonly startedAt: number | undefined;
   readonly gates: readonly string[];
   /** The controller that owns it. */
   readonly owner: Owner | undefined;
@@ -145,6 +149,8 @@ export interface NodeModel {
   readonly taints: readonly Taint[];
   readonly unschedulable: boolean;
   readonly ready: boolean;
+  /** When it stopped being ready, milliseconds since the epoch; undefined while it is, or when nothing says so. */
+  readonly notReadySince: number | undefined;
   readonly allocatable: readonly ResourceAmount[];
 }
 
@@ -158,6 +164,10 @@ export interface JobModel extends Named {
   readonly startedAt: number | undefined;
   /** The labels of its pod template: which gang its pods will be in. */
   readonly templateLabels: Labels;
+  /** How many pods may fail before the Job does. */
+  readonly backoffLimit: number;
+  /** Its podFailurePolicy ignores pods that were disrupted (condition DisruptionTarget): evictions are no failures. */
+  readonly ignoresDisruption: boolean;
 }
 
 export interface PriorityClassModel {

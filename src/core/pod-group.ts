@@ -3,7 +3,15 @@
  * Whatever is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says why.
  */
 import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
-import { GANG_GATE, MIN_MEMBERS, POD_GROUP_LABEL } from './dialects/muster.ts';
+import {
+  GANG_GATE,
+  MIN_MEMBERS,
+  ON_MEMBER_LOSS,
+  POD_GROUP_LABEL,
+  PREEMPTS,
+  TOPOLOGY_PATIENCE,
+} from './dialects/muster.ts';
+import { parseDuration } from './duration.ts';
 import { findProblems, type GangProblem } from './gang-problems.ts';
 import type { TopologyRequest } from './gang-request.ts';
 import type { JobModel, Labels, PodGroupModel, PodModel } from './model.ts';
@@ -22,6 +30,13 @@ export interface Gang {
   /** How many members must be there together; undefined while nothing says so. */
   readonly minMember: number | undefined;
   readonly topology: TopologyRequest;
+  /** How long it waits for its preferred level before it is placed wider, milliseconds. */
+  readonly patienceMs: number | undefined;
+  /** Whether lower gangs may be evicted for it. */
+  readonly preempts: boolean;
+  readonly onMemberLoss: MemberLoss;
+  /** A Job of the gang that does not survive the eviction of its pods. */
+  readonly fragileJob: JobModel | undefined;
   readonly priority: number;
   /** Creation of the oldest member, milliseconds since the epoch: the gang's age. */
   readonly createdAt: number;
@@ -32,6 +47,9 @@ export interface Gang {
   /** Not empty: the gang waits. */
   readonly problems: readonly GangProblem[];
 }
+
+/** What is done about a running gang that has fewer members than its minimum. */
+export type MemberLoss = 'replace' | 'restart' | 'ignore';
 
 /** What a gang is made from; all of one namespace. */
 export interface GangSources {
@@ -74,6 +92,10 @@ export function describeGang(key: string, sources: GangSources): Gang {
     ranks,
     minMember: minimum,
     topology: readTopologyKeys(subjects, minimum),
+    patienceMs: parseDuration(subjects[0]?.annotations[TOPOLOGY_PATIENCE] ?? ''),
+    preempts: subjects.every(({ annotations }) => annotations[PREEMPTS] !== 'never'),
+    onMemberLoss: readMemberLoss(subjects[0]),
+    fragileJob: sources.jobs.find(isFragile),
     priority: Math.max(...subjects.map((pod) => pod.priority)),
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
@@ -95,6 +117,16 @@ function readMinimum(pods: readonly PodModel[], { jobs, podGroup }: GangSources)
   if (jobs.length === 0) return undefined;
   const created = jobs.reduce((sum, job) => sum + Math.min(job.parallelism, job.completions ?? job.parallelism), 0);
   return created > 0 ? created : undefined;
+}
+
+function readMemberLoss(pod: PodModel | undefined): MemberLoss {
+  const written = pod?.annotations[ON_MEMBER_LOSS];
+  return written === 'restart' || written === 'ignore' ? written : 'replace';
+}
+
+/** Each evicted pod counts as a failure unless its policy says otherwise, and all are evicted together. */
+function isFragile({ parallelism, completions = parallelism, backoffLimit, ignoresDisruption }: JobModel): boolean {
+  return !ignoresDisruption && Math.min(parallelism, completions) > backoffLimit;
 }
 
 function secondsToMs(seconds: number | undefined): number | undefined {

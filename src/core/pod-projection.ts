@@ -6,6 +6,7 @@
  * 2. Else the template is built, and its key finds the shared one that another text led to.
  */
 import { LRUCache } from 'lru-cache';
+import { instantOf } from './instant.ts';
 import type { Labels, Owner, PodModel, PodTemplate } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
@@ -53,7 +54,9 @@ export class PodProjector {
       nominatedNodeName: status?.nominatedNodeName ?? '',
       phase: status?.phase ?? 'Pending',
       deleting: Boolean(metadata?.deletionTimestamp),
-      createdAt: Date.parse(metadata?.creationTimestamp ?? '') || 0,
+      goneBy: instantOf(metadata?.deletionTimestamp),
+      createdAt: instantOf(metadata?.creationTimestamp) ?? 0,
+      startedAt: instantOf(status?.startTime),
       gates: spec?.schedulingGates?.map((gate) => gate.name) ?? NO_NAMES,
       owner: findController(metadata),
       nativeGang: Boolean(spec?.schedulingGroup),

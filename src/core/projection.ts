@@ -2,6 +2,7 @@
  * Wire JSON to model, one function per kind (pods: `pod-projection.ts`). The API server has validated the objects, so
  * they are typed, not checked; absent fields get the API's defaults.
  */
+import { instantOf } from './instant.ts';
 import type {
   ClaimModel,
   DisruptionBudgetModel,
@@ -39,14 +40,22 @@ interface RawNode {
 /** @throws Error when an allocatable amount is no quantity. */
 export function projectNode(raw: unknown): NodeModel {
   const { metadata, spec, status } = raw as RawNode;
+  const readiness = status?.conditions?.find(({ type }) => type === 'Ready');
+  const ready = readiness?.status === 'True';
   return {
     name: metadata?.name ?? '',
     labels: metadata?.labels ?? NO_LABELS,
     taints: (spec?.taints ?? []).map(({ key, value = '', effect }) => ({ key, value, effect })),
     unschedulable: spec?.unschedulable ?? false,
-    ready: status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+    ready,
+    notReadySince: ready ? undefined : instantOf(readiness?.lastTransitionTime),
     allocatable: readAmounts(status?.allocatable),
   };
+}
+
+interface RawFailureRule {
+  readonly action?: string;
+  readonly onPodConditions?: readonly { readonly type?: string; readonly status?: string }[] | null;
 }
 
 interface RawJob {
@@ -55,6 +64,8 @@ interface RawJob {
     readonly parallelism?: number | null;
     readonly completions?: number | null;
     readonly activeDeadlineSeconds?: number | null;
+    readonly backoffLimit?: number | null;
+    readonly podFailurePolicy?: { readonly rules?: readonly RawFailureRule[] | null } | null;
     readonly template?: { readonly metadata?: RawMetadata | null };
   };
   readonly status?: { readonly startTime?: string | null };
@@ -68,9 +79,18 @@ export function projectJob(raw: unknown): JobModel {
     parallelism: spec?.parallelism ?? 1,
     completions: spec?.completions ?? undefined,
     activeDeadlineSeconds: spec?.activeDeadlineSeconds ?? undefined,
-    startedAt: Date.parse(status?.startTime ?? '') || undefined,
+    startedAt: instantOf(status?.startTime),
     templateLabels: spec?.template?.metadata?.labels ?? NO_LABELS,
+    backoffLimit: spec?.backoffLimit ?? 6,
+    ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
   };
+}
+
+function ignoresDisruption({ action, onPodConditions }: RawFailureRule): boolean {
+  return (
+    action === 'Ignore' &&
+    (onPodConditions ?? []).some(({ type, status = 'True' }) => type === 'DisruptionTarget' && status === 'True')
+  );
 }
 
 interface RawPriorityClass {

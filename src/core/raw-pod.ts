@@ -63,6 +63,7 @@ export interface RawToleration {
   readonly operator?: 'Exists' | 'Equal' | 'Gt' | 'Lt' | '';
   readonly value?: string;
   readonly effect?: string;
+  readonly tolerationSeconds?: number | null;
 }
 
 export interface RawSpread {
@@ -106,6 +107,7 @@ export interface RawCondition {
   readonly status?: string;
   readonly reason?: string;
   readonly message?: string;
+  readonly lastTransitionTime?: string | null;
 }
 
 export interface RawContainerStatus {
@@ -117,6 +119,7 @@ export interface RawContainerStatus {
 export interface RawPodStatus {
   readonly phase?: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
   readonly nominatedNodeName?: string;
+  readonly startTime?: string | null;
   readonly conditions?: readonly RawCondition[] | null;
   readonly containerStatuses?: readonly RawContainerStatus[] | null;
   readonly initContainerStatuses?: readonly RawContainerStatus[] | null;

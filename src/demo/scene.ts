@@ -55,6 +55,9 @@ export function jobOf({ name, size, gpusPerPod }: TrainingJob, asGang: boolean):
       completions: size,
       completionMode: 'Indexed',
       backoffLimit: 0,
+      podFailurePolicy: {
+        rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }],
+      },
       template: {
         metadata: asGang ? gang : {},
         spec: { restartPolicy: 'Never', terminationGracePeriodSeconds: 1, containers: [container] },

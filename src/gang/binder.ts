@@ -78,6 +78,7 @@ export class Binder {
     if (slot.node !== call.node) {
       return refuse(`gang ${slot.gang} planned this member for node ${slot.node}, not ${call.node}`);
     }
+    if (slot.state === 'fenced') return refuse(`gang ${slot.gang} waits for the pods that it preempted to leave`);
     slot.state = 'held';
     slot.since = clock.now();
     const { result, leave } = barrier.hold(slot.gang, call.uid, this.#timeoutOf(slot.gang));

@@ -3,24 +3,29 @@
  *
  *   1. describe   read anew every gang whose pods, Jobs or claims changed
  *   2. check      compare slots with pods: bound, gone, lost, overdue
- *   3. plan       every gang that lacks slots, in order of priority and age, on one snapshot minus all reservations
- *   4. write      start the nominations, gate removals and erasures that are missing
- *   5. publish    states and reasons
+ *   3. repair     keep places for members that running gangs lost, or restart those gangs
+ *   4. plan       every gang that lacks slots, in order of priority and age, on one snapshot minus all reservations;
+ *                 one that finds no room looks for gangs to preempt
+ *   5. write      start the nominations, gate removals, erasures, notices and evictions that are missing
+ *   6. publish    states and reasons
  *
  * A round is synchronous: nothing happens in between. What the extender endpoints ask is answered from the tables.
  */
 import { isTerminated, type PodModel } from '../core/model.ts';
-import { describeGang, gangKeyOf } from '../core/pod-group.ts';
+import { nextAlarm } from './alarm.ts';
 import { LOOK_AGAIN_MS } from './crowding.ts';
 import { releaseDrifted } from './drift.ts';
-import { endAttempt, type GangRecord, giveUpAttempt, newRecord, widensAt } from './gang-record.ts';
-import { deriveState, sameMembers, takeCensus } from './lifecycle.ts';
+import { Evictor } from './evictor.ts';
+import { type GangRecord, giveUpAttempt, giveUpPreempting } from './gang-record.ts';
+import { GangTable } from './gang-table.ts';
 import { Nominator } from './nominator.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { GangPlanner } from './planning.ts';
-import { countStates, publish, tellAt } from './publication.ts';
+import { Preemptor } from './preemptor.ts';
+import { countStates, publish } from './publication.ts';
 import { adoptSlots } from './recovery.ts';
+import { Repairer } from './repairer.ts';
 import type { Slot } from './reservations.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 
@@ -32,9 +37,11 @@ export class Coordinator {
   readonly #parts: CoordinatorParts;
   readonly #nominator: Nominator;
   readonly #keeper: SlotKeeper;
+  readonly #gangs: GangTable;
+  readonly #evictor: Evictor;
+  readonly #repairer: Repairer;
+  readonly #preemptor: Preemptor;
   readonly #planner: GangPlanner;
-  readonly #records = new Map<string, GangRecord>();
-  readonly #dirty = new Set<string>();
   /** Grows when nodes or pods may have left space free: gangs that found none are planned again. */
   #room = 0;
   #woken = false;
@@ -48,7 +55,11 @@ export class Coordinator {
     this.#nominator = new Nominator(parts.writer, parts.observer, parts.clock, (gang) => this.wake(gang));
     const release = (gang: string, cause: ReleaseCause, said: string) => this.release(gang, cause, said);
     this.#keeper = new SlotKeeper(parts, release);
-    this.#planner = new GangPlanner(parts, release);
+    this.#gangs = new GangTable(parts);
+    this.#evictor = new Evictor(parts, () => this.wake());
+    this.#repairer = new Repairer(parts, this.#evictor);
+    this.#preemptor = new Preemptor(parts, release);
+    this.#planner = new GangPlanner(parts, this.#preemptor, this.#repairer, release);
   }
 
   /** A pod appeared, changed or went away. */
@@ -65,15 +76,13 @@ export class Coordinator {
       if (slot) barrier.reject(slot.gang, slot.pod.uid, 'the pod was deleted');
     }
     if (freesSpace(before, now)) this.#room++;
-    const gangs = [before, now].flatMap((pod) => (pod ? [gangKeyOf(pod)] : []));
-    for (const gang of gangs) if (gang !== undefined) this.#dirty.add(gang);
+    this.#gangs.markPod(before, now);
     this.wake();
   }
 
   /** Something a gang is described by changed; `undefined`: any gang's. */
   onSource(gang: string | undefined): void {
-    if (gang !== undefined) this.#dirty.add(gang);
-    else for (const key of this.#records.keys()) this.#dirty.add(key);
+    this.#gangs.mark(gang);
     this.wake();
   }
 
@@ -82,9 +91,13 @@ export class Coordinator {
     this.wake();
   }
 
+  onBudgets(): void {
+    this.wake();
+  }
+
   /** Asks for a round soon, with the gang read anew when one is given. Any number of calls make one round. */
   wake(gang?: string): void {
-    if (gang !== undefined) this.#dirty.add(gang);
+    if (gang !== undefined) this.#gangs.mark(gang);
     if (this.#woken || this.#stopped || !this.#recovered) return;
     this.#woken = true;
     this.#parts.clock.after(pauseAfter(this.#lastRoundMs), () => {
@@ -95,8 +108,8 @@ export class Coordinator {
 
   /** Reads one gang and decides nothing: gangs that were read one by one before `recover` make that one short. */
   read(gang: string): void {
-    this.#dirty.add(gang);
-    this.#describe();
+    this.#gangs.mark(gang);
+    this.#gangs.describe();
   }
 
   /**
@@ -105,11 +118,11 @@ export class Coordinator {
    * @param gangs those that have not been read; what changed since then is known.
    */
   recover(gangs: Iterable<string>): void {
-    for (const gang of gangs) this.#dirty.add(gang);
-    this.#describe();
-    adoptSlots(this.#parts, this.#records.values());
+    for (const gang of gangs) this.#gangs.mark(gang);
+    this.#gangs.describe();
+    adoptSlots(this.#parts, this.#gangs.values());
     // Only a gang with slots is in another state now.
-    for (const slot of this.#parts.reservations.slots()) this.#dirty.add(slot.gang);
+    for (const slot of this.#parts.reservations.slots()) this.#gangs.mark(slot.gang);
     this.#recovered = true;
     this.decide();
   }
@@ -119,22 +132,27 @@ export class Coordinator {
     const { clock, observer, reservations } = this.#parts;
     const start = clock.now();
     reservations.expire(start);
-    this.#describe();
-    for (const record of this.#records.values()) this.#keeper.check(record, start);
-    releaseDrifted(this.#parts, this.#records.values(), (gang, said) => this.release(gang, 'topology-drift', said));
-    this.#planner.planAll(this.#records.values(), this.#room + reservations.freed);
-    for (const record of this.#records.values()) {
+    this.#gangs.describe();
+    for (const record of this.#gangs.values()) this.#keeper.check(record, start);
+    releaseDrifted(this.#parts, this.#gangs.values(), (gang, said) => this.release(gang, 'topology-drift', said));
+    for (const record of this.#gangs.values()) this.#preemptor.review(record, start);
+    this.#repairer.review(this.#gangs.values(), this.#room + reservations.freed);
+    this.#planner.planAll(this.#gangs.values(), this.#room + reservations.freed);
+    for (const record of this.#gangs.values()) {
       this.#nominator.reconcile(record, reservations.slotsOf(record.gang.key), (uid) => this.#parts.view.pod(uid));
+      this.#evictor.reconcile(record);
       this.tryOpen(record.gang.key);
     }
-    publish(this.#parts, this.#records.values());
+    this.#evictor.spare((gang) => this.#gangs.get(gang)?.preempting);
+    publish(this.#parts, this.#gangs.values(), (gang) => this.#repairer.restartsOf(gang));
     this.#lastRoundMs = clock.now() - start;
     this.#setAlarm(start);
     observer.onRound({
       seconds: this.#lastRoundMs / 1000,
       generation: this.#parts.view.generation,
-      gangs: countStates(this.#records.values()),
+      gangs: countStates(this.#gangs.values()),
       slots: reservations.size,
+      suspectNodes: this.#repairer.suspects().length,
     });
   }
 
@@ -145,17 +163,17 @@ export class Coordinator {
   }
 
   record(gang: string): GangRecord | undefined {
-    return this.#records.get(gang);
+    return this.#gangs.get(gang);
   }
 
   records(): Iterable<GangRecord> {
-    return this.#records.values();
+    return this.#gangs.values();
   }
 
   /** Opens the gang's barrier when enough members are there; members that never call bind count once nominated. */
   tryOpen(gang: string): void {
     const { reservations, barrier } = this.#parts;
-    const record = this.#records.get(gang);
+    const record = this.#gangs.get(gang);
     if (!record || record.gang.minMember === undefined) return;
     if (record.opened) {
       barrier.open(gang);
@@ -190,7 +208,7 @@ export class Coordinator {
    */
   refuse(uid: string, cause: RefusalCause, offered: readonly string[] | undefined): void {
     const slot = this.#parts.reservations.slot(uid);
-    const record = slot && this.#records.get(slot.gang);
+    const record = slot && this.#gangs.get(slot.gang);
     if (!slot || !record) return;
     this.#keeper.refuse(record, slot, cause, offered);
     this.wake(slot.gang);
@@ -198,17 +216,17 @@ export class Coordinator {
 
   /** Not enough members arrived at the barrier in time. */
   onBarrierTimeout(gang: string, held: number): void {
-    const want = this.#records.get(gang)?.gang.minMember;
+    const want = this.#gangs.get(gang)?.gang.minMember;
     this.#parts.observer.onBarrierTimeout();
     // A gang that runs already is not taken back: its missing members keep their slots and come again.
-    if (this.#records.get(gang)?.opened) this.wake(gang);
+    if (this.#gangs.get(gang)?.opened) this.wake(gang);
     else this.release(gang, 'barrier-timeout', `${held} of ${want} members reached the bind barrier in time`);
   }
 
   /** Gives all slots of the gang back and erases what was written; it is tried again after a while. */
   release(gang: string, cause: ReleaseCause, said: string): void {
     const { reservations, barrier, observer, clock, settings } = this.#parts;
-    const record = this.#records.get(gang);
+    const record = this.#gangs.get(gang);
     if (!record) return;
     // A binding that is being written, or that the watch has not shown yet, holds its place whatever happens.
     const slots = reservations.slotsOf(gang).filter(({ state }) => state !== 'binding');
@@ -218,57 +236,15 @@ export class Coordinator {
     for (const pod of record.census.unbound) if (!reservations.slot(pod.uid)) record.clearing.set(pod.uid, pod);
     barrier.rejectAll(gang, said);
     giveUpAttempt(record, clock.now(), said, settings.backoffInitialMs, settings.backoffMaxMs);
+    giveUpPreempting(record, clock.now(), settings.preemption.backoffInitialMs, settings.preemption.backoffMaxMs);
     this.wake(gang);
-  }
-
-  // 1. describe
-  #describe(): void {
-    for (const key of this.#dirty) {
-      const sources = this.#parts.view.sourcesOf(key);
-      if (sources.pods.length === 0) {
-        for (const slot of this.#parts.reservations.slotsOf(key)) this.#keeper.drop(slot);
-        for (const place of this.#records.get(key)?.vacancies.keys() ?? []) this.#parts.reservations.releaseHold(place);
-        this.#records.delete(key);
-        continue;
-      }
-      const gang = describeGang(key, sources);
-      const census = takeCensus(gang);
-      const known = this.#records.get(key);
-      const state = deriveState(gang, census, this.#parts.reservations.countOf(key));
-      const record = known ?? newRecord(gang, census, state, this.#parts.clock.now());
-      if (!sameMembers(record.gang, gang)) {
-        record.hopelessAt = -1;
-        // Ranks may have moved, and with them the slices.
-        record.topologyGeneration = -1;
-      }
-      if (state === 'Running' && record.state !== 'Running') endAttempt(record);
-      record.gang = gang;
-      record.census = census;
-      record.state = state;
-      record.opened = census.bound.length > 0 || (record.opened && this.#isStarting(key));
-      this.#records.set(key, record);
-    }
-    this.#dirty.clear();
-  }
-
-  /** Whether members passed the barrier and are not bound yet. */
-  #isStarting(gang: string): boolean {
-    const slots = this.#parts.reservations.slotsOf(gang);
-    return slots.some((slot) => slot.state === 'binding' || !slot.pod.template.reachesExtender);
   }
 
   /** Wakes the loop for the next thing that happens by time alone. */
   #setAlarm(now: number): void {
     const { reservations, settings, clock } = this.#parts;
-    let next = Number.POSITIVE_INFINITY;
-    for (const record of this.#records.values()) {
-      if (!record.told) next = Math.min(next, tellAt(record));
-      if (record.backoffUntil > now) next = Math.min(next, record.backoffUntil);
-      if (record.incompleteSince !== undefined) next = Math.min(next, record.incompleteSince + settings.regatherMs);
-      const wider = widensAt(record);
-      if (wider > now) next = Math.min(next, wider);
-      next = Math.min(next, record.overdueAt);
-    }
+    let next = Math.min(nextAlarm(this.#gangs.values(), now, settings.regatherMs), this.#repairer.nextAt);
+    for (const record of this.#gangs.values()) next = Math.min(next, this.#preemptor.nextAt(record));
     if (this.#planner.defers) next = Math.min(next, now + LOOK_AGAIN_MS);
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
     this.#cancelAlarm();

@@ -23,34 +23,39 @@ export type Demand =
     };
 
 /** @param slots slots that stay as they are; their members need no planning. */
-export function demandOf(record: Pick<GangRecord, 'gang' | 'census'>, slots: readonly Slot[]): Demand {
-  const { gang, census } = record;
+export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'lost'>, slots: readonly Slot[]): Demand {
+  const { gang, census, lost } = record;
   if (gang.minMember === undefined) return { kind: 'gathering' };
   const placed = new Set(slots.map((slot) => slot.pod.uid));
   const members = census.unbound.filter((pod) => !placed.has(pod.uid));
-  const need = Math.max(0, gang.minMember - census.started - slots.length);
+  const need = Math.max(0, gang.minMember - (census.started - lost.length) - slots.length);
   if (need > members.length) return { kind: 'gathering' };
   if (members.length === 0) return { kind: 'none' };
   const fresh = census.bound.length === 0 && slots.length === 0;
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
 }
 
-/** Members on a node, and those that have one planned. */
+/** Members on a node, lost ones left out, and those that have one planned. */
 export function placedMembers(
-  { gang: { ranks }, census }: Pick<GangRecord, 'gang' | 'census'>,
+  { gang: { ranks }, census, lost }: Pick<GangRecord, 'gang' | 'census' | 'lost'>,
   slots: readonly Slot[],
 ): readonly PlacedMember[] {
+  const stay = lost.length === 0 ? census.bound : census.bound.filter((pod) => !lost.includes(pod));
   return [
-    ...census.bound.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName })),
+    ...stay.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName })),
     ...slots.map(({ pod, node }) => ({ rank: ranks.get(pod.uid), node })),
   ];
 }
 
-/** @param placed members that are placed already. */
+/**
+ * @param placed members that are placed already.
+ * @param avoided nodes that failed under the gang.
+ */
 export function requestOf(
   record: Pick<GangRecord, 'gang' | 'refused' | 'pinned'>,
   demand: Demand & { readonly kind: 'members' },
   placed: readonly PlacedMember[],
+  avoided: ReadonlySet<string>,
 ): GangRequest {
   const { ranks } = record.gang;
   const missing = missingRanks(ranks);
@@ -73,5 +78,6 @@ export function requestOf(
     topology: record.gang.topology,
     placed,
     refused: record.refused,
+    avoided,
   };
 }

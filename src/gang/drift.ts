@@ -28,7 +28,7 @@ export function releaseDrifted(
  * changed under a running gang: its slots are not to blame and stay.
  */
 function findDrift(
-  record: Pick<GangRecord, 'gang' | 'census'>,
+  record: Pick<GangRecord, 'gang' | 'census' | 'lost'>,
   slots: readonly Slot[],
   snapshot: () => Snapshot,
 ): string | undefined {

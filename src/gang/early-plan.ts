@@ -9,8 +9,7 @@ import type { Gang } from '../core/pod-group.ts';
 import { missingRanks } from '../core/ranks.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { requestOf } from './demand.ts';
-import type { GangRecord } from './gang-record.ts';
-import { deriveState } from './lifecycle.ts';
+import { type GangRecord, stateOf } from './gang-record.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { newSlot } from './reservations.ts';
@@ -44,10 +43,13 @@ function areAlike(members: readonly PodModel[]): boolean {
 export class EarlyPlanner {
   readonly #parts: CoordinatorParts;
   readonly #namePlan: () => string;
+  readonly #avoidedBy: (gang: string) => ReadonlySet<string>;
 
-  constructor(parts: CoordinatorParts, namePlan: () => string) {
+  /** @param avoidedBy nodes that failed under the gang. */
+  constructor(parts: CoordinatorParts, namePlan: () => string, avoidedBy: (gang: string) => ReadonlySet<string>) {
     this.#parts = parts;
     this.#namePlan = namePlan;
+    this.#avoidedBy = avoidedBy;
   }
 
   /** Plans all of the gang, with stand-ins for the members to come. */
@@ -59,7 +61,12 @@ export class EarlyPlanner {
     const members = [...census.unbound, ...standIns];
     const occupants = listOccupants(snapshot, reservations, view.strangers(), new Set());
     const demand = { kind: 'members', members, min: members.length, blocksStart: true, fresh: true } as const;
-    const plan = planGang(withOccupants(snapshot, occupants), requestOf(record, demand, []), settings.policy, start);
+    const plan = planGang(
+      withOccupants(snapshot, occupants),
+      requestOf(record, demand, [], this.#avoidedBy(gang.key)),
+      settings.policy,
+      start,
+    );
     observer.onPlanned(gang.key, plan, (clock.now() - start) / 1000);
     record.early = plan.kind === 'placed' ? 'under-way' : 'over';
     if (plan.kind !== 'placed') return;
@@ -75,7 +82,7 @@ export class EarlyPlanner {
       record.vacancies.set(pod.uid, node);
       reservations.hold(pod.uid, [{ pod, node, until }]);
     }
-    record.state = deriveState(gang, census, reservations.countOf(gang.key));
+    record.state = stateOf(record, reservations);
   }
 
   /** Members that came since take the places that were kept for their ranks; one of an unexpected rank takes any. */

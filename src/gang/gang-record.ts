@@ -1,9 +1,11 @@
 /** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
-import type { Reason } from '../core/explain.ts';
+import type { PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Unschedulable } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
-import type { Census, GangState } from './lifecycle.ts';
+import { type Census, deriveState, type GangState } from './lifecycle.ts';
+import type { Preempting } from './preempting.ts';
+import type { Reservations } from './reservations.ts';
 
 /** When a gang was first seen, and with how many members: how fast they come is told from that. */
 export interface Arrivals {
@@ -53,6 +55,35 @@ export interface GangRecord {
   readonly arrivals: Arrivals;
   /** Whether it is planned before its last members exist: may be, is now, or may not be (any more). */
   early: 'possible' | 'under-way' | 'over';
+  /** The room it is making for itself; undefined while it evicts nobody. */
+  preempting: Preempting | undefined;
+  /** It evicted others and has not started since. */
+  hasPreempted: boolean;
+  /** How often in a row it evicted others and could not start. */
+  vainPreemptions: number;
+  /** It does not preempt before this, milliseconds. */
+  preemptsNotBefore: number;
+  /** When it last looked for victims, and when it is to look again, milliseconds. */
+  searchedAt: number;
+  searchesAt: number;
+  /** Victims whose eviction was refused, by unit key, and until when they are left alone, milliseconds. */
+  readonly barred: Map<string, number>;
+  /** Why preemption does not help it now; undefined when that was not asked. */
+  outlook: PreemptionOutlook | undefined;
+  /** Bound members on nodes that were lost. */
+  lost: readonly PodModel[];
+  /** Members that left their nodes since the gang was last looked at, as they were. */
+  readonly left: PodModel[];
+  /** Since when it has been below its minimum with members running, milliseconds. */
+  brokenSince: number | undefined;
+  /** The cluster's room when no place was found for members to come. */
+  hopelessRepairAt: number;
+  /** When they may be placed wider, milliseconds. */
+  repairsAt: number;
+  /** Its members ran together; as long as any of them does, fewer than the minimum are a loss. */
+  hasRun: boolean;
+  /** Its remaining members are being evicted, so that it starts anew. */
+  restarting: boolean;
   /** State and reason as text, since when they are so (milliseconds), and whether people were told. */
   news: string;
   newsAt: number;
@@ -60,11 +91,11 @@ export interface GangRecord {
 }
 
 /** @param now when the gang is first seen, milliseconds. */
-export function newRecord(gang: Gang, census: Census, state: GangState, now: number): GangRecord {
+export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
   return {
     gang,
     census,
-    state,
+    state: 'Gathering',
     reason: undefined,
     refused: new Map(),
     pinned: new Map(),
@@ -83,6 +114,21 @@ export function newRecord(gang: Gang, census: Census, state: GangState, now: num
     vacancies: new Map(),
     arrivals: { first: gang.members.length, since: now },
     early: 'possible',
+    preempting: undefined,
+    hasPreempted: false,
+    vainPreemptions: 0,
+    preemptsNotBefore: 0,
+    searchedAt: Number.NEGATIVE_INFINITY,
+    searchesAt: Number.POSITIVE_INFINITY,
+    barred: new Map(),
+    outlook: undefined,
+    lost: [],
+    left: [],
+    brokenSince: undefined,
+    hopelessRepairAt: -1,
+    repairsAt: Number.POSITIVE_INFINITY,
+    hasRun: false,
+    restarting: false,
     news: '',
     newsAt: 0,
     told: false,
@@ -110,6 +156,26 @@ export function endAttempt(record: GangRecord): void {
   record.backoffUntil = 0;
 }
 
+/**
+ * Whatever room it was making is given up; if it evicted anybody, it does not again for a while, longer each time. Victims
+ * that stand are spared.
+ */
+export function giveUpPreempting(record: GangRecord, now: number, initialMs: number, maxMs: number): void {
+  record.preempting = undefined;
+  if (!record.hasPreempted) return;
+  record.hasPreempted = false;
+  record.preemptsNotBefore = now + Math.min(maxMs, initialMs * 2 ** Math.min(record.vainPreemptions, 20));
+  record.vainPreemptions++;
+}
+
+/** The gang runs: whom it evicted for that was worth it. */
+export function endPreemptions(record: GangRecord): void {
+  record.hasPreempted = false;
+  record.vainPreemptions = 0;
+  record.preemptsNotBefore = 0;
+  record.barred.clear();
+}
+
 function forgetAttempt(record: GangRecord): void {
   record.refused.clear();
   record.pinned.clear();
@@ -117,6 +183,8 @@ function forgetAttempt(record: GangRecord): void {
   record.replans = 0;
   record.hopelessAt = -1;
   record.shortfall = undefined;
+  record.outlook = undefined;
+  record.searchesAt = Number.POSITIVE_INFINITY;
   record.early = 'over';
 }
 
@@ -126,4 +194,16 @@ export function learnRefusal(record: GangRecord, pod: PodModel, node: string): v
   record.refused.set(pod.template.key, nodes.add(node));
   record.refusals++;
   record.hopelessAt = -1;
+}
+
+/** The state that follows from what the gang holds now. */
+export function stateOf({ gang, census, lost }: GangRecord, reservations: Reservations): GangState {
+  const slots = reservations.slotsOf(gang.key);
+  const fenced = slots.filter(({ state }) => state === 'fenced').length;
+  return deriveState(gang, census, { slots: slots.length, fenced, lost: lost.length });
+}
+
+/** The key of the space that is kept for the replacement of a member. */
+export function placeOf({ uid }: Pick<PodModel, 'uid'>): string {
+  return `place of ${uid}`;
 }

@@ -20,6 +20,9 @@ export type WriteOutcome =
   | { readonly kind: 'conflict'; readonly message: string }
   | { readonly kind: 'failed'; readonly status: number; readonly message: string };
 
+/** How an eviction ended. `blocked`: a disruption budget does not allow it now; the message names the budget. */
+export type EvictionOutcome = WriteOutcome | { readonly kind: 'blocked'; readonly message: string };
+
 interface PodIdentity {
   readonly namespace: string;
   readonly name: string;
@@ -30,6 +33,12 @@ interface PodIdentity {
 export interface ClusterWriter {
   nominate(pod: PodIdentity, node: string, plan: string): Promise<WriteOutcome>;
   clearNomination(pod: PodIdentity): Promise<WriteOutcome>;
+  /** The record of a slot alone, without a nomination. */
+  recordPlan(pod: PodIdentity, plan: string): Promise<WriteOutcome>;
+  /** Sets annotations; null removes one. */
+  annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<WriteOutcome>;
+  /** `ok`: the pod is being deleted, with its own grace period. */
+  evict(pod: PodIdentity): Promise<EvictionOutcome>;
   removeGate(pod: PodIdentity, gate: string): Promise<WriteOutcome>;
   bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<WriteOutcome>;
 }
@@ -80,13 +89,17 @@ export class Nominator {
     for (const slot of slots) record.clearing.delete(slot.pod.uid);
     for (const pod of record.clearing.values())
       this.#start('clear nomination', record.gang.key, pod, () => this.#clear(record, pod));
+    for (const slot of slots) {
+      if (slot.state === 'fenced' && !slot.recorded)
+        this.#start('record plan', slot.gang, slot.pod, () => this.#record(slot));
+    }
     const assumed = slots.filter((slot) => slot.state === 'assumed');
     const isEarly = record.early === 'under-way';
     const idle = assumed.filter(({ pod }) => !this.#busy.has(pod.uid));
     const most = isEarly ? EARLY_WRITES - (assumed.length - idle.length) : idle.length;
     for (const slot of idle.slice(0, Math.max(0, most)))
       this.#start('nominate', slot.gang, slot.pod, () => this.#nominate(slot, podOf(slot.pod.uid)));
-    if (assumed.length > 0 || isEarly) return;
+    if (assumed.length > 0 || isEarly || slots.some(({ state }) => state === 'fenced')) return;
     for (const slot of slots) {
       const pod = podOf(slot.pod.uid);
       // One that never calls bind would start alone: it stays gated until the barrier has opened for the others.
@@ -109,6 +122,12 @@ export class Nominator {
       if (outcome.kind !== 'gone') this.#observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
       this.#clock.after(RETRY_MS, done);
     });
+  }
+
+  async #record(slot: Slot): Promise<WriteOutcome> {
+    const outcome = await this.#writer.recordPlan(slot.pod, renderPlan(slot));
+    slot.recorded = outcome.kind === 'ok';
+    return outcome;
   }
 
   async #nominate(slot: Slot, pod: PodModel | undefined): Promise<WriteOutcome> {

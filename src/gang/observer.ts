@@ -1,11 +1,14 @@
 /** What the gang package tells the world while it works: counted as metrics, logged, and shown as Events. */
 import { explain, type Reason } from '../core/explain.ts';
+import type { JobModel, PodModel } from '../core/model.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
+import type { Preemption } from '../core/preemption.ts';
 import type { EventRecorder } from '../telemetry/events.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { GangState } from './lifecycle.ts';
+import type { Preempting } from './preempting.ts';
 
 /** Why kube-scheduler did not take a nominated member. */
 export type RefusalCause = 'filter' | 'preempt' | 'no-progress';
@@ -17,7 +20,8 @@ export type ReleaseCause =
   | 'barrier-timeout'
   | 'members-left'
   | 'members-late'
-  | 'topology-drift';
+  | 'topology-drift'
+  | 'fence-ended';
 
 /** One round of the decision loop, as it left the tables. */
 export interface RoundReport {
@@ -26,6 +30,8 @@ export interface RoundReport {
   readonly gangs: ReadonlyMap<GangState, number>;
   /** Slots that are reserved and not bound. */
   readonly slots: number;
+  /** Nodes that gangs lost members on again and again. */
+  readonly suspectNodes: number;
 }
 
 export class GangObserver {
@@ -46,7 +52,8 @@ export class GangObserver {
   }
 
   onRound(round: RoundReport): void {
-    const { seconds, generation, gangs, slots } = round;
+    const { seconds, generation, gangs, slots, suspectNodes } = round;
+    this.#metrics.suspectNodes.set(suspectNodes);
     this.#metrics.decisionRoundDuration.observe(seconds);
     this.#metrics.snapshotGeneration.set(generation);
     for (const [state, count] of gangs) this.#metrics.gangs.set({ state }, count);
@@ -56,24 +63,104 @@ export class GangObserver {
   /** The gang's state or reason changed: people read it on its first member and on the object that owns it. */
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void {
     const text = reason ? explain(reason) : `gang is ${state}`;
-    const waits = reason !== undefined && (state === 'Gathering' || state === 'Pending' || state === 'Broken');
+    const waits =
+      reason !== undefined &&
+      (state === 'Gathering' || state === 'Pending' || state === 'Preempting' || state === 'Broken');
     this.#log.info(2, 'gang', { gang: gang.key, state, reason: text });
     const member = gang.members[0];
     if (!member) return;
-    const event = {
-      type: waits && reason.kind !== 'queued' ? ('Warning' as const) : ('Normal' as const),
-      reason: waits ? 'GangWaiting' : `Gang${state}`,
+    this.#tellOwner(member, {
+      type: waits && reason.kind !== 'queued' && state !== 'Preempting' ? 'Warning' : 'Normal',
+      reason: waits && state !== 'Preempting' ? 'GangWaiting' : `Gang${state}`,
       note: `gang ${gang.key}: ${text}`,
       action: 'GangScheduling',
-    };
-    const { namespace } = gang;
-    this.#events.record({ ...event, regarding: { kind: 'Pod', namespace, name: member.name, uid: member.uid } });
-    if (member.owner?.kind === 'Job') {
-      this.#events.record({
-        ...event,
-        regarding: { kind: 'Job', namespace, name: member.owner.name, uid: member.owner.uid },
+    });
+  }
+
+  /** The gang started, and its Job would not survive a preemption. */
+  onFragile({ key, members }: Gang, { name, backoffLimit, parallelism }: JobModel): void {
+    const member = members[0];
+    if (!member) return;
+    this.#tellOwner(member, {
+      type: 'Warning',
+      reason: 'JobDiesWhenPreempted',
+      note:
+        `gang ${key}: evicting its ${parallelism} pods would fail Job ${name}: expected spec.podFailurePolicy with action Ignore ` +
+        `on pod condition DisruptionTarget, or a backoffLimit of at least ${parallelism}, found backoffLimit ${backoffLimit}; add the policy`,
+      action: 'GangScheduling',
+    });
+  }
+
+  onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void {
+    this.#metrics.preemptionPlanDuration.observe({ result: plan.kind }, seconds);
+    const victims = plan.kind === 'preempt' ? plan.victims.map(({ key }) => key) : undefined;
+    this.#log.info(plan.kind === 'preempt' ? 1 : 4, 'looked for victims', {
+      gang,
+      result: plan.kind,
+      victims,
+      seconds,
+    });
+    if (plan.kind !== 'preempt' || plan.violations > 0) return;
+    this.#metrics.preemptions.inc();
+    this.#metrics.preemptionLostWork.inc(plan.lostWork);
+  }
+
+  /** The victims are told who needs their place, each gang once. */
+  onPreempting(gang: string, { victims, evictAt }: Preempting): void {
+    const told = new Set<string>();
+    for (const { pod, unit } of victims.values()) {
+      if (told.has(unit)) continue;
+      told.add(unit);
+      this.#tellOwner(pod, {
+        type: 'Warning',
+        reason: 'Preempted',
+        note: `${unit}: preempted by gang ${gang}, evicted at ${new Date(evictAt).toISOString()}`,
+        action: 'Preemption',
       });
     }
+  }
+
+  onPreemptionBlocked(gang: string, said: string): void {
+    this.#metrics.preemptionsBlocked.inc();
+    this.#log.warn('evictions stay refused, other victims are chosen', { gang, said });
+  }
+
+  onEvicted(result: string): void {
+    this.#metrics.evictions.inc({ result });
+  }
+
+  onRestarting(gang: Gang, count: number, most: number): void {
+    this.#metrics.restarts.inc();
+    this.#log.warn('gang is restarted', { gang: gang.key, count, most });
+    const member = gang.members[0];
+    if (!member) return;
+    this.#tellOwner(member, {
+      type: 'Warning',
+      reason: 'GangRestarting',
+      note: `gang ${gang.key}: lost members; the others are evicted so that it starts anew (${count} of at most ${most} times)`,
+      action: 'Repair',
+    });
+  }
+
+  /** @param isSuspect whether that made it a node that everybody should know of. */
+  onNodeFailed(gang: string, node: string, isSuspect: boolean): void {
+    this.#metrics.nodeFailures.inc();
+    this.#log.warn('a running gang lost members on a node', { gang, node });
+    if (!isSuspect) return;
+    this.#events.record({
+      type: 'Warning',
+      reason: 'NodeFailsGangs',
+      note: `node ${node}: running gangs lost members here again and again, last gang ${gang}; look at it before it takes more`,
+      action: 'Repair',
+      regarding: { kind: 'Node', namespace: '', name: node, uid: node },
+    });
+  }
+
+  #tellOwner(pod: PodModel, event: Omit<Parameters<EventRecorder['record']>[0], 'regarding'>): void {
+    const { namespace, name, uid, owner } = pod;
+    this.#events.record({ ...event, regarding: { kind: 'Pod', namespace, name, uid } });
+    if (owner?.kind !== 'Job') return;
+    this.#events.record({ ...event, regarding: { kind: 'Job', namespace, name: owner.name, uid: owner.uid } });
   }
 
   onNomination(result: string): void {

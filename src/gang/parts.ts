@@ -1,7 +1,7 @@
 /** What the decision loop is made of: the view it reads, the tables it owns, the hands it writes with. */
 
 import type { PlanPolicy } from '../core/gang-request.ts';
-import type { PodModel } from '../core/model.ts';
+import type { DisruptionBudgetModel, PodModel } from '../core/model.ts';
 import type { GangSources } from '../core/pod-group.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Barrier } from './barrier.ts';
@@ -18,7 +18,35 @@ export interface ClusterView {
   pod(uid: string): PodModel | undefined;
   sourcesOf(gang: string): GangSources;
   strangers(): Iterable<{ readonly pod: PodModel; readonly pinnedTo: string | undefined }>;
+  /** Pods that are named as victims and not terminated yet. */
+  preempted(): Iterable<PodModel>;
+  budgets(): Iterable<DisruptionBudgetModel>;
   snapshot(): Snapshot;
+}
+
+export interface PreemptionSettings {
+  /** How long victims are told before they are evicted. */
+  readonly noticeMs: number;
+  /** How long freed space is kept for the preemptor after its last victim should be gone. */
+  readonly fenceTimeoutMs: number;
+  /** How long an eviction may be refused before other victims are chosen. */
+  readonly blockedTimeoutMs: number;
+  /** A preemptor that could not start does not preempt again before this; doubled each time. */
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+}
+
+export interface RepairSettings {
+  /** A node may be not ready for this long before its members count as lost. */
+  readonly nodeToleranceMs: number;
+  /** How often a gang is restarted because of lost members, until it has run for `memoryMs` without. */
+  readonly maxRestarts: number;
+  /** Pause between two restarts of one gang; doubled each time. */
+  readonly restartBackoffMs: number;
+  /** Half-life of what is remembered of failures. */
+  readonly memoryMs: number;
+  /** Failures of one node that are reported to everyone. */
+  readonly suspectAfter: number;
 }
 
 export interface CoordinatorSettings {
@@ -30,6 +58,8 @@ export interface CoordinatorSettings {
   readonly maxReplans: number;
   /** How long the place of a member that a running gang lost before it was bound is kept for its replacement. */
   readonly repairTimeoutMs: number;
+  readonly preemption: PreemptionSettings;
+  readonly repair: RepairSettings;
   readonly policy: PlanPolicy;
 }
 

@@ -3,17 +3,19 @@
  * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
  */
 import { GANG_GATE } from '../core/dialects/muster.ts';
+import type { GangRequest } from '../core/gang-request.ts';
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
 import { type Demand, demandOf, placedMembers, requestOf } from './demand.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
-import { type GangRecord, giveUpAttempt, widensAt } from './gang-record.ts';
-import { deriveState } from './lifecycle.ts';
+import { type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
+import type { Preemptor } from './preemptor.ts';
+import type { Repairer } from './repairer.ts';
 import { anyBinding, newSlot, type Slot } from './reservations.ts';
 
 type MembersDemand = Demand & { readonly kind: 'members' };
@@ -21,6 +23,8 @@ type MembersDemand = Demand & { readonly kind: 'members' };
 export class GangPlanner {
   readonly #parts: CoordinatorParts;
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
+  readonly #preemptor: Preemptor;
+  readonly #repairer: Repairer;
   readonly #early: EarlyPlanner;
   #plans = 0;
   /** Planned members on their way to the barrier. */
@@ -28,10 +32,18 @@ export class GangPlanner {
   #defers = false;
 
   /** @param release gives all slots of a gang back. */
-  constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
+  constructor(
+    parts: CoordinatorParts,
+    preemptor: Preemptor,
+    repairer: Repairer,
+    release: (gang: string, cause: ReleaseCause, said: string) => void,
+  ) {
     this.#parts = parts;
+    this.#preemptor = preemptor;
+    this.#repairer = repairer;
     this.#release = release;
-    this.#early = new EarlyPlanner(parts, () => this.#nameOfNextPlan());
+    const avoidedBy = (gang: string) => repairer.avoidedBy(gang);
+    this.#early = new EarlyPlanner(parts, () => this.#nameOfNextPlan(), avoidedBy);
   }
 
   /** @param room grows when space may have become free; a gang that found none waits until it does. */
@@ -39,11 +51,12 @@ export class GangPlanner {
     const now = this.#parts.clock.now();
     this.#defers = false;
     const all = [...records];
-    const waiting = all.filter((record) => mayPlan(record, now, room)).sort(compareUrgency);
+    const mayWant = (record: GangRecord) => mayPlan(record, now, room) && !this.#repairer.isEnding(record);
+    const waiting = all.filter(mayWant).sort(compareUrgency);
     if (waiting.length === 0) return;
     this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
     const snapshot = this.#parts.view.snapshot();
-    for (const record of waiting) this.#plan(record, snapshot, room);
+    for (const record of waiting) this.#plan(record, snapshot, room, all);
   }
 
   /** Whether a gang waits only for others to get through. */
@@ -51,7 +64,7 @@ export class GangPlanner {
     return this.#defers;
   }
 
-  #plan(record: GangRecord, snapshot: Snapshot, room: number): void {
+  #plan(record: GangRecord, snapshot: Snapshot, room: number, all: readonly GangRecord[]): void {
     const { reservations, settings } = this.#parts;
     if (record.early === 'under-way') this.#early.seatArrivals(record);
     const slots = reservations.slotsOf(record.gang.key);
@@ -80,6 +93,8 @@ export class GangPlanner {
     }
     if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
     record.hopelessAt = room;
+    if (demand.blocksStart && (started || slots.length === 0) && this.#preempt(record, demand, slots, snapshot, all))
+      return;
     if (!demand.blocksStart || started) {
       this.#forgetRefusals(record);
       return;
@@ -104,20 +119,48 @@ export class GangPlanner {
 
   /** Plans the demand beside the slots that stay, and assumes what was planned in place of all the others. */
   #try(record: GangRecord, demand: MembersDemand, stay: readonly Slot[], snapshot: Snapshot): Plan {
-    const { reservations, observer, clock, settings, view } = this.#parts;
+    const { observer, clock, settings } = this.#parts;
     const start = clock.now();
+    const { request, occupied } = this.#ask(record, demand, stay, snapshot);
+    let plan = planGang(occupied, request, settings.policy, start);
+    // Better a node that failed once than none.
+    if (plan.kind === 'unschedulable' && request.avoided.size > 0) {
+      plan = planGang(occupied, { ...request, avoided: new Set() }, settings.policy, start);
+    }
+    observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
+    if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
+    else if (plan.kind === 'unschedulable') record.shortfall = plan;
+    return plan;
+  }
+
+  #preempt(
+    record: GangRecord,
+    demand: MembersDemand,
+    stay: readonly Slot[],
+    snapshot: Snapshot,
+    all: readonly GangRecord[],
+  ): boolean {
+    const { request, occupied } = this.#ask(record, demand, stay, snapshot);
+    const namePlan = () => this.#nameOfNextPlan();
+    return this.#preemptor.tryFor(record, demand.members, request, occupied, all, namePlan);
+  }
+
+  /** What the planner is asked, on the snapshot with what others hold. */
+  #ask(
+    record: GangRecord,
+    demand: MembersDemand,
+    stay: readonly Slot[],
+    snapshot: Snapshot,
+  ): { readonly request: GangRequest; readonly occupied: Snapshot } {
+    const { reservations, view } = this.#parts;
     const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys()]);
     const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
     const placed = [
       ...placedMembers(record, stay),
       ...[...record.vacancies.values()].map((node) => ({ rank: undefined, node })),
     ];
-    const request = requestOf(record, demand, placed);
-    const plan = planGang(withOccupants(snapshot, occupants), request, settings.policy, start);
-    observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
-    if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
-    else if (plan.kind === 'unschedulable') record.shortfall = plan;
-    return plan;
+    const request = requestOf(record, demand, placed, this.#repairer.avoidedBy(record.gang.key));
+    return { request, occupied: withOccupants(snapshot, occupants) };
   }
 
   #assume(record: GangRecord, demand: MembersDemand, planned: readonly PlannedSlot[]): void {
@@ -128,6 +171,8 @@ export class GangPlanner {
     const plan = this.#nameOfNextPlan();
     if (demand.fresh) record.opened = false;
     record.shortfall = undefined;
+    record.outlook = undefined;
+    record.searchesAt = Number.POSITIVE_INFINITY;
     const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
     for (const pod of demand.members) {
       const node = nodeOf.get(pod.uid);
@@ -142,7 +187,7 @@ export class GangPlanner {
         this.#fillVacancy(record, node);
       }
     }
-    record.state = deriveState(gang, record.census, reservations.countOf(gang.key));
+    record.state = stateOf(record, reservations);
   }
 
   #nameOfNextPlan(): string {
@@ -173,8 +218,8 @@ function countExpected(records: readonly GangRecord[]): number {
 }
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {
-  const { backoffUntil, hopelessAt, gang } = record;
-  const mayFit = hopelessAt !== room || now >= widensAt(record);
+  const { backoffUntil, hopelessAt, searchesAt, gang } = record;
+  const mayFit = hopelessAt !== room || now >= widensAt(record) || now >= searchesAt;
   return now >= backoffUntil && mayFit && gang.problems.length === 0;
 }
 

@@ -1,19 +1,29 @@
 /** Step 5 of a round: why each gang is where it is, told when it changes. */
-import { explain, type Reason } from '../core/explain.ts';
+import { explain, type Reason, type Repair } from '../core/explain.ts';
+import type { PodModel } from '../core/model.ts';
 import type { GangRecord } from './gang-record.ts';
 import { GANG_STATES, type GangState } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';
+import { isThere, type Preempting, type Victim } from './preempting.ts';
 
 /** While a gang gathers, or is being deleted, its count changes with every pod: that is told once it stands still. */
 const COUNT_SETTLES_MS = 3_000;
 
-/** Refreshes the reasons and tells the ones that are news. */
-export function publish(parts: CoordinatorParts, records: Iterable<GangRecord>): void {
+/**
+ * Refreshes the reasons and tells the ones that are news.
+ * @param restartsOf how often a gang was restarted.
+ */
+export function publish(
+  parts: CoordinatorParts,
+  records: Iterable<GangRecord>,
+  restartsOf: (gang: string) => number,
+): void {
   const now = parts.clock.now();
   for (const record of records) {
-    record.reason = reasonOf(parts, record, now);
-    // Arrivals at the barrier are counted in the inspect API; as news they would be one Event per member.
-    const detail = record.reason && record.reason.kind !== 'nominated' ? explain(record.reason) : '';
+    record.reason = reasonOf(parts, record, restartsOf, now);
+    // Arrivals at the barrier, and pods that leave, are counted in the inspect API; as news they would be one Event per member.
+    const counts = record.reason?.kind === 'nominated' || record.reason?.kind === 'preempting';
+    const detail = record.reason && !counts ? explain(record.reason) : '';
     const news = `${record.state} ${detail}`;
     if (news !== record.news) {
       record.news = news;
@@ -40,8 +50,13 @@ export function countStates(records: Iterable<GangRecord>): ReadonlyMap<GangStat
   return counts;
 }
 
-function reasonOf(parts: CoordinatorParts, record: GangRecord, now: number): Reason | undefined {
-  const { gang, census, state, backoffUntil, lastFailure, shortfall } = record;
+function reasonOf(
+  parts: CoordinatorParts,
+  record: GangRecord,
+  restartsOf: (gang: string) => number,
+  now: number,
+): Reason | undefined {
+  const { gang, census, state, backoffUntil, lastFailure, shortfall, outlook } = record;
   switch (state) {
     case 'Gathering':
       return gang.problems.length > 0
@@ -49,17 +64,53 @@ function reasonOf(parts: CoordinatorParts, record: GangRecord, now: number): Rea
         : { kind: 'gathering', have: gang.members.length, want: gang.minMember ?? 0 };
     case 'Pending':
       if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
-      return shortfall ?? { kind: 'queued' };
+      if (!shortfall) return { kind: 'queued' };
+      return outlook ? { ...shortfall, preemption: outlook } : shortfall;
+    case 'Preempting':
+      return describePreempting(parts, record.preempting);
     case 'Nominated': {
       const members = parts.reservations.countOf(gang.key);
       return { kind: 'nominated', members, atBarrier: parts.barrier.heldOf(gang.key) };
     }
     case 'Broken':
-      return { kind: 'incomplete', running: census.started, want: gang.minMember ?? 0 };
+      return {
+        kind: 'incomplete',
+        running: census.started - record.lost.length,
+        want: gang.minMember ?? 0,
+        repair: describeRepair(record, parts.settings.repair.maxRestarts, restartsOf),
+      };
     case 'Running':
     case 'Finished':
       return undefined;
     default:
       return state satisfies never;
+  }
+}
+
+function describePreempting(
+  { view }: CoordinatorParts,
+  preempting: Preempting | undefined,
+): Reason & { readonly kind: 'preempting' } {
+  const {
+    victims = new Map<string, Victim>(),
+    leaving = new Map<string, PodModel>(),
+    blockedBy = '',
+  } = preempting ?? {};
+  const uids = [...victims.keys(), ...leaving.keys()];
+  const gone = uids.filter((uid) => !isThere(view.pod(uid))).length;
+  const names = [...new Set([...victims.values()].map(({ unit }) => unit))].sort();
+  return { kind: 'preempting', victims: names, pods: uids.length, gone, blockedBy };
+}
+
+function describeRepair({ gang, vacancies }: GangRecord, most: number, restartsOf: (gang: string) => number): Repair {
+  switch (gang.onMemberLoss) {
+    case 'replace':
+      return { kind: 'replace', places: vacancies.size };
+    case 'restart':
+      return { kind: 'restart', count: restartsOf(gang.key), most };
+    case 'ignore':
+      return { kind: 'ignore' };
+    default:
+      return gang.onMemberLoss satisfies never;
   }
 }

@@ -8,6 +8,8 @@
 import type { PodModel, PodTemplate } from '../core/model.ts';
 
 export type SlotState =
+  /** Decided, and recorded on the member; the node is not free yet: pods that are preempted, or leave anyway, are on it. */
+  | 'fenced'
   /** Decided; the nomination is not written yet. */
   | 'assumed'
   /** The nomination is written. */
@@ -27,6 +29,8 @@ export interface Slot {
   state: SlotState;
   /** When the slot last made progress, milliseconds. */
   since: number;
+  /** The record was written ahead of the nomination, while the slot was fenced. */
+  recorded: boolean;
   /** The nomination was written at least once; writing it again is no progress. */
   written: boolean;
   /** How often the nomination was renewed because nothing happened. */
@@ -36,8 +40,11 @@ export interface Slot {
 }
 
 /** A slot that was just decided. */
-export function newSlot(decided: Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'attempt' | 'since'>): Slot {
-  return { ...decided, state: 'assumed', written: false, renewals: 0, ungated: false };
+export function newSlot(
+  decided: Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'attempt' | 'since'>,
+  state: 'assumed' | 'fenced' = 'assumed',
+): Slot {
+  return { ...decided, state, recorded: false, written: false, renewals: 0, ungated: false };
 }
 
 /**

@@ -3,7 +3,7 @@
  * nominations written again, members that left give their space back, and refusals become knowledge for the next plan.
  */
 import { GANG_GATE } from '../core/dialects/muster.ts';
-import { endAttempt, type GangRecord, learnRefusal } from './gang-record.ts';
+import { endAttempt, type GangRecord, learnRefusal, placeOf } from './gang-record.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { anyBinding, type Slot } from './reservations.ts';
@@ -35,6 +35,7 @@ export class SlotKeeper {
     const slots = reservations.slotsOf(record.gang.key);
     // kube-scheduler works through a gang one member after another: as long as one moves, the others wait their turn.
     record.overdueAt = lastProgress(slots) + settings.nominationTimeoutMs;
+    const isFenced = slots.some(({ state }) => state === 'fenced');
     const overdue: Slot[] = [];
     let moved = record.census.bound.length > 0;
     let awaiting = false;
@@ -44,8 +45,9 @@ export class SlotKeeper {
       if (finding === 'bound') reservations.confirm(slot.pod.uid);
       else if (finding === 'gone') this.#lose(record, slot, now);
       else if (finding !== 'fine') {
-        awaiting = true;
-        if (now >= record.overdueAt) overdue.push(slot);
+        // Its siblings' nodes are not free yet: the member is nominated ahead of them and stays gated.
+        awaiting ||= !isFenced;
+        if (now >= record.overdueAt && !isFenced) overdue.push(slot);
         else if (finding === 'lost') {
           observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
           this.rewrite(slot);
@@ -125,15 +127,16 @@ export class SlotKeeper {
     const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
     if (census.bound.length === 0 || !needed) return;
     const { pod, node } = slot;
-    const key = `place of ${pod.uid}`;
+    const key = placeOf(pod);
     record.vacancies.set(key, node);
     reservations.hold(key, [{ pod, node, until: now + settings.repairTimeoutMs }]);
   }
 
   /** Kept places end with their time, and when the gang has its minimum, or nobody left, without them. */
-  #reviewVacancies({ gang, census, vacancies, early }: GangRecord): void {
+  #reviewVacancies({ gang, census, lost, vacancies, early }: GangRecord): void {
     const { reservations } = this.#parts;
-    const needed = early === 'under-way' || (census.bound.length > 0 && census.started < (gang.minMember ?? 0));
+    const isShort = census.bound.length > 0 && census.started - lost.length < (gang.minMember ?? 0);
+    const needed = early === 'under-way' || isShort;
     for (const key of vacancies.keys()) {
       if (needed && reservations.hasHold(key)) continue;
       vacancies.delete(key);

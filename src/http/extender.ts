@@ -70,7 +70,7 @@ export class Extender {
   /** Its node if offered; else none, and it is found out why. */
   #filterMember(args: FilterArgs, slot: Slot): Answer<FilterResult> {
     const { coordinator, clock } = this.#parts;
-    if (args.nodeNames.includes(slot.node)) {
+    if (slot.state !== 'fenced' && args.nodeNames.includes(slot.node)) {
       return { outcome: 'placed', body: { NodeNames: [slot.node] } };
     }
     const body = reject(GANG_KEY, this.#stableReason(slot.gang));
@@ -137,12 +137,15 @@ export class Extender {
       : { outcome: 'refused', body: { Error: result.message } };
   }
 
+  /** Members that are held at the barrier are victims too: kube-scheduler counts them on their node already. */
   #breaksGang(victims: readonly PodModel[]): boolean {
+    const { coordinator, reservations } = this.#parts;
     const uids = new Set(victims.map(({ uid }) => uid));
     return victims.some((victim) => {
-      const record = this.#parts.coordinator.record(gangKeyOf(victim) ?? '');
+      const record = coordinator.record(gangKeyOf(victim) ?? '');
       if (!record) return false;
-      const left = record.census.bound.filter(({ uid }) => !uids.has(uid)).length;
+      const onTheirWay = reservations.slotsOf(record.gang.key).map(({ pod }) => pod);
+      const left = [...record.census.bound, ...onTheirWay].filter(({ uid }) => !uids.has(uid)).length;
       return left > 0 && left + record.census.succeeded < (record.gang.minMember ?? 0);
     });
   }

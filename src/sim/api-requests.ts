@@ -152,7 +152,7 @@ function answerObject(registry: Registry, target: Target, name: string, request:
     }
     case 'DELETE': {
       const last = registry.delete(kind.resource, namespace, name, readDeletion(body));
-      return kind.resource === 'pods' ? { status: 200, body: write(kind, last) } : success(200);
+      return { status: 200, body: kind.resource === 'pods' ? write(kind, last) : writeDeleted(kind, last) };
     }
     default:
       throw notAllowed();
@@ -211,6 +211,13 @@ export function write({ apiVersion, kind }: ResourceKind, object: ApiObject): ob
 
 function success(status: number): ApiAnswer {
   return { status, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: status } };
+}
+
+/** What is said of an object that went at once. */
+function writeDeleted({ plural, apiVersion }: ResourceKind, { metadata: { name, uid } }: ApiObject): object {
+  const [group] = apiVersion.includes('/') ? apiVersion.split('/') : [];
+  const details = { name, ...(group && { group }), kind: plural, uid };
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 }
 
 function notAllowed(): ApiRefusal {

@@ -1,10 +1,20 @@
 /**
  * The Job controller, as far as training jobs go (kubernetes v1.37.2 pkg/controller/job): Indexed and NonIndexed, suspend,
- * backoffLimit, replacement of failed and deleted pods. Left out: per-index backoff, success and failure policies,
- * deadlines, and the finalizer on pods, as no deletion can go unseen within one process.
+ * backoffLimit, replacement of failed and deleted pods, back-off of the Job or of each index, failures that are ignored. Left
+ * out: indexes that fail for good, success policies, failure policies by exit code, deadlines, and the finalizer on pods, as
+ * no deletion can go unseen within one process.
  */
 import { type SimClock, timestamp } from './clock.ts';
-import { completedIndexes, isFinished, isPodFailed, isPodOver, jobPod, rankOf } from './jobs.ts';
+import {
+  completedIndexes,
+  ignoresFailure,
+  isFinished,
+  isPodFailed,
+  isPodOver,
+  jobPod,
+  rankOf,
+  replacesEndedOnly,
+} from './jobs.ts';
 import type { ObjectStore, StoreEvent } from './object-store.ts';
 import { type Condition, type Job, type JobStatus, type Pod, withCondition } from './objects.ts';
 import type { Registry } from './registry.ts';
@@ -14,16 +24,25 @@ import { builtInKind } from './resource-kinds.ts';
 const BACKOFF_MS = 10_000;
 const MAX_BACKOFF_MS = 600_000;
 
+/** Failures since the last success, and when the last of them was. */
+interface Failures {
+  readonly count: number;
+  readonly lastAt: number;
+}
+
+const NO_FAILURES: Failures = { count: 0, lastAt: 0 };
+
 /** What the controller remembers of a Job. */
 interface Memory {
   /** Pods that are counted, by UID: each one succeeds or fails once. */
   readonly succeeded: Map<string, Pod>;
   readonly failed: Set<string>;
+  /** Pods whose failure is none, but delays the replacement as any other. */
+  readonly ignored: Set<string>;
   /** Pods that the controller deleted because there were too many: no failures (job_controller.go `deleteJobPods`). */
   readonly released: Set<string>;
-  /** Failures since the last success, and when the last of them was. */
-  failures: number;
-  failedAt: number;
+  failures: Failures;
+  readonly failuresOfIndex: Map<number, Failures>;
   /** How many pods are created next: 1, 2, 4, … so that a refusal is met early, and Jobs take turns. */
   batch: number;
   cancel: (() => void) | undefined;
@@ -64,7 +83,7 @@ export class JobController {
       const owner = pod.metadata.ownerReferences?.find(({ controller, kind }) => controller && kind === 'Job');
       const job = this.#store.get('jobs', pod.metadata.namespace, owner?.name ?? '');
       if (job === undefined || job.metadata.uid !== owner?.uid) return;
-      this.#count(job, pod);
+      this.#count(job, pod, type === 'DELETED');
       this.#wake(job);
     }
   }
@@ -75,9 +94,10 @@ export class JobController {
     const fresh = {
       succeeded: new Map(),
       failed: new Set<string>(),
+      ignored: new Set<string>(),
       released: new Set<string>(),
-      failures: 0,
-      failedAt: 0,
+      failures: NO_FAILURES,
+      failuresOfIndex: new Map(),
       batch: 1,
       cancel: undefined,
     };
@@ -85,16 +105,19 @@ export class JobController {
     return fresh;
   }
 
-  #count(job: Job, pod: Pod): void {
+  #count(job: Job, pod: Pod, isGone: boolean): void {
     const memory = this.#memoryOf(job);
     const { uid } = pod.metadata;
     if (pod.status.phase === 'Succeeded') {
       memory.succeeded.set(uid, pod);
-      memory.failures = 0;
-    } else if (isPodFailed(pod) && !memory.failed.has(uid) && !memory.released.has(uid)) {
-      memory.failed.add(uid);
-      memory.failures++;
-      memory.failedAt = this.#clock.now();
+      memory.failures = NO_FAILURES;
+    } else if (isGone || isPodFailed(job, pod)) {
+      if ([memory.failed, memory.ignored, memory.released].some((known) => known.has(uid))) return;
+      (ignoresFailure(job, pod) ? memory.ignored : memory.failed).add(uid);
+      const oneMore = ({ count }: Failures): Failures => ({ count: count + 1, lastAt: this.#clock.now() });
+      const rank = rankOf(pod);
+      memory.failures = oneMore(memory.failures);
+      memory.failuresOfIndex.set(rank, oneMore(memory.failuresOfIndex.get(rank) ?? NO_FAILURES));
     }
   }
 
@@ -139,7 +162,8 @@ export class JobController {
       if (!exhausted) memory.released.add(pod.metadata.uid);
       this.#registry.delete('pods', namespace, pod.metadata.name);
     }
-    this.#createPods(job, memory, wanted - active.length, new Set([...indexes.all, ...active.map(rankOf)]));
+    const kept = replacesEndedOnly(job) ? [...active, ...terminating] : active;
+    this.#createPods(job, memory, wanted - kept.length, new Set([...indexes.all, ...kept.map(rankOf)]));
 
     // 4.
     const left = active.length + terminating.length;
@@ -159,18 +183,22 @@ export class JobController {
       memory.batch = 1;
       return;
     }
-    const backoff = Math.min(BACKOFF_MS * 2 ** (memory.failures - 1), MAX_BACKOFF_MS);
-    const wait = memory.failures === 0 ? 0 : memory.failedAt + backoff - this.#clock.now();
-    if (wait > 0) {
-      this.#wake(job, wait);
+    const indexed = job.spec.completionMode === 'Indexed';
+    const perIndex = job.spec.backoffLimitPerIndex !== undefined;
+    const waitOf = (rank: number) => {
+      const { count, lastAt } = perIndex ? (memory.failuresOfIndex.get(rank) ?? NO_FAILURES) : memory.failures;
+      const backoff = Math.min(BACKOFF_MS * 2 ** (count - 1), MAX_BACKOFF_MS);
+      return count === 0 ? 0 : lastAt + backoff - this.#clock.now();
+    };
+    const free: number[] = [];
+    for (let rank = 0; free.length < missing; rank++) if (!taken.has(rank)) free.push(rank);
+    const due = free.filter((rank) => waitOf(rank) <= 0);
+    if (due.length === 0) {
+      this.#wake(job, Math.min(...free.map(waitOf)));
       return;
     }
-    const indexed = job.spec.completionMode === 'Indexed';
-    const created = Math.min(missing, memory.batch);
-    for (let i = 0, rank = 0; i < created; i++, rank++) {
-      while (taken.has(rank)) rank++;
+    for (const rank of due.slice(0, memory.batch))
       this.#registry.create(builtInKind('pods'), job.metadata.namespace, jobPod(job, indexed ? rank : undefined));
-    }
     // The pods' own events wake the Job for the next batch.
     memory.batch *= 2;
   }

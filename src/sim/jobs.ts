@@ -9,7 +9,9 @@ export function completeJob(object: NewObject): NewObject {
   const { parallelism = 1, completionMode = 'NonIndexed', backoffLimit = 6, suspend = false } = spec;
   // Without both, one pod; with parallelism alone it is a work queue, which ends when one of its pods succeeds.
   const completions = spec.completions ?? (spec.parallelism === undefined ? 1 : undefined);
-  const defaulted = { parallelism, completionMode, backoffLimit, suspend };
+  const podReplacementPolicy =
+    spec.podReplacementPolicy ?? (spec.podFailurePolicy === undefined ? 'TerminatingOrFailed' : 'Failed');
+  const defaulted = { parallelism, completionMode, backoffLimit, podReplacementPolicy, suspend };
   return {
     ...object,
     spec: { ...spec, ...defaulted, ...(completions !== undefined && { completions }) },
@@ -58,9 +60,25 @@ export function isPodOver({ status: { phase } }: Pod): boolean {
   return phase === 'Succeeded' || phase === 'Failed';
 }
 
+/** Whether a pod has to have ended before it is replaced: then one that is being deleted has not failed yet. */
+export function replacesEndedOnly({ spec }: Job): boolean {
+  return spec.podReplacementPolicy === 'Failed';
+}
+
 /** A deleted pod counts as failed, as it may never get to say so (job_controller.go `isPodFailed`). */
-export function isPodFailed({ metadata, status: { phase } }: Pod): boolean {
-  return phase === 'Failed' || (phase !== 'Succeeded' && Boolean(metadata.deletionTimestamp));
+export function isPodFailed(job: Job, { metadata, status: { phase } }: Pod): boolean {
+  if (phase === 'Failed') return true;
+  return !replacesEndedOnly(job) && phase !== 'Succeeded' && Boolean(metadata.deletionTimestamp);
+}
+
+/** Whether the Job's policy says that this failure is none: of its rules, those on conditions (pod_failure_policy.go). */
+export function ignoresFailure({ spec }: Job, { status }: Pod): boolean {
+  const rule = spec.podFailurePolicy?.rules?.find(({ onPodConditions = [] }) =>
+    onPodConditions.some(({ type, status: wanted = 'True' }) =>
+      status.conditions?.some((condition) => condition.type === type && condition.status === wanted),
+    ),
+  );
+  return rule?.action === 'Ignore';
 }
 
 /** The indexes of succeeded pods; `text` as in the status: `0-3,5`. */

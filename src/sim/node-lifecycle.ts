@@ -1,7 +1,7 @@
 /**
  * The node lifecycle controller: a node that is not Ready, or cordoned, carries the taints that say so, and the pods on a
- * node that is not Ready are not Ready either (kubernetes v1.37.2 pkg/controller/nodelifecycle). It evicts nobody: the
- * pods' default tolerations last five minutes.
+ * node that is not Ready are not Ready either (kubernetes v1.37.2 pkg/controller/nodelifecycle). Who has to
+ * leave is another controller's part (`taint-eviction.ts`).
  */
 import { isDeepStrictEqual } from 'node:util';
 import { timestamp } from './clock.ts';

@@ -86,6 +86,11 @@ export interface JobSpec {
   readonly completions?: number;
   readonly completionMode?: string;
   readonly backoffLimit?: number;
+  readonly backoffLimitPerIndex?: number;
+  readonly podFailurePolicy?: {
+    readonly rules?: readonly { readonly action: string; readonly onPodConditions?: readonly Partial<Condition>[] }[];
+  };
+  readonly podReplacementPolicy?: string;
   readonly suspend?: boolean;
   readonly template: { readonly metadata?: Partial<Metadata>; readonly spec: PodSpec };
 }

@@ -14,6 +14,7 @@ import { NodeLifecycle } from './node-lifecycle.ts';
 import { ObjectStore } from './object-store.ts';
 import { Registry } from './registry.ts';
 import { KubeScheduler, type KubeSchedulerParts } from './scheduler/kube-scheduler.ts';
+import { TaintEviction } from './taint-eviction.ts';
 
 /** How kube-scheduler runs: as in a KubeSchedulerConfiguration. */
 export type PlaneSchedulerOptions = Omit<KubeSchedulerParts, 'store' | 'clock' | 'random'>;
@@ -61,9 +62,8 @@ export async function startEmbeddedPlane(options: EmbeddedPlaneOptions = {}): Pr
 
   const registry = new Registry(store, clock);
   const server = await EmbeddedApiServer.start(registry, port);
-  const controllers = [Kubelet, NodeLifecycle, JobController, GarbageCollector, DisruptionBudgets].map(
-    (Controller) => new Controller(registry),
-  );
+  const kinds = [Kubelet, NodeLifecycle, TaintEviction, JobController, GarbageCollector, DisruptionBudgets];
+  const controllers = kinds.map((Controller) => new Controller(registry));
   for (const controller of controllers) controller.start();
   const scheduler = schedulerOf({ store, clock, random }, given ?? {});
   if (given !== null) scheduler.start();

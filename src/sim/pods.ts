@@ -207,7 +207,7 @@ export function deletePod(
 }
 
 /**
- * Deletes a pod unless its disruption budget forbids.
+ * Deletes a pod unless its disruption budget forbids, with a condition that says why.
  * @throws ApiRefusal as `deletePod`; 429 when the budget is used up, 500 when several budgets match.
  */
 export function evictPod(
@@ -221,6 +221,26 @@ export function evictPod(
   if (pod === undefined) throw notFound('pods', name);
   const { metadata, status } = pod;
   if (status.phase === 'Running' && !metadata.deletionTimestamp) spendBudget(store, pod);
+  disruptPod(store, clock, pod, ['EvictionByEvictionAPI', 'Eviction API: evicting'], deletion);
+}
+
+/**
+ * Deletes a pod after it got the condition by which its owner knows that it was disrupted.
+ * @throws ApiRefusal as `deletePod`
+ */
+export function disruptPod(
+  store: ObjectStore,
+  clock: SimClock,
+  { metadata: { namespace, name, uid } }: Pod,
+  [reason, message]: readonly [reason: string, message: string],
+  deletion: PodDeletion = {},
+): void {
+  if (deletion.uid !== undefined && deletion.uid !== uid) throw foreignUid('Pod', name, deletion.uid, uid);
+  const condition = { type: 'DisruptionTarget', status: 'True', reason, message };
+  store.update('pods', namespace, name, (live) => ({
+    ...live,
+    status: { ...live.status, conditions: withCondition(live.status.conditions, condition, timestamp(clock.now())) },
+  }));
   deletePod(store, clock, namespace, name, deletion);
 }
 
@@ -231,7 +251,7 @@ function spendBudget(store: ObjectStore, { metadata: { namespace, labels } }: Po
   if (budget === undefined) return;
   if (another !== undefined) {
     const why = 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.';
-    throw new ApiRefusal(500, 'InternalError', why);
+    throw new ApiRefusal(500, '', why);
   }
   const { name } = budget.metadata;
   const allowed = budget.status?.disruptionsAllowed ?? 0;

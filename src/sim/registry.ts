@@ -10,6 +10,9 @@ import type { ApiObject, Metadata, NewObject, Pod } from './objects.ts';
 import { checkPodUpdate, completePod, deletePod, type PodDeletion } from './pods.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 
+/** The status of a disruption budget before its controller has seen it. */
+const NOT_COUNTED = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
+
 /** Which part of an object a write means: the object itself, or its status. */
 export type Subresource = '' | 'status';
 
@@ -50,7 +53,7 @@ export class Registry {
       case 'jobs':
         return completeJob(object);
       case 'poddisruptionbudgets':
-        return { ...object, status: {} };
+        return { ...object, status: NOT_COUNTED };
       default:
         return object;
     }

@@ -14,13 +14,16 @@ export const reportingController = 'muster.dev/muster';
 const apiVersions = {
   Pod: 'v1',
   Job: 'batch/v1',
+  Node: 'v1',
   PodGroup: 'scheduling.x-k8s.io/v1alpha1',
 } as const;
 
 export interface RegardedObject {
   readonly kind: keyof typeof apiVersions;
+  /** '' for a Node. */
   readonly namespace: string;
   readonly name: string;
+  /** A Node's is its name, as in the Events of its kubelet: that is what `kubectl describe node` looks for. */
   readonly uid: string;
 }
 

@@ -40,6 +40,35 @@ export class Metrics {
     [],
     planBuckets,
   );
+  readonly preemptionPlanDuration = this.#histogram(
+    'muster_preemption_plan_duration_seconds',
+    'Time to choose the victims of one gang',
+    ['result'],
+    planBuckets,
+  );
+  readonly preemptions = this.#counter('muster_preemptions_total', 'Gangs that preempted others', []);
+  readonly preemptionLostWork = this.#counter(
+    'muster_preemption_lost_accelerator_seconds_total',
+    'Work that victims lost: accelerator-seconds since their start or last checkpoint',
+    [],
+  );
+  readonly preemptionsBlocked = this.#counter(
+    'muster_preemptions_blocked_total',
+    'Preemptions that chose other victims because evictions stayed refused',
+    [],
+  );
+  readonly evictions = this.#counter('muster_evictions_total', 'Evictions asked for', ['result']);
+  readonly restarts = this.#counter(
+    'muster_gang_restarts_total',
+    'Running gangs that were evicted to start anew because they had lost members',
+    [],
+  );
+  readonly nodeFailures = this.#counter(
+    'muster_node_failures_total',
+    'Times a running gang lost members because of a node',
+    [],
+  );
+  readonly suspectNodes = this.#gauge('muster_suspect_nodes', 'Nodes that gangs lost members on again and again', []);
   readonly gangs = this.#gauge('muster_gangs', 'Gangs by state', ['state']);
   readonly reservations = this.#gauge('muster_reservations', 'Slots that are reserved and not bound', []);
   readonly reservationsReleased = this.#counter(

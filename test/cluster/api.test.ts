@@ -61,6 +61,43 @@ describe('the verbs', () => {
     expect(server.requests).toHaveLength(2);
   });
 
+  test('recordPlan writes the record and leaves the nomination as it is', async () => {
+    putPod();
+    await api.nominate(POD, 'n1', 'p/n1/1');
+    expect(await api.recordPlan(POD, 'q/n2/1')).toMatchObject({ kind: 'ok' });
+    expect(stored()).toMatchObject({
+      metadata: { annotations: { 'muster.dev/plan': 'q/n2/1' } },
+      status: { nominatedNodeName: 'n1' },
+    });
+    expect(server.requests[1]).toMatchObject({ method: 'PATCH', path: '/api/v1/namespaces/ns/pods/a/status' });
+  });
+
+  test('annotate sets annotations, removes those that are null and leaves the others', async () => {
+    putPod();
+    expect(await api.annotate(POD, { x: '1', y: '2' })).toMatchObject({ kind: 'ok' });
+    expect(await api.annotate(POD, { x: null, z: '3' })).toMatchObject({ kind: 'ok' });
+    expect(stored()?.metadata.annotations).toEqual({ y: '2', z: '3' });
+    expect(server.requests[0]).toMatchObject({ method: 'PATCH', path: '/api/v1/namespaces/ns/pods/a' });
+  });
+
+  test('evict asks for this pod and no other, with its own grace period', async () => {
+    putPod();
+    expect(await api.evict(POD)).toMatchObject({ kind: 'ok' });
+    expect(stored()).toBeUndefined();
+    expect(server.requests).toMatchObject([
+      {
+        method: 'POST',
+        path: '/api/v1/namespaces/ns/pods/a/eviction',
+        body: {
+          apiVersion: 'policy/v1',
+          kind: 'Eviction',
+          metadata: { namespace: 'ns', name: 'a' },
+          deleteOptions: { preconditions: { uid: 'uid-a' } },
+        },
+      },
+    ]);
+  });
+
   test('nominate is a conflict for a pod that is bound', async () => {
     putPod({ nodeName: 'n2' });
     const message =
@@ -104,6 +141,9 @@ describe('the verbs', () => {
   test.each([
     ['nominate', () => api.nominate(POD, 'n1', 'p')],
     ['clearNomination', () => api.clearNomination(POD)],
+    ['recordPlan', () => api.recordPlan(POD, 'p')],
+    ['annotate', () => api.annotate(POD, { x: '1' })],
+    ['evict', () => api.evict(POD)],
     ['removeGate', () => api.removeGate(POD, 'g')],
     ['bind', () => api.bind(POD, 'n1', {})],
   ])('%s finds the pod gone when it does not exist, or when another one has its name', async (_, call) => {
@@ -180,6 +220,51 @@ describe('binding', () => {
     expect(await api.bind(POD, 'n1', {})).toEqual({ kind: 'failed', status: 503, message: 'later' });
     expect(server.requests.filter(({ method }) => method === 'POST')).toHaveLength(5);
     expect(waits).toEqual([75, 150, 300, 600]);
+  });
+});
+
+describe('evicting', () => {
+  const CAUSE = {
+    reason: 'DisruptionBudget',
+    message: 'The disruption budget web needs 2 healthy pods and has 2 currently',
+  };
+  const REFUSAL = "Cannot evict pod as it would violate the pod's disruption budget.";
+  const refusal = (details: object | undefined, status: number, headers: Record<string, string> = {}): Fault => ({
+    kind: 'answer',
+    status,
+    headers,
+    body: { kind: 'Status', message: REFUSAL, ...(details && { details }) },
+  });
+
+  test.each([
+    ['at once', {}],
+    ['in 10 s', { 'retry-after': '10' }],
+    ['in 1 s', { 'retry-after': '1' }],
+  ])('is blocked by a budget that is asked again %s, and says which', async (_, headers) => {
+    putPod();
+    failFirst(1, refusal({ causes: [CAUSE] }, 429, headers));
+    expect(await api.evict(POD)).toEqual({ kind: 'blocked', message: `${REFUSAL} ${CAUSE.message}` });
+    expect(server.requests).toHaveLength(1);
+    expect(stored()).toBeDefined();
+  });
+
+  test('is blocked for a pod that two budgets cover', async () => {
+    putPod();
+    const message = 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.';
+    failFirst(1, { kind: 'answer', status: 500, body: { kind: 'Status', message } });
+    expect(await api.evict(POD)).toEqual({ kind: 'blocked', message });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test.each([
+    ['a busy server', refusal(undefined, 429, { 'retry-after': '1' })],
+    ['an internal error', { kind: 'answer', status: 500 }],
+    ['a lost answer', { kind: 'reset', applied: false }],
+  ] satisfies [string, Fault][])('is tried again after %s', async (_, fault) => {
+    putPod();
+    failFirst(1, fault);
+    expect(await api.evict(POD)).toMatchObject({ kind: 'ok' });
+    expect(server.requests).toHaveLength(2);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
-import type { ClaimModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
+import type { ClaimModel, DisruptionBudgetModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
 import { HOST } from '../../src/core/topology.ts';
 import { aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
 import { RACK } from '../support/topology.ts';
@@ -20,6 +20,8 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   activeDeadlineSeconds: undefined,
   startedAt: undefined,
   templateLabels: {},
+  backoffLimit: 6,
+  ignoresDisruption: true,
   ...options,
 });
 const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {
@@ -28,6 +30,8 @@ const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {
 const aPodGroup = (name: string, namespace = 'default'): PodGroupModel => {
   return { namespace, name, uid: `uid-of-${name}`, minMember: 2, scheduleTimeoutSeconds: undefined };
 };
+
+const budget: DisruptionBudgetModel = { namespace: 'default', name: 'web', selector: [], disruptionsAllowed: 1 };
 
 /** A state that is told of pods the way the watcher does: each object with the one that it replaces. */
 function aState() {
@@ -38,6 +42,7 @@ function aState() {
     onPod: (before, now) => told.push(`pod ${before?.name ?? '-'} ${now?.name ?? '-'}`),
     onSource: (gang) => told.push(`source ${gang ?? 'any'}`),
     onNodes: () => told.push('nodes'),
+    onBudgets: () => told.push('budgets'),
   });
   const apply = (...all: readonly PodModel[]) => {
     for (const pod of all) {
@@ -344,6 +349,8 @@ describe('the listener', () => {
     ['a claim that goes', (state) => state.claims.deleted(aClaim()), ['source any']],
     ['a storage class', (state) => state.storageClasses.applied(storageClass, undefined), ['source any']],
     ['a storage class that goes', (state) => state.storageClasses.deleted(storageClass), ['source any']],
+    ['a disruption budget', (state) => state.disruptionBudgets.applied(budget, undefined), ['budgets']],
+    ['a disruption budget that goes', (state) => state.disruptionBudgets.deleted(budget), ['budgets']],
     [
       'a priority class describes no gang',
       (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined),
@@ -369,11 +376,13 @@ describe('the listener', () => {
       onPod: (_, now) => seen.push(`${state.pod(now?.uid ?? '')?.name}`),
       onSource: (gang) => seen.push(`${state.sourcesOf(gang!).jobs.length}`),
       onNodes: () => seen.push(`${state.snapshot().byName.length}`),
+      onBudgets: () => seen.push(`${[...state.budgets()].length}`),
     });
     apply(aPod({ name: 'p' }));
     state.jobs.applied(job, undefined);
     state.nodes.applied(aNode(), undefined);
-    expect(seen).toEqual(['p', '1', '1']);
+    state.disruptionBudgets.applied(budget, undefined);
+    expect(seen).toEqual(['p', '1', '1', '1']);
   });
 
   test('a state without one works', () => {
@@ -383,4 +392,41 @@ describe('the listener', () => {
     state.jobs.applied(job, undefined);
     expect(state.snapshot().topology.levels).toEqual([HOST]);
   });
+});
+
+describe('victims', () => {
+  const victim = (options: PodOptions = {}) =>
+    aMember('v', { nodeName: 'n1', annotations: { 'muster.dev/preempted-by': 'default/big' }, ...options });
+  const named = (state: ClusterState) => [...state.preempted()].map(({ name }) => name);
+
+  test('are the pods that carry the name of their preemptor, until they are terminated or gone', () => {
+    const { state, apply, remove } = aState();
+    apply(aMember('v', { nodeName: 'n1' }), aMember('other', { nodeName: 'n1' }));
+    expect(named(state)).toEqual([]);
+    apply(victim());
+    expect(named(state)).toEqual(['v']);
+    apply(victim({ deleting: true, goneBy: 30_000 }));
+    expect([...state.preempted()]).toMatchObject([{ name: 'v', deleting: true, goneBy: 30_000 }]);
+    apply(victim({ phase: 'Failed' }));
+    expect(named(state)).toEqual([]);
+    apply(victim());
+    remove(victim());
+    expect(named(state)).toEqual([]);
+  });
+
+  test('are none any more when the annotation is taken back', () => {
+    const { state, apply } = aState();
+    apply(victim());
+    apply(victim({ annotations: {} }));
+    expect(named(state)).toEqual([]);
+  });
+});
+
+test('a disruption budget is known as it was told last, until it goes', () => {
+  const { state } = aState();
+  state.disruptionBudgets.applied(budget, undefined);
+  state.disruptionBudgets.applied({ ...budget, disruptionsAllowed: 0 }, budget);
+  expect([...state.budgets()]).toEqual([{ ...budget, disruptionsAllowed: 0 }]);
+  state.disruptionBudgets.deleted(budget);
+  expect([...state.budgets()]).toEqual([]);
 });

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably, type Reason } from '../../src/core/explain.ts';
+import type { Unschedulable } from '../../src/core/plan.ts';
 import type { TopologyShortfall } from '../../src/core/shortfall.ts';
 import type { LevelProblem } from '../../src/core/topology-request.ts';
 
-const unschedulable = (fits: number, ...causes: [string, number][]): Reason => ({
+const unschedulable = (fits: number, ...causes: [string, number][]): Unschedulable => ({
   kind: 'unschedulable',
   fits,
   want: 64,
@@ -107,7 +108,64 @@ describe('for people', () => {
       { kind: 'backing-off', cause: 'the barrier timed out', until: 1000 },
       'the barrier timed out; tried again at 1970-01-01T00:00:01.000Z',
     ],
-    ['incomplete', { kind: 'incomplete', running: 63, want: 64 }, '63 of 64 members are bound'],
+    [
+      'incomplete, nothing to be had for the missing one',
+      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'replace', places: 0 } },
+      '63 of 64 members are bound',
+    ],
+    [
+      'incomplete, with a place for the missing one',
+      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'replace', places: 1 } },
+      '63 of 64 members are bound; places kept for replacements: 1',
+    ],
+    [
+      'incomplete, restarted before',
+      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'restart', count: 1, most: 3 } },
+      '63 of 64 members are bound; restarted 1 of at most 3 times',
+    ],
+    [
+      'incomplete, restarted too often',
+      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'restart', count: 3, most: 3 } },
+      '63 of 64 members are bound; restarted 3 times, which is the most: it is left as it is',
+    ],
+    [
+      'incomplete, and nobody is to care',
+      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'ignore' } },
+      '63 of 64 members are bound; muster.dev/on-member-loss is ignore',
+    ],
+    [
+      'preempting',
+      { kind: 'preempting', victims: ['ml/a', 'ml/b', 'ml/c'], pods: 48, gone: 16, blockedBy: '' },
+      'preempts ml/a, ml/b and 1 more; 16 of 48 pods have left',
+    ],
+    [
+      'preempting, blocked',
+      { kind: 'preempting', victims: ['ml/a'], pods: 4, gone: 0, blockedBy: 'PodDisruptionBudget ml/pdb says no' },
+      'preempts ml/a; 0 of 4 pods have left; blocked: PodDisruptionBudget ml/pdb says no',
+    ],
+    [
+      'waiting for pods that leave by themselves',
+      { kind: 'preempting', victims: [], pods: 4, gone: 0, blockedBy: '' },
+      'waits for pods that are leaving; 0 of 4 pods have left',
+    ],
+    [
+      'no room, and protected gangs in the way',
+      {
+        ...unschedulable(0, ['cordoned', 1]),
+        preemption: { kind: 'none', reconsiderAt: 1000, spared: [{ cause: 'inside min-runtime', units: 2 }] },
+      },
+      'room for 0 of 64 members; nodes for the others: 1 cordoned; of lower priority but protected: 2 inside min-runtime until 1970-01-01T00:00:01.000Z',
+    ],
+    [
+      'no room, and budgets in the way',
+      { ...unschedulable(0, ['cordoned', 1]), preemption: { kind: 'budgets', violations: 2, victims: ['ml/a'] } },
+      'room for 0 of 64 members; nodes for the others: 1 cordoned; preempting ml/a would violate PodDisruptionBudgets by 2',
+    ],
+    [
+      'room to come',
+      { ...unschedulable(0, ['cordoned', 1]), preemption: { kind: 'coming' } },
+      'room for 0 of 64 members; nodes for the others: 1 cordoned; it fits when the pods that are terminating have left',
+    ],
     [
       'several problems',
       { kind: 'problems', problems: [{ kind: 'no-min-members' }, { kind: 'min-above-max', min: 3, max: 2 }] },
@@ -136,8 +194,12 @@ describe('for filter replies', () => {
       { kind: 'backing-off', cause: 'kube-scheduler refused 8 placements', until: 2000 },
     ],
     [
-      { kind: 'incomplete', running: 1, want: 64 },
-      { kind: 'incomplete', running: 63, want: 64 },
+      { kind: 'incomplete', running: 1, want: 64, repair: { kind: 'replace', places: 3 } },
+      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'restart', count: 1, most: 3 } },
+    ],
+    [
+      { kind: 'preempting', victims: ['ml/a'], pods: 4, gone: 0, blockedBy: '' },
+      { kind: 'preempting', victims: ['ml/b'], pods: 4, gone: 3, blockedBy: 'a budget' },
     ],
     [{ kind: 'queued' }, { kind: 'queued' }],
     [unknownLevel, unknownLevel],

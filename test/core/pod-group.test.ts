@@ -17,6 +17,8 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   activeDeadlineSeconds: undefined,
   startedAt: undefined,
   templateLabels: { [POD_GROUP]: 'train' },
+  backoffLimit: 6,
+  ignoresDisruption: true,
   ...options,
 });
 

@@ -38,7 +38,7 @@ describe('the pod', () => {
         ownerReferences: owners,
       },
       spec: { schedulingGates: [{ name: 'muster.dev/gang' }], schedulingGroup: { podGroupName: 'g' } },
-      status: { phase: 'Failed', nominatedNodeName: 'node-2' },
+      status: { phase: 'Failed', nominatedNodeName: 'node-2', startTime: '2026-01-02T03:04:35Z' },
     });
     expect(pod).toMatchObject({
       name: 'train-0',
@@ -50,7 +50,9 @@ describe('the pod', () => {
       nominatedNodeName: 'node-2',
       phase: 'Failed',
       deleting: true,
+      goneBy: Date.UTC(2026, 0, 2, 3, 5, 5),
       createdAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+      startedAt: Date.UTC(2026, 0, 2, 3, 4, 35),
       gates: ['muster.dev/gang'],
       owner: { kind: 'Job', name: 'train', uid: 'u1' },
       nativeGang: true,

@@ -47,6 +47,17 @@ describe('nodes', () => {
     expect(projectNode(aRawNode({ status: { conditions } })).ready).toBe(ready);
   });
 
+  const BROKE_AT = '2026-01-02T03:04:05Z';
+  test.each<[string, object[] | undefined, number | undefined]>([
+    ['False', [{ type: 'Ready', status: 'False', lastTransitionTime: BROKE_AT }], Date.UTC(2026, 0, 2, 3, 4, 5)],
+    ['Unknown', [{ type: 'Ready', status: 'Unknown', lastTransitionTime: BROKE_AT }], Date.UTC(2026, 0, 2, 3, 4, 5)],
+    ['True', [{ type: 'Ready', status: 'True', lastTransitionTime: BROKE_AT }], undefined],
+    ['False without a time', [{ type: 'Ready', status: 'False' }], undefined],
+    ['never told', undefined, undefined],
+  ])('since when a node is not ready: %s', (_, conditions, since) => {
+    expect(projectNode(aRawNode({ status: { conditions } })).notReadySince).toBe(since);
+  });
+
   test('a new node has nothing', () => {
     const node = aNode({ name: 'n', ready: false, gpus: 0, cpu: 0, memory: 0, pods: 0 });
     expect(projectNode({ metadata: { name: 'n' } })).toEqual({ ...node, labels: {} });
@@ -56,7 +67,11 @@ describe('nodes', () => {
 describe('Jobs', () => {
   test('every field is read', () => {
     const template = { metadata: { labels: { 'muster.dev/pod-group': 'g' } } };
-    const spec = { parallelism: 8, completions: 16, activeDeadlineSeconds: 60, template };
+    const rules = [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }];
+    const spec = {
+      ...{ parallelism: 8, completions: 16, activeDeadlineSeconds: 60, template },
+      ...{ backoffLimit: 0, podFailurePolicy: { rules } },
+    };
     expect(projectJob({ metadata, spec, status: { startTime: '2026-01-02T03:04:05Z' } })).toEqual({
       ...metadata,
       parallelism: 8,
@@ -64,7 +79,32 @@ describe('Jobs', () => {
       activeDeadlineSeconds: 60,
       startedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
       templateLabels: { 'muster.dev/pod-group': 'g' },
+      backoffLimit: 0,
+      ignoresDisruption: true,
     });
+  });
+
+  const disrupted = (rest: object = {}) => ({ onPodConditions: [{ type: 'DisruptionTarget', ...rest }] });
+  test.each<[string, object | null | undefined, boolean]>([
+    ['a condition without status is True', { rules: [{ action: 'Ignore', ...disrupted() }] }, true],
+    ['status False is another matter', { rules: [{ action: 'Ignore', ...disrupted({ status: 'False' }) }] }, false],
+    ['counting is not ignoring', { rules: [{ action: 'Count', ...disrupted({ status: 'True' }) }] }, false],
+    ['another condition', { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'ConfigIssue' }] }] }, false],
+    [
+      'a rule behind one for exit codes',
+      {
+        rules: [
+          { action: 'FailJob', onExitCodes: { operator: 'In', values: [42] }, onPodConditions: null },
+          { action: 'Ignore', ...disrupted() },
+        ],
+      },
+      true,
+    ],
+    ['no rules', { rules: null }, false],
+    ['null', null, false],
+    ['no policy', undefined, false],
+  ])('whether disruptions are ignored: %s', (_, podFailurePolicy, ignores) => {
+    expect(projectJob({ metadata, spec: { podFailurePolicy } }).ignoresDisruption).toBe(ignores);
   });
 
   test('a suspended work queue has no completions and no start; parallelism 0 is no default', () => {
@@ -77,7 +117,7 @@ describe('Jobs', () => {
       startedAt: undefined,
       templateLabels: {},
     });
-    expect(projectJob({ metadata }).parallelism).toBe(1);
+    expect(projectJob({ metadata })).toMatchObject({ parallelism: 1, backoffLimit: 6, ignoresDisruption: false });
   });
 });
 

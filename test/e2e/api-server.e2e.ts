@@ -4,6 +4,8 @@
  * read it.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ApiClient as MusterClient } from '../../src/cluster/api.ts';
+import { loadEndpoint } from '../../src/cluster/kubeconfig.ts';
 import { ApiError } from './cluster/api-client.ts';
 import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
 import { startEmbeddedCluster } from './cluster/embedded.ts';
@@ -50,8 +52,22 @@ function bind(name: string, metadata: object = {}, node = 'n1'): Request {
   });
 }
 
-const evict = (name: string) =>
-  post(`${PODS}/${name}/eviction`, { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name } });
+const evict = (name: string, deleteOptions?: object) =>
+  post(`${PODS}/${name}/eviction`, {
+    apiVersion: 'policy/v1',
+    kind: 'Eviction',
+    metadata: { name },
+    ...(deleteOptions && { deleteOptions }),
+  });
+
+const BUDGETS = '/apis/policy/v1/namespaces/default/poddisruptionbudgets';
+/** It never allows anything. */
+const budget = (name: string): object => ({
+  apiVersion: 'policy/v1',
+  kind: 'PodDisruptionBudget',
+  metadata: { name },
+  spec: { maxUnavailable: 0, selector: { matchLabels: { app: 'web' } } },
+});
 
 const GATES = [{ name: 'muster.dev/gang' }, { name: 'example.com/other' }];
 const GPUS = { limits: { 'nvidia.com/gpu': '8', cpu: '4' }, requests: { cpu: '2' } };
@@ -81,6 +97,9 @@ const requests: readonly Request[] = [
   merge(POD_A, { status: { nominatedNodeName: 'n1' } }),
   merge(`${POD_A}/status`, { metadata: { uid: 'x' }, status: { nominatedNodeName: 'n1' } }),
   merge(`${POD_A}/status`, { metadata: { annotations: { plan: 'p' } }, status: { nominatedNodeName: 'n1' } }),
+  merge(`${POD_A}/status`, { metadata: { annotations: { plan: 'q', x: 'y' } } }),
+  merge(POD_A, { metadata: { annotations: { x: null, z: 'w' } } }),
+  merge(POD_A, { metadata: { uid: 'x', annotations: { z: null } } }),
   merge(`${POD_A}/status`, { metadata: { annotations: { plan: null } }, status: { nominatedNodeName: null } }),
   merge(`${POD_A}/status`, { spec: { activeDeadlineSeconds: 5 }, status: { nominatedNodeName: 'n1' } }),
   strategic(`${POD_A}/status`, { status: { conditions: [UNSCHEDULABLE] } }),
@@ -125,14 +144,67 @@ const requests: readonly Request[] = [
   ['GET', `${PODS}/held`],
   // Evicting.
   evict('none'),
+  evict('limits', { preconditions: { uid: 'x' } }),
   evict('limits'),
   ['GET', `${PODS}/limits`],
+  create('web', { terminationGracePeriodSeconds: 20 }, { labels: { app: 'web' } }),
+  bind('web'),
+  strategic(`${PODS}/web/status`, { status: { phase: 'Running' } }),
+  evict('web', { preconditions: { uid: 'x' } }),
+  post(BUDGETS, budget('one')),
+  evict('web'),
+  post(BUDGETS, budget('two')),
+  evict('web'),
+  remove(`${BUDGETS}/one`),
+  remove(`${BUDGETS}/two`),
+  evict('web'),
+  ['GET', `${PODS}/web`],
+  evict('web'),
 ];
 
 test('every request has the same answer', async () => {
   for (const [i, request] of requests.entries()) {
     const [expected, found] = await Promise.all([real, embedded].map((cluster) => ask(cluster, request)));
     expect.soft(found, `${i}: ${JSON.stringify(request)}`).toEqual(expected);
+  }
+});
+
+test("Muster's writer finds each answer to be what it is, with Muster's rights", async () => {
+  for (const cluster of [real, embedded]) {
+    const writer = new MusterClient(await loadEndpoint({ kind: 'file', path: cluster.musterKubeconfig }));
+    const put = async ([method, path, body]: Request) =>
+      (await cluster.api.request<{ metadata: { uid: string } }>(method, path, body)).metadata;
+    const { uid } = await put(create('writer', {}, { labels: { app: 'writer' } }));
+    const pod = { namespace: 'default', name: 'writer', uid };
+    const other = { ...pod, uid: '00000000-0000-0000-0000-000000000000' };
+    expect(await writer.nominate(pod, 'n1', 'p/n1/1')).toMatchObject({ kind: 'ok' });
+    expect(await writer.recordPlan(pod, 'q/n1/1')).toMatchObject({
+      kind: 'ok',
+      body: { metadata: { annotations: { 'muster.dev/plan': 'q/n1/1' } }, status: { nominatedNodeName: 'n1' } },
+    });
+    expect(await writer.annotate(pod, { x: 'y', 'muster.dev/plan': null })).toMatchObject({
+      kind: 'ok',
+      body: { metadata: { annotations: { x: 'y' } } },
+    });
+    expect(await writer.recordPlan(other, 'p')).toEqual({ kind: 'gone' });
+    expect(await writer.annotate(other, { x: 'z' })).toEqual({ kind: 'gone' });
+
+    await ask(cluster, bind('writer'));
+    await ask(cluster, strategic(`${PODS}/writer/status`, { status: { phase: 'Running' } }));
+    expect(await writer.evict(other)).toEqual({ kind: 'gone' });
+    expect(await writer.evict({ ...pod, name: 'nobody' })).toEqual({ kind: 'gone' });
+    const selector = { matchLabels: { app: 'writer' } };
+    for (const [name, why] of [
+      ['first', /disruption budget first/],
+      ['second', /more than one PodDisruptionBudget/],
+    ] as const) {
+      await put(post(BUDGETS, { ...budget(name), spec: { maxUnavailable: 0, selector } }));
+      expect(await writer.evict(pod)).toEqual({ kind: 'blocked', message: expect.stringMatching(why) });
+    }
+    for (const name of ['first', 'second']) await ask(cluster, remove(`${BUDGETS}/${name}`));
+    expect(await writer.evict(pod)).toMatchObject({ kind: 'ok' });
+    expect(await writer.evict(pod)).toMatchObject({ kind: 'ok' });
+    await writer.close();
   }
 });
 

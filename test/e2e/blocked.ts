@@ -42,7 +42,7 @@ export async function holdAtBarrier(
 }
 
 /** Lets the last member go and waits for the gang to be bound whole. */
-export async function finishGang(world: World, gang: string, size: number, deadlineMs = 60_000): Promise<void> {
+export async function finishGang(world: World, gang: string, size: number): Promise<void> {
   await unblock(world, gang);
-  await expectBound(world, gang, size, deadlineMs);
+  await expectBound(world, gang, size);
 }

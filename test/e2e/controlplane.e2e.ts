@@ -3,7 +3,7 @@ import { ApiError } from './cluster/api-client.ts';
 import { waitFor } from './cluster/wait.ts';
 import { cpuPod, gangGate, gangPod, gpuJob, gpuPod, memberResource } from './objects.ts';
 import { scenarios } from './scenarios.ts';
-import type { World } from './world.ts';
+import { killNode, reviveNode, type World } from './world.ts';
 
 /** Waits until a pod is in a phase; the phase it is in instead is part of the error. */
 async function waitForPhase({ cluster }: World, name: string, phase: string) {
@@ -19,6 +19,22 @@ async function waitForPhase({ cluster }: World, name: string, phase: string) {
 
 async function waitUntilGone({ cluster }: World, name: string): Promise<void> {
   await waitFor(async () => (await cluster.api.find('pods', name)) === undefined, { what: `pod ${name} to be gone` });
+}
+
+/** Waits until this many pods run and no others are there, none of them one of the given. */
+async function runningPods({ cluster }: World, count: number, ...but: readonly (string | undefined)[]) {
+  return waitFor(
+    async () => {
+      const pods = await cluster.api.list('pods');
+      const running = pods.filter(
+        ({ metadata, status }) => status?.phase === 'Running' && !metadata?.deletionTimestamp,
+      );
+      const own = running.filter(({ metadata }) => !but.includes(metadata?.uid));
+      if (own.length !== count || pods.length !== count) throw new Error(`${own.length} of ${pods.length} pods`);
+      return own;
+    },
+    { what: `${count} pods to run` },
+  );
 }
 
 // No extender: what is under test is the cluster itself. A Muster runs beside it and finds nothing to do.
@@ -80,21 +96,44 @@ scenarios('the cluster itself', { scheduler: { profile: 'none' } }, (scenario) =
     expect(job.succeeded).toBe(2);
   });
 
-  scenario('a node that is taken down is tainted, and comes back', async (world) => {
-    const [node] = (await world.cluster.addNodes()) as [string];
-    await world.cluster.setNodeReady(node, false);
-    await waitFor(
-      async () =>
-        (await world.cluster.api.get('nodes', node)).spec?.taints?.some(
-          (t) => t.key === 'node.kubernetes.io/not-ready',
-        ),
-      { what: 'the not-ready taint' },
-    );
-    await world.cluster.setNodeReady(node, true);
-    await waitFor(async () => (await world.cluster.api.get('nodes', node)).spec?.taints === undefined, {
-      what: 'the taint to go',
-    });
+  scenario('a node that is killed is tainted and keeps its pods when it is back soon', async (world) => {
+    await world.cluster.addNodes({ count: 2 });
+    await world.cluster.api.create('pods', cpuPod({ name: 'patient', nodeLossSeconds: 300 }));
+    const node = (await waitForPhase(world, 'patient', 'Running')).spec?.nodeName as string;
+    await killNode(world, node);
+    await reviveNode(world, node);
+    expect((await waitForPhase(world, 'patient', 'Running')).metadata?.deletionTimestamp).toBeUndefined();
   });
+
+  scenario('the pods of a killed node leave it, and their Job replaces them elsewhere', async (world) => {
+    await world.cluster.addNodes({ count: 3 });
+    await world.cluster.api.create('jobs', gpuJob({ name: 'train', gang: null, size: 2, nodeLossSeconds: 1 }));
+    const [first] = await runningPods(world, 2);
+    await killNode(world, first?.spec?.nodeName as string);
+    const pods = await runningPods(world, 2, first?.metadata?.uid);
+    expect(pods.map((pod) => pod.spec?.nodeName)).not.toContain(first?.spec?.nodeName);
+    const { status } = await world.cluster.api.get('jobs', 'train');
+    expect([status?.failed ?? 0, status?.conditions ?? []]).toEqual([0, []]);
+  });
+
+  // The Job controller would let all of them wait for ten minutes if it had no limit per index.
+  scenario(
+    'a Job whose 8 pods are evicted survives with a back-off limit of 0, and has them back soon',
+    async (world) => {
+      await world.cluster.addNodes({ count: 8 });
+      await world.cluster.api.create('jobs', gpuJob({ name: 'train', gang: null, size: 8 }));
+      const evicted = await runningPods(world, 8);
+      const uids = evicted.map(({ metadata }) => metadata?.uid);
+      for (const { metadata } of evicted) {
+        const name = metadata?.name as string;
+        const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name } };
+        await world.cluster.api.request('POST', `/api/v1/namespaces/default/pods/${name}/eviction`, eviction);
+      }
+      await runningPods(world, 8, ...uids);
+      const { status } = await world.cluster.api.get('jobs', 'train');
+      expect([status?.failed ?? 0, status?.conditions ?? []]).toEqual([0, []]);
+    },
+  );
 
   scenario('kube-scheduler can be stopped and started again', async (world) => {
     await world.cluster.addNodes();

@@ -26,7 +26,7 @@ scenarios('the co-scheduling dialect', {}, (scenario) => {
       what: 'the PodGroup to be created once its CRD is served',
     });
     // Muster looks for a missing CRD every 30 s.
-    await expectReason(world, 'legacy', 'Gathering', /3 of 4 members exist/, 60_000);
+    await expectReason(world, 'legacy', 'Gathering', /3 of 4 members exist/);
     await world.cluster.api.create('pods', member(3));
     const pods = await waitFor(
       async () => {

@@ -43,13 +43,13 @@ scenarios('a gang starts whole, or not at all', {}, (scenario) => {
         for (const gang of ['rival-1', 'rival-2']) if ((await boundPodsOf(world, gang)).length === 100) return gang;
         return undefined;
       },
-      { what: 'one of the gangs to be bound whole', deadlineMs: 60_000 },
+      { what: 'one of the gangs to be bound whole' },
     );
     const loser = winner === 'rival-1' ? 'rival-2' : 'rival-1';
     expect(await boundPodsOf(world, loser)).toHaveLength(0);
     await expectReason(world, loser, 'Pending', /room for 0 of 100/);
     await world.cluster.api.deleteAll('pods', { labelSelector: `muster.dev/pod-group=${winner}`, graceSeconds: 0 });
-    await expectBound(world, loser, 100, 60_000);
+    await expectBound(world, loser, 100);
     await expectNoOvercommit(world);
   });
 

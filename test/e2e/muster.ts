@@ -27,6 +27,8 @@ export interface MusterProcess {
   readonly port: number;
   readonly url: string;
   readonly logFile: string;
+  /** The last lines of its log. */
+  tail(lines: number): string;
   /** GETs a JSON document; throws unless the answer is 200. */
   get<T>(path: string): Promise<T>;
   /** The items of GET /v1/gangs. */
@@ -100,6 +102,7 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
     port,
     url,
     logFile: muster.logFile,
+    tail: muster.tail,
     get,
     gangs: async <T>() => (await get<{ readonly items: readonly T[] }>('/v1/gangs')).items,
     metrics: () => read('/metrics'),

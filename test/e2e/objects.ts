@@ -1,5 +1,12 @@
 /** Option-record builders of API objects for the e2e tests and benchmarks. */
-import type { V1Job, V1Pod, V1PodSpec } from '@kubernetes/client-node';
+import type {
+  V1Deployment,
+  V1Job,
+  V1Pod,
+  V1PodDisruptionBudget,
+  V1PodSpec,
+  V1PriorityClass,
+} from '@kubernetes/client-node';
 
 /** What a pod asks for; all of it has a default that suits one whole node with 8 GPUs. */
 export interface PodOptions {
@@ -18,6 +25,8 @@ export interface PodOptions {
   readonly graceSeconds?: number;
   readonly priorityClassName?: string;
   readonly nodeSelector?: Readonly<Record<string, string>>;
+  /** How long it stays on a node that is not ready or unreachable; five minutes unless given. */
+  readonly nodeLossSeconds?: number;
   /** Fields that overwrite those of the spec. */
   readonly spec?: Partial<V1PodSpec>;
 }
@@ -36,6 +45,13 @@ export interface GangPodOptions extends PodOptions {
   readonly topologyExclusive?: string;
   readonly sliceSize?: number;
   readonly sliceRequired?: string;
+  readonly maxMembers?: number;
+  /** A duration such as `5m`. */
+  readonly minRuntime?: string;
+  readonly checkpointedAt?: Date;
+  readonly preemptible?: boolean;
+  readonly preempts?: 'never';
+  readonly onMemberLoss?: 'replace' | 'restart' | 'ignore';
   /** Writes the gate as a template does that relies on no admission policy. */
   readonly gated?: boolean;
 }
@@ -82,7 +98,16 @@ export function gangPods(options: Omit<GangPodOptions, 'rank' | 'name'> & { read
   return Array.from({ length: size }, (_, rank) => gangPod({ minMembers: size, ...options, rank }));
 }
 
-/** An indexed Job, whose size Muster infers from its parallelism unless `minMembers` is given. */
+/** A disrupted pod (evicted, preempted, on a lost node) is replaced and counts as no failure. */
+const ignoreDisruption = {
+  rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }],
+};
+
+/**
+ * An indexed Job, whose size Muster infers from its parallelism unless `minMembers` is given. Any failure but a disruption
+ * fails it. The limit per index makes the Job controller wait 10 s before it replaces a disrupted pod; without one it
+ * doubles the wait for each pod that went, to 10 min for seven (job_controller.go `manageJob`).
+ */
 export function gpuJob(options: GpuJobOptions): V1Job {
   const { name, size, gang = name, namespace = 'default', job, gated = false } = options;
   const inGang = gang === null ? undefined : { ...options, gang };
@@ -104,8 +129,43 @@ export function gpuJob(options: GpuJobOptions): V1Job {
       completions: size,
       completionMode: 'Indexed',
       backoffLimit: 0,
+      backoffLimitPerIndex: 6,
+      podFailurePolicy: ignoreDisruption,
       template: { metadata: { labels: labels ?? {}, annotations: annotations ?? {} }, spec: template.spec! },
       ...job,
+    },
+  };
+}
+
+/** A PriorityClass; kube-scheduler does not preempt for its pods unless `preempts`: for gangs that is Muster's part. */
+export function priorityClass(
+  name: string,
+  value: number,
+  { preempts = false }: { readonly preempts?: boolean } = {},
+): V1PriorityClass {
+  return { metadata: { name }, value, preemptionPolicy: preempts ? 'PreemptLowerPriority' : 'Never' };
+}
+
+/** A PodDisruptionBudget in `default` over the pods with these labels. */
+export function disruptionBudget(
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  limit: Pick<NonNullable<V1PodDisruptionBudget['spec']>, 'minAvailable' | 'maxUnavailable'>,
+): V1PodDisruptionBudget {
+  return { metadata: { name, namespace: 'default' }, spec: { selector: { matchLabels: { ...labels } }, ...limit } };
+}
+
+/** A Deployment of pods with GPUs, as inference has them: label `app`, no gang. The embedded control plane runs none. */
+export function deployment(options: PodOptions & { readonly name: string; readonly replicas: number }): V1Deployment {
+  const { name, replicas, namespace = 'default' } = options;
+  const labels = { app: name, ...options.labels };
+  const { metadata, spec } = buildPod({ ...options, labels });
+  return {
+    metadata: { name, namespace },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: name } },
+      template: { metadata: { labels, annotations: metadata?.annotations ?? {} }, spec: spec! },
     },
   };
 }
@@ -124,6 +184,12 @@ function gangAnnotations(options: GangPodOptions): Record<string, string> {
     'topology-exclusive': options.topologyExclusive,
     'slice-size': options.sliceSize,
     'slice-required': options.sliceRequired,
+    'max-members': options.maxMembers,
+    'min-runtime': options.minRuntime,
+    'checkpointed-at': options.checkpointedAt?.toISOString(),
+    preemptible: options.preemptible,
+    preempts: options.preempts,
+    'on-member-loss': options.onMemberLoss,
   };
   const given = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(given.map(([key, value]) => [`muster.dev/${key}`, String(value)]));
@@ -131,7 +197,7 @@ function gangAnnotations(options: GangPodOptions): Record<string, string> {
 
 function buildPod(options: PodOptions): V1Pod {
   const { name = 'pod', namespace = 'default', gpus = 8, cpu = 1, memory = '1Gi', graceSeconds = 1 } = options;
-  const { runSeconds, exitCode, priorityClassName, nodeSelector } = options;
+  const { runSeconds, exitCode, priorityClassName, nodeSelector, nodeLossSeconds } = options;
   const accelerators: Record<string, string> = gpus > 0 ? { 'nvidia.com/gpu': String(gpus) } : {};
   return {
     metadata: {
@@ -148,6 +214,7 @@ function buildPod(options: PodOptions): V1Pod {
       terminationGracePeriodSeconds: graceSeconds,
       ...(priorityClassName === undefined ? {} : { priorityClassName }),
       ...(nodeSelector === undefined ? {} : { nodeSelector: { ...nodeSelector } }),
+      ...(nodeLossSeconds === undefined ? {} : { tolerations: tolerateNodeLoss(nodeLossSeconds) }),
       containers: [
         {
           name: 'main',
@@ -159,4 +226,14 @@ function buildPod(options: PodOptions): V1Pod {
       ...options.spec,
     },
   };
+}
+
+/** In place of the tolerations of five minutes that the API server would add. */
+function tolerateNodeLoss(tolerationSeconds: number) {
+  return ['not-ready', 'unreachable'].map((state) => ({
+    key: `node.kubernetes.io/${state}`,
+    operator: 'Exists',
+    effect: 'NoExecute',
+    tolerationSeconds,
+  }));
 }

@@ -19,7 +19,7 @@ scenarios('outages', { gang }, (scenario) => {
     await unblock(world, 'gap');
     await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'gap')).length === 0, 2_000);
     await world.cluster.api.create('pods', gangPod({ gang: 'gap', rank: 3, minMembers: 9 }));
-    await expectBound(world, 'gap', 9, 60_000);
+    await expectBound(world, 'gap', 9);
   });
 
   scenario(
@@ -34,10 +34,9 @@ scenarios('outages', { gang }, (scenario) => {
       } finally {
         world.muster.thaw();
       }
-      await expectBound(world, 'ice', 8, 90_000);
+      await expectBound(world, 'ice', 8);
       await expectNoOvercommit(world);
     },
-    180_000,
   );
 
   scenario('Muster is killed and started again: the gang starts whole', async (world) => {
@@ -70,7 +69,7 @@ scenarios('outages', { gang }, (scenario) => {
     });
     expect(await boundPodsOf(world, 'later')).toHaveLength(0);
     await restartMuster(world);
-    await expectBound(world, 'later', 4, 60_000);
+    await expectBound(world, 'later', 4);
   });
 
   scenario(

@@ -1,5 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
+import type { GangItem } from '../../src/http/inspect.ts';
 import { describeOutcome } from './outcome.ts';
 
 function ofJob(name: string, nodeName?: string): V1Pod {
@@ -27,4 +28,20 @@ test('how many are bound, what holds the others, and how many share a node do', 
   const half = describeOutcome([ofJob('train-0-a', 'node-0'), ofJob('train-1-b')], []);
   expect(new Set([apart, together, half]).size).toBe(3);
   expect(half).toContain('1 not bound, Pending, not scheduled (SchedulingGated), held by muster.dev/gang');
+});
+
+test('which of the rivals that differ by a number alone won does not show, and how each of them ended does', () => {
+  const member = (name: string): V1Pod => ({ ...ofJob(name, 'node-0'), metadata: { name } });
+  const gang = (name: string, state: 'Running' | 'Pending') =>
+    ({ metadata: { name }, status: { state, bound: 1, reason: '' } }) as GangItem;
+  const outcome = (winner: string, loser: string) =>
+    describeOutcome(
+      [member(`${winner}-0`), ofJob(`${loser}-0-abcde`)],
+      [gang(winner, 'Running'), gang(loser, 'Pending')],
+    );
+  expect(outcome('rival-1', 'rival-2')).toBe(outcome('rival-2', 'rival-1'));
+  expect(outcome('rival-1', 'rival-2').split('\n').slice(0, 2)).toEqual([
+    'gang rival-*: Pending, 1 bound',
+    'gang rival-*: Running, 1 bound',
+  ]);
 });

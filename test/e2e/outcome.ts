@@ -5,13 +5,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import type { GangItem } from '../../src/http/inspect.ts';
+import { DEADLINE_MS } from './cluster/wait.ts';
 import type { World } from './world.ts';
 
 /** Unchanged for this long, an outcome counts as settled, milliseconds. */
 const QUIET_MS = 500;
 
 /** Waits until nothing moves any more, and reads what there is. */
-export async function settledOutcome(world: World, deadlineMs = 30_000): Promise<string> {
+export async function settledOutcome(world: World, deadlineMs = DEADLINE_MS): Promise<string> {
   const deadline = performance.now() + deadlineMs;
   let seen = '';
   let since = performance.now();
@@ -34,7 +35,7 @@ export async function settledOutcome(world: World, deadlineMs = 30_000): Promise
 /** One line per gang, per kind of pod, and per role how its live pods are spread over nodes. */
 export function describeOutcome(pods: readonly V1Pod[], gangs: readonly GangItem[]): string {
   const lines = gangs.map(({ metadata, status: { state, bound, reason } }) => {
-    return `gang ${withoutNumber(metadata.name)}: ${state}, ${bound} bound${reason && `: ${reason}`}`;
+    return `gang ${withoutNumbers(metadata.name)}: ${state}, ${bound} bound${reason && `: ${reason}`}`;
   });
   for (const [role, members] of groupBy(pods, roleOf)) {
     for (const [condition, alike] of groupBy(members, describePod)) {
@@ -65,11 +66,12 @@ function describePod({ spec, status }: V1Pod): string {
 /** What the pods of one owner or series have in common: names end in numbers, those of a Job's pods in random letters. */
 function roleOf({ metadata }: V1Pod): string {
   const owner = metadata?.ownerReferences?.[0];
-  return owner ? `of ${owner.kind} ${owner.name}` : withoutNumber(metadata?.name ?? '');
+  return owner ? `of ${owner.kind} ${withoutNumbers(owner.name)}` : withoutNumbers(metadata?.name ?? '');
 }
 
-function withoutNumber(name: string): string {
-  return name.replace(/-\d+$/, '-*');
+/** Of rivals that differ by their number alone, `rival-1` and `rival-2`, chance says which one wins. */
+function withoutNumbers(name: string): string {
+  return name.replace(/(-\d+)+$/, '-*');
 }
 
 /** Something is about to happen to it by itself. */

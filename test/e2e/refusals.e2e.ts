@@ -48,7 +48,7 @@ scenarios('refusals', {}, (scenario) => {
     await world.cluster.addNodes({ count: 8, labels: rooms });
     await occupyLoudRoom(world);
     await world.cluster.api.createMany('pods', gangPods({ gang: 'calm', size: 4, spec: avoid('noisy') }));
-    const pods = await expectBound(world, 'calm', 4, 60_000);
+    const pods = await expectBound(world, 'calm', 4);
     const names = pods.map((pod) => pod.spec?.nodeName).sort();
     expect(names.every((name) => Number(name?.split('-').at(-1)) >= 4)).toBe(true);
   });
@@ -57,10 +57,10 @@ scenarios('refusals', {}, (scenario) => {
     await world.cluster.addNodes({ count: 4, labels: rooms });
     await occupyLoudRoom(world);
     await world.cluster.api.createMany('pods', gangPods({ gang: 'stuck', size: 2, spec: avoid('noisy') }));
-    await expectReason(world, 'stuck', 'Pending', /anti-affinity/, 60_000);
+    await expectReason(world, 'stuck', 'Pending', /anti-affinity/);
     await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'stuck')).length === 0, 3_000);
     await world.cluster.api.delete('pods', 'noisy', { graceSeconds: 0 });
-    await expectBound(world, 'stuck', 2, 60_000);
+    await expectBound(world, 'stuck', 2);
   });
 
   scenario.realOnly(
@@ -76,10 +76,10 @@ scenarios('refusals', {}, (scenario) => {
       await createClaim(world, 'data', 'local');
       const [first, ...others] = gangPods({ gang: 'data', size: 3 });
       await world.cluster.api.createMany('pods', [withClaim(first!, 'data'), ...others]);
-      await expectReason(world, 'data', 'Pending', /persistent volumes/, 60_000);
+      await expectReason(world, 'data', 'Pending', /persistent volumes/);
       expect(await boundPodsOf(world, 'data')).toHaveLength(0);
       await createVolume(world, 'pv', 'local', 'node-2');
-      const pods = await expectBound(world, 'data', 3, 60_000);
+      const pods = await expectBound(world, 'data', 3);
       expect(pods.find((pod) => pod.metadata?.name === 'data-0')?.spec?.nodeName).toBe('node-2');
     },
   );
@@ -116,7 +116,7 @@ scenarios('refusals', {}, (scenario) => {
       await createClaim(world, 'data', 'local');
       const [first, second] = gangPods({ gang: 'pinned', size: 2 });
       await world.cluster.api.createMany('pods', [withClaim(first!, 'data'), second!]);
-      const pods = await expectBound(world, 'pinned', 2, 60_000);
+      const pods = await expectBound(world, 'pinned', 2);
       expect(pods.find((pod) => pod.metadata?.name === 'pinned-0')?.spec?.nodeName).toBe('node-1');
     },
   );
@@ -142,7 +142,7 @@ scenarios('refusals', {}, (scenario) => {
     );
     expect(reserved.has(bound[0]?.spec?.nodeName ?? '')).toBe(false);
     await unblock(world, 'holds');
-    await expectBound(world, 'holds', 4, 60_000);
+    await expectBound(world, 'holds', 4);
     await expectNoOvercommit(world);
   });
 
@@ -162,7 +162,7 @@ scenarios('refusals', {}, (scenario) => {
         what: `the urgent pod to be bound to ${reserved}`,
       });
       await unblock(world, 'humble');
-      const pods = await expectBound(world, 'humble', 3, 60_000);
+      const pods = await expectBound(world, 'humble', 3);
       expect(pods.some((pod) => pod.spec?.nodeName === reserved)).toBe(false);
       await expectNoOvercommit(world);
     },

@@ -73,6 +73,9 @@ type Run = (
   body: (world: World, task: RunnerTestCase) => Promise<void>,
 ) => void;
 
+/** How much of Muster's log is shown with a failure. */
+const LOG_LINES = 80;
+
 /** A suite that runs beside the other one of its file, its own tests one after the other. */
 function suite(
   title: string,
@@ -85,7 +88,12 @@ function suite(
     beforeAll(async () => {
       world = await startWorld(options, start);
     });
-    afterEach(() => world?.cluster.reset());
+    afterEach(async ({ task }) => {
+      // What a failure on another machine can be read from; the reset would go on writing.
+      if (task.result?.state === 'fail' && world !== undefined)
+        console.error(`${task.name}: Muster's log ends with:\n${world.muster.tail(LOG_LINES)}`);
+      await world?.cluster.reset();
+    });
     afterAll(() => world?.stop());
     define((name, timeout, body) => {
       test(name, { concurrent: false, ...(timeout !== undefined && { timeout }) }, async ({ task }) => {

@@ -129,7 +129,7 @@ scenarios('a gang on blocks and racks', { gang, topology }, (scenario) => {
     await addFabric(world, [[27, 9], [31]]);
     const options = { topologyRequired: 'block', sliceSize: 8, sliceRequired: 'rack' };
     await world.cluster.api.createMany('pods', gangPods({ gang: 'sliced', size: 32, ...options }));
-    const places = await readPlaces(world, await expectBound(world, 'sliced', 32, 60_000), KEYS);
+    const places = await readPlaces(world, await expectBound(world, 'sliced', 32), KEYS);
     for (let slice = 0; slice < 4; slice++) {
       const members = places.slice(8 * slice, 8 * (slice + 1));
       expect([...countByDomain(members, 1).keys()], `racks of slice ${slice}`).toHaveLength(1);
@@ -226,7 +226,7 @@ scenarios('a gang on blocks and racks', { gang, topology }, (scenario) => {
       );
       expect(await boundPodsOf(world, 'drift')).toHaveLength(0);
       await unblock(world, 'drift');
-      const places = await readPlaces(world, await expectBound(world, 'drift', 4, 60_000), KEYS);
+      const places = await readPlaces(world, await expectBound(world, 'drift', 4), KEYS);
       expect([...countByDomain(places, 1)]).toEqual([['block-0/rack-1', 4]]);
       expectAdjacentRanks(places);
     },

@@ -8,7 +8,7 @@ scenarios('without the gate policy', { admissionPolicy: false }, (scenario) => {
   scenario('the 64 pods of a Job are rejected while their gang is planned, and bound whole', async (world) => {
     await world.cluster.addNodes({ count: 64 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'train', size: 64 }));
-    await expectBound(world, 'train', 64, 60_000);
+    await expectBound(world, 'train', 64);
     await expectNoOvercommit(world);
   });
 
@@ -26,7 +26,7 @@ scenarios('without the gate policy', { admissionPolicy: false }, (scenario) => {
     await Promise.all(['rival-1', 'rival-2'].map((gang) => api.createMany('pods', gangPods({ gang, size: 20 }))));
     const loser = await Promise.any(
       ['rival-1', 'rival-2'].map(async (gang) => {
-        await expectBound(world, gang, 20, 60_000);
+        await expectBound(world, gang, 20);
         return gang === 'rival-1' ? 'rival-2' : 'rival-1';
       }),
     );
@@ -36,7 +36,7 @@ scenarios('without the gate policy', { admissionPolicy: false }, (scenario) => {
       labelSelector: `muster.dev/pod-group=${loser === 'rival-1' ? 'rival-2' : 'rival-1'}`,
       graceSeconds: 0,
     });
-    await expectBound(world, loser, 20, 60_000);
+    await expectBound(world, loser, 20);
   });
 
   scenario(

@@ -1,11 +1,11 @@
 /** A cluster with Muster in it, and the questions the e2e tests ask about gangs, answered from API objects. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { V1Pod } from '@kubernetes/client-node';
+import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import type { GangItem } from '../../src/http/inspect.ts';
 import type { ApiClient } from './cluster/api-client.ts';
 import { type Cluster, type ControlPlaneOptions, startControlPlane } from './cluster/control-plane.ts';
-import { waitFor } from './cluster/wait.ts';
+import { DEADLINE_MS, waitFor } from './cluster/wait.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
 
 export interface World {
@@ -26,6 +26,8 @@ export interface WorldOptions extends ControlPlaneOptions {
 }
 
 export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
+
+const NOT_READY = 'node.kubernetes.io/not-ready';
 
 /** Shorter than the defaults, so that a scenario with a time-out in it ends soon; their order is the same. */
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
@@ -84,7 +86,7 @@ export async function expectBound(
   world: World,
   gang: string,
   count: number,
-  deadlineMs = 40_000,
+  deadlineMs = DEADLINE_MS,
 ): Promise<readonly V1Pod[]> {
   return waitFor(
     async () => {
@@ -112,7 +114,7 @@ export async function expectReason(
   gang: string,
   state: string,
   reason: RegExp,
-  deadlineMs = 40_000,
+  deadlineMs = DEADLINE_MS,
 ): Promise<GangItem> {
   return waitFor(
     async () => {
@@ -133,8 +135,33 @@ export async function expectToStay(what: string, holds: () => Promise<boolean>, 
   }
 }
 
+/**
+ * A machine is lost: its node turns NotReady and is tainted, its pods leave when their tolerations end. Unlike on a machine
+ * that is really gone, they then end as pods do on one that still runs. Not every node can be killed: without any that is
+ * Ready the node lifecycle controller thinks itself cut off, and taints none.
+ */
+export async function killNode({ cluster }: World, node: string): Promise<void> {
+  await cluster.setNodeReady(node, false);
+  await waitFor(async () => isTainted(await cluster.api.get('nodes', node)), { what: `${node} to be tainted` });
+}
+
+/** The machine is back. */
+export async function reviveNode({ cluster }: World, node: string): Promise<void> {
+  await cluster.setNodeReady(node, true);
+  await waitFor(async () => !isTainted(await cluster.api.get('nodes', node)), { what: `${node} to lose its taint` });
+}
+
+function isTainted({ spec }: V1Node): boolean {
+  return spec?.taints?.some(({ key, effect }) => key === NOT_READY && effect === 'NoExecute') ?? false;
+}
+
 /** Waits for an Event on an object whose note matches. */
-export async function expectEvent(world: World, regarding: string, note: RegExp, deadlineMs = 20_000): Promise<void> {
+export async function expectEvent(
+  world: World,
+  regarding: string,
+  note: RegExp,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
   await waitFor(
     async () => {
       const events = await world.cluster.api.list('events', { namespace: 'default' });

@@ -100,7 +100,7 @@ describe('a running gang that loses a bound member', () => {
     world.delete('a-1');
     await world.settle();
     expect(world.stateOf('a')).toBe('Broken');
-    expect((await world.inspect('a')).reason).toBe('2 of 3 members are bound');
+    expect((await world.inspect('a')).reason).toBe('2 of 3 members are bound; places kept for replacements: 1');
   });
 
   test('plans the replacement, which is bound without waiting', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GarbageCollector } from '../../src/sim/garbage-collector.ts';
 import { JobController } from '../../src/sim/job-controller.ts';
+import { evictPod } from '../../src/sim/pods.ts';
 import { type SimWorld, useSimWorlds } from './sim-world.ts';
 
 const newWorld = useSimWorlds();
@@ -12,6 +13,8 @@ const indexed = (size: number, spec: object = {}) => ({
   backoffLimit: 0,
   ...spec,
 });
+
+const IGNORE_DISRUPTION = { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] }] };
 
 function worldWithJob(spec: object): SimWorld {
   const world = newWorld();
@@ -103,6 +106,47 @@ describe('an indexed Job', () => {
     world.pass(10_000);
     expect(ranks(world)).toEqual(['0', '1']);
     expect(world.job('train').status).toMatchObject({ active: 2, failed: 1 });
+  });
+
+  test('that ignores disruptions replaces evicted pods once they have ended, and they count as no failures', () => {
+    const world = worldWithJob(indexed(3, { podFailurePolicy: IGNORE_DISRUPTION }));
+    const evicted = [podOf(world, 0), podOf(world, 1)];
+    for (const name of evicted) {
+      world.bind(name, 'n1');
+      evictPod(world.store, world.clock, 'default', name);
+    }
+    world.pass(60_000);
+    expect(ranks(world)).toEqual(['0', '1', '2']);
+    for (const name of evicted) world.setPhase(name, 'Failed');
+    for (const name of evicted) world.store.remove('pods', 'default', name);
+    // Two went: the back-off doubles for each of them.
+    world.pass(19_000);
+    expect(ranks(world)).toEqual(['2']);
+    world.pass(1_000);
+    expect(ranks(world)).toEqual(['0', '1', '2']);
+    expect(world.job('train').status).toMatchObject({ active: 3, failed: 0 });
+    expect(conditions(world)).toEqual([]);
+  });
+
+  test('with a limit per index waits for each index alone', () => {
+    const world = worldWithJob(indexed(8, { podFailurePolicy: IGNORE_DISRUPTION, backoffLimitPerIndex: 6 }));
+    const evicted = pods(world).map(({ metadata }) => metadata.name);
+    for (const name of evicted) evictPod(world.store, world.clock, 'default', name);
+    world.pass(9_000);
+    expect(ranks(world)).toEqual([]);
+    world.pass(1_000);
+    expect(ranks(world)).toHaveLength(8);
+  });
+
+  test('that ignores disruptions fails all the same when a pod fails by itself or is deleted', () => {
+    const failed = worldWithJob(indexed(2, { podFailurePolicy: IGNORE_DISRUPTION }));
+    failed.setPhase(podOf(failed, 0), 'Failed');
+    failed.pass();
+    expect(conditions(failed)).toContain('FailureTarget');
+    const deleted = worldWithJob(indexed(2, { podFailurePolicy: IGNORE_DISRUPTION }));
+    deleted.registry.delete('pods', 'default', podOf(deleted, 0));
+    deleted.pass();
+    expect(conditions(deleted)).toContain('FailureTarget');
   });
 
   test('fails beyond its back-off limit, once the pods that it deletes have ended', () => {

@@ -35,7 +35,15 @@ export interface AssembledApp {
 const stillClock: Clock = { now: () => Date.UTC(2026, 0, 1), after: () => () => {} };
 
 const succeed = async (): Promise<WriteOutcome> => ({ kind: 'ok' });
-const writer: ClusterWriter = { nominate: succeed, clearNomination: succeed, removeGate: succeed, bind: succeed };
+const writer: ClusterWriter = {
+  nominate: succeed,
+  clearNomination: succeed,
+  recordPlan: succeed,
+  annotate: succeed,
+  evict: succeed,
+  removeGate: succeed,
+  bind: succeed,
+};
 
 /** @param levels topology levels, outer to inner; without them they are detected from the nodes' labels. */
 export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
@@ -56,7 +64,9 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
   const reservations = new Reservations();
   const observer = new GangObserver(metrics, log, events);
   const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
-  const settings = { ...config.gang, regatherMs: 2_000, policy: { isAccelerator, score: config.topology.policy } };
+  const { gang, preemption, repair } = config;
+  const policy = { isAccelerator, score: config.topology.policy };
+  const settings = { ...gang, preemption, repair, regatherMs: 2_000, policy };
   const coordinator = new Coordinator({ view, reservations, barrier, writer, observer, clock, settings });
   const { barrierTimeoutMs } = config.gang;
   const binder = new Binder({ view, reservations, barrier, coordinator, writer, observer, clock, barrierTimeoutMs });

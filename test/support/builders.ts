@@ -87,7 +87,9 @@ export function aPod(options: PodOptions = {}): PodModel {
     nominatedNodeName: '',
     phase: rest.nodeName ? 'Running' : 'Pending',
     deleting: false,
+    goneBy: undefined,
     createdAt: 0,
+    startedAt: undefined,
     gates: [],
     owner: undefined,
     nativeGang: false,
@@ -114,6 +116,7 @@ export function aNode(options: NodeOptions = {}): NodeModel {
     taints: [],
     unschedulable: false,
     ready: true,
+    notReadySince: undefined,
     allocatable: amountsOf({ gpus, cpu, memory, pods }, allocatable),
     ...rest,
   };

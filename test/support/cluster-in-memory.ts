@@ -3,9 +3,17 @@
  * refuses (a foreign UID, a second binding, a gated pod), and tells one watcher. Writes can be made to fail or to hang,
  * and what a kind's watch shows can be held back while other kinds go on: the orders in which a real cluster tells.
  */
-import type { ClusterWriter, WriteOutcome } from '../../src/gang/nominator.ts';
+import { matchesSelector, readSelector } from '../../src/core/selector.ts';
+import type { ClusterWriter, EvictionOutcome, WriteOutcome } from '../../src/gang/nominator.ts';
 
-export type Kind = 'Node' | 'Pod' | 'Job' | 'PodGroup' | 'PersistentVolumeClaim' | 'StorageClass';
+export type Kind =
+  | 'Node'
+  | 'Pod'
+  | 'Job'
+  | 'PodGroup'
+  | 'PersistentVolumeClaim'
+  | 'StorageClass'
+  | 'PodDisruptionBudget';
 
 export interface WireObject {
   metadata: {
@@ -25,7 +33,7 @@ export interface WireObject {
 
 export type WatchListener = (type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind, object: WireObject) => void;
 
-export type Verb = 'nominate' | 'clear' | 'ungate' | 'bind';
+export type Verb = 'nominate' | 'clear' | 'record' | 'annotate' | 'evict' | 'ungate' | 'bind';
 
 /** One write as it was asked for; `outcome` undefined while it hangs. */
 export interface Write {
@@ -33,7 +41,7 @@ export interface Write {
   readonly verb: Verb;
   readonly pod: string;
   readonly node: string;
-  outcome: WriteOutcome['kind'] | undefined;
+  outcome: EvictionOutcome['kind'] | undefined;
 }
 
 /** What happens to the writes that match. */
@@ -148,11 +156,14 @@ export class ClusterInMemory {
 
   /** What a process writes with; after `isAlive` turns false nothing it asked for is answered any more. */
   writerFor(isAlive: () => boolean): ClusterWriter {
-    const write = (verb: Verb, pod: Identity, node: string, act: () => WriteOutcome) =>
-      isAlive() ? this.#write(verb, pod, node, act) : new Promise<WriteOutcome>(() => {});
+    const write = <T extends EvictionOutcome>(verb: Verb, pod: Identity, node: string, act: () => T) =>
+      isAlive() ? this.#write(verb, pod, node, act) : new Promise<T | WriteOutcome>(() => {});
     return {
       nominate: (pod, node, plan) => write('nominate', pod, node, () => this.#nominate(pod, node, plan)),
       clearNomination: (pod) => write('clear', pod, '', () => this.#clear(pod)),
+      recordPlan: (pod, plan) => write('record', pod, '', () => this.#annotate(pod, { 'muster.dev/plan': plan })),
+      annotate: (pod, annotations) => write('annotate', pod, '', () => this.#annotate(pod, annotations)),
+      evict: (pod) => write('evict', pod, '', () => this.#evict(pod)),
       removeGate: (pod, gate) => write('ungate', pod, '', () => this.#ungate(pod, gate)),
       bind: (pod, node, annotations) => write('bind', pod, node, () => this.#bind(pod, node, annotations)),
     };
@@ -165,7 +176,12 @@ export class ClusterInMemory {
     return counts;
   }
 
-  async #write(verb: Verb, pod: Identity, node: string, act: () => WriteOutcome): Promise<WriteOutcome> {
+  async #write<T extends EvictionOutcome>(
+    verb: Verb,
+    pod: Identity,
+    node: string,
+    act: () => T,
+  ): Promise<T | WriteOutcome> {
     const write: Write = { at: this.#now(), verb, pod: pod.name, node, outcome: undefined };
     this.writes.push(write);
     if (verb === 'bind') this.onBinding(pod.name);
@@ -203,6 +219,62 @@ export class ClusterInMemory {
     return { kind: 'ok' };
   }
 
+  #annotate({ namespace, name, uid }: Identity, changes: Readonly<Record<string, string | null>>): WriteOutcome {
+    const pod = this.#find(namespace, name, uid);
+    if (!pod) return { kind: 'gone' };
+    this.update('Pod', keyOf(pod), ({ metadata }) => {
+      const entries = Object.entries({ ...metadata.annotations, ...changes });
+      metadata.annotations = Object.fromEntries(
+        entries.filter((entry): entry is [string, string] => entry[1] !== null),
+      );
+    });
+    return { kind: 'ok' };
+  }
+
+  /**
+   * As the eviction API: budgets count for running pods only, one that is used up blocks, and so do two on one pod. A pod
+   * that is bound and has a grace period goes when `finishTerminations` is called at its end; any other goes at once.
+   */
+  #evict({ namespace, name, uid }: Identity): EvictionOutcome {
+    const pod = this.#find(namespace, name, uid);
+    if (!pod) return { kind: 'gone' };
+    if (pod.metadata.deletionTimestamp) return { kind: 'ok' };
+    if (pod.status.phase === 'Running') {
+      const budgets = this.list('PodDisruptionBudget').filter(
+        ({ metadata, spec }) =>
+          metadata.namespace === namespace && matchesSelector(readSelector(spec.selector), pod.metadata.labels ?? {}),
+      );
+      if (budgets.length > 1) return { kind: 'blocked', message: 'This pod has more than one PodDisruptionBudget' };
+      for (const budget of budgets) {
+        const { name: budgetName } = budget.metadata;
+        if (!(budget.status.disruptionsAllowed > 0))
+          return { kind: 'blocked', message: `The disruption budget ${budgetName} does not allow it` };
+        this.update('PodDisruptionBudget', keyOf(budget), ({ status }) => {
+          status.disruptionsAllowed--;
+        });
+      }
+    }
+    const graceMs = pod.spec.nodeName ? (pod.spec.terminationGracePeriodSeconds ?? 0) * 1_000 : 0;
+    if (graceMs === 0) this.delete('Pod', keyOf(pod));
+    else
+      this.update('Pod', keyOf(pod), ({ metadata, status }) => {
+        metadata.deletionTimestamp = new Date(this.#now() + graceMs).toISOString();
+        const conditions = (status.conditions ?? []) as object[];
+        status.conditions = [
+          ...conditions,
+          { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' },
+        ];
+      });
+    return { kind: 'ok' };
+  }
+
+  /** Evicted pods whose grace period is over go. Returns their names. */
+  finishTerminations(): readonly string[] {
+    const over = this.list('Pod').filter(({ metadata }) => Date.parse(metadata.deletionTimestamp ?? '') <= this.#now());
+    for (const pod of over) this.delete('Pod', keyOf(pod));
+    return over.map(({ metadata }) => metadata.name);
+  }
+
   #ungate({ namespace, name, uid }: Identity, gate: string): WriteOutcome {
     const pod = this.#find(namespace, name, uid);
     if (!pod) return { kind: 'gone' };
@@ -224,6 +296,8 @@ export class ClusterInMemory {
       metadata.annotations = { ...metadata.annotations, ...annotations };
       spec.nodeName = node;
       delete status.nominatedNodeName;
+      // The kubelet's part, at once: it takes the pod.
+      status.startTime = new Date(this.#now()).toISOString();
       status.conditions = [{ type: 'PodScheduled', status: 'True' }];
     });
     return { kind: 'ok' };
@@ -248,7 +322,7 @@ export class ClusterInMemory {
   }
 }
 
-function answer(trouble: Trouble | undefined, act: () => WriteOutcome): WriteOutcome {
+function answer<T extends EvictionOutcome>(trouble: Trouble | undefined, act: () => T): T | WriteOutcome {
   switch (trouble?.how) {
     case 'failed':
       return { kind: 'failed', status: 500, message: 'injected: internal error' };

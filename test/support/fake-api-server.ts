@@ -208,6 +208,7 @@ export class FakeApiServer {
     if (object === undefined) return notFound(name);
     if (request.method === 'GET') return { status: 200, body: object };
     if (request.method === 'POST' && subresource === 'binding') return this.#bind(path, object, request.body);
+    if (request.method === 'POST' && subresource === 'eviction') return this.#evict(path, object, request.body);
     if (request.method === 'PATCH') return this.#patch(path, object, request.body as Partial<FakeObject>);
     return failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
   }
@@ -290,6 +291,20 @@ export class FakeApiServer {
     }
     const { annotations = {} } = binding.metadata;
     this.put(path, merge(pod, { metadata: { annotations }, spec: { nodeName: binding.target.name } }) as FakeObject);
+    return { status: 201, body: { kind: 'Status', status: 'Success', code: 201 } };
+  }
+
+  /** Budgets are a matter of `fault`. */
+  #evict(path: string, pod: FakeObject, body: unknown): Answer {
+    const { deleteOptions } = body as {
+      readonly deleteOptions?: { readonly preconditions?: { readonly uid?: string } };
+    };
+    const uid = deleteOptions?.preconditions?.uid;
+    if (uid !== undefined && uid !== pod.metadata.uid) {
+      const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`;
+      return failure(409, 'Conflict', `Operation cannot be fulfilled on Pod "${pod.metadata.name}": ${why}`);
+    }
+    this.remove(path, keyOf(pod));
     return { status: 201, body: { kind: 'Status', status: 'Success', code: 201 } };
   }
 

@@ -8,6 +8,7 @@ import { PodProjector } from '../../src/core/pod-projection.ts';
 import { manageResources } from '../../src/core/pod-template.ts';
 import {
   projectClaim,
+  projectDisruptionBudget,
   projectJob,
   projectNode,
   projectPodGroup,
@@ -103,6 +104,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     PodGroup: feed(projectPodGroup, state.podGroups),
     PersistentVolumeClaim: feed(projectClaim, state.claims),
     StorageClass: feed(projectStorageClass, state.storageClasses),
+    PodDisruptionBudget: feed(projectDisruptionBudget, state.disruptionBudgets),
   };
   return {
     app,

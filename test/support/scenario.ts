@@ -10,6 +10,7 @@
  *
  * Names without a namespace are in `default`.
  */
+import { explain } from '../../src/core/explain.ts';
 import type { GangState } from '../../src/gang/lifecycle.ts';
 import type { GangItem } from '../../src/http/inspect.ts';
 import type { PreemptResult } from '../../src/http/wire.ts';
@@ -47,6 +48,12 @@ export interface GangOptions extends PodOptions {
   readonly gated?: boolean;
   /** No managed resource: never reaches the extender. Implies the gate. */
   readonly silent?: boolean;
+}
+
+export interface RunningOptions extends Omit<GangOptions, 'from' | 'gated' | 'silent'> {
+  readonly graceSeconds?: number;
+  /** Milliseconds. */
+  readonly startedAt?: number;
 }
 
 const START = Date.UTC(2026, 0, 1);
@@ -131,6 +138,20 @@ export class World {
         backoffMaxMs: 30 * SECOND,
         maxReplans: 8,
         repairTimeoutMs: 300 * SECOND,
+        preemption: {
+          noticeMs: 0,
+          fenceTimeoutMs: 300 * SECOND,
+          blockedTimeoutMs: 30 * SECOND,
+          backoffInitialMs: 30 * SECOND,
+          backoffMaxMs: 600 * SECOND,
+        },
+        repair: {
+          nodeToleranceMs: 60 * SECOND,
+          maxRestarts: 3,
+          restartBackoffMs: 30 * SECOND,
+          memoryMs: 3_600 * SECOND,
+          suspectAfter: 3,
+        },
         ...settings,
       },
     };
@@ -152,8 +173,52 @@ export class World {
 
   setReady(name: string, ready: boolean): void {
     this.cluster.update('Node', name, ({ status }) => {
-      status.conditions = [{ type: 'Ready', status: ready ? 'True' : 'False' }];
+      const lastTransitionTime = new Date(this.clock.now()).toISOString();
+      status.conditions = [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime }];
     });
+  }
+
+  /**
+   * A gang that runs already: `<name>-0` on the first of the nodes, and so on. Its pods run since `startedAt` (now), and with
+   * `graceSeconds` an eviction takes that long (see `finishTerminations`).
+   */
+  running(name: string, nodes: readonly string[], options: RunningOptions = {}): void {
+    const { graceSeconds = 0, startedAt = this.clock.now(), ...rest } = options;
+    const spec = { terminationGracePeriodSeconds: graceSeconds, ...options.spec };
+    for (const [i, member] of gang(name, nodes.length, { ...rest, spec }).entries()) {
+      this.create({
+        ...member,
+        spec: { ...member.spec, nodeName: nodes[i]! },
+        status: { phase: 'Running', startTime: new Date(startedAt).toISOString() },
+      });
+    }
+  }
+
+  /** A disruption budget over the pods with these labels; evictions of running ones use it up. */
+  disruptionBudget(name: string, labels: Readonly<Record<string, string>>, allowed: number): void {
+    this.cluster.create('PodDisruptionBudget', {
+      metadata: { name, namespace: 'default' },
+      spec: { selector: { matchLabels: labels } },
+      status: { disruptionsAllowed: allowed },
+    });
+  }
+
+  setDisruptionsAllowed(name: string, allowed: number): void {
+    this.cluster.update('PodDisruptionBudget', keyIn(name), ({ status }) => {
+      status.disruptionsAllowed = allowed;
+    });
+  }
+
+  /** The pods that Muster has evicted, in order; not those whose eviction was refused. */
+  evictions(): readonly string[] {
+    return this.cluster.writes
+      .filter(({ verb, outcome }) => verb === 'evict' && outcome === 'ok')
+      .map(({ pod: name }) => name);
+  }
+
+  /** The evicted pods whose grace period is over go; returns their names. */
+  finishTerminations(): readonly string[] {
+    return this.cluster.finishTerminations();
   }
 
   create(...pods: readonly (WireObject | readonly WireObject[])[]): void {
@@ -289,6 +354,12 @@ export class World {
 
   stateOf(name: string): GangState | undefined {
     return this.muster.coordinator.record(keyIn(name))?.state;
+  }
+
+  /** Why the gang is where it is, as people read it; '' when there is nothing to say. */
+  reasonOf(name: string): string {
+    const reason = this.muster.coordinator.record(keyIn(name))?.reason;
+    return reason ? explain(reason) : '';
   }
 
   async inspect(name: string): Promise<GangItem['status']> {

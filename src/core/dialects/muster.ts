@@ -17,12 +17,22 @@ export const TOPOLOGY_SPREAD = 'muster.dev/topology-spread';
 export const TOPOLOGY_EXCLUSIVE = 'muster.dev/topology-exclusive';
 export const SLICE_SIZE = 'muster.dev/slice-size';
 export const SLICE_REQUIRED = 'muster.dev/slice-required';
+export const MIN_RUNTIME = 'muster.dev/min-runtime';
+export const CHECKPOINTED_AT = 'muster.dev/checkpointed-at';
+export const PREEMPTIBLE = 'muster.dev/preemptible';
+export const PREEMPTS = 'muster.dev/preempts';
+export const ON_MEMBER_LOSS = 'muster.dev/on-member-loss';
+export const HOLD = 'muster.dev/hold';
 /** Scheduling gate that keeps members out of kube-scheduler's queue until they are planned. */
 export const GANG_GATE = 'muster.dev/gang';
 /** Written by Muster: `<plan>/<node>/<attempt>`, the record of a slot. */
 export const PLAN = 'muster.dev/plan';
 /** Written by Muster in the Binding: `<plan> <path> <rank>`, for the application. */
 export const PLACEMENT = 'muster.dev/placement';
+/** Written by Muster on a victim before its eviction: the gang that it makes room for, `namespace/name`. */
+export const PREEMPTED_BY = 'muster.dev/preempted-by';
+/** Written by Muster on a victim: when it will be evicted, RFC 3339, so that it can checkpoint before. */
+export const PREEMPTION_NOTICE = 'muster.dev/preemption-notice';
 
 interface Key {
   readonly kind: 'label' | 'annotation';

@@ -153,6 +153,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       '--kube-api-burst=2000',
       '--concurrent-job-syncs=20',
       '--concurrent-gc-syncs=20',
+      // By default one node in ten seconds gets the taint that makes its pods leave, and none when many are down.
+      '--node-eviction-rate=100',
+      '--secondary-node-eviction-rate=100',
       ...(options.controllerManagerArgs ?? []),
     ]);
     await Promise.all([scheduler.start(), installMuster(api, options.admissionPolicy ?? true)]);

@@ -1,6 +1,6 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { ApiClient } from './api-client.ts';
-import { waitFor } from './wait.ts';
+import { DEADLINE_MS, waitFor } from './wait.ts';
 import { watchUntil } from './watch-until.ts';
 
 /** Nodes of one kind. */
@@ -23,7 +23,7 @@ export interface NodeOptions {
 
 /** Adds nodes, which are Ready from the start, and waits until KWOK looks after them. */
 export async function addNodes(api: ApiClient, options: NodeOptions = {}): Promise<readonly string[]> {
-  const { count = 1, first = 0, deadlineMs = 60_000 } = options;
+  const { count = 1, first = 0, deadlineMs = DEADLINE_MS } = options;
   const nodes = Array.from({ length: count }, (_, i) => buildNode(first + i, options));
   const names = nodes.map((node) => node.metadata?.name as string);
   const missing = new Set(names);

@@ -1,8 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** How long tests wait for what they expect: a bound and no expectation, as a busy machine may stall for half a minute. */
+export const DEADLINE_MS = 90_000;
+
 /** What is waited for, and how long; `what` completes the sentence "expected …". */
 export interface WaitOptions {
   readonly what: string;
+  /** `DEADLINE_MS` unless given. */
   readonly deadlineMs?: number;
   readonly intervalMs?: number;
   /** Called before each attempt; what it throws ends the waiting at once, e.g. that a program has ended. */
@@ -15,7 +19,7 @@ export interface WaitOptions {
  * have it quoted.
  */
 export async function waitFor<T>(condition: () => Promise<T | undefined | false>, options: WaitOptions): Promise<T> {
-  const { what, deadlineMs = 30_000, intervalMs = 50, check } = options;
+  const { what, deadlineMs = DEADLINE_MS, intervalMs = 50, check } = options;
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     check?.();

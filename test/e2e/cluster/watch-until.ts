@@ -1,5 +1,6 @@
 import { type ApiClient, ApiError, type Selection } from './api-client.ts';
 import type { Resource, ResourceTypes } from './resources.ts';
+import { DEADLINE_MS } from './wait.ts';
 
 /** What is watched for; `what` completes the sentence "expected …". */
 export interface WatchUntilOptions extends Selection {
@@ -19,7 +20,7 @@ export async function watchUntil<R extends Resource, T>(
   options: WatchUntilOptions,
   condition: (objects: ReadonlyMap<string, ResourceTypes[R]>, changed: ResourceTypes[R]) => T | undefined | false,
 ): Promise<T> {
-  const { what, deadlineMs = 30_000, namespace, ...selection } = options;
+  const { what, deadlineMs = DEADLINE_MS, namespace, ...selection } = options;
   const objects = new Map<string, ResourceTypes[R]>();
   let lastSeen = 'nothing';
   const signal = AbortSignal.timeout(deadlineMs);

@@ -1,0 +1,163 @@
+/** Where a preemptor might start: domains and masks, and the units that are in its way there. */
+import type { Ledger } from './disruption.ts';
+import { nearIn } from './field.ts';
+import type { GangRequest, PlanPolicy } from './gang-request.ts';
+import type { NodeIdx } from './node-idx.ts';
+import type { PlannedSlot } from './plan.ts';
+import { Room } from './room.ts';
+import { type Mask, Round } from './round.ts';
+import type { Snapshot } from './snapshot.ts';
+import { type DomainIdx, domainsWithin, ROOT } from './topology.ts';
+import type { ResolvedTopology } from './topology-request.ts';
+import { Transaction } from './transaction.ts';
+import { Trial } from './trial.ts';
+import { maskUsable } from './usable.ts';
+import type { Seat, Vacancy } from './vacancy.ts';
+import type { Candidate, Choice } from './victims.ts';
+
+/** One domain and the nodes in it that count. */
+export interface Plot {
+  readonly scope: DomainIdx;
+  readonly mask: Mask;
+}
+
+export interface Ground {
+  readonly round: Round;
+  /** Counting members by node says whether the gang fits; otherwise it is only necessary. */
+  readonly isExact: boolean;
+  readonly isPicky: boolean;
+  readonly vacancy: Vacancy;
+  readonly choices: readonly Choice[];
+  readonly seatsOf: ReadonlyMap<Candidate, readonly Seat[]>;
+  /** Candidates by node row: whom to evict there. */
+  readonly onNode: ReadonlyMap<NodeIdx, readonly Tenant[]>;
+  /** Whether some member might go to the node of this name. */
+  isUsable(node: string): boolean;
+}
+
+interface Tenant {
+  readonly choice: Choice;
+  readonly candidate: Candidate;
+  readonly seat: Seat;
+}
+
+/** @param vacancy without all that may be evicted. */
+export function describeGround(
+  source: Snapshot,
+  vacancy: Vacancy,
+  gang: GangRequest,
+  policy: PlanPolicy,
+  asked: ResolvedTopology,
+  choices: readonly Choice[],
+  seatsOf: ReadonlyMap<Candidate, readonly Seat[]>,
+): Ground {
+  const snapshot = vacancy.settle();
+  const tx = new Transaction(snapshot);
+  for (const occupant of snapshot.occupants) {
+    if (occupant.shields >= gang.priority) tx.place(occupant.node, occupant);
+  }
+  const round = new Round(tx, gang, policy, asked);
+  const { classes, crowd, usable } = round;
+  const opensDomains = !equalMasks(usable, maskUsable(source, gang.key, asked));
+  const isPicky =
+    source.repelling.includes(1) ||
+    crowd.some(({ pods: [pod] }) => {
+      const { hostPorts, antiAffinity, selfAntiAffine } = pod!.template;
+      return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
+    });
+  const onNode = new Map<NodeIdx, Tenant[]>();
+  for (const choice of choices) {
+    for (const candidate of choice.whole ? [choice.whole, ...choice.members] : choice.members) {
+      for (const seat of seatsOf.get(candidate)!) {
+        const tenants = onNode.get(seat.node);
+        if (tenants) tenants.push({ choice, candidate, seat });
+        else onNode.set(seat.node, [{ choice, candidate, seat }]);
+      }
+    }
+  }
+  return {
+    round,
+    isExact: classes.length === 1 && !round.isSpread && !round.isSlicedUnevenly && !opensDomains,
+    isPicky,
+    vacancy,
+    choices,
+    seatsOf,
+    onNode,
+    isUsable(name) {
+      const row = snapshot.indexOf.get(name);
+      if (row === undefined || (usable && usable[row] !== 1)) return false;
+      return classes.some(({ allowed }) => allowed[row] === 1);
+    },
+  };
+}
+
+/** Sets of plots, to be tried one after the other: in each GPU pool, then everywhere. */
+export function listGrounds({ round }: Ground): readonly (readonly Plot[])[] {
+  const scopes = listScopes(round);
+  const pools = round.listPools().flatMap((mask) => scopes.map((scope) => ({ scope, mask })));
+  return [pools, scopes.map((scope) => ({ scope, mask: round.usable }))];
+}
+
+/** Domains of the level that the gang asks for; with members that are placed, only where some of them are. */
+function listScopes({ anchor, asked, field }: Round): readonly DomainIdx[] {
+  const { topology } = field;
+  if (anchor === undefined) return [];
+  if (topology.levelOf[anchor]! >= asked.outermost) return [anchor];
+  return domainsWithin(topology, anchor, asked.outermost).filter(
+    (domain) => !field.nearBefore || nearIn(field, domain) > 0,
+  );
+}
+
+/**
+ * @param plot undefined: everywhere, and what counting finds is confirmed by a plan.
+ * @param placeWithout that plan.
+ */
+export function openTrial(
+  ground: Ground,
+  plot: Plot | undefined,
+  ledger: Ledger,
+  placeWithout?: (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined,
+): Trial {
+  const { round, vacancy, isPicky } = ground;
+  const { scope, mask } = plot ?? { scope: ROOT, mask: round.usable };
+  const { choices, seats } = plot ? narrow(ground, plot) : { choices: ground.choices, seats: ground.seatsOf };
+  const room = new Room(round.tx, round, scope, mask);
+  const trial: Trial = new Trial({
+    vacancy,
+    room,
+    choices,
+    seats,
+    ledger,
+    isPicky,
+    confirm: placeWithout && (() => placeWithout([...trial.evicted]) !== undefined),
+  });
+  return trial;
+}
+
+/** The choices that matter on the plot, and their seats there. */
+function narrow({ round, onNode }: Ground, { scope, mask }: Plot) {
+  const { topology } = round.tx.snapshot;
+  const seats = new Map<Candidate, Seat[]>();
+  const affected = new Set<Choice>();
+  for (let i = topology.start[scope]!; i < topology.end[scope]!; i++) {
+    const node = topology.order[i]! as NodeIdx;
+    if ((mask && mask[node] !== 1) || !round.crowd.some(({ allowed }) => allowed[node] === 1)) continue;
+    for (const { choice, candidate, seat } of onNode.get(node) ?? []) {
+      affected.add(choice);
+      const known = seats.get(candidate);
+      if (known) known.push(seat);
+      else seats.set(candidate, [seat]);
+    }
+  }
+  const choices = [...affected].map(({ whole, members, limit }) => ({
+    whole,
+    members: members.filter((member) => seats.has(member)),
+    limit,
+  }));
+  choices.sort((a, b) => ((a.whole ?? a.members[0]!).unit.key < (b.whole ?? b.members[0]!).unit.key ? -1 : 1));
+  return { choices, seats };
+}
+
+function equalMasks(a: Mask, b: Mask): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.every((value, row) => value === b[row]));
+}

@@ -1,0 +1,121 @@
+/**
+ * How many members of a gang one domain takes, kept up to date while pods leave their nodes and come back: the counts of
+ * `tally.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
+ */
+import type { RequestClass } from './gang-request.ts';
+import type { NodeIdx } from './node-idx.ts';
+import type { Mask, Round } from './round.ts';
+import type { SliceShape } from './tally.ts';
+import { type DomainIdx, domainsWithin, type Topology } from './topology.ts';
+import type { Transaction } from './transaction.ts';
+
+/** More members than any node takes. */
+const UNLIMITED = 2 ** 20;
+
+export class Room {
+  readonly #counts: readonly ClassRoom[];
+  /** Members of classes that are not counted, because they find room anywhere or nowhere. */
+  readonly #uncounted: number;
+  readonly #min: number;
+
+  /** @param tx holds what occupies space unbound; its snapshot is the one that changes. */
+  constructor(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask) {
+    const slice = round.isSlicedUnevenly ? undefined : round.asked.slice;
+    this.#counts = round.crowd.map((members) => new ClassRoom(tx, members, scope, mask, slice));
+    this.#uncounted = round.gang.members.length - round.crowd.reduce((sum, { pods }) => sum + pods.length, 0);
+    this.#min = round.gang.min;
+  }
+
+  /** To be told of each node whose pods changed. */
+  refresh(node: NodeIdx): void {
+    for (const count of this.#counts) count.refresh(node);
+  }
+
+  /** Whether the gang's minimum fits, each class counted for itself: exact for one class, necessary for several. */
+  fits(): boolean {
+    let fits = this.#uncounted;
+    for (const count of this.#counts) fits += count.most();
+    return fits >= this.#min;
+  }
+}
+
+class ClassRoom {
+  readonly #tx: Transaction;
+  readonly #members: RequestClass;
+  readonly #mask: Mask;
+  readonly #topology: Topology;
+  readonly #offset: number;
+  /** By position from the offset: members that the node takes. */
+  readonly #capacity: Int32Array;
+  #total = 0;
+  /** Undefined: not sliced, or the scope is inside a domain of the slices' level. */
+  readonly #slices: SliceRoom | undefined;
+
+  constructor(tx: Transaction, members: RequestClass, scope: DomainIdx, mask: Mask, slice: SliceShape | undefined) {
+    const { topology } = tx.snapshot;
+    this.#tx = tx;
+    this.#members = members;
+    this.#mask = mask;
+    this.#topology = topology;
+    this.#offset = topology.start[scope]!;
+    this.#capacity = new Int32Array(topology.end[scope]! - this.#offset);
+    const isInside = slice === undefined || topology.levelOf[scope]! >= slice.level;
+    this.#slices = isInside ? undefined : new SliceRoom(topology, scope, slice);
+    for (let i = 0; i < this.#capacity.length; i++) this.refresh(topology.order[this.#offset + i]! as NodeIdx);
+  }
+
+  refresh(node: NodeIdx): void {
+    const { pods, requests, allowed } = this.#members;
+    if (allowed[node] !== 1 || (this.#mask && this.#mask[node] !== 1)) return;
+    const at = this.#topology.position[node]! - this.#offset;
+    const capacity = Math.min(UNLIMITED, this.#tx.capacity(node, pods[0]!, requests));
+    const change = capacity - this.#capacity[at]!;
+    if (change === 0) return;
+    this.#capacity[at] = capacity;
+    this.#total += change;
+    this.#slices?.add(at, change);
+  }
+
+  /** How many members of the class fit. */
+  most(): number {
+    const want = this.#members.pods.length;
+    return this.#slices ? this.#slices.most(want) : Math.min(want, this.#total);
+  }
+}
+
+/** The same in whole slices and a shorter last one. */
+class SliceRoom {
+  readonly #size: number;
+  /** Number of the slices' domain by position; -1: none. */
+  readonly #domainAt: Int32Array;
+  readonly #sums: Float64Array;
+  #whole = 0;
+
+  constructor(topology: Topology, scope: DomainIdx, { size, level }: SliceShape) {
+    const domains = domainsWithin(topology, scope, level);
+    const offset = topology.start[scope]!;
+    this.#size = size;
+    this.#sums = new Float64Array(domains.length);
+    this.#domainAt = new Int32Array(topology.end[scope]! - offset).fill(-1);
+    domains.forEach((domain, i) => {
+      this.#domainAt.fill(i, topology.start[domain]! - offset, topology.end[domain]! - offset);
+    });
+  }
+
+  add(at: number, change: number): void {
+    const domain = this.#domainAt[at]!;
+    if (domain < 0) return;
+    const before = Math.floor(this.#sums[domain]! / this.#size);
+    this.#sums[domain]! += change;
+    this.#whole += Math.floor(this.#sums[domain]! / this.#size) - before;
+  }
+
+  /** As `Tally.most`. */
+  most(want: number): number {
+    const whole = this.#whole * this.#size;
+    if (whole >= want) return want;
+    let remainder = 0;
+    for (const sum of this.#sums) remainder = Math.max(remainder, sum % this.#size);
+    return whole + Math.min(want - whole, remainder);
+  }
+}

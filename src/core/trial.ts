@@ -1,0 +1,108 @@
+/** One place where a gang may start, and what is evicted for it so far: evict, put back, ask whether the gang fits. */
+import type { Ledger } from './disruption.ts';
+import type { Room } from './room.ts';
+import type { Seat, Vacancy } from './vacancy.ts';
+import type { Candidate, Choice } from './victims.ts';
+
+export interface TrialParts {
+  /** Everything that may be evicted is gone from it. */
+  readonly vacancy: Vacancy;
+  readonly room: Room;
+  readonly choices: readonly Choice[];
+  /** Where a candidate's pods matter for the room. */
+  readonly seats: ReadonlyMap<Candidate, readonly Seat[]>;
+  readonly ledger: Ledger;
+  /** What a node takes depends on who is on it, not only on what is left. */
+  readonly isPicky: boolean;
+  /** Asked when the room is enough; undefined: then the gang fits. */
+  readonly confirm: (() => boolean) | undefined;
+}
+
+/** What a plan counts for: it takes as long. */
+const MOVES_OF_A_PLAN = 500;
+
+export class Trial {
+  /** Pods moved so far: what a search costs. */
+  moves = 0;
+  readonly #parts: TrialParts;
+  readonly #open: readonly Candidate[];
+  readonly #evicted: Set<Candidate>;
+
+  constructor(parts: TrialParts) {
+    this.#parts = parts;
+    this.#open = parts.choices.flatMap(({ whole, members }) => whole ?? members);
+    this.#evicted = new Set(this.#open);
+    for (const { cover } of this.#open) parts.ledger.add(cover);
+  }
+
+  get choices(): readonly Choice[] {
+    return this.#parts.choices;
+  }
+
+  get evicted(): ReadonlySet<Candidate> {
+    return this.#evicted;
+  }
+
+  /** How far the evicted exceed the budgets. */
+  get violations(): number {
+    return this.#parts.ledger.violations;
+  }
+
+  /** Every plan is asked for, so that it is better to ask for many changes at once. */
+  get isCostly(): boolean {
+    return this.#parts.confirm !== undefined;
+  }
+
+  isOverBudget({ cover }: Candidate): boolean {
+    return this.#parts.ledger.isExceeded(cover);
+  }
+
+  fits(): boolean {
+    const { room, confirm } = this.#parts;
+    if (!room.fits()) return false;
+    if (!confirm) return true;
+    this.moves += MOVES_OF_A_PLAN;
+    return confirm();
+  }
+
+  /** A gang and a member of it are never evicted both. */
+  evict(candidate: Candidate): void {
+    const { vacancy, ledger } = this.#parts;
+    this.#evicted.add(candidate);
+    ledger.add(candidate.cover);
+    for (const seat of this.seatsOf(candidate)) vacancy.leave(seat);
+    this.#refresh(candidate);
+  }
+
+  restore(candidate: Candidate): void {
+    const { vacancy, ledger } = this.#parts;
+    this.#evicted.delete(candidate);
+    ledger.remove(candidate.cover);
+    for (const seat of this.seatsOf(candidate)) vacancy.take(seat);
+    this.#refresh(candidate);
+  }
+
+  /** Exactly these are evicted then. */
+  setTo(candidates: Iterable<Candidate>): void {
+    const wanted = new Set(candidates);
+    for (const candidate of this.#evicted) if (!wanted.has(candidate)) this.restore(candidate);
+    for (const candidate of wanted) if (!this.#evicted.has(candidate)) this.evict(candidate);
+  }
+
+  /** Back to how it began: everything evicted, and of a gang that may not be evicted whole more members than it can give up. */
+  reopen(): void {
+    this.setTo(this.#open);
+  }
+
+  seatsOf(candidate: Candidate): readonly Seat[] {
+    return this.#parts.seats.get(candidate) ?? [];
+  }
+
+  #refresh(candidate: Candidate): void {
+    const { vacancy, room, isPicky } = this.#parts;
+    const seats = this.seatsOf(candidate);
+    if (isPicky) vacancy.settle();
+    for (const { node } of seats) room.refresh(node);
+    this.moves += seats.length;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The cluster as it would be without some pods. It has copies of whatever pods change, so that the snapshot stays as it is,
+ * and is itself a snapshot that any plan can be made on. O(nodes) to make, O(requests) for each pod taken away or put back.
+ */
+import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
+import type { PodModel, PodTemplate } from './model.ts';
+import type { NodeIdx } from './node-idx.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What a pod takes: column numbers and amounts, of resources that some node has. */
+interface Footprint {
+  readonly columns: Int32Array;
+  readonly amounts: Float64Array;
+}
+
+/** A pod on its node. */
+export interface Seat {
+  /** Its number in `Seats.all`. */
+  readonly id: number;
+  readonly node: NodeIdx;
+  readonly pod: PodModel;
+  readonly footprint: Footprint;
+}
+
+/** Numbers pods on nodes; each template is measured once. */
+export class Seats {
+  readonly all: Seat[] = [];
+  readonly #snapshot: Snapshot;
+  readonly #footprints = new Map<PodTemplate, Footprint>();
+
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
+  }
+
+  /** Undefined: its node is not there. */
+  seat(pod: PodModel): Seat | undefined {
+    const node = this.#snapshot.indexOf.get(pod.nodeName);
+    if (node === undefined) return undefined;
+    let footprint = this.#footprints.get(pod.template);
+    if (!footprint) {
+      footprint = this.#measure(pod.template);
+      this.#footprints.set(pod.template, footprint);
+    }
+    const seat = { id: this.all.length, node, pod, footprint };
+    this.all.push(seat);
+    return seat;
+  }
+
+  #measure({ requests }: PodTemplate): Footprint {
+    const { columns } = this.#snapshot;
+    const known = requests.filter(({ name }) => columns.has(name));
+    return {
+      columns: Int32Array.from(known, ({ name }) => columns.get(name)!),
+      amounts: Float64Array.from(known, ({ amount }) => amount),
+    };
+  }
+}
+
+export class Vacancy {
+  readonly snapshot: Snapshot;
+  readonly #seats: readonly Seat[];
+  readonly #podsOn: (readonly PodModel[])[];
+  readonly #repelling: Uint8Array;
+  readonly #exclusive: Uint8Array;
+  readonly #source: Snapshot;
+  /** 1 for a seat that is empty, by its number. */
+  readonly #gone: Uint8Array;
+  readonly #stale = new Set<NodeIdx>();
+  #seatsOn: ReadonlyMap<NodeIdx, readonly Seat[]> | undefined;
+
+  constructor(source: Snapshot, seats: readonly Seat[]) {
+    this.#source = source;
+    this.#seats = seats;
+    this.#gone = new Uint8Array(seats.length);
+    this.#podsOn = source.podsOn.slice();
+    this.#repelling = source.repelling.slice();
+    this.#exclusive = source.exclusive.slice();
+    this.snapshot = {
+      ...source,
+      free: source.free.map((column) => column.slice()),
+      podsOn: this.#podsOn,
+      repelling: this.#repelling,
+      exclusive: this.#exclusive,
+    };
+  }
+
+  /** A seat is left once before it is taken again. */
+  leave(seat: Seat): void {
+    this.#shift(seat, 1);
+  }
+
+  take(seat: Seat): void {
+    this.#shift(seat, -1);
+  }
+
+  /** Makes the lists of pods true, which resources alone do not need. */
+  settle(): Snapshot {
+    if (this.#stale.size === 0) return this.snapshot;
+    this.#seatsOn ??= Map.groupBy(this.#seats, ({ node }) => node);
+    for (const node of this.#stale) {
+      const gone = new Set<string>();
+      for (const { id, pod } of this.#seatsOn.get(node) ?? []) if (this.#gone[id] === 1) gone.add(pod.uid);
+      const pods = this.#source.podsOn[node]!.filter(({ uid }) => !gone.has(uid));
+      this.#podsOn[node] = pods;
+      this.#repelling[node] = pods.some(({ template }) => template.antiAffinity.length > 0) ? 1 : 0;
+      this.#exclusive[node] = pods.some(({ annotations }) => annotations[TOPOLOGY_EXCLUSIVE] !== undefined) ? 1 : 0;
+    }
+    this.#stale.clear();
+    return this.snapshot;
+  }
+
+  #shift({ id, node, footprint }: Seat, sign: 1 | -1): void {
+    this.#gone[id] = sign === 1 ? 1 : 0;
+    this.#stale.add(node);
+    const { free } = this.snapshot;
+    const { columns, amounts } = footprint;
+    for (let i = 0; i < columns.length; i++) free[columns[i]!]![node]! += sign * amounts[i]!;
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * Who may be evicted for a gang: units of pods that go together or not at all, each with what losing it costs.
+ *
+ * 1. Whole gangs and lone pods of lower priority; of an elastic gang also the members above its minimum, one by one.
+ * 2. Left out is what may not be evicted (yet): the causes are counted, for the reason that people are shown.
+ *
+ * O(pods), plus sorting the members of elastic gangs.
+ */
+import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE } from './dialects/muster.ts';
+import type { Budgets, Cover } from './disruption.ts';
+import { parseDuration } from './duration.ts';
+import { instantOf } from './instant.ts';
+import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
+import { type Gang, gangKeyOf } from './pod-group.ts';
+import type { Snapshot } from './snapshot.ts';
+import { sortOutsideFirst } from './surplus.ts';
+import { wholeNumber } from './whole-number.ts';
+
+/** A gang with members on nodes, as a possible victim. */
+export interface RunningGang {
+  readonly gang: Gang;
+  /** Members on a node, not terminated, not being deleted. */
+  readonly bound: readonly PodModel[];
+  /** Bound members and those that have succeeded. */
+  readonly started: number;
+}
+
+/** Pods that are evicted together or not at all. */
+export interface VictimUnit {
+  /** Key of the gang; of a lone pod or a member on its own, the pod's. */
+  readonly key: string;
+  readonly kind: 'gang' | 'member' | 'pod';
+  /** Key of the gang; undefined for a lone pod. */
+  readonly gang: string | undefined;
+  readonly pods: readonly PodModel[];
+  readonly priority: number;
+  /** Accelerator-seconds since the start or the last checkpoint: whole numbers, so that sums compare exactly. */
+  readonly lostWork: number;
+  /** Of its oldest pod, milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** Why a unit of lower priority is spared. */
+export type SpareCause = 'min-runtime' | 'preemptible' | 'budget' | 'barred';
+
+export interface Candidate {
+  readonly unit: VictimUnit;
+  readonly cover: Cover;
+}
+
+/** One unit to evict or not, or the gang that gives up some of its members. */
+export interface Choice {
+  /** Undefined: the gang may not be evicted whole. */
+  readonly whole: Candidate | undefined;
+  /** Members on their own, those outside its placement first; at most `limit` of them. Empty unless the gang is elastic. */
+  readonly members: readonly Candidate[];
+  readonly limit: number;
+}
+
+export interface SparedUnit {
+  readonly cause: SpareCause;
+  readonly pods: readonly PodModel[];
+  /** When it may be evicted, milliseconds since the epoch; Infinity: never by time alone. */
+  readonly until: number;
+}
+
+export interface VictimQuery {
+  readonly gang: string;
+  readonly priority: number;
+  readonly running: Iterable<RunningGang>;
+  readonly barred: ReadonlySet<string>;
+  readonly isAccelerator: (resource: string) => boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** The lowest priority that system components have (apis/scheduling/types.go: SystemCriticalPriority). */
+const SYSTEM_CRITICAL = 2_000_000_000;
+
+/** All choices in the order of their keys, and what was left out although its priority is lower. */
+export function listChoices(
+  snapshot: Snapshot,
+  query: VictimQuery,
+  budgets: Budgets,
+): { readonly choices: readonly Choice[]; readonly spared: readonly SparedUnit[] } {
+  const named: { readonly key: string; readonly choice: Choice }[] = [];
+  const spared: SparedUnit[] = [];
+  const appraise = appraiser(query);
+  const judge = (unit: VictimUnit): Candidate | SpareCause => {
+    if (query.barred.has(unit.key)) return 'barred';
+    const cover = budgets.coverOf(unit.pods);
+    return cover ? { unit, cover } : 'budget';
+  };
+  const offer = (unit: VictimUnit, annotated: readonly PodModel[], surplus: readonly VictimUnit[], limit: number) => {
+    if (!unit.pods.every((pod) => isMovable(pod) && pod.priority < query.priority)) return;
+    const spare = (cause: SpareCause, until = Number.POSITIVE_INFINITY) => {
+      spared.push({ cause, pods: unit.pods, until });
+    };
+    if (annotated.some(({ annotations }) => annotations[PREEMPTIBLE] === 'false')) return spare('preemptible');
+    const verdict = judge(unit);
+    const members = surplus.map(judge).filter((each) => typeof each === 'object');
+    if (typeof verdict === 'string') spare(verdict);
+    if (typeof verdict === 'string' && members.length === 0) return;
+    const protectedUntil = unit.startedAt + longestRuntime(annotated);
+    if (query.now < protectedUntil) return spare('min-runtime', protectedUntil);
+    named.push({ key: unit.key, choice: { whole: typeof verdict === 'object' ? verdict : undefined, members, limit } });
+  };
+  for (const running of query.running) {
+    const { gang, bound } = running;
+    if (bound.length === 0 || gang.key === query.gang) continue;
+    const annotated = gang.members.length > 0 ? gang.members : bound;
+    const checkpoint = newestCheckpoint([...annotated, ...bound]);
+    const unit = appraise('gang', gang.key, bound, checkpoint, gang.key);
+    const limit = countSurplus(running);
+    const outside = limit > 0 ? sortOutsideFirst(snapshot, gang.ranks, bound) : [];
+    const surplus = outside.map((pod) => appraise('member', keyOf(pod), [pod], checkpoint, gang.key));
+    offer(unit, annotated, surplus, limit);
+  }
+  for (const row of snapshot.byName) {
+    for (const pod of snapshot.podsOn[row]!) {
+      if (pod.priority >= query.priority || pod.deleting || gangKeyOf(pod) !== undefined) continue;
+      if (!isMovable(pod)) continue;
+      offer(appraise('pod', keyOf(pod), [pod], newestCheckpoint([pod]), undefined), [pod], [], 0);
+    }
+  }
+  named.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { choices: named.map(({ choice }) => choice), spared };
+}
+
+/**
+ * How many members the gang can do without: those above its minimum, and never all that are on nodes, which would be the
+ * whole gang by another name.
+ */
+function countSurplus({ gang, bound, started }: RunningGang): number {
+  const { minMember } = gang;
+  const max = bound
+    .map(({ annotations }) => wholeNumber(annotations[MAX_MEMBERS]))
+    .find((value) => value !== undefined);
+  if (minMember === undefined || max === undefined || max <= minMember) return 0;
+  return Math.max(0, Math.min(started - minMember, bound.length - 1));
+}
+
+/** What stays on its node whatever happens: system components, what a DaemonSet or the kubelet would put back at once, others' gangs. */
+function isMovable(pod: PodModel): boolean {
+  if (isTerminated(pod) || pod.priority >= SYSTEM_CRITICAL || pod.nativeGang) return false;
+  if (pod.gates.some((gate) => gate !== GANG_GATE)) return false;
+  return pod.owner?.kind !== 'DaemonSet' && pod.owner?.kind !== 'Node';
+}
+
+function appraiser({ now, isAccelerator }: VictimQuery) {
+  const known = new Map<PodTemplate, number>();
+  const acceleratorsOf = (template: PodTemplate): number => {
+    let sum = known.get(template);
+    if (sum === undefined) {
+      sum = template.requests.reduce((total, { name, amount }) => total + (isAccelerator(name) ? amount : 0), 0);
+      known.set(template, sum);
+    }
+    return sum;
+  };
+  return (
+    kind: VictimUnit['kind'],
+    key: string,
+    pods: readonly PodModel[],
+    checkpoint: number,
+    gang: string | undefined,
+  ): VictimUnit => {
+    let priority = Number.NEGATIVE_INFINITY;
+    let lostWork = 0;
+    let startedAt = Number.POSITIVE_INFINITY;
+    for (const pod of pods) {
+      const start = startOf(pod);
+      priority = Math.max(priority, pod.priority);
+      startedAt = Math.min(startedAt, start);
+      const seconds = Math.floor((now - Math.max(start, checkpoint)) / 1000);
+      lostWork += acceleratorsOf(pod.template) * Math.max(0, seconds);
+    }
+    return { key, kind, gang, pods, priority, lostWork, startedAt };
+  };
+}
+
+function startOf({ startedAt, createdAt }: PodModel): number {
+  return startedAt ?? createdAt;
+}
+
+/** A checkpoint is one of the whole gang, whichever member tells of it. -Infinity: none. */
+function newestCheckpoint(pods: readonly PodModel[]): number {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const { annotations } of pods) newest = Math.max(newest, instantOf(annotations[CHECKPOINTED_AT]) ?? newest);
+  return newest;
+}
+
+function longestRuntime(pods: readonly PodModel[]): number {
+  let longest = 0;
+  for (const { annotations } of pods) {
+    const text = annotations[MIN_RUNTIME];
+    if (text !== undefined) longest = Math.max(longest, parseDuration(text) ?? 0);
+  }
+  return longest;
+}

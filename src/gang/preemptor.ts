@@ -1,0 +1,189 @@
+/**
+ * Makes room for a gang that found none: decides once whom to evict, reserves what becomes free, and gives members their
+ * nodes as those become free. The evictions themselves are the evictor's.
+ */
+import { GANG_GATE, PREEMPTED_BY } from '../core/dialects/muster.ts';
+import type { GangRequest } from '../core/gang-request.ts';
+import type { PodModel } from '../core/model.ts';
+import type { PlannedSlot } from '../core/plan.ts';
+import { type Preemption, planPreemption } from '../core/preemption.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import type { RunningGang } from '../core/victims.ts';
+import { type GangRecord, stateOf } from './gang-record.ts';
+import type { ReleaseCause } from './observer.ts';
+import type { CoordinatorParts } from './parts.ts';
+import { beginPreempting, fenceEndsAt, isStanding, occupiedNodes } from './preempting.ts';
+import { newSlot } from './reservations.ts';
+
+/** Looking for victims costs more than looking for room, and what ends in between changes little: not more often, milliseconds. */
+const LOOK_AGAIN_MS = 1_000;
+/** A unit whose eviction was refused is left alone for this long, milliseconds. */
+const BARRED_MS = 300_000;
+
+export class Preemptor {
+  readonly #parts: CoordinatorParts;
+  readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
+
+  /** @param release gives all slots of a gang back. */
+  constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
+    this.#parts = parts;
+    this.#release = release;
+  }
+
+  /**
+   * Looks for victims, and reserves the places that they will leave.
+   * @param members the ones the request is about.
+   * @param snapshot with what others hold.
+   * @param records all gangs: possible victims.
+   * @returns whether the gang is preempting now.
+   */
+  tryFor(
+    record: GangRecord,
+    members: readonly PodModel[],
+    request: GangRequest,
+    snapshot: Snapshot,
+    records: readonly GangRecord[],
+    namePlan: () => string,
+  ): boolean {
+    const { view, settings, clock, observer } = this.#parts;
+    const now = clock.now();
+    if (!record.gang.preempts || record.preempting) return false;
+    record.searchesAt = Math.max(record.preemptsNotBefore, record.searchedAt + LOOK_AGAIN_MS);
+    if (now < record.searchesAt) return false;
+    record.searchedAt = now;
+    for (const [unit, until] of record.barred) if (until <= now) record.barred.delete(unit);
+    const running = records.filter(({ census }) => census.bound.length > 0).map(describeRunning);
+    const barred = new Set(record.barred.keys());
+    const asked = { gang: request, running, budgets: view.budgets(), barred };
+    const plan = planPreemption(snapshot, asked, settings.policy, now);
+    observer.onPreemptionPlanned(record.gang.key, plan, (clock.now() - now) / 1000);
+    record.outlook = foresee(plan);
+    record.searchesAt = plan.kind === 'none' ? plan.reconsiderAt : Number.POSITIVE_INFINITY;
+    const leaving = plan.kind === 'none' ? [] : listLeaving(snapshot, plan.slots);
+    const isOwnDoing = leaving.some(({ annotations }) => annotations[PREEMPTED_BY] === record.gang.key);
+    // Space that becomes free by itself is nobody's, unless the gang itself has evicted those who leave.
+    if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return false;
+    if (plan.kind === 'preempt' && plan.violations > 0) return false;
+    const units = plan.kind === 'preempt' ? plan.victims : [];
+    record.preempting = beginPreempting(units, leaving, now, settings.preemption.noticeMs);
+    record.hasPreempted = true;
+    this.#fence(record, members, plan.slots, namePlan());
+    return true;
+  }
+
+  /** Follows a preemption: frees slots, ends it, gives it up, or chooses other victims. */
+  review(record: GangRecord, now: number): void {
+    const { preempting, gang } = record;
+    if (!preempting) return;
+    const { view, reservations, settings } = this.#parts;
+    const podOf = (uid: string) => view.pod(uid);
+    this.#unfence(record, now);
+    const isFenced = reservations.slotsOf(gang.key).some(({ state }) => state === 'fenced');
+    const isDone = ![...preempting.victims.keys()].some((uid) => isStanding(podOf(uid)));
+    if (isDone && !isFenced) {
+      record.preempting = undefined;
+      return;
+    }
+    const { blockedSince } = preempting;
+    if (blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs) {
+      this.#chooseAgain(record, now);
+    } else if (now >= fenceEndsAt(preempting, podOf, settings.preemption.fenceTimeoutMs)) {
+      this.#release(gang.key, 'fence-ended', 'the preempted pods did not leave in time');
+    }
+  }
+
+  /** When something of a preemption happens by time alone, milliseconds; Infinity: nothing does. */
+  nextAt(record: GangRecord): number {
+    const { view, settings, clock } = this.#parts;
+    const { preempting } = record;
+    if (!preempting) return later(record.searchesAt, clock.now());
+    const { evictAt, blockedSince } = preempting;
+    return Math.min(
+      later(evictAt, clock.now()),
+      blockedSince === undefined ? Number.POSITIVE_INFINITY : blockedSince + settings.preemption.blockedTimeoutMs,
+      fenceEndsAt(preempting, (uid) => view.pod(uid), settings.preemption.fenceTimeoutMs),
+    );
+  }
+
+  #fence(record: GangRecord, members: readonly PodModel[], planned: readonly PlannedSlot[], plan: string): void {
+    const { reservations, clock } = this.#parts;
+    const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
+    const gang = record.gang.key;
+    record.shortfall = undefined;
+    for (const pod of members) {
+      const node = nodeOf.get(pod.uid);
+      if (node === undefined) continue;
+      reservations.assume(newSlot({ pod, gang, node, plan, attempt: 1, since: clock.now() }, 'fenced'));
+    }
+    record.state = stateOf(record, reservations);
+  }
+
+  /**
+   * Slots become ordinary ones when their nodes are free. A gated member is nominated as soon as its own is, so that
+   * kube-scheduler keeps others off it as well; one without the gate would go to the barrier, and waits for the last node.
+   */
+  #unfence(record: GangRecord, now: number): void {
+    const { reservations, view } = this.#parts;
+    const slots = reservations.slotsOf(record.gang.key);
+    const occupied = occupiedNodes(record.preempting!, (uid) => view.pod(uid));
+    const isFree = slots.every(({ node }) => !occupied.has(node));
+    for (const slot of slots) {
+      if (slot.state !== 'fenced' || occupied.has(slot.node)) continue;
+      if (!isFree && !view.pod(slot.pod.uid)?.gates.includes(GANG_GATE)) continue;
+      slot.state = 'assumed';
+      slot.since = now;
+    }
+    record.state = stateOf(record, reservations);
+  }
+
+  /** Evictions stayed refused: whoever stands is spared, and the next search leaves those units alone. */
+  #chooseAgain(record: GangRecord, now: number): void {
+    const { reservations, observer } = this.#parts;
+    const { refused, victims, blockedBy } = record.preempting!;
+    for (const uid of refused) record.barred.set(victims.get(uid)!.unit, now + BARRED_MS);
+    observer.onPreemptionBlocked(record.gang.key, blockedBy);
+    for (const slot of reservations.slotsOf(record.gang.key)) {
+      if (slot.state !== 'fenced' && !isWaitingGated(slot.state)) continue;
+      reservations.forget(slot.pod.uid);
+      record.clearing.set(slot.pod.uid, slot.pod);
+    }
+    record.preempting = undefined;
+    record.hopelessAt = -1;
+    record.searchedAt = Number.NEGATIVE_INFINITY;
+    record.state = stateOf(record, reservations);
+  }
+}
+
+/** Nominated ahead of the others, not on its way yet: nothing of a gang with fenced slots is. */
+function isWaitingGated(state: string): boolean {
+  return state === 'assumed' || state === 'nominated';
+}
+
+function describeRunning({ gang, census: { bound, started } }: GangRecord): RunningGang {
+  return { gang, bound, started };
+}
+
+/** Pods on planned nodes that are on their way out. */
+function listLeaving(snapshot: Snapshot, slots: readonly PlannedSlot[]): readonly PodModel[] {
+  const nodes = new Set(slots.map(({ node }) => node));
+  return [...nodes].flatMap((name) => snapshot.podsOn[snapshot.indexOf.get(name)!]!.filter(({ deleting }) => deleting));
+}
+
+function foresee(plan: Preemption): GangRecord['outlook'] {
+  switch (plan.kind) {
+    case 'none':
+      return { kind: 'none', reconsiderAt: plan.reconsiderAt, spared: plan.spared };
+    case 'coming':
+      return { kind: 'coming' };
+    case 'preempt':
+      return plan.violations > 0
+        ? { kind: 'budgets', violations: plan.violations, victims: plan.victims.map(({ key }) => key) }
+        : undefined;
+    default:
+      return plan satisfies never;
+  }
+}
+
+function later(at: number, now: number): number {
+  return at > now ? at : Number.POSITIVE_INFINITY;
+}
