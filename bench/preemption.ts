@@ -87,7 +87,10 @@ function measure(cluster: Cluster, { name, gang, level }: (typeof cases)[number]
   return [
     latency(`${name}: choosing`, samples, GOAL),
     figure(`${name}: victims`, 'units', mean(victims), 'lower'),
-    { ...figure(`${name}: lost, beside the bound`, 'GPU-hours', hours, 'lower'), baseline: Number(bound.toPrecision(3)) },
+    {
+      ...figure(`${name}: lost, beside the bound`, 'GPU-hours', hours, 'lower'),
+      baseline: Number(bound.toPrecision(3)),
+    },
   ];
 }
 
@@ -103,7 +106,10 @@ class Cluster {
 
   constructor() {
     for (let i = 0; i < NODES; i++) {
-      const labels = { 'example.com/block': `b${Math.floor(i / BLOCK)}`, 'example.com/rack': `r${Math.floor(i / RACK)}` };
+      const labels = {
+        'example.com/block': `b${Math.floor(i / BLOCK)}`,
+        'example.com/rack': `r${Math.floor(i / RACK)}`,
+      };
       this.table.applyNode(aNode({ name: nodeName(i), labels }));
     }
     this.#fill();
@@ -176,7 +182,13 @@ class Cluster {
         const startedAt = NOW - random.below(100_000) * 1000;
         const name = `lone-${this.#serial++}`;
         this.table.addPod(
-          aPod({ name, nodeName: seat(gpus), template: this.#template(gpus), priority: random.below(3) * 100, startedAt }),
+          aPod({
+            name,
+            nodeName: seat(gpus),
+            template: this.#template(gpus),
+            priority: random.below(3) * 100,
+            startedAt,
+          }),
         );
       }
     }
@@ -209,7 +221,12 @@ class Cluster {
     }
     if (g % 20 === 0) {
       const selector = [{ key: 'app', operator: 'In' as const, values: [`app-${g}`] }];
-      this.budgets.push({ namespace: 'default', name: `pdb-${g}`, selector, disruptionsAllowed: random.below(2) * size });
+      this.budgets.push({
+        namespace: 'default',
+        name: `pdb-${g}`,
+        selector,
+        disruptionsAllowed: random.below(2) * size,
+      });
     }
     const gang = describeGang(`default/gang-${g}`, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
     this.running.push({ gang, bound: pods, started: size });

@@ -18,12 +18,16 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
   'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
   e2e: { about: 'a gang on the real control plane, against kube-scheduler itself', load: () => import('./e2e.ts') },
   'topology-e2e': { about: "gangs in one rack each, against Kubernetes' own", load: () => import('./topology-e2e.ts') },
+  'preemption-e2e': {
+    about: "whom a gang evicts in a full cluster, against Kubernetes' own",
+    load: () => import('./preemption-e2e.ts'),
+  },
 };
 
 const [name = '', ...flags] = process.argv.slice(2);
 const chosen = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
 if (chosen === undefined) {
-  const list = Object.entries(benchmarks).map(([known, { about }]) => `  ${known.padEnd(14)}${about}`);
+  const list = Object.entries(benchmarks).map(([known, { about }]) => `  ${known.padEnd(16)}${about}`);
   const found = name === '' ? 'none' : `"${name}"`;
   console.error([`expected the name of a benchmark, found ${found}; there are:`, ...list].join('\n'));
   process.exit(2);

@@ -124,7 +124,16 @@ export async function serve(config: MusterConfiguration): Promise<void> {
       return metrics.render();
     },
   };
-  const notices = [{ name: 'topology', list: () => inspector.warnings() }];
+  const notices = [
+    { name: 'topology', list: () => inspector.warnings() },
+    {
+      name: 'nodes',
+      list: () =>
+        coordinator
+          .suspects()
+          .map(({ node, failures }) => `${node}: gangs lost members here ${failures.toFixed(1)} times`),
+    },
+  ];
   const app = createApp({
     extender,
     pages: [

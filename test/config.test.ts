@@ -36,6 +36,20 @@ describe('parseConfiguration', () => {
         backoffMaxMs: 30_000,
         maxReplans: 8,
       },
+      preemption: {
+        noticeMs: 0,
+        fenceTimeoutMs: 300_000,
+        blockedTimeoutMs: 30_000,
+        backoffInitialMs: 30_000,
+        backoffMaxMs: 600_000,
+      },
+      repair: {
+        nodeToleranceMs: 60_000,
+        maxRestarts: 3,
+        restartBackoffMs: 30_000,
+        memoryMs: 3_600_000,
+        suspectAfter: 3,
+      },
       lonePodCandidates: 32,
       log: { verbosity: 2 },
     });
@@ -49,6 +63,8 @@ api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeou
 managedResources: [nvidia.com/mig-*]
 topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], policy: spread}
 gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
+preemption: {notice: 2m, fenceTimeout: 1h, blockedTimeout: 1s, backoffInitial: 2s, backoffMax: 3s}
+repair: {nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
 lonePodCandidates: 1
 log: {verbosity: 10}
 `,
@@ -66,6 +82,20 @@ log: {verbosity: 10}
       barrierTimeoutMs: 90_000,
       nominationTimeoutMs: 500,
       repairTimeoutMs: 3_600_000,
+    });
+    expect(config.preemption).toEqual({
+      noticeMs: 120_000,
+      fenceTimeoutMs: 3_600_000,
+      blockedTimeoutMs: 1000,
+      backoffInitialMs: 2000,
+      backoffMaxMs: 3000,
+    });
+    expect(config.repair).toEqual({
+      nodeToleranceMs: 0,
+      maxRestarts: 0,
+      restartBackoffMs: 1000,
+      memoryMs: 7_200_000,
+      suspectAfter: 1,
     });
     expect(config).toMatchObject({
       managedResources: ['nvidia.com/mig-*'],

@@ -1,5 +1,6 @@
 /** The real control plane on which contenders take turns: one cluster, one set of nodes, another scheduler each time. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ApiClient } from '../../test/e2e/cluster/api-client.ts';
 import { type Cluster, startControlPlane } from '../../test/e2e/cluster/control-plane.ts';
 import type { NodeOptions } from '../../test/e2e/cluster/nodes.ts';
 import { waitFor } from '../../test/e2e/cluster/wait.ts';
@@ -25,6 +26,17 @@ export interface Turn {
   /** Where each pod went: node by pod name. */
   readonly nodeOf: ReadonlyMap<string, string>;
 }
+
+/** Who is in the cluster already when a race begins. */
+export interface Residents {
+  /** Brings them in, before there is a kube-scheduler; Muster, where it takes part, watches. */
+  settle(api: ApiClient): Promise<void>;
+  /** Looks at what became of them, before the cluster is emptied; also after a turn that did not finish. */
+  review(api: ApiClient): Promise<void>;
+}
+
+/** A turn whose pods did not all run by the deadline. The arena is ready for the next turn. */
+export class UnfinishedTurn extends Error {}
 
 /** The cluster on which contenders meet. */
 export interface ArenaOptions {
@@ -80,12 +92,16 @@ export class Arena {
     await this.#cluster.stop();
   }
 
-  /** Creates the pods while the contender waits for them. */
-  async race(contender: Contender, workload: Workload): Promise<Turn> {
+  /**
+   * Creates the pods while the contender waits for them.
+   * @throws UnfinishedTurn
+   */
+  async race(contender: Contender, workload: Workload, residents?: Residents): Promise<Turn> {
     await this.#prepare(contender);
+    await residents?.settle(this.#cluster.api);
     await this.#cluster.scheduler.start(contender.scheduler);
     await calmDown();
-    return this.#takeTurn(workload, () => this.#create(workload));
+    return this.#takeTurn(workload, () => this.#create(workload), residents);
   }
 
   /** Creates the pods first, then lets the contender loose on a full queue. */
@@ -96,7 +112,16 @@ export class Arena {
     return this.#takeTurn(workload, () => this.#cluster.scheduler.start(contender.scheduler));
   }
 
-  async #takeTurn(workload: Workload, begin: () => Promise<void>): Promise<Turn> {
+  async #takeTurn(workload: Workload, begin: () => Promise<void>, residents?: Residents): Promise<Turn> {
+    try {
+      return await this.#watchTurn(workload, begin);
+    } finally {
+      await residents?.review(this.#cluster.api);
+      await this.#clear();
+    }
+  }
+
+  async #watchTurn(workload: Workload, begin: () => Promise<void>): Promise<Turn> {
     const { api } = this.#cluster;
     const names = new Set(workload.pods.map((pod) => pod.metadata?.name));
     const before = await this.#countWrites();
@@ -123,7 +148,9 @@ export class Arena {
         if (pending.size > 0) throw new Error(`${unbound.size} not bound, ${pending.size} not running`);
         return true;
       },
-    );
+    ).catch((cause: unknown) => {
+      throw new UnfinishedTurn(String(cause), { cause });
+    });
     // Not waited for yet when `begin` fails.
     allRun.catch(() => {});
     const start = performance.now();
@@ -133,7 +160,6 @@ export class Arena {
     await allRun;
     const after = await this.#countWrites();
     const algorithmMs = await this.#algorithmMs();
-    await this.#clear();
     return {
       pods: names.size,
       createdMs,

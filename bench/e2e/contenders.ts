@@ -72,14 +72,19 @@ export interface GangOptions {
   readonly gpus?: number;
   /** All pods on nodes with the same value of this node label; ignored where there are no gangs. */
   readonly rackKey?: string;
+  /** The gang's PriorityClass, which exists; who preempts the gang has to take all of it, where that can be said. */
+  readonly priorityClassName?: string;
 }
 
 /** The gang as the contender knows gangs; for the stock kube-scheduler the same pods and no gang. */
-export function gangFor(contender: Contender, { name: gang, size, gpus = 8, rackKey }: GangOptions): Workload {
+export function gangFor(contender: Contender, options: GangOptions): Workload {
+  const { name: gang, size, gpus = 8, rackKey, priorityClassName } = options;
+  const priority = priorityClassName === undefined ? {} : { priorityClassName };
   if (contender.muster) {
-    return { pods: gangPods({ gang, size, gpus, ...(rackKey !== undefined && { topologyRequired: rackKey }) }) };
+    const required = rackKey === undefined ? {} : { topologyRequired: rackKey };
+    return { pods: gangPods({ gang, size, gpus, ...required, ...priority }) };
   }
-  const pods = podsNamed(gang, size, (name) => gpuPod({ name, gpus }));
+  const pods = podsNamed(gang, size, (name) => gpuPod({ name, gpus, ...priority }));
   if (!contender.podGroups) return { pods };
   const apiVersion = 'scheduling.k8s.io/v1beta1';
   const podGroup: PodGroup = {
@@ -90,6 +95,8 @@ export function gangFor(contender: Contender, { name: gang, size, gpus = 8, rack
       spec: {
         schedulingPolicy: { gang: { minCount: size } },
         ...(rackKey !== undefined && { schedulingConstraints: { topology: [{ key: rackKey }] } }),
+        // Without the mode it evicts members one by one.
+        ...(priorityClassName !== undefined && { ...priority, disruptionMode: { all: {} } }),
       },
     },
   };

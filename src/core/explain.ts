@@ -26,6 +26,8 @@ export type Reason =
     }
   | { readonly kind: 'nominated'; readonly members: number; readonly atBarrier: number }
   | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
+  /** `at`: when it is evicted, milliseconds since the epoch. */
+  | { readonly kind: 'preempted'; readonly by: string; readonly at: number }
   | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
 
 /** Why preemption does not help a gang that found no room. */
@@ -66,6 +68,8 @@ export function explain(reason: Reason): string {
       return `${reason.cause}; tried again at ${new Date(reason.until).toISOString()}`;
     case 'preempting':
       return explainPreempting(reason);
+    case 'preempted':
+      return `preempted by gang ${reason.by}, evicted at ${new Date(reason.at).toISOString()}`;
     case 'incomplete':
       return `${reason.running} of ${reason.want} members are bound${explainRepair(reason.repair)}`;
     default:
@@ -94,6 +98,8 @@ function stableText(reason: Reason): string {
       return 'backs off before it is planned again';
     case 'preempting':
       return 'waits for the pods that it preempted to leave';
+    case 'preempted':
+      return 'is preempted by another gang';
     case 'incomplete':
       return 'runs below its minimum; this member waits for a place';
     default:

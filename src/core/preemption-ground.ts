@@ -1,7 +1,7 @@
 /** Where a preemptor might start: domains and masks, and the units that are in its way there. */
 import type { Ledger } from './disruption.ts';
 import { nearIn } from './field.ts';
-import type { GangRequest, PlanPolicy } from './gang-request.ts';
+import type { GangRequest, MemberRequest, PlanPolicy } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { PlannedSlot } from './plan.ts';
 import { Room } from './room.ts';
@@ -51,20 +51,17 @@ export function describeGround(
   choices: readonly Choice[],
   seatsOf: ReadonlyMap<Candidate, readonly Seat[]>,
 ): Ground {
-  const snapshot = vacancy.settle();
+  // Lists of pods matter to few gangs, and to make 5,000 of them takes as long as a plan.
+  const readsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(isParticular);
+  const isPicky = readsPods || source.repelling.includes(1);
+  const snapshot = isPicky ? vacancy.settle() : vacancy.snapshot;
   const tx = new Transaction(snapshot);
   for (const occupant of snapshot.occupants) {
     if (occupant.shields >= gang.priority) tx.place(occupant.node, occupant);
   }
   const round = new Round(tx, gang, policy, asked);
-  const { classes, crowd, usable } = round;
+  const { classes, usable } = round;
   const opensDomains = !equalMasks(usable, maskUsable(source, gang.key, asked));
-  const isPicky =
-    source.repelling.includes(1) ||
-    crowd.some(({ pods: [pod] }) => {
-      const { hostPorts, antiAffinity, selfAntiAffine } = pod!.template;
-      return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
-    });
   const onNode = new Map<NodeIdx, Tenant[]>();
   for (const choice of choices) {
     for (const candidate of choice.whole ? [choice.whole, ...choice.members] : choice.members) {
@@ -89,6 +86,12 @@ export function describeGround(
       return classes.some(({ allowed }) => allowed[row] === 1);
     },
   };
+}
+
+/** Whether it matters to the member who else is on a node, or in a domain. */
+function isParticular({ template }: MemberRequest): boolean {
+  const { hostPorts, antiAffinity, selfAntiAffine, spread } = template;
+  return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine || spread.length > 0;
 }
 
 /** Sets of plots, to be tried one after the other: in each GPU pool, then everywhere. */

@@ -23,7 +23,14 @@ import { type Seat, Seats, Vacancy } from './vacancy.ts';
 import { improveVictims } from './victim-bound.ts';
 import { compareCosts, costOf } from './victim-cost.ts';
 import { reduceVictims, searchVictims, type VictimSet } from './victim-search.ts';
-import { type Candidate, listChoices, type RunningGang, type SpareCause, type VictimUnit } from './victims.ts';
+import {
+  type Candidate,
+  type Choice,
+  listChoices,
+  type RunningGang,
+  type SpareCause,
+  type VictimUnit,
+} from './victims.ts';
 
 export interface PreemptionRequest {
   /** The preemptor. */
@@ -97,20 +104,7 @@ export function planPreemption(
   const budgets = new Budgets(request.budgets);
   const query = { ...request, gang: gang.key, priority: gang.priority, isAccelerator: policy.isAccelerator, now };
   const { choices, spared } = listChoices(snapshot, query, budgets);
-  const seatsOf = new Map<Candidate, readonly Seat[]>();
-  for (const { whole, members } of choices) {
-    const own = new Map<PodModel, Seat>();
-    for (const pod of whole?.unit.pods ?? members.flatMap(({ unit }) => unit.pods)) {
-      const seat = seats.seat(pod);
-      if (seat) own.set(pod, seat);
-    }
-    if (whole) seatsOf.set(whole, [...own.values()]);
-    for (const member of members)
-      seatsOf.set(
-        member,
-        member.unit.pods.flatMap((pod) => own.get(pod) ?? []),
-      );
-  }
+  const seatsOf = seatChoices(choices, seats);
   const vacancy = vacate(snapshot, seats.all, leaving);
   for (const { whole, members } of choices) {
     for (const candidate of whole ? [whole] : members) for (const seat of seatsOf.get(candidate)!) vacancy.leave(seat);
@@ -126,6 +120,25 @@ export function planPreemption(
   const { violations, lostWork } = costOf(candidates, budgets);
   const victims = candidates.map(({ unit }) => unit).sort((a, b) => (a.key < b.key ? -1 : 1));
   return { kind: 'preempt', slots, victims, violations, lostWork };
+}
+
+/** A gang and its members on their own have the same seats. */
+function seatChoices(choices: readonly Choice[], seats: Seats): ReadonlyMap<Candidate, readonly Seat[]> {
+  const seatsOf = new Map<Candidate, readonly Seat[]>();
+  for (const { whole, members } of choices) {
+    const pods = whole?.unit.pods ?? members.flatMap(({ unit }) => unit.pods);
+    const own = pods.flatMap((pod) => seats.seat(pod) ?? []);
+    if (whole) seatsOf.set(whole, own);
+    if (members.length === 0) continue;
+    const seatOf = new Map(own.map((seat) => [seat.pod, seat]));
+    for (const member of members) {
+      seatsOf.set(
+        member,
+        member.unit.pods.flatMap((pod) => seatOf.get(pod) ?? []),
+      );
+    }
+  }
+  return seatsOf;
 }
 
 type PlaceWithout = (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined;

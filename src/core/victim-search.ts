@@ -9,6 +9,7 @@
  * O(pods) moves for each order; which units are left depends on the order: `victim-bound.ts` improves on it where there are few.
  */
 import type { Budgets } from './disruption.ts';
+import type { NodeIdx } from './node-idx.ts';
 import type { Trial } from './trial.ts';
 import { type Cost, compareCosts, compareDearest, costOf } from './victim-cost.ts';
 import type { Candidate, Choice } from './victims.ts';
@@ -31,7 +32,25 @@ const worstBargainFirst: Order = (trial) => {
   return (a, b) => price(b) - price(a) || compareDearest(a.unit, b.unit);
 };
 
-const ORDERS: readonly Order[] = [dearestFirst, worstBargainFirst];
+/** The same where nodes are shared: what all the units on its nodes lose, since a node is of use when all of them are gone. */
+const dearestNodesFirst: Order = (trial) => {
+  const lossAt = new Map<NodeIdx, number>();
+  const prices = new Map<Candidate, number>();
+  for (const candidate of trial.evicted) {
+    const seats = trial.seatsOf(candidate);
+    for (const { node } of seats) {
+      lossAt.set(node, (lossAt.get(node) ?? 0) + candidate.unit.lostWork / seats.length);
+    }
+  }
+  for (const candidate of trial.evicted) {
+    const seats = trial.seatsOf(candidate);
+    const sum = seats.reduce((total, { node }) => total + lossAt.get(node)!, 0);
+    prices.set(candidate, sum / Math.max(1, seats.length));
+  }
+  return (a, b) => prices.get(b)! - prices.get(a)! || compareDearest(a.unit, b.unit);
+};
+
+const ORDERS: readonly Order[] = [dearestFirst, worstBargainFirst, dearestNodesFirst];
 
 /** Undefined: the gang does not fit whatever is evicted. Leaves the trial anyhow. */
 export function searchVictims(trial: Trial, budgets: Budgets): VictimSet | undefined {

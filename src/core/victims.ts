@@ -11,7 +11,7 @@ import type { Budgets, Cover } from './disruption.ts';
 import { parseDuration } from './duration.ts';
 import { instantOf } from './instant.ts';
 import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
-import { type Gang, gangKeyOf } from './pod-group.ts';
+import { type Gang, gangNameOf } from './pod-group.ts';
 import type { Snapshot } from './snapshot.ts';
 import { sortOutsideFirst } from './surplus.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -118,7 +118,7 @@ export function listChoices(
   }
   for (const row of snapshot.byName) {
     for (const pod of snapshot.podsOn[row]!) {
-      if (pod.priority >= query.priority || pod.deleting || gangKeyOf(pod) !== undefined) continue;
+      if (pod.priority >= query.priority || pod.deleting || gangNameOf(pod.labels) !== undefined) continue;
       if (!isMovable(pod)) continue;
       offer(appraise('pod', keyOf(pod), [pod], newestCheckpoint([pod]), undefined), [pod], [], 0);
     }
@@ -185,7 +185,13 @@ function startOf({ startedAt, createdAt }: PodModel): number {
 /** A checkpoint is one of the whole gang, whichever member tells of it. -Infinity: none. */
 function newestCheckpoint(pods: readonly PodModel[]): number {
   let newest = Number.NEGATIVE_INFINITY;
-  for (const { annotations } of pods) newest = Math.max(newest, instantOf(annotations[CHECKPOINTED_AT]) ?? newest);
+  let last: string | undefined;
+  for (const { annotations } of pods) {
+    const text = annotations[CHECKPOINTED_AT];
+    // Members share it as a rule.
+    if (text !== last) newest = Math.max(newest, instantOf(text) ?? newest);
+    last = text;
+  }
   return newest;
 }
 

@@ -18,6 +18,7 @@ import { releaseDrifted } from './drift.ts';
 import { Evictor } from './evictor.ts';
 import { type GangRecord, giveUpAttempt, giveUpPreempting } from './gang-record.ts';
 import { GangTable } from './gang-table.ts';
+import type { Suspect } from './node-failures.ts';
 import { Nominator } from './nominator.ts';
 import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -168,6 +169,11 @@ export class Coordinator {
 
   records(): Iterable<GangRecord> {
     return this.#gangs.values();
+  }
+
+  /** Nodes that gangs lost members on again and again. */
+  suspects(): readonly Suspect[] {
+    return this.#repairer.suspects();
   }
 
   /** Opens the gang's barrier when enough members are there; members that never call bind count once nominated. */

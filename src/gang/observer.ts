@@ -21,7 +21,8 @@ export type ReleaseCause =
   | 'members-left'
   | 'members-late'
   | 'topology-drift'
-  | 'fence-ended';
+  | 'fence-ended'
+  | 'displaced';
 
 /** One round of the decision loop, as it left the tables. */
 export interface RoundReport {

@@ -9,6 +9,7 @@ import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
 import { type Demand, demandOf, placedMembers, requestOf } from './demand.ts';
+import { findDisplaced, listDisplaceable } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
@@ -93,8 +94,10 @@ export class GangPlanner {
     }
     if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
     record.hopelessAt = room;
-    if (demand.blocksStart && (started || slots.length === 0) && this.#preempt(record, demand, slots, snapshot, all))
-      return;
+    if (demand.blocksStart && (started || slots.length === 0) && record.gang.preempts) {
+      if (this.#displace(record, demand, slots, snapshot, all)) return;
+      if (this.#preempt(record, demand, slots, snapshot, all)) return;
+    }
     if (!demand.blocksStart || started) {
       this.#forgetRefusals(record);
       return;
@@ -133,6 +136,30 @@ export class GangPlanner {
     return plan;
   }
 
+  /** Takes the slots of gangs of lower priority that are only about to start. */
+  #displace(
+    record: GangRecord,
+    demand: MembersDemand,
+    stay: readonly Slot[],
+    snapshot: Snapshot,
+    all: readonly GangRecord[],
+  ): boolean {
+    const { reservations, settings, clock } = this.#parts;
+    const candidates = listDisplaceable([...all].sort(compareUrgency), reservations, record.gang.priority);
+    if (candidates.length === 0) return false;
+    const taken = candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid));
+    const { request, occupied } = this.#ask(record, demand, stay, snapshot, taken);
+    const plan = planGang(occupied, request, settings.policy, clock.now());
+    if (plan.kind !== 'placed') return false;
+    const podOf = new Map(demand.members.map((pod) => [pod.uid, pod]));
+    const planned = plan.slots.map((slot) => ({ slot, pod: podOf.get(slot.uid)! }));
+    for (const { gang } of findDisplaced(occupied, planned, candidates)) {
+      this.#release(gang.key, 'displaced', `gang ${record.gang.key} of higher priority takes its place`);
+    }
+    this.#assume(record, demand, plan.slots);
+    return true;
+  }
+
   #preempt(
     record: GangRecord,
     demand: MembersDemand,
@@ -145,15 +172,19 @@ export class GangPlanner {
     return this.#preemptor.tryFor(record, demand.members, request, occupied, all, namePlan);
   }
 
-  /** What the planner is asked, on the snapshot with what others hold. */
+  /**
+   * What the planner is asked, on the snapshot with what others hold.
+   * @param taken UIDs of members of others whose slots do not count.
+   */
   #ask(
     record: GangRecord,
     demand: MembersDemand,
     stay: readonly Slot[],
     snapshot: Snapshot,
+    taken: readonly string[] = [],
   ): { readonly request: GangRequest; readonly occupied: Snapshot } {
     const { reservations, view } = this.#parts;
-    const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys()]);
+    const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys(), ...taken]);
     const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
     const placed = [
       ...placedMembers(record, stay),

@@ -5,12 +5,13 @@
 import { GANG_GATE, PREEMPTED_BY } from '../core/dialects/muster.ts';
 import type { GangRequest } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
-import type { PlannedSlot } from '../core/plan.ts';
+import { type PlannedSlot, planGang } from '../core/plan.ts';
 import { type Preemption, planPreemption } from '../core/preemption.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { RunningGang } from '../core/victims.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
+import { withoutPods } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { beginPreempting, fenceEndsAt, isStanding, occupiedNodes } from './preempting.ts';
 import { newSlot } from './reservations.ts';
@@ -52,14 +53,21 @@ export class Preemptor {
     if (now < record.searchesAt) return false;
     record.searchedAt = now;
     for (const [unit, until] of record.barred) if (until <= now) record.barred.delete(unit);
-    const running = records.filter(({ census }) => census.bound.length > 0).map(describeRunning);
+    // Whoever is evicted for others leaves, too: what those do not need of the space is there for the taking.
+    const promised = listPromised(records).flatMap((uid) => view.pod(uid) ?? []);
+    const running = listRunning(records, new Set(promised));
     const barred = new Set(record.barred.keys());
     const asked = { gang: request, running, budgets: view.budgets(), barred };
-    const plan = planPreemption(snapshot, asked, settings.policy, now);
+    const then = { ...withoutPods(snapshot, promised), occupants: snapshot.occupants };
+    const fitsThen = promised.length > 0 && planGang(then, request, settings.policy, Number.POSITIVE_INFINITY);
+    const plan: Preemption =
+      fitsThen && fitsThen.kind === 'placed'
+        ? { kind: 'coming', slots: fitsThen.slots }
+        : planPreemption(then, asked, settings.policy, now);
     observer.onPreemptionPlanned(record.gang.key, plan, (clock.now() - now) / 1000);
     record.outlook = foresee(plan);
     record.searchesAt = plan.kind === 'none' ? plan.reconsiderAt : Number.POSITIVE_INFINITY;
-    const leaving = plan.kind === 'none' ? [] : listLeaving(snapshot, plan.slots);
+    const leaving = plan.kind === 'none' ? [] : listLeaving(snapshot, plan.slots, new Set(promised));
     const isOwnDoing = leaving.some(({ annotations }) => annotations[PREEMPTED_BY] === record.gang.key);
     // Space that becomes free by itself is nobody's, unless the gang itself has evicted those who leave.
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return false;
@@ -159,14 +167,29 @@ function isWaitingGated(state: string): boolean {
   return state === 'assumed' || state === 'nominated';
 }
 
-function describeRunning({ gang, census: { bound, started } }: GangRecord): RunningGang {
-  return { gang, bound, started };
+/** @param promised pods that are evicted for others. */
+function listRunning(records: readonly GangRecord[], promised: ReadonlySet<PodModel>): readonly RunningGang[] {
+  return records.flatMap(({ gang, census }) => {
+    const bound = census.bound.filter((pod) => !promised.has(pod));
+    const started = census.started - (census.bound.length - bound.length);
+    return bound.length === 0 ? [] : [{ gang, bound, started }];
+  });
 }
 
-/** Pods on planned nodes that are on their way out. */
-function listLeaving(snapshot: Snapshot, slots: readonly PlannedSlot[]): readonly PodModel[] {
+/** UIDs of all pods that are to be evicted for some gang. */
+function listPromised(records: readonly GangRecord[]): readonly string[] {
+  return records.flatMap(({ preempting }) => (preempting ? [...preempting.victims.keys()] : []));
+}
+
+/** Pods on planned nodes that are on their way out, for others or by themselves. */
+function listLeaving(
+  { podsOn, indexOf }: Snapshot,
+  slots: readonly PlannedSlot[],
+  promised: ReadonlySet<PodModel>,
+): readonly PodModel[] {
   const nodes = new Set(slots.map(({ node }) => node));
-  return [...nodes].flatMap((name) => snapshot.podsOn[snapshot.indexOf.get(name)!]!.filter(({ deleting }) => deleting));
+  const leaves = (pod: PodModel) => pod.deleting || promised.has(pod);
+  return [...nodes].flatMap((name) => podsOn[indexOf.get(name)!]!.filter(leaves));
 }
 
 function foresee(plan: Preemption): GangRecord['outlook'] {

@@ -1,5 +1,7 @@
 /** Step 5 of a round: why each gang is where it is, told when it changes. */
+import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../core/dialects/muster.ts';
 import { explain, type Reason, type Repair } from '../core/explain.ts';
+import { instantOf } from '../core/instant.ts';
 import type { PodModel } from '../core/model.ts';
 import type { GangRecord } from './gang-record.ts';
 import { GANG_STATES, type GangState } from './lifecycle.ts';
@@ -57,6 +59,7 @@ function reasonOf(
   now: number,
 ): Reason | undefined {
   const { gang, census, state, backoffUntil, lastFailure, shortfall, outlook } = record;
+  if (census.isVictim) return describeEnd(census.bound, now);
   switch (state) {
     case 'Gathering':
       return gang.problems.length > 0
@@ -100,6 +103,13 @@ function describePreempting(
   const gone = uids.filter((uid) => !isThere(view.pod(uid))).length;
   const names = [...new Set([...victims.values()].map(({ unit }) => unit))].sort();
   return { kind: 'preempting', victims: names, pods: uids.length, gone, blockedBy };
+}
+
+/** Why members that run are about to be evicted. */
+function describeEnd(bound: readonly PodModel[], now: number): Reason {
+  const { annotations } = bound.find((pod) => pod.annotations[PREEMPTED_BY] !== undefined)!;
+  const at = instantOf(annotations[PREEMPTION_NOTICE]) ?? now;
+  return { kind: 'preempted', by: annotations[PREEMPTED_BY]!, at };
 }
 
 function describeRepair({ gang, vacancies }: GangRecord, most: number, restartsOf: (gang: string) => number): Repair {

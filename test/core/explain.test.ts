@@ -139,6 +139,11 @@ describe('for people', () => {
       'preempts ml/a, ml/b and 1 more; 16 of 48 pods have left',
     ],
     [
+      'preempted',
+      { kind: 'preempted', by: 'ml/a', at: 1000 },
+      'preempted by gang ml/a, evicted at 1970-01-01T00:00:01.000Z',
+    ],
+    [
       'preempting, blocked',
       { kind: 'preempting', victims: ['ml/a'], pods: 4, gone: 0, blockedBy: 'PodDisruptionBudget ml/pdb says no' },
       'preempts ml/a; 0 of 4 pods have left; blocked: PodDisruptionBudget ml/pdb says no',

@@ -19,7 +19,10 @@ function lookAt(world: World, moves?: number): { readonly kind: string; readonly
   if (found.kind !== 'preempt') return { kind: found.kind };
   const { violations, lostWork, victims } = found;
   const gangs = victims.filter(({ kind }) => kind === 'gang').length;
-  return { kind: 'preempt', cost: { violations, lostWork, gangs, priority: Math.max(...victims.map((v) => v.priority)) } };
+  return {
+    kind: 'preempt',
+    cost: { violations, lostWork, gangs, priority: Math.max(...victims.map((v) => v.priority)) },
+  };
 }
 
 interface Miss {
@@ -77,7 +80,10 @@ describe('the victims, against the best ones', () => {
   test('lose no more work', () => {
     console.log(shareWithin(), shareWithin(0));
     expect(
-      firstMiss(({ verdict, found }) => verdict.kind === 'preempt' && found.cost !== undefined && compare(found.cost, verdict.optimum) !== 0),
+      firstMiss(
+        ({ verdict, found }) =>
+          verdict.kind === 'preempt' && found.cost !== undefined && compare(found.cost, verdict.optimum) !== 0,
+      ),
     ).toBeUndefined();
   });
 });

@@ -19,10 +19,12 @@ export interface World {
   stop(): Promise<void>;
 }
 
-/** A cluster, and what deviates from the defaults in two sections of Muster's configuration. */
+/** A cluster, and what deviates from the defaults in some sections of Muster's configuration. */
 export interface WorldOptions extends ControlPlaneOptions {
   readonly gang?: Readonly<Record<string, unknown>>;
   readonly topology?: Readonly<Record<string, unknown>>;
+  readonly preemption?: Readonly<Record<string, unknown>>;
+  readonly repair?: Readonly<Record<string, unknown>>;
 }
 
 export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
@@ -33,11 +35,16 @@ const NOT_READY = 'node.kubernetes.io/not-ready';
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
 
 export async function startWorld(
-  { gang, topology, ...options }: WorldOptions = {},
+  { gang, topology, preemption, repair, ...options }: WorldOptions = {},
   start: StartCluster = startControlPlane,
 ): Promise<World> {
   const cluster = await start({ admissionPolicy: true, ...options });
-  const config = { ...musterConfig(gang), ...(topology !== undefined && { topology }) };
+  const config = {
+    ...musterConfig(gang),
+    ...(topology !== undefined && { topology }),
+    ...(preemption !== undefined && { preemption }),
+    ...(repair !== undefined && { repair }),
+  };
   const muster = await startMuster({ cluster, config }).catch(async (error: unknown) => {
     await cluster.stop();
     throw error;
@@ -79,6 +86,43 @@ export async function podsOf(world: World, gang: string): Promise<readonly V1Pod
 
 export async function boundPodsOf(world: World, gang: string): Promise<readonly V1Pod[]> {
   return (await podsOf(world, gang)).filter((pod) => pod.spec?.nodeName);
+}
+
+/** Waits until exactly `count` members are bound and none of them is on its way out; returns them. */
+export async function expectRunning(
+  world: World,
+  gang: string,
+  count: number,
+  deadlineMs = DEADLINE_MS,
+): Promise<readonly V1Pod[]> {
+  return waitFor(
+    async () => {
+      const running = (await boundPodsOf(world, gang)).filter(isStaying);
+      if (running.length === count) return running;
+      throw new Error(`${running.length} run; muster says: ${await reasonOf(world, gang)}`);
+    },
+    { what: `${count} members of ${gang} to run`, deadlineMs },
+  );
+}
+
+function isStaying({ metadata, status }: V1Pod): boolean {
+  return metadata?.deletionTimestamp === undefined && status?.phase !== 'Failed' && status?.phase !== 'Succeeded';
+}
+
+/** The pods are the same ones on the same nodes, and nobody has asked them to leave. */
+export async function expectUntouched(world: World, pods: readonly V1Pod[], why: string): Promise<void> {
+  expect(await listTouched(world, pods), why).toEqual([]);
+}
+
+/** Names of those of the pods that are gone, leave, or were told to. */
+export async function listTouched({ cluster }: World, pods: readonly V1Pod[]): Promise<readonly string[]> {
+  const now = new Map((await cluster.api.list('pods')).map((pod) => [pod.metadata?.uid, pod]));
+  const isSame = ({ metadata, spec }: V1Pod) => {
+    const pod = now.get(metadata?.uid);
+    if (!pod || !isStaying(pod) || pod.spec?.nodeName !== spec?.nodeName) return false;
+    return pod.metadata?.annotations?.['muster.dev/preempted-by'] === undefined;
+  };
+  return pods.filter((pod) => !isSame(pod)).map(({ metadata }) => metadata?.name as string);
 }
 
 /** Waits until exactly `count` members are bound; returns them. */

@@ -1,6 +1,7 @@
 /**
  * Laws that hold at every moment of every history: no node is booked twice, no gang starts in parts, an answer never
- * names a node that was not offered, and when the trouble ends the gang starts.
+ * names a node that was not offered, nobody is evicted for a gang of equal or lower priority, and when the trouble ends the
+ * gang starts.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -8,8 +9,13 @@ import type { Verb } from '../support/cluster-in-memory.ts';
 import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.ts';
 
 const NODES = 4;
-/** Two members fit on a node, and the three gangs need more than there is. */
-const GANGS = { a: { size: 4, min: 3 }, b: { size: 3, min: 2 }, c: { size: 4, min: 4 } } as const;
+/** Two members fit on a node, and the three gangs need more than there is: `c` may take the room of the others. */
+const GANGS = {
+  a: { size: 4, min: 3, priority: 0 },
+  b: { size: 3, min: 2, priority: 0 },
+  c: { size: 4, min: 4, priority: 100 },
+} as const;
+const GRACE_SECONDS = 5;
 type GangName = keyof typeof GANGS;
 
 type Event =
@@ -28,7 +34,7 @@ const members = Object.entries(GANGS).flatMap(([name, { size }]) =>
   Array.from({ length: size }, (_, i) => `${name}-${i}`),
 );
 const aMember = fc.constantFrom(...members);
-const aVerb = fc.constantFrom<Verb>('nominate', 'clear', 'bind');
+const aVerb = fc.constantFrom<Verb>('nominate', 'clear', 'bind', 'record', 'annotate', 'evict');
 const event: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 4,
@@ -105,6 +111,7 @@ class History {
   async play(next: Event): Promise<void> {
     await this.#apply(next);
     await this.world.settle();
+    this.#checkEvictions();
     for (const node of this.world.overbooked()) this.violations.push(`after ${JSON.stringify(next)}: ${node}`);
     for (const name of this.#started) if (this.#running(name) === 0) this.#started.delete(name);
   }
@@ -123,6 +130,7 @@ class History {
     for (let second = 0; second < 120; second += 2) {
       await world.schedule();
       await world.pass(2 * SECOND);
+      world.finishTerminations();
     }
   }
 
@@ -161,7 +169,9 @@ class History {
       case 'disconnect':
         return world.scheduler.binding[next.which]?.disconnect();
       case 'pass':
-        return world.pass(next.ms);
+        await world.pass(next.ms);
+        world.finishTerminations();
+        return;
       case 'freeze':
         return world.freeze(next.ms);
       case 'trouble':
@@ -189,11 +199,19 @@ class History {
     }
   }
 
+  /** Only `c` is more urgent than others. */
+  #checkEvictions(): void {
+    for (const name of this.world.evictions()) {
+      if (name.startsWith('c-')) this.violations.push(`${name} was evicted, and nothing is of higher priority`);
+    }
+  }
+
   #create(name: string): void {
     if (this.#exists(name)) return;
     const [gangName = '', index = ''] = name.split('-');
-    const { min } = GANGS[gangName as GangName];
-    this.world.create(gang(gangName, Number(index) + 1, { from: Number(index), min, gpus: 4 }));
+    const { min, priority } = GANGS[gangName as GangName];
+    const spec = { terminationGracePeriodSeconds: GRACE_SECONDS };
+    this.world.create(gang(gangName, Number(index) + 1, { from: Number(index), min, priority, gpus: 4, spec }));
   }
 
   async #filterTwice(name: string): Promise<void> {

@@ -126,6 +126,73 @@ const PREEMPTION = {
   backoffMaxMs: 600 * SECOND,
 };
 
+describe('a gang of lower priority that is only about to start', () => {
+  test('gives its slots back before anybody who runs is evicted', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.running('running', ['n0']);
+    world.create(gang('starting', 2));
+    await world.settle();
+    expect(world.stateOf('starting')).toBe('Nominated');
+    world.create(gang('high', 2, HIGH));
+    await world.settle();
+    expect(world.stateOf('high')).toBe('Nominated');
+    expect(world.slotsOf('starting')).toEqual({});
+    expect(world.evictions()).toEqual([]);
+    expect(world.overbooked()).toEqual([]);
+  });
+
+  test('keeps them where both fit', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.create(gang('one', 1), gang('two', 1), gang('three', 1));
+    await world.settle();
+    world.create(gang('high', 2, HIGH));
+    await world.settle();
+    const held = ['one', 'two', 'three'].filter((name) => Object.keys(world.slotsOf(name)).length > 0);
+    expect(held).toHaveLength(1);
+  });
+
+  test('keeps them against its equals', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.create(gang('starting', 2));
+    await world.settle();
+    world.create(gang('equal', 2));
+    await world.settle();
+    expect(Object.keys(world.slotsOf('starting'))).toHaveLength(2);
+  });
+
+  test('keeps them once its members are being bound', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.create(gang('starting', 2));
+    await world.settle();
+    world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
+    world.bindAll('starting-0', 'starting-1');
+    await world.settle();
+    world.create(gang('high', 2, HIGH));
+    await world.settle();
+    expect(Object.keys(world.slotsOf('starting'))).toHaveLength(2);
+    expect(world.slotsOf('high')).toEqual({});
+  });
+});
+
+describe('two gangs that preempt at the same time', () => {
+  test('do not evict one more for space that the other leaves over', async () => {
+    const world = await startWorld({ nodes: 4 });
+    const startedAt = world.clock.now() - 3_600 * SECOND;
+    world.running('large', ['n0', 'n1', 'n2'], { graceSeconds: 30 });
+    world.running('old', ['n3'], { graceSeconds: 30, startedAt });
+    world.create(gang('first', 2, HIGH), gang('second', 1, { ...HIGH, createdAt: world.clock.now() + 1 }));
+    await world.settle();
+    expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
+    await passGrace(world);
+    await world.schedule();
+    expect([world.stateOf('first'), world.stateOf('second'), world.stateOf('old')]).toEqual([
+      'Running',
+      'Running',
+      'Running',
+    ]);
+  });
+});
+
 describe('the space that becomes free', () => {
   test('is the preemptor’s, against lone pods and gangs of its priority or lower', async () => {
     const world = await fullCluster();

@@ -7,7 +7,7 @@ import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest } from '../../src/core/gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from '../../src/core/model.ts';
 import { describeGang } from '../../src/core/pod-group.ts';
-import { type Preemption, planPreemption, SEARCH_MOVES } from '../../src/core/preemption.ts';
+import { type Preemption, type PreemptionRequest, planPreemption, SEARCH_MOVES } from '../../src/core/preemption.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import type { RunningGang } from '../../src/core/victims.ts';
 import { aNode, aPod, GPU } from './builders.ts';
@@ -193,15 +193,35 @@ export function budgetsOf({ budgets }: World): readonly DisruptionBudgetModel[] 
 
 export const policy = { isAccelerator: (resource: string) => resource === GPU, score: 'best-fit' } as const;
 
+export interface Scene {
+  readonly snapshot: Snapshot;
+  readonly request: PreemptionRequest;
+}
+
+export function sceneOf(world: World): Scene {
+  const pods = podsOf(world);
+  return {
+    snapshot: snapshotOf(world, [...pods.values()].flat()),
+    request: {
+      gang: preemptorOf(world),
+      running: runningOf(pods),
+      budgets: budgetsOf(world),
+      barred: new Set<string>(),
+    },
+  };
+}
+
 /** What the planner says of the world. */
 export function preemptIn(world: World, moves = SEARCH_MOVES): Preemption {
-  const pods = podsOf(world);
-  const snapshot = snapshotOf(world, [...pods.values()].flat());
-  const request = {
-    gang: preemptorOf(world),
-    running: runningOf(pods),
-    budgets: budgetsOf(world),
-    barred: new Set<string>(),
-  };
+  const { snapshot, request } = sceneOf(world);
   return planPreemption(snapshot, request, policy, NOW, moves);
+}
+
+/** The snapshot without these pods, through the real table. */
+export function snapshotWithout(world: World, { snapshot }: Scene, gone: ReadonlySet<string>): Snapshot {
+  const pods = snapshot.byName.flatMap((row) => snapshot.podsOn[row]!);
+  return snapshotOf(
+    world,
+    pods.filter(({ uid }) => !gone.has(uid)),
+  );
 }

@@ -414,7 +414,8 @@ export class World {
       if (raw.status.phase !== 'Succeeded' && raw.status.phase !== 'Failed') take(raw.spec.nodeName, gpusOf(raw));
     }
     for (const holder of [
-      ...this.muster.reservations.slots(),
+      // A fenced slot takes space only when the pods on its node have left.
+      ...[...this.muster.reservations.slots()].filter(({ state }) => state !== 'fenced'),
       ...[...this.muster.reservations.holds()].map(([, hold]) => hold),
     ]) {
       const gpus = holder.pod.template.requests.find(({ name }) => name === GPU)?.amount ?? 0;
