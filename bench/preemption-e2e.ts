@@ -12,7 +12,7 @@
 import { parseArgs } from 'node:util';
 import { Arena, type Turn, UnfinishedTurn } from './e2e/arena.ts';
 import { type Contender, gangFor, MUSTER_GATED, NATIVE } from './e2e/contenders.ts';
-import { countFrom, median, phaseRows, rotate, row } from './e2e/rows.ts';
+import { countFrom, phaseRows, rotate, row } from './e2e/rows.ts';
 import {
   GPUS_A_NODE,
   HIGH,

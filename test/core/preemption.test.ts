@@ -14,6 +14,8 @@ interface Job extends PodOptions {
   /** Nodes of its members, each taking all 8 GPUs unless `gpus` says otherwise; none: lone pods. */
   readonly on: readonly string[];
   readonly lone?: boolean;
+  /** One for each member, instead of `priority`. */
+  readonly priorities?: readonly number[];
   /** Seconds since it started: 100. */
   readonly age?: number;
   readonly min?: number;
@@ -35,7 +37,7 @@ interface Question {
 
 function podsOf(
   name: string,
-  { on, lone, age = 100, min, max, annotations, labels, ...pod }: Job,
+  { on, lone, priorities, age = 100, min, max, annotations, labels, ...pod }: Job,
 ): readonly PodModel[] {
   return on.map((nodeName, i) =>
     aPod({
@@ -43,6 +45,7 @@ function podsOf(
       memory: 0,
       createdAt: NOW - age * 1000,
       ...pod,
+      priority: priorities?.[i] ?? pod.priority ?? 0,
       name: on.length === 1 ? name : `${name}-${i}`,
       nodeName,
       labels: { ...(!lone && { 'muster.dev/pod-group': name }), ...labels },
@@ -135,12 +138,12 @@ describe('whom to evict', () => {
         jobs: {
           web1: { on: ['n1'], lone: true, ...label('web') },
           web2: { on: ['n2'], lone: true, ...label('web') },
-          train: { on: ['n3', 'n4'], priority: 5 },
+          run: { on: ['n3', 'n4'], priority: 5 },
         },
         want: 2,
         budgets: [covers('web', 1)],
       },
-      'train for n3 n4',
+      'run for n3 n4',
     ],
     [
       'of equal losses the fewest gangs',
@@ -312,13 +315,32 @@ describe('where to', () => {
       'left for n1 n2',
     ],
     [
-      'its launcher where a CPU pod is in the way',
+      'room for its launcher, too',
       {
-        cluster: 'a: n1[8] c1[cpu]',
-        jobs: { train: { on: ['n1'], cpu: 90 }, web: { on: ['c1'], gpus: 0, cpu: 90, lone: true } },
+        cluster: 'a: n1[8] n2[cpu] n3[cpu]',
+        jobs: {
+          run: { on: ['n1'] },
+          web1: { on: ['n2'], gpus: 0, cpu: 90, lone: true, priority: 1 },
+          web2: { on: ['n3'], gpus: 0, cpu: 90, lone: true },
+        },
+        gang: {
+          members: [
+            ...members(1, { gpus: 8, cpu: 90, memory: 0 }),
+            ...members(1, { name: 'launcher', gpus: 0, cpu: 90, memory: 0 }).map((pod) => ({ ...pod, rank: 1 })),
+          ],
+          min: 2,
+        },
+      },
+      'run web2 for n1 n3',
+    ],
+    [
+      'where a CPU pod alone is in the way',
+      {
+        cluster: 'a: n1[8]',
+        jobs: { web: { on: ['n1'], gpus: 0, cpu: 90, lone: true } },
         gang: { template: { cpu: 10 } },
       },
-      'train for n1',
+      'web for n1',
     ],
   ])('%s', (_, question, expected) => {
     expect(text(decide(question))).toBe(expected);
@@ -352,7 +374,7 @@ describe('an elastic gang', () => {
     [
       'goes whole when giving up all above its minimum is not enough',
       { cluster: TWO, jobs: { big: elastic }, want: 3 },
-      'big for n1 n2 n3',
+      'big for n1 n3 n4',
     ],
     [
       'keeps its members when another job costs less',
@@ -382,12 +404,7 @@ describe('who is spared', () => {
     ['a higher priority', one({ priority: 11 }), 'none'],
     [
       'a gang with one member of equal priority',
-      {
-        cluster: 'a: n1[8] n2[8]',
-        jobs: { it: { on: ['n1', 'n2'] } },
-        more: { pods: [] },
-        gang: { priority: 0 },
-      },
+      { ...one({}), cluster: 'a: n1[8] n2[8]', jobs: { it: { on: ['n1', 'n2'], priorities: [0, 10] } } },
       'none',
     ],
     [
