@@ -245,6 +245,11 @@ log: {verbosity: 10}
       body: 'gang: {backoffMax: 500ms}',
       problem: 'gang.backoffMax: expected at least gang.backoffInitial (1s), found 500ms',
     },
+    {
+      what: 'a back-off of preemption that shrinks',
+      body: 'preemption: {backoffMax: 1s}',
+      problem: 'preemption.backoffMax: expected at least preemption.backoffInitial (30s), found 1s',
+    },
   ])('reports $what', ({ body, problem, problems = [problem] }) => {
     expect(problemsOf(body)).toEqual(problems);
   });

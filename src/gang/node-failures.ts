@@ -42,7 +42,7 @@ export class NodeFailures {
     this.#failures.set(node, gangs);
     const known = gangs.get(gang);
     gangs.set(gang, { weight: (known ? this.#fade(known, now) : 0) + 1, at: now });
-    return before < this.#suspectAfter && before + 1 >= this.#suspectAfter;
+    return !this.#isSuspect(before) && this.#isSuspect(before + 1);
   }
 
   /** Nodes that the gang stays away from. */
@@ -58,9 +58,12 @@ export class NodeFailures {
   /** Nodes that everybody should know of, by name. */
   suspects(now: number): readonly Suspect[] {
     const suspects = [...this.#failures.keys()].map((node) => ({ node, failures: this.#weigh(node, now) }));
-    return suspects
-      .filter(({ failures }) => failures >= this.#suspectAfter - LEAST)
-      .sort((a, b) => (a.node < b.node ? -1 : 1));
+    return suspects.filter(({ failures }) => this.#isSuspect(failures)).sort((a, b) => (a.node < b.node ? -1 : 1));
+  }
+
+  /** A little has always faded when the last one comes. */
+  #isSuspect(failures: number): boolean {
+    return failures > this.#suspectAfter - LEAST;
   }
 
   /** All failures of the node; forgets what has faded away. */

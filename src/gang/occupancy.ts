@@ -42,6 +42,7 @@ export function listOccupants(
 
 /** The cluster as it will be when the pods are gone. O(nodes). */
 export function withoutPods(snapshot: Snapshot, pods: readonly PodModel[]): Snapshot {
+  if (pods.length === 0) return snapshot;
   const seats = new Seats(snapshot);
   const leaving = pods.flatMap((pod) => seats.seat(pod) ?? []);
   const vacancy = new Vacancy(snapshot, seats.all);

@@ -2,6 +2,7 @@
  * The four verbs kube-scheduler calls. Nothing is planned or awaited here but a held bind: answers are looked up.
  * Each answer has an outcome, one closed word for metrics and logs.
  */
+import { PREEMPTIBLE } from '../core/dialects/muster.ts';
 import { explainStably, type Reason } from '../core/explain.ts';
 import type { PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
@@ -98,7 +99,8 @@ export class Extender {
 
   /**
    * Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough; those
-   * that leave a gang below its minimum with members still running only when there are no others.
+   * that leave a gang below its minimum with members still running, or cost a pod that is not preemptible, only when there
+   * are no others.
    */
   preempt(args: PreemptArgs): Answer<PreemptResult> {
     const { reservations, coordinator, lonePods, view, clock } = this.#parts;
@@ -117,7 +119,8 @@ export class Extender {
       const templates = victimsOf(meta).map(({ template }) => template);
       return lonePods.fitsBeside(snapshot, node, pod, templates);
     });
-    const harmless = fitting.filter(([, meta]) => !this.#breaksGang(victimsOf(meta)));
+    const isHarmless = (victims: readonly PodModel[]) => !victims.some(isProtected) && !this.#breaksGang(victims);
+    const harmless = fitting.filter(([, meta]) => isHarmless(victimsOf(meta)));
     const kept = harmless.length > 0 ? harmless : fitting;
     const until = clock.now() + PREEMPTOR_HOLD_MS;
     reservations.hold(
@@ -156,6 +159,10 @@ export class Extender {
     const reason: Reason = record?.reason ?? record?.shortfall ?? { kind: 'gathering', have: 0, want: 0 };
     return explainStably(gang, reason);
   }
+}
+
+function isProtected({ annotations }: PodModel): boolean {
+  return annotations[PREEMPTIBLE] === 'false';
 }
 
 function reject(key: string, reason: string): FilterResult {

@@ -384,3 +384,30 @@ describe('killed while it preempts, Muster goes on', () => {
     expect(world.evictions()).toHaveLength(3);
   });
 });
+
+describe('a gang whose Job would not survive its eviction', () => {
+  const job = (spec: Readonly<Record<string, unknown>>) => ({
+    metadata: { name: 'train', namespace: 'default', uid: 'job' },
+    spec: {
+      parallelism: 8,
+      template: { metadata: { labels: { 'muster.dev/pod-group': 'train' } } },
+      ...spec,
+    },
+    status: {},
+  });
+  const ignores = { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] }] };
+
+  test.each([
+    ['warns when it starts', {}, 1],
+    ['does not with a podFailurePolicy', { podFailurePolicy: ignores }, 0],
+    ['does not with a backoffLimit that is large enough', { backoffLimit: 8 }, 0],
+  ])('%s', async (_, spec, warnings) => {
+    const world = await startWorld({ nodes: 8 });
+    world.cluster.create('Job', job(spec));
+    world.create(gang('train', 8));
+    await world.settle();
+    await world.schedule();
+    expect(world.stateOf('train')).toBe('Running');
+    expect(world.told.filter((event) => event.startsWith('JobDiesWhenPreempted'))).toHaveLength(warnings);
+  });
+});

@@ -112,6 +112,28 @@ describe('preempt', () => {
     });
   });
 
+  test('leaves out a node with a pod that is not preemptible, while there is another', async () => {
+    const world = await startWorld({ nodes: 2 });
+    const annotations = { 'muster.dev/preemptible': 'false' };
+    world.create(pod('kept', { nodeName: 'n0', annotations }), pod('v', { nodeName: 'n1' }), pod('p', { priority: 5 }));
+    await world.settle();
+    const both = await world.preempt('p', { n0: ['kept'], n1: ['v'] });
+    expect(Object.keys(both.NodeNameToMetaVictims)).toEqual(['n1']);
+    const only = await world.preempt('p', { n0: ['kept'] });
+    expect(Object.keys(only.NodeNameToMetaVictims), 'the pod has the higher priority').toEqual(['n0']);
+  });
+
+  test('leaves out a node where a member is on its way to the barrier, while there is another', async () => {
+    const world = await startWorld({ nodes: 3 });
+    world.create(gang('a', 2), pod('v', { nodeName: 'n2' }), pod('p', { priority: 5 }));
+    await world.settle();
+    world.bind('a-0');
+    await world.settle();
+    const { 'a-0': held = '' } = world.slotsOf('a');
+    const { NodeNameToMetaVictims } = await world.preempt('p', { [held]: ['a-0'], n2: ['v'] });
+    expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n2']);
+  });
+
   test('that keeps no node keeps no promise either', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('v0', { nodeName: 'n0', gpus: 4 }));
