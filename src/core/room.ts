@@ -3,6 +3,7 @@
  * `tally.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
  */
 import type { RequestClass } from './gang-request.ts';
+import type { PodTemplate } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { Mask, Round } from './round.ts';
 import type { SliceShape } from './tally.ts';
@@ -14,28 +15,93 @@ const UNLIMITED = 2 ** 20;
 
 export class Room {
   readonly #counts: readonly ClassRoom[];
+  readonly #volumes: readonly Volume[];
   /** Members of classes that are not counted, because they find room anywhere or nowhere. */
   readonly #uncounted: number;
   readonly #min: number;
 
   /** @param tx holds what occupies space unbound; its snapshot is the one that changes. */
   constructor(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask) {
+    const { gang, crowd } = round;
     const slice = round.isSlicedUnevenly ? undefined : round.asked.slice;
-    this.#counts = round.crowd.map((members) => new ClassRoom(tx, members, scope, mask, slice));
-    this.#uncounted = round.gang.members.length - round.crowd.reduce((sum, { pods }) => sum + pods.length, 0);
-    this.#min = round.gang.min;
+    this.#counts = crowd.map((members) => new ClassRoom(tx, members, scope, mask, slice));
+    this.#volumes = gang.min === gang.members.length ? listVolumes(tx, crowd, scope, mask) : [];
+    this.#uncounted = gang.members.length - crowd.reduce((sum, { pods }) => sum + pods.length, 0);
+    this.#min = gang.min;
   }
 
   /** To be told of each node whose pods changed. */
   refresh(node: NodeIdx): void {
     for (const count of this.#counts) count.refresh(node);
+    for (const volume of this.#volumes) volume.refresh(node);
   }
 
   /** Whether the gang's minimum fits, each class counted for itself: exact for one class, necessary for several. */
   fits(): boolean {
     let fits = this.#uncounted;
     for (const count of this.#counts) fits += count.most();
-    return fits >= this.#min;
+    return fits >= this.#min && this.#volumes.every((volume) => volume.isEnough());
+  }
+}
+
+/**
+ * Of several classes that all have to fit, what each asks for together with the more demanding ones. Where sizes divide each
+ * other, as 8, 4, 2 and 1 do, that says whether they fit, as far as accelerators go.
+ */
+function listVolumes(tx: Transaction, crowd: readonly RequestClass[], scope: DomainIdx, mask: Mask): readonly Volume[] {
+  if (crowd.length === 1) return [];
+  const demanding = crowd.toSorted((a, b) => b.accelerators - a.accelerators);
+  const resources = new Set(crowd.flatMap(({ pods, accelerators }) => nameOf(pods[0]!.template, accelerators) ?? ''));
+  const column = resources.size === 1 ? tx.snapshot.columns.get([...resources][0]!) : undefined;
+  if (column === undefined) return [];
+  return demanding.flatMap(({ accelerators }, i) => {
+    const larger = demanding.slice(0, i + 1);
+    if (larger.some((other) => other.accelerators % accelerators !== 0)) return [];
+    const demand = larger.reduce((sum, { pods, accelerators: each }) => sum + pods.length * each, 0);
+    return [new Volume(tx, column, accelerators, demand, scope, mask)];
+  });
+}
+
+/** The one resource of which the template asks that many; undefined: the accelerators are of several kinds, or none. */
+function nameOf({ requests }: PodTemplate, accelerators: number): string | undefined {
+  const named = requests.filter(({ name, amount }) => amount === accelerators && name.includes('/'));
+  return accelerators > 0 && named.length === 1 ? named[0]!.name : undefined;
+}
+
+/** Accelerators that are free on the nodes of a scope, in pieces of one size. */
+class Volume {
+  readonly #tx: Transaction;
+  readonly #column: number;
+  readonly #piece: number;
+  readonly #demand: number;
+  readonly #mask: Mask;
+  readonly #offset: number;
+  readonly #free: Float64Array;
+  #total = 0;
+
+  constructor(tx: Transaction, column: number, piece: number, demand: number, scope: DomainIdx, mask: Mask) {
+    const { topology } = tx.snapshot;
+    this.#tx = tx;
+    this.#column = column;
+    this.#piece = piece;
+    this.#demand = demand;
+    this.#mask = mask;
+    this.#offset = topology.start[scope]!;
+    this.#free = new Float64Array(topology.end[scope]! - this.#offset);
+    for (let i = 0; i < this.#free.length; i++) this.refresh(topology.order[this.#offset + i]! as NodeIdx);
+  }
+
+  refresh(node: NodeIdx): void {
+    if (this.#mask && this.#mask[node] !== 1) return;
+    const { free, topology } = this.#tx.snapshot;
+    const at = topology.position[node]! - this.#offset;
+    const pieces = Math.floor(Math.max(0, free[this.#column]![node]!) / this.#piece) * this.#piece;
+    this.#total += pieces - this.#free[at]!;
+    this.#free[at] = pieces;
+  }
+
+  isEnough(): boolean {
+    return this.#total >= this.#demand;
   }
 }
 

@@ -21,9 +21,13 @@ export interface TrialParts {
 /** What a plan counts for: it takes as long. */
 const MOVES_OF_A_PLAN = 500;
 
+/** How many plans one trial may ask for: a second or two on 5,000 nodes. */
+const MOST_PLANS = 200;
+
 export class Trial {
   /** Pods moved so far: what a search costs. */
   moves = 0;
+  #plans = 0;
   readonly #parts: TrialParts;
   readonly #open: readonly Candidate[];
   readonly #evicted: Set<Candidate>;
@@ -48,6 +52,11 @@ export class Trial {
     return this.#parts.ledger.violations;
   }
 
+  /** No more plans are asked for, so that nothing seems to fit: what was searched until then may not be the least. */
+  get isExhausted(): boolean {
+    return this.#plans > MOST_PLANS;
+  }
+
   /** Every plan is asked for, so that it is better to ask for many changes at once. */
   get isCostly(): boolean {
     return this.#parts.confirm !== undefined;
@@ -62,7 +71,8 @@ export class Trial {
     if (!room.fits()) return false;
     if (!confirm) return true;
     this.moves += MOVES_OF_A_PLAN;
-    return confirm();
+    this.#plans++;
+    return this.#plans <= MOST_PLANS && confirm();
   }
 
   /** A gang and a member of it are never evicted both. */

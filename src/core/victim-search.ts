@@ -52,18 +52,19 @@ const dearestNodesFirst: Order = (trial) => {
 
 const ORDERS: readonly Order[] = [dearestFirst, worstBargainFirst, dearestNodesFirst];
 
-/** Undefined: the gang does not fit whatever is evicted. Leaves the trial anyhow. */
+/** Undefined: the gang does not fit whatever is evicted, or that would take too many plans to find out. Leaves the trial anyhow. */
 export function searchVictims(trial: Trial, budgets: Budgets): VictimSet | undefined {
   const search = new Search(trial);
-  trial.setTo(trial.choices.flatMap(({ whole, members, limit }) => whole ?? members.slice(0, limit)));
-  if (!trial.fits()) return undefined;
+  trial.reopen();
+  if (!trial.fits() || !search.heedLimits()) return undefined;
   search.relieveBudgets();
   search.sparePriorities();
   const rest = [...trial.evicted];
   let best: VictimSet | undefined;
-  for (const order of ORDERS) {
+  for (const order of trial.isCostly ? [dearestNodesFirst] : ORDERS) {
     trial.setTo(rest);
     search.spareEach(rest.toSorted(order(trial)));
+    if (trial.isExhausted) return undefined;
     const candidates = [...trial.evicted];
     const cost = costOf(candidates, budgets);
     if (!best || compareCosts(cost, best.cost) < 0) best = { candidates, cost };
@@ -92,7 +93,10 @@ class Search {
 
   relieveBudgets(): void {
     if (this.#trial.violations === 0) return;
-    for (const candidate of [...this.#trial.evicted].sort((a, b) => compareDearest(a.unit, b.unit))) {
+    const order = [...this.#trial.evicted].sort(
+      (a, b) => b.unit.priority - a.unit.priority || compareDearest(a.unit, b.unit),
+    );
+    for (const candidate of order) {
       if (this.#trial.isOverBudget(candidate)) this.spareEach([candidate]);
     }
   }
@@ -124,18 +128,33 @@ class Search {
     return false;
   }
 
-  /** Gives up members instead of the gang, those inside its placement are the first to be spared. */
+  /** Spares members of gangs that may not be evicted whole until each gives up no more than it can. */
+  heedLimits(): boolean {
+    return this.#trial.choices.every(({ whole, members, limit }) => whole || this.#trim(members, limit, limit));
+  }
+
+  /** Gives up members instead of the gang. */
   #spareInPart(candidate: Candidate): void {
     const choice = this.#choiceOf.get(candidate);
     if (!choice || choice.members.length === 0) return;
-    const members = choice.members.slice(0, choice.limit);
+    const { members, limit } = choice;
     this.#trial.restore(candidate);
     for (const member of members) this.#trial.evict(member);
-    if (this.#trial.fits()) {
-      for (const member of members.toReversed()) this.#spareAll([member]);
-      return;
-    }
-    for (const member of members) this.#trial.restore(member);
+    if (this.#trim(members, limit, 0)) return;
+    for (const member of members) if (this.#trial.evicted.has(member)) this.#trial.restore(member);
     this.#trial.evict(candidate);
+  }
+
+  /**
+   * Puts members back while the gang fits, the dearest first, among equal ones those inside the placement.
+   * @param least so many may stay evicted.
+   * @returns whether no more than `limit` are left.
+   */
+  #trim(members: readonly Candidate[], limit: number, least: number): boolean {
+    let left = members.length;
+    for (const member of members.toReversed().sort((a, b) => b.unit.lostWork - a.unit.lostWork)) {
+      if (left > least && this.#spareAll([member])) left--;
+    }
+    return left <= limit;
   }
 }

@@ -93,6 +93,7 @@ export class Coordinator {
   }
 
   onBudgets(): void {
+    this.#preemptor.onBudgets(this.#gangs.values());
     this.wake();
   }
 

@@ -18,6 +18,8 @@ import { newSlot } from './reservations.ts';
 
 /** Looking for victims costs more than looking for room, and what ends in between changes little: not more often, milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
+/** Protection may end without an event that is watched for: an annotation was taken away, say. Then it is seen after this, milliseconds. */
+const REVISIT_MS = 30_000;
 /** A unit whose eviction was refused is left alone for this long, milliseconds. */
 const BARRED_MS = 300_000;
 
@@ -66,7 +68,7 @@ export class Preemptor {
         : planPreemption(then, asked, settings.policy, now);
     observer.onPreemptionPlanned(record.gang.key, plan, (clock.now() - now) / 1000);
     record.outlook = foresee(plan);
-    record.searchesAt = plan.kind === 'none' ? plan.reconsiderAt : Number.POSITIVE_INFINITY;
+    record.searchesAt = nextSearch(record.outlook, now);
     const leaving = plan.kind === 'none' ? [] : listLeaving(snapshot, plan.slots, new Set(promised));
     const isOwnDoing = leaving.some(({ annotations }) => annotations[PREEMPTED_BY] === record.gang.key);
     // Space that becomes free by itself is nobody's, unless the gang itself has evicted those who leave.
@@ -97,6 +99,15 @@ export class Preemptor {
       this.#chooseAgain(record, now);
     } else if (now >= fenceEndsAt(preempting, podOf, settings.preemption.fenceTimeoutMs)) {
       this.#release(gang.key, 'fence-ended', 'the preempted pods did not leave in time');
+    }
+  }
+
+  /** Budgets changed: whoever found the victims that it needs protected by them looks again. */
+  onBudgets(records: Iterable<GangRecord>): void {
+    for (const record of records) {
+      const { outlook } = record;
+      const isBlocked = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
+      if (isBlocked || outlook?.kind === 'budgets') record.searchesAt = record.searchedAt + LOOK_AGAIN_MS;
     }
   }
 
@@ -204,6 +215,21 @@ function foresee(plan: Preemption): GangRecord['outlook'] {
         : undefined;
     default:
       return plan satisfies never;
+  }
+}
+
+/** When somebody who is protected now may be a victim, milliseconds. */
+function nextSearch(outlook: GangRecord['outlook'], now: number): number {
+  switch (outlook?.kind) {
+    case undefined:
+    case 'coming':
+      return Number.POSITIVE_INFINITY;
+    case 'budgets':
+      return now + REVISIT_MS;
+    case 'none':
+      return outlook.spared.length === 0 ? outlook.reconsiderAt : Math.min(outlook.reconsiderAt, now + REVISIT_MS);
+    default:
+      return outlook satisfies never;
   }
 }
 

@@ -66,7 +66,7 @@ describe('the exhaustive search', () => {
   test('meets budgets that are exceeded, gangs and several priorities', () => {
     const costs = contested.flatMap(({ best }) => (best.kind === 'preempt' ? [best.optimum] : []));
     expect(costs.filter(({ violations }) => violations > 0).length).toBeGreaterThan(10);
-    expect(costs.filter(({ gangs }) => gangs > 1).length).toBeGreaterThan(100);
+    expect(costs.filter(({ gangs }) => gangs > 1).length).toBeGreaterThan(50);
     expect(new Set(costs.map(({ priority }) => priority)).size).toBe(3);
   });
 });

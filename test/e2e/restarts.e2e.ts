@@ -206,7 +206,12 @@ function had(kind: WriteKind): (pod: V1Pod) => boolean {
     // Not the nomination: kube-scheduler erases that one when Muster does not answer.
     case 'nominate':
     case 'clear':
+    case 'fence':
       return ({ metadata }) => metadata?.annotations?.['muster.dev/plan'] !== undefined;
+    case 'announce':
+      return ({ metadata }) => metadata?.annotations?.['muster.dev/preempted-by'] !== undefined;
+    case 'evict':
+      return ({ metadata }) => metadata?.deletionTimestamp !== undefined;
     default:
       return kind satisfies never;
   }

@@ -163,6 +163,19 @@ describe('a node is not ready', () => {
     expect(keptPlaces(world)).toEqual([]);
   });
 
+  test('and another one: the place of the one that comes back is given up', async () => {
+    const world = await startWorld({ nodes: 6 });
+    world.running('job', ['n0', 'n1', 'n2']);
+    await world.settle();
+    world.setReady('n0', false);
+    world.setReady('n1', false);
+    await world.pass(60 * SECOND);
+    expect(keptPlaces(world)).toHaveLength(2);
+    world.setReady('n0', true);
+    await world.settle();
+    expect(keptPlaces(world)).toHaveLength(1);
+  });
+
   test('counts from when it said so, also across a restart of Muster', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);

@@ -57,6 +57,17 @@ describe('a gang that finds no room', () => {
     );
   });
 
+  test('tells nobody while a part of its plan is not on record', async () => {
+    const world = await fullCluster();
+    world.cluster.trouble({ verb: 'record', pod: 'high-1', how: 'failed' });
+    world.create(gang('high', 2, HIGH));
+    await world.pass(10 * SECOND);
+    expect(annotationsOf(world, 'large-0')).not.toHaveProperty(['muster.dev/preempted-by']);
+    world.cluster.heal();
+    await world.pass(2 * SECOND);
+    expect(world.evictions()).toHaveLength(3);
+  });
+
   test('gives its victims the configured time to write a checkpoint', async () => {
     const world = await fullCluster({ preemption: { ...PREEMPTION, noticeMs: 60 * SECOND } });
     world.create(gang('high', 2, HIGH));
@@ -88,6 +99,18 @@ describe('a gang that finds no room', () => {
     expect(world.evictions()).toEqual([]);
     expect(world.reasonOf('high')).toMatch(/min-runtime.* until 2026-01-01T00:10:00/);
     await world.pass(1);
+    expect(world.evictions()).toEqual(['low-0']);
+  });
+
+  test('notices within half a minute that a victim is not protected any more', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.running('low', ['n0'], { annotations: { 'muster.dev/preemptible': 'false' } });
+    world.create(gang('high', 1, HIGH));
+    await world.pass(60 * SECOND);
+    world.cluster.update('Pod', 'default/low-0', ({ metadata }) => {
+      metadata.annotations = { 'muster.dev/min-members': '1' };
+    });
+    await world.pass(30 * SECOND);
     expect(world.evictions()).toEqual(['low-0']);
   });
 
@@ -178,14 +201,14 @@ describe('two gangs that preempt at the same time', () => {
   test('do not evict one more for space that the other leaves over', async () => {
     const world = await startWorld({ nodes: 4 });
     const startedAt = world.clock.now() - 3_600 * SECOND;
-    world.running('large', ['n0', 'n1', 'n2'], { graceSeconds: 30 });
-    world.running('old', ['n3'], { graceSeconds: 30, startedAt });
+    world.running('large', ['n0', 'n1', 'n2'], { graceSeconds: 30, startedAt });
+    world.running('young', ['n3'], { graceSeconds: 30 });
     world.create(gang('first', 2, HIGH), gang('second', 1, { ...HIGH, createdAt: world.clock.now() + 1 }));
     await world.settle();
     expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
     await passGrace(world);
     await world.schedule();
-    expect([world.stateOf('first'), world.stateOf('second'), world.stateOf('old')]).toEqual([
+    expect([world.stateOf('first'), world.stateOf('second'), world.stateOf('young')]).toEqual([
       'Running',
       'Running',
       'Running',
@@ -213,7 +236,7 @@ describe('the space that becomes free', () => {
   test('is nominated node by node while the members are gated, and no gate opens before all are', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('a', ['n0'], { graceSeconds: 10 });
-    world.running('b', ['n1'], { graceSeconds: 30 });
+    world.running('b', ['n1'], { graceSeconds: 60 });
     world.create(gang('high', 2, { ...HIGH, gated: true }));
     await world.pass(20 * SECOND);
     world.finishTerminations();
@@ -222,7 +245,7 @@ describe('the space that becomes free', () => {
     const gated = () => [0, 1].filter((i) => world.pod(`high-${i}`).spec.schedulingGates?.length > 0);
     expect(nominated()).toHaveLength(1);
     expect(gated()).toHaveLength(2);
-    await world.pass(10 * SECOND);
+    await world.pass(40 * SECOND);
     world.finishTerminations();
     await world.settle();
     expect(nominated()).toHaveLength(2);
@@ -245,13 +268,15 @@ describe('the space that becomes free', () => {
 
   test('is given up when the victims do not leave, and nobody is preempted again for a while', async () => {
     const world = await fullCluster();
-    world.create(gang('high', 2, HIGH));
+    world.create(gang('high', 1, HIGH));
     await world.pass(330 * SECOND - 1);
     expect(world.stateOf('high')).toBe('Preempting');
     await world.pass(1);
     expect(world.slotsOf('high')).toEqual({});
     await world.pass(29 * SECOND);
-    expect(world.evictions()).toHaveLength(3);
+    expect(world.evictions()).toEqual(['small-0']);
+    await world.pass(2 * SECOND);
+    expect(world.evictions(), 'then it looks for others').toHaveLength(4);
   });
 
   test('is free for others, and the victims are spared, when the preemptor is deleted', async () => {
@@ -303,6 +328,18 @@ describe('disruption budgets', () => {
     expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
   });
 
+  test('that open let the gang go on at once', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.running('low', ['n0']);
+    world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 0);
+    world.create(gang('high', 1, HIGH));
+    await world.pass(10 * SECOND);
+    expect(world.reasonOf('high')).toContain('of lower priority but protected: 1 budget');
+    world.setDisruptionsAllowed('keep', 1);
+    await world.settle();
+    expect(world.evictions()).toEqual(['low-0']);
+  });
+
   test('that close during the notice hold everything back; then other victims are chosen', async () => {
     const world = await startWorld({
       nodes: 2,
@@ -321,6 +358,18 @@ describe('disruption budgets', () => {
     expect(world.evictions()).toEqual(['old-0']);
     expect(Object.keys(annotationsOf(world, 'young-0'))).not.toContain('muster.dev/preempted-by');
     expect(world.slotsOf('high')).toEqual({ 'high-0': 'n1' });
+  });
+
+  test('that allow a part of the gang only save all of it', async () => {
+    const world = await startWorld({ nodes: 2, settings: { preemption: { ...PREEMPTION, noticeMs: 10 * SECOND } } });
+    world.running('low', ['n0', 'n1']);
+    world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 2);
+    world.create(gang('high', 2, HIGH));
+    await world.pass(5 * SECOND);
+    world.setDisruptionsAllowed('keep', 1);
+    await world.pass(120 * SECOND);
+    expect(world.evictions()).toEqual([]);
+    expect(world.stateOf('low')).toBe('Running');
   });
 
   test('that the API server alone knows of: refused evictions are tried again, then others are evicted', async () => {

@@ -7,8 +7,8 @@ import { buffer } from 'node:stream/consumers';
 import type { Cluster } from './control-plane.ts';
 import { writeKubeconfig } from './credentials.ts';
 
-/** What Muster writes to a pod. */
-export type WriteKind = 'nominate' | 'clear' | 'ungate' | 'bind';
+/** What Muster writes to a pod: `fence` records the place of a preemptor, `announce` tells a victim. */
+export type WriteKind = 'nominate' | 'clear' | 'ungate' | 'bind' | 'fence' | 'announce' | 'evict';
 
 /** When the proxy stops: after this many writes of the kind have been applied; 0: none gets through. */
 export interface StopRule {
@@ -95,12 +95,17 @@ export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise
 /** The kind of a write; undefined for what is none of them, as an Event. */
 function kindOf(path: string, body: Buffer): WriteKind | undefined {
   if (path.endsWith('/binding')) return 'bind';
+  if (path.endsWith('/eviction')) return 'evict';
   if (!path.includes('/pods/')) return undefined;
   const patch = JSON.parse(body.toString()) as {
+    readonly metadata?: { readonly annotations?: Readonly<Record<string, string | null>> };
     readonly spec?: { readonly schedulingGates?: unknown };
     readonly status?: { readonly nominatedNodeName?: string | null };
   };
   if (patch.spec?.schedulingGates !== undefined) return 'ungate';
-  if (patch.status?.nominatedNodeName === undefined) return undefined;
+  if (patch.metadata?.annotations?.['muster.dev/preempted-by']) return 'announce';
+  if (patch.status?.nominatedNodeName === undefined) {
+    return patch.metadata?.annotations?.['muster.dev/plan'] ? 'fence' : undefined;
+  }
   return patch.status.nominatedNodeName === null ? 'clear' : 'nominate';
 }

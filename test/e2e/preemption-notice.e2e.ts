@@ -1,0 +1,78 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { expect } from 'vitest';
+import { waitFor } from './cluster/wait.ts';
+import { disruptionBudget, gangPods, priorityClass } from './objects.ts';
+import { scenarios } from './scenarios.ts';
+import { expectBound, expectReason, expectToStay, expectUntouched, listTouched, podsOf, type World } from './world.ts';
+
+const NOTICE_MS = 6_000;
+const preemption = { notice: `${NOTICE_MS}ms`, blockedTimeout: '2s' };
+
+scenarios('preemption with notice', { preemption }, (scenario) => {
+  scenario('victims are told when they will be evicted, and are not evicted before', async (world) => {
+    const [low] = await fillTwice(world);
+    await world.cluster.api.createMany('pods', gangPods({ gang: 'high', size: 2, priorityClassName: 'high' }));
+    const noticed = await expectNoticed(world, 'low', 2);
+    for (const { metadata } of noticed) {
+      expect(metadata?.annotations?.['muster.dev/preempted-by']).toBe('default/high');
+      expect(metadata?.deletionTimestamp, 'it still runs').toBeUndefined();
+    }
+    const notice = Date.parse(noticed[0]?.metadata?.annotations?.['muster.dev/preemption-notice'] ?? '');
+    const victim = await waitFor(
+      async () => (await podsOf(world, 'low')).find(({ metadata }) => metadata?.deletionTimestamp !== undefined),
+      { what: 'the victims to be evicted', intervalMs: 20 },
+    );
+    // The grace period is 1 s, and the API server counts whole seconds.
+    const evicted = Date.parse(String(victim.metadata?.deletionTimestamp)) - 1_000;
+    expect(evicted, 'the time of the eviction').toBeGreaterThan(notice - 1_000);
+    await expectBound(world, 'high', 2);
+    expect((await listTouched(world, low)).length).toBe(2);
+  });
+
+  scenario('a budget that closes after the notice: another gang goes, and the first one is spared', async (world) => {
+    const { api } = world.cluster;
+    const [low, other] = await fillTwice(world);
+    await api.createMany('pods', gangPods({ gang: 'high', size: 2, priorityClassName: 'high' }));
+    await expectNoticed(world, 'low', 2);
+    const labels = { 'muster.dev/pod-group': 'low' };
+    await api.create('poddisruptionbudgets', disruptionBudget('low', labels, { minAvailable: 2 }));
+    await expectReason(world, 'high', 'Preempting', /blocked: .*\blow\b/);
+    await expectBound(world, 'high', 2);
+    await expectUntouched(world, low, 'spared, and told so');
+    expect((await listTouched(world, other)).length, 'the other one').toBe(2);
+  });
+
+  scenario('the preemptor is deleted before the notice ends: nobody is evicted', async (world) => {
+    const { api } = world.cluster;
+    const [low, other] = await fillTwice(world);
+    await api.createMany('pods', gangPods({ gang: 'high', size: 2, priorityClassName: 'high' }));
+    await expectNoticed(world, 'low', 2);
+    await api.deleteAll('pods', { labelSelector: 'muster.dev/pod-group=high', graceSeconds: 0 });
+    const all = [...low, ...other];
+    await waitFor(async () => (await listTouched(world, all)).length === 0, { what: 'the notice to be taken back' });
+    await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, NOTICE_MS + 1_000);
+  });
+});
+
+/** Four nodes with a gang `low` on two and a gang `other`, which is worth more, on the others. */
+async function fillTwice(world: World): Promise<readonly [readonly V1Pod[], readonly V1Pod[]]> {
+  const { api } = world.cluster;
+  await api.createMany('priorityclasses', [priorityClass('middle', 500), priorityClass('high', 1000)]);
+  await world.cluster.addNodes({ count: 4 });
+  await api.createMany('pods', gangPods({ gang: 'low', size: 2 }));
+  await api.createMany('pods', gangPods({ gang: 'other', size: 2, priorityClassName: 'middle' }));
+  return [await expectBound(world, 'low', 2), await expectBound(world, 'other', 2)];
+}
+
+/** Waits until so many members carry the notice. */
+async function expectNoticed(world: World, gang: string, count: number): Promise<readonly V1Pod[]> {
+  return waitFor(
+    async () => {
+      const told = (await podsOf(world, gang)).filter(
+        ({ metadata }) => metadata?.annotations?.['muster.dev/preemption-notice'] !== undefined,
+      );
+      return told.length === count && told;
+    },
+    { what: `${count} members of ${gang} to be told` },
+  );
+}
