@@ -7,6 +7,7 @@
 import type { GangProblem } from './gang-problems.ts';
 import type { Unschedulable } from './plan.ts';
 import type { TopologyShortfall } from './shortfall.ts';
+import type { SpareCause } from './victims.ts';
 
 /** Why a gang is not running (yet). */
 export type Reason =
@@ -42,7 +43,7 @@ export type PreemptionOutlook =
       /** When a protected victim stops being protected, milliseconds since the epoch; Infinity: never by time alone. */
       readonly reconsiderAt: number;
       /** Gangs and pods of lower priority that are protected, by why. */
-      readonly spared: readonly { readonly cause: string; readonly units: number }[];
+      readonly spared: readonly { readonly cause: SpareCause; readonly units: number }[];
     };
 
 /** What is done about lost members. */
@@ -127,6 +128,13 @@ function explainRepair(repair: Repair): string {
   }
 }
 
+const SPARED: Readonly<Record<SpareCause, string>> = {
+  'min-runtime': 'inside min-runtime',
+  preemptible: 'not preemptible',
+  budget: 'kept by PodDisruptionBudgets',
+  barred: 'whose eviction was refused',
+};
+
 function explainOutlook(outlook: PreemptionOutlook | undefined): string {
   switch (outlook?.kind) {
     case undefined:
@@ -137,7 +145,7 @@ function explainOutlook(outlook: PreemptionOutlook | undefined): string {
       return `; preempting ${listSome(outlook.victims)} would violate PodDisruptionBudgets by ${outlook.violations}`;
     case 'none': {
       if (outlook.spared.length === 0) return '';
-      const spared = outlook.spared.map(({ cause, units }) => `${units} ${cause}`).join(', ');
+      const spared = outlook.spared.map(({ cause, units }) => `${units} ${SPARED[cause]}`).join(', ');
       const at = Number.isFinite(outlook.reconsiderAt) ? ` until ${new Date(outlook.reconsiderAt).toISOString()}` : '';
       return `; of lower priority but protected: ${spared}${at}`;
     }

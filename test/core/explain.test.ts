@@ -157,7 +157,7 @@ describe('for people', () => {
       'no room, and protected gangs in the way',
       {
         ...unschedulable(0, ['cordoned', 1]),
-        preemption: { kind: 'none', reconsiderAt: 1000, spared: [{ cause: 'inside min-runtime', units: 2 }] },
+        preemption: { kind: 'none', reconsiderAt: 1000, spared: [{ cause: 'min-runtime', units: 2 }] },
       },
       'room for 0 of 64 members; nodes for the others: 1 cordoned; of lower priority but protected: 2 inside min-runtime until 1970-01-01T00:00:01.000Z',
     ],

@@ -22,7 +22,7 @@ import {
 } from './world.ts';
 
 const SIZE = 6;
-const config = { ...musterConfig(), repair: { nodeTolerance: '1s', restartBackoff: '1s' } };
+const config = { ...musterConfig(), preemption: { backoffInitial: '2s' }, repair: { restartBackoff: '1s' } };
 let cluster: Cluster;
 /** That of the test under way. */
 let world: World | undefined;

@@ -183,37 +183,6 @@ scenarios('preemption', { preemption }, (scenario) => {
       await expectNoOvercommit(world);
     },
   );
-
-  scenario(
-    'members for which kube-scheduler would preempt: it evicts none for them, and whole jobs go as ever',
-    async (world) => {
-      const { api } = world.cluster;
-      await setUp(world, 4);
-      await api.createMany('pods', gangPods({ gang: 'low', size: 3 }));
-      const low = await expectBound(world, 'low', 3);
-      await api.create('pods', gpuPod({ name: 'lone' }));
-      const lone = await waitForBinding(world, 'lone');
-      const urgent = { priorityClassName: 'urgent' };
-      // Even with all of them gone there would be too little room.
-      await api.createMany('pods', gangPods({ gang: 'too-large', size: 5, ...urgent }));
-      await expectReason(world, 'too-large', 'Pending', /^room for 0 of 5/);
-      const all = [...low, lone];
-      await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, 3_000);
-      await deleteGang(world, 'too-large');
-
-      await api.createMany('pods', gangPods({ gang: 'shy', size: 2, preempts: 'never', ...urgent }));
-      await expectReason(world, 'shy', 'Pending', /^room for 0 of 2/);
-      await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, 3_000);
-      await deleteGang(world, 'shy');
-
-      await api.createMany('pods', gangPods({ gang: 'urgent', size: 2, ...urgent }));
-      await expectBound(world, 'urgent', 2);
-      const left = (await podsOf(world, 'low')).filter((pod) => !isLeaving(pod));
-      expect(left.map(nameOf), 'the gang went whole').toEqual([]);
-      await expectUntouched(world, [lone], 'and it was enough');
-      await expectNoOvercommit(world);
-    },
-  );
 });
 
 /** PriorityClasses, then nodes, so that the API server knows the former when it admits pods. */

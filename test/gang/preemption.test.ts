@@ -334,7 +334,7 @@ describe('disruption budgets', () => {
     world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 0);
     world.create(gang('high', 1, HIGH));
     await world.pass(10 * SECOND);
-    expect(world.reasonOf('high')).toContain('of lower priority but protected: 1 budget');
+    expect(world.reasonOf('high')).toContain('of lower priority but protected: 1 kept by PodDisruptionBudgets');
     world.setDisruptionsAllowed('keep', 1);
     await world.settle();
     expect(world.evictions()).toEqual(['low-0']);

@@ -1,14 +1,24 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
-import { disruptionBudget, gangPods, priorityClass } from './objects.ts';
+import { disruptionBudget, gangPods, gpuPod, priorityClass } from './objects.ts';
 import { scenarios } from './scenarios.ts';
-import { expectBound, expectReason, expectToStay, expectUntouched, listTouched, podsOf, type World } from './world.ts';
+import {
+  expectBound,
+  expectNoOvercommit,
+  expectReason,
+  expectToStay,
+  expectUntouched,
+  listTouched,
+  podsOf,
+  type World,
+} from './world.ts';
 
 const NOTICE_MS = 6_000;
-const preemption = { notice: `${NOTICE_MS}ms`, blockedTimeout: '2s' };
+const preemption = { notice: `${NOTICE_MS}ms`, blockedTimeout: '2s', backoffInitial: '2s' };
 
-scenarios('preemption with notice', { preemption }, (scenario) => {
+// Without the policy no member has the gate: kube-scheduler looks at all of them as soon as they exist.
+scenarios('preemption with notice, by members without the gate', { preemption, admissionPolicy: false }, (scenario) => {
   scenario('victims are told when they will be evicted, and are not evicted before', async (world) => {
     const [low] = await fillTwice(world);
     await world.cluster.api.createMany('pods', gangPods({ gang: 'high', size: 2, priorityClassName: 'high' }));
@@ -52,6 +62,41 @@ scenarios('preemption with notice', { preemption }, (scenario) => {
     await waitFor(async () => (await listTouched(world, all)).length === 0, { what: 'the notice to be taken back' });
     await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, NOTICE_MS + 1_000);
   });
+
+  scenario(
+    'members for which kube-scheduler would preempt: it evicts none for them, and whole jobs go as ever',
+    async (world) => {
+      const { api } = world.cluster;
+      await api.create('priorityclasses', priorityClass('urgent', 1000, { preempts: true }));
+      await world.cluster.addNodes({ count: 4 });
+      await api.createMany('pods', gangPods({ gang: 'low', size: 3 }));
+      const low = await expectBound(world, 'low', 3);
+      await api.create('pods', gpuPod({ name: 'lone' }));
+      const lone = await waitFor(async () => boundOnly(await api.get('pods', 'lone')), { what: 'lone to be bound' });
+      const urgent = { priorityClassName: 'urgent' };
+      // Even with all of them gone there would be too little room.
+      await api.createMany('pods', gangPods({ gang: 'too-large', size: 5, ...urgent }));
+      await expectReason(world, 'too-large', 'Pending', /^room for 0 of 5/);
+      const all = [...low, lone];
+      await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, 3_000);
+      await api.deleteAll('pods', { labelSelector: 'muster.dev/pod-group=too-large', graceSeconds: 0 });
+
+      await api.createMany('pods', gangPods({ gang: 'shy', size: 2, preempts: 'never', ...urgent }));
+      await expectReason(world, 'shy', 'Pending', /^room for 0 of 2/);
+      await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, 3_000);
+      await api.deleteAll('pods', { labelSelector: 'muster.dev/pod-group=shy', graceSeconds: 0 });
+
+      await api.createMany('pods', gangPods({ gang: 'urgent', size: 2, ...urgent }));
+      await expectBound(world, 'urgent', 2);
+      const left = (await podsOf(world, 'low')).filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
+      expect(
+        left.map(({ metadata }) => metadata?.name),
+        'the gang went whole',
+      ).toEqual([]);
+      await expectUntouched(world, [lone], 'and it was enough');
+      await expectNoOvercommit(world);
+    },
+  );
 });
 
 /** Four nodes with a gang `low` on two and a gang `other`, which is worth more, on the others. */
@@ -75,4 +120,8 @@ async function expectNoticed(world: World, gang: string, count: number): Promise
     },
     { what: `${count} members of ${gang} to be told` },
   );
+}
+
+function boundOnly(pod: V1Pod): V1Pod | undefined {
+  return pod.spec?.nodeName ? pod : undefined;
 }
