@@ -24,7 +24,7 @@ const BLOCK = 1_000;
 const RACK = 20;
 const PRIORITY = 1_000;
 const NOW = 1_700_000_000_000;
-const ITERATIONS = 60;
+const ITERATIONS = 200;
 const WARM_UP = 20;
 /** Milliseconds, p99. */
 const GOAL = 100;

@@ -13,6 +13,8 @@ export interface Contender {
   readonly policy: boolean;
   /** Gangs are PodGroups of Kubernetes' own gang scheduling. */
   readonly podGroups: boolean;
+  /** What those say of how they may be preempted: together (`all`) or pod by pod (`single`, the default). */
+  readonly disruptionMode?: 'all' | 'single';
 }
 
 export const STOCK: Contender = {
@@ -72,7 +74,7 @@ export interface GangOptions {
   readonly gpus?: number;
   /** All pods on nodes with the same value of this node label; ignored where there are no gangs. */
   readonly rackKey?: string;
-  /** The gang's PriorityClass, which exists; who preempts the gang has to take all of it, where that can be said. */
+  /** The gang's PriorityClass, which exists. */
   readonly priorityClassName?: string;
 }
 
@@ -95,8 +97,8 @@ export function gangFor(contender: Contender, options: GangOptions): Workload {
       spec: {
         schedulingPolicy: { gang: { minCount: size } },
         ...(rackKey !== undefined && { schedulingConstraints: { topology: [{ key: rackKey }] } }),
-        // Without the mode it evicts members one by one.
-        ...(priorityClassName !== undefined && { ...priority, disruptionMode: { all: {} } }),
+        ...priority,
+        ...(contender.disruptionMode !== undefined && { disruptionMode: { [contender.disruptionMode]: {} } }),
       },
     },
   };

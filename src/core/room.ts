@@ -3,7 +3,6 @@
  * `tally.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
  */
 import type { RequestClass } from './gang-request.ts';
-import type { PodTemplate } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { Mask, Round } from './round.ts';
 import type { SliceShape } from './tally.ts';
@@ -25,7 +24,7 @@ export class Room {
     const { gang, crowd } = round;
     const slice = round.isSlicedUnevenly ? undefined : round.asked.slice;
     this.#counts = crowd.map((members) => new ClassRoom(tx, members, scope, mask, slice));
-    this.#volumes = gang.min === gang.members.length ? listVolumes(tx, crowd, scope, mask) : [];
+    this.#volumes = gang.min === gang.members.length ? listVolumes(tx, round, scope, mask) : [];
     this.#uncounted = gang.members.length - crowd.reduce((sum, { pods }) => sum + pods.length, 0);
     this.#min = gang.min;
   }
@@ -48,10 +47,12 @@ export class Room {
  * Of several classes that all have to fit, what each asks for together with the more demanding ones. Where sizes divide each
  * other, as 8, 4, 2 and 1 do, that says whether they fit, as far as accelerators go.
  */
-function listVolumes(tx: Transaction, crowd: readonly RequestClass[], scope: DomainIdx, mask: Mask): readonly Volume[] {
-  if (crowd.length === 1) return [];
+function listVolumes(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask): readonly Volume[] {
+  const { crowd, policy, usesFabric } = round;
+  if (crowd.length === 1 || !usesFabric) return [];
   const demanding = crowd.toSorted((a, b) => b.accelerators - a.accelerators);
-  const resources = new Set(crowd.flatMap(({ pods, accelerators }) => nameOf(pods[0]!.template, accelerators) ?? ''));
+  const requests = crowd.flatMap(({ pods }) => pods[0]!.template.requests);
+  const resources = new Set(requests.map(({ name }) => name).filter(policy.isAccelerator));
   const column = resources.size === 1 ? tx.snapshot.columns.get([...resources][0]!) : undefined;
   if (column === undefined) return [];
   return demanding.flatMap(({ accelerators }, i) => {
@@ -60,12 +61,6 @@ function listVolumes(tx: Transaction, crowd: readonly RequestClass[], scope: Dom
     const demand = larger.reduce((sum, { pods, accelerators: each }) => sum + pods.length * each, 0);
     return [new Volume(tx, column, accelerators, demand, scope, mask)];
   });
-}
-
-/** The one resource of which the template asks that many; undefined: the accelerators are of several kinds, or none. */
-function nameOf({ requests }: PodTemplate, accelerators: number): string | undefined {
-  const named = requests.filter(({ name, amount }) => amount === accelerators && name.includes('/'));
-  return accelerators > 0 && named.length === 1 ? named[0]!.name : undefined;
 }
 
 /** Accelerators that are free on the nodes of a scope, in pieces of one size. */

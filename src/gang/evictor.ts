@@ -3,8 +3,8 @@
  * it looks at which pods still stand, and asks again for what was refused or got lost.
  */
 import { PREEMPTED_BY } from '../core/dialects/muster.ts';
+import { findViolated } from '../core/disruption.ts';
 import { keyOf, type PodModel } from '../core/model.ts';
-import { findViolated } from '../core/violated-budgets.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { EvictionOutcome, WriteOutcome } from './nominator.ts';
 import type { CoordinatorParts } from './parts.ts';

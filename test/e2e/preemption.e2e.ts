@@ -19,7 +19,7 @@ import {
 
 /** Shorter than the defaults, so that what follows a refused or vain preemption comes soon. */
 const preemption = { blockedTimeout: '5s', backoffInitial: '2s', backoffMax: '5s' };
-/** `urgent` is as high as `high`, but kube-scheduler preempts for its pods, which for gangs it should not. */
+/** `urgent` is as high as `high`, but kube-scheduler preempts for its pods by itself. */
 const CLASSES = [
   priorityClass('middle', 500),
   priorityClass('high', 1000),
@@ -132,7 +132,7 @@ scenarios('preemption', { preemption }, (scenario) => {
     await api.createMany('pods', gangPods({ gang: 'short', size: 2, minRuntime: '8s' }));
     const before = await expectBound(world, 'short', 2);
     await api.createMany('pods', gangPods({ gang: 'high', size: 1, priorityClassName: 'high' }));
-    await expectReason(world, 'high', 'Pending', /1 min-runtime until /);
+    await expectReason(world, 'high', 'Pending', /1 inside min-runtime until /);
     const victim = await waitFor(async () => (await podsOf(world, 'short')).find(isLeaving), {
       what: 'the gang to be evicted in the end',
     });
