@@ -28,6 +28,9 @@ scenarios('preemption with notice, by members without the gate', { preemption, a
       expect(metadata?.deletionTimestamp, 'it still runs').toBeUndefined();
     }
     const notice = Date.parse(noticed[0]?.metadata?.annotations?.['muster.dev/preemption-notice'] ?? '');
+    const [preemptor] = await podsOf(world, 'high');
+    const created = Date.parse(String(preemptor?.metadata?.creationTimestamp));
+    expect(notice, 'the notice that is configured').toBeGreaterThanOrEqual(created + NOTICE_MS);
     const victim = await waitFor(
       async () => (await podsOf(world, 'low')).find(({ metadata }) => metadata?.deletionTimestamp !== undefined),
       { what: 'the victims to be evicted', intervalMs: 20 },
@@ -61,6 +64,30 @@ scenarios('preemption with notice, by members without the gate', { preemption, a
     const all = [...low, ...other];
     await waitFor(async () => (await listTouched(world, all)).length === 0, { what: 'the notice to be taken back' });
     await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, NOTICE_MS + 1_000);
+  });
+
+  scenario('one of two victims takes long to leave: nobody else gets what the other one left', async (world) => {
+    const { api } = world.cluster;
+    await api.create('priorityclasses', priorityClass('high', 1000));
+    await world.cluster.addNodes({ count: 4 });
+    await api.createMany('pods', gangPods({ gang: 'quick', size: 2 }));
+    await api.createMany('pods', gangPods({ gang: 'slow', size: 2, graceSeconds: 8 }));
+    await expectBound(world, 'quick', 2);
+    await expectBound(world, 'slow', 2);
+    const priorityClassName = 'high';
+    await api.createMany('pods', gangPods({ gang: 'high', size: 4, priorityClassName }));
+    await expectNoticed(world, 'slow', 2);
+    const small = Array.from({ length: 8 }, (_, i) =>
+      gpuPod({ name: `small-${i}`, gpus: 2, labels: { small: '' }, ...(i % 2 ? { priorityClassName } : {}) }),
+    );
+    await api.createMany('pods', small);
+    await waitFor(async () => (await podsOf(world, 'quick')).length === 0, { what: 'the first victim to be gone' });
+    await expectReason(world, 'high', 'Preempting', /2 of 4 pods have left/);
+    const isFree = async () => !(await api.list('pods', { labelSelector: 'small' })).some(boundOnly);
+    await expectToStay('its place is kept', isFree, 4_000);
+    await expectBound(world, 'high', 4);
+    expect(await isFree()).toBe(true);
+    await expectNoOvercommit(world);
   });
 
   scenario(

@@ -130,7 +130,8 @@ scenarios('preemption', { preemption }, (scenario) => {
     const { api } = world.cluster;
     await setUp(world, 2);
     await api.createMany('pods', gangPods({ gang: 'short', size: 2, minRuntime: '8s' }));
-    const before = await expectBound(world, 'short', 2);
+    await waitForAge(world, await expectBound(world, 'short', 2), 0);
+    const started = Math.min(...(await podsOf(world, 'short')).map(startedAt));
     await api.createMany('pods', gangPods({ gang: 'high', size: 1, priorityClassName: 'high' }));
     await expectReason(world, 'high', 'Pending', /1 inside min-runtime until /);
     const victim = await waitFor(async () => (await podsOf(world, 'short')).find(isLeaving), {
@@ -138,7 +139,6 @@ scenarios('preemption', { preemption }, (scenario) => {
     });
     await expectBound(world, 'high', 1);
     // A pod's deletion timestamp is that of the eviction plus its grace period of 1 s; all of them are whole seconds.
-    const started = Math.min(...before.map(startedAt), startedAt(victim));
     const evicted = Date.parse(String(victim.metadata?.deletionTimestamp)) - 1_000;
     expect(evicted - started, 'milliseconds between the start and the eviction').toBeGreaterThanOrEqual(8_000 - 1_000);
     expect(

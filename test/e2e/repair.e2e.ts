@@ -5,7 +5,6 @@ import { addNodes } from './fabric.ts';
 import { gangPod, gangPods, gpuJob, gpuPod, priorityClass } from './objects.ts';
 import { scenarios } from './scenarios.ts';
 import {
-  boundPodsOf,
   expectBound,
   expectNoOvercommit,
   expectReason,
@@ -170,8 +169,8 @@ async function expectReplaced(
   const lost = new Set(before.filter((pod) => dead.includes(nodeOf(pod))).map(({ metadata }) => metadata?.uid));
   const now = await waitFor(
     async () => {
-      const bound = await boundPodsOf(world, 'train');
       const all = await podsOf(world, 'train');
+      const bound = all.filter(nodeOf);
       const isBack = bound.length === before.length && all.every(({ metadata }) => !lost.has(metadata?.uid));
       if (isBack) return bound;
       throw new Error(`${bound.length} bound of ${all.length}`);
