@@ -26,10 +26,12 @@ export function adoptSlots(parts: CoordinatorParts, records: Iterable<GangRecord
   for (const record of [...records].sort(compareUrgency)) {
     const gang = record.gang.key;
     const victims = preempted.get(gang) ?? [];
-    let adopted = 0;
+    const before = tx.checkpoint();
+    let [recorded, adopted] = [0, 0];
     for (const pod of record.census.unbound) {
       const written = parsePlan(pod);
       if (!written) continue;
+      recorded++;
       const node = snapshot.indexOf.get(written.node);
       if (node === undefined || tx.capacity(node, pod, resolveRequests(pod.template, snapshot)) < 1) {
         record.clearing.set(pod.uid, pod);
@@ -42,7 +44,14 @@ export function adoptSlots(parts: CoordinatorParts, records: Iterable<GangRecord
       const isFenced = victims.length > 0 && pod.nominatedNodeName !== written.node;
       reservations.assume({ ...slot, state: isFenced ? 'fenced' : 'nominated', recorded: true, written: !isFenced });
     }
-    if (victims.length > 0 && adopted > 0) {
+    if (victims.length > 0 && adopted < recorded && !victims.some(({ deleting }) => deleting)) {
+      // Killed before all victims were told, and before any was evicted: nothing is lost by deciding anew.
+      tx.rollback(before);
+      for (const { pod } of reservations.slotsOf(gang)) {
+        reservations.forget(pod.uid);
+        record.clearing.set(pod.uid, pod);
+      }
+    } else if (victims.length > 0 && adopted > 0) {
       record.preempting = resumePreempting(victims, (pod) => gangKeyOf(pod) ?? keyOf(pod), clock.now());
       record.hasPreempted = true;
     }

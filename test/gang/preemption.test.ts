@@ -422,6 +422,19 @@ describe('killed while it preempts, Muster goes on', () => {
     expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
   });
 
+  test('with some of the victims told: it begins anew at once', async () => {
+    const world = await fullCluster();
+    world.cluster.trouble({ verb: 'annotate', pod: 'large-1', how: 'failed' });
+    world.create(gang('high', 3, HIGH));
+    await world.settle();
+    expect(annotationsOf(world, 'large-0')).toHaveProperty(['muster.dev/preempted-by']);
+    world.cluster.heal();
+    await world.restart();
+    await world.pass(2 * SECOND);
+    expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
+    expect(world.overbooked()).toEqual([]);
+  });
+
   test('inside the notice: the deadline stands', async () => {
     const world = await fullCluster({ preemption: { ...PREEMPTION, noticeMs: 60 * SECOND } });
     world.create(gang('high', 2, HIGH));
