@@ -3,7 +3,7 @@
  * Kubernetes' own group preemption (gate GenericWorkload, PodGroups with a gang policy and a priority), of gangs that may only be disrupted
  * together (`all`) and, as is its default, pod by pod (`single`). What is counted is whom it costs what, and how long the gang waits.
  *
- * 1,000 nodes of 8 GPUs are taken by gangs of 8, 16, 32 and 64 pods with one node each, which have run for 1 to 24 hours; every other
+ * 1,000 nodes of 8 GPUs are taken by gangs of 8, 16, 32 and 64 pods with one node each, which have run for 1 to 24 hours; about every other
  * one wrote a checkpoint within the last hour. A gang of 128 such pods arrives. All contenders find the same gangs on the same
  * nodes, with ages of their own in each round. The work that is lost is counted by one formula, whoever evicts.
  *

@@ -41,7 +41,7 @@ export function listResidents(sizes: readonly number[], nodes: number, random: R
   for (let left = nodes; left > 0; ) {
     const size = Math.min(left, sizes[residents.length % sizes.length]!);
     const age = HOUR + random.below(23 * HOUR);
-    // Every other gang writes checkpoints, some more often than others.
+    // About every other gang writes checkpoints, some more often than others.
     const sinceCheckpoint = random.below(2) === 0 ? undefined : 60 + random.below(HOUR);
     residents.push({ name: `resident-${residents.length}`, size, age, sinceCheckpoint });
     left -= size;

@@ -26,6 +26,7 @@ import { reduceVictims, searchVictims, type VictimSet } from './victim-search.ts
 import {
   type Candidate,
   type Choice,
+  isMovable,
   listChoices,
   type RunningGang,
   type SpareCause,
@@ -104,6 +105,7 @@ export function planPreemption(
   const budgets = new Budgets(request.budgets);
   const query = { ...request, gang: gang.key, priority: gang.priority, isAccelerator: policy.isAccelerator, now };
   const { choices, spared } = listChoices(snapshot, query, budgets);
+  if (choices.length === 0 && spared.length === 0) return NOTHING;
   const seatsOf = seatChoices(choices, seats);
   const vacancy = vacate(snapshot, seats.all, leaving);
   for (const { whole, members } of choices) {
@@ -120,6 +122,18 @@ export function planPreemption(
   const { violations, lostWork } = costOf(candidates, budgets);
   const victims = candidates.map(({ unit }) => unit).sort((a, b) => (a.key < b.key ? -1 : 1));
   return { kind: 'preempt', slots, victims, violations, lostWork };
+}
+
+/**
+ * The lowest priority of any pod on a node that may ever be evicted for a gang; Infinity: there is none. Whoever is not above it
+ * need not look for victims. O(pods).
+ */
+export function lowestPriority({ byName, podsOn }: Snapshot): number {
+  let lowest = Number.POSITIVE_INFINITY;
+  for (const row of byName) {
+    for (const pod of podsOn[row]!) if (pod.priority < lowest && isMovable(pod)) lowest = pod.priority;
+  }
+  return lowest;
 }
 
 /** A gang and its members on their own have the same seats. */

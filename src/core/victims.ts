@@ -108,6 +108,8 @@ export function listChoices(
   for (const running of query.running) {
     const { gang, bound } = running;
     if (bound.length === 0 || gang.key === query.gang) continue;
+    // Before anything is added up: in a long queue of equals this is all that happens.
+    if (bound.some(({ priority }) => priority >= query.priority)) continue;
     const annotated = gang.members.length > 0 ? gang.members : bound;
     const checkpoint = newestCheckpoint([...annotated, ...bound]);
     const unit = appraise('gang', gang.key, bound, checkpoint, gang.key);
@@ -141,7 +143,7 @@ function countSurplus({ gang, bound, started }: RunningGang): number {
 }
 
 /** What stays on its node whatever happens: system components, what a DaemonSet or the kubelet would put back at once, others' gangs. */
-function isMovable(pod: PodModel): boolean {
+export function isMovable(pod: PodModel): boolean {
   if (isTerminated(pod) || pod.priority >= SYSTEM_CRITICAL || pod.nativeGang) return false;
   if (pod.gates.some((gate) => gate !== GANG_GATE)) return false;
   return pod.owner?.kind !== 'DaemonSet' && pod.owner?.kind !== 'Node';

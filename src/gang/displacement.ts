@@ -5,7 +5,7 @@
 import type { PlannedSlot } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { resolveRequests, Transaction } from '../core/transaction.ts';
-import type { GangRecord } from './gang-record.ts';
+import { compareUrgency, type GangRecord } from './gang-record.ts';
 import type { Reservations, Slot } from './reservations.ts';
 import { anyBinding } from './reservations.ts';
 
@@ -15,18 +15,20 @@ export interface Displaceable {
   readonly slots: readonly Slot[];
 }
 
-/** Gangs of lower priority that hold slots and have nothing bound, the most urgent first as in `records`. */
+/** Gangs of lower priority that hold slots and have nothing bound, the most urgent first. */
 export function listDisplaceable(
   records: readonly GangRecord[],
   reservations: Reservations,
   priority: number,
 ): readonly Displaceable[] {
-  return records.flatMap((record) => {
+  if (reservations.size === 0) return [];
+  const starting = records.flatMap((record) => {
     const { gang, census } = record;
     if (gang.priority >= priority || census.bound.length > 0) return [];
     const slots = reservations.slotsOf(gang.key);
     return slots.length === 0 || anyBinding(slots) ? [] : [{ record, slots }];
   });
+  return starting.sort((a, b) => compareUrgency(a.record, b.record));
 }
 
 /**

@@ -65,6 +65,8 @@ export interface GangRecord {
   preemptsNotBefore: number;
   /** When it last looked for victims, and when it is to look again, milliseconds. */
   searchedAt: number;
+  /** How often in a row it found none. */
+  vainSearches: number;
   searchesAt: number;
   /** Victims whose eviction was refused, by unit key, and until when they are left alone, milliseconds. */
   readonly barred: Map<string, number>;
@@ -119,6 +121,7 @@ export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
     vainPreemptions: 0,
     preemptsNotBefore: 0,
     searchedAt: Number.NEGATIVE_INFINITY,
+    vainSearches: 0,
     searchesAt: Number.POSITIVE_INFINITY,
     barred: new Map(),
     outlook: undefined,
@@ -172,6 +175,7 @@ export function giveUpPreempting(record: GangRecord, now: number, initialMs: num
 export function endPreemptions(record: GangRecord): void {
   record.hasPreempted = false;
   record.vainPreemptions = 0;
+  record.vainSearches = 0;
   record.preemptsNotBefore = 0;
   record.barred.clear();
 }
@@ -206,4 +210,10 @@ export function stateOf({ gang, census, lost }: GangRecord, reservations: Reserv
 /** The key of the space that is kept for the replacement of a member. */
 export function placeOf({ uid }: Pick<PodModel, 'uid'>): string {
   return `place of ${uid}`;
+}
+
+/** Priority, then age; the name breaks ties. */
+export function compareUrgency(a: GangRecord, b: GangRecord): number {
+  const byUrgency = b.gang.priority - a.gang.priority || a.gang.createdAt - b.gang.createdAt;
+  return byUrgency !== 0 ? byUrgency : a.gang.key < b.gang.key ? -1 : 1;
 }

@@ -11,7 +11,7 @@ import { CROWDED, countOnTheirWay } from './crowding.ts';
 import { type Demand, demandOf, placedMembers, requestOf } from './demand.ts';
 import { findDisplaced, listDisplaceable } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
-import { type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
+import { compareUrgency, type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -145,7 +145,7 @@ export class GangPlanner {
     all: readonly GangRecord[],
   ): boolean {
     const { reservations, settings, clock } = this.#parts;
-    const candidates = listDisplaceable([...all].sort(compareUrgency), reservations, record.gang.priority);
+    const candidates = listDisplaceable(all, reservations, record.gang.priority);
     if (candidates.length === 0) return false;
     const taken = candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid));
     const { request, occupied } = this.#ask(record, demand, stay, snapshot, taken);
@@ -252,10 +252,4 @@ function mayPlan(record: GangRecord, now: number, room: number): boolean {
   const { backoffUntil, hopelessAt, searchesAt, gang } = record;
   const mayFit = hopelessAt !== room || now >= widensAt(record) || now >= searchesAt;
   return now >= backoffUntil && mayFit && gang.problems.length === 0;
-}
-
-/** Priority, then age; the name breaks ties. */
-export function compareUrgency(a: GangRecord, b: GangRecord): number {
-  const byUrgency = b.gang.priority - a.gang.priority || a.gang.createdAt - b.gang.createdAt;
-  return byUrgency !== 0 ? byUrgency : a.gang.key < b.gang.key ? -1 : 1;
 }

@@ -6,7 +6,7 @@ import { GANG_GATE, PREEMPTED_BY } from '../core/dialects/muster.ts';
 import type { GangRequest } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
 import { type PlannedSlot, planGang } from '../core/plan.ts';
-import { type Preemption, planPreemption } from '../core/preemption.ts';
+import { lowestPriority, type Preemption, planPreemption } from '../core/preemption.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { RunningGang } from '../core/victims.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
@@ -16,8 +16,14 @@ import type { CoordinatorParts } from './parts.ts';
 import { beginPreempting, fenceEndsAt, isStanding, occupiedNodes } from './preempting.ts';
 import { newSlot } from './reservations.ts';
 
-/** Looking for victims costs more than looking for room, and what ends in between changes little: not more often, milliseconds. */
+/**
+ * Looking for victims costs more than looking for room, and what changes in between changes little: a gang looks again after
+ * the first of these, twice as long each time that it is in vain, up to the second, milliseconds.
+ */
 const LOOK_AGAIN_MS = 1_000;
+const LOOK_AGAIN_LATEST_MS = 30_000;
+/** All gangs together look for victims for a fifth of the time at most: each search is followed by a pause so many times as long. */
+const PAUSE_PER_SEARCH = 4;
 /** Protection may end without an event that is watched for: an annotation was taken away, say. Then it is seen after this, milliseconds. */
 const REVISIT_MS = 30_000;
 /** A unit whose eviction was refused is left alone for this long, milliseconds. */
@@ -26,6 +32,10 @@ const BARRED_MS = 300_000;
 export class Preemptor {
   readonly #parts: CoordinatorParts;
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
+  /** The lowest priority of all pods that might be evicted, in the snapshot of this generation. */
+  #lowest = { generation: -1, priority: 0 };
+  /** The end of the pause after the last search, milliseconds. */
+  #pausedUntil = 0;
 
   /** @param release gives all slots of a gang back. */
   constructor(parts: CoordinatorParts, release: (gang: string, cause: ReleaseCause, said: string) => void) {
@@ -51,7 +61,12 @@ export class Preemptor {
     const { view, settings, clock, observer } = this.#parts;
     const now = clock.now();
     if (!record.gang.preempts || record.preempting) return false;
-    record.searchesAt = Math.max(record.preemptsNotBefore, record.searchedAt + LOOK_AGAIN_MS);
+    if (record.gang.priority <= this.#lowestPriority(snapshot)) {
+      record.outlook = undefined;
+      record.searchesAt = Number.POSITIVE_INFINITY;
+      return false;
+    }
+    record.searchesAt = Math.max(this.#pausedUntil, this.#mayLookAt(record, now));
     if (now < record.searchesAt) return false;
     record.searchedAt = now;
     for (const [unit, until] of record.barred) if (until <= now) record.barred.delete(unit);
@@ -66,7 +81,10 @@ export class Preemptor {
       fitsThen && fitsThen.kind === 'placed'
         ? { kind: 'coming', slots: fitsThen.slots }
         : planPreemption(then, asked, settings.policy, now);
-    observer.onPreemptionPlanned(record.gang.key, plan, (clock.now() - now) / 1000);
+    const tookMs = clock.now() - now;
+    this.#pausedUntil = clock.now() + PAUSE_PER_SEARCH * tookMs;
+    observer.onPreemptionPlanned(record.gang.key, plan, tookMs / 1000);
+    record.vainSearches++;
     record.outlook = foresee(plan);
     record.searchesAt = nextSearch(record.outlook, now);
     const leaving = plan.kind === 'none' ? [] : listLeaving(snapshot, plan.slots, new Set(promised));
@@ -75,6 +93,7 @@ export class Preemptor {
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return false;
     if (plan.kind === 'preempt' && plan.violations > 0) return false;
     const units = plan.kind === 'preempt' ? plan.victims : [];
+    record.vainSearches = 0;
     record.preempting = beginPreempting(units, leaving, now, settings.preemption.noticeMs);
     record.hasPreempted = true;
     this.#fence(record, members, plan.slots, namePlan());
@@ -107,7 +126,9 @@ export class Preemptor {
     for (const record of records) {
       const { outlook } = record;
       const isBlocked = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
-      if (isBlocked || outlook?.kind === 'budgets') record.searchesAt = record.searchedAt + LOOK_AGAIN_MS;
+      if (!isBlocked && outlook?.kind !== 'budgets') continue;
+      record.vainSearches = Math.min(record.vainSearches, 1);
+      record.searchesAt = record.searchedAt + LOOK_AGAIN_MS;
     }
   }
 
@@ -122,6 +143,20 @@ export class Preemptor {
       blockedSince === undefined ? Number.POSITIVE_INFINITY : blockedSince + settings.preemption.blockedTimeoutMs,
       fenceEndsAt(preempting, (uid) => view.pod(uid), settings.preemption.fenceTimeoutMs),
     );
+  }
+
+  /** When the gang may look for victims again, milliseconds. */
+  #mayLookAt({ preemptsNotBefore, searchedAt, vainSearches, outlook }: GangRecord, now: number): number {
+    const isDue = outlook?.kind === 'none' && now >= outlook.reconsiderAt;
+    const pause = isDue || vainSearches === 0 ? 0 : LOOK_AGAIN_MS * 2 ** Math.min(vainSearches - 1, 20);
+    return Math.max(preemptsNotBefore, searchedAt + Math.min(LOOK_AGAIN_LATEST_MS, pause));
+  }
+
+  #lowestPriority(snapshot: Snapshot): number {
+    if (this.#lowest.generation !== snapshot.generation) {
+      this.#lowest = { generation: snapshot.generation, priority: lowestPriority(snapshot) };
+    }
+    return this.#lowest.priority;
   }
 
   #fence(record: GangRecord, members: readonly PodModel[], planned: readonly PlannedSlot[], plan: string): void {
@@ -169,6 +204,7 @@ export class Preemptor {
     record.preempting = undefined;
     record.hopelessAt = -1;
     record.searchedAt = Number.NEGATIVE_INFINITY;
+    record.vainSearches = 0;
     record.state = stateOf(record, reservations);
   }
 }

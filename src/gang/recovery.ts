@@ -9,11 +9,10 @@ import { PREEMPTED_BY } from '../core/dialects/muster.ts';
 import { keyOf } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import { resolveRequests, Transaction } from '../core/transaction.ts';
-import { type GangRecord, stateOf } from './gang-record.ts';
+import { compareUrgency, type GangRecord, stateOf } from './gang-record.ts';
 import { parsePlan } from './nominator.ts';
 import { withoutPods } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
-import { compareUrgency } from './planning.ts';
 import { resumePreempting } from './preempting.ts';
 import { newSlot } from './reservations.ts';
 

@@ -103,6 +103,7 @@ export class Repairer {
   }
 
   #noteLosses(record: GangRecord, lost: readonly PodModel[], now: number): void {
+    if (lost.length + record.lost.length + record.left.length === 0) return;
     const before = new Set(record.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
     // The first member that fails has a node that may be to blame; the others usually fail because of it.

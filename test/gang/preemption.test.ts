@@ -149,6 +149,36 @@ const PREEMPTION = {
   backoffMaxMs: 600 * SECOND,
 };
 
+describe('looking for victims in vain', () => {
+  const countSearches = async (world: World) => {
+    const { values } = await world.metrics.preemptionPlanDuration.get();
+    const counts = values.filter(({ metricName }) => metricName?.endsWith('_count'));
+    return counts.reduce((sum, { value }) => sum + value, 0);
+  };
+
+  test('becomes rarer, however often space becomes free', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.running('low', ['n0'], { annotations: { 'muster.dev/preemptible': 'false' } });
+    world.running('lower', ['n1'], { priority: -1, annotations: { 'muster.dev/preemptible': 'false' } });
+    const before = await countSearches(world);
+    world.create(gang('high', 2, HIGH));
+    for (let second = 0; second < 120; second++) {
+      world.setReady('n1', second % 2 === 0);
+      await world.pass(SECOND);
+    }
+    expect((await countSearches(world)) - before).toBeLessThanOrEqual(9);
+  });
+
+  test('does not happen where nobody is of lower priority', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.running('equal', ['n0'], HIGH);
+    const before = await countSearches(world);
+    world.create(gang('high', 1, HIGH));
+    await world.pass(60 * SECOND);
+    expect((await countSearches(world)) - before).toBe(0);
+  });
+});
+
 describe('a gang of lower priority that is only about to start', () => {
   test('gives its slots back before anybody who runs is evicted', async () => {
     const world = await startWorld({ nodes: 3 });
