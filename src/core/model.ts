@@ -164,6 +164,8 @@ export interface JobModel extends Named {
   readonly startedAt: number | undefined;
   /** The labels of its pod template: which gang its pods will be in. */
   readonly templateLabels: Labels;
+  /** It is suspended or being deleted. */
+  readonly isEnding: boolean;
   /** How many pods may fail before the Job does. */
   readonly backoffLimit: number;
   /** Its podFailurePolicy ignores pods that were disrupted (condition DisruptionTarget): evictions are no failures. */

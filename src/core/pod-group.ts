@@ -35,6 +35,8 @@ export interface Gang {
   /** Whether lower gangs may be evicted for it. */
   readonly preempts: boolean;
   readonly onMemberLoss: MemberLoss;
+  /** Its Jobs are suspended, being deleted, or gone: nobody wants its pods any more. */
+  readonly isEndedByOwner: boolean;
   /** A Job of the gang that does not survive the eviction of its pods. */
   readonly fragileJob: JobModel | undefined;
   readonly priority: number;
@@ -95,6 +97,7 @@ export function describeGang(key: string, sources: GangSources): Gang {
     patienceMs: parseDuration(subjects[0]?.annotations[TOPOLOGY_PATIENCE] ?? ''),
     preempts: subjects.every(({ annotations }) => annotations[PREEMPTS] !== 'never'),
     onMemberLoss: readMemberLoss(subjects[0]),
+    isEndedByOwner: isEndedByOwner(subjects, sources.jobs),
     fragileJob: sources.jobs.find(isFragile),
     priority: Math.max(...subjects.map((pod) => pod.priority)),
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
@@ -117,6 +120,10 @@ function readMinimum(pods: readonly PodModel[], { jobs, podGroup }: GangSources)
   if (jobs.length === 0) return undefined;
   const created = jobs.reduce((sum, job) => sum + Math.min(job.parallelism, job.completions ?? job.parallelism), 0);
   return created > 0 ? created : undefined;
+}
+
+function isEndedByOwner(pods: readonly PodModel[], jobs: readonly JobModel[]): boolean {
+  return jobs.length > 0 ? jobs.every(({ isEnding }) => isEnding) : pods.some(({ owner }) => owner?.kind === 'Job');
 }
 
 function readMemberLoss(pod: PodModel | undefined): MemberLoss {

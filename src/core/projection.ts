@@ -64,6 +64,7 @@ interface RawJob {
     readonly parallelism?: number | null;
     readonly completions?: number | null;
     readonly activeDeadlineSeconds?: number | null;
+    readonly suspend?: boolean | null;
     readonly backoffLimit?: number | null;
     readonly podFailurePolicy?: { readonly rules?: readonly RawFailureRule[] | null } | null;
     readonly template?: { readonly metadata?: RawMetadata | null };
@@ -81,6 +82,7 @@ export function projectJob(raw: unknown): JobModel {
     activeDeadlineSeconds: spec?.activeDeadlineSeconds ?? undefined,
     startedAt: instantOf(status?.startTime),
     templateLabels: spec?.template?.metadata?.labels ?? NO_LABELS,
+    isEnding: Boolean(spec?.suspend) || Boolean(metadata?.deletionTimestamp),
     backoffLimit: spec?.backoffLimit ?? 6,
     ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
   };

@@ -24,6 +24,7 @@ import type { RefusalCause, ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { GangPlanner } from './planning.ts';
 import { Preemptor } from './preemptor.ts';
+import { lookAgain } from './prospects.ts';
 import { countStates, publish } from './publication.ts';
 import { adoptSlots } from './recovery.ts';
 import { Repairer } from './repairer.ts';
@@ -93,7 +94,7 @@ export class Coordinator {
   }
 
   onBudgets(): void {
-    this.#preemptor.onBudgets(this.#gangs.values());
+    for (const record of this.#gangs.values()) lookAgain(record);
     this.wake();
   }
 
@@ -122,7 +123,7 @@ export class Coordinator {
   recover(gangs: Iterable<string>): void {
     for (const gang of gangs) this.#gangs.mark(gang);
     this.#gangs.describe();
-    adoptSlots(this.#parts, this.#gangs.values());
+    adoptSlots(this.#parts, this.#gangs);
     // Only a gang with slots is in another state now.
     for (const slot of this.#parts.reservations.slots()) this.#gangs.mark(slot.gang);
     this.#recovered = true;
@@ -137,7 +138,7 @@ export class Coordinator {
     this.#gangs.describe();
     for (const record of this.#gangs.values()) this.#keeper.check(record, start);
     releaseDrifted(this.#parts, this.#gangs.values(), (gang, said) => this.release(gang, 'topology-drift', said));
-    for (const record of this.#gangs.values()) this.#preemptor.review(record, start);
+    for (const record of this.#gangs.values()) this.#preemptor.review(record, this.#gangs, start);
     this.#repairer.review(this.#gangs.values(), this.#room + reservations.freed);
     this.#planner.planAll(this.#gangs.values(), this.#room + reservations.freed);
     for (const record of this.#gangs.values()) {
@@ -251,7 +252,7 @@ export class Coordinator {
   #setAlarm(now: number): void {
     const { reservations, settings, clock } = this.#parts;
     let next = Math.min(nextAlarm(this.#gangs.values(), now, settings.regatherMs), this.#repairer.nextAt);
-    for (const record of this.#gangs.values()) next = Math.min(next, this.#preemptor.nextAt(record));
+    for (const record of this.#gangs.values()) next = Math.min(next, this.#preemptor.nextAt(record, now));
     if (this.#planner.defers) next = Math.min(next, now + LOOK_AGAIN_MS);
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
     this.#cancelAlarm();

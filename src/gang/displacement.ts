@@ -2,6 +2,7 @@
  * Gangs that are starting, before any of their members is bound: to a gang of higher priority their slots are free. Nothing
  * runs there yet, so they lose nothing but their turn.
  */
+import type { PodModel } from '../core/model.ts';
 import type { PlannedSlot } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { resolveRequests, Transaction } from '../core/transaction.ts';
@@ -13,6 +14,31 @@ import { anyBinding } from './reservations.ts';
 export interface Displaceable {
   readonly record: GangRecord;
   readonly slots: readonly Slot[];
+}
+
+/** A place that is kept for a member of a lower gang that does not exist now. */
+export interface KeptPlace {
+  readonly record: GangRecord;
+  readonly key: string;
+  readonly pod: PodModel;
+  readonly node: string;
+}
+
+/** Places that gangs of lower priority keep for replacements and members to come. */
+export function listKeptPlaces(
+  records: readonly GangRecord[],
+  reservations: Reservations,
+  priority: number,
+): readonly KeptPlace[] {
+  const keepers = new Map<string, GangRecord>();
+  for (const record of records) {
+    if (record.gang.priority < priority) for (const key of record.vacancies.keys()) keepers.set(key, record);
+  }
+  if (keepers.size === 0) return [];
+  return [...reservations.holds()].flatMap(([key, { pod, node }]) => {
+    const record = keepers.get(key);
+    return record ? [{ record, key, pod, node }] : [];
+  });
 }
 
 /** Gangs of lower priority that hold slots and have nothing bound, the most urgent first. */
@@ -32,30 +58,32 @@ export function listDisplaceable(
 }
 
 /**
- * Those of the gangs that have to give their slots back: the others still fit beside what was planned.
- * @param snapshot with the slots of none of them.
+ * Those of the gangs, and of the kept places, that have to give way: the others still fit beside what was planned.
+ * @param snapshot with none of them.
  */
 export function findDisplaced(
   snapshot: Snapshot,
   planned: readonly { readonly slot: PlannedSlot; readonly pod: Slot['pod'] }[],
   candidates: readonly Displaceable[],
-): readonly GangRecord[] {
+  places: readonly KeptPlace[],
+): { readonly gangs: readonly GangRecord[]; readonly places: readonly KeptPlace[] } {
   const tx = new Transaction(snapshot);
   for (const occupant of snapshot.occupants) tx.place(occupant.node, occupant);
   for (const { slot, pod } of planned) tx.place(snapshot.indexOf.get(slot.node)!, pod);
+  const settle = (pod: PodModel, name: string): boolean => {
+    const node = snapshot.indexOf.get(name);
+    if (node === undefined || tx.capacity(node, pod, resolveRequests(pod.template, snapshot)) < 1) return false;
+    tx.place(node, pod);
+    return true;
+  };
+  const taken = places.filter(({ pod, node }) => !settle(pod, node));
   const displaced: GangRecord[] = [];
   for (const { record, slots } of candidates) {
     const before = tx.checkpoint();
-    const stays = slots.every(({ pod, node: name }) => {
-      const node = snapshot.indexOf.get(name);
-      if (node === undefined || tx.capacity(node, pod, resolveRequests(pod.template, snapshot)) < 1) return false;
-      tx.place(node, pod);
-      return true;
-    });
-    if (stays) continue;
+    if (slots.every(({ pod, node }) => settle(pod, node))) continue;
     tx.rollback(before);
     displaced.push(record);
   }
   tx.rollback(0);
-  return displaced;
+  return { gangs: displaced, places: taken };
 }

@@ -23,6 +23,8 @@ export interface GangRecord {
   readonly refused: Map<string, Set<string>>;
   /** The only nodes for members with a bound volume, learnt from kube-scheduler, by UID. */
   readonly pinned: Map<string, ReadonlySet<string>>;
+  /** Some of that is only guessed: kube-scheduler did nothing, and may be away. Nobody is evicted because of it. */
+  isUnproven: boolean;
   /** Refused slots that the next plan is to replace. */
   refusals: number;
   /** Plans that replaced refused slots during this attempt. */
@@ -84,8 +86,8 @@ export interface GangRecord {
   repairsAt: number;
   /** Its members ran together; as long as any of them does, fewer than the minimum are a loss. */
   hasRun: boolean;
-  /** Its remaining members are being evicted, so that it starts anew. */
-  restarting: boolean;
+  /** Since when its remaining members have been evicted, so that it starts anew, milliseconds. */
+  restarting: number | undefined;
   /** State and reason as text, since when they are so (milliseconds), and whether people were told. */
   news: string;
   newsAt: number;
@@ -101,6 +103,7 @@ export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
     reason: undefined,
     refused: new Map(),
     pinned: new Map(),
+    isUnproven: false,
     refusals: 0,
     replans: 0,
     failures: 0,
@@ -131,7 +134,7 @@ export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
     hopelessRepairAt: -1,
     repairsAt: Number.POSITIVE_INFINITY,
     hasRun: false,
-    restarting: false,
+    restarting: undefined,
     news: '',
     newsAt: 0,
     told: false,
@@ -182,6 +185,7 @@ export function endPreemptions(record: GangRecord): void {
 
 function forgetAttempt(record: GangRecord): void {
   record.refused.clear();
+  record.isUnproven = false;
   record.pinned.clear();
   record.refusals = 0;
   record.replans = 0;

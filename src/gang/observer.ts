@@ -22,7 +22,8 @@ export type ReleaseCause =
   | 'members-late'
   | 'topology-drift'
   | 'fence-ended'
-  | 'displaced';
+  | 'displaced'
+  | 'preempted';
 
 /** One round of the decision loop, as it left the tables. */
 export interface RoundReport {

@@ -9,7 +9,7 @@ import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
 import { type Demand, demandOf, placedMembers, requestOf } from './demand.ts';
-import { findDisplaced, listDisplaceable } from './displacement.ts';
+import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { compareUrgency, type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
@@ -52,7 +52,12 @@ export class GangPlanner {
     const now = this.#parts.clock.now();
     this.#defers = false;
     const all = [...records];
-    const mayWant = (record: GangRecord) => mayPlan(record, now, room) && !this.#repairer.isEnding(record);
+    // Before the watch shows that they are told.
+    const doomed = new Set(
+      all.flatMap(({ preempting }) => [...(preempting?.victims.values() ?? [])].map(({ unit }) => unit)),
+    );
+    const mayWant = (record: GangRecord) =>
+      mayPlan(record, now, room) && !this.#repairer.isEnding(record) && !doomed.has(record.gang.key);
     const waiting = all.filter(mayWant).sort(compareUrgency);
     if (waiting.length === 0) return;
     this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
@@ -80,6 +85,12 @@ export class GangPlanner {
       this.#onTheirWay += reservations.countOf(record.gang.key) + countExpected([record]);
     }
     if (demand.kind !== 'members') return;
+    if (record.preempting) {
+      const { request, occupied } = this.#ask(record, demand, slots, snapshot);
+      this.#preemptor.seatNewcomers(record, demand.members, request, occupied, () => this.#nameOfNextPlan());
+      record.hopelessAt = room;
+      return;
+    }
     if (record.refusals > 0) record.replans++;
     record.refusals = 0;
     const started = record.census.bound.length > 0 || anyBinding(slots);
@@ -94,7 +105,8 @@ export class GangPlanner {
     }
     if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
     record.hopelessAt = room;
-    if (demand.blocksStart && (started || slots.length === 0) && record.gang.preempts) {
+    const lacksRoom = demand.blocksStart && (started || slots.length === 0) && !record.isUnproven;
+    if (lacksRoom && record.gang.preempts) {
       if (this.#displace(record, demand, slots, snapshot, all)) return;
       if (this.#preempt(record, demand, slots, snapshot, all)) return;
     }
@@ -136,7 +148,7 @@ export class GangPlanner {
     return plan;
   }
 
-  /** Takes the slots of gangs of lower priority that are only about to start. */
+  /** Takes the slots of gangs of lower priority that are only about to start, and places that they keep. */
   #displace(
     record: GangRecord,
     demand: MembersDemand,
@@ -146,14 +158,23 @@ export class GangPlanner {
   ): boolean {
     const { reservations, settings, clock } = this.#parts;
     const candidates = listDisplaceable(all, reservations, record.gang.priority);
-    if (candidates.length === 0) return false;
-    const taken = candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid));
+    const places = listKeptPlaces(all, reservations, record.gang.priority);
+    if (candidates.length + places.length === 0) return false;
+    const taken = [
+      ...candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid)),
+      ...places.map(({ key }) => key),
+    ];
     const { request, occupied } = this.#ask(record, demand, stay, snapshot, taken);
     const plan = planGang(occupied, request, settings.policy, clock.now());
     if (plan.kind !== 'placed') return false;
     const podOf = new Map(demand.members.map((pod) => [pod.uid, pod]));
     const planned = plan.slots.map((slot) => ({ slot, pod: podOf.get(slot.uid)! }));
-    for (const { gang } of findDisplaced(occupied, planned, candidates)) {
+    const displaced = findDisplaced(occupied, planned, candidates, places);
+    for (const place of displaced.places) {
+      place.record.vacancies.delete(place.key);
+      reservations.releaseHold(place.key);
+    }
+    for (const { gang } of displaced.gangs) {
       this.#release(gang.key, 'displaced', `gang ${record.gang.key} of higher priority takes its place`);
     }
     this.#assume(record, demand, plan.slots);

@@ -21,7 +21,7 @@ export interface Victim {
 /** Mutable on purpose: it is the record of how far the preemption is. Only the preemptor and the evictor write it. */
 export interface Preempting {
   /** By UID. */
-  readonly victims: ReadonlyMap<string, Victim>;
+  readonly victims: Map<string, Victim>;
   /** Pods that leave planned nodes anyway, by UID. */
   readonly leaving: ReadonlyMap<string, PodModel>;
   /** When it was decided, milliseconds. */
@@ -52,26 +52,24 @@ export function beginPreempting(
 }
 
 /**
- * What another life of Muster began, read back from the victims that carry the preemptor's name.
- * @param marked all of them that are left; never empty.
+ * What another life of Muster began, read back from the pods.
+ * @param marked victims that are left.
+ * @param leaving pods that leave planned nodes anyway.
  * @param unitOf the gang's key of a member, or the pod's own.
  */
 export function resumePreempting(
   marked: readonly PodModel[],
+  leaving: readonly PodModel[],
   unitOf: (pod: PodModel) => string,
   now: number,
 ): Preempting {
   const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
-  const notices = marked.map(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? now);
-  return { ...resume(victims, [], now, Math.max(...notices)), told: true };
+  const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
+  const others = leaving.filter(({ uid }) => !victims.has(uid));
+  return { ...resume(victims, others, now, notices.length > 0 ? Math.max(...notices) : now), told: true };
 }
 
-function resume(
-  victims: ReadonlyMap<string, Victim>,
-  leaving: readonly PodModel[],
-  now: number,
-  evictAt: number,
-): Preempting {
+function resume(victims: Map<string, Victim>, leaving: readonly PodModel[], now: number, evictAt: number): Preempting {
   return {
     victims,
     leaving: new Map(leaving.map((pod) => [pod.uid, pod])),

@@ -8,24 +8,28 @@ import type { PodModel } from '../core/model.ts';
 import { type PlannedSlot, planGang } from '../core/plan.ts';
 import { lowestPriority, type Preemption, planPreemption } from '../core/preemption.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import type { RunningGang } from '../core/victims.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
+import type { GangTable } from './gang-table.ts';
 import type { ReleaseCause } from './observer.ts';
 import { withoutPods } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
-import { beginPreempting, fenceEndsAt, isStanding, occupiedNodes } from './preempting.ts';
+import { beginPreempting, fenceEndsAt, isStanding, isThere, occupiedNodes, type Preempting } from './preempting.ts';
+import {
+  foresee,
+  listLeaving,
+  listPromised,
+  listRunning,
+  mayLookAt,
+  nextSearch,
+  nodesOf,
+  withoutLowerFences,
+} from './prospects.ts';
 import { newSlot } from './reservations.ts';
 
-/**
- * Looking for victims costs more than looking for room, and what changes in between changes little: a gang looks again after
- * the first of these, twice as long each time that it is in vain, up to the second, milliseconds.
- */
-const LOOK_AGAIN_MS = 1_000;
-const LOOK_AGAIN_LATEST_MS = 30_000;
 /** All gangs together look for victims for a fifth of the time at most: each search is followed by a pause so many times as long. */
 const PAUSE_PER_SEARCH = 4;
-/** Protection may end without an event that is watched for: an annotation was taken away, say. Then it is seen after this, milliseconds. */
-const REVISIT_MS = 30_000;
+/** A gang that evicted others and has not started is not asked again about more victims before this, milliseconds. */
+const VAIN_MS = 30_000;
 /** A unit whose eviction was refused is left alone for this long, milliseconds. */
 const BARRED_MS = 300_000;
 
@@ -58,7 +62,7 @@ export class Preemptor {
     records: readonly GangRecord[],
     namePlan: () => string,
   ): boolean {
-    const { view, settings, clock, observer } = this.#parts;
+    const { view, reservations, settings, clock, observer } = this.#parts;
     const now = clock.now();
     if (!record.gang.preempts || record.preempting) return false;
     if (record.gang.priority <= this.#lowestPriority(snapshot)) {
@@ -66,46 +70,83 @@ export class Preemptor {
       record.searchesAt = Number.POSITIVE_INFINITY;
       return false;
     }
-    record.searchesAt = Math.max(this.#pausedUntil, this.#mayLookAt(record, now));
+    record.searchesAt = Math.max(this.#pausedUntil, mayLookAt(record, now));
     if (now < record.searchesAt) return false;
     record.searchedAt = now;
     for (const [unit, until] of record.barred) if (until <= now) record.barred.delete(unit);
     // Whoever is evicted for others leaves, too: what those do not need of the space is there for the taking.
     const promised = listPromised(records).flatMap((uid) => view.pod(uid) ?? []);
-    const running = listRunning(records, new Set(promised));
+    const running = listRunning(records, reservations, new Set(promised));
     const barred = new Set(record.barred.keys());
-    const asked = { gang: request, running, budgets: view.budgets(), barred };
-    const then = { ...withoutPods(snapshot, promised), occupants: snapshot.occupants };
-    const fitsThen = promised.length > 0 && planGang(then, request, settings.policy, Number.POSITIVE_INFINITY);
-    const plan: Preemption =
-      fitsThen && fitsThen.kind === 'placed'
-        ? { kind: 'coming', slots: fitsThen.slots }
-        : planPreemption(then, asked, settings.policy, now);
+    // A lower gang that waits for its victims to leave is displaced when they have.
+    const occupants = withoutLowerFences(snapshot.occupants, records, reservations, record.gang.priority);
+    const then = { ...withoutPods(snapshot, promised), occupants };
+    const look = (gang: GangRequest): Preemption => {
+      const fitsThen = promised.length > 0 && planGang(then, gang, settings.policy, Number.POSITIVE_INFINITY);
+      if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
+      return planPreemption(then, { gang, running, budgets: view.budgets(), barred }, settings.policy, now);
+    };
+    let plan = look(request);
+    // Better a node that failed once than none.
+    if (plan.kind === 'none' && request.avoided.size > 0) plan = look({ ...request, avoided: new Set() });
     const tookMs = clock.now() - now;
     this.#pausedUntil = clock.now() + PAUSE_PER_SEARCH * tookMs;
     observer.onPreemptionPlanned(record.gang.key, plan, tookMs / 1000);
     record.vainSearches++;
     record.outlook = foresee(plan);
     record.searchesAt = nextSearch(record.outlook, now);
-    const leaving = plan.kind === 'none' ? [] : listLeaving(snapshot, plan.slots, new Set(promised));
+    const { isAccelerator } = settings.policy;
+    const leaving =
+      plan.kind === 'none' ? [] : listLeaving(snapshot, members, nodesOf(plan.slots), new Set(promised), isAccelerator);
     const isOwnDoing = leaving.some(({ annotations }) => annotations[PREEMPTED_BY] === record.gang.key);
     // Space that becomes free by itself is nobody's, unless the gang itself has evicted those who leave.
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return false;
     if (plan.kind === 'preempt' && plan.violations > 0) return false;
+    // It evicted others and has not started: evicting more would not help whatever keeps it from starting.
+    if (plan.kind === 'preempt' && (record.hasPreempted || now < record.preemptsNotBefore)) {
+      record.searchesAt = Math.max(record.preemptsNotBefore, now + VAIN_MS);
+      return false;
+    }
     const units = plan.kind === 'preempt' ? plan.victims : [];
     record.vainSearches = 0;
     record.preempting = beginPreempting(units, leaving, now, settings.preemption.noticeMs);
     record.hasPreempted = true;
+    // Members of the victims that are about to start must not.
+    for (const { kind, key } of units) {
+      if (kind === 'gang' && reservations.countOf(key) > 0) {
+        this.#release(key, 'preempted', `preempted by gang ${record.gang.key}`);
+      }
+    }
     this.#fence(record, members, plan.slots, namePlan());
     return true;
   }
 
-  /** Follows a preemption: frees slots, ends it, gives it up, or chooses other victims. */
-  review(record: GangRecord, now: number): void {
+  /** Members that came while the gang preempts get places beside the others, as if whoever is in the way had left. */
+  seatNewcomers(
+    record: GangRecord,
+    members: readonly PodModel[],
+    request: GangRequest,
+    snapshot: Snapshot,
+    namePlan: () => string,
+  ): void {
+    const { view, settings, clock } = this.#parts;
+    const { victims, leaving } = record.preempting!;
+    const inTheWay = [...victims.keys(), ...leaving.keys()].map((uid) => view.pod(uid)).filter(isThere);
+    const then = { ...withoutPods(snapshot, inTheWay), occupants: snapshot.occupants };
+    const plan = planGang(then, request, settings.policy, clock.now());
+    if (plan.kind === 'placed') this.#fence(record, members, plan.slots, namePlan());
+  }
+
+  /**
+   * Follows a preemption: frees slots, ends it, gives it up, or chooses other victims.
+   * @param gangs all of them.
+   */
+  review(record: GangRecord, gangs: GangTable, now: number): void {
     const { preempting, gang } = record;
     if (!preempting) return;
     const { view, reservations, settings } = this.#parts;
     const podOf = (uid: string) => view.pod(uid);
+    addLateVictims(preempting, gangs);
     this.#unfence(record, now);
     const isFenced = reservations.slotsOf(gang.key).some(({ state }) => state === 'fenced');
     const isDone = ![...preempting.victims.keys()].some((uid) => isStanding(podOf(uid)));
@@ -114,42 +155,30 @@ export class Preemptor {
       return;
     }
     const { blockedSince } = preempting;
-    if (blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs) {
+    const promised = new Set(listPromised(gangs.values()));
+    const stays = [...preempting.leaving.keys()].some((uid) => isStanding(podOf(uid)) && !promised.has(uid));
+    if (stays) this.#chooseAgain(record, now);
+    else if (blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs) {
       this.#chooseAgain(record, now);
     } else if (now >= fenceEndsAt(preempting, podOf, settings.preemption.fenceTimeoutMs)) {
       this.#release(gang.key, 'fence-ended', 'the preempted pods did not leave in time');
     }
   }
 
-  /** Budgets changed: whoever found the victims that it needs protected by them looks again. */
-  onBudgets(records: Iterable<GangRecord>): void {
-    for (const record of records) {
-      const { outlook } = record;
-      const isBlocked = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
-      if (!isBlocked && outlook?.kind !== 'budgets') continue;
-      record.vainSearches = Math.min(record.vainSearches, 1);
-      record.searchesAt = record.searchedAt + LOOK_AGAIN_MS;
-    }
-  }
-
-  /** When something of a preemption happens by time alone, milliseconds; Infinity: nothing does. */
-  nextAt(record: GangRecord): number {
-    const { view, settings, clock } = this.#parts;
+  /**
+   * When something of a preemption happens by time alone, milliseconds; Infinity: nothing does.
+   * @param now when the round began: what became due since has not been looked at.
+   */
+  nextAt(record: GangRecord, now: number): number {
+    const { view, settings } = this.#parts;
     const { preempting } = record;
-    if (!preempting) return later(record.searchesAt, clock.now());
+    if (!preempting) return later(record.searchesAt, now);
     const { evictAt, blockedSince } = preempting;
     return Math.min(
-      later(evictAt, clock.now()),
+      later(evictAt, now),
       blockedSince === undefined ? Number.POSITIVE_INFINITY : blockedSince + settings.preemption.blockedTimeoutMs,
       fenceEndsAt(preempting, (uid) => view.pod(uid), settings.preemption.fenceTimeoutMs),
     );
-  }
-
-  /** When the gang may look for victims again, milliseconds. */
-  #mayLookAt({ preemptsNotBefore, searchedAt, vainSearches, outlook }: GangRecord, now: number): number {
-    const isDue = outlook?.kind === 'none' && now >= outlook.reconsiderAt;
-    const pause = isDue || vainSearches === 0 ? 0 : LOOK_AGAIN_MS * 2 ** Math.min(vainSearches - 1, 20);
-    return Math.max(preemptsNotBefore, searchedAt + Math.min(LOOK_AGAIN_LATEST_MS, pause));
   }
 
   #lowestPriority(snapshot: Snapshot): number {
@@ -202,6 +231,8 @@ export class Preemptor {
       record.clearing.set(slot.pod.uid, slot.pod);
     }
     record.preempting = undefined;
+    // Other victims, for the same reason as the first ones.
+    record.hasPreempted = false;
     record.hopelessAt = -1;
     record.searchedAt = Number.NEGATIVE_INFINITY;
     record.vainSearches = 0;
@@ -214,58 +245,13 @@ function isWaitingGated(state: string): boolean {
   return state === 'assumed' || state === 'nominated';
 }
 
-/** @param promised pods that are evicted for others. */
-function listRunning(records: readonly GangRecord[], promised: ReadonlySet<PodModel>): readonly RunningGang[] {
-  return records.flatMap(({ gang, census }) => {
-    const bound = census.bound.filter((pod) => !promised.has(pod));
-    const started = census.started - (census.bound.length - bound.length);
-    return bound.length === 0 ? [] : [{ gang, bound, started }];
-  });
-}
-
-/** UIDs of all pods that are to be evicted for some gang. */
-function listPromised(records: readonly GangRecord[]): readonly string[] {
-  return records.flatMap(({ preempting }) => (preempting ? [...preempting.victims.keys()] : []));
-}
-
-/** Pods on planned nodes that are on their way out, for others or by themselves. */
-function listLeaving(
-  { podsOn, indexOf }: Snapshot,
-  slots: readonly PlannedSlot[],
-  promised: ReadonlySet<PodModel>,
-): readonly PodModel[] {
-  const nodes = new Set(slots.map(({ node }) => node));
-  const leaves = (pod: PodModel) => pod.deleting || promised.has(pod);
-  return [...nodes].flatMap((name) => podsOn[indexOf.get(name)!]!.filter(leaves));
-}
-
-function foresee(plan: Preemption): GangRecord['outlook'] {
-  switch (plan.kind) {
-    case 'none':
-      return { kind: 'none', reconsiderAt: plan.reconsiderAt, spared: plan.spared };
-    case 'coming':
-      return { kind: 'coming' };
-    case 'preempt':
-      return plan.violations > 0
-        ? { kind: 'budgets', violations: plan.violations, victims: plan.victims.map(({ key }) => key) }
-        : undefined;
-    default:
-      return plan satisfies never;
-  }
-}
-
-/** When somebody who is protected now may be a victim, milliseconds. */
-function nextSearch(outlook: GangRecord['outlook'], now: number): number {
-  switch (outlook?.kind) {
-    case undefined:
-    case 'coming':
-      return Number.POSITIVE_INFINITY;
-    case 'budgets':
-      return now + REVISIT_MS;
-    case 'none':
-      return outlook.spared.length === 0 ? outlook.reconsiderAt : Math.min(outlook.reconsiderAt, now + REVISIT_MS);
-    default:
-      return outlook satisfies never;
+/** Members of a victim that were bound after it was chosen go with the others. */
+function addLateVictims({ victims }: Preempting, gangs: GangTable): void {
+  for (const unit of new Set([...victims.values()].map((victim) => victim.unit))) {
+    // The key of a single pod is no gang's, unless one has its name: then the pod is not its member.
+    const census = gangs.get(unit)?.census;
+    if (!census?.isVictim) continue;
+    for (const pod of census.bound) if (!victims.has(pod.uid)) victims.set(pod.uid, { pod, unit });
   }
 }
 

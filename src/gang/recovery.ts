@@ -6,10 +6,12 @@
  * that those pods leave.
  */
 import { PREEMPTED_BY } from '../core/dialects/muster.ts';
-import { keyOf } from '../core/model.ts';
+import { keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
+import type { Snapshot } from '../core/snapshot.ts';
 import { resolveRequests, Transaction } from '../core/transaction.ts';
 import { compareUrgency, type GangRecord, stateOf } from './gang-record.ts';
+import type { GangTable } from './gang-table.ts';
 import { parsePlan } from './nominator.ts';
 import { withoutPods } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -17,14 +19,18 @@ import { resumePreempting } from './preempting.ts';
 import { newSlot } from './reservations.ts';
 
 /** Adopts what is written on the members, the most urgent gang first, never more than a node holds. */
-export function adoptSlots(parts: CoordinatorParts, records: Iterable<GangRecord>): void {
+export function adoptSlots(parts: CoordinatorParts, gangs: GangTable): void {
   const { view, reservations, clock } = parts;
-  const preempted = Map.groupBy(view.preempted(), ({ annotations }) => annotations[PREEMPTED_BY]!);
-  const snapshot = withoutPods(view.snapshot(), [...preempted.values()].flat());
+  const records = [...gangs.values()].sort(compareUrgency);
+  const preempted = listVictims(view.preempted(), gangs);
+  const now = view.snapshot();
+  const leaving = new Map(records.map((record) => [record, listLeavingPlaces(record, now)]));
+  const snapshot = withoutPods(now, [...new Set([...[...preempted.values()].flat(), ...[...leaving.values()].flat()])]);
   const tx = new Transaction(snapshot);
-  for (const record of [...records].sort(compareUrgency)) {
+  for (const record of records) {
     const gang = record.gang.key;
     const victims = preempted.get(gang) ?? [];
+    const makesRoom = victims.length > 0 || leaving.get(record)!.length > 0;
     const before = tx.checkpoint();
     let [recorded, adopted] = [0, 0];
     for (const pod of record.census.unbound) {
@@ -40,7 +46,7 @@ export function adoptSlots(parts: CoordinatorParts, records: Iterable<GangRecord
       adopted++;
       const slot = newSlot({ ...written, pod, gang, since: clock.now() });
       // A record without a nomination: fenced when written, or erased by kube-scheduler. Written again it is either.
-      const isFenced = victims.length > 0 && pod.nominatedNodeName !== written.node;
+      const isFenced = makesRoom && pod.nominatedNodeName !== written.node;
       reservations.assume({ ...slot, state: isFenced ? 'fenced' : 'nominated', recorded: true, written: !isFenced });
     }
     if (victims.length > 0 && adopted < recorded && !victims.some(({ deleting }) => deleting)) {
@@ -50,11 +56,40 @@ export function adoptSlots(parts: CoordinatorParts, records: Iterable<GangRecord
         reservations.forget(pod.uid);
         record.clearing.set(pod.uid, pod);
       }
-    } else if (victims.length > 0 && adopted > 0) {
-      record.preempting = resumePreempting(victims, (pod) => gangKeyOf(pod) ?? keyOf(pod), clock.now());
+    } else if (makesRoom && adopted > 0) {
+      record.preempting = resumePreempting(victims, leaving.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
       record.hasPreempted = true;
     }
     record.state = stateOf(record, reservations);
   }
   tx.rollback(0);
+}
+
+/** By preemptor. Of a gang that goes below its minimum all members, also those that nobody has told. */
+function listVictims(told: Iterable<PodModel>, gangs: GangTable): ReadonlyMap<string, readonly PodModel[]> {
+  const victims = new Map<string, Set<PodModel>>();
+  for (const pod of told) {
+    const preemptor = pod.annotations[PREEMPTED_BY]!;
+    const listed = victims.get(preemptor) ?? new Set<PodModel>();
+    victims.set(preemptor, listed.add(pod));
+    const census = gangs.get(gangKeyOf(pod) ?? '')?.census;
+    if (census?.isVictim) for (const member of census.bound) listed.add(member);
+  }
+  return new Map([...victims].map(([preemptor, pods]) => [preemptor, [...pods]]));
+}
+
+/** What it is evicted with: its gang, or nothing else when that gets by without it. */
+function unitOf(pod: PodModel, gangs: GangTable): string {
+  const gang = gangKeyOf(pod);
+  return gang !== undefined && gangs.get(gang)?.census.isVictim ? gang : keyOf(pod);
+}
+
+/** Pods that are on their way out, on nodes that were recorded for members and not nominated yet. */
+function listLeavingPlaces({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
+  const nodes = new Set<string>();
+  for (const pod of census.unbound) {
+    const written = parsePlan(pod);
+    if (written && pod.nominatedNodeName !== written.node) nodes.add(written.node);
+  }
+  return [...nodes].flatMap((name) => podsOn[indexOf.get(name) ?? -1]?.filter(({ deleting }) => deleting) ?? []);
 }

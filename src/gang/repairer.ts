@@ -8,6 +8,7 @@
  *
  * Driven by level: after a restart of Muster the next look at the gang finds the same places again.
  */
+import { findViolated } from '../core/disruption.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import { withOccupants } from '../core/snapshot.ts';
@@ -75,12 +76,13 @@ export class Repairer {
       if (record.state === 'Running' || record.state === 'Broken') record.hasRun = true;
       if (record.census.bound.length === 0) {
         record.hasRun = false;
-        record.restarting = false;
+        record.restarting = undefined;
       }
       if (this.#isBroken(record)) this.#repair(record, now, room);
       else {
         record.brokenSince = undefined;
         record.left.length = 0;
+        record.restarting = undefined;
         this.#dropPlaces(record);
       }
     }
@@ -88,17 +90,20 @@ export class Repairer {
 
   /** Whether replacements are not to be planned now: the gang is on its way out, or is about to start anew. */
   isEnding(record: GangRecord): boolean {
-    if (record.census.isVictim || record.restarting) return true;
+    if (record.census.isVictim || record.restarting !== undefined) return true;
     return record.brokenSince !== undefined && this.#mayRestart(record);
   }
 
-  #mayRestart({ gang }: GangRecord): boolean {
-    return gang.onMemberLoss === 'restart' && this.restartsOf(gang.key) < this.#parts.settings.repair.maxRestarts;
+  /** Not more often than is allowed, and only if all can be evicted: a part of them would end the gang without starting it anew. */
+  #mayRestart({ gang, census }: GangRecord): boolean {
+    const { settings, view } = this.#parts;
+    if (gang.onMemberLoss !== 'restart' || this.restartsOf(gang.key) >= settings.repair.maxRestarts) return false;
+    return findViolated(view.budgets(), census.bound).length === 0;
   }
 
   /** Members run, but fewer than have to; being evicted as a whole is no loss. */
   #isBroken({ gang, census, lost, hasRun }: GangRecord): boolean {
-    if (!hasRun || census.isVictim || gang.minMember === undefined) return false;
+    if (!hasRun || census.isVictim || gang.minMember === undefined || gang.isEndedByOwner) return false;
     return census.started - lost.length < gang.minMember;
   }
 
@@ -123,7 +128,8 @@ export class Repairer {
         this.#keepPlaces(record, now, room);
         break;
       case 'restart':
-        this.#restart(record, now);
+        if (record.restarting !== undefined || this.#mayRestart(record)) this.#restart(record, now);
+        else this.#keepPlaces(record, now, room);
         break;
       case 'ignore':
         break;
@@ -145,8 +151,12 @@ export class Repairer {
     const elsewhere = this.#keepOwn(record, chosen, until).map((pod) => ({ ...pod, uid: placeOf(pod) }));
     // Those that left unseen, before a restart of Muster, looked like the ones that are there.
     const pattern = record.census.bound.at(-1)!;
-    for (let i = chosen.length; i < wanted; i++)
-      elsewhere.push({ ...pattern, uid: `${record.gang.key}: missing member ${i}` });
+    for (let number = 0, more = wanted - chosen.length; more > 0; number++) {
+      const uid = `${record.gang.key}: missing member ${number}`;
+      if (record.vacancies.has(uid)) continue;
+      elsewhere.push({ ...pattern, uid });
+      more--;
+    }
     if (elsewhere.length === 0) return;
     if (record.hopelessRepairAt !== room || now >= record.repairsAt) this.#findPlaces(record, elsewhere, until, room);
     else this.#nextAt = Math.min(this.#nextAt, record.repairsAt);
@@ -230,9 +240,8 @@ export class Repairer {
     const { settings, observer } = this.#parts;
     const { gang, census } = record;
     const { maxRestarts, restartBackoffMs } = settings.repair;
-    if (!record.restarting) {
+    if (record.restarting === undefined) {
       const count = this.restartsOf(gang.key);
-      if (!this.#mayRestart(record)) return;
       const last = this.#restarts.get(gang.key)?.at ?? Number.NEGATIVE_INFINITY;
       const pause = count === 0 ? 0 : restartBackoffMs * 2 ** (count - 1);
       const at = Math.max(record.brokenSince! + SETTLES_MS, last + pause);
@@ -240,11 +249,15 @@ export class Repairer {
         this.#nextAt = Math.min(this.#nextAt, at);
         return;
       }
-      record.restarting = true;
+      record.restarting = now;
       this.#restarts.set(gang.key, { count: count + 1, at: now });
       observer.onRestarting(gang, count + 1, maxRestarts);
     }
     this.#evictor.restart(gang.key, census.bound);
+    const refusedAt = record.restarting + settings.preemption.blockedTimeoutMs;
+    // Refused for so long, the rest goes on with replacements.
+    if (now >= refusedAt) record.restarting = undefined;
+    else this.#nextAt = Math.min(this.#nextAt, refusedAt);
   }
 }
 

@@ -89,6 +89,7 @@ export class SlotKeeper {
       return;
     }
     learnRefusal(record, pod, slot.node);
+    record.isUnproven ||= cause === 'no-progress';
     if (pod.claims.length > 0 && offered && offered.length > 0 && offered.length < LEAST_SAMPLE) {
       // Where its volumes let the member go, told by kube-scheduler itself.
       record.pinned.set(pod.uid, new Set(offered));

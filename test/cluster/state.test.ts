@@ -22,6 +22,7 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   templateLabels: {},
   backoffLimit: 6,
   ignoresDisruption: true,
+  isEnding: false,
   ...options,
 });
 const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {

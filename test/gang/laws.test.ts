@@ -11,9 +11,9 @@ import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.t
 const NODES = 4;
 /** Two members fit on a node, and the three gangs need more than there is: `c` may take the room of the others. */
 const GANGS = {
-  a: { size: 4, min: 3, priority: 0 },
-  b: { size: 3, min: 2, priority: 0 },
-  c: { size: 4, min: 4, priority: 100 },
+  a: { size: 4, min: 3, priority: 0, loss: 'restart', max: 4 },
+  b: { size: 4, min: 2, priority: 50, loss: 'replace', max: 4 },
+  c: { size: 4, min: 4, priority: 100, loss: 'replace', max: 0 },
 } as const;
 const GRACE_SECONDS = 5;
 type GangName = keyof typeof GANGS;
@@ -25,6 +25,7 @@ type Event =
   | { readonly do: 'lone pod'; readonly name: string }
   | { readonly do: 'node down' | 'node up'; readonly name: string }
   | { readonly do: 'disconnect'; readonly which: number }
+  | { readonly do: 'budget'; readonly name: string; readonly ms: number }
   | { readonly do: 'pass' | 'freeze'; readonly ms: number }
   | { readonly do: 'trouble'; readonly verb: Verb; readonly how: 'failed' | 'conflict' | 'lost-answer'; times: number }
   | { readonly do: 'hang'; readonly verb: Verb; readonly how: 'ok' | 'failed'; readonly times: number }
@@ -93,6 +94,10 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('budget' as const), name: fc.constantFrom('a', 'b'), ms: fc.nat(4) }),
+  },
 );
 
 /** Plays the events and looks at the world after each and at each binding. */
@@ -117,17 +122,18 @@ class History {
   }
 
   /** Whatever was wrong is well again, and the space of the others is free. */
-  async heal(survivor: GangName): Promise<void> {
+  async heal(survivor: GangName, keepOthers = false): Promise<void> {
     const { world } = this;
     world.cluster.heal();
     world.cluster.letGo();
     world.cluster.resumeWatch();
+    for (const g of ['a', 'b']) world.setDisruptionsAllowed(g, 4);
     for (const { metadata } of world.cluster.list('Node')) world.setReady(metadata.name, true);
     for (const { metadata } of world.cluster.list('Pod'))
-      if (!metadata.name.startsWith(survivor)) world.delete(metadata.name);
+      if (!keepOthers && !metadata.name.startsWith(survivor)) world.delete(metadata.name);
     await world.settle();
     // Two minutes hold the longest back-off, a timeout of everything, and kube-scheduler's tries meanwhile.
-    for (let second = 0; second < 120; second += 2) {
+    for (let second = 0; second < (keepOthers ? 400 : 120); second += 2) {
       await world.schedule();
       await world.pass(2 * SECOND);
       world.finishTerminations();
@@ -166,6 +172,8 @@ class History {
       case 'node down':
       case 'node up':
         return world.setReady(next.name, next.do === 'node up');
+      case 'budget':
+        return world.setDisruptionsAllowed(next.name, next.ms);
       case 'disconnect':
         return world.scheduler.binding[next.which]?.disconnect();
       case 'pass':
@@ -209,9 +217,15 @@ class History {
   #create(name: string): void {
     if (this.#exists(name)) return;
     const [gangName = '', index = ''] = name.split('-');
-    const { min, priority } = GANGS[gangName as GangName];
+    const { min, priority, loss, max } = GANGS[gangName as GangName];
+    const annotations = {
+      'muster.dev/on-member-loss': loss,
+      ...(max > 0 && { 'muster.dev/max-members': String(max) }),
+    };
     const spec = { terminationGracePeriodSeconds: GRACE_SECONDS };
-    this.world.create(gang(gangName, Number(index) + 1, { from: Number(index), min, priority, gpus: 4, spec }));
+    this.world.create(
+      gang(gangName, Number(index) + 1, { from: Number(index), min, priority, gpus: 4, spec, annotations }),
+    );
   }
 
   async #filterTwice(name: string): Promise<void> {
@@ -275,8 +289,25 @@ class History {
   }
 }
 
+async function lawWorld(n: number): Promise<World> {
+  const world = await startWorld({
+    nodes: NODES,
+    settings: {
+      preemption: {
+        noticeMs: n % 2 === 0 ? 0 : 3 * SECOND,
+        fenceTimeoutMs: 20 * SECOND,
+        blockedTimeoutMs: 5 * SECOND,
+        backoffInitialMs: 5 * SECOND,
+        backoffMaxMs: 20 * SECOND,
+      },
+    },
+  });
+  for (const g of ['a', 'b']) world.disruptionBudget(g, { 'muster.dev/pod-group': g }, 4);
+  return world;
+}
+
 async function playAll(events: readonly Event[]): Promise<History> {
-  const history = new History(await startWorld({ nodes: NODES }));
+  const history = new History(await lawWorld(events.length));
   for (const next of events) {
     await history.play(next);
     if (history.violations.length > 0) break;
@@ -312,6 +343,30 @@ describe('whatever happens', () => {
         const waiting = alive.filter(({ spec, status }) => !spec.nodeName && status.phase === 'Pending');
         const due = alive.length >= GANGS.a.min ? waiting.map(({ metadata }) => metadata.name) : [];
         expect(due.length, `still not bound: ${due}, the gang is ${world.stateOf('a')}`).toBe(0);
+      }),
+      { numRuns: RUNS / 2, ...SEED },
+    );
+  }, 600_000);
+
+  test('the most urgent gang starts although others run', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 10, maxLength: 50, size: 'max' }), async (events) => {
+        const history = await playAll([...events, { do: 'create gang', name: 'c' }]);
+        await history.heal('c', true);
+        expect(history.violations).toEqual([]);
+        const { world } = history;
+        const alive = world.cluster
+          .list('Pod')
+          .filter(
+            ({ metadata, status }) =>
+              metadata.name.startsWith('c-') && status.phase !== 'Failed' && !metadata.deletionTimestamp,
+          );
+        const waiting = alive.filter(({ spec, status }) => !spec.nodeName && status.phase === 'Pending');
+        const due = alive.length >= GANGS.c.min ? waiting.map(({ metadata }) => metadata.name) : [];
+        expect(
+          due.length,
+          `still not bound: ${due}, ${world.stateOf('c')} ${world.reasonOf('c')} ${JSON.stringify(world.boundTo())}`,
+        ).toBe(0);
       }),
       { numRuns: RUNS / 2, ...SEED },
     );
