@@ -25,7 +25,7 @@ type Event =
   | { readonly do: 'lone pod'; readonly name: string }
   | { readonly do: 'node down' | 'node up'; readonly name: string }
   | { readonly do: 'disconnect'; readonly which: number }
-  | { readonly do: 'budget'; readonly name: string; readonly ms: number }
+  | { readonly do: 'budget'; readonly name: string; readonly allowed: number }
   | { readonly do: 'pass' | 'freeze'; readonly ms: number }
   | { readonly do: 'trouble'; readonly verb: Verb; readonly how: 'failed' | 'conflict' | 'lost-answer'; times: number }
   | { readonly do: 'hang'; readonly verb: Verb; readonly how: 'ok' | 'failed'; readonly times: number }
@@ -96,7 +96,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('budget' as const), name: fc.constantFrom('a', 'b'), ms: fc.nat(4) }),
+    arbitrary: fc.record({ do: fc.constant('budget' as const), name: fc.constantFrom('a', 'b'), allowed: fc.nat(4) }),
   },
 );
 
@@ -127,7 +127,7 @@ class History {
     world.cluster.heal();
     world.cluster.letGo();
     world.cluster.resumeWatch();
-    for (const g of ['a', 'b']) world.setDisruptionsAllowed(g, 4);
+    for (const name of ['a', 'b']) world.setDisruptionsAllowed(name, 4);
     for (const { metadata } of world.cluster.list('Node')) world.setReady(metadata.name, true);
     for (const { metadata } of world.cluster.list('Pod'))
       if (!keepOthers && !metadata.name.startsWith(survivor)) world.delete(metadata.name);
@@ -173,7 +173,7 @@ class History {
       case 'node up':
         return world.setReady(next.name, next.do === 'node up');
       case 'budget':
-        return world.setDisruptionsAllowed(next.name, next.ms);
+        return world.setDisruptionsAllowed(next.name, next.allowed);
       case 'disconnect':
         return world.scheduler.binding[next.which]?.disconnect();
       case 'pass':
@@ -289,12 +289,13 @@ class History {
   }
 }
 
-async function lawWorld(n: number): Promise<World> {
+/** With short waits; victims of every other history get a notice. */
+async function startHistoryWorld(length: number): Promise<World> {
   const world = await startWorld({
     nodes: NODES,
     settings: {
       preemption: {
-        noticeMs: n % 2 === 0 ? 0 : 3 * SECOND,
+        noticeMs: length % 2 === 0 ? 0 : 3 * SECOND,
         fenceTimeoutMs: 20 * SECOND,
         blockedTimeoutMs: 5 * SECOND,
         backoffInitialMs: 5 * SECOND,
@@ -302,12 +303,12 @@ async function lawWorld(n: number): Promise<World> {
       },
     },
   });
-  for (const g of ['a', 'b']) world.disruptionBudget(g, { 'muster.dev/pod-group': g }, 4);
+  for (const name of ['a', 'b']) world.disruptionBudget(name, { 'muster.dev/pod-group': name }, 4);
   return world;
 }
 
 async function playAll(events: readonly Event[]): Promise<History> {
-  const history = new History(await lawWorld(events.length));
+  const history = new History(await startHistoryWorld(events.length));
   for (const next of events) {
     await history.play(next);
     if (history.violations.length > 0) break;
