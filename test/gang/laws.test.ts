@@ -316,6 +316,16 @@ async function playAll(events: readonly Event[]): Promise<History> {
   return history;
 }
 
+/** Members that should be bound by now: those of a complete gang. */
+function listDue(world: World, name: GangName): readonly string[] {
+  const alive = world.cluster
+    .list('Pod')
+    .filter(({ metadata, status }) => status.phase !== 'Failed' && !metadata.deletionTimestamp)
+    .filter(({ metadata }) => metadata.name.startsWith(`${name}-`));
+  const waiting = alive.filter(({ spec, status }) => !spec.nodeName && status.phase === 'Pending');
+  return alive.length >= GANGS[name].min ? waiting.map(({ metadata }) => metadata.name) : [];
+}
+
 /** The same histories each time; `MUSTER_LAW_RUNS=5000` looks for new ones. */
 const RUNS = Number(process.env.MUSTER_LAW_RUNS ?? 100);
 const SEED = process.env.MUSTER_LAW_RUNS === undefined ? { seed: 20_260_101 } : {};
@@ -338,11 +348,7 @@ describe('whatever happens', () => {
         await history.heal('a');
         expect(history.violations).toEqual([]);
         const { world } = history;
-        const alive = world.cluster
-          .list('Pod')
-          .filter(({ metadata, status }) => status.phase !== 'Failed' && !metadata.deletionTimestamp);
-        const waiting = alive.filter(({ spec, status }) => !spec.nodeName && status.phase === 'Pending');
-        const due = alive.length >= GANGS.a.min ? waiting.map(({ metadata }) => metadata.name) : [];
+        const due = listDue(world, 'a');
         expect(due.length, `still not bound: ${due}, the gang is ${world.stateOf('a')}`).toBe(0);
       }),
       { numRuns: RUNS / 2, ...SEED },
@@ -356,14 +362,7 @@ describe('whatever happens', () => {
         await history.heal('c', true);
         expect(history.violations).toEqual([]);
         const { world } = history;
-        const alive = world.cluster
-          .list('Pod')
-          .filter(
-            ({ metadata, status }) =>
-              metadata.name.startsWith('c-') && status.phase !== 'Failed' && !metadata.deletionTimestamp,
-          );
-        const waiting = alive.filter(({ spec, status }) => !spec.nodeName && status.phase === 'Pending');
-        const due = alive.length >= GANGS.c.min ? waiting.map(({ metadata }) => metadata.name) : [];
+        const due = listDue(world, 'c');
         expect(
           due.length,
           `still not bound: ${due}, ${world.stateOf('c')} ${world.reasonOf('c')} ${JSON.stringify(world.boundTo())}`,
