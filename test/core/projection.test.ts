@@ -80,8 +80,16 @@ describe('Jobs', () => {
       startedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
       templateLabels: { 'muster.dev/pod-group': 'g' },
       backoffLimit: 0,
+      isEnding: false,
       ignoresDisruption: true,
     });
+  });
+
+  test.each([
+    ['is suspended', metadata, { suspend: true }],
+    ['is being deleted', { ...metadata, deletionTimestamp: '2026-01-02T03:04:05Z' }, {}],
+  ])('one that %s is ending', (_, about, spec) => {
+    expect(projectJob({ metadata: about, spec }).isEnding).toBe(true);
   });
 
   const disrupted = (rest: object = {}) => ({ onPodConditions: [{ type: 'DisruptionTarget', ...rest }] });
