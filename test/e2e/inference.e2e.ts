@@ -7,12 +7,12 @@ import { scenarios } from './scenarios.ts';
 import {
   boundPodsOf,
   expectBound,
+  expectGone,
   expectNoOvercommit,
   expectReason,
   expectToStay,
   expectUntouched,
   listTouched,
-  podsOf,
   type World,
 } from './world.ts';
 
@@ -56,7 +56,7 @@ scenarios('training beside inference', {}, (scenario) => {
       // 3. A higher gang takes the place of the lower gang, whole, and not of the Deployment.
       await api.createMany('pods', gangPods({ gang: 'high', size: 5, priorityClassName: 'high' }));
       await expectBound(world, 'high', 5);
-      expect(await podsOf(world, 'low')).toHaveLength(0);
+      await expectGone(world, 'low');
       await expectUntouched(world, serving, 'inference is worth more');
 
       // 4. Two nodes more are more than the budget allows, one is not.

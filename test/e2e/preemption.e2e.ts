@@ -7,6 +7,7 @@ import {
   boundPodsOf,
   expectBound,
   expectEvent,
+  expectGone,
   expectNoOvercommit,
   expectReason,
   expectRunning,
@@ -94,14 +95,14 @@ scenarios('preemption', { preemption }, (scenario) => {
       await api.createMany('pods', gangPods({ gang: 'first', size: 2, priorityClassName: 'high' }));
       await expectBound(world, 'first', 2);
       await expectUntouched(world, guarded, 'its budget allows no disruption');
-      expect((await podsOf(world, 'open')).map(nameOf)).toEqual([]);
+      await expectGone(world, 'open');
 
       await api.createMany('pods', gangPods({ gang: 'second', size: 2, priorityClassName: 'high' }));
       await expectReason(world, 'second', 'Pending', /[bB]udget/);
       await expectToStay('nobody leaves', async () => (await listTouched(world, guarded)).length === 0, 2_000);
       await api.delete('poddisruptionbudgets', 'guarded');
       await expectBound(world, 'second', 2);
-      expect((await podsOf(world, 'guarded')).map(nameOf)).toEqual([]);
+      await expectGone(world, 'guarded');
       await expectNoOvercommit(world);
     },
   );

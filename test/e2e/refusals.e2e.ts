@@ -15,6 +15,18 @@ import {
   type World,
 } from './world.ts';
 
+/** Where the members are nominated; a gang is called so when that is decided, and written a moment later. */
+async function nominatedNodes(world: World, gang: string): Promise<readonly string[]> {
+  return await waitFor(
+    async () => {
+      const pods = await podsOf(world, gang);
+      const nodes = pods.flatMap((pod) => pod.status?.nominatedNodeName ?? []);
+      return nodes.length === pods.length && nodes;
+    },
+    { what: `the nominations of gang ${gang} to be written` },
+  );
+}
+
 /** Required anti-affinity over a wider domain than a node: kube-scheduler's to judge alone. */
 function avoid(app: string) {
   return {
@@ -126,7 +138,7 @@ scenarios('refusals', {}, (scenario) => {
     await world.cluster.addNodes({ count: 5, labels: ONE_ZONE });
     await world.cluster.api.createMany('pods', gangPods({ gang: 'holds', size: 4, spec: blocked('holds') }));
     await expectReason(world, 'holds', 'Nominated', /4 members nominated/);
-    const reserved = new Set((await podsOf(world, 'holds')).map((pod) => pod.status?.nominatedNodeName));
+    const reserved = new Set(await nominatedNodes(world, 'holds'));
     await world.cluster.api.createMany('pods', [
       gpuPod({ name: 'lone-1', gpus: 8 }),
       gpuPod({ name: 'lone-2', gpus: 8 }),
@@ -153,7 +165,7 @@ scenarios('refusals', {}, (scenario) => {
       await world.cluster.api.create('priorityclasses', { metadata: { name: 'urgent' }, value: 1000 });
       await world.cluster.api.createMany('pods', gangPods({ gang: 'humble', size: 3, spec: blocked('humble') }));
       await expectReason(world, 'humble', 'Nominated', /3 members nominated/);
-      const reserved = (await podsOf(world, 'humble')).map((pod) => pod.status?.nominatedNodeName)[0]!;
+      const [reserved = ''] = await nominatedNodes(world, 'humble');
       await world.cluster.api.create(
         'pods',
         gpuPod({ name: 'urgent', priorityClassName: 'urgent', nodeSelector: { 'kubernetes.io/hostname': reserved } }),

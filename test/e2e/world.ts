@@ -88,6 +88,11 @@ export async function boundPodsOf(world: World, gang: string): Promise<readonly 
   return (await podsOf(world, gang)).filter((pod) => pod.spec?.nodeName);
 }
 
+/** Waits until no pod of the gang is left: a node is free when they have ended, and they go a moment later. */
+export async function expectGone(world: World, gang: string): Promise<void> {
+  await waitFor(async () => (await podsOf(world, gang)).length === 0, { what: `the pods of gang ${gang} to be gone` });
+}
+
 /** Waits until exactly `count` members are bound and none of them is on its way out; returns them. */
 export async function expectRunning(
   world: World,
