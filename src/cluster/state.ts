@@ -177,45 +177,19 @@ export class ClusterState {
     },
   };
 
-  readonly podGroups: Sink<PodGroupModel> = this.#keyed(this.#podGroups, (group) => keyOf(group));
-  readonly claims: Sink<ClaimModel> = this.#keyed(this.#claims, () => undefined);
-  readonly storageClasses: Sink<StorageClassModel> = {
-    applied: (storageClass) => {
-      this.#storageClasses.set(storageClass.name, storageClass);
-      this.#listener.onSource(undefined);
-    },
-    deleted: (storageClass) => {
-      this.#storageClasses.delete(storageClass.name);
-      this.#listener.onSource(undefined);
-    },
-  };
+  readonly podGroups: Sink<PodGroupModel> = keep(this.#podGroups, keyOf, (group) =>
+    this.#listener.onSource(keyOf(group)),
+  );
+  readonly claims: Sink<ClaimModel> = keep(this.#claims, keyOf, () => this.#listener.onSource(undefined));
+  readonly storageClasses: Sink<StorageClassModel> = keep(
+    this.#storageClasses,
+    ({ name }) => name,
+    () => this.#listener.onSource(undefined),
+  );
   readonly priorityClasses: Sink<PriorityClassModel> = keep(this.#priorityClasses, ({ name }) => name);
-  readonly disruptionBudgets: Sink<DisruptionBudgetModel> = {
-    applied: (budget) => {
-      this.#disruptionBudgets.set(keyOf(budget), budget);
-      this.#listener.onBudgets();
-    },
-    deleted: (budget) => {
-      this.#disruptionBudgets.delete(keyOf(budget));
-      this.#listener.onBudgets();
-    },
-  };
-
-  #keyed<T extends { namespace: string; name: string }>(
-    store: Map<string, T>,
-    gangOf: (object: T) => string | undefined,
-  ): Sink<T> {
-    return {
-      applied: (object) => {
-        store.set(keyOf(object), object);
-        this.#listener.onSource(gangOf(object));
-      },
-      deleted: (object) => {
-        store.delete(keyOf(object));
-        this.#listener.onSource(gangOf(object));
-      },
-    };
-  }
+  readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf, () =>
+    this.#listener.onBudgets(),
+  );
 
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);
@@ -263,11 +237,21 @@ export class ClusterState {
   }
 }
 
-/** A sink for a kind that no gang is described by. */
-function keep<T>(store: Map<string, T>, keyOfObject: (object: T) => string): Sink<T> {
+/** A sink that only stores. @param changed called after each change. */
+function keep<T>(
+  store: Map<string, T>,
+  keyOfObject: (object: T) => string,
+  changed: (object: T) => void = () => {},
+): Sink<T> {
   return {
-    applied: (object) => store.set(keyOfObject(object), object),
-    deleted: (object) => store.delete(keyOfObject(object)),
+    applied: (object) => {
+      store.set(keyOfObject(object), object);
+      changed(object);
+    },
+    deleted: (object) => {
+      store.delete(keyOfObject(object));
+      changed(object);
+    },
   };
 }
 

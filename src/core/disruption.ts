@@ -48,6 +48,15 @@ export class Budgets {
     return cover.every(({ budget, pods: covered }) => covered <= this.allowed(budget)) ? cover : undefined;
   }
 
+  /** Those that allow fewer disruptions than evicting all of the pods means. */
+  findViolated(pods: readonly PodModel[]): readonly ViolatedBudget[] {
+    const covered = new Int32Array(this.size);
+    for (const pod of pods) for (const budget of this.#budgetsOf(pod)) covered[budget]!++;
+    return this.#models.flatMap((budget, i) =>
+      covered[i]! > budget.disruptionsAllowed ? [{ budget, covered: covered[i]! }] : [],
+    );
+  }
+
   #budgetsOf({ namespace, labels }: PodModel): readonly number[] {
     const found: number[] = [];
     const look = (key: string): void => {
@@ -112,14 +121,8 @@ export interface ViolatedBudget {
 
 /** Budgets that allow fewer disruptions than evicting all of the pods means. */
 export function findViolated(
-  budgets: Iterable<DisruptionBudgetModel>,
+  models: Iterable<DisruptionBudgetModel>,
   pods: readonly PodModel[],
 ): readonly ViolatedBudget[] {
-  const violated: ViolatedBudget[] = [];
-  for (const budget of budgets) {
-    const { namespace, selector, disruptionsAllowed } = budget;
-    const covered = pods.filter((pod) => pod.namespace === namespace && matchesSelector(selector, pod.labels)).length;
-    if (covered > disruptionsAllowed) violated.push({ budget, covered });
-  }
-  return violated;
+  return new Budgets(models).findViolated(pods);
 }

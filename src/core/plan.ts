@@ -53,9 +53,7 @@ export function planGang(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
   }
   const tx = new Transaction(snapshot);
   try {
-    for (const occupant of snapshot.occupants) {
-      if (occupant.shields >= gang.priority) tx.place(occupant.node, occupant);
-    }
+    tx.occupy(gang.priority);
     const round = new Round(tx, gang, policy, resolution.topology);
     const pools = round.listPools();
     const wide = round.listWide();

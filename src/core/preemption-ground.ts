@@ -56,9 +56,7 @@ export function describeGround(
   const isPicky = readsPods || source.repelling.includes(1);
   const snapshot = isPicky ? vacancy.settle() : vacancy.snapshot;
   const tx = new Transaction(snapshot);
-  for (const occupant of snapshot.occupants) {
-    if (occupant.shields >= gang.priority) tx.place(occupant.node, occupant);
-  }
+  tx.occupy(gang.priority);
   const round = new Round(tx, gang, policy, asked);
   const { classes, usable } = round;
   const opensDomains = !equalMasks(usable, maskUsable(source, gang.key, asked));

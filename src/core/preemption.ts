@@ -19,7 +19,7 @@ import { describeGround, type Ground, listGrounds, openTrial } from './preemptio
 import type { Snapshot } from './snapshot.ts';
 import { resolveTopology } from './topology-request.ts';
 import type { Trial } from './trial.ts';
-import { type Seat, Seats, Vacancy } from './vacancy.ts';
+import { type Seat, Seats, vacate } from './vacancy.ts';
 import { improveVictims } from './victim-bound.ts';
 import { compareCosts, costOf } from './victim-cost.ts';
 import { reduceVictims, searchVictims, type VictimSet } from './victim-search.ts';
@@ -228,12 +228,6 @@ function explainNone(ground: Ground, spared: ReturnType<typeof listChoices>['spa
 function placeOn(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly PlannedSlot[] | undefined {
   const plan = planGang(snapshot, gang, policy, Number.POSITIVE_INFINITY);
   return plan.kind === 'placed' ? plan.slots : undefined;
-}
-
-function vacate(snapshot: Snapshot, all: readonly Seat[], seats: readonly Seat[]): Vacancy {
-  const vacancy = new Vacancy(snapshot, all);
-  for (const seat of seats) vacancy.leave(seat);
-  return vacancy;
 }
 
 /** Pods that are being deleted and will be gone soon. */

@@ -5,12 +5,9 @@
 import type { RequestClass } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { Mask, Round } from './round.ts';
-import type { SliceShape } from './tally.ts';
+import { type SliceShape, UNLIMITED } from './tally.ts';
 import { type DomainIdx, domainsWithin, type Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
-
-/** More members than any node takes. */
-const UNLIMITED = 2 ** 20;
 
 export class Room {
   readonly #counts: readonly ClassRoom[];

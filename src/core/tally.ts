@@ -14,7 +14,7 @@ export interface SliceShape {
 }
 
 /** More members than any node takes: a capacity that is not cut off tells how tight a node is. */
-const UNLIMITED = 2 ** 20;
+export const UNLIMITED = 2 ** 20;
 
 export class Tally {
   readonly topology: Topology;

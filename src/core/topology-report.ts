@@ -62,7 +62,7 @@ export function reportDomains(
   const { topology } = snapshot;
   const host = topology.levels.length - 1;
   const tx = new Transaction(snapshot);
-  for (const occupant of snapshot.occupants) tx.place(occupant.node, occupant);
+  tx.occupy();
   const field = surveyField(snapshot, chooseColumns(snapshot.columns, isAccelerator), score);
   tx.rollback(0);
   const residents = findResidents(snapshot);

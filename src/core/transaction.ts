@@ -69,6 +69,21 @@ export class Transaction {
     if (pod.template.antiAffinity.length > 0) this.#placedRepels = true;
   }
 
+  /** Places everybody who holds space unbound against a gang of this priority; against everyone when left out. */
+  occupy(priority = Number.NEGATIVE_INFINITY): void {
+    for (const occupant of this.snapshot.occupants) {
+      if (occupant.shields >= priority) this.place(occupant.node, occupant);
+    }
+  }
+
+  /** Places the pod on the node of this name if there is one and it takes the pod; returns whether. */
+  seat(pod: Placeable, name: string): boolean {
+    const node = this.snapshot.indexOf.get(name);
+    if (node === undefined || this.capacity(node, pod, resolveRequests(pod.template, this.snapshot)) < 1) return false;
+    this.place(node, pod);
+    return true;
+  }
+
   /** Takes back everything placed since the mark. */
   rollback(checkpoint: number): void {
     while (this.#journal.length > checkpoint) {

@@ -117,3 +117,18 @@ export class Vacancy {
     for (let i = 0; i < columns.length; i++) free[columns[i]!]![node]! += sign * amounts[i]!;
   }
 }
+
+/** The cluster without the pods of these seats. @param all every seat that may be left or taken later. */
+export function vacate(snapshot: Snapshot, all: readonly Seat[], seats: readonly Seat[]): Vacancy {
+  const vacancy = new Vacancy(snapshot, all);
+  for (const seat of seats) vacancy.leave(seat);
+  return vacancy;
+}
+
+/** The cluster as it will be when the pods are gone. O(nodes). */
+export function withoutPods(snapshot: Snapshot, pods: readonly PodModel[]): Snapshot {
+  if (pods.length === 0) return snapshot;
+  const seats = new Seats(snapshot);
+  for (const pod of pods) seats.seat(pod);
+  return vacate(snapshot, seats.all, seats.all).settle();
+}

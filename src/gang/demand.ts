@@ -47,6 +47,17 @@ export function placedMembers(
   ];
 }
 
+/** The same, and the places that are kept for members that do not exist now. */
+export function placedOrKept(
+  record: Pick<GangRecord, 'gang' | 'census' | 'lost' | 'vacancies'>,
+  slots: readonly Slot[],
+): readonly PlacedMember[] {
+  return [
+    ...placedMembers(record, slots),
+    ...[...record.vacancies.values()].map((node) => ({ rank: undefined, node })),
+  ];
+}
+
 /**
  * @param placed members that are placed already.
  * @param avoided nodes that failed under the gang.

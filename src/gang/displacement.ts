@@ -5,7 +5,7 @@
 import type { PodModel } from '../core/model.ts';
 import type { PlannedSlot } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { resolveRequests, Transaction } from '../core/transaction.ts';
+import { Transaction } from '../core/transaction.ts';
 import { compareUrgency, type GangRecord } from './gang-record.ts';
 import type { Reservations, Slot } from './reservations.ts';
 import { anyBinding } from './reservations.ts';
@@ -68,19 +68,13 @@ export function findDisplaced(
   places: readonly KeptPlace[],
 ): { readonly gangs: readonly GangRecord[]; readonly places: readonly KeptPlace[] } {
   const tx = new Transaction(snapshot);
-  for (const occupant of snapshot.occupants) tx.place(occupant.node, occupant);
+  tx.occupy();
   for (const { slot, pod } of planned) tx.place(snapshot.indexOf.get(slot.node)!, pod);
-  const settle = (pod: PodModel, name: string): boolean => {
-    const node = snapshot.indexOf.get(name);
-    if (node === undefined || tx.capacity(node, pod, resolveRequests(pod.template, snapshot)) < 1) return false;
-    tx.place(node, pod);
-    return true;
-  };
-  const taken = places.filter(({ pod, node }) => !settle(pod, node));
+  const taken = places.filter(({ pod, node }) => !tx.seat(pod, node));
   const displaced: GangRecord[] = [];
   for (const { record, slots } of candidates) {
     const before = tx.checkpoint();
-    if (slots.every(({ pod, node }) => settle(pod, node))) continue;
+    if (slots.every(({ pod, node }) => tx.seat(pod, node))) continue;
     tx.rollback(before);
     displaced.push(record);
   }

@@ -6,7 +6,7 @@ import { PREEMPTED_BY } from '../core/dialects/muster.ts';
 import { findViolated } from '../core/disruption.ts';
 import { keyOf, type PodModel } from '../core/model.ts';
 import type { GangRecord } from './gang-record.ts';
-import type { EvictionOutcome, WriteOutcome } from './nominator.ts';
+import type { EvictionOutcome } from './nominator.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { isStanding, NO_NOTICE, type Preempting, renderNotice } from './preempting.ts';
 
@@ -52,13 +52,7 @@ export class Evictor {
 
   /** Evicts the members: the gang is to start anew. */
   restart(gang: string, members: readonly PodModel[]): void {
-    for (const pod of members) {
-      this.#start('evict', gang, pod, async () => {
-        const outcome = await this.#parts.writer.evict(pod);
-        this.#parts.observer.onEvicted(outcome.kind);
-        return outcome;
-      });
-    }
+    for (const pod of members) this.#evict(gang, pod, () => {});
   }
 
   /** Takes the notice back from pods that nobody evicts any more. */
@@ -84,9 +78,7 @@ export class Evictor {
   }
 
   #evictVictim(preempting: Preempting, preemptor: string, pod: PodModel): void {
-    this.#start('evict', preemptor, pod, async () => {
-      const outcome = await this.#parts.writer.evict(pod);
-      this.#parts.observer.onEvicted(outcome.kind);
+    this.#evict(preemptor, pod, (outcome) => {
       if (outcome.kind === 'blocked') {
         preempting.refused.add(pod.uid);
         preempting.blockedSince ??= this.#parts.clock.now();
@@ -95,12 +87,20 @@ export class Evictor {
         preempting.refused.delete(pod.uid);
         if (preempting.refused.size === 0) preempting.blockedSince = undefined;
       }
+    });
+  }
+
+  #evict(gang: string, pod: PodModel, onOutcome: (outcome: EvictionOutcome) => void): void {
+    this.#start('evict', gang, pod, async () => {
+      const outcome = await this.#parts.writer.evict(pod);
+      this.#parts.observer.onEvicted(outcome.kind);
+      onOutcome(outcome);
       return outcome;
     });
   }
 
   /** One write to a pod at a time, and the same one again only after the watch has had a while to show the first. */
-  #start(what: string, gang: string, pod: PodModel, write: () => Promise<WriteOutcome | EvictionOutcome>): void {
+  #start(what: string, gang: string, pod: PodModel, write: () => Promise<EvictionOutcome>): void {
     const last = this.#writes.get(pod.uid);
     if (last && (last.isUnderWay || last.what === what)) return;
     const entry = { what, isUnderWay: true };

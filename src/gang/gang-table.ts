@@ -4,6 +4,7 @@ import { describeGang, gangKeyOf } from '../core/pod-group.ts';
 import { endAttempt, endPreemptions, type GangRecord, newRecord, stateOf } from './gang-record.ts';
 import { sameMembers, takeCensus } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';
+import { dropSlot } from './slot-keeper.ts';
 
 export class GangTable {
   readonly #parts: CoordinatorParts;
@@ -74,11 +75,8 @@ export class GangTable {
 
   /** The gang is gone, and with it whatever it held. */
   #drop(key: string): void {
-    const { reservations, barrier } = this.#parts;
-    for (const { pod } of reservations.slotsOf(key)) {
-      reservations.forget(pod.uid);
-      barrier.reject(key, pod.uid, 'the pod is gone');
-    }
+    const { reservations } = this.#parts;
+    for (const slot of reservations.slotsOf(key)) dropSlot(this.#parts, slot);
     for (const place of this.#records.get(key)?.vacancies.keys() ?? []) reservations.releaseHold(place);
     this.#records.delete(key);
   }

@@ -4,7 +4,6 @@ import type { PodModel } from '../core/model.ts';
 import type { NodeIdx } from '../core/node-idx.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import type { Occupant, Snapshot } from '../core/snapshot.ts';
-import { Seats, Vacancy } from '../core/vacancy.ts';
 import type { Reservations } from './reservations.ts';
 
 /**
@@ -38,14 +37,4 @@ export function listOccupants(
     else add(pod, pod.nominatedNodeName, pod.priority);
   }
   return occupants;
-}
-
-/** The cluster as it will be when the pods are gone. O(nodes). */
-export function withoutPods(snapshot: Snapshot, pods: readonly PodModel[]): Snapshot {
-  if (pods.length === 0) return snapshot;
-  const seats = new Seats(snapshot);
-  const leaving = pods.flatMap((pod) => seats.seat(pod) ?? []);
-  const vacancy = new Vacancy(snapshot, seats.all);
-  for (const seat of leaving) vacancy.leave(seat);
-  return vacancy.settle();
 }

@@ -1,5 +1,5 @@
 /**
- * Step 3 of a round: plans every gang that lacks slots, in order of priority and age, on one snapshot minus what is
+ * Step 4 of a round: plans every gang that lacks slots, in order of priority and age, on one snapshot minus what is
  * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
  */
 import { GANG_GATE } from '../core/dialects/muster.ts';
@@ -8,7 +8,7 @@ import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
-import { type Demand, demandOf, placedMembers, requestOf } from './demand.ts';
+import { type Demand, demandOf, placedOrKept, requestOf } from './demand.ts';
 import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { compareUrgency, type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
@@ -20,6 +20,12 @@ import type { Repairer } from './repairer.ts';
 import { anyBinding, newSlot, type Slot } from './reservations.ts';
 
 type MembersDemand = Demand & { readonly kind: 'members' };
+
+/** What the planner is asked, on the snapshot with what others hold. */
+interface Question {
+  readonly request: GangRequest;
+  readonly occupied: Snapshot;
+}
 
 export class GangPlanner {
   readonly #parts: CoordinatorParts;
@@ -85,9 +91,10 @@ export class GangPlanner {
       this.#onTheirWay += reservations.countOf(record.gang.key) + countExpected([record]);
     }
     if (demand.kind !== 'members') return;
+    const namePlan = () => this.#nameOfNextPlan();
     if (record.preempting) {
       const { request, occupied } = this.#ask(record, demand, slots, snapshot);
-      this.#preemptor.seatNewcomers(record, demand.members, request, occupied, () => this.#nameOfNextPlan());
+      this.#preemptor.seatNewcomers(record, demand.members, request, occupied, namePlan);
       record.hopelessAt = room;
       return;
     }
@@ -103,12 +110,14 @@ export class GangPlanner {
       this.#release(record.gang.key, 'refused', said);
       return;
     }
-    if (this.#try(record, demand, slots, snapshot).kind === 'placed') return;
+    const question = this.#ask(record, demand, slots, snapshot);
+    if (this.#try(record, demand, question).kind === 'placed') return;
     record.hopelessAt = room;
     const lacksRoom = demand.blocksStart && (started || slots.length === 0) && !record.isUnproven;
     if (lacksRoom && record.gang.preempts) {
       if (this.#displace(record, demand, slots, snapshot, all)) return;
-      if (this.#preempt(record, demand, slots, snapshot, all)) return;
+      const { request, occupied } = question;
+      if (this.#preemptor.tryFor(record, demand.members, request, occupied, all, namePlan)) return;
     }
     if (!demand.blocksStart || started) {
       this.#forgetRefusals(record);
@@ -118,7 +127,8 @@ export class GangPlanner {
     // Siblings may be in the way: those that are not held yet move first, then all of them.
     for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
       const wider = demandOf(record, stay);
-      if (wider.kind === 'members' && this.#try(record, wider, stay, snapshot).kind === 'placed') return;
+      if (wider.kind !== 'members') continue;
+      if (this.#try(record, wider, this.#ask(record, wider, stay, snapshot)).kind === 'placed') return;
     }
     this.#release(record.gang.key, 'refused', `no other place was left: ${record.lastFailure}`);
   }
@@ -132,11 +142,10 @@ export class GangPlanner {
     record.shortfall = shortfall;
   }
 
-  /** Plans the demand beside the slots that stay, and assumes what was planned in place of all the others. */
-  #try(record: GangRecord, demand: MembersDemand, stay: readonly Slot[], snapshot: Snapshot): Plan {
+  /** Plans the demand, and assumes what was planned in place of all slots that do not stay. */
+  #try(record: GangRecord, demand: MembersDemand, { request, occupied }: Question): Plan {
     const { observer, clock, settings } = this.#parts;
     const start = clock.now();
-    const { request, occupied } = this.#ask(record, demand, stay, snapshot);
     let plan = planGang(occupied, request, settings.policy, start);
     // Better a node that failed once than none.
     if (plan.kind === 'unschedulable' && request.avoided.size > 0) {
@@ -181,20 +190,8 @@ export class GangPlanner {
     return true;
   }
 
-  #preempt(
-    record: GangRecord,
-    demand: MembersDemand,
-    stay: readonly Slot[],
-    snapshot: Snapshot,
-    all: readonly GangRecord[],
-  ): boolean {
-    const { request, occupied } = this.#ask(record, demand, stay, snapshot);
-    const namePlan = () => this.#nameOfNextPlan();
-    return this.#preemptor.tryFor(record, demand.members, request, occupied, all, namePlan);
-  }
-
   /**
-   * What the planner is asked, on the snapshot with what others hold.
+   * @param stay slots that stay as they are.
    * @param taken UIDs of members of others whose slots do not count.
    */
   #ask(
@@ -203,15 +200,12 @@ export class GangPlanner {
     stay: readonly Slot[],
     snapshot: Snapshot,
     taken: readonly string[] = [],
-  ): { readonly request: GangRequest; readonly occupied: Snapshot } {
+  ): Question {
     const { reservations, view } = this.#parts;
     const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys(), ...taken]);
     const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
-    const placed = [
-      ...placedMembers(record, stay),
-      ...[...record.vacancies.values()].map((node) => ({ rank: undefined, node })),
-    ];
-    const request = requestOf(record, demand, placed, this.#repairer.avoidedBy(record.gang.key));
+    const avoided = this.#repairer.avoidedBy(record.gang.key);
+    const request = requestOf(record, demand, placedOrKept(record, stay), avoided);
     return { request, occupied: withOccupants(snapshot, occupants) };
   }
 

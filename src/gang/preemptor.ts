@@ -8,10 +8,10 @@ import type { PodModel } from '../core/model.ts';
 import { type PlannedSlot, planGang } from '../core/plan.ts';
 import { lowestPriority, type Preemption, planPreemption } from '../core/preemption.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import { withoutPods } from '../core/vacancy.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
 import type { GangTable } from './gang-table.ts';
 import type { ReleaseCause } from './observer.ts';
-import { withoutPods } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { beginPreempting, fenceEndsAt, isStanding, isThere, occupiedNodes, type Preempting } from './preempting.ts';
 import {
@@ -21,7 +21,6 @@ import {
   listRunning,
   mayLookAt,
   nextSearch,
-  nodesOf,
   withoutLowerFences,
 } from './prospects.ts';
 import { newSlot } from './reservations.ts';
@@ -97,7 +96,7 @@ export class Preemptor {
     record.searchesAt = nextSearch(record.outlook, now);
     const { isAccelerator } = settings.policy;
     const leaving =
-      plan.kind === 'none' ? [] : listLeaving(snapshot, members, nodesOf(plan.slots), new Set(promised), isAccelerator);
+      plan.kind === 'none' ? [] : listLeaving(snapshot, members, plan.slots, new Set(promised), isAccelerator);
     const isOwnDoing = leaving.some(({ annotations }) => annotations[PREEMPTED_BY] === record.gang.key);
     // Space that becomes free by itself is nobody's, unless the gang itself has evicted those who leave.
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return false;
@@ -154,15 +153,21 @@ export class Preemptor {
       record.preempting = undefined;
       return;
     }
-    const { blockedSince } = preempting;
-    const promised = new Set(listPromised(gangs.values()));
-    const stays = [...preempting.leaving.keys()].some((uid) => isStanding(podOf(uid)) && !promised.has(uid));
-    if (stays) this.#chooseAgain(record, now);
-    else if (blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs) {
+    const { blockedSince, leaving } = preempting;
+    const isBlocked = blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs;
+    if (isBlocked || this.#staysAfterAll(leaving, gangs)) {
       this.#chooseAgain(record, now);
     } else if (now >= fenceEndsAt(preempting, podOf, settings.preemption.fenceTimeoutMs)) {
       this.#release(gang.key, 'fence-ended', 'the preempted pods did not leave in time');
     }
+  }
+
+  /** Whether a pod that was to leave for another gang is not evicted for any now. */
+  #staysAfterAll(leaving: ReadonlyMap<string, PodModel>, gangs: GangTable): boolean {
+    const standing = [...leaving.keys()].filter((uid) => isStanding(this.#parts.view.pod(uid)));
+    if (standing.length === 0) return false;
+    const promised = new Set(listPromised(gangs.values()));
+    return standing.some((uid) => !promised.has(uid));
   }
 
   /**
@@ -226,7 +231,7 @@ export class Preemptor {
     for (const uid of refused) record.barred.set(victims.get(uid)!.unit, now + BARRED_MS);
     observer.onPreemptionBlocked(record.gang.key, blockedBy);
     for (const slot of reservations.slotsOf(record.gang.key)) {
-      if (slot.state !== 'fenced' && !isWaitingGated(slot.state)) continue;
+      if (slot.state === 'held' || slot.state === 'binding') continue;
       reservations.forget(slot.pod.uid);
       record.clearing.set(slot.pod.uid, slot.pod);
     }
@@ -238,11 +243,6 @@ export class Preemptor {
     record.vainSearches = 0;
     record.state = stateOf(record, reservations);
   }
-}
-
-/** Nominated ahead of the others, not on its way yet: nothing of a gang with fenced slots is. */
-function isWaitingGated(state: string): boolean {
-  return state === 'assumed' || state === 'nominated';
 }
 
 /** Members of a victim that were bound after it was chosen go with the others. */

@@ -55,14 +55,16 @@ export function withoutLowerFences(
 export function listLeaving(
   { podsOn, indexOf }: Snapshot,
   members: readonly PodModel[],
-  nodes: readonly string[],
+  slots: readonly PlannedSlot[],
   promised: ReadonlySet<PodModel>,
   isAccelerator: (resource: string) => boolean,
 ): readonly PodModel[] {
   const asks = ({ template }: PodModel) => template.requests.some(({ name }) => isAccelerator(name));
   const matters = members.some(asks) ? asks : () => true;
   const leaves = (pod: PodModel) => (pod.deleting || promised.has(pod)) && matters(pod);
-  return [...new Set(nodes)].flatMap((name) => podsOn[indexOf.get(name) ?? -1]?.filter(leaves) ?? []);
+  return [...new Set(slots.map(({ node }) => node))].flatMap(
+    (name) => podsOn[indexOf.get(name) ?? -1]?.filter(leaves) ?? [],
+  );
 }
 
 /** Why preemption does not help; undefined when it does. */
@@ -114,9 +116,4 @@ export function lookAgain(record: GangRecord): void {
   if (!isKept && outlook?.kind !== 'budgets') return;
   record.vainSearches = Math.min(record.vainSearches, 1);
   record.searchesAt = record.searchedAt + LOOK_AGAIN_MS;
-}
-
-/** The nodes of planned slots. */
-export function nodesOf(slots: readonly PlannedSlot[]): readonly string[] {
-  return slots.map(({ node }) => node);
 }

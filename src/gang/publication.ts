@@ -1,4 +1,4 @@
-/** Step 5 of a round: why each gang is where it is, told when it changes. */
+/** Step 6 of a round: why each gang is where it is, told when it changes. */
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../core/dialects/muster.ts';
 import { explain, type Reason, type Repair } from '../core/explain.ts';
 import { instantOf } from '../core/instant.ts';
@@ -6,7 +6,7 @@ import type { PodModel } from '../core/model.ts';
 import type { GangRecord } from './gang-record.ts';
 import { GANG_STATES, type GangState } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';
-import { isThere, type Preempting, type Victim } from './preempting.ts';
+import { isThere, type Preempting } from './preempting.ts';
 
 /** While a gang gathers, or is being deleted, its count changes with every pod: that is told once it stands still. */
 const COUNT_SETTLES_MS = 3_000;
@@ -70,7 +70,7 @@ function reasonOf(
       if (!shortfall) return { kind: 'queued' };
       return outlook ? { ...shortfall, preemption: outlook } : shortfall;
     case 'Preempting':
-      return describePreempting(parts, record.preempting);
+      return record.preempting && describePreempting(parts, record.preempting);
     case 'Nominated': {
       const members = parts.reservations.countOf(gang.key);
       return { kind: 'nominated', members, atBarrier: parts.barrier.heldOf(gang.key) };
@@ -90,15 +90,7 @@ function reasonOf(
   }
 }
 
-function describePreempting(
-  { view }: CoordinatorParts,
-  preempting: Preempting | undefined,
-): Reason & { readonly kind: 'preempting' } {
-  const {
-    victims = new Map<string, Victim>(),
-    leaving = new Map<string, PodModel>(),
-    blockedBy = '',
-  } = preempting ?? {};
+function describePreempting({ view }: CoordinatorParts, { victims, leaving, blockedBy }: Preempting): Reason {
   const uids = [...victims.keys(), ...leaving.keys()];
   const gone = uids.filter((uid) => !isThere(view.pod(uid))).length;
   const names = [...new Set([...victims.values()].map(({ unit }) => unit))].sort();

@@ -9,11 +9,11 @@ import { PREEMPTED_BY } from '../core/dialects/muster.ts';
 import { keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { resolveRequests, Transaction } from '../core/transaction.ts';
-import { compareUrgency, type GangRecord, stateOf } from './gang-record.ts';
+import { Transaction } from '../core/transaction.ts';
+import { withoutPods } from '../core/vacancy.ts';
+import { compareUrgency, type GangRecord } from './gang-record.ts';
 import type { GangTable } from './gang-table.ts';
 import { parsePlan } from './nominator.ts';
-import { withoutPods } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { resumePreempting } from './preempting.ts';
 import { newSlot } from './reservations.ts';
@@ -37,12 +37,10 @@ export function adoptSlots(parts: CoordinatorParts, gangs: GangTable): void {
       const written = parsePlan(pod);
       if (!written) continue;
       recorded++;
-      const node = snapshot.indexOf.get(written.node);
-      if (node === undefined || tx.capacity(node, pod, resolveRequests(pod.template, snapshot)) < 1) {
+      if (!tx.seat(pod, written.node)) {
         record.clearing.set(pod.uid, pod);
         continue;
       }
-      tx.place(node, pod);
       adopted++;
       const slot = newSlot({ ...written, pod, gang, since: clock.now() });
       // A record without a nomination: fenced when written, or erased by kube-scheduler. Written again it is either.
@@ -60,7 +58,6 @@ export function adoptSlots(parts: CoordinatorParts, gangs: GangTable): void {
       record.preempting = resumePreempting(victims, leaving.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
       record.hasPreempted = true;
     }
-    record.state = stateOf(record, reservations);
   }
   tx.rollback(0);
 }

@@ -12,13 +12,14 @@ import { findViolated } from '../core/disruption.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import { withOccupants } from '../core/snapshot.ts';
-import { resolveRequests, Transaction } from '../core/transaction.ts';
-import { placedMembers, requestOf } from './demand.ts';
+import { Transaction } from '../core/transaction.ts';
+import { withoutPods } from '../core/vacancy.ts';
+import { placedOrKept, requestOf } from './demand.ts';
 import type { Evictor } from './evictor.ts';
 import { type GangRecord, placeOf, stateOf, widensAt } from './gang-record.ts';
 import { findLosses, isHealthy } from './losses.ts';
 import { NodeFailures, type Suspect } from './node-failures.ts';
-import { listOccupants, withoutPods } from './occupancy.ts';
+import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { isThere } from './preempting.ts';
 
@@ -167,20 +168,14 @@ export class Repairer {
     if (absent.length === 0) return absent;
     const { reservations, view } = this.#parts;
     // One that is on its way out leaves its own space.
-    const snapshot = withoutPods(
-      view.snapshot(),
-      absent.filter(({ uid }) => isThere(view.pod(uid))),
-    );
+    const leaving = absent.filter(({ uid }) => isThere(view.pod(uid)));
+    const occupants = listOccupants(view.snapshot(), reservations, view.strangers(), new Set());
+    const snapshot = withOccupants(withoutPods(view.snapshot(), leaving), occupants);
     const tx = new Transaction(snapshot);
-    for (const occupant of listOccupants(snapshot, reservations, view.strangers(), new Set())) {
-      tx.place(occupant.node, occupant);
-    }
+    tx.occupy();
     const others: PodModel[] = [];
     for (const pod of absent) {
-      const node = snapshot.indexOf.get(pod.nodeName);
-      const fits = node !== undefined && tx.capacity(node, pod, resolveRequests(pod.template, snapshot)) >= 1;
-      if (fits && isHealthy(snapshot, pod.nodeName)) {
-        tx.place(node, pod);
+      if (isHealthy(snapshot, pod.nodeName) && tx.seat(pod, pod.nodeName)) {
         this.#keep(record, placeOf(pod), pod, pod.nodeName, until);
       } else others.push(pod);
     }
@@ -208,13 +203,10 @@ export class Repairer {
   /** As many as fit, near the members that are there; wider than the gang would like only after its patience. */
   #findPlaces(record: GangRecord, standIns: readonly PodModel[], until: number, room: number): void {
     const { reservations, view, settings, clock } = this.#parts;
-    const { gang, vacancies } = record;
+    const { gang } = record;
     const snapshot = view.snapshot();
     const occupants = listOccupants(snapshot, reservations, view.strangers(), new Set());
-    const placed = [
-      ...placedMembers(record, reservations.slotsOf(gang.key)),
-      ...[...vacancies.values()].map((node) => ({ rank: undefined, node })),
-    ];
+    const placed = placedOrKept(record, reservations.slotsOf(gang.key));
     const demand = { kind: 'members', members: standIns, min: 1, blocksStart: true, fresh: false } as const;
     const patientUntil = gang.patienceMs === undefined ? undefined : record.brokenSince! + gang.patienceMs;
     const request = {

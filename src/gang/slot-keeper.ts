@@ -20,6 +20,12 @@ function lastProgress(slots: readonly Slot[]): number {
   return slots.reduce((latest, slot) => Math.max(latest, slot.since), 0);
 }
 
+/** Gives up the slot of a pod that is gone. */
+export function dropSlot({ reservations, barrier }: CoordinatorParts, { gang, pod }: Slot): void {
+  reservations.forget(pod.uid);
+  barrier.reject(gang, pod.uid, 'the pod is gone');
+}
+
 export class SlotKeeper {
   readonly #parts: CoordinatorParts;
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
@@ -106,12 +112,6 @@ export class SlotKeeper {
     this.rewrite(slot);
   }
 
-  /** Gives up the slot of a pod that is gone. */
-  drop(slot: Slot): void {
-    this.#parts.reservations.forget(slot.pod.uid);
-    this.#parts.barrier.reject(slot.gang, slot.pod.uid, 'the pod is gone');
-  }
-
   /** Writes the nomination again. No progress: one that is erased again and again must end as a refusal. */
   rewrite(slot: Slot): void {
     slot.attempt++;
@@ -121,7 +121,7 @@ export class SlotKeeper {
   /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
   #lose(record: GangRecord, slot: Slot, now: number): void {
     const { reservations, settings } = this.#parts;
-    this.drop(slot);
+    dropSlot(this.#parts, slot);
     const { gang, census } = record;
     // It may have been the last one that passed the barrier: whoever comes now waits for the others again.
     if (census.bound.length === 0 && !anyBinding(reservations.slotsOf(gang.key))) record.opened = false;

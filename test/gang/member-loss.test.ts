@@ -256,26 +256,18 @@ describe('on-member-loss: ignore', () => {
 });
 
 describe('a node that fails gangs again and again', () => {
-  test('is avoided by the gang that it failed, while others are free', async () => {
-    const world = await startWorld({ nodes: 2 });
+  test.each([
+    ['is avoided by the gang that it failed, while others are free', 2, 'n1'],
+    ['is used all the same when there is no other', 1, 'n0'],
+  ])('%s', async (_, nodes, expected) => {
+    const world = await startWorld({ nodes });
     world.running('job', ['n0']);
     await world.settle();
     world.finish('job-0', 'Failed');
     await world.settle();
     world.create(gang('job', 2, { from: 1, min: 1 }));
     await world.settle();
-    expect(world.slotsOf('job')).toEqual({ 'job-1': 'n1' });
-  });
-
-  test('is used all the same when there is no other', async () => {
-    const world = await startWorld({ nodes: 1 });
-    world.running('job', ['n0']);
-    await world.settle();
-    world.finish('job-0', 'Failed');
-    await world.settle();
-    world.create(gang('job', 2, { from: 1, min: 1 }));
-    await world.settle();
-    expect(world.slotsOf('job')).toEqual({ 'job-1': 'n0' });
+    expect(world.slotsOf('job')).toEqual({ 'job-1': expected });
   });
 
   test('is reported to everybody after the third time', async () => {
