@@ -12,7 +12,7 @@
 import { parseArgs } from 'node:util';
 import { Arena, type Turn, UnfinishedTurn } from './e2e/arena.ts';
 import { type Contender, gangFor, MUSTER_GATED, NATIVE } from './e2e/contenders.ts';
-import { countFrom, phaseRows, rotate, row } from './e2e/rows.ts';
+import { countFrom, median, phaseRows, rotate, row } from './e2e/rows.ts';
 import {
   GPUS_A_NODE,
   HIGH,
@@ -104,8 +104,8 @@ function describe(
     figure: (one: Preempted) => number,
     goal: 'native' | number | null = null,
   ): BenchResult => {
-    const value = middle(own, figure);
-    const baseline = middle(native, figure);
+    const value = median(own, figure);
+    const baseline = median(native, figure);
     const aim = contender.muster && isFull ? (goal === 'native' ? baseline : goal) : null;
     const shown = (amount: number | null) => (amount === null || !Number.isFinite(amount) ? null : round(amount));
     return {
@@ -126,12 +126,6 @@ function describe(
     compared('work lost', 'GPU h', ({ toll }) => toll.lostWork / 3_600),
     compared('work lost, of the least possible', 'times', ({ toll, least }) => toll.lostWork / least, OF_THE_LEAST),
   ];
-}
-
-/** As `median`: a figure that was measured. */
-function middle(turns: readonly Preempted[], figure: (one: Preempted) => number): number {
-  const sorted = turns.map(figure).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 function readFlags(flags: readonly string[]) {

@@ -47,7 +47,7 @@ export function eachRound(turns: readonly Turn[]): string {
 }
 
 /** A figure that was measured: of an even number of turns the larger of the two in the middle. */
-export function median(turns: readonly Turn[], figure: (turn: Turn) => number): number {
+export function median<T>(turns: readonly T[], figure: (turn: T) => number): number {
   const sorted = turns.map(figure).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

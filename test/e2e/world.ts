@@ -94,20 +94,8 @@ export async function expectGone(world: World, gang: string): Promise<void> {
 }
 
 /** Waits until exactly `count` members are bound and none of them is on its way out; returns them. */
-export async function expectRunning(
-  world: World,
-  gang: string,
-  count: number,
-  deadlineMs = DEADLINE_MS,
-): Promise<readonly V1Pod[]> {
-  return waitFor(
-    async () => {
-      const running = (await boundPodsOf(world, gang)).filter(isStaying);
-      if (running.length === count) return running;
-      throw new Error(`${running.length} run; muster says: ${await reasonOf(world, gang)}`);
-    },
-    { what: `${count} members of ${gang} to run`, deadlineMs },
-  );
+export function expectRunning(world: World, gang: string, count: number, deadlineMs = DEADLINE_MS) {
+  return expectMembers(world, gang, count, 'run', isStaying, deadlineMs);
 }
 
 function isStaying({ metadata, status }: V1Pod): boolean {
@@ -131,19 +119,26 @@ export async function listTouched({ cluster }: World, pods: readonly V1Pod[]): P
 }
 
 /** Waits until exactly `count` members are bound; returns them. */
-export async function expectBound(
+export function expectBound(world: World, gang: string, count: number, deadlineMs = DEADLINE_MS) {
+  return expectMembers(world, gang, count, 'are bound', () => true, deadlineMs);
+}
+
+/** Waits until exactly `count` bound members count. @param what they do then. */
+function expectMembers(
   world: World,
   gang: string,
   count: number,
-  deadlineMs = DEADLINE_MS,
+  what: string,
+  counts: (pod: V1Pod) => boolean,
+  deadlineMs: number,
 ): Promise<readonly V1Pod[]> {
   return waitFor(
     async () => {
-      const bound = await boundPodsOf(world, gang);
-      if (bound.length === count) return bound;
-      throw new Error(`${bound.length} bound; muster says: ${await reasonOf(world, gang)}`);
+      const members = (await boundPodsOf(world, gang)).filter(counts);
+      if (members.length === count) return members;
+      throw new Error(`${members.length} ${what}; muster says: ${await reasonOf(world, gang)}`);
     },
-    { what: `${count} members of ${gang} to be bound`, deadlineMs },
+    { what: `that ${count} members of ${gang} ${what}`, deadlineMs },
   );
 }
 
