@@ -1,4 +1,5 @@
 import { formatDuration, parseDuration } from './core/duration.ts';
+import { parseExactly, type Scale } from './core/quantity.ts';
 
 /** Inclusive bounds. */
 export interface Range {
@@ -67,11 +68,16 @@ export class Section {
   }
 
   texts(name: string, fallback: readonly string[], form: TextForm): readonly string[] {
+    return this.optionalTexts(name, form) ?? fallback;
+  }
+
+  /** Undefined if the list is absent, where that means something else than an empty one. */
+  optionalTexts(name: string, form: TextForm): readonly string[] | undefined {
     const found = this.#read(name);
-    if (found === undefined) return fallback;
+    if (found === undefined) return undefined;
     if (!Array.isArray(found)) {
       this.#report(name, `a list, each item ${form.expected}`, found);
-      return fallback;
+      return undefined;
     }
     found.forEach((item, index) => {
       const isFine = typeof item === 'string' && form.pattern.test(item);
@@ -80,23 +86,58 @@ export class Section {
     return found;
   }
 
-  integer(name: string, fallback: number, { min, max }: Range): number {
+  integer(name: string, fallback: number, range: Range): number {
+    return this.optionalInteger(name, range) ?? fallback;
+  }
+
+  optionalInteger(name: string, { min, max }: Range): number | undefined {
     const found = this.#read(name);
-    if (found === undefined) return fallback;
+    if (found === undefined) return undefined;
     if (Number.isInteger(found) && (found as number) >= min && (found as number) <= max) return found as number;
     this.#report(name, `an integer from ${min} to ${max}`, found);
+    return undefined;
+  }
+
+  number(name: string, fallback: number, { min, max }: Range): number {
+    const found = this.#read(name);
+    if (found === undefined) return fallback;
+    if (typeof found === 'number' && found >= min && found <= max) return found;
+    this.#report(name, `a number from ${min} to ${max}`, found);
     return fallback;
   }
 
-  /** A text such as `25s`, in milliseconds; so are the fallback and the range. */
-  durationMs(name: string, fallback: number, { min, max }: Range): number {
+  boolean(name: string, fallback: boolean): boolean {
     const found = this.#read(name);
     if (found === undefined) return fallback;
+    if (typeof found === 'boolean') return found;
+    this.#report(name, 'true or false', found);
+    return fallback;
+  }
+
+  /** A number or a Kubernetes quantity such as `64`, `500m` or `2Ti`, not negative; in units or thousandths. */
+  optionalQuantity(name: string, scale: Scale): number | undefined {
+    const found = this.#read(name);
+    if (found === undefined) return undefined;
+    const value = typeof found === 'string' || typeof found === 'number' ? parseExactly(found, scale) : undefined;
+    if (value !== undefined && value >= 0) return value;
+    const expected = scale === 'milli' ? 'a quantity such as 64 or 500m' : 'a whole quantity such as 64 or 2Ti';
+    this.#report(name, `${expected}, at least 0`, found);
+    return undefined;
+  }
+
+  /** A text such as `25s`, in milliseconds; so are the fallback and the range. */
+  durationMs(name: string, fallback: number, range: Range): number {
+    return this.optionalDurationMs(name, range) ?? fallback;
+  }
+
+  optionalDurationMs(name: string, { min, max }: Range): number | undefined {
+    const found = this.#read(name);
+    if (found === undefined) return undefined;
     const value = typeof found === 'string' ? parseDuration(found) : undefined;
     if (value !== undefined && value >= min && value <= max) return value;
     const bounds = `from ${formatDuration(min)} to ${formatDuration(max)}`;
     this.#report(name, `a duration such as 25s, 500ms or 2m, ${bounds}`, found);
-    return fallback;
+    return undefined;
   }
 
   section(name: string): Section {

@@ -1,4 +1,5 @@
 import { dump, load } from 'js-yaml';
+import { checkQueues, type QueuesConfiguration, readQueues, renderQueues } from './config-queues.ts';
 import {
   checkPreemption,
   type PreemptionConfiguration,
@@ -61,6 +62,7 @@ export interface MusterConfiguration {
   readonly gang: GangConfiguration;
   readonly preemption: PreemptionConfiguration;
   readonly repair: RepairConfiguration;
+  readonly queues: QueuesConfiguration;
   readonly lonePodCandidates: number;
   readonly log: { readonly verbosity: number };
 }
@@ -103,6 +105,7 @@ export function parseConfiguration(text: string, source: string): MusterConfigur
   const problems: string[] = [];
   const config = readDocument(new Section(loadYaml(text, source), '', problems));
   problems.push(...crossCheck(config), ...checkTopology(config.topology), ...checkPreemption(config.preemption));
+  problems.push(...checkQueues(config.queues));
   if (problems.length > 0) throw new ConfigurationError(source, problems);
   return deepFreeze(config);
 }
@@ -155,6 +158,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       maxReplans: gang.maxReplans,
     },
     ...renderRepair(config.preemption, config.repair),
+    queues: renderQueues(config.queues),
     lonePodCandidates: config.lonePodCandidates,
     log: config.log,
   };
@@ -187,6 +191,7 @@ function readDocument(root: Section): MusterConfiguration {
     gang: readGang(root.section('gang')),
     preemption: readPreemption(root.section('preemption')),
     repair: readRepair(root.section('repair')),
+    queues: readQueues(root.section('queues')),
     lonePodCandidates: root.integer('lonePodCandidates', 32, { min: 1, max: 10_000 }),
     log: readLog(root.section('log')),
   };

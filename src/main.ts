@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ApiClient } from './cluster/api.ts';
 import { loadEndpoint } from './cluster/kubeconfig.ts';
+import { QueueWriter } from './cluster/queue-writer.ts';
 import { ClusterState } from './cluster/state.ts';
 import { createWatches } from './cluster/watches.ts';
 import type { MusterConfiguration } from './config.ts';
@@ -66,10 +67,12 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     reservations,
     barrier,
     writer: api,
+    queueWriter: new QueueWriter(api),
     observer,
     clock,
     settings: {
       ...config.gang,
+      queues: config.queues,
       preemption: config.preemption,
       repair: config.repair,
       regatherMs: REGATHER_MS,

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { defaultConfiguration, parseConfiguration, renderConfiguration } from '../src/config.ts';
 
 const page = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8');
-const example = /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+const [example = '', queuesExample = ''] = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text);
 const optional = [
   'server.tls.certFile',
   'server.tls.keyFile',
@@ -13,6 +13,22 @@ const optional = [
   'topology.levels',
   'topology.levels[].name',
   'topology.levels[].label',
+  'queues.defaultRunTime',
+  'queues.items[].name',
+  'queues.items[].parent',
+  'queues.items[].quotas',
+  'queues.items[].quotas[].resource',
+  'queues.items[].quotas[].model',
+  'queues.items[].quotas[].guaranteed',
+  'queues.items[].quotas[].limit',
+  'queues.items[].weight',
+  'queues.items[].allowBorrowing',
+  'queues.items[].reclaimable',
+  'queues.items[].order',
+  'queues.items[].defaultPriority',
+  'queues.items[].maxRunTime',
+  'queues.items[].namespaces',
+  'queues.items[].defaultFor',
 ];
 
 /** `path: default` of every field of a rendered configuration. */
@@ -44,5 +60,17 @@ test('the example on the page is a valid configuration', () => {
   expect(parseConfiguration(example, 'docs/configuration.md').topology.levels).toEqual([
     { name: 'block', label: 'example.com/block' },
     { name: 'rack', label: 'example.com/rack' },
+  ]);
+});
+
+test('the queues of the second example are read', () => {
+  const { queues } = parseConfiguration(
+    `apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\n${queuesExample}`,
+    'docs/configuration.md',
+  );
+  expect(queues.items.map(({ name, parent }) => `${parent ?? '-'}/${name}`)).toEqual([
+    '-/research',
+    'research/vision',
+    'research/speech',
   ]);
 });

@@ -50,6 +50,17 @@ describe('parseConfiguration', () => {
         memoryMs: 3_600_000,
         suspectAfter: 3,
       },
+      queues: {
+        weights: { priority: 1_000_000, fairShare: 10_000, age: 100, size: 0 },
+        halfLifeMs: 604_800_000,
+        maxAgeMs: 604_800_000,
+        backfill: 'easy',
+        defaultRunTimeMs: undefined,
+        drainAfterMs: 1_800_000,
+        runTimeWarningMs: 600_000,
+        statusIntervalMs: 10_000,
+        items: [],
+      },
       lonePodCandidates: 32,
       log: { verbosity: 2 },
     });
@@ -65,6 +76,7 @@ topology: {levels: [{name: block, label: example.com/block}, {name: rack, label:
 gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
 preemption: {notice: 2m, fenceTimeout: 1h, blockedTimeout: 1s, backoffInitial: 2s, backoffMax: 3s}
 repair: {nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
+queues: {weights: {size: 0.5}, halfLife: 1h, maxAge: 2h, backfill: none, defaultRunTime: 4h, drainAfter: 0s, runTimeWarning: 0s, statusInterval: 1s}
 lonePodCandidates: 1
 log: {verbosity: 10}
 `,
@@ -96,6 +108,17 @@ log: {verbosity: 10}
       restartBackoffMs: 1000,
       memoryMs: 7_200_000,
       suspectAfter: 1,
+    });
+    expect(config.queues).toEqual({
+      weights: { priority: 1_000_000, fairShare: 10_000, age: 100, size: 0.5 },
+      halfLifeMs: 3_600_000,
+      maxAgeMs: 7_200_000,
+      backfill: 'none',
+      defaultRunTimeMs: 14_400_000,
+      drainAfterMs: 0,
+      runTimeWarningMs: 0,
+      statusIntervalMs: 1000,
+      items: [],
     });
     expect(config).toMatchObject({
       managedResources: ['nvidia.com/mig-*'],

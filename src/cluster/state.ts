@@ -3,6 +3,7 @@
  * `snapshot()` is the view that plans are made on.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { COSCHEDULING_LABEL } from '../core/dialects/coscheduling.ts';
 import { PREEMPTED_BY } from '../core/dialects/muster.ts';
 import {
@@ -18,6 +19,7 @@ import {
   type StorageClassModel,
 } from '../core/model.ts';
 import { type GangSources, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
+import type { QueueModel } from '../core/queues/queue-projection.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Drift } from '../core/topology-finding.ts';
 import type { ConfiguredLevels } from '../core/topology-levels.ts';
@@ -33,6 +35,8 @@ export interface ClusterListener {
   onNodes(): void;
   /** A disruption budget changed: what may be evicted now may be another. */
   onBudgets(): void;
+  /** A queue object appeared, went away, or has another spec. */
+  onQueues(): void;
 }
 
 /** Where a watch puts what it sees; `before` is the object it replaces, never one with another UID. */
@@ -63,7 +67,8 @@ export class ClusterState {
   readonly #storageClasses = new Map<string, StorageClassModel>();
   readonly #priorityClasses = new Map<string, PriorityClassModel>();
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
-  #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {}, onBudgets() {} };
+  readonly #queues = new Map<string, QueueModel>();
+  #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {}, onBudgets() {}, onQueues() {} };
 
   /** @param levels topology levels, outer to inner; undefined: detected from the nodes' labels. */
   constructor(levels: ConfiguredLevels | undefined) {
@@ -113,6 +118,11 @@ export class ClusterState {
 
   budgets(): Iterable<DisruptionBudgetModel> {
     return this.#disruptionBudgets.values();
+  }
+
+  /** The queue objects; none without the CRD. */
+  queues(): Iterable<QueueModel> {
+    return this.#queues.values();
   }
 
   /** What the gang is described by; no pods when it is gone. */
@@ -190,6 +200,19 @@ export class ClusterState {
   readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf, () =>
     this.#listener.onBudgets(),
   );
+  readonly queueObjects: Sink<QueueModel> = {
+    applied: (queue, before) => {
+      this.#queues.set(queue.name, queue);
+      // Its status is written by Muster itself, which must not wake it again.
+      if (!before || !isDeepStrictEqual([before.spec, before.problem], [queue.spec, queue.problem])) {
+        this.#listener.onQueues();
+      }
+    },
+    deleted: ({ name }) => {
+      this.#queues.delete(name);
+      this.#listener.onQueues();
+    },
+  };
 
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);

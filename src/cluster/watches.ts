@@ -9,6 +9,7 @@ import {
   projectPriorityClass,
   projectStorageClass,
 } from '../core/projection.ts';
+import { projectQueue } from '../core/queues/queue-projection.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ClusterState, Sink } from './state.ts';
@@ -68,6 +69,11 @@ export function createWatches(parts: WatchesParts): Watches {
         optional: true,
       },
       state.podGroups,
+    ),
+    watch(
+      parts,
+      { kind: 'Queue', path: '/apis/muster.dev/v1alpha1/queues', project: projectQueue, optional: true },
+      state.queueObjects,
     ),
   ];
   return {

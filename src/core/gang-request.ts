@@ -53,6 +53,8 @@ export interface GangRequest {
   readonly refused: ReadonlyMap<string, ReadonlySet<string>>;
   /** Nodes that failed under the gang. */
   readonly avoided: ReadonlySet<string>;
+  /** GPU models that its queue has no quota left for: their nodes are none of its. */
+  readonly excludedModels: ReadonlySet<string>;
 }
 
 /**
@@ -76,6 +78,9 @@ export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
   const repellers = listRepellers(snapshot, gang);
   /** Groups of members that nothing but their template puts there: found without the text, 1.6 ms of a plan for 4,600. */
   const plain = new Map<PodTemplate, MemberRequest[]>();
+  const { pools, poolOf } = snapshot.pools;
+  const isExcluded = (row: number) => gang.excludedModels.has(pools[poolOf[row]!]?.model ?? '');
+  const isNarrowed = gang.avoided.size + gang.excludedModels.size > 0;
   for (const member of gang.members) {
     const isPlain = !member.pinnedTo && repellers.length === 0 && member.template.spread.length === 0;
     const known = isPlain ? plain.get(member.template) : undefined;
@@ -94,10 +99,10 @@ export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
     const { template, pinnedTo } = pods[0]!;
     let { allowed } = snapshot.verdicts.of(template);
     const refused = gang.refused.get(template.key);
-    if (refused || pinnedTo || gang.avoided.size > 0) {
+    if (refused || pinnedTo || isNarrowed) {
       allowed = allowed.map((value, row) => {
         const name = snapshot.nodes[row]?.name;
-        if (name === undefined || refused?.has(name) || gang.avoided.has(name)) return 0;
+        if (name === undefined || refused?.has(name) || gang.avoided.has(name) || isExcluded(row)) return 0;
         return pinnedTo && !pinnedTo.has(name) ? 0 : value;
       });
     }

@@ -54,9 +54,17 @@ function voiceOf({ labels, annotations }: PodModel): string {
 }
 
 const OF_ONE_MEMBER: ReadonlySet<string> = new Set(
-  ['pod-group', 'rank', 'plan', 'placement', 'preempted-by', 'preemption-notice', 'checkpointed-at'].map(
-    (key) => PREFIX + key,
-  ),
+  [
+    'pod-group',
+    'rank',
+    'plan',
+    'placement',
+    'preempted-by',
+    'preemption-notice',
+    'checkpointed-at',
+    'hold',
+    'over-time',
+  ].map((key) => PREFIX + key),
 );
 
 /** Whether the key says something about the whole gang, so that every member has to say the same. */

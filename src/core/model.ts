@@ -119,6 +119,8 @@ export interface PodModel extends Named {
   /** Only the keys under `muster.dev/`. */
   readonly annotations: Labels;
   readonly priority: number;
+  /** A priority class gave it its priority, the cluster's default one included. */
+  readonly hasPriorityClass: boolean;
   /** '' while unbound. */
   readonly nodeName: string;
   /** '' when not nominated. */
@@ -170,6 +172,8 @@ export interface JobModel extends Named {
   readonly backoffLimit: number;
   /** Its podFailurePolicy ignores pods that were disrupted (condition DisruptionTarget): evictions are no failures. */
   readonly ignoresDisruption: boolean;
+  /** The controller that made it, such as a CronJob; undefined: none did. */
+  readonly owner: Owner | undefined;
 }
 
 export interface PriorityClassModel {

@@ -4,11 +4,15 @@
  */
 import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import {
+  EXPECTED_DURATION,
   GANG_GATE,
+  HOLD,
   MIN_MEMBERS,
   ON_MEMBER_LOSS,
+  OVER_TIME,
   POD_GROUP_LABEL,
   PREEMPTS,
+  QUEUE,
   TOPOLOGY_PATIENCE,
 } from './dialects/muster.ts';
 import { parseDuration } from './duration.ts';
@@ -40,6 +44,22 @@ export interface Gang {
   /** A Job of the gang that does not survive the eviction of its pods. */
   readonly fragileJob: JobModel | undefined;
   readonly priority: number;
+  /** Whether a priority class says so. */
+  readonly hasPriorityClass: boolean;
+  /** The label `muster.dev/queue`; undefined: its namespace decides. */
+  readonly queue: string | undefined;
+  /** An operator holds it back. */
+  readonly isHeld: boolean;
+  /** Who makes gangs like this one, and this one anew: their run times are worth knowing. */
+  readonly lineage: string;
+  /** UIDs of its owners: as long as they are the same, it is the same gang. '' when nobody owns its pods. */
+  readonly owners: string;
+  /** It ran as long as its queue allows, in the same hands as now. */
+  readonly isOverTime: boolean;
+  /** How long its owner expects it to run, milliseconds. */
+  readonly expectedMs: number | undefined;
+  /** How long its Jobs may take from their start (the shortest of them), milliseconds. */
+  readonly deadlineMs: number | undefined;
   /** Creation of the oldest member, milliseconds since the epoch: the gang's age. */
   readonly createdAt: number;
   /** From the PodGroup object: how long members may wait for each other at the barrier. */
@@ -100,6 +120,14 @@ export function describeGang(key: string, sources: GangSources): Gang {
     isEndedByOwner: isEndedByOwner(subjects, sources.jobs),
     fragileJob: sources.jobs.find(isFragile),
     priority: Math.max(...subjects.map((pod) => pod.priority)),
+    hasPriorityClass: subjects.some((pod) => pod.hasPriorityClass),
+    queue: subjects[0]?.labels[QUEUE],
+    isHeld: subjects.some(({ annotations }) => annotations[HOLD] === 'true'),
+    lineage: readLineage(key, sources.jobs),
+    owners: listOwners(subjects),
+    isOverTime: subjects.some(({ annotations }) => annotations[OVER_TIME] !== undefined),
+    expectedMs: parseDuration(subjects[0]?.annotations[EXPECTED_DURATION] ?? ''),
+    deadlineMs: shortestDeadline(sources.jobs),
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
     deadlineAt: earliestDeadline(sources.jobs),
@@ -138,6 +166,23 @@ function isFragile({ parallelism, completions = parallelism, backoffLimit, ignor
 
 function secondsToMs(seconds: number | undefined): number | undefined {
   return seconds === undefined ? undefined : seconds * 1000;
+}
+
+/** The controller of its Jobs, such as a CronJob that makes one each night, or else the gang's own name. */
+function readLineage(key: string, jobs: readonly JobModel[]): string {
+  const maker = jobs.find(({ owner }) => owner)?.owner;
+  return maker ? `${key.slice(0, key.indexOf('/'))}/${maker.kind}/${maker.name}` : key;
+}
+
+function listOwners(pods: readonly PodModel[]): string {
+  const owners = new Set<string>();
+  for (const { owner } of pods) if (owner) owners.add(owner.uid);
+  return [...owners].sort().join(' ');
+}
+
+function shortestDeadline(jobs: readonly JobModel[]): number | undefined {
+  const seconds = jobs.flatMap(({ activeDeadlineSeconds }) => activeDeadlineSeconds ?? []);
+  return seconds.length > 0 ? Math.min(...seconds) * 1000 : undefined;
 }
 
 function earliestDeadline(jobs: readonly JobModel[]): number | undefined {

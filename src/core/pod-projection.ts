@@ -7,8 +7,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import { instantOf } from './instant.ts';
-import type { Labels, Owner, PodModel, PodTemplate } from './model.ts';
+import type { Labels, PodModel, PodTemplate } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
+import { findController } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
@@ -50,6 +51,7 @@ export class PodProjector {
       labels: metadata?.labels ?? NO_LABELS,
       annotations: pickAnnotations(metadata?.annotations),
       priority: spec?.priority ?? 0,
+      hasPriorityClass: Boolean(spec?.priorityClassName),
       nodeName: spec?.nodeName ?? '',
       nominatedNodeName: status?.nominatedNodeName ?? '',
       phase: status?.phase ?? 'Pending',
@@ -99,11 +101,6 @@ function pickAnnotations(all: RawMetadata['annotations']): Labels {
     isEmpty = false;
   }
   return isEmpty ? NO_LABELS : picked;
-}
-
-function findController(metadata: RawPod['metadata']): Owner | undefined {
-  const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
-  return owner && { kind: owner.kind ?? '', name: owner.name ?? '', uid: owner.uid ?? '' };
 }
 
 /** The API server itself writes the condition of a gated pod; only kube-scheduler's are refusals. */

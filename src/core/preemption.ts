@@ -26,6 +26,7 @@ import { reduceVictims, searchVictims, type VictimSet } from './victim-search.ts
 import {
   type Candidate,
   type Choice,
+  type EvictionRights,
   isMovable,
   listChoices,
   type RunningGang,
@@ -36,6 +37,8 @@ import {
 export interface PreemptionRequest {
   /** The preemptor. */
   readonly gang: GangRequest;
+  /** Whom it may evict; undefined: whoever is of lower priority. */
+  readonly rights?: EvictionRights | undefined;
   /** Every gang with bound members; the preemptor itself is never a victim. */
   readonly running: Iterable<RunningGang>;
   readonly budgets: Iterable<DisruptionBudgetModel>;
@@ -103,7 +106,8 @@ export function planPreemption(
   }
 
   const budgets = new Budgets(request.budgets);
-  const query = { ...request, gang: gang.key, priority: gang.priority, isAccelerator: policy.isAccelerator, now };
+  const { rights = (pod: PodModel) => (pod.priority < gang.priority ? 'may' : 'never') } = request;
+  const query = { ...request, gang: gang.key, rights, isAccelerator: policy.isAccelerator, now };
   const { choices, spared } = listChoices(snapshot, query, budgets);
   if (choices.length === 0 && spared.length === 0) return NOTHING;
   const seatsOf = seatChoices(choices, seats);

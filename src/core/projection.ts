@@ -10,6 +10,7 @@ import type {
   Labels,
   Named,
   NodeModel,
+  Owner,
   PodGroupModel,
   PriorityClassModel,
   StorageClassModel,
@@ -85,6 +86,7 @@ export function projectJob(raw: unknown): JobModel {
     isEnding: Boolean(spec?.suspend) || Boolean(metadata?.deletionTimestamp),
     backoffLimit: spec?.backoffLimit ?? 6,
     ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
+    owner: findController(metadata),
   };
 }
 
@@ -162,6 +164,12 @@ interface RawStorageClass {
 export function projectStorageClass(raw: unknown): StorageClassModel {
   const { metadata, volumeBindingMode } = raw as RawStorageClass;
   return { name: metadata?.name ?? '', waitsForConsumer: volumeBindingMode === 'WaitForFirstConsumer' };
+}
+
+/** The owner that controls the object; undefined: none does. */
+export function findController(metadata: RawMetadata | null | undefined): Owner | undefined {
+  const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
+  return owner && { kind: owner.kind ?? '', name: owner.name ?? '', uid: owner.uid ?? '' };
 }
 
 function projectName(metadata: RawMetadata | undefined): Named {

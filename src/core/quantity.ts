@@ -59,6 +59,18 @@ export function parseQuantity(text: string | number, scale: Scale): number {
   return parseCommon(text, scale === 'milli' ? 1000 : 1) ?? fromNano(parseNano(text), scale);
 }
 
+/** Like `parseQuantity`, for what people wrote: undefined when the text is no quantity, or the amount would be rounded or clamped. */
+export function parseExactly(text: string | number, scale: Scale): number | undefined {
+  let nano: bigint;
+  try {
+    nano = parseNano(text);
+  } catch {
+    return undefined;
+  }
+  const amount = fromNano(nano, scale);
+  return BigInt(amount) * (scale === 'milli' ? NANO / 1000n : NANO) === nano ? amount : undefined;
+}
+
 /** Steps 1: undefined when the text is uncommon or the result is no safe integer. */
 function parseCommon(text: string | number, perUnit: number): number | undefined {
   if (typeof text === 'number') return safe(text * perUnit);

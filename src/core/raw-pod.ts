@@ -98,6 +98,7 @@ export interface RawPodSpec {
   readonly volumes?: readonly RawVolume[] | null;
   readonly hostNetwork?: boolean;
   readonly priority?: number | null;
+  readonly priorityClassName?: string | null;
   readonly schedulingGates?: readonly { readonly name: string }[] | null;
   readonly schedulingGroup?: unknown;
 }

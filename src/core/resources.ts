@@ -57,7 +57,8 @@ function toAmounts(amounts: Amounts): ResourceAmount[] {
   return settle([...amounts].map(([name, nano]) => ({ name, amount: fromNano(nano, scaleOf(name)) })));
 }
 
-function scaleOf(name: string): Scale {
+/** In which units amounts of the resource are counted. */
+export function scaleOf(name: string): Scale {
   return name === 'cpu' ? 'milli' : 'one';
 }
 

@@ -1,7 +1,8 @@
 /**
  * Who may be evicted for a gang: units of pods that go together or not at all, each with what losing it costs.
  *
- * 1. Whole gangs and lone pods of lower priority; of an elastic gang also the members above its minimum, one by one.
+ * 1. Whole gangs and lone pods of lower priority, or whom else the preemptor has a right to (`queues/reclaim.ts`); of an
+ *    elastic gang also the members above its minimum, one by one.
  * 2. Left out is what may not be evicted (yet): the causes are counted, for the reason that people are shown.
  *
  * O(pods), plus sorting the members of elastic gangs.
@@ -41,7 +42,13 @@ export interface VictimUnit {
 }
 
 /** Why a unit of lower priority is spared. */
-export type SpareCause = 'min-runtime' | 'preemptible' | 'budget' | 'barred';
+export type SpareCause = 'min-runtime' | 'preemptible' | 'budget' | 'barred' | 'guaranteed';
+
+/** Whom the preemptor may take space from: `guaranteed` is of lower priority, but inside what its queue is guaranteed. */
+export type EvictionRight = 'may' | 'guaranteed' | 'never';
+
+/** Asked pod by pod: a gang is evicted whole, so the least right to any of its members counts. */
+export type EvictionRights = (pod: PodModel) => EvictionRight;
 
 export interface Candidate {
   readonly unit: VictimUnit;
@@ -66,7 +73,7 @@ export interface SparedUnit {
 
 export interface VictimQuery {
   readonly gang: string;
-  readonly priority: number;
+  readonly rights: EvictionRights;
   readonly running: Iterable<RunningGang>;
   readonly barred: ReadonlySet<string>;
   readonly isAccelerator: (resource: string) => boolean;
@@ -91,11 +98,18 @@ export function listChoices(
     const cover = budgets.coverOf(unit.pods);
     return cover ? { unit, cover } : 'budget';
   };
-  const offer = (unit: VictimUnit, annotated: readonly PodModel[], surplus: readonly VictimUnit[], limit: number) => {
-    if (!unit.pods.every((pod) => isMovable(pod) && pod.priority < query.priority)) return;
+  const offer = (
+    right: EvictionRight,
+    unit: VictimUnit,
+    annotated: readonly PodModel[],
+    surplus: readonly VictimUnit[],
+    limit: number,
+  ) => {
+    if (!unit.pods.every(isMovable)) return;
     const spare = (cause: SpareCause, until = Number.POSITIVE_INFINITY) => {
       spared.push({ cause, pods: unit.pods, until });
     };
+    if (right === 'guaranteed') return spare('guaranteed');
     if (annotated.some(({ annotations }) => annotations[PREEMPTIBLE] === 'false')) return spare('preemptible');
     const verdict = judge(unit);
     const members = surplus.map(judge).filter((each) => typeof each === 'object');
@@ -109,24 +123,36 @@ export function listChoices(
     const { gang, bound } = running;
     if (bound.length === 0 || gang.key === query.gang) continue;
     // Before anything is added up: in a long queue of equals this is all that happens.
-    if (bound.some(({ priority }) => priority >= query.priority)) continue;
+    const right = leastRight(bound, query.rights);
+    if (right === 'never') continue;
     const annotated = gang.members.length > 0 ? gang.members : bound;
     const checkpoint = newestCheckpoint([...annotated, ...bound]);
     const unit = appraise('gang', gang.key, bound, checkpoint, gang.key);
     const limit = countSurplus(running);
     const outside = limit > 0 ? sortOutsideFirst(snapshot, gang.ranks, bound) : [];
     const surplus = outside.map((pod) => appraise('member', keyOf(pod), [pod], checkpoint, gang.key));
-    offer(unit, annotated, surplus, limit);
+    offer(right, unit, annotated, surplus, limit);
   }
   for (const row of snapshot.byName) {
     for (const pod of snapshot.podsOn[row]!) {
-      if (pod.priority >= query.priority || pod.deleting || gangNameOf(pod.labels) !== undefined) continue;
-      if (!isMovable(pod)) continue;
-      offer(appraise('pod', keyOf(pod), [pod], newestCheckpoint([pod]), undefined), [pod], [], 0);
+      if (pod.deleting || gangNameOf(pod.labels) !== undefined || !isMovable(pod)) continue;
+      const right = query.rights(pod);
+      if (right === 'never') continue;
+      offer(right, appraise('pod', keyOf(pod), [pod], newestCheckpoint([pod]), undefined), [pod], [], 0);
     }
   }
   named.sort((a, b) => (a.key < b.key ? -1 : 1));
   return { choices: named.map(({ choice }) => choice), spared };
+}
+
+function leastRight(bound: readonly PodModel[], rights: EvictionRights): EvictionRight {
+  let least: EvictionRight = 'may';
+  for (const pod of bound) {
+    const right = rights(pod);
+    if (right === 'never') return right;
+    if (right === 'guaranteed') least = right;
+  }
+  return least;
 }
 
 /**

@@ -26,9 +26,10 @@ import { GangPlanner } from './planning.ts';
 import { Preemptor } from './preemptor.ts';
 import { lookAgain } from './prospects.ts';
 import { countStates, publish } from './publication.ts';
+import { Queueing } from './queueing.ts';
 import { adoptSlots } from './recovery.ts';
 import { Repairer } from './repairer.ts';
-import type { Slot } from './reservations.ts';
+import { anyBinding, type Reservations, type Slot } from './reservations.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 
 /** Rounds take at most a tenth of the time while events keep coming, unless that made them rarer than ten a second. */
@@ -44,6 +45,7 @@ export class Coordinator {
   readonly #repairer: Repairer;
   readonly #preemptor: Preemptor;
   readonly #planner: GangPlanner;
+  readonly #queueing: Queueing;
   /** Grows when nodes or pods may have left space free: gangs that found none are planned again. */
   #room = 0;
   #woken = false;
@@ -57,11 +59,12 @@ export class Coordinator {
     this.#nominator = new Nominator(parts.writer, parts.observer, parts.clock, (gang) => this.wake(gang));
     const release = (gang: string, cause: ReleaseCause, said: string) => this.release(gang, cause, said);
     this.#keeper = new SlotKeeper(parts, release);
-    this.#gangs = new GangTable(parts);
+    this.#gangs = new GangTable(parts, (gang) => this.#queueing.noteRun(gang));
     this.#evictor = new Evictor(parts, () => this.wake());
+    this.#queueing = new Queueing(parts, this.#evictor);
     this.#repairer = new Repairer(parts, this.#evictor);
     this.#preemptor = new Preemptor(parts, release);
-    this.#planner = new GangPlanner(parts, this.#preemptor, this.#repairer, release);
+    this.#planner = new GangPlanner(parts, this.#preemptor, this.#repairer, this.#queueing.admission, release);
   }
 
   /** A pod appeared, changed or went away. */
@@ -77,6 +80,7 @@ export class Coordinator {
       const slot = reservations.slot((now ?? before!).uid);
       if (slot) barrier.reject(slot.gang, slot.pod.uid, 'the pod was deleted');
     }
+    this.#queueing.onPod((now ?? before!).uid, now);
     if (freesSpace(before, now)) this.#room++;
     this.#gangs.markPod(before, now);
     this.wake();
@@ -95,6 +99,12 @@ export class Coordinator {
 
   onBudgets(): void {
     for (const record of this.#gangs.values()) lookAgain(record);
+    this.wake();
+  }
+
+  /** `Queue` objects changed. */
+  onQueues(): void {
+    this.#queueing.onQueues();
     this.wake();
   }
 
@@ -124,6 +134,7 @@ export class Coordinator {
     for (const gang of gangs) this.#gangs.mark(gang);
     this.#gangs.describe();
     adoptSlots(this.#parts, this.#gangs);
+    this.#queueing.recover(this.#gangs.values());
     // Only a gang with slots is in another state now.
     for (const slot of this.#parts.reservations.slots()) this.#gangs.mark(slot.gang);
     this.#recovered = true;
@@ -137,6 +148,10 @@ export class Coordinator {
     reservations.expire(start);
     this.#gangs.describe();
     for (const record of this.#gangs.values()) this.#keeper.check(record, start);
+    for (const record of this.#gangs.values()) {
+      if (isTakenBack(record, reservations)) this.release(record.gang.key, 'held', 'held by an operator');
+    }
+    this.#queueing.review(this.#gangs.values(), start);
     releaseDrifted(this.#parts, this.#gangs.values(), (gang, said) => this.release(gang, 'topology-drift', said));
     for (const record of this.#gangs.values()) this.#preemptor.review(record, this.#gangs, start);
     this.#repairer.review(this.#gangs.values(), this.#room + reservations.freed);
@@ -147,6 +162,7 @@ export class Coordinator {
       this.tryOpen(record.gang.key);
     }
     this.#evictor.spare((gang) => this.#gangs.get(gang)?.preempting);
+    this.#queueing.publish([...this.#gangs.values()]);
     publish(this.#parts, this.#gangs.values(), (gang) => this.#repairer.restartsOf(gang));
     this.#lastRoundMs = clock.now() - start;
     this.#setAlarm(start);
@@ -171,6 +187,10 @@ export class Coordinator {
 
   records(): Iterable<GangRecord> {
     return this.#gangs.values();
+  }
+
+  get queueing(): Queueing {
+    return this.#queueing;
   }
 
   /** Nodes that gangs lost members on again and again. */
@@ -253,6 +273,7 @@ export class Coordinator {
     const { reservations, settings, clock } = this.#parts;
     let next = Math.min(nextAlarm(this.#gangs.values(), now, settings.regatherMs), this.#repairer.nextAt);
     for (const record of this.#gangs.values()) next = Math.min(next, this.#preemptor.nextAt(record, now));
+    next = Math.min(next, this.#queueing.nextAt(now));
     if (this.#planner.defers) next = Math.min(next, now + LOOK_AGAIN_MS);
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
     this.#cancelAlarm();
@@ -272,6 +293,12 @@ function pauseAfter(roundMs: number): number {
 function freesSpace(before: PodModel | undefined, now: PodModel | undefined): boolean {
   if (!before || (before.nodeName === '' && before.nominatedNodeName === '')) return false;
   return !now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName;
+}
+
+/** Whether an operator holds the gang back before any of it is bound. */
+function isTakenBack({ gang, census }: GangRecord, reservations: Reservations): boolean {
+  if (!gang.isHeld || census.bound.length > 0 || reservations.countOf(gang.key) === 0) return false;
+  return !anyBinding(reservations.slotsOf(gang.key));
 }
 
 /** Nominated members that never call bind. */

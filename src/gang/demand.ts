@@ -58,15 +58,19 @@ export function placedOrKept(
   ];
 }
 
+const NO_MODELS: ReadonlySet<string> = new Set();
+
 /**
  * @param placed members that are placed already.
  * @param avoided nodes that failed under the gang.
+ * @param excludedModels GPU models that its queue has no quota left for.
  */
 export function requestOf(
   record: Pick<GangRecord, 'gang' | 'refused' | 'pinned'>,
   demand: Demand & { readonly kind: 'members' },
   placed: readonly PlacedMember[],
   avoided: ReadonlySet<string>,
+  excludedModels: ReadonlySet<string> = NO_MODELS,
 ): GangRequest {
   const { ranks } = record.gang;
   const missing = missingRanks(ranks);
@@ -90,5 +94,6 @@ export function requestOf(
     placed,
     refused: record.refused,
     avoided,
+    excludedModels,
   };
 }

@@ -2,7 +2,7 @@
  * Writes what a preemption or a restart asks for: notices and evictions. Driven by level, as the nominator is: each round
  * it looks at which pods still stand, and asks again for what was refused or got lost.
  */
-import { PREEMPTED_BY } from '../core/dialects/muster.ts';
+import { OVER_TIME, PREEMPTED_BY } from '../core/dialects/muster.ts';
 import { findViolated } from '../core/disruption.ts';
 import { keyOf, type PodModel } from '../core/model.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -53,6 +53,21 @@ export class Evictor {
   /** Evicts the members: the gang is to start anew. */
   restart(gang: string, members: readonly PodModel[]): void {
     for (const pod of members) this.#evict(gang, pod, () => {});
+  }
+
+  /** Evicts the members for good: each is marked first, so that whoever starts Muster anew knows. @param at milliseconds. */
+  end(gang: string, members: readonly PodModel[], at: number): void {
+    this.mark(gang, members, at);
+    for (const pod of members) if (pod.annotations[OVER_TIME] !== undefined) this.#evict(gang, pod, () => {});
+  }
+
+  /** Marks members of a gang that ran for too long, those that were created anew. @param at milliseconds. */
+  mark(gang: string, members: readonly PodModel[], at: number): void {
+    const mark = { [OVER_TIME]: new Date(at).toISOString() };
+    for (const pod of members) {
+      if (pod.annotations[OVER_TIME] !== undefined) continue;
+      this.#start('mark as over time', gang, pod, () => this.#parts.writer.annotate(pod, mark));
+    }
   }
 
   /** Takes the notice back from pods that nobody evicts any more. */

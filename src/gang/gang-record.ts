@@ -1,8 +1,9 @@
 /** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
-import type { PreemptionOutlook, Reason } from '../core/explain.ts';
+import type { Obstacle, PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Unschedulable } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
+import type { Standing } from '../core/queues/line.ts';
 import { type Census, deriveState, type GangState } from './lifecycle.ts';
 import type { Preempting } from './preempting.ts';
 import type { Reservations } from './reservations.ts';
@@ -45,6 +46,12 @@ export interface GangRecord {
   shortfall: Unschedulable | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
   opened: boolean;
+  /** Why it may not be placed, whatever room there is; undefined: it may. */
+  obstacle: Obstacle | undefined;
+  /** Its place among all that wait, from 1, and what that follows from; undefined: it is in no line. */
+  standing: { readonly position: number; readonly standing: Standing } | undefined;
+  /** Since when it has been complete and allowed to start, without room, milliseconds. */
+  blockedSince: number | undefined;
   /** Since when members are missing while others hold slots, milliseconds. */
   incompleteSince: number | undefined;
   /** When a slot of the gang is overdue, milliseconds; Infinity when none can be. */
@@ -114,6 +121,9 @@ export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
     topologyGeneration: -1,
     shortfall: undefined,
     opened: false,
+    obstacle: undefined,
+    standing: undefined,
+    blockedSince: undefined,
     incompleteSince: undefined,
     overdueAt: Number.POSITIVE_INFINITY,
     vacancies: new Map(),

@@ -1,6 +1,6 @@
 /** Step 1 of a round: the records of all gangs, read anew where their pods, Jobs or claims changed. */
 import { isTerminated, type PodModel } from '../core/model.ts';
-import { describeGang, gangKeyOf } from '../core/pod-group.ts';
+import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
 import { endAttempt, endPreemptions, type GangRecord, newRecord, stateOf } from './gang-record.ts';
 import { sameMembers, takeCensus } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -10,9 +10,12 @@ export class GangTable {
   readonly #parts: CoordinatorParts;
   readonly #records = new Map<string, GangRecord>();
   readonly #dirty = new Set<string>();
+  readonly #onFinished: (gang: Gang) => void;
 
-  constructor(parts: CoordinatorParts) {
+  /** @param onFinished a gang ended, all its members well. */
+  constructor(parts: CoordinatorParts, onFinished: (gang: Gang) => void) {
     this.#parts = parts;
+    this.#onFinished = onFinished;
   }
 
   get(gang: string): GangRecord | undefined {
@@ -68,6 +71,9 @@ export class GangTable {
       endAttempt(record);
       endPreemptions(record);
       if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
+    }
+    if (known && record.state === 'Finished' && before !== 'Finished' && census.succeeded === gang.members.length) {
+      this.#onFinished(gang);
     }
     record.opened = census.bound.length > 0 || (record.opened && this.#isStarting(key));
     this.#records.set(key, record);

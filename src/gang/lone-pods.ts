@@ -52,14 +52,19 @@ export class LonePods {
   /** Whether the pod fits on the node beside the reservations once the victims are gone. */
   fitsBeside(snapshot: Snapshot, name: string, pod: PodModel, victims: readonly PodTemplate[]): boolean {
     const reserved = this.#reservations.templatesAgainst(name, pod);
+    const kept = this.#reservations.keptAgainst(name, pod.priority);
     // Nothing is reserved there, or the watch has not shown the node yet: kube-scheduler's own check stands.
-    if (reserved.length === 0) return true;
+    if (reserved.length === 0 && !kept) return true;
     const node = snapshot.indexOf.get(name);
     if (node === undefined) return true;
     for (const { name: resource, amount } of pod.template.requests) {
       const column = snapshot.columns.get(resource);
       if (column === undefined) continue;
-      const free = snapshot.free[column]![node]! + total(victims, resource) - total(reserved, resource);
+      const free =
+        snapshot.free[column]![node]! +
+        total(victims, resource) -
+        total(reserved, resource) -
+        (kept?.get(resource) ?? 0);
       if (free < amount) return false;
     }
     return true;

@@ -1,9 +1,11 @@
 /** What the gang package tells the world while it works: counted as metrics, logged, and shown as Events. */
+import { formatDuration } from '../core/duration.ts';
 import { explain, type Reason } from '../core/explain.ts';
 import type { JobModel, PodModel } from '../core/model.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { Preemption } from '../core/preemption.ts';
+import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { EventRecorder } from '../telemetry/events.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -23,6 +25,7 @@ export type ReleaseCause =
   | 'topology-drift'
   | 'fence-ended'
   | 'displaced'
+  | 'held'
   | 'preempted';
 
 /** One round of the decision loop, as it left the tables. */
@@ -93,6 +96,37 @@ export class GangObserver {
     });
   }
 
+  onRunTimeEnding(gang: Gang, queue: string, at: number): void {
+    const note = `gang ${gang.key}: is evicted at ${new Date(at).toISOString()}, when it has run as long as queue ${queue} allows; write a checkpoint before`;
+    this.#tellGang(gang, 'RunTimeEnding', note, 'RunTimeLimit');
+  }
+
+  onRunTimeOver(gang: Gang, queue: string, limitMs: number): void {
+    this.#metrics.runTimesOver.inc({ queue });
+    this.#log.warn('gang ran for too long, it is evicted', { gang: gang.key, queue, limitMs });
+    const note = `gang ${gang.key}: ran for ${formatDuration(limitMs)}, the longest that queue ${queue} allows; all its members are evicted`;
+    this.#tellGang(gang, 'RunTimeOver', note, 'RunTimeLimit');
+  }
+
+  onStartPlanned(gang: string, start: PlannedStart | undefined, seconds: number): void {
+    const result = start === undefined ? 'never' : Number.isFinite(start.startsAt) ? 'known' : 'unknown';
+    this.#metrics.startPlanDuration.observe({ result }, seconds);
+    this.#log.info(4, 'planned a start', { gang, result, waitsFor: start?.waitsFor.length, seconds });
+  }
+
+  /** A gang started past one that waits, without delaying it. */
+  onBackfilled(): void {
+    this.#metrics.backfills.inc();
+  }
+
+  onMirrored(queue: string): void {
+    this.#log.info(1, 'queue of the configuration file has an object now', { queue });
+  }
+
+  onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void {
+    this.#log.warn('write of a Queue object failed, it will be tried again', { what, queue, message });
+  }
+
   onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void {
     this.#metrics.preemptionPlanDuration.observe({ result: plan.kind }, seconds);
     const victims = plan.kind === 'preempt' ? plan.victims.map(({ key }) => key) : undefined;
@@ -156,6 +190,10 @@ export class GangObserver {
       action: 'Repair',
       regarding: { kind: 'Node', namespace: '', name: node, uid: node },
     });
+  }
+
+  #tellGang({ members: [member] }: Gang, reason: string, note: string, action: string): void {
+    if (member) this.#tellOwner(member, { type: 'Warning', reason, note, action });
   }
 
   #tellOwner(pod: PodModel, event: Omit<Parameters<EventRecorder['record']>[0], 'regarding'>): void {

@@ -3,11 +3,15 @@
 import type { PlanPolicy } from '../core/gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from '../core/model.ts';
 import type { GangSources } from '../core/pod-group.ts';
+import type { OrderWeights } from '../core/queues/line.ts';
+import type { QueueSpec } from '../core/queues/queue.ts';
+import type { QueueModel } from '../core/queues/queue-projection.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Barrier } from './barrier.ts';
 import type { Clock } from './clock.ts';
 import type { ClusterWriter } from './nominator.ts';
 import type { GangObserver } from './observer.ts';
+import type { QueueWriter } from './queue-mirror.ts';
 import type { Reservations } from './reservations.ts';
 
 /** The cluster as the coordinator reads it; `cluster/state.ts` implements it. */
@@ -21,6 +25,8 @@ export interface ClusterView {
   /** Pods that are named as victims and not terminated yet. */
   preempted(): Iterable<PodModel>;
   budgets(): Iterable<DisruptionBudgetModel>;
+  /** `Queue` objects. */
+  queues(): Iterable<QueueModel>;
   snapshot(): Snapshot;
 }
 
@@ -49,6 +55,26 @@ export interface RepairSettings {
   readonly suspectAfter: number;
 }
 
+export interface QueueSettings {
+  readonly weights: OrderWeights;
+  /** Of usage. */
+  readonly halfLifeMs: number;
+  /** Age counts for order up to this. */
+  readonly maxAgeMs: number;
+  /** Who may pass a gang that waits for room: `easy`: whoever does not delay the first of them; `conservative`: any of them. */
+  readonly backfill: 'easy' | 'conservative' | 'none';
+  /** The length of a gang that says nothing of it; undefined: it counts as endless. */
+  readonly defaultRunTimeMs: number | undefined;
+  /** After so long without room, and without a known start, places are kept for the first gang. */
+  readonly drainAfterMs: number;
+  /** Owners are warned so long before their gang has run as long as its queue allows. */
+  readonly runTimeWarningMs: number;
+  /** The status of a `Queue` object is written at most so often. */
+  readonly statusIntervalMs: number;
+  /** Queues of the configuration file. */
+  readonly items: readonly QueueSpec[];
+}
+
 export interface CoordinatorSettings {
   readonly nominationTimeoutMs: number;
   /** How long a gang keeps its slots while a member that left is being created again. */
@@ -60,6 +86,7 @@ export interface CoordinatorSettings {
   readonly repairTimeoutMs: number;
   readonly preemption: PreemptionSettings;
   readonly repair: RepairSettings;
+  readonly queues: QueueSettings;
   readonly policy: PlanPolicy;
 }
 
@@ -69,6 +96,7 @@ export interface CoordinatorParts {
   readonly reservations: Reservations;
   readonly barrier: Barrier;
   readonly writer: ClusterWriter;
+  readonly queueWriter: QueueWriter;
   readonly observer: GangObserver;
   readonly clock: Clock;
   readonly settings: CoordinatorSettings;

@@ -4,9 +4,12 @@
  */
 import { GANG_GATE } from '../core/dialects/muster.ts';
 import type { GangRequest } from '../core/gang-request.ts';
+import type { PodModel } from '../core/model.ts';
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
+import type { Admission, Attempt, Terms } from './admission.ts';
+import type { Question } from './backfill.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
 import { type Demand, demandOf, placedOrKept, requestOf } from './demand.ts';
 import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
@@ -21,17 +24,12 @@ import { anyBinding, newSlot, type Slot } from './reservations.ts';
 
 type MembersDemand = Demand & { readonly kind: 'members' };
 
-/** What the planner is asked, on the snapshot with what others hold. */
-interface Question {
-  readonly request: GangRequest;
-  readonly occupied: Snapshot;
-}
-
 export class GangPlanner {
   readonly #parts: CoordinatorParts;
   readonly #release: (gang: string, cause: ReleaseCause, said: string) => void;
   readonly #preemptor: Preemptor;
   readonly #repairer: Repairer;
+  readonly #admission: Admission;
   readonly #early: EarlyPlanner;
   #plans = 0;
   /** Planned members on their way to the barrier. */
@@ -43,11 +41,13 @@ export class GangPlanner {
     parts: CoordinatorParts,
     preemptor: Preemptor,
     repairer: Repairer,
+    admission: Admission,
     release: (gang: string, cause: ReleaseCause, said: string) => void,
   ) {
     this.#parts = parts;
     this.#preemptor = preemptor;
     this.#repairer = repairer;
+    this.#admission = admission;
     this.#release = release;
     const avoidedBy = (gang: string) => repairer.avoidedBy(gang);
     this.#early = new EarlyPlanner(parts, () => this.#nameOfNextPlan(), avoidedBy);
@@ -56,19 +56,29 @@ export class GangPlanner {
   /** @param room grows when space may have become free; a gang that found none waits until it does. */
   planAll(records: Iterable<GangRecord>, room: number): void {
     const now = this.#parts.clock.now();
+    const { backfill } = this.#admission;
     this.#defers = false;
     const all = [...records];
     // Before the watch shows that they are told.
     const doomed = new Set(
       all.flatMap(({ preempting }) => [...(preempting?.victims.values() ?? [])].map(({ unit }) => unit)),
     );
-    const mayWant = (record: GangRecord) =>
-      mayPlan(record, now, room) && !this.#repairer.isEnding(record) && !doomed.has(record.gang.key);
-    const waiting = all.filter(mayWant).sort(compareUrgency);
-    if (waiting.length === 0) return;
+    const isWanted = (record: GangRecord) => !this.#repairer.isEnding(record) && !doomed.has(record.gang.key);
+    const mayTry = (record: GangRecord) => mayPlan(record, now, room);
+    const [fresh, others] = partition(all.filter(isWanted), ({ state }) => state === 'Pending');
+    const started = others.filter(mayTry).sort(compareUrgency);
+    const isPassDue =
+      backfill.isDue(all, now) || fresh.some((record) => mayTry(record) || this.#admission.hasChanged(record));
+    if (started.length === 0 && !isPassDue) return;
     this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
     const snapshot = this.#parts.view.snapshot();
-    for (const record of waiting) this.#plan(record, snapshot, room, all);
+    for (const record of started) {
+      if (record.state !== 'Gathering')
+        this.#plan(record, snapshot, room, all, this.#admission.termsOfStarted(record, record.census.unbound));
+    }
+    const attempt = (record: GangRecord, terms: Terms) => this.#attempt(record, snapshot, room, all, terms, now);
+    if (isPassDue) this.#admission.run(fresh, all, attempt);
+    for (const record of started) if (record.state === 'Gathering') this.#planEarly(record, snapshot);
   }
 
   /** Whether a gang waits only for others to get through. */
@@ -76,24 +86,48 @@ export class GangPlanner {
     return this.#defers;
   }
 
-  #plan(record: GangRecord, snapshot: Snapshot, room: number, all: readonly GangRecord[]): void {
+  /** Tries to place a gang that has nothing yet. */
+  #attempt(
+    record: GangRecord,
+    snapshot: Snapshot,
+    room: number,
+    all: readonly GangRecord[],
+    terms: Terms,
+    now: number,
+  ): Attempt {
+    if (now < record.backoffUntil) return { kind: 'later' };
+    if (this.#onTheirWay >= CROWDED && isGated(record)) {
+      this.#defers = true;
+      return { kind: 'later' };
+    }
+    if (mayPlan(record, now, room)) this.#plan(record, snapshot, room, all, terms);
+    if (this.#parts.reservations.countOf(record.gang.key) > 0) return { kind: 'started' };
+    if (now < record.backoffUntil) return { kind: 'later' };
+    return {
+      kind: 'blocked',
+      ask: () => this.#ask(record, demandOf(record, []) as MembersDemand, [], snapshot, terms),
+    };
+  }
+
+  /** A gang whose last members are about to come. */
+  #planEarly(record: GangRecord, snapshot: Snapshot): void {
+    const { reservations, clock } = this.#parts;
+    if (record.early === 'under-way') this.#early.seatArrivals(record);
+    if (reservations.countOf(record.gang.key) > 0 || (this.#onTheirWay >= CROWDED && isGated(record))) return;
+    if (!isDueEarly(record, clock.now()) || !this.#admission.mayPlanEarly(record)) return;
+    this.#early.plan(record, snapshot);
+    this.#onTheirWay += reservations.countOf(record.gang.key) + countExpected([record]);
+  }
+
+  #plan(record: GangRecord, snapshot: Snapshot, room: number, all: readonly GangRecord[], terms: Terms): void {
     const { reservations, settings } = this.#parts;
     if (record.early === 'under-way') this.#early.seatArrivals(record);
     const slots = reservations.slotsOf(record.gang.key);
-    const demand = demandOf(record, slots);
-    const isNew = slots.length === 0 && (demand.kind === 'gathering' || (demand.kind === 'members' && demand.fresh));
-    if (isNew && this.#onTheirWay >= CROWDED && isGated(record)) {
-      this.#defers ||= demand.kind === 'members';
-      return;
-    }
-    if (demand.kind === 'gathering' && slots.length === 0 && isDueEarly(record, this.#parts.clock.now())) {
-      this.#early.plan(record, snapshot);
-      this.#onTheirWay += reservations.countOf(record.gang.key) + countExpected([record]);
-    }
+    const demand = limitDemand(demandOf(record, slots), terms);
     if (demand.kind !== 'members') return;
     const namePlan = () => this.#nameOfNextPlan();
     if (record.preempting) {
-      const { request, occupied } = this.#ask(record, demand, slots, snapshot);
+      const { request, occupied } = this.#ask(record, demand, slots, snapshot, terms);
       this.#preemptor.seatNewcomers(record, demand.members, request, occupied, namePlan);
       record.hopelessAt = room;
       return;
@@ -110,14 +144,15 @@ export class GangPlanner {
       this.#release(record.gang.key, 'refused', said);
       return;
     }
-    const question = this.#ask(record, demand, slots, snapshot);
-    if (this.#try(record, demand, question).kind === 'placed') return;
+    const question = this.#ask(record, demand, slots, snapshot, terms);
+    if (this.#try(record, demand, question, terms).kind === 'placed') return;
     record.hopelessAt = room;
     const lacksRoom = demand.blocksStart && (started || slots.length === 0) && !record.isUnproven;
     if (lacksRoom && record.gang.preempts) {
-      if (this.#displace(record, demand, slots, snapshot, all)) return;
+      if (this.#displace(record, demand, slots, snapshot, all, terms)) return;
       const { request, occupied } = question;
-      if (this.#preemptor.tryFor(record, demand.members, request, occupied, all, namePlan)) return;
+      const view = terms.beside(occupied)?.view ?? occupied;
+      if (this.#preemptor.tryFor(record, demand.members, request, view, all, terms.reclaim, namePlan)) return;
     }
     if (!demand.blocksStart || started) {
       this.#forgetRefusals(record);
@@ -126,9 +161,9 @@ export class GangPlanner {
     if (record.replans === 0 && slots.length === 0) return;
     // Siblings may be in the way: those that are not held yet move first, then all of them.
     for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
-      const wider = demandOf(record, stay);
+      const wider = limitDemand(demandOf(record, stay), terms);
       if (wider.kind !== 'members') continue;
-      if (this.#try(record, wider, this.#ask(record, wider, stay, snapshot)).kind === 'placed') return;
+      if (this.#try(record, wider, this.#ask(record, wider, stay, snapshot, terms), terms).kind === 'placed') return;
     }
     this.#release(record.gang.key, 'refused', `no other place was left: ${record.lastFailure}`);
   }
@@ -143,18 +178,30 @@ export class GangPlanner {
   }
 
   /** Plans the demand, and assumes what was planned in place of all slots that do not stay. */
-  #try(record: GangRecord, demand: MembersDemand, { request, occupied }: Question): Plan {
-    const { observer, clock, settings } = this.#parts;
+  #try(record: GangRecord, demand: MembersDemand, { request, occupied }: Question, terms: Terms): Plan {
+    const { observer, clock } = this.#parts;
     const start = clock.now();
-    let plan = planGang(occupied, request, settings.policy, start);
-    // Better a node that failed once than none.
-    if (plan.kind === 'unschedulable' && request.avoided.size > 0) {
-      plan = planGang(occupied, { ...request, avoided: new Set() }, settings.policy, start);
+    let plan = this.#planOn(occupied, request, start);
+    // Most that wait find no room at all: whom they would delay is asked last.
+    const beside = plan.kind === 'placed' ? terms.beside(occupied) : undefined;
+    if (beside) {
+      plan = this.#planOn(beside.view, request, start);
+      const { gang, startsAt } = beside.behind;
+      if (plan.kind !== 'placed') record.obstacle = { kind: 'behind', gang, cause: 'planned-start', startsAt };
+      else observer.onBackfilled();
     }
     observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
     if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
     else if (plan.kind === 'unschedulable') record.shortfall = plan;
     return plan;
+  }
+
+  #planOn(occupied: Snapshot, request: GangRequest, now: number): Plan {
+    const plan = planGang(occupied, request, this.#parts.settings.policy, now);
+    // Better a node that failed once than none.
+    return plan.kind === 'unschedulable' && request.avoided.size > 0
+      ? planGang(occupied, { ...request, avoided: new Set() }, this.#parts.settings.policy, now)
+      : plan;
   }
 
   /** Takes the slots of gangs of lower priority that are only about to start, and places that they keep. */
@@ -164,16 +211,21 @@ export class GangPlanner {
     stay: readonly Slot[],
     snapshot: Snapshot,
     all: readonly GangRecord[],
+    terms: Terms,
   ): boolean {
     const { reservations, settings, clock } = this.#parts;
-    const candidates = listDisplaceable(all, reservations, record.gang.priority);
+    const { rights } = terms.reclaim() ?? {};
+    const mayTake = (pod: PodModel) => rights === undefined || rights(pod) === 'may';
+    const lower = listDisplaceable(all, reservations, record.gang.priority);
+    const candidates = lower.filter(({ slots }) => slots.every(({ pod }) => mayTake(pod)));
     const places = listKeptPlaces(all, reservations, record.gang.priority);
     if (candidates.length + places.length === 0) return false;
     const taken = [
       ...candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid)),
       ...places.map(({ key }) => key),
     ];
-    const { request, occupied } = this.#ask(record, demand, stay, snapshot, taken);
+    const { request, occupied: unkept } = this.#ask(record, demand, stay, snapshot, terms, taken);
+    const occupied = terms.beside(unkept)?.view ?? unkept;
     const plan = planGang(occupied, request, settings.policy, clock.now());
     if (plan.kind !== 'placed') return false;
     const podOf = new Map(demand.members.map((pod) => [pod.uid, pod]));
@@ -199,13 +251,14 @@ export class GangPlanner {
     demand: MembersDemand,
     stay: readonly Slot[],
     snapshot: Snapshot,
+    { excludedModels }: Terms,
     taken: readonly string[] = [],
   ): Question {
     const { reservations, view } = this.#parts;
     const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys(), ...taken]);
     const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
     const avoided = this.#repairer.avoidedBy(record.gang.key);
-    const request = requestOf(record, demand, placedOrKept(record, stay), avoided);
+    const request = requestOf(record, demand, placedOrKept(record, stay), avoided, excludedModels);
     return { request, occupied: withOccupants(snapshot, occupants) };
   }
 
@@ -261,6 +314,18 @@ function isGated({ census }: GangRecord): boolean {
 /** Members that do not exist yet, of gangs that are planned early. */
 function countExpected(records: readonly GangRecord[]): number {
   return records.reduce((sum, { early, vacancies }) => (early === 'under-way' ? sum + vacancies.size : sum), 0);
+}
+
+/** As many of the members as the queue has quota for. */
+function limitDemand(demand: Demand, terms: Terms): Demand {
+  if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
+  const allowed = terms.countAllowed(demand.members, demand.blocksStart ? demand.min : 0);
+  if (allowed === 0) return { kind: 'none' };
+  return { ...demand, members: demand.members.slice(0, allowed) };
+}
+
+function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
 }
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {

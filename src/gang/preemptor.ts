@@ -23,12 +23,15 @@ import {
   nextSearch,
   withoutLowerFences,
 } from './prospects.ts';
+import type { ReclaimTerms } from './queue-table.ts';
 import { newSlot } from './reservations.ts';
 
 /** All gangs together look for victims for a fifth of the time at most: each search is followed by a pause so many times as long. */
 const PAUSE_PER_SEARCH = 4;
 /** A gang that evicted others and has not started is not asked again about more victims before this, milliseconds. */
 const VAIN_MS = 30_000;
+/** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
+const MOST_SETS = 4;
 /** A unit whose eviction was refused is left alone for this long, milliseconds. */
 const BARRED_MS = 300_000;
 
@@ -51,6 +54,7 @@ export class Preemptor {
    * @param members the ones the request is about.
    * @param snapshot with what others hold.
    * @param records all gangs: possible victims.
+   * @param reclaimTerms whom it may evict; undefined: whoever is of lower priority.
    * @returns whether the gang is preempting now.
    */
   tryFor(
@@ -59,12 +63,14 @@ export class Preemptor {
     request: GangRequest,
     snapshot: Snapshot,
     records: readonly GangRecord[],
+    reclaimTerms: () => ReclaimTerms | undefined,
     namePlan: () => string,
   ): boolean {
     const { view, reservations, settings, clock, observer } = this.#parts;
     const now = clock.now();
     if (!record.gang.preempts || record.preempting) return false;
-    if (record.gang.priority <= this.#lowestPriority(snapshot)) {
+    const reclaim = reclaimTerms();
+    if (record.gang.priority <= this.#lowestPriority(snapshot) && !reclaim?.isOwed) {
       record.outlook = undefined;
       record.searchesAt = Number.POSITIVE_INFINITY;
       return false;
@@ -83,7 +89,14 @@ export class Preemptor {
     const look = (gang: GangRequest): Preemption => {
       const fitsThen = promised.length > 0 && planGang(then, gang, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
-      return planPreemption(then, { gang, running, budgets: view.budgets(), barred }, settings.policy, now);
+      for (let tries = 1; ; tries++) {
+        const asked = { gang, running, budgets: view.budgets(), barred, rights: reclaim?.rights };
+        const found = planPreemption(then, asked, settings.policy, now);
+        const beyond = found.kind === 'preempt' && reclaim ? reclaim.listBeyond(found.victims) : [];
+        if (beyond.length === 0) return found;
+        if (tries === MOST_SETS) return { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
+        for (const { key } of beyond) barred.add(key);
+      }
     };
     let plan = look(request);
     // Better a node that failed once than none.

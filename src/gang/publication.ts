@@ -23,9 +23,7 @@ export function publish(
   const now = parts.clock.now();
   for (const record of records) {
     record.reason = reasonOf(parts, record, restartsOf, now);
-    // Arrivals at the barrier, and pods that leave, are counted in the inspect API; as news they would be one Event per member.
-    const counts = record.reason?.kind === 'nominated' || record.reason?.kind === 'preempting';
-    const detail = record.reason && !counts ? explain(record.reason) : '';
+    const detail = record.reason ? describeNews(record.reason) : '';
     const news = `${record.state} ${detail}`;
     if (news !== record.news) {
       record.news = news;
@@ -38,10 +36,28 @@ export function publish(
   }
 }
 
+/**
+ * What is told anew when it changes. Arrivals at the barrier, pods that leave, what a queue uses and when another gang is
+ * expected to start are in the inspect API; as news they would be an Event for each change of a number.
+ */
+function describeNews(reason: Reason): string {
+  switch (reason.kind) {
+    case 'nominated':
+    case 'preempting':
+      return '';
+    case 'quota':
+      return `quota of ${reason.refusal.queue}`;
+    case 'behind':
+      return `behind ${reason.gang}`;
+    default:
+      return explain(reason);
+  }
+}
+
 /** When news that is not told yet is to be told, milliseconds. */
 export function tellAt(record: GangRecord): number {
   const kind = record.reason?.kind;
-  const settles = kind === 'gathering' || kind === 'queued' || kind === 'incomplete';
+  const settles = kind === 'gathering' || kind === 'queued' || kind === 'behind' || kind === 'incomplete';
   return settles ? record.newsAt + COUNT_SETTLES_MS : record.newsAt;
 }
 
@@ -62,10 +78,12 @@ function reasonOf(
   if (census.isVictim) return describeEnd(census.bound, now);
   switch (state) {
     case 'Gathering':
+      if (record.obstacle?.kind === 'queue') return record.obstacle;
       return gang.problems.length > 0
         ? { kind: 'problems', problems: gang.problems }
         : { kind: 'gathering', have: gang.members.length, want: gang.minMember ?? 0 };
     case 'Pending':
+      if (record.obstacle) return record.obstacle;
       if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
       if (!shortfall) return { kind: 'queued' };
       return outlook ? { ...shortfall, preemption: outlook } : shortfall;

@@ -22,6 +22,7 @@ import { NodeFailures, type Suspect } from './node-failures.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { isThere } from './preempting.ts';
+import { isBeingEnded } from './run-limits.ts';
 
 /** A gang that is being deleted, or whose members end one after the other, is below its minimum for a moment, milliseconds. */
 const SETTLES_MS = 2_000;
@@ -91,7 +92,7 @@ export class Repairer {
 
   /** Whether replacements are not to be planned now: the gang is on its way out, or is about to start anew. */
   isEnding(record: GangRecord): boolean {
-    if (record.census.isVictim || record.restarting !== undefined) return true;
+    if (record.census.isVictim || isBeingEnded(record) || record.restarting !== undefined) return true;
     return record.brokenSince !== undefined && this.#mayRestart(record);
   }
 
@@ -104,7 +105,8 @@ export class Repairer {
 
   /** Members run, but fewer than have to; being evicted as a whole is no loss. */
   #isBroken({ gang, census, lost, hasRun }: GangRecord): boolean {
-    if (!hasRun || census.isVictim || gang.minMember === undefined || gang.isEndedByOwner) return false;
+    if (!hasRun || census.isVictim || gang.isOverTime || gang.minMember === undefined || gang.isEndedByOwner)
+      return false;
     return census.started - lost.length < gang.minMember;
   }
 

@@ -58,6 +58,14 @@ export interface SpaceHold {
   readonly until: number;
 }
 
+/** What is kept of a node for a gang that is planned to start there later; gangs know of it from their plans. */
+export interface Kept {
+  readonly node: string;
+  readonly priority: number;
+  /** By resource. */
+  readonly amounts: ReadonlyMap<string, number>;
+}
+
 export class Reservations {
   readonly #slots = new Map<string, Slot>();
   readonly #byGang = new Map<string, Map<string, Slot>>();
@@ -66,6 +74,7 @@ export class Reservations {
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
+  #kept: ReadonlyMap<string, Kept> = new Map();
 
   get size(): number {
     return this.#slots.size;
@@ -158,6 +167,17 @@ export class Reservations {
   /** Ends holds that were never confirmed. */
   expire(now: number): void {
     for (const [key, holds] of this.#holds) if (holds.some((hold) => hold.until <= now)) this.releaseHold(key);
+  }
+
+  /** From now on this, and nothing else, is kept. */
+  keep(kept: readonly Kept[]): void {
+    this.#kept = new Map(kept.map((each) => [each.node, each]));
+  }
+
+  /** What is kept of the node against pods of this priority or lower; undefined: nothing. */
+  keptAgainst(node: string, priority: number): Kept['amounts'] | undefined {
+    const kept = this.#kept.get(node);
+    return kept && kept.priority >= priority ? kept.amounts : undefined;
   }
 
   #take(node: string, key: string, holder: { readonly pod: PodModel }): void {

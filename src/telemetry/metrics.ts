@@ -46,6 +46,22 @@ export class Metrics {
     ['result'],
     planBuckets,
   );
+  readonly startPlanDuration = this.#histogram(
+    'muster_start_plan_duration_seconds',
+    'Time to plan when and where a blocked gang will start',
+    ['result'],
+    planBuckets,
+  );
+  readonly backfills = this.#counter(
+    'muster_backfills_total',
+    'Gangs that started past one that waits, without delaying it',
+    [],
+  );
+  readonly runTimesOver = this.#counter(
+    'muster_run_times_over_total',
+    'Gangs that were evicted because they ran as long as their queue allows',
+    ['queue'],
+  );
   readonly preemptions = this.#counter('muster_preemptions_total', 'Gangs that preempted others', []);
   readonly preemptionLostWork = this.#counter(
     'muster_preemption_lost_accelerator_seconds_total',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import type { ClaimModel, DisruptionBudgetModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
+import { projectQueue } from '../../src/core/queues/queue-projection.ts';
 import { HOST } from '../../src/core/topology.ts';
 import { aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
 import { RACK } from '../support/topology.ts';
@@ -22,6 +23,7 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   templateLabels: {},
   backoffLimit: 6,
   ignoresDisruption: true,
+  owner: undefined,
   isEnding: false,
   ...options,
 });
@@ -31,6 +33,10 @@ const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {
 const aPodGroup = (name: string, namespace = 'default'): PodGroupModel => {
   return { namespace, name, uid: `uid-of-${name}`, minMember: 2, scheduleTimeoutSeconds: undefined };
 };
+
+const queue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: {} });
+const heavierQueue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: { weight: 2 } });
+const toldQueue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: {}, status: { pending: 1 } });
 
 const budget: DisruptionBudgetModel = { namespace: 'default', name: 'web', selector: [], disruptionsAllowed: 1 };
 
@@ -44,6 +50,7 @@ function aState() {
     onSource: (gang) => told.push(`source ${gang ?? 'any'}`),
     onNodes: () => told.push('nodes'),
     onBudgets: () => told.push('budgets'),
+    onQueues: () => told.push('queues'),
   });
   const apply = (...all: readonly PodModel[]) => {
     for (const pod of all) {
@@ -352,6 +359,10 @@ describe('the listener', () => {
     ['a storage class that goes', (state) => state.storageClasses.deleted(storageClass), ['source any']],
     ['a disruption budget', (state) => state.disruptionBudgets.applied(budget, undefined), ['budgets']],
     ['a disruption budget that goes', (state) => state.disruptionBudgets.deleted(budget), ['budgets']],
+    ['a queue object', (state) => state.queueObjects.applied(queue, undefined), ['queues']],
+    ['a queue object with another spec', (state) => state.queueObjects.applied(heavierQueue, queue), ['queues']],
+    ['a queue object with another status', (state) => state.queueObjects.applied(toldQueue, queue), []],
+    ['a queue object that goes', (state) => state.queueObjects.deleted(queue), ['queues']],
     [
       'a priority class describes no gang',
       (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined),
@@ -378,12 +389,14 @@ describe('the listener', () => {
       onSource: (gang) => seen.push(`${state.sourcesOf(gang!).jobs.length}`),
       onNodes: () => seen.push(`${state.snapshot().byName.length}`),
       onBudgets: () => seen.push(`${[...state.budgets()].length}`),
+      onQueues: () => seen.push(`${[...state.queues()].length}`),
     });
     apply(aPod({ name: 'p' }));
     state.jobs.applied(job, undefined);
     state.nodes.applied(aNode(), undefined);
     state.disruptionBudgets.applied(budget, undefined);
-    expect(seen).toEqual(['p', '1', '1', '1']);
+    state.queueObjects.applied(queue, undefined);
+    expect(seen).toEqual(['p', '1', '1', '1', '1']);
   });
 
   test('a state without one works', () => {

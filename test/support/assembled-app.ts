@@ -64,10 +64,11 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
   const reservations = new Reservations();
   const observer = new GangObserver(metrics, log, events);
   const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
-  const { gang, preemption, repair } = config;
+  const { gang, preemption, repair, queues } = config;
   const policy = { isAccelerator, score: config.topology.policy };
-  const settings = { ...gang, preemption, repair, regatherMs: 2_000, policy };
-  const coordinator = new Coordinator({ view, reservations, barrier, writer, observer, clock, settings });
+  const settings = { ...gang, preemption, repair, queues, regatherMs: 2_000, policy };
+  const queueWriter = { createQueue: succeed, patchQueueStatus: succeed };
+  const coordinator = new Coordinator({ view, reservations, barrier, writer, queueWriter, observer, clock, settings });
   const { barrierTimeoutMs } = config.gang;
   const binder = new Binder({ view, reservations, barrier, coordinator, writer, observer, clock, barrierTimeoutMs });
   const lonePods = new LonePods(reservations, isAccelerator, config.lonePodCandidates);

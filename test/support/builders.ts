@@ -83,6 +83,7 @@ export function aPod(options: PodOptions = {}): PodModel {
     labels: {},
     annotations: {},
     priority: 0,
+    hasPriorityClass: false,
     nodeName: '',
     nominatedNodeName: '',
     phase: rest.nodeName ? 'Running' : 'Pending',

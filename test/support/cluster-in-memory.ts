@@ -5,6 +5,7 @@
  */
 import { matchesSelector, readSelector } from '../../src/core/selector.ts';
 import type { ClusterWriter, EvictionOutcome, WriteOutcome } from '../../src/gang/nominator.ts';
+import type { QueueWriter } from '../../src/gang/queue-mirror.ts';
 
 export type Kind =
   | 'Node'
@@ -13,7 +14,8 @@ export type Kind =
   | 'PodGroup'
   | 'PersistentVolumeClaim'
   | 'StorageClass'
-  | 'PodDisruptionBudget';
+  | 'PodDisruptionBudget'
+  | 'Queue';
 
 export interface WireObject {
   metadata: {
@@ -68,6 +70,8 @@ export class ClusterInMemory {
   #troubles: Trouble[] = [];
   #hanging: { readonly write: Write; readonly go: () => void }[] = [];
   #serial = 0;
+  /** Whether the CRD of queues is installed. */
+  hasQueueCrd = false;
   /** Looks at each binding when it is asked for, before anything else happens to it. */
   onBinding: (pod: string) => void = () => {};
 
@@ -166,6 +170,31 @@ export class ClusterInMemory {
       evict: (pod) => write('evict', pod, '', () => this.#evict(pod)),
       removeGate: (pod, gate) => write('ungate', pod, '', () => this.#ungate(pod, gate)),
       bind: (pod, node, annotations) => write('bind', pod, node, () => this.#bind(pod, node, annotations)),
+    };
+  }
+
+  /** The same for `Queue` objects. */
+  queueWriterFor(isAlive: () => boolean): QueueWriter {
+    const write = async (act: () => WriteOutcome): Promise<WriteOutcome> => {
+      await undefined;
+      if (!isAlive()) return await new Promise(() => {});
+      return this.hasQueueCrd ? act() : { kind: 'gone' };
+    };
+    return {
+      createQueue: (name, labels, spec) =>
+        write(() => {
+          if (this.#of('Queue').has(name)) return { kind: 'conflict', message: 'it exists' };
+          this.create('Queue', { metadata: { name, labels: { ...labels } }, spec, status: {} });
+          return { kind: 'ok' };
+        }),
+      patchQueueStatus: (name, status) =>
+        write(() => {
+          if (!this.#of('Queue').has(name)) return { kind: 'gone' };
+          this.update('Queue', name, (object) => {
+            object.status = { ...object.status, ...structuredClone(status) };
+          });
+          return { kind: 'ok' };
+        }),
     };
   }
 

@@ -48,6 +48,7 @@ export function aGang(all: readonly MemberRequest[], options: GangOptions = {}):
     topology: { ...NO_TOPOLOGY, ...topology },
     placed: near.map((node, i) => ({ rank: all.length + i, node })),
     avoided: new Set(),
+    excludedModels: new Set(),
     refused: new Map(refused.length > 0 ? all.map(({ template }) => [template.key, new Set(refused)]) : []),
     ...rest,
   };

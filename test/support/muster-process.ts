@@ -14,6 +14,7 @@ import {
   projectPodGroup,
   projectStorageClass,
 } from '../../src/core/projection.ts';
+import { projectQueue } from '../../src/core/queues/queue-projection.ts';
 import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
 import { Barrier } from '../../src/gang/barrier.ts';
 import { Binder } from '../../src/gang/binder.ts';
@@ -79,7 +80,8 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
   });
   const writer = cluster.writerFor(() => alive);
-  const parts = { view: state, reservations, barrier, writer, observer, clock };
+  const queueWriter = cluster.queueWriterFor(() => alive);
+  const parts = { view: state, reservations, barrier, writer, queueWriter, observer, clock };
   const coordinator: Coordinator = new Coordinator({
     ...parts,
     settings: { ...options.settings, policy },
@@ -105,6 +107,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     PersistentVolumeClaim: feed(projectClaim, state.claims),
     StorageClass: feed(projectStorageClass, state.storageClasses),
     PodDisruptionBudget: feed(projectDisruptionBudget, state.disruptionBudgets),
+    Queue: feed(projectQueue, state.queueObjects),
   };
   return {
     app,

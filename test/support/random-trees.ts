@@ -141,6 +141,7 @@ export function requestOf(tree: Tree, gang: DrawnGang): GangRequest {
     placed: placed.map(({ rank, on }) => ({ rank, node: tree.nodes[on]!.name })),
     refused: new Map(),
     avoided: new Set(),
+    excludedModels: new Set(),
   };
 }
 

@@ -10,6 +10,7 @@
  *
  * Names without a namespace are in `default`.
  */
+import { defaultConfiguration } from '../../src/config.ts';
 import { explain } from '../../src/core/explain.ts';
 import type { GangState } from '../../src/gang/lifecycle.ts';
 import type { GangItem } from '../../src/http/inspect.ts';
@@ -152,6 +153,7 @@ export class World {
           memoryMs: 3_600 * SECOND,
           suspectAfter: 3,
         },
+        queues: defaultConfiguration().queues,
         ...settings,
       },
     };

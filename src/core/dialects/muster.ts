@@ -23,6 +23,8 @@ export const PREEMPTIBLE = 'muster.dev/preemptible';
 export const PREEMPTS = 'muster.dev/preempts';
 export const ON_MEMBER_LOSS = 'muster.dev/on-member-loss';
 export const HOLD = 'muster.dev/hold';
+export const QUEUE = 'muster.dev/queue';
+export const EXPECTED_DURATION = 'muster.dev/expected-duration';
 /** Scheduling gate that keeps members out of kube-scheduler's queue until they are planned. */
 export const GANG_GATE = 'muster.dev/gang';
 /** Written by Muster: `<plan>/<node>/<attempt>`, the record of a slot. */
@@ -33,6 +35,9 @@ export const PLACEMENT = 'muster.dev/placement';
 export const PREEMPTED_BY = 'muster.dev/preempted-by';
 /** Written by Muster on a victim: when it will be evicted, RFC 3339, so that it can checkpoint before. */
 export const PREEMPTION_NOTICE = 'muster.dev/preemption-notice';
+
+/** Written by Muster on members of a gang that ran as long as its queue allows: when that was found, RFC 3339. */
+export const OVER_TIME = 'muster.dev/over-time';
 
 interface Key {
   readonly kind: 'label' | 'annotation';
@@ -87,6 +92,7 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['placement', WRITTEN_BY_MUSTER],
   ['preempted-by', WRITTEN_BY_MUSTER],
   ['preemption-notice', WRITTEN_BY_MUSTER],
+  ['over-time', WRITTEN_BY_MUSTER],
 ]);
 
 export type KeyProblem =

@@ -1,0 +1,67 @@
+/**
+ * Amounts of what queues share. A dimension is a resource, or a resource on one GPU model, so that a quota can speak of
+ * GPUs in general or of H100 only; a pod on a node of known model counts in both.
+ */
+import type { PodTemplate } from '../model.ts';
+
+/**
+ * By dimension, in base units: a resource name (`nvidia.com/gpu`, `cpu` in milli-CPU, `memory` in bytes), or resource,
+ * blank, model (`nvidia.com/gpu NVIDIA-H100-80GB-HBM3`). No entry: 0.
+ */
+export type Amounts = ReadonlyMap<string, number>;
+
+export const NOTHING: Amounts = new Map();
+
+/** Neither is scarce in a way that teams share: pods are bounded by the kubelet, ephemeral storage by the node's disk. */
+const UNCOUNTED: ReadonlySet<string> = new Set(['pods', 'ephemeral-storage']);
+
+const BLANK = ' ';
+
+/** @param model the node label `nvidia.com/gpu.product`; '' or undefined: any model. */
+export function dimensionOf(resource: string, model: string | undefined): string {
+  return model ? resource + BLANK + model : resource;
+}
+
+/** Whether the dimension speaks of one GPU model only. Resource names contain no blank. */
+export function namesModel(dimension: string): boolean {
+  return dimension.includes(BLANK);
+}
+
+/** The resource of a dimension, without its model. */
+export function resourceOf(dimension: string): string {
+  const blank = dimension.indexOf(BLANK);
+  return blank < 0 ? dimension : dimension.slice(0, blank);
+}
+
+/**
+ * Adds what `times` pods of the template take; accelerators also under the model of the node, when it is known.
+ *
+ * @param model of the node they are on, or can only be on; '' or undefined: unknown.
+ */
+export function addUse(
+  into: Map<string, number>,
+  template: PodTemplate,
+  model: string | undefined,
+  isAccelerator: (resource: string) => boolean,
+  times = 1,
+): void {
+  for (const { name, amount } of template.requests) {
+    if (UNCOUNTED.has(name)) continue;
+    addTo(into, name, amount * times);
+    if (model && isAccelerator(name)) addTo(into, dimensionOf(name, model), amount * times);
+  }
+}
+
+export function sumAmounts(...parts: readonly Amounts[]): Amounts {
+  const sum = new Map<string, number>();
+  for (const part of parts) addAmounts(sum, part);
+  return sum;
+}
+
+export function addAmounts(into: Map<string, number>, amounts: Amounts): void {
+  for (const [dimension, amount] of amounts) addTo(into, dimension, amount);
+}
+
+export function addTo(into: Map<string, number>, dimension: string, amount: number): void {
+  into.set(dimension, (into.get(dimension) ?? 0) + amount);
+}

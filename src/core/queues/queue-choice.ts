@@ -1,0 +1,96 @@
+/** Which queue a gang is in: what its pods say, else what is said of their namespace, else `default`. */
+import { DEFAULT_QUEUE, type Queue, type QueueProblem, type QueueTree } from './queue.ts';
+
+export type QueueChoice =
+  | { readonly kind: 'queue'; readonly queue: Queue }
+  | { readonly kind: 'problem'; readonly problem: QueueChoiceProblem };
+
+/** `usable`: the leaves that the namespace may use. */
+export type QueueChoiceProblem =
+  | { readonly kind: 'unknown-queue'; readonly queue: string; readonly usable: readonly string[] }
+  | { readonly kind: 'no-leaf'; readonly queue: string; readonly usable: readonly string[] }
+  | {
+      readonly kind: 'not-allowed';
+      readonly queue: string;
+      readonly namespace: string;
+      /** The queue of the path that does not list the namespace. */
+      readonly by: string;
+      readonly usable: readonly string[];
+    }
+  | { readonly kind: 'misconfigured-queue'; readonly queue: string; readonly problem: QueueProblem };
+
+/** @param label what the pods say (`muster.dev/queue`); undefined or '': nothing. */
+export function chooseQueue(tree: QueueTree, namespace: string, label: string | undefined): QueueChoice {
+  const name = label || (defaultOf(tree, namespace) ?? DEFAULT_QUEUE);
+  const queue = tree.byName.get(name);
+  if (queue === undefined) {
+    const problem = tree.problems.find((found) => found.kind !== 'same-default' && found.queue === name);
+    if (problem) return refuse({ kind: 'misconfigured-queue', queue: name, problem });
+    return refuse({ kind: 'unknown-queue', queue: name, usable: usableBy(tree, namespace) });
+  }
+  if (queue.children.length > 0) return refuse({ kind: 'no-leaf', queue: name, usable: usableBy(tree, namespace) });
+  const by = barrierOf(queue, namespace);
+  if (by) {
+    return refuse({ kind: 'not-allowed', queue: name, namespace, by: by.name, usable: usableBy(tree, namespace) });
+  }
+  return { kind: 'queue', queue };
+}
+
+function refuse(problem: QueueChoiceProblem): QueueChoice {
+  return { kind: 'problem', problem };
+}
+
+/** The first by name where several claim it, which `problems` reports. */
+function defaultOf(tree: QueueTree, namespace: string): string | undefined {
+  let chosen: string | undefined;
+  for (const { name, spec } of tree.byName.values()) {
+    if (spec.defaultFor.includes(namespace) && (chosen === undefined || name < chosen)) chosen = name;
+  }
+  return chosen;
+}
+
+/** The outermost queue of the path that keeps the namespace out. */
+function barrierOf(queue: Queue, namespace: string): Queue | undefined {
+  return queue.path.find(({ spec }) => spec.namespaces !== undefined && !spec.namespaces.includes(namespace));
+}
+
+function usableBy(tree: QueueTree, namespace: string): readonly string[] {
+  return tree.leaves
+    .filter((leaf) => barrierOf(leaf, namespace) === undefined)
+    .map((leaf) => leaf.name)
+    .sort();
+}
+
+/** What was expected, what was found, what to do. */
+export function explainQueueProblem(problem: QueueProblem | QueueChoiceProblem): string {
+  switch (problem.kind) {
+    case 'duplicate':
+      return `queue ${problem.queue} is defined more than once; keep one definition`;
+    case 'unknown-parent':
+      return `queue ${problem.queue}: expected its parent to be a queue, found none named ${problem.parent}; create it or correct the parent`;
+    case 'left-out-parent':
+      return `queue ${problem.queue}: its parent ${problem.parent} is misconfigured itself; correct that one`;
+    case 'cycle':
+      return `queue ${problem.queue}: expected parents that lead to a queue without one, found the cycle ${problem.path.join(' → ')}; remove the parent of one of them`;
+    case 'same-default':
+      return `queue ${problem.queue}: namespace ${problem.namespace} has queue ${problem.other} as its default already; keep it in one defaultFor`;
+    case 'unknown-queue':
+      return `expected the name of a queue, found no queue named ${problem.queue}; ${advise(problem.usable)}`;
+    case 'no-leaf':
+      return `expected a queue without queues below it, found ${problem.queue}, which has some; ${advise(problem.usable)}`;
+    case 'not-allowed': {
+      const where = problem.by === problem.queue ? problem.queue : `${problem.by}, above ${problem.queue},`;
+      return `namespace ${problem.namespace} may not use queue ${problem.queue}: queue ${where} does not list it; ${advise(problem.usable)}`;
+    }
+    case 'misconfigured-queue':
+      return `queue ${problem.queue} cannot be used until it is corrected: ${explainQueueProblem(problem.problem)}`;
+    default:
+      return problem satisfies never;
+  }
+}
+
+function advise(usable: readonly string[]): string {
+  return usable.length > 0
+    ? `use one of ${usable.join(', ')}`
+    : 'no queue allows this namespace: list it in the namespaces of one';
+}

@@ -1,0 +1,198 @@
+/**
+ * The tree of queues: leaves take gangs, inner queues (an organisation, say) divide among their children.
+ *
+ * Specs come from people, one by one and in any order. Whatever has no place in a tree (a name given twice, a parent
+ * that is missing, a cycle, and everything below) is left out and reported; the rest works. O(queues), sorted by name.
+ */
+import { type Amounts, addAmounts, addTo, dimensionOf, namesModel, resourceOf } from './amounts.ts';
+
+/** What a queue is promised and the most it may use, of one dimension; base units. */
+export interface Quota {
+  readonly resource: string;
+  /** GPU model; undefined: of any. */
+  readonly model: string | undefined;
+  /** 0: no promise, as without a quota. */
+  readonly guaranteed: number;
+  /** Undefined: as much as there is. */
+  readonly limit: number | undefined;
+}
+
+export interface QueueSpec {
+  readonly name: string;
+  readonly parent: string | undefined;
+  /** Its part of what its parent has, relative to its siblings; above 0. */
+  readonly weight: number;
+  readonly quotas: readonly Quota[];
+  /** Whether it may use more than it is guaranteed while others leave it idle. */
+  readonly allowBorrowing: boolean;
+  /** Whether what it borrowed may be taken back. */
+  readonly reclaimable: boolean;
+  /** `strict`: nobody passes the first gang of the queue. */
+  readonly order: 'strict' | 'best-effort';
+  /** For order only, of gangs whose pods have no priority class. */
+  readonly defaultPriority: number | undefined;
+  readonly maxRunTimeMs: number | undefined;
+  /** Who may use it and the queues below; undefined: everybody. */
+  readonly namespaces: readonly string[] | undefined;
+  /** Namespaces whose pods go here without a label. */
+  readonly defaultFor: readonly string[];
+}
+
+export interface Queue {
+  readonly name: string;
+  readonly spec: QueueSpec;
+  readonly parent: Queue | undefined;
+  /** By name; none: a leaf. */
+  readonly children: readonly Queue[];
+  /** Outermost first, itself last. */
+  readonly path: readonly Queue[];
+  /** 0: a root. */
+  readonly depth: number;
+  /**
+   * What it is promised. Of a dimension without a quota of its own: what its children are promised together, and of a
+   * resource without one, what it is promised of its models.
+   */
+  readonly guaranteed: Amounts;
+  /** Only its own; no entry: no limit. */
+  readonly limit: Amounts;
+  /** That of its tree. */
+  readonly promised: ReadonlySet<string>;
+}
+
+export interface QueueTree {
+  readonly byName: ReadonlyMap<string, Queue>;
+  readonly roots: readonly Queue[];
+  readonly leaves: readonly Queue[];
+  readonly problems: readonly QueueProblem[];
+  /** Those of which any queue has a quota. */
+  readonly dimensions: ReadonlySet<string>;
+  /** Those that a quota promises something of: whoever uses them without a promise borrows. */
+  readonly promised: ReadonlySet<string>;
+}
+
+/** Why a queue is left out of the tree; `same-default` leaves none out. */
+export type QueueProblem =
+  | { readonly kind: 'duplicate'; readonly queue: string }
+  | { readonly kind: 'unknown-parent'; readonly queue: string; readonly parent: string }
+  | { readonly kind: 'left-out-parent'; readonly queue: string; readonly parent: string }
+  | { readonly kind: 'cycle'; readonly queue: string; readonly path: readonly string[] }
+  | { readonly kind: 'same-default'; readonly queue: string; readonly namespace: string; readonly other: string };
+
+export const DEFAULT_QUEUE = 'default';
+
+/** A queue that asks and promises nothing. */
+export function plainQueue(name: string): QueueSpec {
+  return {
+    name,
+    parent: undefined,
+    weight: 1,
+    quotas: [],
+    allowBorrowing: true,
+    reclaimable: true,
+    order: 'best-effort',
+    defaultPriority: undefined,
+    maxRunTimeMs: undefined,
+    namespaces: undefined,
+    defaultFor: [],
+  };
+}
+
+/**
+ * Never throws: what is wrong is in `problems`, and `byName` lacks the queues that have no place. There is always a queue
+ * `default`, open to everybody, unless the specs define one.
+ */
+export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
+  const given = specs.some((spec) => spec.name === DEFAULT_QUEUE) ? specs : [...specs, plainQueue(DEFAULT_QUEUE)];
+  const sorted = given.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  const { kept, problems } = leaveOut(sorted);
+  const quotas = kept.flatMap((spec) => spec.quotas);
+  const promised = new Set(quotas.filter((quota) => quota.guaranteed > 0).map(keyOfQuota));
+  const byName = new Map<string, Queue>();
+  const below = Map.groupBy(kept, (spec) => spec.parent);
+  const grow = (spec: QueueSpec, parent: Queue | undefined): Queue => {
+    // A queue knows its parent and its children: the one list is filled after the other is known.
+    const children: Queue[] = [];
+    const path: Queue[] = [...(parent?.path ?? [])];
+    const guaranteed = new Map<string, number>();
+    const { name } = spec;
+    const depth = path.length;
+    const queue = { name, spec, parent, children, path, depth, guaranteed, limit: limitsOf(spec), promised };
+    path.push(queue);
+    byName.set(name, queue);
+    for (const child of below.get(name) ?? []) children.push(grow(child, queue));
+    addGuaranteed(guaranteed, queue);
+    return queue;
+  };
+  const roots = (below.get(undefined) ?? []).map((spec) => grow(spec, undefined));
+  return {
+    byName,
+    roots,
+    leaves: [...byName.values()].filter((queue) => queue.children.length === 0),
+    problems: [...problems, ...findSameDefaults(kept)],
+    dimensions: new Set(quotas.map(keyOfQuota)),
+    promised,
+  };
+}
+
+function keyOfQuota({ resource, model }: Quota): string {
+  return dimensionOf(resource, model);
+}
+
+function limitsOf(spec: QueueSpec): Amounts {
+  const limit = new Map<string, number>();
+  for (const quota of spec.quotas) if (quota.limit !== undefined) limit.set(keyOfQuota(quota), quota.limit);
+  return limit;
+}
+
+function addGuaranteed(into: Map<string, number>, { spec, children }: Queue): void {
+  for (const child of children) addAmounts(into, child.guaranteed);
+  for (const quota of spec.quotas) if (quota.guaranteed > 0) into.set(keyOfQuota(quota), quota.guaranteed);
+  const own = new Set(spec.quotas.filter((quota) => quota.guaranteed > 0).map(keyOfQuota));
+  const ofModels = new Map<string, number>();
+  for (const [dimension, amount] of into) if (namesModel(dimension)) addTo(ofModels, resourceOf(dimension), amount);
+  for (const [resource, amount] of ofModels) {
+    if (!own.has(resource)) into.set(resource, Math.max(amount, into.get(resource) ?? 0));
+  }
+}
+
+function leaveOut(sorted: readonly QueueSpec[]): {
+  readonly kept: readonly QueueSpec[];
+  readonly problems: readonly QueueProblem[];
+} {
+  const named = Map.groupBy(sorted, (spec) => spec.name);
+  const known = new Map<string, QueueProblem | undefined>();
+  const judge = (name: string, trail: readonly string[]): QueueProblem | undefined => {
+    if (known.has(name)) return known.get(name);
+    const problem = find(name, trail);
+    known.set(name, problem);
+    return problem;
+  };
+  const find = (name: string, trail: readonly string[]): QueueProblem | undefined => {
+    const [{ parent } = { parent: undefined }, ...more] = named.get(name) ?? [];
+    if (more.length > 0) return { kind: 'duplicate', queue: name };
+    if (parent === undefined) return undefined;
+    if (!named.has(parent)) return { kind: 'unknown-parent', queue: name, parent };
+    const way = [...trail, name];
+    const start = way.indexOf(parent);
+    if (start >= 0) return { kind: 'cycle', queue: name, path: [...way.slice(start), parent] };
+    const above = judge(parent, way);
+    if (above === undefined) return undefined;
+    if (above.kind === 'cycle' && above.path.includes(name)) return { ...above, queue: name };
+    return { kind: 'left-out-parent', queue: name, parent };
+  };
+  const problems = [...named.keys()].map((name) => judge(name, [])).filter((problem) => problem !== undefined);
+  return { kept: sorted.filter((spec) => known.get(spec.name) === undefined), problems };
+}
+
+function findSameDefaults(kept: readonly QueueSpec[]): readonly QueueProblem[] {
+  const problems: QueueProblem[] = [];
+  const first = new Map<string, string>();
+  for (const { name, defaultFor } of kept) {
+    for (const namespace of new Set(defaultFor)) {
+      const other = first.get(namespace);
+      if (other === undefined) first.set(namespace, name);
+      else problems.push({ kind: 'same-default', queue: name, namespace, other });
+    }
+  }
+  return problems;
+}

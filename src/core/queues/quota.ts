@@ -1,0 +1,154 @@
+/**
+ * Whether a queue may use more, and on whose account: its own guarantee, or what others leave idle.
+ *
+ * A guarantee is kept at every level. What a queue claims of its parent is what it uses or what it is guaranteed, whichever
+ * is more; a gang is within the guarantee of a queue on its path if the claims of what is below, with the gang, fit in
+ * there. So a leaf may always use its own guarantee, whatever its siblings borrow, and beyond it what its organisation
+ * is guaranteed and promised to none of its teams. Limits are hard at every level.
+ *
+ * Using more only makes verdicts worse, never better. O(dimensions × depth), and O(queues below) where the leaf's own
+ * guarantee is used up and an outer one may cover the rest.
+ */
+import { type Amounts, addAmounts } from './amounts.ts';
+import type { Queue, QueueTree } from './queue.ts';
+
+/** What is held now, by queue name, descendants included. */
+export type UseByQueue = ReadonlyMap<string, Amounts>;
+
+export interface QuotaRefusal {
+  readonly cause: 'limit' | 'no-borrowing';
+  /** The queue of the path that refuses. */
+  readonly queue: string;
+  readonly dimension: string;
+  readonly used: number;
+  readonly asked: number;
+  /** The limit, or the guarantee. */
+  readonly bound: number;
+}
+
+export type QuotaVerdict =
+  | { readonly kind: 'within' }
+  | { readonly kind: 'borrows'; readonly dimensions: readonly string[] }
+  | { readonly kind: 'refused'; readonly refusal: QuotaRefusal };
+
+export const WITHIN: QuotaVerdict = { kind: 'within' };
+
+/** What every queue uses, its descendants included, from what the leaves use. */
+export function rollUp(tree: QueueTree, ofLeaves: ReadonlyMap<string, Amounts>): Map<string, Map<string, number>> {
+  const use = new Map<string, Map<string, number>>();
+  for (const name of tree.byName.keys()) use.set(name, new Map());
+  for (const leaf of tree.leaves) {
+    const amounts = ofLeaves.get(leaf.name);
+    if (amounts) for (const queue of leaf.path) addAmounts(use.get(queue.name)!, amounts);
+  }
+  return use;
+}
+
+/**
+ * Judges a gang of a leaf. Of a dimension that nobody is guaranteed, nothing is borrowed.
+ *
+ * @param asked what it would use beyond `use`.
+ */
+export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): QuotaVerdict {
+  let borrows: string[] | undefined;
+  for (const [dimension, amount] of asked) {
+    if (amount <= 0) continue;
+    const refusal = findLimit(queue, dimension, amount, use);
+    if (refusal) return { kind: 'refused', refusal };
+    if (!queue.promised.has(dimension)) continue;
+    const covered = isCovered(queue, dimension, amount, use);
+    const bar = findBar(queue, dimension, amount, use, covered);
+    if (bar) return { kind: 'refused', refusal: bar };
+    if (!covered) borrows = [...(borrows ?? []), dimension];
+  }
+  return borrows ? { kind: 'borrows', dimensions: borrows } : WITHIN;
+}
+
+function findLimit(queue: Queue, dimension: string, asked: number, use: UseByQueue): QuotaRefusal | undefined {
+  for (const { name, limit } of queue.path) {
+    const bound = limit.get(dimension);
+    if (bound === undefined) continue;
+    const used = amountOf(use, name, dimension);
+    if (used + asked > bound) return { cause: 'limit', queue: name, dimension, used, asked, bound };
+  }
+  return undefined;
+}
+
+/** Whether the guarantee of a queue on the path has room for it. */
+function isCovered(leaf: Queue, dimension: string, asked: number, use: UseByQueue): boolean {
+  let queue = leaf;
+  let claim = amountOf(use, leaf.name, dimension);
+  let withAsked = claim + asked;
+  for (;;) {
+    const guaranteed = queue.guaranteed.get(dimension) ?? 0;
+    if (withAsked <= guaranteed) return true;
+    const { parent } = queue;
+    // Where nothing further out is guaranteed, nothing has to be added up there.
+    if (parent === undefined || !isPromised(parent, dimension)) return false;
+    const claimOfParent = claimOf(parent, dimension, use);
+    withAsked += claimOfParent - Math.max(claim, guaranteed);
+    claim = claimOfParent;
+    queue = parent;
+  }
+}
+
+function isPromised(queue: Queue, dimension: string): boolean {
+  return queue.path.some(({ guaranteed }) => (guaranteed.get(dimension) ?? 0) > 0);
+}
+
+/** What a queue uses, with what is guaranteed to queues below it and not used. */
+function claimOf({ name, children }: Queue, dimension: string, use: UseByQueue): number {
+  if (children.length === 0) return amountOf(use, name, dimension);
+  let claim = 0;
+  for (const child of children) {
+    claim += Math.max(claimOf(child, dimension, use), child.guaranteed.get(dimension) ?? 0);
+  }
+  return claim;
+}
+
+/** The queue on the path that may not borrow, and would. */
+function findBar(
+  queue: Queue,
+  dimension: string,
+  asked: number,
+  use: UseByQueue,
+  covered: boolean,
+): QuotaRefusal | undefined {
+  for (const { name, spec, guaranteed } of queue.path) {
+    if (spec.allowBorrowing) continue;
+    const bound = guaranteed.get(dimension) ?? 0;
+    const used = amountOf(use, name, dimension);
+    // One without a guarantee of its own lives on that of a queue above it.
+    if (bound === 0 ? !covered : used + asked > bound) {
+      return { cause: 'no-borrowing', queue: name, dimension, used, asked, bound };
+    }
+  }
+  return undefined;
+}
+
+function amountOf(use: UseByQueue, queue: string, dimension: string): number {
+  return use.get(queue)?.get(dimension) ?? 0;
+}
+
+/** What the queue uses above its guarantee, of each dimension that anybody is guaranteed. */
+export function borrowed(queue: Queue, use: UseByQueue): Amounts {
+  const above = new Map<string, number>();
+  for (const [dimension, used] of use.get(queue.name) ?? []) {
+    const excess = used - (queue.guaranteed.get(dimension) ?? 0);
+    if (excess > 0 && queue.promised.has(dimension)) above.set(dimension, excess);
+  }
+  return above;
+}
+
+/** What was expected, what was found, what to do. */
+export function explainQuota({ cause, queue, dimension, used, asked, bound }: QuotaRefusal): string {
+  const found = `${used} used and ${asked} asked for`;
+  if (cause === 'limit') {
+    return `queue ${queue}: expected at most ${bound} ${dimension} (its limit), found ${found}; ${
+      asked > bound ? 'ask for less or raise the limit' : 'wait until less is used, or raise the limit'
+    }`;
+  }
+  return `queue ${queue}: expected at most ${bound} ${dimension} (its guarantee; it may not borrow), found ${found}; ${
+    asked > bound ? 'ask for less, raise the guarantee' : 'wait until less is used, raise the guarantee'
+  } or allow borrowing`;
+}

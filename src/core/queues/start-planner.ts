@@ -1,0 +1,244 @@
+/**
+ * When a blocked gang starts at the earliest, and where.
+ *
+ * 1. Whoever runs leaves at its end; those of unknown end leave after all others, the longest running first. Before anything is
+ *    planned, members are counted node by node (`rooms.ts`): that rules out most instants, in the usual case all before the answer.
+ * 2. What is free only grows, so the earliest instant is found by halving. Beside earlier planned starts it may also shrink: then the
+ *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
+ * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
+ *    (`drains.ts`), and as many of them as possible stay.
+ * 4. Of those that leave, only those in the way are waited for (`obstacles.ts`).
+ *
+ * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several kinds of
+ * members, slices that differ) it may place a gang and, against expectation, not place it when there is more room: then the instant
+ * found may not be the earliest. Deterministic; the snapshot stays as it is.
+ */
+import type { GangRequest, PlanPolicy } from '../gang-request.ts';
+import type { PodTemplate } from '../model.ts';
+import type { NodeIdx } from '../node-idx.ts';
+import { type PlannedSlot, planGang } from '../plan.ts';
+import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
+import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
+import { Transaction } from '../transaction.ts';
+import { KeptStarts } from './beside-starts.ts';
+import { type Departure, Departures } from './departures.ts';
+import { compareDrainCosts, costOf, listDrains } from './drains.ts';
+import { findObstacles } from './obstacles.ts';
+import type { Ending, PlannedStart } from './planned-start.ts';
+import { Rooms } from './rooms.ts';
+import { AFTER_ALL, acceleratorsOf, findFirst, listStages, type Stage, Supply } from './stages.ts';
+
+/** Instants tried one after the other beside earlier starts. */
+const MOST_STEPS = 16;
+
+/** Domains to drain that are tried, the cheapest first. */
+const MOST_DOMAINS = 4;
+
+/** Plans that look for somebody who need not be drained after all. */
+const MOST_SPARES = 16;
+
+interface Found {
+  readonly stage: Omit<Stage, 'gone'>;
+  readonly slots: readonly PlannedSlot[];
+  readonly obstacles: readonly Departure[];
+}
+
+/**
+ * The earliest start; undefined: it would not fit even if all endings were over. Asks for at most 2 log2(instants) + 2 plans, with
+ * `earlier` 15 more, and if somebody of unknown end has to leave 2 log2(endings) + 22 more.
+ * @param snapshot with occupants.
+ * @param lengthMs undefined: unknown, so that it never ends.
+ * @param endings a pod is in one of them at most; one that is in none stays for ever.
+ * @param earlier planned starts that it must not delay.
+ */
+export function planStart(
+  snapshot: Snapshot,
+  request: GangRequest,
+  lengthMs: number | undefined,
+  endings: readonly Ending[],
+  earlier: readonly PlannedStart[],
+  policy: PlanPolicy,
+  now: number,
+): PlannedStart | undefined {
+  if (request.members.length < request.min || request.members.length === 0) return undefined;
+  const resolution = resolveTopology(snapshot.topology, request.topology, Number.POSITIVE_INFINITY);
+  if (resolution.kind === 'problem') return undefined;
+  const search = new StartSearch(snapshot, request, resolution.topology, lengthMs, endings, earlier, policy, now);
+  const found = search.findKnown() ?? search.findUnknown();
+  if (!found) return undefined;
+  const { stage, slots, obstacles } = found;
+  return {
+    gang: request.key,
+    startsAt: stage.at,
+    endsAt: stage.at + search.length,
+    slots,
+    request,
+    waitsFor: obstacles.map(({ ending }) => ending.key),
+  };
+}
+
+class StartSearch {
+  readonly length: number;
+  readonly #request: GangRequest;
+  readonly #asked: ResolvedTopology;
+  readonly #policy: PlanPolicy;
+  readonly #earlier: readonly PlannedStart[];
+  readonly #departures: Departures;
+  readonly #stages: readonly Stage[];
+  readonly #kept: KeptStarts;
+  readonly #matters: (node: NodeIdx) => boolean;
+
+  constructor(
+    snapshot: Snapshot,
+    request: GangRequest,
+    asked: ResolvedTopology,
+    lengthMs: number | undefined,
+    endings: readonly Ending[],
+    earlier: readonly PlannedStart[],
+    policy: PlanPolicy,
+    now: number,
+  ) {
+    this.length = lengthMs ?? Number.POSITIVE_INFINITY;
+    this.#request = request;
+    this.#asked = asked;
+    this.#policy = policy;
+    this.#earlier = earlier;
+    this.#matters = chooseNodes(snapshot, request);
+    this.#departures = new Departures(snapshot, endings, request.priority, this.#matters);
+    this.#stages = listStages(this.#departures.all, earlier, request.topology.patientUntil, now);
+    this.#kept = new KeptStarts(earlier, endings);
+  }
+
+  findKnown(): Found | undefined {
+    const first = this.#countUntilFit();
+    if (first < 0) return undefined;
+    const later = this.#stages.slice(first);
+    const candidates = this.#earlier.length > 0 ? this.#withSupply(later) : later;
+    const steps = this.#earlier.length > 0 ? MOST_STEPS : 1;
+    const answer = findFirst(candidates, steps, (stage) => this.#place(this.#listGone(stage), stage));
+    if (!answer) return undefined;
+    const { item: stage, value: slots } = answer;
+    return { stage, slots, obstacles: this.#findObstacles(this.#listGone(stage), stage, slots) };
+  }
+
+  /** When those of known end are not enough. */
+  findUnknown(): Found | undefined {
+    const { all } = this.#departures;
+    const known = all.filter(({ ending }) => Number.isFinite(ending.endsAt));
+    const unknown = all.slice(known.length);
+    this.#departures.setTo(known);
+    const rooms = new Rooms(this.#departures, this.#request, this.#policy, this.#asked);
+    const drains = listDrains(rooms, unknown, this.#policy);
+    rooms.close();
+    if (rooms.fitting.size === 0) return undefined;
+    for (const { departures } of drains.slice(0, MOST_DOMAINS)) {
+      const slots = this.#place([...known, ...departures], AFTER_ALL);
+      if (slots) return this.#drainLess(known, departures, slots);
+    }
+    const counts = unknown.map((_, i) => i + 1);
+    const answer = findFirst(counts, 1, (count) => this.#place(all.slice(0, known.length + count), AFTER_ALL));
+    return answer && this.#drainLess(known, unknown.slice(0, answer.item), answer.value);
+  }
+
+  /** The first stage at which members can be counted; -1: none. */
+  #countUntilFit(): number {
+    const rooms = new Rooms(this.#departures, this.#request, this.#policy, this.#asked);
+    let left = 0;
+    const first = this.#stages.findIndex(({ gone }) => {
+      while (left < gone) rooms.leave(this.#departures.all[left++]!);
+      return rooms.fitting.size > 0;
+    });
+    rooms.close();
+    return first;
+  }
+
+  /** Stages with enough accelerators beside the earlier starts. */
+  #withSupply(stages: readonly Stage[]): readonly Stage[] {
+    const { priority, members, min } = this.#request;
+    const amountOf = ({ template }: { readonly template: PodTemplate }) => acceleratorsOf(template, this.#policy);
+    const sum = (amounts: readonly number[]) => amounts.reduce((total, amount) => total + amount, 0);
+    const tx = new Transaction(this.#departures.setTo([]));
+    tx.occupy(priority);
+    const { columns, free, byName, indexOf } = tx.snapshot;
+    const chosen = chooseColumns(columns, this.#policy.isAccelerator);
+    const nodes = byName.filter(this.#matters);
+    const supply = new Supply(
+      this.#stages,
+      sum(nodes.map((node) => Math.max(0, sumColumns(free, chosen, node)))),
+      this.#departures.all.map(({ seats }) => sum(seats.map(({ pod }) => amountOf(pod)))),
+      this.#earlier.map((start) => {
+        const amounts = new Map(start.request.members.map((member) => [member.uid, amountOf(member)]));
+        const own = start.slots.filter(({ node }) => indexOf.has(node) && this.#matters(indexOf.get(node)!));
+        return { start, takes: sum(own.map(({ uid }) => amounts.get(uid) ?? 0)) };
+      }),
+    );
+    tx.rollback(0);
+    const demand = sum(
+      members
+        .map(amountOf)
+        .sort((a, b) => a - b)
+        .slice(0, min),
+    );
+    return stages.filter((stage) => supply.isEnough(this.#stages.indexOf(stage), demand, this.length));
+  }
+
+  /** Plans again with one of those that are waited for still there, the largest first, while that is cheaper. */
+  #drainLess(known: readonly Departure[], drained: readonly Departure[], slots: readonly PlannedSlot[]): Found {
+    const describe = (departures: readonly Departure[], chosen: readonly PlannedSlot[]) => {
+      const obstacles = this.#findObstacles([...known, ...departures], AFTER_ALL, chosen);
+      const unknown = obstacles.filter((departure) => drainable.has(departure));
+      return { slots: chosen, obstacles, departures, unknown, cost: costOf(unknown, this.#policy) };
+    };
+    const drainable = new Set(drained);
+    let best = describe(drained, slots);
+    const tried = new Set<Departure>();
+    for (let plans = 0; plans < MOST_SPARES && best.unknown.length > 1; plans++) {
+      const largest = best.unknown
+        .filter((departure) => !tried.has(departure))
+        .reduce<Departure | undefined>((a, b) => (a && this.#compare(a, b) >= 0 ? a : b), undefined);
+      if (!largest) break;
+      tried.add(largest);
+      const rest = best.departures.filter((departure) => departure !== largest);
+      const chosen = this.#place([...known, ...rest], AFTER_ALL);
+      if (!chosen) continue;
+      const other = describe(rest, chosen);
+      if (compareDrainCosts(other.cost, best.cost) < 0) best = other;
+    }
+    return { stage: AFTER_ALL, slots: best.slots, obstacles: best.obstacles };
+  }
+
+  #compare(a: Departure, b: Departure): number {
+    return compareDrainCosts(costOf([a], this.#policy), costOf([b], this.#policy));
+  }
+
+  #listGone({ gone }: Stage): readonly Departure[] {
+    return this.#departures.all.slice(0, gone);
+  }
+
+  #view(gone: Iterable<Departure>, { at, from }: Omit<Stage, 'gone'>): Snapshot {
+    return this.#kept.between(this.#departures.setTo(gone), from, at + this.length);
+  }
+
+  #place(gone: readonly Departure[], stage: Omit<Stage, 'gone'>): readonly PlannedSlot[] | undefined {
+    const plan = planGang(this.#view(gone, stage), this.#request, this.#policy, stage.at);
+    return plan.kind === 'placed' ? plan.slots : undefined;
+  }
+
+  #findObstacles(gone: readonly Departure[], stage: Omit<Stage, 'gone'>, slots: readonly PlannedSlot[]) {
+    const without = (left: Iterable<Departure>) => this.#view(left, stage);
+    return findObstacles({ request: this.#request, asked: this.#asked, slots, gone, without });
+  }
+}
+
+/** Nodes on which it matters to the gang who leaves. */
+function chooseNodes(
+  { verdicts, exclusive }: Snapshot,
+  { members, topology }: GangRequest,
+): (node: NodeIdx) => boolean {
+  const templates = new Set(members.map(({ template }) => template));
+  // Whole domains may open when somebody leaves them, and skew is counted wherever such pods are.
+  const isWide = topology.exclusive !== undefined || exclusive.includes(1);
+  if (isWide || [...templates].some(({ spread }) => spread.length > 0)) return () => true;
+  const allowed = [...templates].map((template) => verdicts.of(template).allowed);
+  return (node) => allowed.some((mask) => mask[node] === 1);
+}

@@ -1,0 +1,212 @@
+/**
+ * Who of the gangs that have not started is tried next, and on which terms: a pass over all of them in the order of the
+ * queues (`core/queues/line.ts`). What keeps one back is left in its record, for people.
+ */
+import type { Obstacle } from '../core/explain.ts';
+import type { PodModel } from '../core/model.ts';
+import type { Applicant, Line, Offer } from '../core/queues/line.ts';
+import type { PlannedStart } from '../core/queues/planned-start.ts';
+import { judgeQuota } from '../core/queues/quota.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import { Backfill, type Question } from './backfill.ts';
+import type { GangRecord } from './gang-record.ts';
+import type { CoordinatorParts } from './parts.ts';
+import type { QueueTable, ReclaimTerms } from './queue-table.ts';
+import type { RunHistory } from './run-history.ts';
+
+/** What a gang has to keep to when it is placed. */
+export interface Terms {
+  /** How many of its members may be placed: the quota ends there. */
+  countAllowed(members: readonly PodModel[], least: number): number;
+  readonly excludedModels: ReadonlySet<string>;
+  /** Undefined: priority alone decides whom it may evict. */
+  reclaim(): ReclaimTerms | undefined;
+  /** The snapshot as the gang may use it, and whom it would delay otherwise; undefined: it delays nobody. */
+  beside(occupied: Snapshot): { readonly view: Snapshot; readonly behind: PlannedStart } | undefined;
+}
+
+/** How an attempt ended. `later`: it was not tried, through no fault of its own. */
+export type Attempt =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'later' }
+  | { readonly kind: 'blocked'; readonly ask: () => Question };
+
+interface Candidate extends Applicant {
+  readonly record: GangRecord;
+}
+
+const NO_MODELS: ReadonlySet<string> = new Set();
+
+export class Admission {
+  readonly #parts: CoordinatorParts;
+  readonly #queues: QueueTable;
+  readonly #backfill: Backfill;
+  /** Gangs that were not let past may be now. */
+  #looksAgain = false;
+  readonly #refusesOverTime: (record: GangRecord) => Obstacle | undefined;
+
+  /** @param refusesOverTime why a gang that ran too long may not start again; undefined: it may. */
+  constructor(
+    parts: CoordinatorParts,
+    queues: QueueTable,
+    history: RunHistory,
+    refusesOverTime: (record: GangRecord) => Obstacle | undefined,
+  ) {
+    this.#parts = parts;
+    this.#queues = queues;
+    this.#backfill = new Backfill(parts, queues, history);
+    this.#refusesOverTime = refusesOverTime;
+  }
+
+  /** When the next pass is due by time alone, milliseconds; Infinity: it is not. */
+  nextAt(now: number): number {
+    return this.#looksAgain ? now : this.#backfill.nextAt(now);
+  }
+
+  get backfill(): Backfill {
+    return this.#backfill;
+  }
+
+  /** Why the gang may not be placed whatever the others do; undefined: it may. */
+  findObstacle(record: GangRecord): Obstacle | undefined {
+    const { gang } = record;
+    const choice = this.#queues.choose(gang.namespace, gang.queue);
+    if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
+    if (gang.isHeld) return { kind: 'held' };
+    return this.#refusesOverTime(record);
+  }
+
+  /** Whether the last pass does not know yet what keeps the gang back, or that nothing does any more. */
+  hasChanged(record: GangRecord): boolean {
+    const kind = this.findObstacle(record)?.kind;
+    const known = record.obstacle?.kind;
+    return kind !== known && (kind !== undefined || known === 'held' || known === 'queue' || known === 'over-time');
+  }
+
+  /** Terms of a gang that has started: what it lost it gets back, and what it has is its own. */
+  termsOfStarted({ gang }: GangRecord, members: readonly PodModel[]): Terms {
+    const queue = this.#queues.queueOf(gang.namespace, gang.queue);
+    return {
+      countAllowed: (all, least) => (queue ? this.#countAllowed(queue, all, least) : all.length),
+      excludedModels: NO_MODELS,
+      reclaim: () => queue && this.#queues.termsFor(queue, gang.priority, this.#queues.amountsOf(members)),
+      beside: () => undefined,
+    };
+  }
+
+  /** Whether the gang may be planned before it is complete: as if it were, and with nobody before it. */
+  mayPlanEarly(record: GangRecord): boolean {
+    if (this.findObstacle(record) || this.#backfill.starts.length > 0) return false;
+    const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
+    if (!queue) return false;
+    const all = Array.from({ length: record.gang.minMember ?? 0 }, () => record.gang.members[0]!);
+    return judgeQuota(queue, this.#queues.amountsOf(all), this.#queues.use).kind !== 'refused';
+  }
+
+  /**
+   * The pass.
+   * @param waiting gangs that are complete and have nothing yet; those that have an obstacle among them.
+   * @param all every gang.
+   * @param attempt plans one gang.
+   */
+  run(
+    waiting: readonly GangRecord[],
+    all: readonly GangRecord[],
+    attempt: (record: GangRecord, terms: Terms) => Attempt,
+  ): void {
+    const now = this.#parts.clock.now();
+    const line = this.#queues.line(
+      waiting.flatMap((record) => this.#apply(record)),
+      now,
+    );
+    this.#backfill.begin(all);
+    let position = 0;
+    let barrier: GangRecord | undefined;
+    for (let offer = line.next(); offer; offer = line.next()) {
+      const { record, queue } = offer.applicant;
+      record.standing = { position: ++position, standing: offer.standing };
+      if (barrier) {
+        record.obstacle = behind(barrier, 'no-backfill');
+        continue;
+      }
+      if (this.#offer(offer, line, attempt)) continue;
+      if (queue.spec.order === 'strict') {
+        for (const other of line.close(queue)) {
+          other.record.standing = { position: ++position, standing: offer.standing };
+          other.record.obstacle = behind(record, 'strict');
+        }
+      }
+      if (this.#backfill.isOff && this.#backfill.starts.length > 0) barrier = record;
+    }
+    this.#looksAgain = false;
+    if (!this.#backfill.end()) return;
+    for (const record of waiting) {
+      if (record.obstacle?.kind !== 'behind') continue;
+      record.hopelessAt = -1;
+      this.#looksAgain = true;
+    }
+  }
+
+  /** Returns whether the gang has started. */
+  #offer(
+    { applicant, verdict }: Offer<Candidate>,
+    line: Line<Candidate>,
+    attempt: (record: GangRecord, terms: Terms) => Attempt,
+  ): boolean {
+    const { record } = applicant;
+    record.obstacle = verdict.kind === 'refused' ? { kind: 'quota', refusal: verdict.refusal } : undefined;
+    if (record.obstacle) {
+      record.blockedSince = undefined;
+      return false;
+    }
+    const outcome = attempt(record, this.#termsOf(applicant));
+    if (outcome.kind === 'started') {
+      const amounts = this.#queues.holdingsOf(record);
+      line.charge(applicant, amounts);
+      this.#queues.charge(applicant.queue, amounts);
+      record.blockedSince = undefined;
+    }
+    if (outcome.kind === 'blocked') this.#backfill.block(record, outcome.ask);
+    return outcome.kind === 'started';
+  }
+
+  #apply(record: GangRecord): readonly Candidate[] {
+    const { gang } = record;
+    record.standing = undefined;
+    record.obstacle = this.findObstacle(record);
+    const choice = this.#queues.choose(gang.namespace, gang.queue);
+    if (record.obstacle || choice.kind === 'problem') {
+      record.blockedSince = undefined;
+      return [];
+    }
+    const { queue } = choice;
+    const priority = gang.hasPriorityClass ? gang.priority : (queue.spec.defaultPriority ?? gang.priority);
+    const { key, createdAt } = gang;
+    return [{ key, queue, priority, createdAt, asked: this.#queues.askedBy(gang), record }];
+  }
+
+  #termsOf({ record, queue, asked }: Candidate): Terms {
+    return {
+      countAllowed: (members, least) => this.#countAllowed(queue, members, least),
+      excludedModels: this.#queues.listExcludedModels(queue, asked),
+      reclaim: () => this.#queues.termsFor(queue, record.gang.priority, asked),
+      beside: (occupied) => this.#backfill.beside(record, occupied),
+    };
+  }
+
+  /** The most members, at least `least`, that the queue has quota for. */
+  #countAllowed(queue: Candidate['queue'], members: readonly PodModel[], least: number): number {
+    let [known, beyond] = [least, members.length + 1];
+    while (beyond - known > 1) {
+      const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
+      const asked = this.#queues.amountsOf(members.slice(0, middle));
+      if (judgeQuota(queue, asked, this.#queues.use).kind === 'refused') beyond = middle;
+      else known = middle;
+    }
+    return known;
+  }
+}
+
+function behind({ gang }: GangRecord, cause: 'strict' | 'no-backfill'): Obstacle {
+  return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
+}

@@ -1,0 +1,273 @@
+/**
+ * Planned starts: when and where gangs that found no room will have some, so that later ones pass them only where that
+ * delays nobody (EASY: Lifka, The ANL/IBM SP scheduling system, JSSPP 1995; conservative: all of them are kept).
+ *
+ * A start is known from the run lengths of those in the way. Where nobody knows, nothing is kept until the gang has been
+ * blocked for `drainAfter`; from then on its places are, and they drain as whoever is there ends.
+ *
+ * Owner of the planned starts. They are volatile: after a restart they are planned again.
+ */
+import type { GangRequest } from '../core/gang-request.ts';
+import { keyOf, type PodModel } from '../core/model.ts';
+import { gangKeyOf } from '../core/pod-group.ts';
+import { KeptStarts } from '../core/queues/beside-starts.ts';
+import type { Ending, PlannedStart } from '../core/queues/planned-start.ts';
+import { estimateRunLength, expectedEnd, type RunLength } from '../core/queues/run-length.ts';
+import { planStart } from '../core/queues/start-planner.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import { isMovable } from '../core/victims.ts';
+import type { GangRecord } from './gang-record.ts';
+import type { CoordinatorParts } from './parts.ts';
+import type { QueueTable } from './queue-table.ts';
+import type { Kept } from './reservations.ts';
+import type { RunHistory } from './run-history.ts';
+
+/** A start is planned anew at most so often, and all of them together take a fifth of the time at most, milliseconds. */
+const REVIEW_MS = 1_000;
+const PAUSE_PER_PLAN = 4;
+/** Conservative: so many gangs have a planned start; those after them wait for theirs. */
+const MOST_STARTS = 64;
+/** A pod that is being deleted and does not say how long it may take, milliseconds. */
+const LEAVES_MS = 30_000;
+
+/** Later than anything that is known to end, milliseconds. */
+const LAST_DAY = Number.MAX_SAFE_INTEGER;
+
+/** What the planner is asked, on the snapshot with what others hold. */
+export interface Question {
+  readonly request: GangRequest;
+  readonly occupied: Snapshot;
+}
+
+interface Planned {
+  /** Undefined: it would not fit if nobody else were there. */
+  readonly start: PlannedStart | undefined;
+  readonly reviewAt: number;
+}
+
+export class Backfill {
+  readonly #parts: CoordinatorParts;
+  readonly #queues: QueueTable;
+  readonly #history: RunHistory;
+  readonly #planned = new Map<string, Planned>();
+  /** Of gangs that were blocked in the last pass, in order. */
+  #starts: PlannedStart[] = [];
+  /** Those of them that others must not delay. */
+  readonly #known: PlannedStart[] = [];
+  readonly #draining: PlannedStart[] = [];
+  #kept: KeptStarts | undefined;
+  #endings: readonly Ending[] | undefined;
+  #records: readonly GangRecord[] = [];
+  #keptStarts = '';
+
+  constructor(parts: CoordinatorParts, queues: QueueTable, history: RunHistory) {
+    this.#parts = parts;
+    this.#queues = queues;
+    this.#history = history;
+  }
+
+  /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
+  get starts(): readonly PlannedStart[] {
+    return this.#starts;
+  }
+
+  /** Whoever runs or starts, and when they are expected to end. */
+  listEndings(records: readonly GangRecord[]): readonly Ending[] {
+    const now = this.#parts.clock.now();
+    const { reservations, settings, view } = this.#parts;
+    const endings: Ending[] = [];
+    for (const record of records) {
+      const { gang, census } = record;
+      const slots = reservations.slotsOf(gang.key).map(({ pod }) => pod);
+      if (census.bound.length + slots.length === 0) continue;
+      const startedAt = census.bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
+      endings.push({
+        key: gang.key,
+        pods: [...census.bound, ...slots],
+        startedAt,
+        endsAt: this.#endOf(record, startedAt, now),
+      });
+    }
+    const { podsOn, byName } = view.snapshot();
+    const { isAccelerator } = settings.policy;
+    for (const row of byName) {
+      for (const pod of podsOn[row]!) {
+        if (gangKeyOf(pod) !== undefined && !pod.deleting) continue;
+        if (!pod.deleting && (!isMovable(pod) || !asksFor(pod, isAccelerator))) continue;
+        const startedAt = pod.startedAt ?? pod.createdAt;
+        const endsAt = pod.deleting ? Math.max(now, pod.goneBy ?? now + LEAVES_MS) : Number.POSITIVE_INFINITY;
+        endings.push({ key: keyOf(pod), pods: [pod], startedAt, endsAt });
+      }
+    }
+    return endings;
+  }
+
+  /** How long the gang is expected to run; undefined: nobody knows. */
+  lengthOf({ gang }: GangRecord): RunLength | undefined {
+    return estimateRunLength({
+      expectedMs: gang.expectedMs,
+      deadlineMs: gang.deadlineMs,
+      maxRunTimeMs: this.#queues.queueOf(gang.namespace, gang.queue)?.spec.maxRunTimeMs,
+      history: this.#history.of(gang.lineage),
+      defaultMs: this.#parts.settings.queues.defaultRunTimeMs,
+    });
+  }
+
+  /** A pass over the waiting gangs begins; nothing is kept yet. */
+  begin(records: readonly GangRecord[]): void {
+    this.#records = records;
+    this.#endings = undefined;
+    this.#starts = [];
+    this.#known.length = 0;
+    this.#draining.length = 0;
+    this.#kept = undefined;
+  }
+
+  /** Whether nobody at all may pass a gang that is blocked. */
+  get isOff(): boolean {
+    return this.#parts.settings.queues.backfill === 'none';
+  }
+
+  /**
+   * The next gang in order found no room.
+   * @param ask what it asks, and the snapshot with what others hold.
+   */
+  block(record: GangRecord, ask: () => Question): void {
+    const now = this.#parts.clock.now();
+    record.blockedSince ??= now;
+    const { backfill } = this.#parts.settings.queues;
+    if (this.#starts.length >= (backfill === 'conservative' ? MOST_STARTS : 1)) return;
+    const start = this.#planStart(record, ask, now);
+    if (!start) return;
+    this.#starts.push(start);
+    if (!Number.isFinite(start.startsAt)) {
+      if (now < record.blockedSince + this.#parts.settings.queues.drainAfterMs) return;
+      this.#draining.push(start);
+    } else this.#known.push(start);
+    this.#endings ??= this.listEndings(this.#records);
+    this.#kept = keepStarts(this.#known, this.#draining, this.#endings);
+  }
+
+  /** The snapshot as the gang may use it, and the first gang that it must not delay; undefined: nothing is kept. */
+  beside(
+    record: GangRecord,
+    occupied: Snapshot,
+  ): { readonly view: Snapshot; readonly behind: PlannedStart } | undefined {
+    if (!this.#kept) return undefined;
+    const length = this.#draining.length > 0 ? undefined : this.lengthOf(record);
+    const endsAt = length ? this.#parts.clock.now() + length.ms : Number.POSITIVE_INFINITY;
+    const behind = [...this.#known, ...this.#draining].find(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
+    return behind && { view: this.#kept.until(occupied, endsAt), behind };
+  }
+
+  /**
+   * The pass is over: pods outside gangs stay off what is kept, too.
+   * @returns whether something else is kept than before, so that a gang that was not let past may be now.
+   */
+  end(): boolean {
+    const { reservations, view } = this.#parts;
+    reservations.keep(this.#kept ? this.#listKept(view.snapshot()) : []);
+    const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
+    const isChanged = text !== this.#keptStarts;
+    this.#keptStarts = text;
+    const current = new Set(this.#starts.map(({ gang }) => gang));
+    for (const gang of this.#planned.keys()) if (!current.has(gang)) this.#planned.delete(gang);
+    return isChanged;
+  }
+
+  /** Whether the pass has to be made although no gang may be planned: something that was kept is not needed any more, or begins to be. */
+  isDue(records: readonly GangRecord[], now: number): boolean {
+    const blocked = this.#starts.filter(({ gang }) =>
+      records.some((record) => record.gang.key === gang && record.state === 'Pending'),
+    );
+    if (blocked.length < this.#starts.length) return true;
+    return now >= this.#nextLook(now - 1);
+  }
+
+  /** When a planned start changes by time alone, milliseconds; Infinity: none does. */
+  nextAt(now: number): number {
+    return this.#nextLook(now);
+  }
+
+  #nextLook(after: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { gang, startsAt } of this.#starts) {
+      const { reviewAt = 0 } = this.#planned.get(gang) ?? {};
+      const since = this.#records.find((record) => record.gang.key === gang)?.blockedSince ?? 0;
+      const at = Number.isFinite(startsAt)
+        ? Math.max(startsAt, reviewAt)
+        : since + this.#parts.settings.queues.drainAfterMs;
+      if (at > after) next = Math.min(next, at);
+    }
+    return next;
+  }
+
+  #planStart(record: GangRecord, ask: () => Question, now: number): PlannedStart | undefined {
+    const known = this.#planned.get(record.gang.key);
+    if (known && now < known.reviewAt && isStillThere(known.start, this.#parts.view.snapshot())) return known.start;
+    const { request, occupied } = ask();
+    this.#endings ??= this.listEndings(this.#records);
+    const { clock, settings, observer } = this.#parts;
+    const length = this.lengthOf(record)?.ms;
+    const start = planStart(occupied, request, length, this.#endings, this.#starts, settings.policy, now);
+    const tookMs = clock.now() - now;
+    observer.onStartPlanned(record.gang.key, start, tookMs / 1000);
+    this.#planned.set(record.gang.key, { start, reviewAt: now + Math.max(REVIEW_MS, PAUSE_PER_PLAN * tookMs) });
+    return start;
+  }
+
+  #endOf(record: GangRecord, startedAt: number, now: number): number {
+    const length = this.lengthOf(record);
+    if (!length) return Number.POSITIVE_INFINITY;
+    const end = expectedEnd(startedAt, length.ms, now);
+    const { deadlineAt } = record.gang;
+    return deadlineAt === undefined || deadlineAt <= now ? end : Math.min(end, deadlineAt);
+  }
+
+  /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
+  #listKept(snapshot: Snapshot): readonly Kept[] {
+    const { free } = this.#kept!.until(snapshot, Number.POSITIVE_INFINITY);
+    const kept = new Map<string, Kept>();
+    for (const { slots, request } of this.#starts) {
+      for (const { node } of slots) {
+        const row = snapshot.indexOf.get(node);
+        if (row === undefined || kept.has(node)) continue;
+        const amounts = new Map<string, number>();
+        for (const [resource, column] of snapshot.columns) {
+          const amount = snapshot.free[column]![row]! - free[column]![row]!;
+          if (amount > 0) amounts.set(resource, amount);
+        }
+        if (amounts.size > 0) kept.set(node, { node, priority: request.priority, amounts });
+      }
+    }
+    return [...kept.values()];
+  }
+}
+
+function asksFor({ template }: PodModel, isAccelerator: (resource: string) => boolean): boolean {
+  return template.requests.some(({ name }) => isAccelerator(name));
+}
+
+/**
+ * Where nobody knows when a gang can start, its places are kept as if that were on the last day, when all who are there will have
+ * left: what is free now beyond that is there for others.
+ */
+function keepStarts(
+  known: readonly PlannedStart[],
+  draining: readonly PlannedStart[],
+  endings: readonly Ending[],
+): KeptStarts {
+  if (draining.length === 0) return new KeptStarts(known, endings);
+  const starts = draining.map((start) => ({ ...start, startsAt: LAST_DAY }));
+  const ends = endings.map((ending) => (Number.isFinite(ending.endsAt) ? ending : { ...ending, endsAt: LAST_DAY }));
+  return new KeptStarts([...known, ...starts], ends);
+}
+
+function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] {
+  return [gang, startsAt, slots.map(({ node }) => node)];
+}
+
+/** Whether the nodes of the start are. */
+function isStillThere(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
+  return start?.slots.every(({ node }) => indexOf.has(node)) ?? true;
+}

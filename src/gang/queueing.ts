@@ -1,0 +1,127 @@
+/**
+ * Everything about queues that a round of the decision loop needs, in one place: who is in which, what they hold, who is next,
+ * who has run for too long, and the objects that people read.
+ */
+import type { PodModel } from '../core/model.ts';
+import type { Gang } from '../core/pod-group.ts';
+import { type Forecast, forecastStarts } from '../core/queues/forecast.ts';
+import { explainQueueProblem } from '../core/queues/queue-choice.ts';
+import type { QueueStatus } from '../core/queues/queue-status.ts';
+import { withOccupants } from '../core/snapshot.ts';
+import { Admission } from './admission.ts';
+import { demandOf, requestOf } from './demand.ts';
+import type { Evictor } from './evictor.ts';
+import type { GangRecord } from './gang-record.ts';
+import { listOccupants } from './occupancy.ts';
+import type { CoordinatorParts } from './parts.ts';
+import { QueueMirror } from './queue-mirror.ts';
+import { QueueTable } from './queue-table.ts';
+import { RunHistory } from './run-history.ts';
+import { RunLimits } from './run-limits.ts';
+
+export class Queueing {
+  readonly #parts: CoordinatorParts;
+  readonly table: QueueTable;
+  readonly history = new RunHistory();
+  readonly admission: Admission;
+  readonly #limits: RunLimits;
+  readonly #mirror: QueueMirror;
+
+  constructor(parts: CoordinatorParts, evictor: Evictor) {
+    const { queueWriter, clock, observer, settings } = parts;
+    this.#parts = parts;
+    this.table = new QueueTable(parts);
+    this.#limits = new RunLimits(parts, this.table, evictor);
+    this.admission = new Admission(parts, this.table, this.history, (record) => this.#limits.obstacleOf(record));
+    const intervalMs = settings.queues.statusIntervalMs;
+    this.#mirror = new QueueMirror({ writer: queueWriter, clock, observer, intervalMs });
+  }
+
+  onPod(uid: string, pod: PodModel | undefined): void {
+    this.table.onPod(uid, pod);
+  }
+
+  /** `Queue` objects changed. */
+  onQueues(): void {
+    this.table.onQueues();
+  }
+
+  /** Before the first round. */
+  recover(records: Iterable<GangRecord>): void {
+    this.table.recover(records);
+  }
+
+  /** A gang ended well. */
+  noteRun({ lineage, members }: Gang): void {
+    const starts = members.flatMap(({ startedAt }) => startedAt ?? []);
+    if (starts.length > 0) this.history.add(lineage, this.#parts.clock.now() - Math.min(...starts));
+  }
+
+  /** When something happens by time alone, milliseconds; Infinity: nothing does. */
+  nextAt(now: number): number {
+    return Math.min(this.#limits.nextAt, this.#mirror.nextAt, this.admission.nextAt(now));
+  }
+
+  /** When the gangs that are allowed to start are likely to, in their order. Not cheap: for people who ask. */
+  forecast(records: readonly GangRecord[]): readonly Forecast[] {
+    const { view, reservations, settings, clock } = this.#parts;
+    const { backfill } = this.admission;
+    const starts = new Map(backfill.starts.map((start) => [start.gang, start]));
+    const allowed = records.filter(({ standing, obstacle }) => standing && (!obstacle || obstacle.kind === 'behind'));
+    const waiting = allowed
+      .sort((a, b) => a.standing!.position - b.standing!.position)
+      .flatMap((record) => {
+        const demand = demandOf(record, []);
+        if (demand.kind !== 'members') return [];
+        const request = requestOf(record, demand, [], new Set());
+        return [{ request, lengthMs: backfill.lengthOf(record)?.ms, start: starts.get(record.gang.key) }];
+      });
+    const snapshot = view.snapshot();
+    const occupied = withOccupants(snapshot, listOccupants(snapshot, reservations, view.strangers(), new Set()));
+    return forecastStarts(occupied, waiting, backfill.listEndings(records), settings.policy, clock.now());
+  }
+
+  /** The beginning of a round. */
+  review(records: Iterable<GangRecord>, now: number): void {
+    this.table.refresh(records);
+    this.#limits.review(records, now);
+  }
+
+  /** The end of a round: what is written for people and for the next process. */
+  publish(records: readonly GangRecord[]): void {
+    const { view, settings } = this.#parts;
+    const counts = new Map<string, { pending: number; running: number }>();
+    let shares: ReturnType<QueueTable['shares']> | undefined;
+    const statusOf = (name: string): QueueStatus | undefined => {
+      const { tree } = this.table;
+      const queue = tree.byName.get(name);
+      const problem = tree.problems.find((each) => each.queue === name);
+      if (problem) return { figures: undefined, problem: explainQueueProblem(problem) };
+      if (!queue) return undefined;
+      if (!shares) {
+        shares = this.table.shares();
+        this.#count(records, counts);
+      }
+      const { share, entitled, factor } = shares.get(name)!;
+      const { pending, running } = counts.get(name) ?? { pending: 0, running: 0 };
+      const usage = this.table.usageOf(name);
+      const use = this.table.useOf(name);
+      const observedAt = this.#parts.clock.now();
+      return { figures: { observedAt, usage, use, share, entitled, factor, pending, running }, problem: undefined };
+    };
+    this.#mirror.reconcile(settings.queues.items, view.queues(), statusOf);
+  }
+
+  #count(records: readonly GangRecord[], counts: Map<string, { pending: number; running: number }>): void {
+    for (const { gang, state } of records) {
+      if (state === 'Finished') continue;
+      const queue = this.table.queueOf(gang.namespace, gang.queue);
+      for (const { name } of queue?.path ?? []) {
+        const count = counts.get(name) ?? { pending: 0, running: 0 };
+        counts.set(name, count);
+        if (state === 'Running' || state === 'Broken') count.running++;
+        else count.pending++;
+      }
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * The longest that a queue lets a gang run: its owner is warned, then all members are evicted, and the gang is refused until
+ * it has another owner.
+ *
+ * Driven by level: the members carry the time at which the gang was found to be over its limit, those that its controller
+ * creates anew too, so that a restart of Muster forgets nothing.
+ */
+import { OVER_TIME } from '../core/dialects/muster.ts';
+import type { Obstacle } from '../core/explain.ts';
+import type { Evictor } from './evictor.ts';
+import type { GangRecord } from './gang-record.ts';
+import type { CoordinatorParts } from './parts.ts';
+import type { QueueTable } from './queue-table.ts';
+
+/** What was refused or failed is tried again after this, milliseconds. */
+const AGAIN_MS = 1_000;
+
+/** A gang that ran too long, in the hands that it was in. */
+interface Ended {
+  readonly owners: string;
+  readonly queue: string;
+  readonly limitMs: number;
+}
+
+export class RunLimits {
+  readonly #parts: CoordinatorParts;
+  readonly #queues: QueueTable;
+  readonly #evictor: Evictor;
+  /** By gang: the end that its owner was warned of. */
+  readonly #warned = new Map<string, number>();
+  readonly #ended = new Map<string, Ended>();
+  #nextAt = Number.POSITIVE_INFINITY;
+
+  constructor(parts: CoordinatorParts, queues: QueueTable, evictor: Evictor) {
+    this.#parts = parts;
+    this.#queues = queues;
+    this.#evictor = evictor;
+  }
+
+  /** When a gang is to be warned or ended, milliseconds; Infinity: none is. */
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
+  /** Why the gang may not start again; undefined: it may. */
+  obstacleOf({ gang }: GangRecord): Obstacle | undefined {
+    const ended = this.#ended.get(gang.key);
+    if (!ended || ended.owners !== gang.owners) return undefined;
+    return { kind: 'over-time', queue: ended.queue, limitMs: ended.limitMs };
+  }
+
+  review(records: Iterable<GangRecord>, now: number): void {
+    this.#nextAt = Number.POSITIVE_INFINITY;
+    const known = new Set<string>();
+    for (const record of records) {
+      known.add(record.gang.key);
+      this.#review(record, now);
+    }
+    for (const gang of this.#warned.keys()) if (!known.has(gang)) this.#warned.delete(gang);
+    for (const gang of this.#ended.keys()) if (!known.has(gang)) this.#ended.delete(gang);
+  }
+
+  #review(record: GangRecord, now: number): void {
+    const { gang, census } = record;
+    const ended = this.#ended.get(gang.key);
+    if (ended && ended.owners !== gang.owners) this.#ended.delete(gang.key);
+    const queue = this.#queues.queueOf(gang.namespace, gang.queue);
+    const limitMs = queue?.spec.maxRunTimeMs;
+    if (queue === undefined || limitMs === undefined) {
+      this.#ended.delete(gang.key);
+      return;
+    }
+    if (gang.isOverTime && !this.#ended.has(gang.key)) this.#end(record, queue.name, limitMs);
+    const startedAt = Math.min(...census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
+    const endsAt = startedAt + limitMs;
+    if (now >= endsAt) {
+      if (!this.#ended.has(gang.key)) {
+        this.#end(record, queue.name, limitMs);
+        this.#parts.observer.onRunTimeOver(gang, queue.name, limitMs);
+      }
+      this.#evictor.end(gang.key, census.bound, now);
+      this.#nextAt = Math.min(this.#nextAt, now + AGAIN_MS);
+      return;
+    }
+    if (this.#ended.has(gang.key)) this.#evictor.mark(gang.key, census.unbound, now);
+    if (!Number.isFinite(endsAt)) return;
+    const warnAt = endsAt - this.#parts.settings.queues.runTimeWarningMs;
+    if (now >= warnAt && this.#warned.get(gang.key) !== endsAt) {
+      this.#warned.set(gang.key, endsAt);
+      this.#parts.observer.onRunTimeEnding(gang, queue.name, endsAt);
+    }
+    this.#nextAt = Math.min(this.#nextAt, now >= warnAt ? endsAt : warnAt);
+  }
+
+  /** Pods that nobody owns are made anew by people, who mean it. */
+  #end({ gang }: GangRecord, queue: string, limitMs: number): void {
+    if (gang.owners !== '') this.#ended.set(gang.key, { owners: gang.owners, queue, limitMs });
+  }
+}
+
+/** Whether the gang is being ended because it ran too long. */
+export function isBeingEnded({ gang, census }: Pick<GangRecord, 'gang' | 'census'>): boolean {
+  return gang.isOverTime && census.bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
+}

@@ -1,0 +1,56 @@
+/** Queues in short form: what a test does not say is as in a queue without any setting. */
+import type { Amounts } from '../../src/core/queues/amounts.ts';
+import type { Applicant, LineQuery, OrderWeights } from '../../src/core/queues/line.ts';
+import { plainQueue, type Queue, type QueueSpec, type QueueTree } from '../../src/core/queues/queue.ts';
+import { GPU } from './builders.ts';
+
+export const WEIGHTS: OrderWeights = { priority: 1_000_000, fairShare: 10_000, age: 100, size: 0 };
+
+export type QueueOptions = Partial<QueueSpec> & {
+  readonly name: string;
+  /** GPUs of any model. */
+  readonly guaranteed?: number;
+  readonly limit?: number;
+};
+
+export function aQueue({ guaranteed, limit, ...rest }: QueueOptions): QueueSpec {
+  const hasQuota = guaranteed !== undefined || limit !== undefined;
+  const quotas = hasQuota ? [{ resource: GPU, model: undefined, guaranteed: guaranteed ?? 0, limit }] : [];
+  return { ...plainQueue(rest.name), quotas, ...rest };
+}
+
+export function gpus(count: number): Amounts {
+  return new Map([[GPU, count]]);
+}
+
+/** By name of the queue. */
+export function gpusOf(counts: Readonly<Record<string, number>>): Map<string, Amounts> {
+  return new Map(Object.entries(counts).map(([name, count]) => [name, gpus(count)]));
+}
+
+export function queueNamed(tree: QueueTree, name: string): Queue {
+  const queue = tree.byName.get(name);
+  if (queue === undefined) throw new Error(`expected a queue ${name}, found ${[...tree.byName.keys()].join(', ')}`);
+  return queue;
+}
+
+export type ApplicantOptions = Partial<Omit<Applicant, 'queue'>> & { readonly key: string; readonly queue: string };
+
+/** A gang of 8 GPUs. */
+export function anApplicant(tree: QueueTree, { queue, ...rest }: ApplicantOptions): Applicant {
+  return { priority: 0, createdAt: 0, asked: gpus(8), ...rest, queue: queueNamed(tree, queue) };
+}
+
+/** In a cluster of 100 GPUs of which nothing is used. */
+export function aLineQuery(tree: QueueTree, options: Partial<LineQuery> = {}): LineQuery {
+  return {
+    tree,
+    capacity: gpus(100),
+    usage: new Map(),
+    held: new Map(),
+    weights: WEIGHTS,
+    maxAgeMs: 1000,
+    now: 0,
+    ...options,
+  };
+}

@@ -1,0 +1,159 @@
+/** Small random clusters in which gangs run until a known or unknown time, and plain counts of what fits there. */
+import fc from 'fast-check';
+import { NodeTable } from '../../src/cluster/node-table.ts';
+import type { GangRequest } from '../../src/core/gang-request.ts';
+import type { PodModel } from '../../src/core/model.ts';
+import type { Ending, PlannedStart } from '../../src/core/queues/planned-start.ts';
+import type { Snapshot } from '../../src/core/snapshot.ts';
+import { aNode, aPod, GPU } from './builders.ts';
+import { aGang, members } from './gangs.ts';
+import { RACK } from './topology.ts';
+
+export const policy = { isAccelerator: (resource: string) => resource === GPU, score: 'best-fit' } as const;
+export const FOREVER = Number.POSITIVE_INFINITY;
+/** Of each node. */
+export const GPUS = 8;
+export const CORES = 16;
+
+export interface Shape {
+  readonly gpus: number;
+  readonly cpu: number;
+}
+
+export interface DrawnGang {
+  readonly key: string;
+  /** Node of each member. */
+  readonly on: readonly number[];
+  readonly shape: Shape;
+  readonly startedAt: number;
+  readonly endsAt: number;
+}
+
+export interface StartWorld {
+  /** Rack of each node. */
+  readonly nodes: readonly string[];
+  readonly gangs: readonly DrawnGang[];
+}
+
+export const shapeArb: fc.Arbitrary<Shape> = fc.record({
+  gpus: fc.constantFrom(0, 1, 2, 4, 8, 8),
+  cpu: fc.constantFrom(1, 1, 2, 6),
+});
+
+/** Up to five nodes in up to two racks, gangs that never take more than there is. */
+export const startWorldArb: fc.Arbitrary<StartWorld> = fc
+  .record({
+    nodes: fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 5 }),
+    drawn: fc.array(
+      fc.record({
+        on: fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 4 }),
+        shape: shapeArb,
+        startedAt: fc.integer({ min: -50, max: -1 }),
+        endsAt: fc.constantFrom(1, 2, 3, 3, 4, 5, 6, FOREVER, FOREVER),
+      }),
+      { maxLength: 9, size: 'max' },
+    ),
+  })
+  .map(({ nodes, drawn }) => {
+    const left = nodes.map(() => ({ gpus: GPUS, cpu: CORES }));
+    const gangs = drawn.flatMap((gang, i): DrawnGang[] => {
+      const on = gang.on.filter((node) => {
+        const there = left[node];
+        if (!there || there.gpus < gang.shape.gpus || there.cpu < gang.shape.cpu) return false;
+        there.gpus -= gang.shape.gpus;
+        there.cpu -= gang.shape.cpu;
+        return true;
+      });
+      return on.length > 0 ? [{ ...gang, key: `default/run-${i}`, on }] : [];
+    });
+    return { nodes, gangs };
+  });
+
+export function endingsOf({ gangs }: StartWorld): readonly Ending[] {
+  return gangs.map(({ key, on, shape, startedAt, endsAt }) => {
+    const name = key.split('/')[1]!;
+    const pods = on.map((node, i) => aPod({ name: `${name}-${i}`, nodeName: `n${node}`, ...shape, memory: 0 }));
+    return { key, pods, startedAt, endsAt };
+  });
+}
+
+export function snapshotOf({ nodes }: Pick<StartWorld, 'nodes'>, endings: readonly Ending[]): Snapshot {
+  const table = new NodeTable([{ name: 'rack', label: RACK }]);
+  nodes.forEach((rack, i) => {
+    table.applyNode(aNode({ name: `n${i}`, gpus: GPUS, cpu: CORES, memory: 0, labels: { [RACK]: rack } }));
+  });
+  for (const pod of endings.flatMap(({ pods }): readonly PodModel[] => pods)) table.addPod(pod);
+  return table.snapshot();
+}
+
+export function gangOf(key: string, count: number, shape: Shape, required?: string): GangRequest {
+  const name = key.split('/')[1]!;
+  return aGang(members(count, { name, ...shape, memory: 0 }), { key, topology: { required } });
+}
+
+export function shapeOf({ members: [member] }: GangRequest): Shape {
+  const amount = (name: string) => member!.template.requests.find((request) => request.name === name)?.amount ?? 0;
+  return { gpus: amount(GPU), cpu: amount('cpu') / 1000 };
+}
+
+/** What is taken of a node from `from` on, as long as it is. */
+interface Load {
+  readonly node: string;
+  readonly shape: Shape;
+  readonly from: number;
+  readonly until: number;
+}
+
+export function loadsOf(endings: readonly Ending[], starts: readonly PlannedStart[], now = -FOREVER): readonly Load[] {
+  return [
+    ...endings.flatMap(({ pods, endsAt }) =>
+      pods.map((pod) => ({ node: pod.nodeName, shape: shapeOf(aGang([asMember(pod)])), from: now, until: endsAt })),
+    ),
+    ...starts.flatMap(({ slots, request, startsAt, endsAt }) =>
+      slots.map(({ node }) => ({ node, shape: shapeOf(request), from: startsAt, until: endsAt })),
+    ),
+  ];
+}
+
+function asMember({ namespace, name, uid, labels, template }: PodModel) {
+  return { namespace, name, uid, labels, template, rank: 0, pinnedTo: undefined };
+}
+
+/** How many such members the node takes from `from` to `until` beside the loads, tried one after the other at each instant. */
+export function countBeside(node: string, shape: Shape, loads: readonly Load[], from: number, until: number): number {
+  const there = loads.filter((load) => load.node === node);
+  const instants = [from, ...there.map((load) => load.from).filter((at) => at > from && at < until)];
+  const fits = instants.map((at) => {
+    const taken = there.filter((load) => load.from <= at && at < load.until);
+    let gpus = GPUS - taken.reduce((sum, load) => sum + load.shape.gpus, 0);
+    let cpu = CORES - taken.reduce((sum, load) => sum + load.shape.cpu, 0);
+    let count = 0;
+    while (gpus >= shape.gpus && cpu >= shape.cpu) {
+      gpus -= shape.gpus;
+      cpu -= shape.cpu;
+      count++;
+    }
+    return count;
+  });
+  return Math.min(...fits);
+}
+
+/** The most members that one rack, or the whole cluster, takes. */
+export function countRoom(
+  nodes: readonly string[],
+  required: boolean,
+  shape: Shape,
+  loads: readonly Load[],
+  from: number,
+  until: number,
+): number {
+  const racks = required ? [...new Set(nodes)] : [undefined];
+  const sums = racks.map((rack) =>
+    nodes.reduce(
+      (sum, own, i) =>
+        rack === undefined || own === rack ? sum + countBeside(`n${i}`, shape, loads, from, until) : sum,
+      0,
+    ),
+  );
+  return Math.max(...sums);
+}
