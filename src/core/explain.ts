@@ -4,11 +4,9 @@
  * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 
-import { formatDuration } from './duration.ts';
 import type { GangProblem } from './gang-problems.ts';
+import { explainObstacle, type Obstacle, stableObstacle } from './obstacle.ts';
 import type { Unschedulable } from './plan.ts';
-import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-choice.ts';
-import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
 import type { TopologyShortfall } from './shortfall.ts';
 import type { SpareCause } from './victims.ts';
 
@@ -34,24 +32,6 @@ export type Reason =
   /** `at`: when it is evicted, milliseconds since the epoch. */
   | { readonly kind: 'preempted'; readonly by: string; readonly at: number }
   | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
-
-/** Why a complete gang is not placed, whatever room there is. */
-export type Obstacle =
-  /** An operator holds it. */
-  | { readonly kind: 'held' }
-  | { readonly kind: 'queue'; readonly problem: QueueChoiceProblem }
-  | { readonly kind: 'quota'; readonly refusal: QuotaRefusal }
-  /** It ran as long as its queue lets anybody run, milliseconds. */
-  | { readonly kind: 'over-time'; readonly queue: string; readonly limitMs: number }
-  /** It would fit, and would keep another gang waiting. */
-  | {
-      readonly kind: 'behind';
-      readonly gang: string;
-      /** `strict`: nobody passes in this queue. `planned-start`: the room is planned for the other one. `no-backfill`: nobody passes anybody. */
-      readonly cause: 'strict' | 'planned-start' | 'no-backfill';
-      /** When the other one is to start, milliseconds since the epoch; Infinity: not known. */
-      readonly startsAt: number;
-    };
 
 /** Why preemption does not help a gang that found no room. */
 export type PreemptionOutlook =
@@ -86,15 +66,11 @@ export function explain(reason: Reason): string {
     case 'unschedulable':
       return explainUnschedulable(reason);
     case 'held':
-      return 'held by muster.dev/hold: "true"; set it to "false" or remove it from every member to release the gang';
     case 'queue':
-      return explainQueueProblem(reason.problem);
     case 'quota':
-      return explainQuota(reason.refusal);
     case 'over-time':
-      return `ran for ${formatDuration(reason.limitMs)}, the longest that queue ${reason.queue} allows; it starts again only with another owner: delete its Job and create it anew`;
     case 'behind':
-      return explainBehind(reason);
+      return explainObstacle(reason);
     case 'nominated':
       return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
     case 'backing-off':
@@ -126,15 +102,11 @@ function stableText(reason: Reason): string {
     case 'unschedulable':
       return stableShortfall(reason.topology);
     case 'held':
-      return 'is held by an operator';
     case 'queue':
-      return `cannot start: ${explainQueueProblem(reason.problem)}`;
     case 'quota':
-      return `waits for quota of queue ${reason.refusal.queue}`;
     case 'over-time':
-      return `ran as long as queue ${reason.queue} allows`;
     case 'behind':
-      return 'waits so that it does not delay a gang before it';
+      return stableObstacle(reason);
     case 'nominated':
       return 'is planned; this member goes to its nominated node';
     case 'backing-off':
@@ -147,21 +119,6 @@ function stableText(reason: Reason): string {
       return 'runs below its minimum; this member waits for a place';
     default:
       return reason satisfies never;
-  }
-}
-
-function explainBehind({ gang, cause, startsAt }: Reason & { readonly kind: 'behind' }): string {
-  switch (cause) {
-    case 'strict':
-      return `waits behind gang ${gang}, which is first in its queue, and the queue's order is strict`;
-    case 'no-backfill':
-      return `waits behind gang ${gang}, which is first in order; backfill is off`;
-    case 'planned-start': {
-      const when = Number.isFinite(startsAt) ? ` at ${new Date(startsAt).toISOString()} (estimated)` : '';
-      return `would fit, but could delay gang ${gang}, which is planned to start there${when}; say muster.dev/expected-duration to be let past if short enough`;
-    }
-    default:
-      return cause satisfies never;
   }
 }
 

@@ -2,23 +2,26 @@
  * Who of the gangs that have not started is tried next, and on which terms: a pass over all of them in the order of the
  * queues (`core/queues/line.ts`). What keeps one back is left in its record, for people.
  */
-import type { Obstacle } from '../core/explain.ts';
+
 import type { PodModel } from '../core/model.ts';
+import type { Obstacle } from '../core/obstacle.ts';
+import type { Gang } from '../core/pod-group.ts';
 import type { Applicant, Line, Offer } from '../core/queues/line.ts';
 import type { PlannedStart } from '../core/queues/planned-start.ts';
-import { judgeQuota } from '../core/queues/quota.ts';
+import type { Queue } from '../core/queues/queue.ts';
+import { judgeQuota, type QuotaRefusal } from '../core/queues/quota.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { Backfill, type Question } from './backfill.ts';
+import { Backfill } from './backfill.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
+import type { Question, QuotaTerms } from './question.ts';
 import type { QueueTable, ReclaimTerms } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 
 /** What a gang has to keep to when it is placed. */
-export interface Terms {
-  /** How many of its members may be placed: the quota ends there. */
-  countAllowed(members: readonly PodModel[], least: number): number;
-  readonly excludedModels: ReadonlySet<string>;
+export interface Terms extends QuotaTerms {
+  /** GPU models that its queue has no quota left for, and what says so. */
+  readonly excluded: ReadonlyMap<string, QuotaRefusal>;
   /** Undefined: priority alone decides whom it may evict. */
   reclaim(): ReclaimTerms | undefined;
   /** The snapshot as the gang may use it, and whom it would delay otherwise; undefined: it delays nobody. */
@@ -35,7 +38,7 @@ interface Candidate extends Applicant {
   readonly record: GangRecord;
 }
 
-const NO_MODELS: ReadonlySet<string> = new Set();
+const NO_MODELS: ReadonlyMap<string, QuotaRefusal> = new Map();
 
 export class Admission {
   readonly #parts: CoordinatorParts;
@@ -84,12 +87,12 @@ export class Admission {
   }
 
   /** Terms of a gang that has started: what it lost it gets back, and what it has is its own. */
-  termsOfStarted({ gang }: GangRecord, members: readonly PodModel[]): Terms {
+  termsOfStarted({ gang, census }: GangRecord): Terms {
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
     return {
       countAllowed: (all, least) => (queue ? this.#countAllowed(queue, all, least) : all.length),
-      excludedModels: NO_MODELS,
-      reclaim: () => queue && this.#queues.termsFor(queue, gang.priority, this.#queues.amountsOf(members)),
+      excluded: NO_MODELS,
+      reclaim: () => queue && this.#queues.termsFor(queue, gang.priority, this.#queues.amountsOf(census.unbound)),
       beside: () => undefined,
     };
   }
@@ -180,22 +183,22 @@ export class Admission {
       return [];
     }
     const { queue } = choice;
-    const priority = gang.hasPriorityClass ? gang.priority : (queue.spec.defaultPriority ?? gang.priority);
     const { key, createdAt } = gang;
+    const priority = priorityIn(queue, gang);
     return [{ key, queue, priority, createdAt, asked: this.#queues.askedBy(gang), record }];
   }
 
   #termsOf({ record, queue, asked }: Candidate): Terms {
     return {
       countAllowed: (members, least) => this.#countAllowed(queue, members, least),
-      excludedModels: this.#queues.listExcludedModels(queue, asked),
+      excluded: this.#queues.listExcludedModels(queue, asked),
       reclaim: () => this.#queues.termsFor(queue, record.gang.priority, asked),
       beside: (occupied) => this.#backfill.beside(record, occupied),
     };
   }
 
   /** The most members, at least `least`, that the queue has quota for. */
-  #countAllowed(queue: Candidate['queue'], members: readonly PodModel[], least: number): number {
+  #countAllowed(queue: Queue, members: readonly PodModel[], least: number): number {
     let [known, beyond] = [least, members.length + 1];
     while (beyond - known > 1) {
       const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
@@ -205,6 +208,11 @@ export class Admission {
     }
     return known;
   }
+}
+
+/** What counts for order. */
+export function priorityIn({ spec }: Queue, { priority, hasPriorityClass }: Gang): number {
+  return hasPriorityClass ? priority : (spec.defaultPriority ?? priority);
 }
 
 function behind({ gang }: GangRecord, cause: 'strict' | 'no-backfill'): Obstacle {

@@ -7,7 +7,6 @@
  *
  * Owner of the planned starts. They are volatile: after a restart they are planned again.
  */
-import type { GangRequest } from '../core/gang-request.ts';
 import { keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import { KeptStarts } from '../core/queues/beside-starts.ts';
@@ -18,6 +17,7 @@ import type { Snapshot } from '../core/snapshot.ts';
 import { isMovable } from '../core/victims.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
+import type { Question } from './question.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { Kept } from './reservations.ts';
 import type { RunHistory } from './run-history.ts';
@@ -32,12 +32,6 @@ const LEAVES_MS = 30_000;
 
 /** Later than anything that is known to end, milliseconds. */
 const LAST_DAY = Number.MAX_SAFE_INTEGER;
-
-/** What the planner is asked, on the snapshot with what others hold. */
-export interface Question {
-  readonly request: GangRequest;
-  readonly occupied: Snapshot;
-}
 
 interface Planned {
   /** Undefined: it would not fit if nobody else were there. */

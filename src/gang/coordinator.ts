@@ -26,10 +26,10 @@ import { GangPlanner } from './planning.ts';
 import { Preemptor } from './preemptor.ts';
 import { lookAgain } from './prospects.ts';
 import { countStates, publish } from './publication.ts';
-import { Queueing } from './queueing.ts';
+import { isTakenBack, Queueing } from './queueing.ts';
 import { adoptSlots } from './recovery.ts';
 import { Repairer } from './repairer.ts';
-import { anyBinding, type Reservations, type Slot } from './reservations.ts';
+import type { Slot } from './reservations.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 
 /** Rounds take at most a tenth of the time while events keep coming, unless that made them rarer than ten a second. */
@@ -102,7 +102,6 @@ export class Coordinator {
     this.wake();
   }
 
-  /** `Queue` objects changed. */
   onQueues(): void {
     this.#queueing.onQueues();
     this.wake();
@@ -293,12 +292,6 @@ function pauseAfter(roundMs: number): number {
 function freesSpace(before: PodModel | undefined, now: PodModel | undefined): boolean {
   if (!before || (before.nodeName === '' && before.nominatedNodeName === '')) return false;
   return !now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName;
-}
-
-/** Whether an operator holds the gang back before any of it is bound. */
-function isTakenBack({ gang, census }: GangRecord, reservations: Reservations): boolean {
-  if (!gang.isHeld || census.bound.length > 0 || reservations.countOf(gang.key) === 0) return false;
-  return !anyBinding(reservations.slotsOf(gang.key));
 }
 
 /** Nominated members that never call bind. */

@@ -1,6 +1,7 @@
 /** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
-import type { Obstacle, PreemptionOutlook, Reason } from '../core/explain.ts';
+import type { PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { PodModel } from '../core/model.ts';
+import type { Obstacle } from '../core/obstacle.ts';
 import type { Unschedulable } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { Standing } from '../core/queues/line.ts';

@@ -3,26 +3,21 @@
  * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
  */
 import { GANG_GATE } from '../core/dialects/muster.ts';
-import type { GangRequest } from '../core/gang-request.ts';
-import type { PodModel } from '../core/model.ts';
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
-import { type Snapshot, withOccupants } from '../core/snapshot.ts';
+import type { Snapshot } from '../core/snapshot.ts';
 import type { Admission, Attempt, Terms } from './admission.ts';
-import type { Question } from './backfill.ts';
 import { CROWDED, countOnTheirWay } from './crowding.ts';
-import { type Demand, demandOf, placedOrKept, requestOf } from './demand.ts';
+import { demandOf } from './demand.ts';
 import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { compareUrgency, type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
-import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import type { Preemptor } from './preemptor.ts';
+import { askFor, findModelRefusal, limitDemand, type MembersDemand, planOn, type Question } from './question.ts';
 import type { Repairer } from './repairer.ts';
 import { anyBinding, newSlot, type Slot } from './reservations.ts';
-
-type MembersDemand = Demand & { readonly kind: 'members' };
 
 export class GangPlanner {
   readonly #parts: CoordinatorParts;
@@ -50,7 +45,7 @@ export class GangPlanner {
     this.#admission = admission;
     this.#release = release;
     const avoidedBy = (gang: string) => repairer.avoidedBy(gang);
-    this.#early = new EarlyPlanner(parts, () => this.#nameOfNextPlan(), avoidedBy);
+    this.#early = new EarlyPlanner(parts, this.#namePlan, avoidedBy);
   }
 
   /** @param room grows when space may have become free; a gang that found none waits until it does. */
@@ -63,25 +58,24 @@ export class GangPlanner {
     const doomed = new Set(
       all.flatMap(({ preempting }) => [...(preempting?.victims.values() ?? [])].map(({ unit }) => unit)),
     );
-    const isWanted = (record: GangRecord) => !this.#repairer.isEnding(record) && !doomed.has(record.gang.key);
     const mayTry = (record: GangRecord) => mayPlan(record, now, room);
-    const [fresh, others] = partition(all.filter(isWanted), ({ state }) => state === 'Pending');
-    const started = others.filter(mayTry).sort(compareUrgency);
+    const wanted = all.filter((record) => !this.#repairer.isEnding(record) && !doomed.has(record.gang.key));
+    const fresh = wanted.filter(({ state }) => state === 'Pending');
+    const started = wanted.filter((record) => record.state !== 'Pending' && mayTry(record)).sort(compareUrgency);
     const isPassDue =
       backfill.isDue(all, now) || fresh.some((record) => mayTry(record) || this.#admission.hasChanged(record));
     if (started.length === 0 && !isPassDue) return;
     this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
     const snapshot = this.#parts.view.snapshot();
     for (const record of started) {
-      if (record.state !== 'Gathering')
-        this.#plan(record, snapshot, room, all, this.#admission.termsOfStarted(record, record.census.unbound));
+      if (record.state !== 'Gathering') this.#plan(record, snapshot, room, all, this.#admission.termsOfStarted(record));
     }
     const attempt = (record: GangRecord, terms: Terms) => this.#attempt(record, snapshot, room, all, terms, now);
     if (isPassDue) this.#admission.run(fresh, all, attempt);
     for (const record of started) if (record.state === 'Gathering') this.#planEarly(record, snapshot);
   }
 
-  /** Whether a gang waits only for others to get through. */
+  /** Whether gangs wait only for others to get through. */
   get defers(): boolean {
     return this.#defers;
   }
@@ -103,10 +97,10 @@ export class GangPlanner {
     if (mayPlan(record, now, room)) this.#plan(record, snapshot, room, all, terms);
     if (this.#parts.reservations.countOf(record.gang.key) > 0) return { kind: 'started' };
     if (now < record.backoffUntil) return { kind: 'later' };
-    return {
-      kind: 'blocked',
-      ask: () => this.#ask(record, demandOf(record, []) as MembersDemand, [], snapshot, terms),
-    };
+    const ask = () => this.#ask(record, demandOf(record, []) as MembersDemand, [], snapshot, terms);
+    const refusal = findModelRefusal(terms.excluded, ask, this.#parts.settings.policy, now);
+    if (refusal) record.obstacle = { kind: 'quota', refusal };
+    return refusal ? { kind: 'later' } : { kind: 'blocked', ask };
   }
 
   /** A gang whose last members are about to come. */
@@ -125,10 +119,9 @@ export class GangPlanner {
     const slots = reservations.slotsOf(record.gang.key);
     const demand = limitDemand(demandOf(record, slots), terms);
     if (demand.kind !== 'members') return;
-    const namePlan = () => this.#nameOfNextPlan();
     if (record.preempting) {
       const { request, occupied } = this.#ask(record, demand, slots, snapshot, terms);
-      this.#preemptor.seatNewcomers(record, demand.members, request, occupied, namePlan);
+      this.#preemptor.seatNewcomers(record, demand.members, request, occupied, this.#namePlan);
       record.hopelessAt = room;
       return;
     }
@@ -150,9 +143,7 @@ export class GangPlanner {
     const lacksRoom = demand.blocksStart && (started || slots.length === 0) && !record.isUnproven;
     if (lacksRoom && record.gang.preempts) {
       if (this.#displace(record, demand, slots, snapshot, all, terms)) return;
-      const { request, occupied } = question;
-      const view = terms.beside(occupied)?.view ?? occupied;
-      if (this.#preemptor.tryFor(record, demand.members, request, view, all, terms.reclaim, namePlan)) return;
+      if (this.#preemptor.tryFor(record, demand.members, question, all, terms, this.#namePlan)) return;
     }
     if (!demand.blocksStart || started) {
       this.#forgetRefusals(record);
@@ -179,13 +170,13 @@ export class GangPlanner {
 
   /** Plans the demand, and assumes what was planned in place of all slots that do not stay. */
   #try(record: GangRecord, demand: MembersDemand, { request, occupied }: Question, terms: Terms): Plan {
-    const { observer, clock } = this.#parts;
+    const { observer, clock, settings } = this.#parts;
     const start = clock.now();
-    let plan = this.#planOn(occupied, request, start);
+    let plan = planOn({ request, occupied }, settings.policy, start);
     // Most that wait find no room at all: whom they would delay is asked last.
     const beside = plan.kind === 'placed' ? terms.beside(occupied) : undefined;
     if (beside) {
-      plan = this.#planOn(beside.view, request, start);
+      plan = planOn({ request, occupied: beside.view }, settings.policy, start);
       const { gang, startsAt } = beside.behind;
       if (plan.kind !== 'placed') record.obstacle = { kind: 'behind', gang, cause: 'planned-start', startsAt };
       else observer.onBackfilled();
@@ -194,14 +185,6 @@ export class GangPlanner {
     if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
     else if (plan.kind === 'unschedulable') record.shortfall = plan;
     return plan;
-  }
-
-  #planOn(occupied: Snapshot, request: GangRequest, now: number): Plan {
-    const plan = planGang(occupied, request, this.#parts.settings.policy, now);
-    // Better a node that failed once than none.
-    return plan.kind === 'unschedulable' && request.avoided.size > 0
-      ? planGang(occupied, { ...request, avoided: new Set() }, this.#parts.settings.policy, now)
-      : plan;
   }
 
   /** Takes the slots of gangs of lower priority that are only about to start, and places that they keep. */
@@ -214,12 +197,11 @@ export class GangPlanner {
     terms: Terms,
   ): boolean {
     const { reservations, settings, clock } = this.#parts;
-    const { rights } = terms.reclaim() ?? {};
-    const mayTake = (pod: PodModel) => rights === undefined || rights(pod) === 'may';
     const lower = listDisplaceable(all, reservations, record.gang.priority);
-    const candidates = lower.filter(({ slots }) => slots.every(({ pod }) => mayTake(pod)));
     const places = listKeptPlaces(all, reservations, record.gang.priority);
-    if (candidates.length + places.length === 0) return false;
+    if (lower.length + places.length === 0) return false;
+    const { rights } = terms.reclaim() ?? {};
+    const candidates = lower.filter(({ slots }) => slots.every(({ pod }) => !rights || rights(pod) === 'may'));
     const taken = [
       ...candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid)),
       ...places.map(({ key }) => key),
@@ -242,24 +224,16 @@ export class GangPlanner {
     return true;
   }
 
-  /**
-   * @param stay slots that stay as they are.
-   * @param taken UIDs of members of others whose slots do not count.
-   */
   #ask(
     record: GangRecord,
     demand: MembersDemand,
     stay: readonly Slot[],
     snapshot: Snapshot,
-    { excludedModels }: Terms,
+    { excluded }: Terms,
     taken: readonly string[] = [],
   ): Question {
-    const { reservations, view } = this.#parts;
-    const moving = new Set([...demand.members.map((pod) => pod.uid), ...record.vacancies.keys(), ...taken]);
-    const occupants = listOccupants(snapshot, reservations, view.strangers(), moving);
     const avoided = this.#repairer.avoidedBy(record.gang.key);
-    const request = requestOf(record, demand, placedOrKept(record, stay), avoided, excludedModels);
-    return { request, occupied: withOccupants(snapshot, occupants) };
+    return askFor(this.#parts, record, demand, { snapshot, stay, taken, avoided, excluded });
   }
 
   #assume(record: GangRecord, demand: MembersDemand, planned: readonly PlannedSlot[]): void {
@@ -267,7 +241,7 @@ export class GangPlanner {
     const { gang } = record;
     const now = clock.now();
     this.#onTheirWay += planned.length;
-    const plan = this.#nameOfNextPlan();
+    const plan = this.#namePlan();
     if (demand.fresh) record.opened = false;
     record.shortfall = undefined;
     record.outlook = undefined;
@@ -289,9 +263,8 @@ export class GangPlanner {
     record.state = stateOf(record, reservations);
   }
 
-  #nameOfNextPlan(): string {
-    return `${Math.floor(this.#parts.clock.now()).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
-  }
+  readonly #namePlan = (): string =>
+    `${Math.floor(this.#parts.clock.now()).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
 
   /** A replacement has its place: one that was kept for it is free, the one on the same node if there is one. */
   #fillVacancy({ vacancies }: GangRecord, node: string): void {
@@ -314,18 +287,6 @@ function isGated({ census }: GangRecord): boolean {
 /** Members that do not exist yet, of gangs that are planned early. */
 function countExpected(records: readonly GangRecord[]): number {
   return records.reduce((sum, { early, vacancies }) => (early === 'under-way' ? sum + vacancies.size : sum), 0);
-}
-
-/** As many of the members as the queue has quota for. */
-function limitDemand(demand: Demand, terms: Terms): Demand {
-  if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
-  const allowed = terms.countAllowed(demand.members, demand.blocksStart ? demand.min : 0);
-  if (allowed === 0) return { kind: 'none' };
-  return { ...demand, members: demand.members.slice(0, allowed) };
-}
-
-function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): readonly [readonly T[], readonly T[]] {
-  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
 }
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {

@@ -9,6 +9,7 @@ import { type PlannedSlot, planGang } from '../core/plan.ts';
 import { lowestPriority, type Preemption, planPreemption } from '../core/preemption.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { withoutPods } from '../core/vacancy.ts';
+import type { Terms } from './admission.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
 import type { GangTable } from './gang-table.ts';
 import type { ReleaseCause } from './observer.ts';
@@ -23,7 +24,7 @@ import {
   nextSearch,
   withoutLowerFences,
 } from './prospects.ts';
-import type { ReclaimTerms } from './queue-table.ts';
+import type { Question } from './question.ts';
 import { newSlot } from './reservations.ts';
 
 /** All gangs together look for victims for a fifth of the time at most: each search is followed by a pause so many times as long. */
@@ -52,25 +53,23 @@ export class Preemptor {
   /**
    * Looks for victims, and reserves the places that they will leave.
    * @param members the ones the request is about.
-   * @param snapshot with what others hold.
    * @param records all gangs: possible victims.
-   * @param reclaimTerms whom it may evict; undefined: whoever is of lower priority.
+   * @param terms whom it may evict, and whom it must not delay.
    * @returns whether the gang is preempting now.
    */
   tryFor(
     record: GangRecord,
     members: readonly PodModel[],
-    request: GangRequest,
-    snapshot: Snapshot,
+    { request, occupied }: Question,
     records: readonly GangRecord[],
-    reclaimTerms: () => ReclaimTerms | undefined,
+    terms: Terms,
     namePlan: () => string,
   ): boolean {
     const { view, reservations, settings, clock, observer } = this.#parts;
     const now = clock.now();
     if (!record.gang.preempts || record.preempting) return false;
-    const reclaim = reclaimTerms();
-    if (record.gang.priority <= this.#lowestPriority(snapshot) && !reclaim?.isOwed) {
+    const reclaim = terms.reclaim();
+    if (record.gang.priority <= this.#lowestPriority(occupied) && !reclaim?.isOwed) {
       record.outlook = undefined;
       record.searchesAt = Number.POSITIVE_INFINITY;
       return false;
@@ -78,6 +77,7 @@ export class Preemptor {
     record.searchesAt = Math.max(this.#pausedUntil, mayLookAt(record, now));
     if (now < record.searchesAt) return false;
     record.searchedAt = now;
+    const snapshot = terms.beside(occupied)?.view ?? occupied;
     for (const [unit, until] of record.barred) if (until <= now) record.barred.delete(unit);
     // Whoever is evicted for others leaves, too: what those do not need of the space is there for the taking.
     const promised = listPromised(records).flatMap((uid) => view.pod(uid) ?? []);

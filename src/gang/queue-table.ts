@@ -6,13 +6,23 @@ import { QUEUE } from '../core/dialects/muster.ts';
 import { GPU_PRODUCT } from '../core/gpu-pools.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
-import { type Amounts, addAmounts, addTo, addUse, dimensionOf, NOTHING, sumAmounts } from '../core/queues/amounts.ts';
+import {
+  type Amounts,
+  addAmounts,
+  addTo,
+  addUse,
+  dimensionOf,
+  NOTHING,
+  namesModel,
+  resourceOf,
+  sumAmounts,
+} from '../core/queues/amounts.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../core/queues/fair-share.ts';
 import { type Applicant, Line } from '../core/queues/line.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../core/queues/queue.ts';
 import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
-import { rollUp, type UseByQueue } from '../core/queues/quota.ts';
+import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
 import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../core/queues/reclaim.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { EvictionRights, VictimUnit } from '../core/victims.ts';
@@ -230,16 +240,17 @@ export class QueueTable {
   }
 
   /** GPU models that the queue's limits, or guarantees that it may not exceed, leave too little of. */
-  listExcludedModels(queue: Queue, asked: Amounts): ReadonlySet<string> {
-    const excluded = new Set<string>();
+  listExcludedModels(queue: Queue, asked: Amounts): ReadonlyMap<string, QuotaRefusal> {
+    const excluded = new Map<string, QuotaRefusal>();
     for (const { name, spec, guaranteed, limit } of queue.path) {
       const bounds = spec.allowBorrowing ? limit : new Map([...guaranteed, ...limit]);
-      for (const [resource, amount] of asked) {
-        for (const [dimension, bound] of bounds) {
-          if (!dimension.startsWith(`${resource} `)) continue;
-          const used = this.#use.get(name)?.get(dimension) ?? 0;
-          if (used + amount > bound) excluded.add(dimension.slice(resource.length + 1));
-        }
+      for (const [dimension, bound] of bounds) {
+        const amount = namesModel(dimension) ? (asked.get(resourceOf(dimension)) ?? 0) : 0;
+        const used = this.useOf(name).get(dimension) ?? 0;
+        if (amount === 0 || used + amount <= bound) continue;
+        const cause = limit.get(dimension) === bound ? 'limit' : 'no-borrowing';
+        const model = dimension.slice(resourceOf(dimension).length + 1);
+        excluded.set(model, { cause, queue: name, dimension, used, asked: amount, bound });
       }
     }
     return excluded;

@@ -5,6 +5,7 @@
 import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { type Forecast, forecastStarts } from '../core/queues/forecast.ts';
+import { DEFAULT_QUEUE, plainQueue } from '../core/queues/queue.ts';
 import { explainQueueProblem } from '../core/queues/queue-choice.ts';
 import type { QueueStatus } from '../core/queues/queue-status.ts';
 import { withOccupants } from '../core/snapshot.ts';
@@ -16,6 +17,7 @@ import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
 import { QueueMirror } from './queue-mirror.ts';
 import { QueueTable } from './queue-table.ts';
+import { anyBinding, type Reservations } from './reservations.ts';
 import { RunHistory } from './run-history.ts';
 import { RunLimits } from './run-limits.ts';
 
@@ -67,7 +69,10 @@ export class Queueing {
     const { view, reservations, settings, clock } = this.#parts;
     const { backfill } = this.admission;
     const starts = new Map(backfill.starts.map((start) => [start.gang, start]));
-    const allowed = records.filter(({ standing, obstacle }) => standing && (!obstacle || obstacle.kind === 'behind'));
+    // A gang that has got its places keeps its standing until it waits again.
+    const allowed = records.filter(
+      ({ state, standing, obstacle }) => state === 'Pending' && standing && (!obstacle || obstacle.kind === 'behind'),
+    );
     const waiting = allowed
       .sort((a, b) => a.standing!.position - b.standing!.position)
       .flatMap((record) => {
@@ -90,7 +95,7 @@ export class Queueing {
   /** The end of a round: what is written for people and for the next process. */
   publish(records: readonly GangRecord[]): void {
     const { view, settings } = this.#parts;
-    const counts = new Map<string, { pending: number; running: number }>();
+    let counts: ReturnType<Queueing['count']> | undefined;
     let shares: ReturnType<QueueTable['shares']> | undefined;
     const statusOf = (name: string): QueueStatus | undefined => {
       const { tree } = this.table;
@@ -98,10 +103,8 @@ export class Queueing {
       const problem = tree.problems.find((each) => each.queue === name);
       if (problem) return { figures: undefined, problem: explainQueueProblem(problem) };
       if (!queue) return undefined;
-      if (!shares) {
-        shares = this.table.shares();
-        this.#count(records, counts);
-      }
+      shares ??= this.table.shares();
+      counts ??= this.count(records);
       const { share, entitled, factor } = shares.get(name)!;
       const { pending, running } = counts.get(name) ?? { pending: 0, running: 0 };
       const usage = this.table.usageOf(name);
@@ -109,10 +112,15 @@ export class Queueing {
       const observedAt = this.#parts.clock.now();
       return { figures: { observedAt, usage, use, share, entitled, factor, pending, running }, problem: undefined };
     };
-    this.#mirror.reconcile(settings.queues.items, view.queues(), statusOf);
+    const { items } = settings.queues;
+    // The one that nobody defined has an object as well: what it used is to be found there after a restart.
+    const file = items.some(({ name }) => name === DEFAULT_QUEUE) ? items : [...items, plainQueue(DEFAULT_QUEUE)];
+    this.#mirror.reconcile(file, view.queues(), statusOf);
   }
 
-  #count(records: readonly GangRecord[], counts: Map<string, { pending: number; running: number }>): void {
+  /** How many gangs of each queue, and of those below it, wait and run; no entry: none. */
+  count(records: readonly GangRecord[]): ReadonlyMap<string, { readonly pending: number; readonly running: number }> {
+    const counts = new Map<string, { pending: number; running: number }>();
     for (const { gang, state } of records) {
       if (state === 'Finished') continue;
       const queue = this.table.queueOf(gang.namespace, gang.queue);
@@ -123,5 +131,12 @@ export class Queueing {
         else count.pending++;
       }
     }
+    return counts;
   }
+}
+
+/** Whether an operator holds the gang back before any of it is bound. */
+export function isTakenBack({ gang, census }: GangRecord, reservations: Reservations): boolean {
+  if (!gang.isHeld || census.bound.length > 0 || reservations.countOf(gang.key) === 0) return false;
+  return !anyBinding(reservations.slotsOf(gang.key));
 }

@@ -6,7 +6,7 @@
  * creates anew too, so that a restart of Muster forgets nothing.
  */
 import { OVER_TIME } from '../core/dialects/muster.ts';
-import type { Obstacle } from '../core/explain.ts';
+import type { Obstacle } from '../core/obstacle.ts';
 import type { Evictor } from './evictor.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';

@@ -3,6 +3,7 @@
  * GPUs in general or of H100 only; a pod on a node of known model counts in both.
  */
 import type { PodTemplate } from '../model.ts';
+import { scaleOf } from '../resources.ts';
 
 /**
  * By dimension, in base units: a resource name (`nvidia.com/gpu`, `cpu` in milli-CPU, `memory` in bytes), or resource,
@@ -31,6 +32,17 @@ export function namesModel(dimension: string): boolean {
 export function resourceOf(dimension: string): string {
   const blank = dimension.indexOf(BLANK);
   return blank < 0 ? dimension : dimension.slice(0, blank);
+}
+
+/** The GPU model of a dimension; undefined: any. */
+export function modelOf(dimension: string): string | undefined {
+  const blank = dimension.indexOf(BLANK);
+  return blank < 0 ? undefined : dimension.slice(blank + 1);
+}
+
+/** Base units in one of what people read and write: a CPU, a byte, a GPU. */
+export function perUnit(dimension: string): number {
+  return scaleOf(resourceOf(dimension)) === 'milli' ? 1000 : 1;
 }
 
 /**

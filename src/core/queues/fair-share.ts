@@ -41,10 +41,9 @@ export function decayUsage(usage: Amounts, held: Amounts, elapsedMs: number, hal
 }
 
 /**
- * In half-lives. Long enough that what is held has weight (7 %), and as short as that because a queue comes to hold, of
- * every gang it starts, that part too much: whoever has least starts next, so small queues overshoot by more of their
- * share. Measured with gangs of 1 to 8 GPUs in queues that are entitled to 5: looking one half-life ahead gave them 10 to 18 %
- * too much, a tenth 2 to 4 %.
+ * In half-lives. Long enough that what is held has weight (7 %), and no longer, because whoever has least starts next: a
+ * queue overshoots by about half a gang, of which it keeps that weight for good. Measured with gangs of 1 to 8 GPUs in
+ * queues that are entitled to 4 to 9: one half-life ahead gave them 11 to 18 % too much, a tenth 2 to 4 %.
  */
 const LOOK_AHEAD = 0.1;
 

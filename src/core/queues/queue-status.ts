@@ -5,8 +5,7 @@
  * The usage decays all the time, so it would be written all the time: it is rounded to four digits, and a status is
  * written only when its text has changed.
  */
-import { scaleOf } from '../resources.ts';
-import { type Amounts, resourceOf } from './amounts.ts';
+import { type Amounts, perUnit } from './amounts.ts';
 
 /** What is known of a queue that the tree has. */
 export interface QueueFigures {
@@ -153,11 +152,6 @@ function renderCondition(problem: string | undefined): RawQueueCondition {
   return problem === undefined
     ? { type: VALID, status: 'True', reason: 'InUse', message: 'the queue is in use' }
     : { type: VALID, status: 'False', reason: 'Misconfigured', message: problem };
-}
-
-/** Base units in one of what is written. */
-function perUnit(dimension: string): number {
-  return scaleOf(resourceOf(dimension)) === 'milli' ? 1000 : 1;
 }
 
 function instantText(ms: number): string {

@@ -1,0 +1,73 @@
+/** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
+import { formatDuration } from './duration.ts';
+import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-choice.ts';
+import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
+
+/** Why a complete gang is not placed, whatever room there is. */
+export type Obstacle =
+  /** An operator holds it. */
+  | { readonly kind: 'held' }
+  | { readonly kind: 'queue'; readonly problem: QueueChoiceProblem }
+  | { readonly kind: 'quota'; readonly refusal: QuotaRefusal }
+  /** It ran as long as its queue lets anybody run, milliseconds. */
+  | { readonly kind: 'over-time'; readonly queue: string; readonly limitMs: number }
+  /** It would fit, and would keep another gang waiting. */
+  | {
+      readonly kind: 'behind';
+      readonly gang: string;
+      /** `strict`: nobody passes in this queue. `planned-start`: the room is planned for the other one. `no-backfill`: nobody passes anybody. */
+      readonly cause: 'strict' | 'planned-start' | 'no-backfill';
+      /** When the other one is to start, milliseconds since the epoch; Infinity: not known. */
+      readonly startsAt: number;
+    };
+
+/** For people. */
+export function explainObstacle(obstacle: Obstacle): string {
+  switch (obstacle.kind) {
+    case 'held':
+      return 'held by muster.dev/hold: "true"; set it to "false" or remove it from every member to release the gang';
+    case 'queue':
+      return explainQueueProblem(obstacle.problem);
+    case 'quota':
+      return explainQuota(obstacle.refusal);
+    case 'over-time':
+      return `ran for ${formatDuration(obstacle.limitMs)}, the longest that queue ${obstacle.queue} allows; it starts again only with another owner: delete its Job and create it anew`;
+    case 'behind':
+      return explainBehind(obstacle);
+    default:
+      return obstacle satisfies never;
+  }
+}
+
+/** For filter replies: without counts and times. */
+export function stableObstacle(obstacle: Obstacle): string {
+  switch (obstacle.kind) {
+    case 'held':
+      return 'is held by an operator';
+    case 'queue':
+      return `cannot start: ${explainQueueProblem(obstacle.problem)}`;
+    case 'quota':
+      return `waits for quota of queue ${obstacle.refusal.queue}`;
+    case 'over-time':
+      return `ran as long as queue ${obstacle.queue} allows`;
+    case 'behind':
+      return 'waits so that it does not delay a gang before it';
+    default:
+      return obstacle satisfies never;
+  }
+}
+
+function explainBehind({ gang, cause, startsAt }: Obstacle & { readonly kind: 'behind' }): string {
+  switch (cause) {
+    case 'strict':
+      return `waits behind gang ${gang}, which is first in its queue, and the queue's order is strict`;
+    case 'no-backfill':
+      return `waits behind gang ${gang}, which is first in order; backfill is off`;
+    case 'planned-start': {
+      const when = Number.isFinite(startsAt) ? ` at ${new Date(startsAt).toISOString()} (estimated)` : '';
+      return `would fit, but could delay gang ${gang}, which is planned to start there${when}; say muster.dev/expected-duration to be let past if short enough`;
+    }
+    default:
+      return cause satisfies never;
+  }
+}
