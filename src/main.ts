@@ -20,6 +20,7 @@ import { createApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender.ts';
 import { createHealthApp, probePaths } from './http/health.ts';
 import { createInspectApp } from './http/inspect.ts';
+import { createQueuesApp, QueueInspector } from './http/queues.ts';
 import { startServer } from './http/server.ts';
 import { createTopologyApp, TopologyInspector } from './http/topology.ts';
 import { EventRecorder } from './telemetry/events.ts';
@@ -120,15 +121,25 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     { name: 'not-draining', check: () => (draining ? 'shutting down' : undefined) },
   ];
   const inspector = new TopologyInspector({ view: state, reservations, policy, isReady: () => recovered });
+  const queueInspector = new QueueInspector({
+    coordinator,
+    view: state,
+    settings: config.queues,
+    isAccelerator,
+    clock,
+    isReady: () => recovered,
+  });
   const scraped = {
     contentType: metrics.contentType,
     render: () => {
       inspector.measure(metrics);
+      queueInspector.measure(metrics);
       return metrics.render();
     },
   };
   const notices = [
     { name: 'topology', list: () => inspector.warnings() },
+    { name: 'queues', list: () => queueInspector.warnings() },
     {
       name: 'nodes',
       list: () =>
@@ -143,6 +154,7 @@ export async function serve(config: MusterConfiguration): Promise<void> {
       createHealthApp(checks, scraped, notices),
       createInspectApp(coordinator, reservations),
       createTopologyApp(inspector),
+      createQueuesApp(queueInspector),
     ],
     isReady: () => recovered,
     metrics,

@@ -139,6 +139,35 @@ export class Metrics {
     'Nodes that moved to another topology domain since the start',
     [],
   );
+  readonly queueUse = this.#gauge('muster_queue_use', 'What the queue holds', ['queue', 'resource']);
+  readonly queueUsage = this.#gauge('muster_queue_usage', 'Decayed mean of what the queue held', ['queue', 'resource']);
+  readonly queueGuaranteed = this.#gauge('muster_queue_guaranteed', 'What the queue is guaranteed', [
+    'queue',
+    'resource',
+  ]);
+  readonly queueLimit = this.#gauge('muster_queue_limit', 'The most that the queue may hold', ['queue', 'resource']);
+  readonly queueShare = this.#gauge('muster_queue_share', 'Dominant share of the cluster that the queue uses', [
+    'queue',
+  ]);
+  readonly queueEntitledShare = this.#gauge(
+    'muster_queue_entitled_share',
+    'Share of the cluster that the weight of the queue entitles it to',
+    ['queue'],
+  );
+  readonly queueGangs = this.#gauge('muster_queue_gangs', 'Gangs of the queue', ['queue', 'state']);
+  readonly queueLongestWait = this.#gauge(
+    'muster_queue_longest_wait_seconds',
+    'Longest wait so far of a gang of the queue that could start if there were room',
+    ['queue'],
+  );
+  readonly queueExpectedStart = this.#gauge(
+    'muster_queue_expected_start_seconds',
+    'Estimate: time until the first waiting gang of the queue starts',
+    ['queue'],
+  );
+  readonly plannedStarts = this.#gauge('muster_planned_starts', 'Gangs that found no room and have a planned start', [
+    'kind',
+  ]);
   readonly events = this.#counter('muster_events_total', 'Events meant for users, by what became of them', ['result']);
 
   constructor() {

@@ -52,6 +52,9 @@ export interface GangPodOptions extends PodOptions {
   readonly preemptible?: boolean;
   readonly preempts?: 'never';
   readonly onMemberLoss?: 'replace' | 'restart' | 'ignore';
+  /** A duration such as `5m`. */
+  readonly expectedDuration?: string;
+  readonly hold?: boolean;
   /** Writes the gate as a template does that relies on no admission policy. */
   readonly gated?: boolean;
 }
@@ -190,6 +193,8 @@ function gangAnnotations(options: GangPodOptions): Record<string, string> {
     preemptible: options.preemptible,
     preempts: options.preempts,
     'on-member-loss': options.onMemberLoss,
+    'expected-duration': options.expectedDuration,
+    hold: options.hold,
   };
   const given = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(given.map(([key, value]) => [`muster.dev/${key}`, String(value)]));

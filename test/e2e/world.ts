@@ -25,6 +25,9 @@ export interface WorldOptions extends ControlPlaneOptions {
   readonly topology?: Readonly<Record<string, unknown>>;
   readonly preemption?: Readonly<Record<string, unknown>>;
   readonly repair?: Readonly<Record<string, unknown>>;
+  readonly queues?: Readonly<Record<string, unknown>>;
+  /** Installs deploy/crds before Muster starts. */
+  readonly queueObjects?: boolean;
 }
 
 export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
@@ -35,7 +38,7 @@ const NOT_READY = 'node.kubernetes.io/not-ready';
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
 
 export async function startWorld(
-  { gang, topology, preemption, repair, ...options }: WorldOptions = {},
+  { gang, topology, preemption, repair, queues, queueObjects = false, ...options }: WorldOptions = {},
   start: StartCluster = startControlPlane,
 ): Promise<World> {
   const cluster = await start({ admissionPolicy: true, ...options });
@@ -44,12 +47,15 @@ export async function startWorld(
     ...(topology !== undefined && { topology }),
     ...(preemption !== undefined && { preemption }),
     ...(repair !== undefined && { repair }),
+    ...(queues !== undefined && { queues }),
   };
-  const muster = await startMuster({ cluster, config }).catch(async (error: unknown) => {
+  try {
+    if (queueObjects) await cluster.applyManifests('crds');
+    return worldOf(cluster, await startMuster({ cluster, config }), config);
+  } catch (error) {
     await cluster.stop();
     throw error;
-  });
-  return worldOf(cluster, muster, config);
+  }
 }
 
 /** A cluster and the Muster that runs in it. */

@@ -9,8 +9,8 @@ export const WEIGHTS: OrderWeights = { priority: 1_000_000, fairShare: 10_000, a
 export type QueueOptions = Partial<QueueSpec> & {
   readonly name: string;
   /** GPUs of any model. */
-  readonly guaranteed?: number;
-  readonly limit?: number;
+  readonly guaranteed?: number | undefined;
+  readonly limit?: number | undefined;
 };
 
 export function aQueue({ guaranteed, limit, ...rest }: QueueOptions): QueueSpec {

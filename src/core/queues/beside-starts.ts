@@ -16,6 +16,26 @@ interface Claim {
   readonly amounts: readonly ResourceAmount[];
 }
 
+/** What a view lacks on one node, and who will be there. */
+interface Take {
+  readonly node: NodeIdx;
+  readonly column: number;
+  readonly amount: number;
+}
+
+export interface Keep {
+  readonly occupants: readonly Occupant[];
+  readonly takes: readonly Take[];
+}
+
+/** The view with what is kept; the snapshot itself when nothing is. */
+export function layOver(snapshot: Snapshot, { occupants, takes }: Keep): Snapshot {
+  if (occupants.length === 0) return snapshot;
+  const free = snapshot.free.map((column) => column.slice());
+  for (const { node, column, amount } of takes) free[column]![node]! -= amount;
+  return { ...snapshot, free, occupants: [...snapshot.occupants, ...occupants] };
+}
+
 /** What is freed of one node. */
 interface Release {
   readonly endsAt: number;
@@ -25,6 +45,8 @@ interface Release {
 interface Slot {
   readonly start: PlannedStart;
   readonly node: string;
+  readonly amounts: readonly ResourceAmount[];
+  /** Without requests: what it takes is taken off what is free. */
   readonly occupant: Omit<Occupant, 'node'>;
 }
 
@@ -69,36 +91,35 @@ export class KeptStarts {
     return this.between(snapshot, Number.NEGATIVE_INFINITY, endsAt);
   }
 
-  /** The same for a gang that is there from `from` on. @param snapshot without whoever has left by then. */
+  /**
+   * The same for a gang that is there from `from` on.
+   * @param snapshot without whoever has left by then.
+   */
   between(snapshot: Snapshot, from: number, until: number): Snapshot {
-    const slots = this.#slots.filter(({ start }) => start.startsAt < until && start.endsAt > from);
-    if (slots.length === 0) return snapshot;
-    const occupants = [...snapshot.occupants];
+    return layOver(snapshot, this.keep(snapshot, from, until));
+  }
+
+  /** What is kept from a gang that is there from `from` to `until`; the same whoever has left already. */
+  keep(snapshot: Snapshot, from: number, until: number): Keep {
     const claims = new Map<NodeIdx, Claim[]>();
-    const templates = new Map<PodTemplate, PodTemplate>();
-    for (const { start, node, occupant } of slots) {
+    const occupants: Occupant[] = [];
+    for (const { start, node, occupant, amounts } of this.#slots) {
       const row = snapshot.indexOf.get(node);
-      if (row === undefined) continue;
-      let template = templates.get(occupant.template);
-      if (!template) {
-        template = { ...occupant.template, requests: [] };
-        templates.set(occupant.template, template);
-      }
-      occupants.push({ ...occupant, node: row, template });
-      const claim = { start, amounts: occupant.template.requests };
+      if (row === undefined || start.startsAt >= until || start.endsAt <= from) continue;
+      occupants.push({ ...occupant, node: row });
       const there = claims.get(row);
-      if (there) there.push(claim);
-      else claims.set(row, [claim]);
+      if (there) there.push({ start, amounts });
+      else claims.set(row, [{ start, amounts }]);
     }
-    const free = snapshot.free.map((column) => column.slice());
+    const takes: Take[] = [];
+    if (claims.size === 0) return { occupants, takes };
     const releases = this.#listReleases(snapshot);
     for (const [node, own] of claims) {
-      const kept = countKept(snapshot.columns, own, releases(node), from, until);
-      kept.forEach((amount, column) => {
-        free[column]![node]! -= amount;
+      countKept(snapshot.columns, own, releases(node), from, until).forEach((amount, column) => {
+        if (amount > 0) takes.push({ node, column, amount });
       });
     }
-    return { ...snapshot, free, occupants };
+    return { occupants, takes };
   }
 
   #addPod(pod: PodModel, endsAt: number): void {
@@ -127,14 +148,18 @@ export class KeptStarts {
 
 function listSlots(start: PlannedStart): readonly Slot[] {
   const { key, members, topology } = start.request;
+  const { exclusive } = topology;
   const byUid = new Map(members.map((member) => [member.uid, member]));
+  const empty = new Map<PodTemplate, PodTemplate>();
   return start.slots.flatMap(({ uid, node }) => {
     const member = byUid.get(uid);
     if (!member) return [];
-    const { namespace, labels, template } = member;
-    const { exclusive } = topology;
+    const { namespace, labels, template: full } = member;
+    const template = empty.get(full) ?? { ...full, requests: [] };
+    empty.set(full, template);
     const shields = Number.POSITIVE_INFINITY;
-    return [{ start, node, occupant: { uid, namespace, labels, template, shields, gang: key, exclusive } }];
+    const occupant = { uid, namespace, labels, template, shields, gang: key, exclusive };
+    return [{ start, node, amounts: full.requests, occupant }];
   });
 }
 

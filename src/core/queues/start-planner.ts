@@ -20,7 +20,7 @@ import { type PlannedSlot, planGang } from '../plan.ts';
 import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
 import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
-import { KeptStarts } from './beside-starts.ts';
+import { type Keep, KeptStarts, layOver } from './beside-starts.ts';
 import { type Departure, Departures } from './departures.ts';
 import { compareDrainCosts, costOf, listDrains } from './drains.ts';
 import { findObstacles } from './obstacles.ts';
@@ -87,6 +87,7 @@ class StartSearch {
   readonly #stages: readonly Stage[];
   readonly #kept: KeptStarts;
   readonly #matters: (node: NodeIdx) => boolean;
+  #keep: { readonly from: number; readonly keep: Keep } | undefined;
 
   constructor(
     snapshot: Snapshot,
@@ -216,7 +217,12 @@ class StartSearch {
   }
 
   #view(gone: Iterable<Departure>, { at, from }: Omit<Stage, 'gone'>): Snapshot {
-    return this.#kept.between(this.#departures.setTo(gone), from, at + this.length);
+    const snapshot = this.#departures.setTo(gone);
+    // Many views of one instant are made in a row, to see who is in the way there.
+    if (this.#keep?.from !== from) {
+      this.#keep = { from, keep: this.#kept.keep(snapshot, from, at + this.length) };
+    }
+    return layOver(snapshot, this.#keep.keep);
   }
 
   #place(gone: readonly Departure[], stage: Omit<Stage, 'gone'>): readonly PlannedSlot[] | undefined {

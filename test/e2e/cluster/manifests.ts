@@ -31,6 +31,7 @@ export async function applyManifests(api: ApiClient, path: string): Promise<void
       what: `${object.kind} ${object.metadata?.name} to be accepted`,
     });
   }
+  for (const object of objects) if (object.kind === 'CustomResourceDefinition') await waitForDefinition(api, object);
   if (objects.some(({ kind }) => kind === 'MutatingAdmissionPolicy')) await waitForAdmissionPolicy(api);
 }
 
@@ -43,6 +44,19 @@ async function applyOrWait(api: ApiClient, object: KubeObject): Promise<boolean>
     if (error instanceof ApiError && error.status === 404) return false;
     throw error;
   }
+}
+
+/** The API server takes a moment to serve a new kind. */
+async function waitForDefinition(api: ApiClient, definition: KubeObject): Promise<void> {
+  const { spec } = definition as KubeObject & {
+    readonly spec: {
+      readonly group: string;
+      readonly names: { readonly plural: string };
+      readonly versions: readonly { readonly name: string }[];
+    };
+  };
+  const path = `/apis/${spec.group}/${spec.versions[0]?.name}/${spec.names.plural}`;
+  await waitFor(async () => Boolean(await api.request('GET', path)), { what: `${path} to be served` });
 }
 
 /** The API server takes a moment to enforce a new policy: dry runs show when. */

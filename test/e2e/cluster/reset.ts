@@ -1,4 +1,4 @@
-import type { ApiClient } from './api-client.ts';
+import { type ApiClient, ApiError } from './api-client.ts';
 import type { Resource } from './resources.ts';
 import { waitFor } from './wait.ts';
 
@@ -47,10 +47,18 @@ export async function resetCluster(api: ApiClient, { keepNodes = false }: ResetO
     await api.deleteAll(kind);
     await dropFinalizers(api, kind);
   }
+  await deleteQueues(api);
   for (const { metadata } of await api.list('priorityclasses')) {
     const name = metadata?.name as string;
     if (!name.startsWith('system-')) await api.delete('priorityclasses', name);
   }
+}
+
+/** Those of Muster's configuration come back. Without their CRD there are none. */
+async function deleteQueues(api: ApiClient): Promise<void> {
+  await api.deleteAll('queues').catch((error: unknown) => {
+    if (!(error instanceof ApiError && error.status === 404)) throw error;
+  });
 }
 
 /** KWOK would stumble over the lease of a node that comes back with the same name, and try again ten seconds later. */

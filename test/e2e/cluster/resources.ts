@@ -19,12 +19,20 @@ import type {
   V1StatefulSet,
   V1StorageClass,
 } from '@kubernetes/client-node';
+import type { RawQueueSpec } from '../../../src/core/queues/queue-projection.ts';
+import type { RawQueueStatus } from '../../../src/core/queues/queue-status.ts';
 
 /** An object of any kind, as far as this client has to know it. */
 export interface KubeObject {
   readonly apiVersion?: string;
   readonly kind?: string;
   readonly metadata?: V1ObjectMeta;
+}
+
+/** A queue, if deploy/crds is installed. */
+export interface QueueObject extends KubeObject {
+  readonly spec?: RawQueueSpec;
+  readonly status?: RawQueueStatus;
 }
 
 /** The object type of each resource that tests name. Timestamps are strings here: nothing converts them to `Date`. */
@@ -47,6 +55,7 @@ export interface ResourceTypes {
   priorityclasses: V1PriorityClass;
   poddisruptionbudgets: V1PodDisruptionBudget;
   storageclasses: V1StorageClass;
+  queues: QueueObject;
 }
 
 /** A resource by its plural name, as in the path of a request. */
@@ -81,6 +90,7 @@ export const resourceInfos: Readonly<Record<Resource, ResourceInfo>> = {
   priorityclasses: clusterWide('scheduling.k8s.io/v1', 'PriorityClass'),
   poddisruptionbudgets: namespaced('policy/v1', 'PodDisruptionBudget'),
   storageclasses: clusterWide('storage.k8s.io/v1', 'StorageClass'),
+  queues: clusterWide('muster.dev/v1alpha1', 'Queue'),
 };
 
 /** The path under which a group and version are served. */
