@@ -9,6 +9,7 @@ import {
 } from '../config.ts';
 import type { Fetch } from './fetch-json.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
+import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
 
 /** What the commands reach the world through. */
@@ -101,6 +102,37 @@ const commands: Readonly<Record<string, Command>> = {
       if (json) environment.stdout(formatJson(gangs));
       else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
       else environment.stdout(formatGangs(gangs, environment.now()));
+      return 0;
+    },
+  },
+  queue: {
+    summary: 'Show who waits in which order, and what the queues of a running Muster use',
+    usage: `Usage: muster queue [flags]
+
+  --url URL              where Muster serves (default http://127.0.0.1:8443)
+  --queue NAME           only this queue and those below it
+  --start                when each gang that waits is expected to start; estimates
+  --queues               the queues and not the gangs: what each uses, is guaranteed
+                         and is entitled to
+  -o, --output json      print JSON and not a table
+  -h, --help             this text
+`,
+    options: {
+      ...inspectOptions,
+      queue: { type: 'string' },
+      start: { type: 'boolean' },
+      queues: { type: 'boolean' },
+    },
+    async run(flags, environment) {
+      const { url, json } = readInspectFlags(flags);
+      if (flags.start && flags.queues) throw new UsageError('expected --start or --queues, found both');
+      const report = await fetchQueues(environment.fetch, url, textOf(flags.queue));
+      for (const { text } of report.problems) environment.stderr(`${text}\n`);
+      const now = environment.now();
+      if (json) environment.stdout(formatJson(report));
+      else if (flags.queues) environment.stdout(formatTree(report));
+      else if (report.waiting.length === 0) environment.stderr('No gang waits.\n');
+      else environment.stdout(flags.start ? formatStarts(report, now) : formatLine(report, now));
       return 0;
     },
   },

@@ -6,6 +6,7 @@
 import type { PodModel } from '../core/model.ts';
 import type { Obstacle } from '../core/obstacle.ts';
 import type { Gang } from '../core/pod-group.ts';
+import { subtractAmounts } from '../core/queues/amounts.ts';
 import type { Applicant, Line, Offer } from '../core/queues/line.ts';
 import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { Queue } from '../core/queues/queue.ts';
@@ -87,11 +88,18 @@ export class Admission {
   }
 
   /** Terms of a gang that has started: what it lost it gets back, and what it has is its own. */
-  termsOfStarted({ gang, census }: GangRecord): Terms {
+  termsOfStarted({ gang, census, lost, vacancies }: GangRecord): Terms {
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
+    const isShort = gang.minMember !== undefined && census.started - lost.length < gang.minMember;
+    const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
+    const excluded = queue && !isShort ? this.#queues.listExcludedModels(queue, one) : NO_MODELS;
     return {
-      countAllowed: (all, least) => (queue ? this.#countAllowed(queue, all, least) : all.length),
-      excluded: NO_MODELS,
+      // What is kept for it counts for its queue already.
+      countAllowed: (all, least) =>
+        queue
+          ? this.#countAllowed(queue, all, Math.max(least, Math.min(vacancies.size, all.length)), excluded)
+          : all.length,
+      excluded,
       reclaim: () => queue && this.#queues.termsFor(queue, gang.priority, this.#queues.amountsOf(census.unbound)),
       beside: () => undefined,
     };
@@ -103,7 +111,20 @@ export class Admission {
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     if (!queue) return false;
     const all = Array.from({ length: record.gang.minMember ?? 0 }, () => record.gang.members[0]!);
-    return judgeQuota(queue, this.#queues.amountsOf(all), this.#queues.use).kind !== 'refused';
+    const asked = this.#queues.amountsOf(all);
+    return (
+      judgeQuota(queue, asked, this.#queues.use).kind !== 'refused' &&
+      this.#queues.listExcludedModels(queue, asked).size === 0
+    );
+  }
+
+  /** What the gang gets while `plan` runs counts for its queue at once: others of the queue may have so much less. */
+  charging(record: GangRecord, plan: () => void): void {
+    const before = this.#queues.holdingsOf(record);
+    plan();
+    const gained = subtractAmounts(this.#queues.holdingsOf(record), before);
+    const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
+    if (queue && gained.size > 0) this.#queues.charge(queue, gained);
   }
 
   /**
@@ -157,13 +178,14 @@ export class Admission {
     attempt: (record: GangRecord, terms: Terms) => Attempt,
   ): boolean {
     const { record } = applicant;
-    record.obstacle = verdict.kind === 'refused' ? { kind: 'quota', refusal: verdict.refusal } : undefined;
-    if (record.obstacle) {
+    if (verdict.kind === 'refused') {
+      record.obstacle = { kind: 'quota', refusal: verdict.refusal };
       record.blockedSince = undefined;
       return false;
     }
     const outcome = attempt(record, this.#termsOf(applicant));
     if (outcome.kind === 'started') {
+      record.obstacle = undefined;
       const amounts = this.#queues.holdingsOf(record);
       line.charge(applicant, amounts);
       this.#queues.charge(applicant.queue, amounts);
@@ -175,10 +197,12 @@ export class Admission {
 
   #apply(record: GangRecord): readonly Candidate[] {
     const { gang } = record;
+    const obstacle = this.findObstacle(record);
     record.standing = undefined;
-    record.obstacle = this.findObstacle(record);
+    // Whom it was not let past stands until it is planned again: it may be as soon as something else is kept.
+    record.obstacle = obstacle ?? (isBehindStart(record) ? record.obstacle : undefined);
     const choice = this.#queues.choose(gang.namespace, gang.queue);
-    if (record.obstacle || choice.kind === 'problem') {
+    if (obstacle || choice.kind === 'problem') {
       record.blockedSince = undefined;
       return [];
     }
@@ -189,22 +213,34 @@ export class Admission {
   }
 
   #termsOf({ record, queue, asked }: Candidate): Terms {
+    const excluded = this.#queues.listExcludedModels(queue, asked);
     return {
-      countAllowed: (members, least) => this.#countAllowed(queue, members, least),
-      excluded: this.#queues.listExcludedModels(queue, asked),
+      countAllowed: (members, least) => this.#countAllowed(queue, members, least, excluded),
+      excluded,
       reclaim: () => this.#queues.termsFor(queue, record.gang.priority, asked),
       beside: (occupied) => this.#backfill.beside(record, occupied),
     };
   }
 
-  /** The most members, at least `least`, that the queue has quota for. */
-  #countAllowed(queue: Queue, members: readonly PodModel[], least: number): number {
+  /**
+   * The most members, at least `least`, that the queue has quota for, whichever of the GPU models that are not excluded they get.
+   */
+  #countAllowed(
+    queue: Queue,
+    members: readonly PodModel[],
+    least: number,
+    excluded: ReadonlyMap<string, QuotaRefusal>,
+  ): number {
+    const isAllowed = (count: number): boolean => {
+      const asked = this.#queues.amountsOf(members.slice(0, count));
+      if (judgeQuota(queue, asked, this.#queues.use).kind === 'refused') return false;
+      return [...this.#queues.listExcludedModels(queue, asked).keys()].every((model) => excluded.has(model));
+    };
     let [known, beyond] = [least, members.length + 1];
     while (beyond - known > 1) {
       const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
-      const asked = this.#queues.amountsOf(members.slice(0, middle));
-      if (judgeQuota(queue, asked, this.#queues.use).kind === 'refused') beyond = middle;
-      else known = middle;
+      if (isAllowed(middle)) known = middle;
+      else beyond = middle;
     }
     return known;
   }
@@ -213,6 +249,10 @@ export class Admission {
 /** What counts for order. */
 export function priorityIn({ spec }: Queue, { priority, hasPriorityClass }: Gang): number {
   return hasPriorityClass ? priority : (spec.defaultPriority ?? priority);
+}
+
+function isBehindStart({ obstacle }: GangRecord): boolean {
+  return obstacle?.kind === 'behind' && obstacle.cause === 'planned-start';
 }
 
 function behind({ gang }: GangRecord, cause: 'strict' | 'no-backfill'): Obstacle {

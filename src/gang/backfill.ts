@@ -7,7 +7,7 @@
  *
  * Owner of the planned starts. They are volatile: after a restart they are planned again.
  */
-import { keyOf, type PodModel } from '../core/model.ts';
+import { isTerminated, keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import { KeptStarts } from '../core/queues/beside-starts.ts';
 import type { Ending, PlannedStart } from '../core/queues/planned-start.ts';
@@ -52,7 +52,11 @@ export class Backfill {
   #kept: KeptStarts | undefined;
   #endings: readonly Ending[] | undefined;
   #records: readonly GangRecord[] = [];
+  /** When the last pass began, milliseconds. */
+  #begunAt = Number.NEGATIVE_INFINITY;
   #keptStarts = '';
+  /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
+  readonly #leaving = new Map<string, PodModel>();
 
   constructor(parts: CoordinatorParts, queues: QueueTable, history: RunHistory) {
     this.#parts = parts;
@@ -63,6 +67,14 @@ export class Backfill {
   /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
   get starts(): readonly PlannedStart[] {
     return this.#starts;
+  }
+
+  /** Space that the planned starts count on is theirs at once: pods outside gangs would take it before the next pass. */
+  onPod(uid: string, pod: PodModel | undefined): void {
+    const leaving = this.#leaving.get(uid);
+    if (!leaving || (pod && !isTerminated(pod))) return;
+    this.#leaving.delete(uid);
+    this.#parts.reservations.keepMore(leaving.nodeName, leaving.template.requests);
   }
 
   /** Whoever runs or starts, and when they are expected to end. */
@@ -110,6 +122,7 @@ export class Backfill {
   /** A pass over the waiting gangs begins; nothing is kept yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
+    this.#begunAt = this.#parts.clock.now();
     this.#endings = undefined;
     this.#starts = [];
     this.#known.length = 0;
@@ -161,6 +174,11 @@ export class Backfill {
   end(): boolean {
     const { reservations, view } = this.#parts;
     reservations.keep(this.#kept ? this.#listKept(view.snapshot()) : []);
+    this.#leaving.clear();
+    for (const { pods, endsAt } of (this.#kept && this.#endings) ?? []) {
+      if (this.#draining.length === 0 && !Number.isFinite(endsAt)) continue;
+      for (const pod of pods) if (pod.nodeName !== '') this.#leaving.set(pod.uid, pod);
+    }
     const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
     const isChanged = text !== this.#keptStarts;
     this.#keptStarts = text;
@@ -175,7 +193,8 @@ export class Backfill {
       records.some((record) => record.gang.key === gang && record.state === 'Pending'),
     );
     if (blocked.length < this.#starts.length) return true;
-    return now >= this.#nextLook(now - 1);
+    // Alarms ring late: whatever was due since the last pass is.
+    return now >= this.#nextLook(this.#begunAt);
   }
 
   /** When a planned start changes by time alone, milliseconds; Infinity: none does. */

@@ -104,7 +104,7 @@ export class Coordinator {
 
   onQueues(): void {
     this.#queueing.onQueues();
-    this.wake();
+    this.onNodes();
   }
 
   /** Asks for a round soon, with the gang read anew when one is given. Any number of calls make one round. */
@@ -150,10 +150,10 @@ export class Coordinator {
     for (const record of this.#gangs.values()) {
       if (isTakenBack(record, reservations)) this.release(record.gang.key, 'held', 'held by an operator');
     }
-    this.#queueing.review(this.#gangs.values(), start);
     releaseDrifted(this.#parts, this.#gangs.values(), (gang, said) => this.release(gang, 'topology-drift', said));
     for (const record of this.#gangs.values()) this.#preemptor.review(record, this.#gangs, start);
     this.#repairer.review(this.#gangs.values(), this.#room + reservations.freed);
+    this.#queueing.review([...this.#gangs.values()], start);
     this.#planner.planAll(this.#gangs.values(), this.#room + reservations.freed);
     for (const record of this.#gangs.values()) {
       this.#nominator.reconcile(record, reservations.slotsOf(record.gang.key), (uid) => this.#parts.view.pod(uid));

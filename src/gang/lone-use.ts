@@ -1,6 +1,6 @@
 /**
  * What lone pods with accelerators hold, by the queue that they would be in: teams that start pods one by one use up their
- * share like any other. Kept up to date pod by pod; what they ask for is never held back by a queue.
+ * share like any other. Kept up to date pod by pod.
  */
 import { QUEUE } from '../core/dialects/muster.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
@@ -33,6 +33,11 @@ export class LoneUse {
     this.#changed.set(uid, pod);
   }
 
+  /** Pods changed since `groups` was asked for. */
+  get isStale(): boolean {
+    return this.#changed.size > 0;
+  }
+
   groups(): Iterable<Group> {
     for (const [uid, pod] of this.#changed) this.#count(uid, pod);
     this.#changed.clear();
@@ -41,16 +46,15 @@ export class LoneUse {
 
   #count(uid: string, pod: PodModel | undefined): void {
     const counted = this.#counted.get(uid);
-    const counts = pod !== undefined && this.#counts(pod);
-    if (counts === (counted !== undefined)) return;
+    const group = pod && this.#counts(pod) ? this.#groupOf(pod) : undefined;
+    if (group === counted?.group) return;
     if (counted) {
       this.#counted.delete(uid);
       for (const [dimension, amount] of counted.amounts) addTo(counted.group.amounts, dimension, -amount);
-      return;
     }
-    const group = this.#groupOf(pod!);
+    if (!pod || !group) return;
     const amounts = new Map<string, number>();
-    addUse(amounts, pod!.template, this.#modelOf(pod!.nodeName), this.#isAccelerator);
+    addUse(amounts, pod.template, this.#modelOf(pod.nodeName), this.#isAccelerator);
     for (const [dimension, amount] of amounts) addTo(group.amounts, dimension, amount);
     this.#counted.set(uid, { group, amounts });
   }

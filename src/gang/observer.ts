@@ -114,6 +114,11 @@ export class GangObserver {
     this.#log.info(4, 'planned a start', { gang, result, waitsFor: start?.waitsFor.length, seconds });
   }
 
+  /** @param seconds since its oldest member was created. */
+  onStarted(queue: string, seconds: number): void {
+    this.#metrics.gangWait.observe({ queue }, seconds);
+  }
+
   /** A gang started past one that waits, without delaying it. */
   onBackfilled(): void {
     this.#metrics.backfills.inc();

@@ -68,11 +68,14 @@ export class GangPlanner {
     this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
     const snapshot = this.#parts.view.snapshot();
     for (const record of started) {
-      if (record.state !== 'Gathering') this.#plan(record, snapshot, room, all, this.#admission.termsOfStarted(record));
+      if (record.state === 'Gathering') continue;
+      const terms = this.#admission.termsOfStarted(record);
+      this.#admission.charging(record, () => this.#plan(record, snapshot, room, all, terms));
     }
     const attempt = (record: GangRecord, terms: Terms) => this.#attempt(record, snapshot, room, all, terms, now);
     if (isPassDue) this.#admission.run(fresh, all, attempt);
-    for (const record of started) if (record.state === 'Gathering') this.#planEarly(record, snapshot);
+    for (const record of started)
+      if (record.state === 'Gathering') this.#admission.charging(record, () => this.#planEarly(record, snapshot));
   }
 
   /** Whether gangs wait only for others to get through. */
@@ -172,6 +175,7 @@ export class GangPlanner {
   #try(record: GangRecord, demand: MembersDemand, { request, occupied }: Question, terms: Terms): Plan {
     const { observer, clock, settings } = this.#parts;
     const start = clock.now();
+    record.obstacle = undefined;
     let plan = planOn({ request, occupied }, settings.policy, start);
     // Most that wait find no room at all: whom they would delay is asked last.
     const beside = plan.kind === 'placed' ? terms.beside(occupied) : undefined;

@@ -121,6 +121,7 @@ export class Preemptor {
     }
     const units = plan.kind === 'preempt' ? plan.victims : [];
     record.vainSearches = 0;
+    reclaim?.evict(units);
     record.preempting = beginPreempting(units, leaving, now, settings.preemption.noticeMs);
     record.hasPreempted = true;
     // Members of the victims that are about to start must not.

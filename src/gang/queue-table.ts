@@ -6,19 +6,10 @@ import { QUEUE } from '../core/dialects/muster.ts';
 import { GPU_PRODUCT } from '../core/gpu-pools.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
-import {
-  type Amounts,
-  addAmounts,
-  addTo,
-  addUse,
-  dimensionOf,
-  NOTHING,
-  namesModel,
-  resourceOf,
-  sumAmounts,
-} from '../core/queues/amounts.ts';
+import { type Amounts, addAmounts, addTo, addUse, dimensionOf, NOTHING, sumAmounts } from '../core/queues/amounts.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../core/queues/fair-share.ts';
 import { type Applicant, Line } from '../core/queues/line.ts';
+import { findModelRefusals } from '../core/queues/model-quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../core/queues/queue.ts';
 import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
@@ -27,6 +18,7 @@ import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../cor
 import type { Snapshot } from '../core/snapshot.ts';
 import type { EvictionRights, VictimUnit } from '../core/victims.ts';
 import type { GangRecord } from './gang-record.ts';
+import { LeavingUse } from './leaving-use.ts';
 import { LoneUse } from './lone-use.ts';
 import type { CoordinatorParts } from './parts.ts';
 
@@ -37,11 +29,14 @@ export interface ReclaimTerms {
   readonly isOwed: boolean;
   /** Those of the victims without which all queues keep what they are guaranteed. */
   readonly listBeyond: (victims: readonly VictimUnit[]) => readonly VictimUnit[];
+  /** They will be evicted: nobody else of the round may count on what they hold. */
+  readonly evict: (victims: readonly VictimUnit[]) => void;
 }
 
 export class QueueTable {
   readonly #parts: CoordinatorParts;
   readonly #lone: LoneUse;
+  readonly #leaving: LeavingUse;
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
   readonly #choices = new Map<string, QueueChoice>();
@@ -49,18 +44,21 @@ export class QueueTable {
   #usage = new Map<string, Amounts>();
   #usedAt: number;
   #held = new Map<string, Map<string, number>>();
+  /** Without lone pods. */
+  #heldByGangs = new Map<string, Map<string, number>>();
   #use: UseByQueue = new Map();
   #capacity: { readonly of: Snapshot['nodes'] | undefined; readonly amounts: Amounts } = {
     of: undefined,
     amounts: NOTHING,
   };
-  /** What each gang holds: counted again when its members change or its slots do. */
-  readonly #holdings = new WeakMap<object, { readonly slots: number; readonly amounts: Amounts }>();
+  /** What the bound members of each gang hold: counted again when its members change. */
+  readonly #bound = new WeakMap<GangRecord['census'], Amounts>();
   readonly #asked = new WeakMap<Gang, Amounts>();
 
   constructor(parts: CoordinatorParts) {
     this.#parts = parts;
     this.#usedAt = parts.clock.now();
+    this.#leaving = new LeavingUse(this, parts.view);
     this.#lone = new LoneUse(parts.settings.policy.isAccelerator, (node) => this.modelOf(node));
   }
 
@@ -87,7 +85,7 @@ export class QueueTable {
   }
 
   /** Begins with what the cluster has: bound pods, and the usage that was written down by an earlier process. */
-  recover(records: Iterable<GangRecord>): void {
+  recover(records: readonly GangRecord[]): void {
     const { podsOn, byName } = this.#parts.view.snapshot();
     for (const row of byName) for (const pod of podsOn[row]!) this.#lone.onPod(pod.uid, pod);
     this.refresh(records);
@@ -101,7 +99,7 @@ export class QueueTable {
   }
 
   /** Brings everything up to date. To be called at the beginning of each round. O(gangs). */
-  refresh(records: Iterable<GangRecord>): void {
+  refresh(records: readonly GangRecord[]): void {
     const { view, settings, clock } = this.#parts;
     const now = clock.now();
     const elapsed = now - this.#usedAt;
@@ -123,9 +121,14 @@ export class QueueTable {
       const amounts = this.holdingsOf(record);
       if (amounts.size > 0) this.#hold(this.queueOf(record.gang.namespace, record.gang.queue), amounts);
     }
-    for (const { namespace, label, amounts } of this.#lone.groups())
-      this.#hold(this.queueOf(namespace, label), amounts);
-    this.#use = rollUp(this.#tree, this.#held);
+    this.#heldByGangs = this.#held;
+    this.#addLone();
+    this.#leaving.refresh(records);
+  }
+
+  /** Brings what lone pods hold up to date between two rounds. */
+  countLone(): void {
+    if (this.#lone.isStale) this.#addLone();
   }
 
   choose(namespace: string, label: string | undefined): QueueChoice {
@@ -185,6 +188,7 @@ export class QueueTable {
   /** It started in this round: what others may have is less by so much. */
   charge(queue: Queue, amounts: Amounts): void {
     this.#hold(queue, amounts);
+    this.#hold(queue, amounts, this.#heldByGangs);
     this.#use = rollUp(this.#tree, this.#held);
   }
 
@@ -210,50 +214,36 @@ export class QueueTable {
     return amounts;
   }
 
-  /** What the gang has: bound members and slots. */
-  holdingsOf({ gang, census }: GangRecord): Amounts {
+  /** What the gang has: bound members, slots, and places that are kept for members to come. */
+  holdingsOf({ gang, census, vacancies }: GangRecord): Amounts {
     const { reservations } = this.#parts;
-    const slots = reservations.countOf(gang.key);
-    if (slots + census.bound.length === 0) return NOTHING;
-    const known = this.#holdings.get(census);
-    if (known?.slots === slots) return known.amounts;
-    const amounts = new Map(this.amountsOf(census.bound));
-    const nodes = new Map(reservations.slotsOf(gang.key).map(({ pod, node }) => [pod.uid, node]));
-    const planned = reservations.slotsOf(gang.key).map(({ pod }) => pod);
-    addAmounts(
-      amounts,
-      this.amountsOf(planned, ({ uid }) => nodes.get(uid)!),
-    );
-    this.#holdings.set(census, { slots, amounts });
-    return amounts;
+    let bound = this.#bound.get(census);
+    if (!bound) {
+      bound = this.amountsOf(census.bound);
+      this.#bound.set(census, bound);
+    }
+    if (reservations.countOf(gang.key) + vacancies.size === 0) return bound;
+    const kept = [...vacancies.keys()].flatMap((key) => reservations.holdsOf(key));
+    const planned = [...reservations.slotsOf(gang.key), ...kept];
+    return sumAmounts(bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node)));
   }
 
   /** Whom a gang of the queue may evict that asks for so much. */
   termsFor(queue: Queue, priority: number, asked: Amounts): ReclaimTerms {
     const queueOf = ({ namespace, labels }: PodModel) => this.queueOf(namespace, labels[QUEUE]);
-    const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use: this.#use, queueOf };
+    const use = this.#leaving.without(this.#held, this.#use);
+    const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
     return {
       rights: evictionRights(query),
       isOwed: isOwedAny(query),
       listBeyond: (victims) => listBeyond(query, victims, (pods) => this.amountsOf(pods)),
+      evict: (victims) => this.#leaving.add(victims.flatMap(({ pods }) => pods.map(({ uid }) => uid))),
     };
   }
 
-  /** GPU models that the queue's limits, or guarantees that it may not exceed, leave too little of. */
+  /** GPU models that the queue has no quota left for, and what says so. */
   listExcludedModels(queue: Queue, asked: Amounts): ReadonlyMap<string, QuotaRefusal> {
-    const excluded = new Map<string, QuotaRefusal>();
-    for (const { name, spec, guaranteed, limit } of queue.path) {
-      const bounds = spec.allowBorrowing ? limit : new Map([...guaranteed, ...limit]);
-      for (const [dimension, bound] of bounds) {
-        const amount = namesModel(dimension) ? (asked.get(resourceOf(dimension)) ?? 0) : 0;
-        const used = this.useOf(name).get(dimension) ?? 0;
-        if (amount === 0 || used + amount <= bound) continue;
-        const cause = limit.get(dimension) === bound ? 'limit' : 'no-borrowing';
-        const model = dimension.slice(resourceOf(dimension).length + 1);
-        excluded.set(model, { cause, queue: name, dimension, used, asked: amount, bound });
-      }
-    }
-    return excluded;
+    return findModelRefusals(queue, asked, this.#use);
   }
 
   /** The GPU model of the node; '' where nothing says so. */
@@ -263,11 +253,19 @@ export class QueueTable {
     return row === undefined ? '' : pools.pools[pools.poolOf[row]!]!.model;
   }
 
-  #hold(queue: Queue | undefined, amounts: Amounts): void {
+  #addLone(): void {
+    this.#held = new Map([...this.#heldByGangs].map(([leaf, amounts]) => [leaf, new Map(amounts)]));
+    for (const { namespace, label, amounts } of this.#lone.groups()) {
+      this.#hold(this.queueOf(namespace, label), amounts);
+    }
+    this.#use = rollUp(this.#tree, this.#held);
+  }
+
+  #hold(queue: Queue | undefined, amounts: Amounts, held = this.#held): void {
     if (!queue) return;
-    const held = this.#held.get(queue.name) ?? new Map<string, number>();
-    this.#held.set(queue.name, held);
-    addAmounts(held, amounts);
+    const own = held.get(queue.name) ?? new Map<string, number>();
+    held.set(queue.name, own);
+    addAmounts(own, amounts);
   }
 
   #measureCluster({ nodes, columns, allocatable, byName, pools }: Snapshot): void {

@@ -2,12 +2,16 @@
  * Everything about queues that a round of the decision loop needs, in one place: who is in which, what they hold, who is next,
  * who has run for too long, and the objects that people read.
  */
+
+import { HOLD, QUEUE } from '../core/dialects/muster.ts';
 import type { PodModel } from '../core/model.ts';
-import type { Gang } from '../core/pod-group.ts';
+import type { Obstacle } from '../core/obstacle.ts';
+import { type Gang, gangKeyOf } from '../core/pod-group.ts';
 import { type Forecast, forecastStarts } from '../core/queues/forecast.ts';
 import { DEFAULT_QUEUE, plainQueue } from '../core/queues/queue.ts';
 import { explainQueueProblem } from '../core/queues/queue-choice.ts';
 import type { QueueStatus } from '../core/queues/queue-status.ts';
+import { judgeQuota } from '../core/queues/quota.ts';
 import { withOccupants } from '../core/snapshot.ts';
 import { Admission } from './admission.ts';
 import { demandOf, requestOf } from './demand.ts';
@@ -28,6 +32,10 @@ export class Queueing {
   readonly admission: Admission;
   readonly #limits: RunLimits;
   readonly #mirror: QueueMirror;
+  /** Whose start was noted. */
+  readonly #running = new WeakSet<GangRecord>();
+  /** A round has been made. */
+  #isUnderWay = false;
 
   constructor(parts: CoordinatorParts, evictor: Evictor) {
     const { queueWriter, clock, observer, settings } = parts;
@@ -41,6 +49,7 @@ export class Queueing {
 
   onPod(uid: string, pod: PodModel | undefined): void {
     this.table.onPod(uid, pod);
+    this.admission.backfill.onPod(uid, pod);
   }
 
   /** `Queue` objects changed. */
@@ -50,13 +59,36 @@ export class Queueing {
 
   /** Before the first round. */
   recover(records: Iterable<GangRecord>): void {
-    this.table.recover(records);
+    this.table.recover([...records]);
   }
 
   /** A gang ended well. */
   noteRun({ lineage, members }: Gang): void {
     const starts = members.flatMap(({ startedAt }) => startedAt ?? []);
     if (starts.length > 0) this.history.add(lineage, this.#parts.clock.now() - Math.min(...starts));
+  }
+
+  /**
+   * Why a pod outside gangs may not start now; undefined: it may. What is being bound counts already, and what is bound since
+   * the last round: kube-scheduler asks for one pod after the other, faster than rounds follow.
+   */
+  obstacleOfLone(pod: PodModel): Obstacle | undefined {
+    const { settings, reservations } = this.#parts;
+    if (!pod.template.requests.some(({ name }) => settings.policy.isAccelerator(name))) return undefined;
+    if (pod.annotations[HOLD] === 'true') return { kind: 'held' };
+    const label = pod.labels[QUEUE];
+    const choice = this.table.choose(pod.namespace, label);
+    if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
+    const { queue } = choice;
+    if (queue.path.every(({ limit, spec }) => limit.size === 0 && spec.allowBorrowing)) return undefined;
+    this.table.countLone();
+    const others = new Map<string, PodModel>();
+    for (const [key, hold] of reservations.holds()) {
+      const isLone = key === hold.pod.uid && key !== pod.uid && gangKeyOf(hold.pod) === undefined;
+      if (isLone && this.table.queueOf(hold.pod.namespace, hold.pod.labels[QUEUE]) === queue) others.set(key, hold.pod);
+    }
+    const verdict = judgeQuota(queue, this.table.amountsOf([...others.values(), pod]), this.table.use);
+    return verdict.kind === 'refused' ? { kind: 'quota', refusal: verdict.refusal } : undefined;
   }
 
   /** When something happens by time alone, milliseconds; Infinity: nothing does. */
@@ -86,10 +118,23 @@ export class Queueing {
     return forecastStarts(occupied, waiting, backfill.listEndings(records), settings.policy, clock.now());
   }
 
-  /** The beginning of a round. */
-  review(records: Iterable<GangRecord>, now: number): void {
+  /** To be called in each round before gangs are planned, when it is known which places are kept. */
+  review(records: readonly GangRecord[], now: number): void {
     this.table.refresh(records);
     this.#limits.review(records, now);
+    for (const record of records) {
+      if (record.state === 'Pending') this.#running.delete(record);
+      if (record.state !== 'Running' || this.#running.has(record)) continue;
+      this.#running.add(record);
+      this.#noteStart(record, now);
+    }
+    this.#isUnderWay = true;
+  }
+
+  #noteStart({ gang }: GangRecord, now: number): void {
+    // Those that run when Muster starts have started before.
+    const queue = this.#isUnderWay ? this.table.queueOf(gang.namespace, gang.queue) : undefined;
+    if (queue) this.#parts.observer.onStarted(queue.name, (now - gang.createdAt) / 1000);
   }
 
   /** The end of a round: what is written for people and for the next process. */

@@ -5,7 +5,7 @@
  * Invariants: a pod has at most one slot; a slot names one node; a gang's slots come from one plan or from later plans
  * of the same attempt.
  */
-import type { PodModel, PodTemplate } from '../core/model.ts';
+import type { PodModel, PodTemplate, ResourceAmount } from '../core/model.ts';
 
 export type SlotState =
   /** Decided, and recorded on the member; the node is not free yet: pods that are preempted, or leave anyway, are on it. */
@@ -74,7 +74,7 @@ export class Reservations {
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
-  #kept: ReadonlyMap<string, Kept> = new Map();
+  #kept = new Map<string, Kept>();
 
   get size(): number {
     return this.#slots.size;
@@ -156,6 +156,11 @@ export class Reservations {
     this.#freed++;
   }
 
+  /** What is held under the key. */
+  holdsOf(key: string): readonly SpaceHold[] {
+    return this.#holds.get(key) ?? [];
+  }
+
   hasHold(key: string): boolean {
     return this.#holds.has(key);
   }
@@ -172,6 +177,15 @@ export class Reservations {
   /** From now on this, and nothing else, is kept. */
   keep(kept: readonly Kept[]): void {
     this.#kept = new Map(kept.map((each) => [each.node, each]));
+  }
+
+  /** What a pod leaves of a node where something is kept is kept, too, until `keep` says what is. */
+  keepMore(node: string, left: readonly ResourceAmount[]): void {
+    const kept = this.#kept.get(node);
+    if (!kept) return;
+    const amounts = new Map(kept.amounts);
+    for (const { name, amount } of left) amounts.set(name, (amounts.get(name) ?? 0) + amount);
+    this.#kept.set(node, { ...kept, amounts });
   }
 
   /** What is kept of the node against pods of this priority or lower; undefined: nothing. */

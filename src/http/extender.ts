@@ -4,6 +4,7 @@
  */
 import { PREEMPTIBLE } from '../core/dialects/muster.ts';
 import { explainStably, type Reason } from '../core/explain.ts';
+import { stableObstacle } from '../core/obstacle.ts';
 import type { PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import { MAX_SCORE } from '../core/scoring.ts';
@@ -41,6 +42,7 @@ export interface ExtenderParts {
 
 /** Keys of `FailedAndUnresolvableNodes` that name no node: kube-scheduler shows the text once and looks no further. */
 const GANG_KEY = 'muster.dev/gang';
+const QUEUE_KEY = 'muster.dev/queue';
 const RESERVED_KEY = 'muster.dev/reserved';
 
 /** A filter call without the nomination that was written this long ago was made without it, not just before it. */
@@ -63,6 +65,8 @@ export class Extender {
     const pod = this.#parts.projectPod(args.pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined) return { outcome: 'waiting', body: reject(GANG_KEY, this.#stableReason(gang)) };
+    const obstacle = this.#parts.coordinator.queueing.obstacleOfLone(pod);
+    if (obstacle) return { outcome: 'queued', body: reject(QUEUE_KEY, `the pod ${stableObstacle(obstacle)}`) };
     const names = lonePods.filter(view.snapshot(), pod, args.nodeNames);
     if (names.length > 0 || args.nodeNames.length === 0) return { outcome: 'lone', body: { NodeNames: names } };
     return { outcome: 'reserved', body: reject(RESERVED_KEY, 'what is free is reserved for gangs that are starting') };

@@ -68,7 +68,7 @@ export class QueueInspector {
         const labels = { queue, resource: dimensionOf(plain, model ?? undefined) };
         queueUse.set(labels, use);
         queueUsage.set(labels, usage);
-        queueGuaranteed.set(labels, guaranteed);
+        if (guaranteed > 0) queueGuaranteed.set(labels, guaranteed);
         if (limit !== null) queueLimit.set(labels, limit);
       }
       queueShare.set({ queue }, share);

@@ -9,6 +9,8 @@ const requestBuckets = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30,
 ];
 const planBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+/** Seconds to days. */
+const waitBuckets = [1, 3, 10, 30, 60, 180, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200, 604_800];
 const barrierBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120];
 
 /** How a barrier ended. */
@@ -86,6 +88,12 @@ export class Metrics {
   );
   readonly suspectNodes = this.#gauge('muster_suspect_nodes', 'Nodes that gangs lost members on again and again', []);
   readonly gangs = this.#gauge('muster_gangs', 'Gangs by state', ['state']);
+  readonly gangWait = this.#histogram(
+    'muster_gang_wait_seconds',
+    'Time from the creation of a gang until enough of its members are on nodes',
+    ['queue'],
+    waitBuckets,
+  );
   readonly reservations = this.#gauge('muster_reservations', 'Slots that are reserved and not bound', []);
   readonly reservationsReleased = this.#counter(
     'muster_reservation_released_total',

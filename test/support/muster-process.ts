@@ -26,6 +26,7 @@ import { Reservations } from '../../src/gang/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
 import { Extender } from '../../src/http/extender.ts';
 import { createInspectApp } from '../../src/http/inspect.ts';
+import { createQueuesApp, QueueInspector } from '../../src/http/queues.ts';
 import { createTopologyApp, TopologyInspector } from '../../src/http/topology.ts';
 import { EventRecorder, type EventWriter } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
@@ -55,6 +56,7 @@ export interface MusterProcess {
   readonly coordinator: Coordinator;
   readonly barrier: Barrier;
   readonly inspector: TopologyInspector;
+  readonly queueInspector: QueueInspector;
   /** Reads what exists, then serves. Before it, calls are answered "not ready". */
   recover(): void;
   /** SIGKILL: no timer fires, no write is answered, nothing is watched any more. */
@@ -91,9 +93,17 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const projectPod = (raw: object) => projector.project(raw);
   const extender = new Extender({ view: state, reservations, coordinator, binder, lonePods, clock, projectPod });
   const inspector = new TopologyInspector({ view: state, reservations, policy, isReady: () => recovered });
+  const queueInspector = new QueueInspector({
+    coordinator,
+    view: state,
+    settings: options.settings.queues,
+    isAccelerator,
+    clock,
+    isReady: () => recovered,
+  });
   const app = createApp({
     extender,
-    pages: [createInspectApp(coordinator, reservations), createTopologyApp(inspector)],
+    pages: [createInspectApp(coordinator, reservations), createTopologyApp(inspector), createQueuesApp(queueInspector)],
     isReady: () => recovered,
     metrics,
     log,
@@ -116,6 +126,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     coordinator,
     barrier,
     inspector,
+    queueInspector,
     recover: () => {
       cluster.watch((type, kind, object) => sinks[kind](type, object));
       state.listen(coordinator);

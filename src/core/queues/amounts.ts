@@ -70,6 +70,16 @@ export function sumAmounts(...parts: readonly Amounts[]): Amounts {
   return sum;
 }
 
+/** Dimensions in which nothing is left over are left out. */
+export function subtractAmounts(from: Amounts, amounts: Amounts): Amounts {
+  const left = new Map<string, number>();
+  for (const dimension of new Set([...from.keys(), ...amounts.keys()])) {
+    const amount = (from.get(dimension) ?? 0) - (amounts.get(dimension) ?? 0);
+    if (amount !== 0) left.set(dimension, amount);
+  }
+  return left;
+}
+
 export function addAmounts(into: Map<string, number>, amounts: Amounts): void {
   for (const [dimension, amount] of amounts) addTo(into, dimension, amount);
 }

@@ -68,13 +68,15 @@ describe('the forecast', () => {
   test('whoever is behind several planned starts is counted after all of them', () => {
     const endings = [running('a', 'n1', 8, 300), running('b', 'n2', 4, 200)];
     const snapshot = draw('r: n1[8] n2[4/4] n3[8]', endings);
-    const plan = (gang: WaitingGang, gpus: number) => ({
-      ...gang,
-      start: planStart(snapshot, gangOf('default/h', 1, { gpus, cpu: 0 }), 50, endings, [], policy, NOW),
-    });
-    const late = { ...waiting('late', 8), start: { ...plan(waiting('late', 8), 8).start!, startsAt: 300 } };
-    const soon = { ...waiting('soon', 4), start: { ...plan(waiting('soon', 4), 4).start!, startsAt: 200 } };
-    const line = [late, soon, waiting('x', 8)];
+    const promise = (name: string, gpus: number, startsAt: number): WaitingGang => {
+      const gang = waiting(name, gpus);
+      const { request } = gang;
+      return {
+        ...gang,
+        start: { gang: request.key, request, startsAt, endsAt: startsAt + 50, slots: [], waitsFor: [] },
+      };
+    };
+    const line = [promise('late', 8, 300), promise('soon', 4, 200), waiting('x', 8)];
     const at = forecastStarts(snapshot, line, endings, policy, NOW).map(({ startsAt }) => startsAt);
     expect(at).toEqual([300, 200, 300]);
   });

@@ -9,7 +9,7 @@ import { findFirst } from '../../../src/core/queues/stages.ts';
 import { planStart } from '../../../src/core/queues/start-planner.ts';
 import { type Snapshot, withOccupants } from '../../../src/core/snapshot.ts';
 import { aPod } from '../../support/builders.ts';
-import { aGang, type GangOptions, members } from '../../support/gangs.ts';
+import { aGang, type GangOptions, members, planText } from '../../support/gangs.ts';
 import { FOREVER, policy } from '../../support/start-worlds.ts';
 import { drawSnapshot } from '../../support/topology.ts';
 
@@ -176,22 +176,23 @@ describe('the view beside planned starts', () => {
     expect(besideStarts(snapshot, [head], endings, 201)).not.toBe(snapshot);
   });
 
-  test('keeps a gang off where its ports, or its wish to be alone, would be in the way', () => {
-    const endings = [ending('a', runOn('a', 8, ['n1']), 200)];
-    const snapshot = draw('r1: n1[8]\nr2: n2[1]', endings);
+  test('keeps a gang off where its ports would be in the way', () => {
     const port = { hostPorts: [{ ip: '0.0.0.0', protocol: 'TCP', port: 80 }] };
-    const listening = (key: string, gpus: number, options: GangOptions = {}) =>
-      aGang(members(1, { name: key, template: { gpus, ...bare, ...port } }), { key: `default/${key}`, ...options });
-    const small = drawSnapshot('r1: n1[8]');
-    const first = planned(small, listening('first', 1), [])!;
-    const view = besideStarts(small, [first], [], FOREVER);
-    expect(planGang(view, listening('second', 1), policy, NOW).kind).toBe('unschedulable');
+    const listening = (key: string) =>
+      aGang(members(1, { name: key, template: { gpus: 1, ...bare, ...port } }), { key: `default/${key}` });
+    const snapshot = drawSnapshot('r: n1[8]');
+    const view = besideStarts(snapshot, [planned(snapshot, listening('first'), [])!], [], FOREVER);
+    expect(planGang(view, listening('second'), policy, NOW).kind).toBe('unschedulable');
     expect(planGang(view, { ...gang(1, 7), key: 'default/x' }, policy, NOW).kind).toBe('placed');
-    const lonely = planned(snapshot, gang(1, 8, { topology: { exclusive: 'rack' } }), endings)!;
-    expect(lonely.slots[0]?.node).toBe('n1');
-    const beside = besideStarts(drawSnapshot('r1: n1[8]\nr2: n2[1]'), [lonely], [], FOREVER);
-    const other = planGang(beside, { ...gang(1, 1), key: 'default/x' }, policy, NOW);
-    expect(other.kind === 'placed' && other.slots[0]?.node).toBe('n2');
+  });
+
+  test('keeps a gang out of a domain that the start will have for itself', () => {
+    const snapshot = drawSnapshot('r1: n1[4]\nr2: n2[8]');
+    const lonely = planned(snapshot, gang(1, 1, { topology: { exclusive: 'rack' } }), [])!;
+    const other = { ...gang(1, 1), key: 'default/x' };
+    const nodeIn = (view: Snapshot) => planText(view, other);
+    expect(nodeIn(snapshot)).toBe(lonely.slots[0]!.node);
+    expect(nodeIn(besideStarts(snapshot, [lonely], [], FOREVER))).toBe('n2');
   });
 });
 
