@@ -185,6 +185,7 @@ export class Admission {
     }
     const outcome = attempt(record, this.#termsOf(applicant));
     if (outcome.kind === 'started') {
+      if (this.#backfill.starts.length > 0) this.#parts.observer.onBackfilled();
       record.obstacle = undefined;
       const amounts = this.#queues.holdingsOf(record);
       line.charge(applicant, amounts);

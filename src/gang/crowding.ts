@@ -3,6 +3,8 @@
  * gangs of 1,000 that are nominated together none is complete before nearly all 3,000 have come, and by then their barriers
  * have timed out, again and again. One after the other each is through in a third of the time.
  */
+import { GANG_GATE } from '../core/dialects/muster.ts';
+import type { GangRecord } from './gang-record.ts';
 import type { Slot } from './reservations.ts';
 
 /** Members that may be on their way when another gang is started: enough to keep kube-scheduler busy for a second. */
@@ -31,4 +33,17 @@ export function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
   }
   for (const { nominated, movedAt } of gangs.values()) if (now - movedAt < STALLED_MS) onTheirWay += nominated;
   return onTheirWay;
+}
+
+/**
+ * Whether the gang costs kube-scheduler nothing while it waits. Members without the gate are tried on all nodes and refused, again
+ * and again: they are better nominated at once, beside whoever is on the way.
+ */
+export function isGated({ census }: GangRecord): boolean {
+  return census.unbound.every(({ gates }) => gates.includes(GANG_GATE));
+}
+
+/** Members that do not exist yet, of gangs that are planned early. */
+export function countExpected(records: readonly GangRecord[]): number {
+  return records.reduce((sum, { early, vacancies }) => (early === 'under-way' ? sum + vacancies.size : sum), 0);
 }

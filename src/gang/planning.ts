@@ -2,15 +2,15 @@
  * Step 4 of a round: plans every gang that lacks slots, in order of priority and age, on one snapshot minus what is
  * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
  */
-import { GANG_GATE } from '../core/dialects/muster.ts';
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Admission, Attempt, Terms } from './admission.ts';
-import { CROWDED, countOnTheirWay } from './crowding.ts';
+import { CROWDED, countExpected, countOnTheirWay, isGated } from './crowding.ts';
 import { demandOf } from './demand.ts';
 import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
+import { FailedShapes } from './failed-shapes.ts';
 import { compareUrgency, type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -30,6 +30,7 @@ export class GangPlanner {
   /** Planned members on their way to the barrier. */
   #onTheirWay = 0;
   #defers = false;
+  #failed: FailedShapes | undefined;
 
   /** @param release gives all slots of a gang back. */
   constructor(
@@ -72,6 +73,7 @@ export class GangPlanner {
       const terms = this.#admission.termsOfStarted(record);
       this.#admission.charging(record, () => this.#plan(record, snapshot, room, all, terms));
     }
+    this.#failed = new FailedShapes(snapshot, this.#parts.reservations.freed);
     const attempt = (record: GangRecord, terms: Terms) => this.#attempt(record, snapshot, room, all, terms, now);
     if (isPassDue) this.#admission.run(fresh, all, attempt);
     for (const record of started)
@@ -176,16 +178,18 @@ export class GangPlanner {
     const { observer, clock, settings } = this.#parts;
     const start = clock.now();
     record.obstacle = undefined;
-    let plan = planOn({ request, occupied }, settings.policy, start);
+    const { freed } = this.#parts.reservations;
+    const known = demand.fresh ? this.#failed?.find(request, freed) : undefined;
+    let plan = known ?? planOn({ request, occupied }, settings.policy, start);
+    if (plan.kind === 'unschedulable' && demand.fresh) this.#failed?.add(request, plan);
     // Most that wait find no room at all: whom they would delay is asked last.
     const beside = plan.kind === 'placed' ? terms.beside(occupied) : undefined;
     if (beside) {
       plan = planOn({ request, occupied: beside.view }, settings.policy, start);
       const { gang, startsAt } = beside.behind;
       if (plan.kind !== 'placed') record.obstacle = { kind: 'behind', gang, cause: 'planned-start', startsAt };
-      else observer.onBackfilled();
     }
-    observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
+    if (!known) observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
     if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
     else if (plan.kind === 'unschedulable') record.shortfall = plan;
     return plan;
@@ -278,19 +282,6 @@ export class GangPlanner {
     vacancies.delete(vacancy);
     this.#parts.reservations.releaseHold(vacancy);
   }
-}
-
-/**
- * Whether the gang costs kube-scheduler nothing while it waits. Members without the gate are tried on all nodes and refused, again
- * and again: they are better nominated at once, beside whoever is on the way.
- */
-function isGated({ census }: GangRecord): boolean {
-  return census.unbound.every(({ gates }) => gates.includes(GANG_GATE));
-}
-
-/** Members that do not exist yet, of gangs that are planned early. */
-function countExpected(records: readonly GangRecord[]): number {
-  return records.reduce((sum, { early, vacancies }) => (early === 'under-way' ? sum + vacancies.size : sum), 0);
 }
 
 function mayPlan(record: GangRecord, now: number, room: number): boolean {

@@ -3,10 +3,12 @@
  * it has another owner.
  *
  * Driven by level: the members carry the time at which the gang was found to be over its limit, those that its controller
- * creates anew too, so that a restart of Muster forgets nothing.
+ * creates anew too, so that a restart of Muster forgets nothing unless it is at a time when no member exists.
  */
+import { LRUCache } from 'lru-cache';
 import { OVER_TIME } from '../core/dialects/muster.ts';
 import type { Obstacle } from '../core/obstacle.ts';
+import type { Gang } from '../core/pod-group.ts';
 import type { Evictor } from './evictor.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -14,10 +16,12 @@ import type { QueueTable } from './queue-table.ts';
 
 /** What was refused or failed is tried again after this, milliseconds. */
 const AGAIN_MS = 1_000;
+const MOST_ENDED = 10_000;
 
 /** A gang that ran too long, in the hands that it was in. */
 interface Ended {
-  readonly owners: string;
+  /** UIDs. */
+  readonly owners: ReadonlySet<string>;
   readonly queue: string;
   readonly limitMs: number;
 }
@@ -28,7 +32,8 @@ export class RunLimits {
   readonly #evictor: Evictor;
   /** By gang: the end that its owner was warned of. */
   readonly #warned = new Map<string, number>();
-  readonly #ended = new Map<string, Ended>();
+  /** Outlives the gang: its controller may take a while to replace the members, and none is left meanwhile. */
+  readonly #ended = new LRUCache<string, Ended>({ max: MOST_ENDED });
   #nextAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: CoordinatorParts, queues: QueueTable, evictor: Evictor) {
@@ -45,7 +50,7 @@ export class RunLimits {
   /** Why the gang may not start again; undefined: it may. */
   obstacleOf({ gang }: GangRecord): Obstacle | undefined {
     const ended = this.#ended.get(gang.key);
-    if (!ended || ended.owners !== gang.owners) return undefined;
+    if (!ended || !isOwnedBy(gang, ended)) return undefined;
     return { kind: 'over-time', queue: ended.queue, limitMs: ended.limitMs };
   }
 
@@ -57,13 +62,12 @@ export class RunLimits {
       this.#review(record, now);
     }
     for (const gang of this.#warned.keys()) if (!known.has(gang)) this.#warned.delete(gang);
-    for (const gang of this.#ended.keys()) if (!known.has(gang)) this.#ended.delete(gang);
   }
 
   #review(record: GangRecord, now: number): void {
     const { gang, census } = record;
     const ended = this.#ended.get(gang.key);
-    if (ended && ended.owners !== gang.owners) this.#ended.delete(gang.key);
+    if (ended && !isOwnedBy(gang, ended)) this.#ended.delete(gang.key);
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
     const limitMs = queue?.spec.maxRunTimeMs;
     if (queue === undefined || limitMs === undefined) {
@@ -94,8 +98,14 @@ export class RunLimits {
 
   /** Pods that nobody owns are made anew by people, who mean it. */
   #end({ gang }: GangRecord, queue: string, limitMs: number): void {
-    if (gang.owners !== '') this.#ended.set(gang.key, { owners: gang.owners, queue, limitMs });
+    if (gang.owners === '') return;
+    this.#ended.set(gang.key, { owners: new Set(gang.owners.split(' ')), queue, limitMs });
   }
+}
+
+/** Whether any of its owners is the same: the members of several Jobs come and go one by one. */
+function isOwnedBy({ owners }: Gang, ended: Ended): boolean {
+  return owners.split(' ').some((owner) => ended.owners.has(owner));
 }
 
 /** Whether the gang is being ended because it ran too long. */

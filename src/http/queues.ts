@@ -25,7 +25,7 @@ const PAUSE_PER_REPORT = 9;
 
 export class QueueInspector {
   readonly #parts: QueueInspectorParts;
-  #last: { readonly report: QueueReport; readonly until: number } | undefined;
+  #last: { readonly report: QueueReport; readonly until: number; text: string | undefined } | undefined;
 
   constructor(parts: QueueInspectorParts) {
     this.#parts = parts;
@@ -41,9 +41,17 @@ export class QueueInspector {
       const records = [...coordinator.records()];
       const report = reportQueues({ queueing, records, objects: view.queues(), settings, isAccelerator, now });
       const end = clock.now();
-      this.#last = { report, until: end + Math.max(STANDS_MS, PAUSE_PER_REPORT * (end - now)) };
+      this.#last = { report, until: end + Math.max(STANDS_MS, PAUSE_PER_REPORT * (end - now)), text: undefined };
     }
     return this.#last.report;
+  }
+
+  /** The same as JSON, written once: it may be megabytes. */
+  reportText(): string | undefined {
+    const report = this.report();
+    if (!report || !this.#last) return undefined;
+    this.#last.text ??= JSON.stringify(report);
+    return this.#last.text;
   }
 
   /** Queues that are not used as they are written, one line each; nothing until the whole cluster is known. */
@@ -90,8 +98,8 @@ export function createQueuesApp(inspector: QueueInspector): Hono {
   const app = new Hono();
   const notReady = { error: 'not ready yet: the cluster is being read; see /readyz?verbose' };
   app.get('/v1/queues', (c) => {
-    const report = inspector.report();
-    return report ? c.json(report) : c.json(notReady, 503);
+    const text = inspector.reportText();
+    return text === undefined ? c.json(notReady, 503) : c.body(text, 200, { 'content-type': 'application/json' });
   });
   app.get('/v1/queues/:name', (c) => {
     const name = c.req.param('name');

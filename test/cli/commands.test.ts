@@ -40,7 +40,7 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}topology /m);
+    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology /m);
   });
 
   test('--version prints the version', async () => {
@@ -50,15 +50,18 @@ describe('muster', () => {
   test.each([
     {
       args: [],
-      stderr: 'muster: expected a command (serve or demo or gangs or topology), found nothing; see muster --help\n',
+      stderr:
+        'muster: expected a command (serve or demo or gangs or queue or topology), found nothing; see muster --help\n',
     },
     {
       args: ['sevre'],
-      stderr: 'muster: expected a command (serve or demo or gangs or topology), found "sevre"; see muster --help\n',
+      stderr:
+        'muster: expected a command (serve or demo or gangs or queue or topology), found "sevre"; see muster --help\n',
     },
     {
       args: ['toString'],
-      stderr: 'muster: expected a command (serve or demo or gangs or topology), found "toString"; see muster --help\n',
+      stderr:
+        'muster: expected a command (serve or demo or gangs or queue or topology), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },

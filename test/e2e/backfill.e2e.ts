@@ -1,9 +1,10 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
+import type { GangItem } from '../../src/http/inspect.ts';
 import { waitFor } from './cluster/wait.ts';
 import { type GangPodOptions, gangPod, gangPods, gpuPod } from './objects.ts';
 import { scenarios } from './scenarios.ts';
-import { boundPodsOf, expectBound, expectReason, expectToStay, gangItem, type World } from './world.ts';
+import { boundPodsOf, expectBound, expectReason, expectToStay, type World } from './world.ts';
 
 const queues = { drainAfter: '2s' };
 
@@ -45,9 +46,12 @@ scenarios('backfill', { queues }, (scenario) => {
   scenario('a gang of all nodes starts although small jobs keep coming that say how long they take', async (world) => {
     const small = (i: number) => smallGang(i, { expectedDuration: '4s' });
     await expectLargeToStart(world, 500, small, async () => {
-      // Until then they are on the way: the time that they are planned for is known.
-      const { status } = (await gangItem(world, 'small-499'))!;
-      expect(status.because).toMatchObject({ kind: 'behind', cause: 'planned-start', startsAt: expect.any(Number) });
+      const isKeptBack = ({ status: { because } }: GangItem) =>
+        because?.kind === 'behind' && because.cause === 'planned-start' && because.startsAt !== null;
+      await waitFor(async () => (await world.muster.gangs<GangItem>()).some(isKeptBack), {
+        what: 'a small job to wait for a start of which the time is known',
+        intervalMs: 200,
+      });
     });
   });
 

@@ -1,0 +1,150 @@
+/** `muster queue` against the real routes of a small world. */
+import { describe, expect, test } from 'vitest';
+import { runCli } from '../../src/cli/commands.ts';
+import { defaultConfiguration } from '../../src/config.ts';
+import { GPU } from '../support/builders.ts';
+import { aQueue } from '../support/queues.ts';
+import { gang, SECOND, startWorld, type World } from '../support/scenario.ts';
+
+const MODEL = 'NVIDIA-H100-80GB-HBM3';
+
+/** Runs the command against the world's Muster. */
+async function run(world: World, ...args: readonly string[]) {
+  let [stdout, stderr] = ['', ''];
+  const asked: string[] = [];
+  const never = () => Promise.reject(new Error('expected not to be called'));
+  const code = await runCli(['queue', ...args], {
+    version: '',
+    now: () => world.clock.now(),
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    readFile: () => '',
+    fetch: async (url) => {
+      asked.push(url);
+      return await world.muster.app.request(new URL(url).pathname);
+    },
+    serve: never,
+    demo: never,
+  });
+  return { code, stdout, stderr, asked };
+}
+
+function inQueue(name: string, annotations: Readonly<Record<string, string>> = {}) {
+  return { labels: { 'muster.dev/queue': name }, annotations };
+}
+
+/** Two teams of one organisation on 4 nodes: vision runs on two, speech waits for all, and vision behind it. */
+async function startTeams(): Promise<World> {
+  const items = [
+    aQueue({ name: 'org', guaranteed: 24 }),
+    aQueue({ name: 'vision', parent: 'org', weight: 70 }),
+    aQueue({
+      name: 'speech',
+      parent: 'org',
+      weight: 30,
+      maxRunTimeMs: 7_200 * SECOND,
+      quotas: [
+        { resource: GPU, model: undefined, guaranteed: 8, limit: 32 },
+        { resource: GPU, model: MODEL, guaranteed: 8, limit: undefined },
+      ],
+    }),
+  ];
+  const world = await startWorld({ nodes: 4, settings: { queues: { ...defaultConfiguration().queues, items } } });
+  world.running('train', ['n0', 'n1'], inQueue('vision', { 'muster.dev/expected-duration': '1h' }));
+  await world.pass(10 * SECOND);
+  world.create(gang('big', 4, inQueue('speech')));
+  await world.pass(5 * SECOND);
+  world.create(gang('late', 1, { ...inQueue('vision'), priority: -1 }));
+  world.create(gang('held', 2, inQueue('vision', { 'muster.dev/hold': 'true' })));
+  await world.pass(585 * SECOND);
+  return world;
+}
+
+describe('muster queue', () => {
+  test('lists who waits, in order, with a word why', async () => {
+    const { code, stdout, stderr, asked } = await run(await startTeams());
+    expect(stdout).toBe(`POSITION   QUEUE    NAMESPACE   NAME   MEMBERS   GPUS   PRIORITY   WAITING   REASON
+       1   speech   default     big        4/4     32          0   10m       Resources
+       2   vision   default     late       1/1      8         -1   10m       Behind(default/big)
+       -   vision   default     held       2/2     16          0   10m       Held
+`);
+    expect([code, stderr, asked]).toEqual([0, '', ['http://127.0.0.1:8443/v1/queues']]);
+  });
+
+  test('--start says when they are expected to start, and what the estimate is based on', async () => {
+    const { stdout } = await run(await startTeams(), '--start');
+    expect(
+      stdout,
+    ).toBe(`POSITION   QUEUE    NAMESPACE   NAME   GPUS   START (ESTIMATED)          IN     BASIS           RUNS FOR   BASIS
+       1   speech   default     big      32   2026-01-01T01:00:00.000Z   50m    planned start   120m       max-run-time
+       2   vision   default     late      8   2026-01-01T03:00:00.000Z   170m   count           unknown
+       -   vision   default     held     16   unknown                                           unknown
+`);
+  });
+
+  test('--queues prints the tree: a line for each queue, and one more for each other quota', async () => {
+    const { stdout } = await run(await startTeams(), '--queues');
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => line.replace(/ +/g, ' '))).toEqual([
+      'QUEUE WEIGHT ENTITLED SHARE PENDING RUNNING RESOURCE USE GUARANTEED LIMIT',
+      'default 1 50.0% 0.0% 0 0',
+      expect.stringMatching(/^org 1 50\.0% 3\.\d% 3 1 nvidia\.com\/gpu 16 24 -$/),
+      `| nvidia.com/gpu ${MODEL} 0 8 -`,
+      '|- speech 30 15.0% 0.0% 1 0 nvidia.com/gpu 0 8 32',
+      `| nvidia.com/gpu ${MODEL} 0 8 -`,
+      expect.stringMatching(/^`- vision 70 35\.0% 3\.\d% 2 1 nvidia\.com\/gpu 16 - -$/),
+    ]);
+    const resource = lines[0]!.indexOf('RESOURCE');
+    expect(lines[3]!.indexOf('nvidia.com/gpu'), 'in its column').toBe(resource);
+  });
+
+  test('--queue shows one queue and those below it', async () => {
+    const world = await startTeams();
+    const { stdout, asked } = await run(world, '--queue', 'vision');
+    expect(stdout.trimEnd().split('\n')).toEqual([
+      expect.stringContaining('POSITION'),
+      expect.stringMatching(/^ +2 +vision +default +late /),
+      expect.stringMatching(/^ +- +vision +default +held /),
+    ]);
+    expect(asked).toEqual(['http://127.0.0.1:8443/v1/queues/vision']);
+    const tree = await run(world, '--queues', '--queue', 'speech');
+    expect(tree.stdout.split('\n')[1]).toMatch(/^speech +30 /);
+  });
+
+  test('-o json prints what the server said', async () => {
+    const world = await startTeams();
+    const { stdout } = await run(world, '--start', '-o', 'json');
+    const answer = await world.muster.app.request('/v1/queues');
+    expect(JSON.parse(stdout)).toEqual(await answer.json());
+  });
+
+  test('nobody in line is said on stderr', async () => {
+    expect(await run(await startWorld())).toMatchObject({ code: 0, stdout: '', stderr: 'No gang waits.\n' });
+  });
+
+  test('a queue that is misconfigured is said on stderr, whatever was asked for', async () => {
+    const world = await startWorld();
+    world.cluster.create('Queue', { metadata: { name: 'lost' }, spec: { parent: 'nobody' }, status: {} });
+    await world.pass(5 * SECOND);
+    const { code, stdout, stderr } = await run(world, '--queues');
+    expect(stderr).toContain('queue lost: expected its parent to be a queue, found none named nobody');
+    expect(stdout).toContain('\ndefault ');
+    expect(code).toBe(0);
+  });
+
+  test('a queue that does not exist is exit code 1, and those that do are named', async () => {
+    const { code, stderr } = await run(await startTeams(), '--queue', 'visoin');
+    expect(stderr).toContain('found none named visoin; there are default, org, speech, vision');
+    expect(code).toBe(1);
+  });
+
+  test('takes --start or --queues', async () => {
+    const { code, stderr } = await run(await startWorld(), '--start', '--queues');
+    expect(stderr).toBe('muster queue: expected --start or --queues, found both; see muster queue --help\n');
+    expect(code).toBe(2);
+  });
+});
