@@ -9,6 +9,7 @@
  * - racks in use for a gang of several pods, beyond those that its GPUs need;
  * - how long jobs wait.
  */
+import { Agenda } from './agenda.ts';
 import { GPUS, NODE_GPUS, nodes, RACK_NODES, rackOf } from './fill-drain/fabric.ts';
 import { firstFit, leastAllocated, type Placer, PlannerPlacer, PodByPodPlacer } from './fill-drain/placers.ts';
 import { type BenchResult, figure, type Progress, round, UsageError } from './result.ts';
@@ -106,20 +107,21 @@ function row(
 interface Running {
   readonly job: Job;
   readonly where: readonly number[];
-  readonly ends: number;
+  /** When it ends. */
+  readonly at: number;
 }
 
 function simulate(jobs: readonly Job[], placer: Placer): Outcome {
   const ledger = new Ledger(jobs);
-  const running = new Agenda();
+  const running = new Agenda<Running>();
   let waiting: Job[] = [];
   let next = 0;
   while (next < jobs.length || running.size > 0) {
     const ending = running.first;
     const arriving = jobs[next];
-    const now = Math.min(ending?.ends ?? Number.POSITIVE_INFINITY, arriving?.arrives ?? Number.POSITIVE_INFINITY);
+    const now = Math.min(ending?.at ?? Number.POSITIVE_INFINITY, arriving?.arrives ?? Number.POSITIVE_INFINITY);
     ledger.advance(now);
-    if (ending && ending.ends === now) {
+    if (ending && ending.at === now) {
       running.shift();
       placer.release(ending.job, ending.where);
       ledger.free(ending.job, ending.where);
@@ -129,7 +131,7 @@ function simulate(jobs: readonly Job[], placer: Placer): Outcome {
     }
     // Of several equal jobs the first tells for all: what did not fit a moment ago does not fit now.
     const refused = new Set<string>();
-    const since = ending && ending.ends === now ? waiting : waiting.slice(-1);
+    const since = ending && ending.at === now ? waiting : waiting.slice(-1);
     const started = new Set<Job>();
     for (const job of since) {
       const shape = `${job.pods} ${job.gpus}`;
@@ -141,40 +143,12 @@ function simulate(jobs: readonly Job[], placer: Placer): Outcome {
       }
       started.add(job);
       ledger.take(job, where, now);
-      running.add({ job, where, ends: now + job.duration });
+      running.add({ job, where, at: now + job.duration });
     }
     if (started.size > 0) waiting = waiting.filter((job) => !started.has(job));
   }
   if (waiting.length > 0) throw new Error(`expected every job to run at last, found ${waiting.length} still waiting`);
   return ledger.outcome();
-}
-
-/** Running jobs by the time they end. */
-class Agenda {
-  readonly #sorted: Running[] = [];
-
-  get size(): number {
-    return this.#sorted.length;
-  }
-
-  get first(): Running | undefined {
-    return this.#sorted.at(-1);
-  }
-
-  shift(): void {
-    this.#sorted.pop();
-  }
-
-  /** The one that ends first is last: taking it moves nothing. */
-  add(running: Running): void {
-    let [low, high] = [0, this.#sorted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#sorted[middle]!.ends > running.ends) low = middle + 1;
-      else high = middle;
-    }
-    this.#sorted.splice(low, 0, running);
-  }
 }
 
 /** Keeps the accounts: what is free where, by itself, whoever places. */
