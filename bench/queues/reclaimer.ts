@@ -1,0 +1,129 @@
+/** Whom to evict for a gang that stays within what its queue is guaranteed. */
+import type { PodModel } from '../../src/core/model.ts';
+import type { PlannedSlot } from '../../src/core/plan.ts';
+import { describeGang, type Gang } from '../../src/core/pod-group.ts';
+import { planPreemption } from '../../src/core/preemption.ts';
+import { type Amounts, addUse, sumAmounts } from '../../src/core/queues/amounts.ts';
+import type { Applicant } from '../../src/core/queues/line.ts';
+import type { PlannedStart } from '../../src/core/queues/planned-start.ts';
+import type { QueueTree } from '../../src/core/queues/queue.ts';
+import type { UseByQueue } from '../../src/core/queues/quota.ts';
+import { evictionRights, isOwedAny, listBeyond } from '../../src/core/queues/reclaim.ts';
+import { type Occupant, type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
+import type { RunningGang } from '../../src/core/victims.ts';
+import { type Cluster, planPolicy } from './cluster.ts';
+import type { Job } from './trace.ts';
+
+/** So many sets of victims are looked at until one leaves all queues what they are guaranteed, as in the real one. */
+const MOST_SETS = 4;
+
+export class Reclaimer {
+  readonly #cluster: Cluster;
+  readonly #tree: QueueTree;
+  /** What was in vain, since a job came or went the last time. */
+  readonly #vain = new Set<string>();
+  #generation = -1;
+  readonly #gangs = new Map<Job, Gang>();
+
+  constructor(cluster: Cluster, tree: QueueTree) {
+    this.#cluster = cluster;
+    this.#tree = tree;
+  }
+
+  /**
+   * Where it can go once the victims are gone; without victims: once those are gone that leave anyway.
+   * @param starts whose space is not to be taken.
+   * @param soon when those end that are gone before a victim could be.
+   */
+  find(
+    { queue, asked }: Applicant,
+    job: Job,
+    use: UseByQueue,
+    starts: readonly PlannedStart[],
+    soon: ReadonlyMap<Job, number>,
+    now: number,
+  ): { readonly slots: readonly PlannedSlot[]; readonly victims: readonly Job[] } | undefined {
+    const { snapshot } = this.#cluster;
+    if (snapshot.generation !== this.#generation) this.#vain.clear();
+    this.#generation = snapshot.generation;
+    const shape = `${queue.name} ${job.pods} ${job.gpus}`;
+    if (this.#vain.has(shape) || !isOwedAny({ tree: this.#tree, queue, asked, use })) return undefined;
+    const query = {
+      tree: this.#tree,
+      queue,
+      priority: 0,
+      asked,
+      use,
+      queueOf: (pod: PodModel) => this.#tree.byName.get(pod.namespace),
+    };
+    const barred = new Set<string>();
+    const gang = this.#cluster.requestOf(job);
+    const request = { gang, rights: evictionRights(query), running: [...this.#listGangs(soon)], budgets: [], barred };
+    const then = withOccupants(this.#withLeaving(snapshot, soon), listOccupants(starts, snapshot.indexOf));
+    for (let tries = 0; tries < MOST_SETS; tries++) {
+      const found = planPreemption(then, request, planPolicy, now);
+      if (found.kind === 'none') break;
+      if (found.kind === 'coming') return { slots: found.slots, victims: [] };
+      const beyond = listBeyond(query, found.victims, amountsOf);
+      if (beyond.length === 0) {
+        return { slots: found.slots, victims: found.victims.map(({ pods }) => this.#cluster.jobOf(pods[0]!)) };
+      }
+      for (const { key } of beyond) barred.add(key);
+    }
+    this.#vain.add(shape);
+    return undefined;
+  }
+
+  /** Whoever ends so soon is space that is coming, as whoever is being deleted: nobody has to be evicted for it. */
+  #withLeaving(snapshot: Snapshot, soon: ReadonlyMap<Job, number>): Snapshot {
+    if (soon.size === 0) return snapshot;
+    const mark = (pod: PodModel) => {
+      const goneBy = soon.get(this.#cluster.jobOf(pod));
+      return goneBy === undefined ? pod : { ...pod, deleting: true, goneBy };
+    };
+    return { ...snapshot, podsOn: snapshot.podsOn.map((pods) => pods.map(mark)) };
+  }
+
+  #gangOf(job: Job, pods: readonly PodModel[]): Gang {
+    let gang = this.#gangs.get(job);
+    if (!gang) {
+      gang = describeGang(job.key, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
+      this.#gangs.set(job, gang);
+    }
+    return gang;
+  }
+
+  *#listGangs(soon: ReadonlyMap<Job, number>): Iterable<RunningGang> {
+    for (const job of this.#cluster.jobs) {
+      if (job.pods === 1) continue;
+      const pods = this.#cluster.podsOf(job);
+      const gang = this.#gangOf(job, pods);
+      const bound = soon.has(job) ? [] : pods.filter(({ deleting }) => !deleting);
+      yield { gang, bound, started: bound.length };
+    }
+  }
+}
+
+function amountsOf(pods: readonly PodModel[]): Amounts {
+  return sumAmounts(
+    ...pods.map(({ template }) => {
+      const amounts = new Map<string, number>();
+      addUse(amounts, template, undefined, planPolicy.isAccelerator);
+      return amounts;
+    }),
+  );
+}
+
+function listOccupants(
+  starts: readonly PlannedStart[],
+  indexOf: ReadonlyMap<string, Occupant['node']>,
+): readonly Occupant[] {
+  return starts.flatMap(({ gang, slots, request }) => {
+    const memberOf = new Map(request.members.map((member) => [member.uid, member]));
+    return slots.map(({ uid, node }) => {
+      const { namespace, labels, template } = memberOf.get(uid)!;
+      const shields = Number.POSITIVE_INFINITY;
+      return { uid, node: indexOf.get(node)!, namespace, labels, template, shields, gang, exclusive: undefined };
+    });
+  });
+}
