@@ -15,8 +15,11 @@ export type Obstacle =
   | {
       readonly kind: 'behind';
       readonly gang: string;
-      /** `strict`: nobody passes in this queue. `planned-start`: the room is planned for the other one. `no-backfill`: nobody passes anybody. */
-      readonly cause: 'strict' | 'planned-start' | 'no-backfill';
+      /**
+       * `strict`: nobody passes in this queue. `quota`: the other one has waited long for quota that this one would use up. `planned-start`: the room
+       * is planned for the other one. `no-backfill`: nobody passes anybody.
+       */
+      readonly cause: 'strict' | 'quota' | 'planned-start' | 'no-backfill';
       /** When the other one is to start, milliseconds since the epoch; Infinity: not known. */
       readonly startsAt: number;
     };
@@ -61,6 +64,8 @@ function explainBehind({ gang, cause, startsAt }: Obstacle & { readonly kind: 'b
   switch (cause) {
     case 'strict':
       return `waits behind gang ${gang}, which is first in its queue, and the queue's order is strict`;
+    case 'quota':
+      return `waits behind gang ${gang}, which has waited long for quota of their queue`;
     case 'no-backfill':
       return `waits behind gang ${gang}, which is first in order; backfill is off`;
     case 'planned-start': {

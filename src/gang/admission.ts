@@ -25,6 +25,8 @@ export interface Terms extends QuotaTerms {
   readonly excluded: ReadonlyMap<string, QuotaRefusal>;
   /** Undefined: priority alone decides whom it may evict. */
   reclaim(): ReclaimTerms | undefined;
+  /** Bound pods that end so soon by themselves that nobody is evicted for their space, and when, milliseconds. */
+  listSoon(): ReadonlyMap<PodModel, number>;
   /** The snapshot as the gang may use it, and whom it would delay otherwise; undefined: it delays nobody. */
   beside(occupied: Snapshot): { readonly view: Snapshot; readonly behind: PlannedStart } | undefined;
 }
@@ -39,6 +41,7 @@ interface Candidate extends Applicant {
   readonly record: GangRecord;
 }
 
+const NOBODY: ReadonlyMap<PodModel, number> = new Map();
 const NO_MODELS: ReadonlyMap<string, QuotaRefusal> = new Map();
 
 export class Admission {
@@ -101,6 +104,7 @@ export class Admission {
           : all.length,
       excluded,
       reclaim: () => queue && this.#queues.termsFor(queue, gang.priority, this.#queues.amountsOf(census.unbound)),
+      listSoon: () => NOBODY,
       beside: () => undefined,
     };
   }
@@ -154,11 +158,10 @@ export class Admission {
         continue;
       }
       if (this.#offer(offer, line, attempt)) continue;
-      if (queue.spec.order === 'strict') {
-        for (const other of line.close(queue)) {
-          other.record.standing = { position: ++position, standing: offer.standing };
-          other.record.obstacle = behind(record, 'strict');
-        }
+      const cause = this.#mayNotBePassed(offer, now);
+      for (const other of cause ? line.close(queue) : []) {
+        other.record.standing = { position: ++position, standing: offer.standing };
+        other.record.obstacle = behind(record, cause!);
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) barrier = record;
     }
@@ -171,6 +174,22 @@ export class Admission {
     }
   }
 
+  /**
+   * Why nobody of its queue may pass a gang that did not start; undefined: they may. Small gangs could use up the queue's quota
+   * for ever, of which a large one needs more at once than is ever left.
+   */
+  #mayNotBePassed({ applicant, verdict }: Offer<Candidate>, now: number): 'strict' | 'quota' | undefined {
+    const { record, queue, asked } = applicant;
+    if (queue.spec.order === 'strict') return 'strict';
+    if (verdict.kind === 'within') return undefined;
+    const isSmaller =
+      verdict.kind === 'refused'
+        ? verdict.refusal.asked <= verdict.refusal.bound
+        : verdict.dimensions.every((dimension) => asked.get(dimension)! <= (queue.guaranteed.get(dimension) ?? 0));
+    const since = record.lacksQuotaSince ?? now;
+    return isSmaller && now - since >= this.#parts.settings.queues.drainAfterMs ? 'quota' : undefined;
+  }
+
   /** Returns whether the gang has started. */
   #offer(
     { applicant, verdict }: Offer<Candidate>,
@@ -178,6 +197,8 @@ export class Admission {
     attempt: (record: GangRecord, terms: Terms) => Attempt,
   ): boolean {
     const { record } = applicant;
+    if (verdict.kind === 'within') record.lacksQuotaSince = undefined;
+    else record.lacksQuotaSince ??= this.#parts.clock.now();
     if (verdict.kind === 'refused') {
       record.obstacle = { kind: 'quota', refusal: verdict.refusal };
       record.blockedSince = undefined;
@@ -191,6 +212,7 @@ export class Admission {
       line.charge(applicant, amounts);
       this.#queues.charge(applicant.queue, amounts);
       record.blockedSince = undefined;
+      record.lacksQuotaSince = undefined;
     }
     if (outcome.kind === 'blocked') this.#backfill.block(record, outcome.ask);
     return outcome.kind === 'started';
@@ -219,6 +241,7 @@ export class Admission {
       countAllowed: (members, least) => this.#countAllowed(queue, members, least, excluded),
       excluded,
       reclaim: () => this.#queues.termsFor(queue, record.gang.priority, asked),
+      listSoon: () => this.#backfill.listSoon(),
       beside: (occupied) => this.#backfill.beside(record, occupied),
     };
   }
@@ -256,6 +279,6 @@ function isBehindStart({ obstacle }: GangRecord): boolean {
   return obstacle?.kind === 'behind' && obstacle.cause === 'planned-start';
 }
 
-function behind({ gang }: GangRecord, cause: 'strict' | 'no-backfill'): Obstacle {
+function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): Obstacle {
   return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }

@@ -27,7 +27,7 @@ const REVIEW_MS = 1_000;
 const PAUSE_PER_PLAN = 4;
 /** Conservative: so many gangs have a planned start; those after them wait for theirs. */
 const MOST_STARTS = 64;
-/** A pod that is being deleted and does not say how long it may take, milliseconds. */
+/** How long a pod may take to leave that does not say so: the default grace period, milliseconds. */
 const LEAVES_MS = 30_000;
 
 /** Later than anything that is known to end, milliseconds. */
@@ -128,6 +128,18 @@ export class Backfill {
     this.#known.length = 0;
     this.#draining.length = 0;
     this.#kept = undefined;
+  }
+
+  /** Bound pods that are gone about as soon as a victim would be, and when. */
+  listSoon(): ReadonlyMap<PodModel, number> {
+    this.#endings ??= this.listEndings(this.#records);
+    const by = this.#parts.clock.now() + LEAVES_MS;
+    const soon = this.#endings.filter(({ endsAt }) => endsAt <= by);
+    return new Map(
+      soon.flatMap(({ pods, endsAt }) =>
+        pods.filter(({ nodeName, deleting }) => nodeName !== '' && !deleting).map((pod) => [pod, endsAt]),
+      ),
+    );
   }
 
   /** Whether nobody at all may pass a gang that is blocked. */
@@ -250,7 +262,8 @@ export class Backfill {
           const amount = snapshot.free[column]![row]! - free[column]![row]!;
           if (amount > 0) amounts.set(resource, amount);
         }
-        if (amounts.size > 0) kept.set(node, { node, priority: request.priority, amounts });
+        // With nothing free as well: `keepMore` adds what becomes so.
+        kept.set(node, { node, priority: request.priority, amounts });
       }
     }
     return [...kept.values()];

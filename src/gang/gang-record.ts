@@ -53,6 +53,8 @@ export interface GangRecord {
   standing: { readonly position: number; readonly standing: Standing } | undefined;
   /** Since when it has been complete and allowed to start, without room, milliseconds. */
   blockedSince: number | undefined;
+  /** Since when its queue has had too little quota left for it, be it a guarantee or a limit, milliseconds. */
+  lacksQuotaSince: number | undefined;
   /** Since when members are missing while others hold slots, milliseconds. */
   incompleteSince: number | undefined;
   /** When a slot of the gang is overdue, milliseconds; Infinity when none can be. */
@@ -125,6 +127,7 @@ export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
     obstacle: undefined,
     standing: undefined,
     blockedSince: undefined,
+    lacksQuotaSince: undefined,
     incompleteSince: undefined,
     overdueAt: Number.POSITIVE_INFINITY,
     vacancies: new Map(),

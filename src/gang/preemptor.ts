@@ -6,7 +6,8 @@ import { GANG_GATE, PREEMPTED_BY } from '../core/dialects/muster.ts';
 import type { GangRequest } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
 import { type PlannedSlot, planGang } from '../core/plan.ts';
-import { lowestPriority, type Preemption, planPreemption } from '../core/preemption.ts';
+import { lowestPriority, type Preemption } from '../core/preemption.ts';
+import { planReclaim } from '../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { withoutPods } from '../core/vacancy.ts';
 import type { Terms } from './admission.ts';
@@ -31,8 +32,6 @@ import { newSlot } from './reservations.ts';
 const PAUSE_PER_SEARCH = 4;
 /** A gang that evicted others and has not started is not asked again about more victims before this, milliseconds. */
 const VAIN_MS = 30_000;
-/** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
-const MOST_SETS = 4;
 /** A unit whose eviction was refused is left alone for this long, milliseconds. */
 const BARRED_MS = 300_000;
 
@@ -89,14 +88,8 @@ export class Preemptor {
     const look = (gang: GangRequest): Preemption => {
       const fitsThen = promised.length > 0 && planGang(then, gang, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
-      for (let tries = 1; ; tries++) {
-        const asked = { gang, running, budgets: view.budgets(), barred, rights: reclaim?.rights };
-        const found = planPreemption(then, asked, settings.policy, now);
-        const beyond = found.kind === 'preempt' && reclaim ? reclaim.listBeyond(found.victims) : [];
-        if (beyond.length === 0) return found;
-        if (tries === MOST_SETS) return { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
-        for (const { key } of beyond) barred.add(key);
-      }
+      const asked = { gang, running, budgets: view.budgets(), barred, guarantees: reclaim, soon: terms.listSoon() };
+      return planReclaim(then, asked, settings.policy, now);
     };
     let plan = look(request);
     // Better a node that failed once than none.

@@ -15,21 +15,17 @@ import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
 import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
 import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../core/queues/reclaim.ts';
+import type { Guarantees } from '../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import type { EvictionRights, VictimUnit } from '../core/victims.ts';
+import type { VictimUnit } from '../core/victims.ts';
 import type { GangRecord } from './gang-record.ts';
 import { LeavingUse } from './leaving-use.ts';
 import { LoneUse } from './lone-use.ts';
 import type { CoordinatorParts } from './parts.ts';
 
 /** What a gang that makes room for itself may take from whom. */
-export interface ReclaimTerms {
-  readonly rights: EvictionRights;
-  /** Some queue owes it space: it finds victims perhaps whatever the priorities. */
-  readonly isOwed: boolean;
-  /** Those of the victims without which all queues keep what they are guaranteed. */
-  readonly listBeyond: (victims: readonly VictimUnit[]) => readonly VictimUnit[];
-  /** They will be evicted: nobody else of the round may count on what they hold. */
+export interface ReclaimTerms extends Guarantees {
+  /** These will be evicted. */
   readonly evict: (victims: readonly VictimUnit[]) => void;
 }
 

@@ -32,6 +32,8 @@ export class RunLimits {
   readonly #evictor: Evictor;
   /** By gang: the end that its owner was warned of. */
   readonly #warned = new Map<string, number>();
+  /** By gang: the end that its owner was told of. */
+  readonly #over = new Map<string, number>();
   /** Outlives the gang: its controller may take a while to replace the members, and none is left meanwhile. */
   readonly #ended = new LRUCache<string, Ended>({ max: MOST_ENDED });
   #nextAt = Number.POSITIVE_INFINITY;
@@ -61,6 +63,7 @@ export class RunLimits {
       known.add(record.gang.key);
       this.#review(record, now);
     }
+    for (const gang of this.#over.keys()) if (!known.has(gang)) this.#over.delete(gang);
     for (const gang of this.#warned.keys()) if (!known.has(gang)) this.#warned.delete(gang);
   }
 
@@ -78,8 +81,10 @@ export class RunLimits {
     const startedAt = Math.min(...census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
     const endsAt = startedAt + limitMs;
     if (now >= endsAt) {
-      if (!this.#ended.has(gang.key)) {
-        this.#end(record, queue.name, limitMs);
+      if (!this.#ended.has(gang.key)) this.#end(record, queue.name, limitMs);
+      // The marks may take a while, and are there already after a restart.
+      if (!gang.isOverTime && this.#over.get(gang.key) !== endsAt) {
+        this.#over.set(gang.key, endsAt);
         this.#parts.observer.onRunTimeOver(gang, queue.name, limitMs);
       }
       this.#evictor.end(gang.key, census.bound, now);

@@ -1,8 +1,7 @@
 import { expect } from 'vitest';
 import type { RawQueueSpec } from '../../src/core/queues/queue-projection.ts';
 import { ApiError } from './cluster/api-client.ts';
-import type { QueueObject } from './cluster/resources.ts';
-import { waitFor } from './cluster/wait.ts';
+import { expectQueue, GPU } from './queues.ts';
 import { scenarios } from './scenarios.ts';
 import type { World } from './world.ts';
 
@@ -17,23 +16,10 @@ const queues = {
   ],
 };
 
-const GPU = 'nvidia.com/gpu';
 const quota = (fields: object) => ({ quotas: [{ resource: GPU, ...fields }] });
 
 const create = ({ cluster }: World, name: string, spec: object) =>
   cluster.api.create('queues', { metadata: { name }, spec: spec as RawQueueSpec });
-
-/** Waits until the object is as `holds` wants it. */
-function expectQueue(world: World, name: string, what: string, holds: (queue: QueueObject) => boolean) {
-  return waitFor(
-    async () => {
-      const queue = await world.cluster.api.find('queues', name);
-      if (queue && holds(queue)) return queue;
-      throw new Error(queue ? JSON.stringify({ spec: queue.spec, status: queue.status }) : 'no such object');
-    },
-    { what: `queue ${name} ${what}` },
-  );
-}
 
 /** What the API server says to a queue. */
 async function answerTo(world: World, name: string, spec: object): Promise<string> {

@@ -18,6 +18,9 @@ import {
   type World,
 } from './world.ts';
 
+/** A sample of a metric. */
+const RELEASED_AS_HELD = /^muster_reservation_released_total\{reason="held"\} [1-9]/m;
+
 const queues = { statusInterval: '500ms', runTimeWarning: '4s' };
 
 scenarios('what keeps gangs back', { queues, queueObjects: true }, (scenario) => {
@@ -48,6 +51,7 @@ scenarios('what keeps gangs back', { queues, queueObjects: true }, (scenario) =>
     await waitFor(async () => (await podsOf(world, 'train')).every(({ status }) => !status?.nominatedNodeName), {
       what: 'no member to be nominated',
     });
+    expect(await world.muster.metrics(), 'not because its time at the barrier was over').toMatch(RELEASED_AS_HELD);
     await unblock(world, 'train');
     await api.createMany('pods', gangPods({ gang: 'other', size: 3 }));
     await expectBound(world, 'other', 3);
@@ -84,16 +88,16 @@ scenarios('what keeps gangs back', { queues, queueObjects: true }, (scenario) =>
     'a gang that runs as long as its queue allows is warned, then ends whole; it is refused until its Job is another one',
     async (world) => {
       const { api } = world.cluster;
-      await createQueues(world, { short: { maxRunTime: '8s' } });
+      await createQueues(world, { short: { maxRunTime: '6s' } });
       await world.cluster.addNodes({ count: 2 });
       const job = gpuJob({ name: 'train', size: 2, queue: 'short' });
       await api.create('jobs', job);
       const first = await expectBound(world, 'train', 2);
       await expectEvent(world, 'train', /is evicted at .*, when it has run as long as queue short allows/);
-      await expectEvent(world, 'train', /ran for 8s, the longest that queue short allows; all its members are evicted/);
+      await expectEvent(world, 'train', /ran for 6s, the longest that queue short allows; all its members are evicted/);
 
       // The Job controller lets 10 s pass before it replaces the evicted pods.
-      const refused = /ran for 8s, the longest that queue short allows; it starts again only with another owner/;
+      const refused = /ran for 6s, the longest that queue short allows; it starts again only with another owner/;
       const again = await waitFor(
         async () => {
           const pods = await podsOf(world, 'train');

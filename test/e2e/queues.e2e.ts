@@ -48,7 +48,7 @@ scenarios('queues', { queues, queueObjects: true }, (scenario) => {
       const beta = (gang: string, size: number) => gangPods({ gang, size, queue: 'beta', labels: { team: 'beta' } });
       await api.createMany('pods', [...beta('beta-0', 2), ...beta('beta-1', 1)]);
       // The grace period, and what a busy machine takes for the rest.
-      const deadlineMs = (GRACE_SECONDS + 15) * 1000;
+      const deadlineMs = (GRACE_SECONDS + 30) * 1000;
       await Promise.all([expectBound(world, 'beta-0', 2, deadlineMs), expectBound(world, 'beta-1', 1, deadlineMs)]);
       const evicted = await listTouched(world, before);
       expect(evicted, 'as much as the team is guaranteed, and no more').toHaveLength(3);

@@ -160,6 +160,25 @@ describe('behind a gang whose start nobody knows', () => {
     expect(await offeredTo(world, 'lone')).toEqual([]);
   });
 
+  test('what becomes free of its places is kept at once: kube-scheduler is quicker than the next round', async () => {
+    const world = await startQueueWorld([], { nodes: 1, queues: { drainAfterMs: MINUTE } });
+    world.create(pod('first', { gpus: 4 }), pod('second', { gpus: 4 }));
+    await scheduleAll(world);
+    world.create(gang('big', 1, later(world)));
+    await world.pass(2 * MINUTE);
+    world.create(pod('next', { gpus: 4, ...later(world) }));
+    await world.settle();
+    world.finish('first');
+    // The watch tells of it; no timer fires.
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect((await world.filter('next')).NodeNames).toEqual([]);
+    await world.settle();
+    expect((await world.filter('next')).NodeNames).toEqual([]);
+    world.finish('second');
+    await scheduleAll(world);
+    expect(runningOf(world, 'big')).toEqual(['big']);
+  });
+
   test.each([
     ['a gang as large as the cluster starts against an endless stream of small gangs', 'gangs'],
     ['a gang as large as the cluster starts against an endless stream of lone pods', 'pods'],

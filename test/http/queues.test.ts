@@ -317,9 +317,21 @@ describe('metrics of the queues', () => {
 
   test('of a queue that is gone leave no series', async () => {
     const world = await start(1);
-    world.cluster.create('Queue', { metadata: { name: 'short-lived' }, spec: {}, status: {} });
+    const spec = { quotas: [{ resource: GPU, guaranteed: 1, limit: 2 }] };
+    world.cluster.create('Queue', { metadata: { name: 'short-lived' }, spec, status: {} });
     await world.pass(5 * SECOND);
-    expect((await readGauges(world)).join('\n')).toContain('queue="short-lived"');
+    const before = (await readGauges(world)).filter((line) => line.includes('queue="short-lived"'));
+    expect(before.map((line) => line.split('{')[0])).toEqual([
+      'queue_use',
+      'queue_usage',
+      'queue_guaranteed',
+      'queue_limit',
+      'queue_share',
+      'queue_entitled_share',
+      'queue_gangs',
+      'queue_gangs',
+      'queue_longest_wait_seconds',
+    ]);
     world.cluster.delete('Queue', 'short-lived');
     await world.pass(5 * SECOND);
     expect((await readGauges(world)).join('\n')).not.toContain('queue="short-lived"');

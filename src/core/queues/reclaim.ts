@@ -27,6 +27,9 @@ export interface ReclaimQuery {
   readonly queueOf: (pod: PodModel) => Queue | undefined;
 }
 
+/** What is compared of units when a queue has to keep its guarantee. */
+export type Borrower = Pick<VictimUnit, 'key' | 'pods' | 'startedAt'>;
+
 /** How two queues stand to each other. */
 interface Relation {
   /** The other one, or a queue above it, uses no more than it is guaranteed. */
@@ -65,34 +68,39 @@ export function isOwedAny(query: Omit<ReclaimQuery, 'queueOf' | 'priority'>): bo
 }
 
 /**
- * The victims that are too many: without them each other queue keeps what it is guaranteed. The one that crosses the line may
- * go, since gangs are evicted whole; who started last goes first.
+ * The victims that are too many: without them each other queue keeps what it is guaranteed. Who started last goes first, of
+ * several the smaller one. Of a queue
+ * that owes the gang space the one that crosses the line may go, too, since gangs are evicted whole; priority alone is no
+ * reason to cross it, or the two would take the same space from each other for ever.
  */
 export function listBeyond(
   query: ReclaimQuery,
-  victims: readonly VictimUnit[],
+  units: readonly Borrower[],
   amountsOf: (pods: readonly PodModel[]) => Amounts,
-): readonly VictimUnit[] {
+): readonly Borrower[] {
   const dimensions = promisedDimensions(query);
   if (dimensions.length === 0) return [];
   const taken = new Map<Queue, Map<string, number>>();
-  const beyond: VictimUnit[] = [];
-  const youngestFirst = victims.toSorted((a, b) => b.startedAt - a.startedAt || (a.key < b.key ? -1 : 1));
+  const beyond: Borrower[] = [];
+  const youngestFirst = units.toSorted(
+    (a, b) => b.startedAt - a.startedAt || a.pods.length - b.pods.length || (a.key < b.key ? -1 : 1),
+  );
   for (const unit of youngestFirst) {
     const queue = query.queueOf(unit.pods[0]!);
     if (!queue || queue === query.queue) continue;
     const levels = levelsBelowCommon(query.queue, queue).theirs;
-    const stillBorrows = (level: Queue) =>
-      dimensions.some(
-        (dimension) =>
-          amountIn(query.use.get(level.name), dimension) - amountIn(taken.get(level), dimension) >
-          amountIn(level.guaranteed, dimension),
-      );
-    if (!levels.every(stillBorrows)) {
+    const amounts = amountsOf(unit.pods);
+    const { isOwed } = relate(query, dimensions, queue);
+    const mayLose = (level: Queue) =>
+      dimensions.some((dimension) => {
+        const left = amountIn(query.use.get(level.name), dimension) - amountIn(taken.get(level), dimension);
+        const kept = amountIn(level.guaranteed, dimension);
+        return left > kept && (isOwed || left - amountIn(amounts, dimension) >= kept);
+      });
+    if (!levels.every(mayLose)) {
       beyond.push(unit);
       continue;
     }
-    const amounts = amountsOf(unit.pods);
     for (const level of levels) {
       const sum = taken.get(level) ?? new Map<string, number>();
       taken.set(level, sum);
