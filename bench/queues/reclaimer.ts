@@ -2,20 +2,17 @@
 import type { PodModel } from '../../src/core/model.ts';
 import type { PlannedSlot } from '../../src/core/plan.ts';
 import { describeGang, type Gang } from '../../src/core/pod-group.ts';
-import { planPreemption } from '../../src/core/preemption.ts';
 import { type Amounts, addUse, sumAmounts } from '../../src/core/queues/amounts.ts';
 import type { Applicant } from '../../src/core/queues/line.ts';
 import type { PlannedStart } from '../../src/core/queues/planned-start.ts';
 import type { QueueTree } from '../../src/core/queues/queue.ts';
 import type { UseByQueue } from '../../src/core/queues/quota.ts';
-import { evictionRights, isOwedAny, listBeyond } from '../../src/core/queues/reclaim.ts';
-import { type Occupant, type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
+import { type Borrower, evictionRights, isOwedAny, listBeyond } from '../../src/core/queues/reclaim.ts';
+import { planReclaim } from '../../src/core/queues/reclaim-plan.ts';
+import { type Occupant, withOccupants } from '../../src/core/snapshot.ts';
 import type { RunningGang } from '../../src/core/victims.ts';
 import { type Cluster, planPolicy } from './cluster.ts';
 import type { Job } from './trace.ts';
-
-/** So many sets of victims are looked at until one leaves all queues what they are guaranteed, as in the real one. */
-const MOST_SETS = 4;
 
 export class Reclaimer {
   readonly #cluster: Cluster;
@@ -56,32 +53,29 @@ export class Reclaimer {
       use,
       queueOf: (pod: PodModel) => this.#tree.byName.get(pod.namespace),
     };
-    const barred = new Set<string>();
+    const guarantees = {
+      rights: evictionRights(query),
+      isOwed: true,
+      listBeyond: (units: readonly Borrower[]) => listBeyond(query, units, amountsOf),
+    };
     const gang = this.#cluster.requestOf(job);
-    const request = { gang, rights: evictionRights(query), running: [...this.#listGangs(soon)], budgets: [], barred };
-    const then = withOccupants(this.#withLeaving(snapshot, soon), listOccupants(starts, snapshot.indexOf));
-    for (let tries = 0; tries < MOST_SETS; tries++) {
-      const found = planPreemption(then, request, planPolicy, now);
-      if (found.kind === 'none') break;
-      if (found.kind === 'coming') return { slots: found.slots, victims: [] };
-      const beyond = listBeyond(query, found.victims, amountsOf);
-      if (beyond.length === 0) {
-        return { slots: found.slots, victims: found.victims.map(({ pods }) => this.#cluster.jobOf(pods[0]!)) };
-      }
-      for (const { key } of beyond) barred.add(key);
+    const leaving = new Map([...soon].flatMap(([each, at]) => this.#cluster.podsOf(each).map((pod) => [pod, at])));
+    const request = {
+      gang,
+      guarantees,
+      running: [...this.#listGangs()],
+      budgets: [],
+      barred: new Set<string>(),
+      soon: leaving,
+    };
+    const then = withOccupants(snapshot, listOccupants(starts, snapshot.indexOf));
+    const found = planReclaim(then, request, planPolicy, now);
+    if (found.kind === 'coming') return { slots: found.slots, victims: [] };
+    if (found.kind === 'preempt') {
+      return { slots: found.slots, victims: found.victims.map(({ pods }) => this.#cluster.jobOf(pods[0]!)) };
     }
     this.#vain.add(shape);
     return undefined;
-  }
-
-  /** Whoever ends so soon is space that is coming, as whoever is being deleted: nobody has to be evicted for it. */
-  #withLeaving(snapshot: Snapshot, soon: ReadonlyMap<Job, number>): Snapshot {
-    if (soon.size === 0) return snapshot;
-    const mark = (pod: PodModel) => {
-      const goneBy = soon.get(this.#cluster.jobOf(pod));
-      return goneBy === undefined ? pod : { ...pod, deleting: true, goneBy };
-    };
-    return { ...snapshot, podsOn: snapshot.podsOn.map((pods) => pods.map(mark)) };
   }
 
   #gangOf(job: Job, pods: readonly PodModel[]): Gang {
@@ -93,12 +87,12 @@ export class Reclaimer {
     return gang;
   }
 
-  *#listGangs(soon: ReadonlyMap<Job, number>): Iterable<RunningGang> {
+  *#listGangs(): Iterable<RunningGang> {
     for (const job of this.#cluster.jobs) {
       if (job.pods === 1) continue;
       const pods = this.#cluster.podsOf(job);
       const gang = this.#gangOf(job, pods);
-      const bound = soon.has(job) ? [] : pods.filter(({ deleting }) => !deleting);
+      const bound = pods.filter(({ deleting }) => !deleting);
       yield { gang, bound, started: bound.length };
     }
   }

@@ -9,7 +9,7 @@
  */
 import { isTerminated, keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
-import { KeptStarts } from '../core/queues/beside-starts.ts';
+import { type KeptStarts, keepStarts } from '../core/queues/beside-starts.ts';
 import type { Ending, PlannedStart } from '../core/queues/planned-start.ts';
 import { estimateRunLength, expectedEnd, type RunLength } from '../core/queues/run-length.ts';
 import { planStart } from '../core/queues/start-planner.ts';
@@ -29,9 +29,6 @@ const PAUSE_PER_PLAN = 4;
 const MOST_STARTS = 64;
 /** How long a pod may take to leave that does not say so: the default grace period, milliseconds. */
 const LEAVES_MS = 30_000;
-
-/** Later than anything that is known to end, milliseconds. */
-const LAST_DAY = Number.MAX_SAFE_INTEGER;
 
 interface Planned {
   /** Undefined: it would not fit if nobody else were there. */
@@ -55,6 +52,8 @@ export class Backfill {
   /** When the last pass began, milliseconds. */
   #begunAt = Number.NEGATIVE_INFINITY;
   #keptStarts = '';
+  /** The earliest start that a gang was promised since it was blocked. */
+  readonly #promised = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
   /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
   readonly #leaving = new Map<string, PodModel>();
 
@@ -159,12 +158,24 @@ export class Backfill {
     const start = this.#planStart(record, ask, now);
     if (!start) return;
     this.#starts.push(start);
-    if (!Number.isFinite(start.startsAt)) {
-      if (now < record.blockedSince + this.#parts.settings.queues.drainAfterMs) return;
-      this.#draining.push(start);
-    } else this.#known.push(start);
+    if (now >= this.#drainsAt(record, start.startsAt)) this.#draining.push(start);
+    else if (Number.isFinite(start.startsAt)) this.#known.push(start);
+    else return;
     this.#endings ??= this.listEndings(this.#records);
     this.#kept = keepStarts(this.#known, this.#draining, this.#endings);
+  }
+
+  /**
+   * When its places are kept from everybody: it has been blocked for so long without a known start, or so long beyond the
+   * earliest one that it was promised, as those that it waits for run longer than they say.
+   */
+  #drainsAt(record: GangRecord, startsAt: number): number {
+    const { blockedSince: since = 0 } = record;
+    const known = this.#promised.get(record);
+    const promised = Math.min(startsAt, known?.since === since ? known.at : Number.POSITIVE_INFINITY);
+    this.#promised.set(record, { since, at: promised });
+    const from = Number.isFinite(startsAt) ? promised : since;
+    return from + this.#parts.settings.queues.drainAfterMs;
   }
 
   /** The snapshot as the gang may use it, and the first gang that it must not delay; undefined: nothing is kept. */
@@ -218,10 +229,10 @@ export class Backfill {
     let next = Number.POSITIVE_INFINITY;
     for (const { gang, startsAt } of this.#starts) {
       const { reviewAt = 0 } = this.#planned.get(gang) ?? {};
-      const since = this.#records.find((record) => record.gang.key === gang)?.blockedSince ?? 0;
-      const at = Number.isFinite(startsAt)
-        ? Math.max(startsAt, reviewAt)
-        : since + this.#parts.settings.queues.drainAfterMs;
+      const record = this.#records.find((each) => each.gang.key === gang);
+      const drainsAt = record ? this.#drainsAt(record, startsAt) : after;
+      const changesAt = Number.isFinite(startsAt) ? Math.max(startsAt, reviewAt) : drainsAt;
+      const at = drainsAt > after ? Math.min(changesAt, drainsAt) : changesAt;
       if (at > after) next = Math.min(next, at);
     }
     return next;
@@ -272,21 +283,6 @@ export class Backfill {
 
 function asksFor({ template }: PodModel, isAccelerator: (resource: string) => boolean): boolean {
   return template.requests.some(({ name }) => isAccelerator(name));
-}
-
-/**
- * Where nobody knows when a gang can start, its places are kept as if that were on the last day, when all who are there will have
- * left: what is free now beyond that is there for others.
- */
-function keepStarts(
-  known: readonly PlannedStart[],
-  draining: readonly PlannedStart[],
-  endings: readonly Ending[],
-): KeptStarts {
-  if (draining.length === 0) return new KeptStarts(known, endings);
-  const starts = draining.map((start) => ({ ...start, startsAt: LAST_DAY }));
-  const ends = endings.map((ending) => (Number.isFinite(ending.endsAt) ? ending : { ...ending, endsAt: LAST_DAY }));
-  return new KeptStarts([...known, ...starts], ends);
 }
 
 function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] {

@@ -65,6 +65,24 @@ export function besideStarts(
   return new KeptStarts(starts, endings).until(snapshot, endsAt);
 }
 
+/** Later than anything that is known to end, milliseconds. */
+const LAST_DAY = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Starts of which nobody knows when they come are kept as if that were on the last day, when all who are there will have left: what is
+ * free now beyond that is there for others.
+ */
+export function keepStarts(
+  known: readonly PlannedStart[],
+  draining: readonly PlannedStart[],
+  endings: readonly Ending[],
+): KeptStarts {
+  if (draining.length === 0) return new KeptStarts(known, endings);
+  const starts = draining.map((start) => ({ ...start, startsAt: LAST_DAY, endsAt: Number.POSITIVE_INFINITY }));
+  const ends = endings.map((ending) => (Number.isFinite(ending.endsAt) ? ending : { ...ending, endsAt: LAST_DAY }));
+  return new KeptStarts([...known, ...starts], ends);
+}
+
 /** Planned starts, and what is freed on their nodes. */
 export class KeptStarts {
   readonly #slots: readonly Slot[];

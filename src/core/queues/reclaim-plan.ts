@@ -8,10 +8,11 @@
  * 3. If that is not enough, whoever the gang has a right to, as long as every queue keeps what it is guaranteed.
  */
 import type { PlanPolicy } from '../gang-request.ts';
-import type { PodModel } from '../model.ts';
+import { keyOf, type PodModel } from '../model.ts';
+import { gangNameOf } from '../pod-group.ts';
 import { type Preemption, type PreemptionRequest, planPreemption } from '../preemption.ts';
 import type { Snapshot } from '../snapshot.ts';
-import type { EvictionRights, RunningGang } from '../victims.ts';
+import { type EvictionRights, isMovable, type RunningGang } from '../victims.ts';
 import type { Borrower } from './reclaim.ts';
 
 /** What the queues let a gang evict. */
@@ -40,12 +41,12 @@ const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY,
 export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy: PlanPolicy, now: number): Preemption {
   const { guarantees, soon } = request;
   const then = expectGone(snapshot, soon);
-  const running = soon.size === 0 ? request.running : request.running.filter(({ bound }) => !soon.has(bound[0]!));
+  const running = request.running.filter(({ bound: [first] }) => first && !soon.has(first));
   const search = (barred: ReadonlySet<string>) =>
     planPreemption(then, { ...request, running, barred, rights: guarantees?.rights }, policy, now);
   if (!guarantees) return search(request.barred);
   if (guarantees.isOwed) {
-    const kept = guarantees.listBeyond(running.map(borrowerOf));
+    const kept = guarantees.listBeyond([...running.map(borrowerOf), ...listLone(then, guarantees)]);
     const found = search(new Set([...request.barred, ...kept.map(({ key }) => key)]));
     const isFine = found.kind !== 'preempt' || found.violations === 0;
     if (found.kind !== 'none' && isFine && listBeyondOf(found, guarantees).length === 0) return found;
@@ -62,6 +63,18 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
 
 function listBeyondOf(found: Preemption, guarantees: Guarantees): readonly Borrower[] {
   return found.kind === 'preempt' ? guarantees.listBeyond(found.victims) : [];
+}
+
+/** Pods outside gangs that the gang has a right to. */
+function listLone({ byName, podsOn }: Snapshot, { rights }: Guarantees): readonly Borrower[] {
+  const isLone = (pod: PodModel) => !pod.deleting && gangNameOf(pod.labels) === undefined && isMovable(pod);
+  return byName.flatMap((row) =>
+    podsOn[row]!.filter((pod) => isLone(pod) && rights(pod) === 'may').map((pod) => ({
+      key: keyOf(pod),
+      pods: [pod],
+      startedAt: pod.startedAt ?? pod.createdAt,
+    })),
+  );
 }
 
 function borrowerOf({ gang, bound }: RunningGang): Borrower {
