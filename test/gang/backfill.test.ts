@@ -205,6 +205,22 @@ describe('behind a gang whose start nobody knows', () => {
   });
 });
 
+test('a gang starts although those before it, and all that pass it, run twice as long as they say', async () => {
+  const world = await startQueueWorld([], { nodes: 4, queues: { drainAfterMs: 10 * MINUTE } });
+  const ends = new Map<string, number>();
+  for (let minute = 0; minute < 60 && world.stateOf('big') !== 'Running'; minute++) {
+    if (minute === 5) world.create(timed('big', 4, '1h', later(world)));
+    world.create(timed(`s${minute}`, 1, '4m', later(world)));
+    await scheduleAll(world);
+    for (const { metadata, spec } of world.cluster.list('Pod'))
+      if (spec.nodeName && !ends.has(metadata.name)) ends.set(metadata.name, world.clock.now() + 8 * MINUTE);
+    await world.pass(MINUTE);
+    for (const [name, at] of ends) if (at <= world.clock.now()) world.finish(name);
+    await scheduleAll(world);
+  }
+  expect(world.stateOf('big')).toBe('Running');
+});
+
 describe('the policy', () => {
   test('conservative: no gang that came before is delayed, not only the first', async () => {
     const world = await blockedWorld({ backfill: 'conservative' });

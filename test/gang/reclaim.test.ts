@@ -150,6 +150,22 @@ describe('a queue that is owed space', () => {
   });
 });
 
+describe('a gang that is expected to end soon', () => {
+  test('keeps its places until it has left, also from one that evicts others', async () => {
+    const world = await startQueueWorld([{ name: 'q' }], { nodes: 2 });
+    const soon = { annotations: { 'muster.dev/expected-duration': '20s' } };
+    world.running('ends', ['n0'], inQueue('q', soon));
+    world.running('stays', ['n1'], inQueue('q', { graceSeconds: 0 }));
+    world.create(gang('x', 2, inQueue('q', { priority: 10 })));
+    await scheduleAll(world);
+    expect(world.overbooked()).toEqual([]);
+    expect(runningOf(world, 'ends').length === 0 || runningOf(world, 'x').length === 0).toBe(true);
+    await world.pass(60 * SECOND);
+    await scheduleAll(world);
+    expect(runningOf(world, 'x')).toEqual(['x']);
+  });
+});
+
 describe('between organisations', () => {
   const ORGS = [
     { name: 'east', guaranteed: 16 },

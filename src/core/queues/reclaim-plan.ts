@@ -1,8 +1,7 @@
 /**
  * Whom to evict where queues have guarantees, with as little lost as possible:
  *
- * 1. Whoever is expected to end about as soon as a victim would be gone counts as leaving: nobody is evicted for space that
- *    comes by itself.
+ * 1. Nobody, if the gang has room once those have left who are expected to end about as soon as a victim would be gone.
  * 2. Of queues that owe space only what they borrowed: their youngest gangs, above the guarantee. On Philly's jobs at twice
  *    their size that alone loses a sixth less work, and everybody waits a sixth less.
  * 3. If that is not enough, whoever the gang has a right to, as long as every queue keeps what it is guaranteed.
@@ -40,13 +39,21 @@ const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY,
 /** As `planPreemption`. O(sets) of its calls. */
 export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy: PlanPolicy, now: number): Preemption {
   const { guarantees, soon } = request;
-  const then = expectGone(snapshot, soon);
-  const running = request.running.filter(({ bound: [first] }) => first && !soon.has(first));
-  const search = (barred: ReadonlySet<string>) =>
-    planPreemption(then, { ...request, running, barred, rights: guarantees?.rights }, policy, now);
+  const { running } = request;
+  const searchOn = (view: Snapshot, units: readonly RunningGang[], barred: ReadonlySet<string>) =>
+    planPreemption(view, { ...request, running: units, barred, rights: guarantees?.rights }, policy, now);
+  const search = (barred: ReadonlySet<string>) => searchOn(snapshot, running, barred);
+  if (soon.size > 0) {
+    const others = running.filter(({ bound: [first] }) => first && !soon.has(first));
+    // Their places are given to nobody before they have left: they may run longer than expected.
+    if (searchOn(expectGone(snapshot, soon), others, request.barred).kind === 'coming') {
+      const found = search(request.barred);
+      return found.kind === 'coming' ? found : { kind: 'none', reconsiderAt: Math.max(...soon.values()), spared: [] };
+    }
+  }
   if (!guarantees) return search(request.barred);
   if (guarantees.isOwed) {
-    const kept = guarantees.listBeyond([...running.map(borrowerOf), ...listLone(then, guarantees)]);
+    const kept = guarantees.listBeyond([...running.map(borrowerOf), ...listLone(snapshot, guarantees)]);
     const found = search(new Set([...request.barred, ...kept.map(({ key }) => key)]));
     const isFine = found.kind !== 'preempt' || found.violations === 0;
     if (found.kind !== 'none' && isFine && listBeyondOf(found, guarantees).length === 0) return found;
