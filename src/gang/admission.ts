@@ -271,8 +271,8 @@ export class Admission {
 }
 
 /** What counts for order. */
-export function priorityIn({ spec }: Queue, { priority, hasPriorityClass }: Gang): number {
-  return hasPriorityClass ? priority : (spec.defaultPriority ?? priority);
+export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
+  return hasPriorityClass ? priority : (defaultPriority ?? priority);
 }
 
 function isBehindStart({ obstacle }: GangRecord): boolean {

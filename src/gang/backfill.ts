@@ -112,7 +112,7 @@ export class Backfill {
     return estimateRunLength({
       expectedMs: gang.expectedMs,
       deadlineMs: gang.deadlineMs,
-      maxRunTimeMs: this.#queues.queueOf(gang.namespace, gang.queue)?.spec.maxRunTimeMs,
+      maxRunTimeMs: this.#queues.queueOf(gang.namespace, gang.queue)?.maxRunTimeMs,
       history: this.#history.of(gang.lineage),
       defaultMs: this.#parts.settings.queues.defaultRunTimeMs,
     });

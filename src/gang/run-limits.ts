@@ -72,7 +72,7 @@ export class RunLimits {
     const ended = this.#ended.get(gang.key);
     if (ended && !isOwnedBy(gang, ended)) this.#ended.delete(gang.key);
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const limitMs = queue?.spec.maxRunTimeMs;
+    const limitMs = queue?.maxRunTimeMs;
     if (queue === undefined || limitMs === undefined) {
       this.#ended.delete(gang.key);
       return;

@@ -4,8 +4,8 @@
  */
 import { PREEMPTIBLE } from '../core/dialects/muster.ts';
 import { explainStably, type Reason } from '../core/explain.ts';
-import { stableObstacle } from '../core/obstacle.ts';
 import type { PodModel } from '../core/model.ts';
+import { stableObstacle } from '../core/obstacle.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import { MAX_SCORE } from '../core/scoring.ts';
 import type { Binder } from '../gang/binder.ts';

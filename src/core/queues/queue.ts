@@ -55,6 +55,10 @@ export interface Queue {
   readonly guaranteed: Amounts;
   /** Only its own; no entry: no limit. */
   readonly limit: Amounts;
+  /** The shortest of the path, milliseconds; undefined: none says any. */
+  readonly maxRunTimeMs: number | undefined;
+  /** Its own, or else that of the next queue above it that has one. */
+  readonly defaultPriority: number | undefined;
   /** That of its tree. */
   readonly promised: ReadonlySet<string>;
 }
@@ -116,7 +120,20 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
     const guaranteed = new Map<string, number>();
     const { name } = spec;
     const depth = path.length;
-    const queue = { name, spec, parent, children, path, depth, guaranteed, limit: limitsOf(spec), promised };
+    const limits = [spec.maxRunTimeMs, parent?.maxRunTimeMs].filter((ms) => ms !== undefined);
+    const queue = {
+      name,
+      spec,
+      parent,
+      children,
+      path,
+      depth,
+      guaranteed,
+      limit: limitsOf(spec),
+      maxRunTimeMs: limits.length > 0 ? Math.min(...limits) : undefined,
+      defaultPriority: spec.defaultPriority ?? parent?.defaultPriority,
+      promised,
+    };
     path.push(queue);
     byName.set(name, queue);
     for (const child of below.get(name) ?? []) children.push(grow(child, queue));

@@ -39,12 +39,12 @@ const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY,
 /** As `planPreemption`. O(sets) of its calls. */
 export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy: PlanPolicy, now: number): Preemption {
   const { guarantees, soon } = request;
-  const { running } = request;
+  const running = request.running.filter(({ bound }) => bound.length > 0);
   const searchOn = (view: Snapshot, units: readonly RunningGang[], barred: ReadonlySet<string>) =>
     planPreemption(view, { ...request, running: units, barred, rights: guarantees?.rights }, policy, now);
   const search = (barred: ReadonlySet<string>) => searchOn(snapshot, running, barred);
   if (soon.size > 0) {
-    const others = running.filter(({ bound: [first] }) => first && !soon.has(first));
+    const others = running.filter(({ bound }) => !soon.has(bound[0]!));
     // Their places are given to nobody before they have left: they may run longer than expected.
     if (searchOn(expectGone(snapshot, soon), others, request.barred).kind === 'coming') {
       const found = search(request.barred);

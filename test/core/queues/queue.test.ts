@@ -55,6 +55,24 @@ test('what is guaranteed of models is guaranteed of the resource', () => {
   expect([...tree.promised].sort()).toEqual([`${GPU} A100`, H100]);
 });
 
+test('the shortest run time of the path counts, and the nearest default priority', () => {
+  const tree = buildQueueTree([
+    aQueue({ name: 'org', maxRunTimeMs: 10, defaultPriority: 5 }),
+    aQueue({ name: 'long', parent: 'org', maxRunTimeMs: 20, defaultPriority: 7 }),
+    aQueue({ name: 'short', parent: 'org', maxRunTimeMs: 3 }),
+    aQueue({ name: 'free' }),
+  ]);
+  const told = ['long', 'short', 'free'].map((name) => {
+    const { maxRunTimeMs, defaultPriority } = queueNamed(tree, name);
+    return [name, maxRunTimeMs, defaultPriority];
+  });
+  expect(told).toEqual([
+    ['long', 10, 7],
+    ['short', 3, 5],
+    ['free', undefined, undefined],
+  ]);
+});
+
 test('a limit alone promises nothing', () => {
   const tree = buildQueueTree([aQueue({ name: 'a', limit: 8 })]);
   expect([...tree.dimensions]).toEqual([GPU]);
