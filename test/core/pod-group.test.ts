@@ -19,7 +19,7 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   templateLabels: { [POD_GROUP]: 'train' },
   backoffLimit: 6,
   ignoresDisruption: true,
-    owner: undefined,
+  owner: undefined,
   isEnding: false,
   ...options,
 });
