@@ -5,6 +5,7 @@
  */
 
 import type { GangProblem } from './gang-problems.ts';
+import { instantText } from './instant.ts';
 import { explainObstacle, type Obstacle, stableObstacle } from './obstacle.ts';
 import type { Unschedulable } from './plan.ts';
 import type { TopologyShortfall } from './shortfall.ts';
@@ -161,8 +162,8 @@ function explainOutlook(outlook: PreemptionOutlook | undefined): string {
     case 'none': {
       if (outlook.spared.length === 0) return '';
       const spared = outlook.spared.map(({ cause, units }) => `${units} ${SPARED[cause]}`).join(', ');
-      const at = Number.isFinite(outlook.reconsiderAt) ? ` until ${new Date(outlook.reconsiderAt).toISOString()}` : '';
-      return `; of lower priority but protected: ${spared}${at}`;
+      const at = instantText(outlook.reconsiderAt);
+      return `; of lower priority but protected: ${spared}${at === undefined ? '' : ` until ${at}`}`;
     }
     default:
       return outlook satisfies never;

@@ -1,5 +1,6 @@
 /** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
 import { formatDuration } from './duration.ts';
+import { instantText } from './instant.ts';
 import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-choice.ts';
 import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
 
@@ -69,7 +70,8 @@ function explainBehind({ gang, cause, startsAt }: Obstacle & { readonly kind: 'b
     case 'no-backfill':
       return `waits behind gang ${gang}, which is first in order; backfill is off`;
     case 'planned-start': {
-      const when = Number.isFinite(startsAt) ? ` at ${new Date(startsAt).toISOString()} (estimated)` : '';
+      const at = instantText(startsAt);
+      const when = at === undefined ? '' : ` at ${at} (estimated)`;
       return `would fit, but could delay gang ${gang}, which is planned to start there${when}; say muster.dev/expected-duration to be let past if short enough`;
     }
     default:

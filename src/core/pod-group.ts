@@ -13,9 +13,9 @@ import {
   POD_GROUP_LABEL,
   PREEMPTS,
   QUEUE,
+  readDuration,
   TOPOLOGY_PATIENCE,
 } from './dialects/muster.ts';
-import { parseDuration } from './duration.ts';
 import { findProblems, type GangProblem } from './gang-problems.ts';
 import type { TopologyRequest } from './gang-request.ts';
 import type { JobModel, Labels, PodGroupModel, PodModel } from './model.ts';
@@ -52,7 +52,7 @@ export interface Gang {
   readonly isHeld: boolean;
   /** Who makes gangs like this one, and this one anew: their run times are worth knowing. */
   readonly lineage: string;
-  /** UIDs of its owners: as long as they are the same, it is the same gang. '' when nobody owns its pods. */
+  /** UIDs of its owners and of those that make them anew: as long as any is the same, it is the same gang. '' when nobody owns its pods. */
   readonly owners: string;
   /** It ran as long as its queue allows, in the same hands as now. */
   readonly isOverTime: boolean;
@@ -114,7 +114,7 @@ export function describeGang(key: string, sources: GangSources): Gang {
     ranks,
     minMember: minimum,
     topology: readTopologyKeys(subjects, minimum),
-    patienceMs: parseDuration(subjects[0]?.annotations[TOPOLOGY_PATIENCE] ?? ''),
+    patienceMs: readDuration(subjects[0]?.annotations[TOPOLOGY_PATIENCE]),
     preempts: subjects.every(({ annotations }) => annotations[PREEMPTS] !== 'never'),
     onMemberLoss: readMemberLoss(subjects[0]),
     isEndedByOwner: isEndedByOwner(subjects, sources.jobs),
@@ -124,9 +124,9 @@ export function describeGang(key: string, sources: GangSources): Gang {
     queue: subjects[0]?.labels[QUEUE],
     isHeld: subjects.some(({ annotations }) => annotations[HOLD] === 'true'),
     lineage: readLineage(key, sources.jobs),
-    owners: listOwners(subjects),
+    owners: listOwners(subjects, sources.jobs),
     isOverTime: subjects.some(({ annotations }) => annotations[OVER_TIME] !== undefined),
-    expectedMs: parseDuration(subjects[0]?.annotations[EXPECTED_DURATION] ?? ''),
+    expectedMs: readDuration(subjects[0]?.annotations[EXPECTED_DURATION]),
     deadlineMs: shortestDeadline(sources.jobs),
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
@@ -174,9 +174,16 @@ function readLineage(key: string, jobs: readonly JobModel[]): string {
   return maker ? `${key.slice(0, key.indexOf('/'))}/${maker.kind}/${maker.name}` : key;
 }
 
-function listOwners(pods: readonly PodModel[]): string {
+/** A controller that keeps one run alive makes its Jobs anew (a JobSet); each Job of a CronJob is a run of its own. */
+function listOwners(pods: readonly PodModel[], jobs: readonly JobModel[]): string {
+  const makers = new Map(jobs.map(({ uid, owner }) => [uid, owner?.kind === 'CronJob' ? undefined : owner]));
   const owners = new Set<string>();
-  for (const { owner } of pods) if (owner) owners.add(owner.uid);
+  for (const { owner } of pods) {
+    if (!owner) continue;
+    owners.add(owner.uid);
+    const maker = makers.get(owner.uid);
+    if (maker) owners.add(maker.uid);
+  }
   return [...owners].sort().join(' ');
 }
 

@@ -1,5 +1,6 @@
 /** What a gang's annotations ask of the fabric, and what is wrong with it whatever the cluster looks like. */
 import {
+  readDuration,
   SLICE_REQUIRED,
   SLICE_SIZE,
   TOPOLOGY_EXCLUSIVE,
@@ -8,7 +9,6 @@ import {
   TOPOLOGY_REQUIRED,
   TOPOLOGY_SPREAD,
 } from './dialects/muster.ts';
-import { parseDuration } from './duration.ts';
 import type { TopologyRequest } from './gang-request.ts';
 import type { Labels, PodModel } from './model.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -28,7 +28,7 @@ export function readTopologyKeys(members: readonly PodModel[], minMember: number
   const annotations: Labels = members[0]?.annotations ?? {};
   const size = wholeNumber(annotations[SLICE_SIZE]);
   const level = annotations[SLICE_REQUIRED];
-  const patience = parseDuration(annotations[TOPOLOGY_PATIENCE] ?? '');
+  const patience = readDuration(annotations[TOPOLOGY_PATIENCE]);
   return {
     required: annotations[TOPOLOGY_REQUIRED],
     preferred: annotations[TOPOLOGY_PREFERRED],

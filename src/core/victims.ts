@@ -7,9 +7,8 @@
  *
  * O(pods), plus sorting the members of elastic gangs.
  */
-import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE } from './dialects/muster.ts';
+import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from './dialects/muster.ts';
 import type { Budgets, Cover } from './disruption.ts';
-import { parseDuration } from './duration.ts';
 import { instantOf } from './instant.ts';
 import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
 import { type Gang, gangNameOf } from './pod-group.ts';
@@ -226,8 +225,7 @@ function newestCheckpoint(pods: readonly PodModel[]): number {
 function longestRuntime(pods: readonly PodModel[]): number {
   let longest = 0;
   for (const { annotations } of pods) {
-    const text = annotations[MIN_RUNTIME];
-    if (text !== undefined) longest = Math.max(longest, parseDuration(text) ?? 0);
+    longest = Math.max(longest, readDuration(annotations[MIN_RUNTIME]) ?? 0);
   }
   return longest;
 }

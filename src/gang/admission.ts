@@ -8,34 +8,15 @@ import type { Obstacle } from '../core/obstacle.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { subtractAmounts } from '../core/queues/amounts.ts';
 import type { Applicant, Line, Offer } from '../core/queues/line.ts';
-import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { Queue } from '../core/queues/queue.ts';
 import { judgeQuota, type QuotaRefusal } from '../core/queues/quota.ts';
-import type { Snapshot } from '../core/snapshot.ts';
 import { Backfill } from './backfill.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
-import type { Question, QuotaTerms } from './question.ts';
-import type { QueueTable, ReclaimTerms } from './queue-table.ts';
+import type { Question } from './question.ts';
+import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
-
-/** What a gang has to keep to when it is placed. */
-export interface Terms extends QuotaTerms {
-  /** GPU models that its queue has no quota left for, and what says so. */
-  readonly excluded: ReadonlyMap<string, QuotaRefusal>;
-  /** Undefined: priority alone decides whom it may evict. */
-  reclaim(): ReclaimTerms | undefined;
-  /** Bound pods that end so soon by themselves that nobody is evicted for their space, and when, milliseconds. */
-  listSoon(): ReadonlyMap<PodModel, number>;
-  /** The snapshot as the gang may use it, and whom it would delay otherwise; undefined: it delays nobody. */
-  beside(occupied: Snapshot): { readonly view: Snapshot; readonly behind: PlannedStart } | undefined;
-}
-
-/** How an attempt ended. `later`: it was not tried, through no fault of its own. */
-export type Attempt =
-  | { readonly kind: 'started' }
-  | { readonly kind: 'later' }
-  | { readonly kind: 'blocked'; readonly ask: () => Question };
+import type { Attempt, Terms } from './terms.ts';
 
 interface Candidate extends Applicant {
   readonly record: GangRecord;
@@ -48,6 +29,8 @@ export class Admission {
   readonly #parts: CoordinatorParts;
   readonly #queues: QueueTable;
   readonly #backfill: Backfill;
+  /** Queues that are closed for all but a gang that has waited long for their quota. */
+  readonly #closed = new Map<Queue, GangRecord>();
   /** Gangs that were not let past may be now. */
   #looksAgain = false;
   readonly #refusesOverTime: (record: GangRecord) => Obstacle | undefined;
@@ -90,13 +73,21 @@ export class Admission {
     return kind !== known && (kind !== undefined || known === 'held' || known === 'queue' || known === 'over-time');
   }
 
+  /** The gang that has waited so long for quota of the queue that nobody else gets any; undefined: there is none. */
+  closedFor(queue: Queue): Obstacle | undefined {
+    const record = queue.path.map((each) => this.#closed.get(each)).find((each) => each !== undefined);
+    return record && behind(record, 'quota');
+  }
+
   /** Terms of a gang that has started: what it lost it gets back, and what it has is its own. */
-  termsOfStarted({ gang, census, lost, vacancies }: GangRecord): Terms {
+  termsOfStarted(record: GangRecord): Terms {
+    const { gang, census, lost, vacancies } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
     const isShort = gang.minMember !== undefined && census.started - lost.length < gang.minMember;
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     const excluded = queue && !isShort ? this.#queues.listExcludedModels(queue, one) : NO_MODELS;
     return {
+      quotaIsFull: false,
       // What is kept for it counts for its queue already.
       countAllowed: (all, least) =>
         queue
@@ -105,7 +96,8 @@ export class Admission {
       excluded,
       reclaim: () => queue && this.#queues.termsFor(queue, gang.priority, this.#queues.amountsOf(census.unbound)),
       listSoon: () => NOBODY,
-      beside: () => undefined,
+      // It goes on as it was; what it grows by must not delay others.
+      beside: (occupied) => (isShort ? undefined : this.#backfill.beside(record, occupied)),
     };
   }
 
@@ -136,11 +128,13 @@ export class Admission {
    * @param waiting gangs that are complete and have nothing yet; those that have an obstacle among them.
    * @param all every gang.
    * @param attempt plans one gang.
+   * @param ask what it would be planned with.
    */
   run(
     waiting: readonly GangRecord[],
     all: readonly GangRecord[],
     attempt: (record: GangRecord, terms: Terms) => Attempt,
+    ask: (record: GangRecord, terms: Terms) => Question,
   ): void {
     const now = this.#parts.clock.now();
     const line = this.#queues.line(
@@ -148,46 +142,56 @@ export class Admission {
       now,
     );
     this.#backfill.begin(all);
+    this.#closed.clear();
     let position = 0;
     let barrier: GangRecord | undefined;
     for (let offer = line.next(); offer; offer = line.next()) {
-      const { record, queue } = offer.applicant;
+      const { record } = offer.applicant;
       record.standing = { position: ++position, standing: offer.standing };
       if (barrier) {
         record.obstacle = behind(barrier, 'no-backfill');
         continue;
       }
       if (this.#offer(offer, line, attempt)) continue;
-      const cause = this.#mayNotBePassed(offer, now);
-      for (const other of cause ? line.close(queue) : []) {
+      const closed = this.#findClosed(offer, now, () => ask(record, this.#termsOf(offer.applicant)));
+      if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
+      for (const other of closed ? line.close(closed.queue) : []) {
         other.record.standing = { position: ++position, standing: offer.standing };
-        other.record.obstacle = behind(record, cause!);
+        other.record.obstacle = behind(record, closed!.cause);
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) barrier = record;
     }
     this.#looksAgain = false;
     if (!this.#backfill.end()) return;
     for (const record of waiting) {
-      if (record.obstacle?.kind !== 'behind') continue;
+      // One that backs off is woken by that.
+      if (record.obstacle?.kind !== 'behind' || now < record.backoffUntil) continue;
       record.hopelessAt = -1;
       this.#looksAgain = true;
     }
   }
 
   /**
-   * Why nobody of its queue may pass a gang that did not start; undefined: they may. Small gangs could use up the queue's quota
-   * for ever, of which a large one needs more at once than is ever left.
+   * The queue of which nobody may pass a gang that did not start, and why; undefined: they may. Small gangs could use up a quota for
+   * ever, of which a large one needs more at once than is ever left. A queue above is closed only where no team is promised
+   * anything, and nothing for a gang that would not find room with all the quota there is.
    */
-  #mayNotBePassed({ applicant, verdict }: Offer<Candidate>, now: number): 'strict' | 'quota' | undefined {
+  #findClosed(
+    { applicant, verdict }: Offer<Candidate>,
+    now: number,
+    ask: () => Question,
+  ): { readonly queue: Queue; readonly cause: 'strict' | 'quota' } | undefined {
     const { record, queue, asked } = applicant;
-    if (queue.spec.order === 'strict') return 'strict';
-    if (verdict.kind === 'within') return undefined;
+    if (queue.spec.order === 'strict') return { queue, cause: 'strict' };
+    const { drainAfterMs } = this.#parts.settings.queues;
+    if (verdict.kind === 'within' || now - (record.lacksQuotaSince ?? now) < drainAfterMs) return undefined;
     const isSmaller =
       verdict.kind === 'refused'
         ? verdict.refusal.asked <= verdict.refusal.bound
         : verdict.dimensions.every((dimension) => asked.get(dimension)! <= (queue.guaranteed.get(dimension) ?? 0));
-    const since = record.lacksQuotaSince ?? now;
-    return isSmaller && now - since >= this.#parts.settings.queues.drainAfterMs ? 'quota' : undefined;
+    if (!isSmaller || !this.#backfill.everFits(record, ask)) return undefined;
+    const above = verdict.kind === 'refused' ? this.#queues.tree.byName.get(verdict.refusal.queue) : undefined;
+    return { queue: above?.guaranteed.size === 0 ? above : queue, cause: 'quota' };
   }
 
   /** Returns whether the gang has started. */
@@ -202,9 +206,8 @@ export class Admission {
     if (verdict.kind === 'refused') {
       record.obstacle = { kind: 'quota', refusal: verdict.refusal };
       record.blockedSince = undefined;
-      return false;
     }
-    const outcome = attempt(record, this.#termsOf(applicant));
+    const outcome = attempt(record, this.#termsOf(applicant, verdict.kind === 'refused'));
     if (outcome.kind === 'started') {
       if (this.#backfill.starts.length > 0) this.#parts.observer.onBackfilled();
       record.obstacle = undefined;
@@ -223,7 +226,7 @@ export class Admission {
     const obstacle = this.findObstacle(record);
     record.standing = undefined;
     // Whom it was not let past stands until it is planned again: it may be as soon as something else is kept.
-    record.obstacle = obstacle ?? (isBehindStart(record) ? record.obstacle : undefined);
+    record.obstacle = obstacle ?? (isFoundByPlanning(record) ? record.obstacle : undefined);
     const choice = this.#queues.choose(gang.namespace, gang.queue);
     if (obstacle || choice.kind === 'problem') {
       record.blockedSince = undefined;
@@ -235,9 +238,10 @@ export class Admission {
     return [{ key, queue, priority, createdAt, asked: this.#queues.askedBy(gang), record }];
   }
 
-  #termsOf({ record, queue, asked }: Candidate): Terms {
+  #termsOf({ record, queue, asked }: Candidate, quotaIsFull = false): Terms {
     const excluded = this.#queues.listExcludedModels(queue, asked);
     return {
+      quotaIsFull,
       countAllowed: (members, least) => this.#countAllowed(queue, members, least, excluded),
       excluded,
       reclaim: () => this.#queues.termsFor(queue, record.gang.priority, asked),
@@ -275,8 +279,9 @@ export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityCl
   return hasPriorityClass ? priority : (defaultPriority ?? priority);
 }
 
-function isBehindStart({ obstacle }: GangRecord): boolean {
-  return obstacle?.kind === 'behind' && obstacle.cause === 'planned-start';
+/** What is known only by planning the gang stands until it is planned again. */
+function isFoundByPlanning({ obstacle }: GangRecord): boolean {
+  return obstacle?.kind === 'quota' || (obstacle?.kind === 'behind' && obstacle.cause === 'planned-start');
 }
 
 function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): Obstacle {

@@ -7,28 +7,28 @@
  *
  * Owner of the planned starts. They are volatile: after a restart they are planned again.
  */
-import { isTerminated, keyOf, type PodModel } from '../core/model.ts';
-import { gangKeyOf } from '../core/pod-group.ts';
+import { isTerminated, type PodModel } from '../core/model.ts';
 import { type KeptStarts, keepStarts } from '../core/queues/beside-starts.ts';
 import type { Ending, PlannedStart } from '../core/queues/planned-start.ts';
-import { estimateRunLength, expectedEnd, type RunLength } from '../core/queues/run-length.ts';
 import { planStart } from '../core/queues/start-planner.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { isMovable } from '../core/victims.ts';
+import { Endings, LEAVES_MS } from './endings.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
-import type { Question } from './question.ts';
+import type { Beside, Question } from './question.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { Kept } from './reservations.ts';
 import type { RunHistory } from './run-history.ts';
 
-/** A start is planned anew at most so often, and all of them together take a fifth of the time at most, milliseconds. */
+/** A start is planned anew at most so often, and takes a fifth of the time at most, milliseconds. */
 const REVIEW_MS = 1_000;
+/** The same of a gang that would not fit if nobody else were there. */
+const NEVER_REVIEW_MS = 30_000;
+/** No more starts are planned in a pass that has taken so long for them, milliseconds: those after have none. */
+const MOST_PER_PASS_MS = 200;
 const PAUSE_PER_PLAN = 4;
 /** Conservative: so many gangs have a planned start; those after them wait for theirs. */
 const MOST_STARTS = 64;
-/** How long a pod may take to leave that does not say so: the default grace period, milliseconds. */
-const LEAVES_MS = 30_000;
 
 interface Planned {
   /** Undefined: it would not fit if nobody else were there. */
@@ -38,9 +38,12 @@ interface Planned {
 
 export class Backfill {
   readonly #parts: CoordinatorParts;
-  readonly #queues: QueueTable;
-  readonly #history: RunHistory;
+  readonly endings: Endings;
   readonly #planned = new Map<string, Planned>();
+  /** How long the pass has taken to plan starts, milliseconds. */
+  #spentMs = 0;
+  /** Gangs whose starts the last pass wanted to know. */
+  readonly #asked = new Set<string>();
   /** Of gangs that were blocked in the last pass, in order. */
   #starts: PlannedStart[] = [];
   /** Those of them that others must not delay. */
@@ -59,8 +62,7 @@ export class Backfill {
 
   constructor(parts: CoordinatorParts, queues: QueueTable, history: RunHistory) {
     this.#parts = parts;
-    this.#queues = queues;
-    this.#history = history;
+    this.endings = new Endings(parts, queues, history);
   }
 
   /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
@@ -76,52 +78,12 @@ export class Backfill {
     this.#parts.reservations.keepMore(leaving.nodeName, leaving.template.requests);
   }
 
-  /** Whoever runs or starts, and when they are expected to end. */
-  listEndings(records: readonly GangRecord[]): readonly Ending[] {
-    const now = this.#parts.clock.now();
-    const { reservations, settings, view } = this.#parts;
-    const endings: Ending[] = [];
-    for (const record of records) {
-      const { gang, census } = record;
-      const slots = reservations.slotsOf(gang.key).map(({ pod }) => pod);
-      if (census.bound.length + slots.length === 0) continue;
-      const startedAt = census.bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
-      endings.push({
-        key: gang.key,
-        pods: [...census.bound, ...slots],
-        startedAt,
-        endsAt: this.#endOf(record, startedAt, now),
-      });
-    }
-    const { podsOn, byName } = view.snapshot();
-    const { isAccelerator } = settings.policy;
-    for (const row of byName) {
-      for (const pod of podsOn[row]!) {
-        if (gangKeyOf(pod) !== undefined && !pod.deleting) continue;
-        if (!pod.deleting && (!isMovable(pod) || !asksFor(pod, isAccelerator))) continue;
-        const startedAt = pod.startedAt ?? pod.createdAt;
-        const endsAt = pod.deleting ? Math.max(now, pod.goneBy ?? now + LEAVES_MS) : Number.POSITIVE_INFINITY;
-        endings.push({ key: keyOf(pod), pods: [pod], startedAt, endsAt });
-      }
-    }
-    return endings;
-  }
-
-  /** How long the gang is expected to run; undefined: nobody knows. */
-  lengthOf({ gang }: GangRecord): RunLength | undefined {
-    return estimateRunLength({
-      expectedMs: gang.expectedMs,
-      deadlineMs: gang.deadlineMs,
-      maxRunTimeMs: this.#queues.queueOf(gang.namespace, gang.queue)?.maxRunTimeMs,
-      history: this.#history.of(gang.lineage),
-      defaultMs: this.#parts.settings.queues.defaultRunTimeMs,
-    });
-  }
-
   /** A pass over the waiting gangs begins; nothing is kept yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
     this.#begunAt = this.#parts.clock.now();
+    this.#asked.clear();
+    this.#spentMs = 0;
     this.#endings = undefined;
     this.#starts = [];
     this.#known.length = 0;
@@ -131,7 +93,7 @@ export class Backfill {
 
   /** Bound pods that are gone about as soon as a victim would be, and when. */
   listSoon(): ReadonlyMap<PodModel, number> {
-    this.#endings ??= this.listEndings(this.#records);
+    this.#endings ??= this.endings.list(this.#records);
     const by = this.#parts.clock.now() + LEAVES_MS;
     const soon = this.#endings.filter(({ endsAt }) => endsAt <= by);
     return new Map(
@@ -161,7 +123,7 @@ export class Backfill {
     if (now >= this.#drainsAt(record, start.startsAt)) this.#draining.push(start);
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);
     else return;
-    this.#endings ??= this.listEndings(this.#records);
+    this.#endings ??= this.endings.list(this.#records);
     this.#kept = keepStarts(this.#known, this.#draining, this.#endings);
   }
 
@@ -178,16 +140,31 @@ export class Backfill {
     return from + this.#parts.settings.queues.drainAfterMs;
   }
 
+  /** Whether the gang would find room if those who are in its way left. */
+  everFits(record: GangRecord, ask: () => Question): boolean {
+    return this.#planStart(record, ask, this.#parts.clock.now()) !== undefined;
+  }
+
   /** The snapshot as the gang may use it, and the first gang that it must not delay; undefined: nothing is kept. */
-  beside(
-    record: GangRecord,
-    occupied: Snapshot,
-  ): { readonly view: Snapshot; readonly behind: PlannedStart } | undefined {
-    if (!this.#kept) return undefined;
-    const length = this.#draining.length > 0 ? undefined : this.lengthOf(record);
+  beside(record: GangRecord, occupied: Snapshot): Beside | undefined {
+    const kept = this.#kept;
+    if (!kept) return undefined;
+    const length = this.#draining.length > 0 ? undefined : this.endings.lengthOf(record);
     const endsAt = length ? this.#parts.clock.now() + length.ms : Number.POSITIVE_INFINITY;
-    const behind = [...this.#known, ...this.#draining].find(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
-    return behind && { view: this.#kept.until(occupied, endsAt), behind };
+    const all = [...this.#known, ...this.#draining];
+    const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
+    const [behind] = starts;
+    if (!behind) return undefined;
+    const span = starts.map(({ gang }) => gang).join(' ');
+    let view: Snapshot | undefined;
+    return {
+      get view() {
+        view ??= kept.until(occupied, endsAt);
+        return view;
+      },
+      behind,
+      span,
+    };
   }
 
   /**
@@ -205,8 +182,7 @@ export class Backfill {
     const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
     const isChanged = text !== this.#keptStarts;
     this.#keptStarts = text;
-    const current = new Set(this.#starts.map(({ gang }) => gang));
-    for (const gang of this.#planned.keys()) if (!current.has(gang)) this.#planned.delete(gang);
+    for (const gang of this.#planned.keys()) if (!this.#asked.has(gang)) this.#planned.delete(gang);
     return isChanged;
   }
 
@@ -240,24 +216,23 @@ export class Backfill {
 
   #planStart(record: GangRecord, ask: () => Question, now: number): PlannedStart | undefined {
     const known = this.#planned.get(record.gang.key);
+    this.#asked.add(record.gang.key);
     if (known && now < known.reviewAt && isStillThere(known.start, this.#parts.view.snapshot())) return known.start;
+    if (this.#spentMs > MOST_PER_PASS_MS) return undefined;
     const { request, occupied } = ask();
-    this.#endings ??= this.listEndings(this.#records);
+    this.#endings ??= this.endings.list(this.#records);
     const { clock, settings, observer } = this.#parts;
-    const length = this.lengthOf(record)?.ms;
+    const length = this.endings.lengthOf(record)?.ms;
+    const begun = clock.now();
     const start = planStart(occupied, request, length, this.#endings, this.#starts, settings.policy, now);
-    const tookMs = clock.now() - now;
+    const tookMs = clock.now() - begun;
+    this.#spentMs += tookMs;
     observer.onStartPlanned(record.gang.key, start, tookMs / 1000);
-    this.#planned.set(record.gang.key, { start, reviewAt: now + Math.max(REVIEW_MS, PAUSE_PER_PLAN * tookMs) });
+    this.#planned.set(record.gang.key, {
+      start,
+      reviewAt: now + Math.max(start ? REVIEW_MS : NEVER_REVIEW_MS, PAUSE_PER_PLAN * tookMs),
+    });
     return start;
-  }
-
-  #endOf(record: GangRecord, startedAt: number, now: number): number {
-    const length = this.lengthOf(record);
-    if (!length) return Number.POSITIVE_INFINITY;
-    const end = expectedEnd(startedAt, length.ms, now);
-    const { deadlineAt } = record.gang;
-    return deadlineAt === undefined || deadlineAt <= now ? end : Math.min(end, deadlineAt);
   }
 
   /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
@@ -279,10 +254,6 @@ export class Backfill {
     }
     return [...kept.values()];
   }
-}
-
-function asksFor({ template }: PodModel, isAccelerator: (resource: string) => boolean): boolean {
-  return template.requests.some(({ name }) => isAccelerator(name));
 }
 
 function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] {

@@ -6,11 +6,19 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** What a timer of Node can wait for; beyond it fires at once. Milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** Follows the monotonic clock: an adjusted wall clock must not end or extend a barrier. */
 export const systemClock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
   after: (ms, callback) => {
-    const timer = setTimeout(callback, ms);
+    let timer: NodeJS.Timeout;
+    const wait = (left: number) => {
+      const step = Math.min(left, LONGEST_MS);
+      timer = setTimeout(() => (left > step ? wait(left - step) : callback()), step);
+    };
+    wait(ms);
     return () => clearTimeout(timer);
   },
 };

@@ -70,6 +70,14 @@ export class Evictor {
     }
   }
 
+  /** Takes the mark back: the limit that they were over is gone. */
+  unmark(gang: string, members: readonly PodModel[]): void {
+    for (const pod of members) {
+      if (pod.annotations[OVER_TIME] === undefined || pod.deleting) continue;
+      this.#start('take the mark back', gang, pod, () => this.#parts.writer.annotate(pod, { [OVER_TIME]: null }));
+    }
+  }
+
   /** Takes the notice back from pods that nobody evicts any more. */
   spare(preemptingOf: (gang: string) => Preempting | undefined): void {
     for (const pod of this.#parts.view.preempted()) {

@@ -5,33 +5,38 @@
  */
 import type { GangRequest } from '../core/gang-request.ts';
 import type { Unschedulable } from '../core/plan.ts';
-import type { Snapshot } from '../core/snapshot.ts';
+import type { Occupant, Snapshot } from '../core/snapshot.ts';
+import type { Reservations } from './reservations.ts';
 
 export class FailedShapes {
   readonly #found = new Map<string, Unschedulable>();
   /** Somebody's anti-affinity may tell members apart that ask for the same. */
   readonly #isPicky: boolean;
+  readonly #reservations: Pick<Reservations, 'freed'>;
   #freed: number;
 
-  /** @param freed grows when space is given back. */
-  constructor({ repelling, occupants }: Snapshot, freed: number) {
-    this.#isPicky =
-      repelling.includes(1) ||
-      occupants.some(({ template }) => template.antiAffinity.length + template.spread.length > 0);
-    this.#freed = freed;
+  constructor({ repelling, occupants }: Snapshot, reservations: Pick<Reservations, 'freed'>) {
+    const isPicky = ({ template }: Occupant) => template.antiAffinity.length + template.spread.length > 0;
+    this.#isPicky = repelling.includes(1) || occupants.some(isPicky);
+    this.#reservations = reservations;
+    this.#freed = reservations.freed;
   }
 
-  /** What a gang of the same shape lacked; undefined: none was tried, or it may not be the same for this one. */
-  find(request: GangRequest, freed: number): Unschedulable | undefined {
+  /**
+   * What a gang of the same shape lacked; undefined: none was tried, or it may not be the same for this one.
+   * @param span the planned starts that it had to stay clear of; '': none.
+   */
+  find(request: GangRequest, span: string): Unschedulable | undefined {
+    const { freed } = this.#reservations;
     if (freed !== this.#freed) this.#found.clear();
     this.#freed = freed;
     const shape = this.#shapeOf(request);
-    return shape === undefined ? undefined : this.#found.get(shape);
+    return shape === undefined ? undefined : this.#found.get(`${span} ${shape}`);
   }
 
-  add(request: GangRequest, lacked: Unschedulable): void {
+  add(request: GangRequest, span: string, lacked: Unschedulable): void {
     const shape = this.#shapeOf(request);
-    if (shape !== undefined) this.#found.set(shape, lacked);
+    if (shape !== undefined) this.#found.set(`${span} ${shape}`, lacked);
   }
 
   /** Undefined for a gang that kube-scheduler refused nodes, or whose members differ. */

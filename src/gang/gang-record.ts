@@ -161,6 +161,13 @@ export function widensAt({ shortfall }: Pick<GangRecord, 'shortfall'>): number {
   return (topology?.kind === 'no-domain' ? topology.widensAt : undefined) ?? Number.POSITIVE_INFINITY;
 }
 
+/** Whether planning the gang now may end differently from the last time. @param room as `hopelessAt` counts it. */
+export function mayPlan(record: GangRecord, now: number, room: number): boolean {
+  const { backoffUntil, hopelessAt, searchesAt, gang } = record;
+  const mayFit = hopelessAt !== room || now >= widensAt(record) || now >= searchesAt;
+  return now >= backoffUntil && mayFit && gang.problems.length === 0;
+}
+
 /** Ends the attempt: what was learnt during it is forgotten, and the next one waits longer each time. */
 export function giveUpAttempt(record: GangRecord, now: number, cause: string, initialMs: number, maxMs: number): void {
   forgetAttempt(record);

@@ -58,6 +58,8 @@ export class GangTable {
     const census = takeCensus(gang);
     const known = this.#records.get(key);
     const record = known ?? newRecord(gang, census, clock.now());
+    if (record.gang.expectedMs !== gang.expectedMs || record.gang.deadlineMs !== gang.deadlineMs)
+      record.hopelessAt = -1;
     if (!sameMembers(record.gang, gang)) {
       record.hopelessAt = -1;
       // Ranks may have moved, and with them the slices.

@@ -5,19 +5,20 @@
 import type { Plan, PlannedSlot } from '../core/plan.ts';
 import { planGang } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import type { Admission, Attempt, Terms } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { CROWDED, countExpected, countOnTheirWay, isGated } from './crowding.ts';
 import { demandOf } from './demand.ts';
 import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
 import { EarlyPlanner, isDueEarly } from './early-plan.ts';
 import { FailedShapes } from './failed-shapes.ts';
-import { compareUrgency, type GangRecord, giveUpAttempt, stateOf, widensAt } from './gang-record.ts';
+import { compareUrgency, type GangRecord, giveUpAttempt, mayPlan, stateOf } from './gang-record.ts';
 import type { ReleaseCause } from './observer.ts';
 import type { CoordinatorParts } from './parts.ts';
 import type { Preemptor } from './preemptor.ts';
-import { askFor, findModelRefusal, limitDemand, type MembersDemand, planOn, type Question } from './question.ts';
+import { askFor, findModelRefusal, limitDemand, type MembersDemand, planBeside, type Question } from './question.ts';
 import type { Repairer } from './repairer.ts';
 import { anyBinding, newSlot, type Slot } from './reservations.ts';
+import type { Attempt, Terms } from './terms.ts';
 
 export class GangPlanner {
   readonly #parts: CoordinatorParts;
@@ -64,7 +65,10 @@ export class GangPlanner {
     const fresh = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted.filter((record) => record.state !== 'Pending' && mayTry(record)).sort(compareUrgency);
     const isPassDue =
-      backfill.isDue(all, now) || fresh.some((record) => mayTry(record) || this.#admission.hasChanged(record));
+      backfill.isDue(all, now) ||
+      fresh.some(
+        (record) => this.#admission.hasChanged(record) || (mayTry(record) && !this.#admission.findObstacle(record)),
+      );
     if (started.length === 0 && !isPassDue) return;
     this.#onTheirWay = countOnTheirWay(this.#parts.reservations.slots(), now) + countExpected(all);
     const snapshot = this.#parts.view.snapshot();
@@ -73,9 +77,13 @@ export class GangPlanner {
       const terms = this.#admission.termsOfStarted(record);
       this.#admission.charging(record, () => this.#plan(record, snapshot, room, all, terms));
     }
-    this.#failed = new FailedShapes(snapshot, this.#parts.reservations.freed);
+    this.#failed = new FailedShapes(snapshot, this.#parts.reservations);
     const attempt = (record: GangRecord, terms: Terms) => this.#attempt(record, snapshot, room, all, terms, now);
-    if (isPassDue) this.#admission.run(fresh, all, attempt);
+    const ask = (record: GangRecord, terms: Terms) =>
+      this.#ask(record, demandOf(record, []) as MembersDemand, [], snapshot, terms);
+    if (isPassDue) this.#admission.run(fresh, all, attempt, ask);
+    // What a queue holds gets less only where room gets more.
+    for (const record of fresh) if (record.obstacle?.kind === 'quota') record.hopelessAt = room;
     for (const record of started)
       if (record.state === 'Gathering') this.#admission.charging(record, () => this.#planEarly(record, snapshot));
   }
@@ -95,15 +103,21 @@ export class GangPlanner {
     now: number,
   ): Attempt {
     if (now < record.backoffUntil) return { kind: 'later' };
+    if (terms.quotaIsFull) {
+      const ask = (demand: MembersDemand) => this.#ask(record, demand, [], snapshot, terms);
+      return { kind: this.#preemptor.tryForQuota(record, ask, all, terms, this.#namePlan) ? 'started' : 'later' };
+    }
     if (this.#onTheirWay >= CROWDED && isGated(record)) {
       this.#defers = true;
       return { kind: 'later' };
     }
-    if (mayPlan(record, now, room)) this.#plan(record, snapshot, room, all, terms);
+    const isTried = mayPlan(record, now, room);
+    if (isTried) this.#plan(record, snapshot, room, all, terms);
     if (this.#parts.reservations.countOf(record.gang.key) > 0) return { kind: 'started' };
     if (now < record.backoffUntil) return { kind: 'later' };
+    if (record.obstacle?.kind === 'quota') return { kind: 'later' };
     const ask = () => this.#ask(record, demandOf(record, []) as MembersDemand, [], snapshot, terms);
-    const refusal = findModelRefusal(terms.excluded, ask, this.#parts.settings.policy, now);
+    const refusal = isTried ? findModelRefusal(terms.excluded, ask, this.#parts.settings.policy, now) : undefined;
     if (refusal) record.obstacle = { kind: 'quota', refusal };
     return refusal ? { kind: 'later' } : { kind: 'blocked', ask };
   }
@@ -178,16 +192,12 @@ export class GangPlanner {
     const { observer, clock, settings } = this.#parts;
     const start = clock.now();
     record.obstacle = undefined;
-    const { freed } = this.#parts.reservations;
-    const known = demand.fresh ? this.#failed?.find(request, freed) : undefined;
-    let plan = known ?? planOn({ request, occupied }, settings.policy, start);
-    if (plan.kind === 'unschedulable' && demand.fresh) this.#failed?.add(request, plan);
-    // Most that wait find no room at all: whom they would delay is asked last.
-    const beside = plan.kind === 'placed' ? terms.beside(occupied) : undefined;
-    if (beside) {
-      plan = planOn({ request, occupied: beside.view }, settings.policy, start);
+    const beside = terms.beside(occupied);
+    const failed = demand.fresh ? this.#failed : undefined;
+    const { plan, known, isBehind } = planBeside({ request, occupied }, beside, failed, settings.policy, start);
+    if (beside && isBehind) {
       const { gang, startsAt } = beside.behind;
-      if (plan.kind !== 'placed') record.obstacle = { kind: 'behind', gang, cause: 'planned-start', startsAt };
+      record.obstacle = { kind: 'behind', gang, cause: 'planned-start', startsAt };
     }
     if (!known) observer.onPlanned(record.gang.key, plan, (clock.now() - start) / 1000);
     if (plan.kind === 'placed') this.#assume(record, demand, plan.slots);
@@ -206,9 +216,10 @@ export class GangPlanner {
   ): boolean {
     const { reservations, settings, clock } = this.#parts;
     const lower = listDisplaceable(all, reservations, record.gang.priority);
-    const places = listKeptPlaces(all, reservations, record.gang.priority);
-    if (lower.length + places.length === 0) return false;
+    const kept = listKeptPlaces(all, reservations, record.gang.priority);
+    if (lower.length + kept.length === 0) return false;
     const { rights } = terms.reclaim() ?? {};
+    const places = kept.filter(({ pod }) => !rights || rights(pod) === 'may');
     const candidates = lower.filter(({ slots }) => slots.every(({ pod }) => !rights || rights(pod) === 'may'));
     const taken = [
       ...candidates.flatMap(({ slots }) => slots.map(({ pod }) => pod.uid)),
@@ -282,10 +293,4 @@ export class GangPlanner {
     vacancies.delete(vacancy);
     this.#parts.reservations.releaseHold(vacancy);
   }
-}
-
-function mayPlan(record: GangRecord, now: number, room: number): boolean {
-  const { backoffUntil, hopelessAt, searchesAt, gang } = record;
-  const mayFit = hopelessAt !== room || now >= widensAt(record) || now >= searchesAt;
-  return now >= backoffUntil && mayFit && gang.problems.length === 0;
 }

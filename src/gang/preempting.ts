@@ -24,6 +24,8 @@ export interface Preempting {
   readonly victims: Map<string, Victim>;
   /** Pods that leave planned nodes anyway, by UID. */
   readonly leaving: ReadonlyMap<string, PodModel>;
+  /** No member gets its node before all of them have left, wherever that node is: they leave so that the quota allows it. */
+  readonly waitsForAll: boolean;
   /** When it was decided, milliseconds. */
   readonly since: number;
   /** The end of the notice, milliseconds. */
@@ -39,16 +41,20 @@ export interface Preempting {
   blockedBy: string;
 }
 
-/** @param leaving pods that leave planned nodes anyway. */
+/**
+ * @param leaving pods that leave planned nodes anyway.
+ * @param waitsForAll see `Preempting`.
+ */
 export function beginPreempting(
   units: readonly VictimUnit[],
   leaving: readonly PodModel[],
   now: number,
   noticeMs: number,
+  waitsForAll: boolean,
 ): Preempting {
   const victims = new Map<string, Victim>();
   for (const { key, pods } of units) for (const pod of pods) victims.set(pod.uid, { pod, unit: key });
-  return resume(victims, leaving, now, now + noticeMs);
+  return resume(victims, leaving, waitsForAll, now, now + noticeMs);
 }
 
 /**
@@ -66,13 +72,21 @@ export function resumePreempting(
   const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
   const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
   const others = leaving.filter(({ uid }) => !victims.has(uid));
-  return { ...resume(victims, others, now, notices.length > 0 ? Math.max(...notices) : now), told: true };
+  // Nobody wrote down whether the victims leave for their space or for their quota: waiting for all is right for both.
+  return { ...resume(victims, others, true, now, notices.length > 0 ? Math.max(...notices) : now), told: true };
 }
 
-function resume(victims: Map<string, Victim>, leaving: readonly PodModel[], now: number, evictAt: number): Preempting {
+function resume(
+  victims: Map<string, Victim>,
+  leaving: readonly PodModel[],
+  waitsForAll: boolean,
+  now: number,
+  evictAt: number,
+): Preempting {
   return {
     victims,
     leaving: new Map(leaving.map((pod) => [pod.uid, pod])),
+    waitsForAll,
     since: now,
     evictAt,
     told: false,

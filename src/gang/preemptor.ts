@@ -7,10 +7,11 @@ import type { GangRequest } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
 import { type PlannedSlot, planGang } from '../core/plan.ts';
 import { lowestPriority, type Preemption } from '../core/preemption.ts';
+import { planQuotaRoom } from '../core/queues/quota-room.ts';
 import { planReclaim } from '../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { withoutPods } from '../core/vacancy.ts';
-import type { Terms } from './admission.ts';
+import { demandOf } from './demand.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
 import type { GangTable } from './gang-table.ts';
 import type { ReleaseCause } from './observer.ts';
@@ -25,8 +26,9 @@ import {
   nextSearch,
   withoutLowerFences,
 } from './prospects.ts';
-import type { Question } from './question.ts';
+import { limitDemand, type MembersDemand, type Question } from './question.ts';
 import { newSlot } from './reservations.ts';
+import type { Terms } from './terms.ts';
 
 /** All gangs together look for victims for a fifth of the time at most: each search is followed by a pause so many times as long. */
 const PAUSE_PER_SEARCH = 4;
@@ -49,6 +51,21 @@ export class Preemptor {
     this.#release = release;
   }
 
+  /** As `tryFor`, for a gang that its queue's quota refuses. Asked of each such gang in each pass: most end here at once. */
+  tryForQuota(
+    record: GangRecord,
+    ask: (demand: MembersDemand) => Question,
+    records: readonly GangRecord[],
+    terms: Terms,
+    namePlan: () => string,
+  ): boolean {
+    if (record.isUnproven || record.gang.problems.length > 0) return false;
+    if (!this.#maySearch(record, terms)) return false;
+    const demand = limitDemand(demandOf(record, []), terms);
+    if (demand.kind !== 'members') return false;
+    return this.tryFor(record, demand.members, ask(demand), records, terms, namePlan);
+  }
+
   /**
    * Looks for victims, and reserves the places that they will leave.
    * @param members the ones the request is about.
@@ -66,15 +83,8 @@ export class Preemptor {
   ): boolean {
     const { view, reservations, settings, clock, observer } = this.#parts;
     const now = clock.now();
-    if (!record.gang.preempts || record.preempting) return false;
+    if (!this.#maySearch(record, terms)) return false;
     const reclaim = terms.reclaim();
-    if (record.gang.priority <= this.#lowestPriority(occupied) && !reclaim?.isOwed) {
-      record.outlook = undefined;
-      record.searchesAt = Number.POSITIVE_INFINITY;
-      return false;
-    }
-    record.searchesAt = Math.max(this.#pausedUntil, mayLookAt(record, now));
-    if (now < record.searchesAt) return false;
     record.searchedAt = now;
     const snapshot = terms.beside(occupied)?.view ?? occupied;
     for (const [unit, until] of record.barred) if (until <= now) record.barred.delete(unit);
@@ -86,10 +96,11 @@ export class Preemptor {
     const occupants = withoutLowerFences(snapshot.occupants, records, reservations, record.gang.priority);
     const then = { ...withoutPods(snapshot, promised), occupants };
     const look = (gang: GangRequest): Preemption => {
+      const of = { gang, running, budgets: view.budgets(), barred };
+      if (terms.quotaIsFull && reclaim) return planQuotaRoom(then, { ...of, holders: reclaim }, settings.policy, now);
       const fitsThen = promised.length > 0 && planGang(then, gang, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
-      const asked = { gang, running, budgets: view.budgets(), barred, guarantees: reclaim, soon: terms.listSoon() };
-      return planReclaim(then, asked, settings.policy, now);
+      return planReclaim(then, { ...of, guarantees: reclaim, soon: terms.listSoon() }, settings.policy, now);
     };
     let plan = look(request);
     // Better a node that failed once than none.
@@ -115,7 +126,7 @@ export class Preemptor {
     const units = plan.kind === 'preempt' ? plan.victims : [];
     record.vainSearches = 0;
     reclaim?.evict(units);
-    record.preempting = beginPreempting(units, leaving, now, settings.preemption.noticeMs);
+    record.preempting = beginPreempting(units, leaving, now, settings.preemption.noticeMs, terms.quotaIsFull);
     record.hasPreempted = true;
     // Members of the victims that are about to start must not.
     for (const { kind, key } of units) {
@@ -193,6 +204,20 @@ export class Preemptor {
     );
   }
 
+  /** Whether there may be somebody to evict for the gang, and it is time to look. */
+  #maySearch(record: GangRecord, terms: Terms): boolean {
+    const { view, clock } = this.#parts;
+    const now = clock.now();
+    if (!record.gang.preempts || record.preempting) return false;
+    if (record.gang.priority <= this.#lowestPriority(view.snapshot()) && !terms.reclaim()?.isOwed) {
+      record.outlook = undefined;
+      record.searchesAt = Number.POSITIVE_INFINITY;
+      return false;
+    }
+    record.searchesAt = Math.max(this.#pausedUntil, mayLookAt(record, now));
+    return now >= record.searchesAt;
+  }
+
   #lowestPriority(snapshot: Snapshot): number {
     if (this.#lowest.generation !== snapshot.generation) {
       this.#lowest = { generation: snapshot.generation, priority: lowestPriority(snapshot) };
@@ -221,6 +246,7 @@ export class Preemptor {
     const { reservations, view } = this.#parts;
     const slots = reservations.slotsOf(record.gang.key);
     const occupied = occupiedNodes(record.preempting!, (uid) => view.pod(uid));
+    if (record.preempting!.waitsForAll && occupied.size > 0) return;
     const isFree = slots.every(({ node }) => !occupied.has(node));
     for (const slot of slots) {
       if (slot.state !== 'fenced' || occupied.has(slot.node)) continue;

@@ -78,7 +78,6 @@ function reasonOf(
   if (census.isVictim) return describeEnd(census.bound, now);
   switch (state) {
     case 'Gathering':
-      if (record.obstacle?.kind === 'queue') return record.obstacle;
       return gang.problems.length > 0
         ? { kind: 'problems', problems: gang.problems }
         : { kind: 'gathering', have: gang.members.length, want: gang.minMember ?? 0 };

@@ -2,9 +2,11 @@
 import type { GangRequest, PlanPolicy } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
 import { type Plan, planGang } from '../core/plan.ts';
+import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { QuotaRefusal } from '../core/queues/quota.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
 import { type Demand, placedOrKept, requestOf } from './demand.ts';
+import type { FailedShapes } from './failed-shapes.ts';
 import type { GangRecord } from './gang-record.ts';
 import { listOccupants } from './occupancy.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -16,6 +18,15 @@ export interface Question {
   readonly request: GangRequest;
   /** With what others hold. */
   readonly occupied: Snapshot;
+}
+
+/** Whom a gang must not delay. */
+export interface Beside {
+  /** The snapshot as it may use it: made when it is asked for. */
+  readonly view: Snapshot;
+  readonly behind: PlannedStart;
+  /** Names the planned starts: gangs with the same see the same. */
+  readonly span: string;
 }
 
 export interface QuotaTerms {
@@ -75,4 +86,29 @@ export function findModelRefusal(
   const { request, occupied } = ask();
   const plan = planOn({ request: { ...request, excludedModels: new Set() }, occupied }, policy, now);
   return plan.kind === 'placed' ? refusal : undefined;
+}
+
+/**
+ * Plans a gang where it delays nobody. Most that wait find no room at all, so whom they would delay is asked last.
+ * @param failed what is known of others of its shape; undefined: it is planned in any case.
+ * @returns `isBehind`: it found room, but only such that is planned for another; `known`: it was not planned.
+ */
+export function planBeside(
+  question: Question,
+  beside: Beside | undefined,
+  failed: FailedShapes | undefined,
+  policy: PlanPolicy,
+  now: number,
+): { readonly plan: Plan; readonly known: boolean; readonly isBehind: boolean } {
+  const { request } = question;
+  const hopeless = failed?.find(request, '');
+  if (hopeless) return { plan: hopeless, known: true, isBehind: false };
+  const late = beside && failed?.find(request, beside.span);
+  if (late) return { plan: late, known: true, isBehind: true };
+  const plan = planOn(question, policy, now);
+  if (plan.kind === 'unschedulable') failed?.add(request, '', plan);
+  if (plan.kind !== 'placed' || !beside) return { plan, known: false, isBehind: false };
+  const clear = planOn({ request, occupied: beside.view }, policy, now);
+  if (clear.kind === 'unschedulable') failed?.add(request, beside.span, clear);
+  return { plan: clear, known: false, isBehind: clear.kind !== 'placed' };
 }

@@ -14,8 +14,8 @@ import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../co
 import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
 import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
+import type { QuotaHolders } from '../core/queues/quota-room.ts';
 import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../core/queues/reclaim.ts';
-import type { Guarantees } from '../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { VictimUnit } from '../core/victims.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -24,7 +24,7 @@ import { LoneUse } from './lone-use.ts';
 import type { CoordinatorParts } from './parts.ts';
 
 /** What a gang that makes room for itself may take from whom. */
-export interface ReclaimTerms extends Guarantees {
+export interface ReclaimTerms extends QuotaHolders {
   /** These will be evicted. */
   readonly evict: (victims: readonly VictimUnit[]) => void;
 }
@@ -226,13 +226,18 @@ export class QueueTable {
 
   /** Whom a gang of the queue may evict that asks for so much. */
   termsFor(queue: Queue, priority: number, asked: Amounts): ReclaimTerms {
+    const choiceOf = ({ namespace, labels }: PodModel) => this.choose(namespace, labels[QUEUE]);
     const queueOf = ({ namespace, labels }: PodModel) => this.queueOf(namespace, labels[QUEUE]);
     const use = this.#leaving.without(this.#held, this.#use);
     const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
+    const rights = evictionRights(query);
+    const amountsOf = (pods: readonly PodModel[]) => this.amountsOf(pods);
     return {
-      rights: evictionRights(query),
+      query,
+      amountsOf,
+      rights: (pod) => (isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
-      listBeyond: (victims) => listBeyond(query, victims, (pods) => this.amountsOf(pods)),
+      listBeyond: (victims) => listBeyond(query, victims, amountsOf),
       evict: (victims) => this.#leaving.add(victims.flatMap(({ pods }) => pods.map(({ uid }) => uid))),
     };
   }
@@ -278,4 +283,12 @@ export class QueueTable {
     }
     this.#capacity = { of: nodes, amounts };
   }
+}
+
+/**
+ * Whether what runs lost its queue: the queue is misconfigured for a while, say, or was taken from the namespace. What it was
+ * promised there is not known, and it borrows nothing from `default`: it is nobody's to take.
+ */
+function isStray(choice: QueueChoice): boolean {
+  return choice.kind === 'problem' && choice.problem.queue !== DEFAULT_QUEUE;
 }

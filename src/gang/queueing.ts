@@ -80,6 +80,8 @@ export class Queueing {
     const choice = this.table.choose(pod.namespace, label);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
     const { queue } = choice;
+    const closed = this.admission.closedFor(queue);
+    if (closed) return closed;
     if (queue.path.every(({ limit, spec }) => limit.size === 0 && spec.allowBorrowing)) return undefined;
     this.table.countLone();
     const others = new Map<string, PodModel>();
@@ -111,11 +113,11 @@ export class Queueing {
         const demand = demandOf(record, []);
         if (demand.kind !== 'members') return [];
         const request = requestOf(record, demand, [], new Set());
-        return [{ request, lengthMs: backfill.lengthOf(record)?.ms, start: starts.get(record.gang.key) }];
+        return [{ request, lengthMs: backfill.endings.lengthOf(record)?.ms, start: starts.get(record.gang.key) }];
       });
     const snapshot = view.snapshot();
     const occupied = withOccupants(snapshot, listOccupants(snapshot, reservations, view.strangers(), new Set()));
-    return forecastStarts(occupied, waiting, backfill.listEndings(records), settings.policy, clock.now());
+    return forecastStarts(occupied, waiting, backfill.endings.list(records), settings.policy, clock.now());
   }
 
   /** To be called in each round before gangs are planned, when it is known which places are kept. */

@@ -30,10 +30,10 @@ export class RunLimits {
   readonly #parts: CoordinatorParts;
   readonly #queues: QueueTable;
   readonly #evictor: Evictor;
-  /** By gang: the end that its owner was warned of. */
-  readonly #warned = new Map<string, number>();
-  /** By gang: the end that its owner was told of. */
-  readonly #over = new Map<string, number>();
+  /** By gang: when its owner was warned, and of which end. */
+  readonly #warned = new Map<string, { readonly at: number; end: number }>();
+  /** By gang that is being evicted: the limit that it is over, milliseconds. */
+  readonly #ending = new Map<string, number>();
   /** Outlives the gang: its controller may take a while to replace the members, and none is left meanwhile. */
   readonly #ended = new LRUCache<string, Ended>({ max: MOST_ENDED });
   #nextAt = Number.POSITIVE_INFINITY;
@@ -51,9 +51,8 @@ export class RunLimits {
 
   /** Why the gang may not start again; undefined: it may. */
   obstacleOf({ gang }: GangRecord): Obstacle | undefined {
-    const ended = this.#ended.get(gang.key);
-    if (!ended || !isOwnedBy(gang, ended)) return undefined;
-    return { kind: 'over-time', queue: ended.queue, limitMs: ended.limitMs };
+    const ended = this.#endedOf(gang);
+    return ended && { kind: 'over-time', queue: ended.queue, limitMs: ended.limitMs };
   }
 
   review(records: Iterable<GangRecord>, now: number): void {
@@ -63,42 +62,79 @@ export class RunLimits {
       known.add(record.gang.key);
       this.#review(record, now);
     }
-    for (const gang of this.#over.keys()) if (!known.has(gang)) this.#over.delete(gang);
+    for (const gang of this.#ending.keys()) if (!known.has(gang)) this.#ending.delete(gang);
     for (const gang of this.#warned.keys()) if (!known.has(gang)) this.#warned.delete(gang);
   }
 
   #review(record: GangRecord, now: number): void {
     const { gang, census } = record;
-    const ended = this.#ended.get(gang.key);
-    if (ended && !isOwnedBy(gang, ended)) this.#ended.delete(gang.key);
-    const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const limitMs = queue?.maxRunTimeMs;
-    if (queue === undefined || limitMs === undefined) {
-      this.#ended.delete(gang.key);
+    const choice = this.#queues.choose(gang.namespace, gang.queue);
+    // A queue that cannot be used for a while limits nothing, and forgives nothing.
+    if (choice.kind === 'problem') return;
+    const { name, maxRunTimeMs: limitMs } = choice.queue;
+    if (limitMs === undefined) {
+      this.#forgive(record, now);
       return;
     }
-    if (gang.isOverTime && !this.#ended.has(gang.key)) this.#end(record, queue.name, limitMs);
+    const isBound = census.bound.length > 0;
+    if (!isBound) {
+      this.#ending.delete(gang.key);
+      // Only the marks are left to a process that is new.
+      if (gang.isOverTime && !this.#endedOf(gang)) this.#end(record, name, limitMs);
+    }
+    const isMarked = census.bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
     const startedAt = Math.min(...census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
     const endsAt = startedAt + limitMs;
-    if (now >= endsAt) {
-      if (!this.#ended.has(gang.key)) this.#end(record, queue.name, limitMs);
-      // The marks may take a while, and are there already after a restart.
-      if (!gang.isOverTime && this.#over.get(gang.key) !== endsAt) {
-        this.#over.set(gang.key, endsAt);
-        this.#parts.observer.onRunTimeOver(gang, queue.name, limitMs);
+    // Some may be evicted before others, which started later.
+    const isEnding = isBound && limitMs <= (this.#ending.get(gang.key) ?? 0);
+    if (isEnding || now >= (isMarked ? endsAt : this.#warn(record, name, endsAt, now))) {
+      if (!this.#ending.has(gang.key)) {
+        this.#ending.set(gang.key, limitMs);
+        this.#end(record, name, limitMs);
+        // The marks are there already after a restart.
+        if (!isMarked) this.#parts.observer.onRunTimeOver(gang, name, limitMs);
       }
       this.#evictor.end(gang.key, census.bound, now);
       this.#nextAt = Math.min(this.#nextAt, now + AGAIN_MS);
-      return;
+    } else if (isMarked) this.#forgive(record, now);
+    else if (this.#endedOf(gang)) this.#evictor.mark(gang.key, census.unbound, now);
+  }
+
+  /** Warns the owner in time. Whoever was not, since the limit is new, has as long to write a checkpoint. @returns when the gang is ended. */
+  #warn({ gang }: GangRecord, queue: string, endsAt: number, now: number): number {
+    if (!Number.isFinite(endsAt)) return endsAt;
+    const { runTimeWarningMs } = this.#parts.settings.queues;
+    const warnAt = endsAt - runTimeWarningMs;
+    if (now < warnAt) {
+      this.#warned.delete(gang.key);
+      this.#nextAt = Math.min(this.#nextAt, warnAt);
+      return endsAt;
     }
-    if (this.#ended.has(gang.key)) this.#evictor.mark(gang.key, census.unbound, now);
-    if (!Number.isFinite(endsAt)) return;
-    const warnAt = endsAt - this.#parts.settings.queues.runTimeWarningMs;
-    if (now >= warnAt && this.#warned.get(gang.key) !== endsAt) {
-      this.#warned.set(gang.key, endsAt);
-      this.#parts.observer.onRunTimeEnding(gang, queue.name, endsAt);
+    const warned = this.#warned.get(gang.key) ?? { at: now, end: Number.NaN };
+    this.#warned.set(gang.key, warned);
+    const end = Math.max(endsAt, warned.at + runTimeWarningMs);
+    if (warned.end !== end) {
+      warned.end = end;
+      if (now < end) this.#parts.observer.onRunTimeEnding(gang, queue, end);
     }
-    this.#nextAt = Math.min(this.#nextAt, now >= warnAt ? endsAt : warnAt);
+    this.#nextAt = Math.min(this.#nextAt, end);
+    return end;
+  }
+
+  /** Its limit was raised, or taken away: it runs on, and may start again. */
+  #forgive({ gang, census }: GangRecord, now: number): void {
+    this.#ended.delete(gang.key);
+    this.#ending.delete(gang.key);
+    this.#warned.delete(gang.key);
+    if (!gang.isOverTime) return;
+    this.#evictor.unmark(gang.key, [...census.bound, ...census.unbound]);
+    this.#nextAt = Math.min(this.#nextAt, now + AGAIN_MS);
+  }
+
+  /** How the gang was ended in the hands that it is in; undefined: it was not. Any owner will do: the members of several Jobs come and go one by one. */
+  #endedOf({ key, owners }: Gang): Ended | undefined {
+    const ended = this.#ended.get(key);
+    return ended && owners.split(' ').some((owner) => ended.owners.has(owner)) ? ended : undefined;
   }
 
   /** Pods that nobody owns are made anew by people, who mean it. */
@@ -106,11 +142,6 @@ export class RunLimits {
     if (gang.owners === '') return;
     this.#ended.set(gang.key, { owners: new Set(gang.owners.split(' ')), queue, limitMs });
   }
-}
-
-/** Whether any of its owners is the same: the members of several Jobs come and go one by one. */
-function isOwnedBy({ owners }: Gang, ended: Ended): boolean {
-  return owners.split(' ').some((owner) => ended.owners.has(owner));
 }
 
 /** Whether the gang is being ended because it ran too long. */

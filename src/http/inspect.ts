@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
 import type { TopologyRequest } from '../core/gang-request.ts';
+import { instantText } from '../core/instant.ts';
 import type { Coordinator } from '../gang/coordinator.ts';
 import type { GangRecord } from '../gang/gang-record.ts';
 import type { Reservations } from '../gang/reservations.ts';
@@ -86,7 +87,7 @@ function describe({ gang, census, state, reason }: GangRecord, reservations: Res
       succeeded: census.succeeded,
       reason: reason ? explain(reason) : '',
       because: reason ?? null,
-      deadline: gang.deadlineAt === undefined ? null : new Date(gang.deadlineAt).toISOString(),
+      deadline: (gang.deadlineAt !== undefined && instantText(gang.deadlineAt)) || null,
       topology: describeTopology(gang.topology, reason),
     },
   };
@@ -97,6 +98,12 @@ function describeTopology(asked: TopologyRequest, reason: Reason | undefined): T
   if ([required, preferred, slice, spread, exclusive].every((asking) => asking === null)) return null;
   const shortfall = reason?.kind === 'unschedulable' ? reason.topology : undefined;
   const widensAt = shortfall?.kind === 'no-domain' ? shortfall.widensAt : undefined;
-  const until = widensAt === undefined ? null : new Date(widensAt).toISOString();
-  return { required, preferred, slice, spread, exclusive, widensAt: until };
+  return {
+    required,
+    preferred,
+    slice,
+    spread,
+    exclusive,
+    widensAt: (widensAt !== undefined && instantText(widensAt)) || null,
+  };
 }

@@ -1,5 +1,6 @@
 /** The gangs of the queues for `GET /v1/queues` (`queue-report.ts`): who waits, for what and until when; who runs. */
 import { explain, type Reason } from '../core/explain.ts';
+import { instantText } from '../core/instant.ts';
 import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { Forecast } from '../core/queues/forecast.ts';
 import type { Factors } from '../core/queues/line.ts';
@@ -116,7 +117,8 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
 function describeStart(forecast: Forecast | undefined, now: number): WaitingItem['start'] {
   const { startsAt, basis } = forecast ?? {};
   // One that was planned for a moment ago is about to be planned anew.
-  return startsAt === undefined || !basis ? null : { at: instant(Math.max(now, startsAt)), basis, estimated: true };
+  const at = startsAt === undefined ? undefined : instantText(Math.max(now, startsAt));
+  return at === undefined || !basis ? null : { at, basis, estimated: true };
 }
 
 function describePlan({ slots, waitsFor }: PlannedStart): WaitingItem['planned'] {
@@ -126,7 +128,7 @@ function describePlan({ slots, waitsFor }: PlannedStart): WaitingItem['planned']
 export function listRunning(sources: ReportSources): readonly RunningItem[] {
   const { queueing, records } = sources;
   const { backfill } = queueing.admission;
-  const endings = new Map(backfill.listEndings(records).map((ending) => [ending.key, ending]));
+  const endings = new Map(backfill.endings.list(records).map((ending) => [ending.key, ending]));
   return records
     .filter(({ state }) => state === 'Running' || state === 'Broken')
     .sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1))
@@ -134,12 +136,13 @@ export function listRunning(sources: ReportSources): readonly RunningItem[] {
       const { gang, census } = record;
       const started = census.bound.flatMap(({ startedAt }) => startedAt ?? []);
       const { endsAt = Number.POSITIVE_INFINITY } = endings.get(gang.key) ?? {};
-      const basis = endsAt === gang.deadlineAt ? 'deadline' : backfill.lengthOf(record)?.basis;
+      const at = instantText(endsAt);
+      const basis = endsAt === gang.deadlineAt ? 'deadline' : backfill.endings.lengthOf(record)?.basis;
       return {
         ...describeGang(sources, record, queueing.table.holdingsOf(record)),
         members: { bound: census.bound.length, want: gang.minMember ?? null },
         since: started.length > 0 ? instant(Math.min(...started)) : null,
-        end: Number.isFinite(endsAt) && basis ? { at: instant(endsAt), basis, estimated: true } : null,
+        end: at !== undefined && basis ? { at, basis, estimated: true } : null,
       };
     });
 }
@@ -161,7 +164,7 @@ function describeGang({ queueing, isAccelerator }: ReportSources, record: GangRe
     priority: choice.kind === 'queue' ? priorityIn(choice.queue, gang) : gang.priority,
     amounts: items,
     accelerators,
-    runLength: describeLength(queueing.admission.backfill.lengthOf(record)),
+    runLength: describeLength(queueing.admission.backfill.endings.lengthOf(record)),
   };
 }
 

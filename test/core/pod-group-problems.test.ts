@@ -88,7 +88,12 @@ describe('keys', () => {
     [
       'a duration without a unit',
       { 'muster.dev/min-runtime': '30' },
-      'pod w-0: muster.dev/min-runtime expected a duration such as 30m, found "30"',
+      'pod w-0: muster.dev/min-runtime expected a duration such as 30m, of a year (8784h) at most, found "30"',
+    ],
+    [
+      'a duration that nobody lives to see the end of',
+      { 'muster.dev/expected-duration': '8785h' },
+      'pod w-0: muster.dev/expected-duration expected a duration such as 30m, of a year (8784h) at most, found "8785h"',
     ],
     [
       'a day that does not exist',

@@ -78,7 +78,7 @@ scenarios('repair', { topology, repair, gang }, (scenario) => {
       await expectToStay('the place is kept', async () => !nodeOf(await api.get('pods', 'lone')), 2_000);
       await reviveNode(world, node);
       await expectReason(world, 'train', 'Running', /^$/);
-      await waitFor(async () => nodeOf(await api.get('pods', 'lone')), {
+      await waitFor(async () => nodeOf(await api.get('pods', 'lone')) || undefined, {
         what: 'the place to be free for the lone pod',
       });
       await expectUntouched(world, pods, 'they ran on');

@@ -16,6 +16,8 @@ scenarios('without the gate policy', { admissionPolicy: false }, (scenario) => {
     await world.cluster.addNodes({ count: 60 });
     await world.cluster.api.createMany('pods', gangPods({ gang: 'large', size: 64 }));
     await expectReason(world, 'large', 'Pending', /room for 60 of 64 members/);
+    // It may have been tried before the last member came, and not since: any change of the pod makes kube-scheduler look again.
+    await world.cluster.api.patch('pods', 'large-0', { metadata: { labels: { looked: 'again' } } });
     await expectEvent(world, 'large-0', /0\/60 nodes are available: .*waits for room for all its members/);
     expect(await boundPodsOf(world, 'large')).toHaveLength(0);
   });

@@ -61,6 +61,34 @@ describe('the queue of a gang', () => {
     await scheduleAll(world);
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
+
+  test('that cannot be used any more leaves what runs in it to nobody, neither by guarantee nor by priority', async () => {
+    const world = await startQueueWorld(
+      [
+        { name: 'other', guaranteed: 8 },
+        { name: 'q', guaranteed: 8 },
+      ],
+      { nodes: 1 },
+    );
+    world.create(gang('x', 1, inQueue('q')));
+    await scheduleAll(world);
+    world.create(gang('owed', 1, inQueue('other')), gang('high', 1, inQueue('other', { priority: 100 })));
+    world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { parent: 'typo' }, status: {} });
+    await world.pass(60 * SECOND);
+    expect(world.evictions()).toEqual([]);
+    expect(runningOf(world, 'x')).toEqual(['x']);
+  });
+
+  test('is no reason any more why a gang waits that lost a member before it started', async () => {
+    const world = await startQueueWorld([], { nodes: 2 });
+    world.create(gang('x', 2, inQueue('late')));
+    await world.settle();
+    expect(world.reasonOf('x')).toMatch(/no queue named late/);
+    world.delete('x-1');
+    world.cluster.create('Queue', { metadata: { name: 'late' }, spec: {}, status: {} });
+    await world.settle();
+    expect(world.reasonOf('x')).toBe('1 of 2 members exist');
+  });
 });
 
 describe('order', () => {

@@ -228,3 +228,131 @@ describe('after a reclaim', () => {
     expect(world.evictions()).toHaveLength(2);
   });
 });
+
+describe('a queue with no quota left', () => {
+  const LIMITED = [
+    { name: 'org', limit: 16 },
+    { name: 'a', parent: 'org', guaranteed: 8 },
+    { name: 'b', parent: 'org', guaranteed: 8 },
+  ];
+  const BARRED = [{ name: 'org', guaranteed: 16, allowBorrowing: false }, ...LIMITED.slice(1)];
+
+  /** Both gangs of `b` run on two of the nodes; the others are free. */
+  async function fullWorld(queues: readonly QueueOptions[], nodes = 2, options: RunningOptions = {}): Promise<World> {
+    const world = await startQueueWorld(queues, { nodes });
+    for (let i = 0; i < 2; i++) {
+      const startedAt = world.clock.now() - (10 - i) * MINUTE;
+      world.running(`b${i}`, [`n${i}`], inQueue('b', { graceSeconds: GRACE_SECONDS, startedAt, ...options }));
+    }
+    await world.settle();
+    return world;
+  }
+
+  test.each([
+    ['has used up its limit', LIMITED],
+    ['may not borrow', BARRED],
+  ])('gives a team its guarantee back from its sister when the organisation %s', async (_, queues) => {
+    const world = await fullWorld(queues);
+    world.create(gang('x', 1, inQueue('a')));
+    await world.settle();
+    expect(world.evictions()).toEqual(['b1-0']);
+    await passGrace(world);
+    expect(runningOf(world, 'x', 'b0')).toEqual(['x', 'b0']);
+    world.create(gang('y', 1, inQueue('a')), gang('b1', 1, inQueue('b')));
+    await world.pass(30 * MINUTE);
+    expect(world.evictions(), 'each has its own now').toHaveLength(1);
+    expect(world.reasonOf('y')).toContain('queue org');
+  });
+
+  test.each([
+    ['with the gate', true],
+    ['without the gate', false],
+  ])('lets nobody start on free nodes before the victims have left: %s', async (_, gated) => {
+    const world = await fullWorld(LIMITED, 4);
+    world.create(gang('x', 1, inQueue('a', { gated, spec: { nodeSelector: { 'kubernetes.io/hostname': 'n3' } } })));
+    await scheduleAll(world);
+    await world.pass(5 * SECOND);
+    await scheduleAll(world);
+    expect(world.evictions()).toEqual(['b1-0']);
+    expect(world.stateOf('x')).toBe('Preempting');
+    expect(world.boundTo('x')).toEqual({});
+    await world.restart();
+    await scheduleAll(world);
+    expect(world.boundTo('x')).toEqual({});
+    await passGrace(world);
+    await scheduleAll(world);
+    expect(world.boundTo('x')).toEqual({ 'x-0': 'n3' });
+    expect(world.evictions()).toHaveLength(1);
+  });
+
+  test('lets priority decide among its own', async () => {
+    const world = await startQueueWorld([{ name: 'q', limit: 8 }], { nodes: 2 });
+    world.running('low', ['n0'], inQueue('q', { graceSeconds: GRACE_SECONDS }));
+    world.create(gang('equal', 1, inQueue('q')));
+    await world.pass(10 * MINUTE);
+    expect(world.evictions()).toEqual([]);
+    world.create(gang('high', 1, inQueue('q', { priority: 100 })));
+    await world.settle();
+    expect(world.evictions()).toEqual(['low-0']);
+    await passGrace(world);
+    expect(runningOf(world, 'high', 'equal')).toEqual(['high']);
+  });
+
+  test('is not helped by evicting others', async () => {
+    const world = await startQueueWorld([{ name: 'q', limit: 8 }, { name: 'other' }], { nodes: 3 });
+    world.running('equal', ['n0'], inQueue('q', { priority: 100 }));
+    world.running('low', ['n1'], inQueue('other'));
+    world.create(gang('high', 1, inQueue('q', { priority: 100 })));
+    await world.pass(10 * MINUTE);
+    expect(world.evictions()).toEqual([]);
+    expect(world.reasonOf('high')).toContain('queue q');
+  });
+
+  test.each([
+    ['are not preemptible', { annotations: { 'muster.dev/preemptible': 'false' } }],
+    ['have not run for their min-runtime', { annotations: { 'muster.dev/min-runtime': '5h' } }],
+  ])('spares gangs that %s', async (_, options) => {
+    const world = await fullWorld(LIMITED, 3, options);
+    world.create(gang('x', 1, inQueue('a')));
+    await world.pass(10 * MINUTE);
+    expect(world.evictions()).toEqual([]);
+    expect(world.reasonOf('x')).toContain('queue org');
+  });
+
+  test('spares gangs that a disruption budget protects, until it allows it', async () => {
+    const world = await fullWorld(LIMITED);
+    world.disruptionBudget('keep', { 'muster.dev/queue': 'b' }, 0);
+    world.create(gang('x', 1, inQueue('a')));
+    await world.pass(10 * MINUTE);
+    expect(world.evictions()).toEqual([]);
+    world.setDisruptionsAllowed('keep', 1);
+    await world.pass(2 * MINUTE);
+    expect(world.evictions()).toHaveLength(1);
+  });
+
+  test('takes it back also when the borrower is only about to start', async () => {
+    const world = await startQueueWorld(LIMITED, { nodes: 4 });
+    world.create(gang('b0', 2, inQueue('b')));
+    await world.settle();
+    world.create(gang('x', 1, inQueue('a', { createdAt: world.clock.now() })));
+    await world.settle();
+    await world.schedule('b0-0', 'b0-1');
+    await world.pass(60 * SECOND);
+    expect(world.evictions()).toHaveLength(2);
+  });
+});
+
+test('a guarantee of one GPU model puts its gangs before those that borrow, whatever their priority', async () => {
+  const quotas = [{ resource: 'nvidia.com/gpu', model: 'H100', guaranteed: 8, limit: undefined }];
+  const world = await startQueueWorld(
+    [
+      { name: 'owed', quotas },
+      { name: 'rich', quotas },
+    ],
+    { nodes: 0 },
+  );
+  for (const node of ['n0', 'n1']) world.addNode(node, { labels: { 'nvidia.com/gpu.product': 'H100' } });
+  world.create(gang('big', 2, inQueue('rich', { priority: 100 })), gang('small', 1, inQueue('owed')));
+  await scheduleAll(world);
+  expect(runningOf(world, 'big', 'small')).toEqual(['small']);
+});

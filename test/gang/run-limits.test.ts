@@ -171,7 +171,119 @@ describe('a gang in a queue that limits run times', () => {
     world.cluster.update('Queue', 'q', (raw) => {
       raw.spec = { maxRunTime: '2h' };
     });
+    await world.pass(10 * MINUTE - SECOND);
+    expect(world.evictions(), 'who was not warned has as long as a warning').toEqual([]);
+    expect(toldOf(world, /RunTimeEnding/).length).toBeGreaterThan(0);
     await world.pass(5 * SECOND);
     expect(world.evictions()).toHaveLength(2);
   });
+
+  test('keeps running while its queue cannot be used, whatever the limit of the default queue', async () => {
+    const items = [{ name: 'default', maxRunTimeMs: HOUR }, { name: 'q' }, { name: 'usual' }];
+    const world = await startQueueWorld(items, { nodes: 3 });
+    const usual = { metadata: { name: 'usual' }, spec: { defaultFor: ['default'] }, status: {} };
+    world.cluster.create('Queue', usual);
+    world.create(gang('x', 2, inQueue('q')), gang('y', 1));
+    await scheduleAll(world);
+    await world.pass(2 * HOUR);
+    expect(world.evictions()).toEqual([]);
+    world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { parent: 'typo' }, status: {} });
+    world.cluster.update('Queue', 'usual', (raw) => {
+      raw.spec = { parent: 'typo', defaultFor: ['default'] };
+    });
+    await world.pass(HOUR);
+    expect(runningOf(world, 'x', 'y')).toEqual(['x', 'y']);
+    expect(world.evictions()).toEqual([]);
+    expect(toldOf(world, /RunTime/)).toEqual([]);
+  });
+
+  test('is repaired like any other when the limit that it was over is gone', async () => {
+    const world = await startQueueWorld([], { nodes: 3 });
+    world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { maxRunTime: '1h' }, status: {} });
+    world.create(ownedBy('job-1', 'x', 2));
+    await scheduleAll(world);
+    await world.pass(HOUR + 2 * SECOND);
+    world.create(ownedBy('job-1', 'x', 2));
+    await world.pass(10 * SECOND);
+    expect(world.stateOf('x')).toBe('Pending');
+    world.cluster.update('Queue', 'q', (raw) => {
+      raw.spec = {};
+    });
+    await world.pass(10 * SECOND);
+    await scheduleAll(world);
+    expect(runningOf(world, 'x')).toEqual(['x']);
+    await replaceLast(world);
+    expect(runningOf(world, 'x')).toEqual(['x']);
+  });
+
+  test('is spared, and repaired, when the limit is raised while a disruption budget keeps it', async () => {
+    const world = await startQueueWorld([], { nodes: 3 });
+    world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { maxRunTime: '1h' }, status: {} });
+    world.create(ownedBy('job-1', 'x', 2));
+    world.disruptionBudget('keep', { 'muster.dev/pod-group': 'x' }, 0);
+    await scheduleAll(world);
+    for (const { metadata } of listMembers(world, 'x'))
+      world.cluster.update('Pod', `default/${metadata.name}`, ({ status }) => {
+        status.phase = 'Running';
+      });
+    await world.pass(HOUR + 10 * SECOND);
+    expect(toldOf(world, /RunTimeOver/).length).toBeGreaterThan(0);
+    world.cluster.update('Queue', 'q', (raw) => {
+      raw.spec = { maxRunTime: '10h' };
+    });
+    await world.pass(10 * SECOND);
+    for (const { metadata } of listMembers(world, 'x'))
+      expect(metadata.annotations).not.toHaveProperty(['muster.dev/over-time']);
+    await replaceLast(world);
+    expect(runningOf(world, 'x')).toEqual(['x']);
+  });
+
+  test('is evicted to the last member, one that was replaced later among them', async () => {
+    const world = await limitedWorld({ nodes: 3 });
+    await world.pass(30 * MINUTE);
+    await replaceLast(world);
+    world.cluster.trouble({ verb: 'evict', pod: 'x-1b', how: 'failed' });
+    await world.pass(31 * MINUTE);
+    expect(world.evictions()).toEqual(['x-0']);
+    world.cluster.heal();
+    await world.pass(5 * SECOND);
+    expect(world.evictions()).toEqual(['x-0', 'x-1b']);
+  });
+
+  test.each([
+    ['a JobSet', 'JobSet', []],
+    ['a CronJob', 'CronJob', ['x']],
+  ])('whose Job %s makes anew starts again only if that is another run', async (_, kind, running) => {
+    const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: HOUR }], { nodes: 2 });
+    const ownerReferences = [{ kind, name: 'maker', uid: 'maker-1', controller: true }];
+    const template = { metadata: { labels: { 'muster.dev/pod-group': 'x' } } };
+    const job = (uid: string) => ({
+      metadata: { name: 'x', namespace: 'default', uid, ownerReferences },
+      spec: { parallelism: 2, template },
+      status: {},
+    });
+    world.cluster.create('Job', job('job-1'));
+    world.create(ownedBy('job-1', 'x', 2));
+    await scheduleAll(world);
+    await world.pass(HOUR + 2 * SECOND);
+    expect(world.evictions()).toHaveLength(2);
+    world.cluster.delete('Job', 'default/x');
+    world.cluster.create('Job', job('job-2'));
+    world.create(ownedBy('job-2', 'x', 2));
+    await scheduleAll(world);
+    await world.pass(MINUTE);
+    await scheduleAll(world);
+    expect(runningOf(world, 'x')).toEqual(running);
+  });
 });
+
+/** The last of two members is lost, and its Job creates another one. */
+async function replaceLast(world: World): Promise<void> {
+  world.delete('x-1');
+  const replacement = ownedBy('job-1', 'x', 2)[1]!;
+  replacement.metadata.name = 'x-1b';
+  world.create(replacement);
+  await scheduleAll(world);
+  await world.pass(MINUTE);
+  await scheduleAll(world);
+}

@@ -143,6 +143,29 @@ describe('GET /v1/queues', () => {
     expect(running).toMatchObject([{ name: 'train', queue: 'vision', runLength: null, end: null }]);
   });
 
+  test.each([
+    ['annotations', { 'muster.dev/expected-duration': '99999999999h' }, 0],
+    ['Jobs', undefined, 99_999_999_999_999],
+  ])('%s that tell of an end beyond all calendars tell nothing', async (_, annotations, activeDeadlineSeconds) => {
+    const world = await startTeams(2);
+    if (activeDeadlineSeconds > 0) {
+      const template = { metadata: { labels: { 'muster.dev/pod-group': 'train' } } };
+      world.cluster.create('Job', {
+        metadata: { name: 'train', namespace: 'default', uid: 'job-1' },
+        spec: { parallelism: 1, activeDeadlineSeconds, template },
+        status: { startTime: '2026-01-01T00:00:00Z' },
+      });
+    }
+    world.running('train', ['n0'], inQueue('vision', annotations));
+    world.create(gang('big', 2, inQueue('speech')), gang('later', 1, inQueue('speech')));
+    await world.pass(5 * SECOND);
+    const { waiting, running } = await get(world);
+    expect(waiting.map(({ start }) => start)).toEqual([null, null]);
+    expect(running).toMatchObject([{ name: 'train', end: null }]);
+    expect((await world.inspect('train')).deadline).toBe(null);
+    expect((await world.muster.app.request('/v1/gangs')).status).toBe(200);
+  });
+
   test('what is in no line comes last, with its reason', async () => {
     const world = await startTeams(1);
     world.running('train', ['n0'], inQueue('vision'));

@@ -39,6 +39,15 @@ export const PREEMPTION_NOTICE = 'muster.dev/preemption-notice';
 /** Written by Muster on members of a gang that ran as long as its queue allows: when that was found, RFC 3339. */
 export const OVER_TIME = 'muster.dev/over-time';
 
+/** Nobody means more: what is added to a time has to remain one. Milliseconds. */
+const LONGEST_MS = 8_784 * 3_600_000;
+
+/** The value of one of the keys that take a duration, milliseconds; undefined for none, and for one that is refused. */
+export function readDuration(value: string | undefined): number | undefined {
+  const ms = parseDuration(value ?? '');
+  return ms !== undefined && ms <= LONGEST_MS ? ms : undefined;
+}
+
 interface Key {
   readonly kind: 'label' | 'annotation';
   /** What a valid value is, for people; undefined for keys that Muster writes itself. */
@@ -47,7 +56,7 @@ interface Key {
 }
 
 const wholeNumber = (least: number) => (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least;
-const duration = (value: string) => parseDuration(value) !== undefined;
+const duration = (value: string) => readDuration(value) !== undefined;
 const oneOf =
   (...values: readonly string[]) =>
   (value: string) =>
@@ -56,7 +65,11 @@ const someText = (value: string) => value.trim() !== '';
 const instant = (value: string) => /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));
 
 const LEVEL = { kind: 'annotation', expected: 'a topology level or node-label key', accepts: someText } as const;
-const DURATION = { kind: 'annotation', expected: 'a duration such as 30m', accepts: duration } as const;
+const DURATION = {
+  kind: 'annotation',
+  expected: 'a duration such as 30m, of a year (8784h) at most',
+  accepts: duration,
+} as const;
 const POSITIVE = { kind: 'annotation', expected: 'a whole number of at least 1', accepts: wholeNumber(1) } as const;
 const WRITTEN_BY_MUSTER = { kind: 'annotation' } as const;
 

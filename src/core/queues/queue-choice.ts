@@ -1,5 +1,5 @@
 /** Which queue a gang is in: what its pods say, else what is said of their namespace, else `default`. */
-import { DEFAULT_QUEUE, type Queue, type QueueProblem, type QueueTree } from './queue.ts';
+import { DEFAULT_QUEUE, type Queue, type QueueProblem, type QueueSpec, type QueueTree } from './queue.ts';
 
 export type QueueChoice =
   | { readonly kind: 'queue'; readonly queue: Queue }
@@ -40,13 +40,15 @@ function refuse(problem: QueueChoiceProblem): QueueChoice {
   return { kind: 'problem', problem };
 }
 
-/** The first by name where several claim it, which `problems` reports. */
+/**
+ * The first by name where several claim it, which `problems` reports. One that is misconfigured keeps its namespaces, unless
+ * another one claims them: under the rules of `default` they would be wronged.
+ */
 function defaultOf(tree: QueueTree, namespace: string): string | undefined {
-  let chosen: string | undefined;
-  for (const { name, spec } of tree.byName.values()) {
-    if (spec.defaultFor.includes(namespace) && (chosen === undefined || name < chosen)) chosen = name;
-  }
-  return chosen;
+  const claims = ({ defaultFor }: QueueSpec) => defaultFor.includes(namespace);
+  const claimants = [...tree.byName.values()].map(({ spec }) => spec).filter(claims);
+  const names = (claimants.length > 0 ? claimants : tree.leftOut.filter(claims)).map(({ name }) => name);
+  return names.sort()[0];
 }
 
 /** The outermost queue of the path that keeps the namespace out. */

@@ -61,6 +61,8 @@ export interface Queue {
   readonly defaultPriority: number | undefined;
   /** That of its tree. */
   readonly promised: ReadonlySet<string>;
+  /** Those of them that a quota names. */
+  readonly promisedByName: ReadonlySet<string>;
 }
 
 export interface QueueTree {
@@ -68,9 +70,14 @@ export interface QueueTree {
   readonly roots: readonly Queue[];
   readonly leaves: readonly Queue[];
   readonly problems: readonly QueueProblem[];
+  /** Specs that have no place in the tree: what they say of namespaces holds all the same. */
+  readonly leftOut: readonly QueueSpec[];
   /** Those of which any queue has a quota. */
   readonly dimensions: ReadonlySet<string>;
-  /** Those that a quota promises something of: whoever uses them without a promise borrows. */
+  /**
+   * Those that a quota promises something of, and resources of which it promises a model: whoever uses them without a promise
+   * borrows. A gang that does not say which model it wants asks for the resource alone.
+   */
   readonly promised: ReadonlySet<string>;
 }
 
@@ -108,9 +115,10 @@ export function plainQueue(name: string): QueueSpec {
 export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
   const given = specs.some((spec) => spec.name === DEFAULT_QUEUE) ? specs : [...specs, plainQueue(DEFAULT_QUEUE)];
   const sorted = given.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
-  const { kept, problems } = leaveOut(sorted);
+  const { kept, leftOut, problems } = leaveOut(sorted);
   const quotas = kept.flatMap((spec) => spec.quotas);
-  const promised = new Set(quotas.filter((quota) => quota.guaranteed > 0).map(keyOfQuota));
+  const promisedByName = new Set(quotas.filter((quota) => quota.guaranteed > 0).map(keyOfQuota));
+  const promised = new Set([...promisedByName].flatMap((dimension) => [dimension, resourceOf(dimension)]));
   const byName = new Map<string, Queue>();
   const below = Map.groupBy(kept, (spec) => spec.parent);
   const grow = (spec: QueueSpec, parent: Queue | undefined): Queue => {
@@ -133,6 +141,7 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
       maxRunTimeMs: limits.length > 0 ? Math.min(...limits) : undefined,
       defaultPriority: spec.defaultPriority ?? parent?.defaultPriority,
       promised,
+      promisedByName,
     };
     path.push(queue);
     byName.set(name, queue);
@@ -146,6 +155,7 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
     roots,
     leaves: [...byName.values()].filter((queue) => queue.children.length === 0),
     problems: [...problems, ...findSameDefaults(kept)],
+    leftOut,
     dimensions: new Set(quotas.map(keyOfQuota)),
     promised,
   };
@@ -174,6 +184,7 @@ function addGuaranteed(into: Map<string, number>, { spec, children }: Queue): vo
 
 function leaveOut(sorted: readonly QueueSpec[]): {
   readonly kept: readonly QueueSpec[];
+  readonly leftOut: readonly QueueSpec[];
   readonly problems: readonly QueueProblem[];
 } {
   const named = Map.groupBy(sorted, (spec) => spec.name);
@@ -198,7 +209,10 @@ function leaveOut(sorted: readonly QueueSpec[]): {
     return { kind: 'left-out-parent', queue: name, parent };
   };
   const problems = [...named.keys()].map((name) => judge(name, [])).filter((problem) => problem !== undefined);
-  return { kept: sorted.filter((spec) => known.get(spec.name) === undefined), problems };
+  const [kept, leftOut] = [true, false].map((isKept) =>
+    sorted.filter((spec) => (known.get(spec.name) === undefined) === isKept),
+  ) as [QueueSpec[], QueueSpec[]];
+  return { kept, leftOut, problems };
 }
 
 function findSameDefaults(kept: readonly QueueSpec[]): readonly QueueProblem[] {

@@ -9,7 +9,7 @@
  * Using more only makes verdicts worse, never better. O(dimensions × depth), and O(queues below) where the leaf's own
  * guarantee is used up and an outer one may cover the rest.
  */
-import { type Amounts, addAmounts } from './amounts.ts';
+import { type Amounts, addAmounts, resourceOf } from './amounts.ts';
 import type { Queue, QueueTree } from './queue.ts';
 
 /** What is held now, by queue name, descendants included. */
@@ -55,7 +55,7 @@ export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): Quota
     if (amount <= 0) continue;
     const refusal = findLimit(queue, dimension, amount, use);
     if (refusal) return { kind: 'refused', refusal };
-    if (!queue.promised.has(dimension)) continue;
+    if (!queue.promised.has(dimension) || isAskedByModel(queue, dimension, asked)) continue;
     const covered = isCovered(queue, dimension, amount, use);
     const bar = findBar(queue, dimension, amount, use, covered);
     if (bar) return { kind: 'refused', refusal: bar };
@@ -64,14 +64,48 @@ export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): Quota
   return borrows ? { kind: 'borrows', dimensions: borrows } : WITHIN;
 }
 
+/**
+ * All that refuses the gang, of which `judgeQuota` names the first: whoever makes room has to make it everywhere.
+ *
+ * @returns outermost queue first.
+ */
+export function listRefusals(queue: Queue, asked: Amounts, use: UseByQueue): readonly QuotaRefusal[] {
+  const positive = [...asked].filter(([, amount]) => amount > 0);
+  return queue.path.flatMap((level) =>
+    positive.flatMap(([dimension, amount]) => {
+      const refusal =
+        refuseByLimit(level, dimension, amount, use) ??
+        (isBarring(queue, dimension) &&
+          refuseByBar(level, dimension, amount, use, isCovered(queue, dimension, amount, use)));
+      return refusal || [];
+    }),
+  );
+}
+
+/** Where only models of a resource are promised, a gang that insists on a model is judged by that one alone. */
+function isAskedByModel({ promisedByName }: Queue, dimension: string, asked: Amounts): boolean {
+  if (promisedByName.has(dimension)) return false;
+  return [...asked.keys()].some((other) => other !== dimension && resourceOf(other) === dimension);
+}
+
 function findLimit(queue: Queue, dimension: string, asked: number, use: UseByQueue): QuotaRefusal | undefined {
-  for (const { name, limit } of queue.path) {
-    const bound = limit.get(dimension);
-    if (bound === undefined) continue;
-    const used = amountOf(use, name, dimension);
-    if (used + asked > bound) return { cause: 'limit', queue: name, dimension, used, asked, bound };
+  for (const level of queue.path) {
+    const refusal = refuseByLimit(level, dimension, asked, use);
+    if (refusal) return refusal;
   }
   return undefined;
+}
+
+function refuseByLimit(
+  { name, limit }: Queue,
+  dimension: string,
+  asked: number,
+  use: UseByQueue,
+): QuotaRefusal | undefined {
+  const bound = limit.get(dimension);
+  if (bound === undefined) return undefined;
+  const used = amountOf(use, name, dimension);
+  return used + asked > bound ? { cause: 'limit', queue: name, dimension, used, asked, bound } : undefined;
 }
 
 /** Whether the guarantee of a queue on the path has room for it. */
@@ -114,16 +148,32 @@ function findBar(
   use: UseByQueue,
   covered: boolean,
 ): QuotaRefusal | undefined {
-  for (const { name, spec, guaranteed } of queue.path) {
-    if (spec.allowBorrowing) continue;
-    const bound = guaranteed.get(dimension) ?? 0;
-    const used = amountOf(use, name, dimension);
-    // One without a guarantee of its own lives on that of a queue above it.
-    if (bound === 0 ? !covered : used + asked > bound) {
-      return { cause: 'no-borrowing', queue: name, dimension, used, asked, bound };
-    }
+  if (!isBarring(queue, dimension)) return undefined;
+  for (const level of queue.path) {
+    const refusal = refuseByBar(level, dimension, asked, use, covered);
+    if (refusal) return refusal;
   }
   return undefined;
+}
+
+/** Where only models of a resource are promised, each model has its own bar (`model-quota.ts`): the others are free to use. */
+function isBarring({ promisedByName }: Queue, dimension: string): boolean {
+  return promisedByName.has(dimension);
+}
+
+function refuseByBar(
+  { name, spec, guaranteed }: Queue,
+  dimension: string,
+  asked: number,
+  use: UseByQueue,
+  covered: boolean,
+): QuotaRefusal | undefined {
+  if (spec.allowBorrowing) return undefined;
+  const bound = guaranteed.get(dimension) ?? 0;
+  const used = amountOf(use, name, dimension);
+  // One without a guarantee of its own lives on that of a queue above it.
+  if (bound === 0 ? covered : used + asked <= bound) return undefined;
+  return { cause: 'no-borrowing', queue: name, dimension, used, asked, bound };
 }
 
 function amountOf(use: UseByQueue, queue: string, dimension: string): number {

@@ -64,6 +64,8 @@ export function evictionRights(query: ReclaimQuery): EvictionRights {
 /** Whether any queue of the tree owes the gang space, so that a search for victims may find some whatever the priorities. */
 export function isOwedAny(query: Omit<ReclaimQuery, 'queueOf' | 'priority'>): boolean {
   const dimensions = promisedDimensions(query);
+  // Most that wait stay within no guarantee at all: nobody else has to be looked at then.
+  if (!query.queue.path.some((level) => isEntitled(query, dimensions, level))) return false;
   return dimensions.length > 0 && query.tree.leaves.some((leaf) => relate(query, dimensions, leaf).isOwed);
 }
 
@@ -125,12 +127,16 @@ function relate(
   const borrows = (level: Queue) =>
     dimensions.some((dimension) => amountIn(use.get(level.name), dimension) > amountIn(level.guaranteed, dimension));
   if (!theirs.every(borrows)) return { isGuaranteed: true, isOwed: false };
-  const level = own[0]!;
-  const isEntitled = dimensions.every(
+  const isOwed = isEntitled({ asked, use }, dimensions, own[0]!) && theirs.every(({ spec }) => spec.reclaimable);
+  return { isGuaranteed: false, isOwed };
+}
+
+/** Whether what is asked stays within the guarantee of the queue. */
+function isEntitled({ asked, use }: Pick<ReclaimQuery, 'asked' | 'use'>, dimensions: readonly string[], level: Queue) {
+  return dimensions.every(
     (dimension) =>
       amountIn(use.get(level.name), dimension) + amountIn(asked, dimension) <= amountIn(level.guaranteed, dimension),
   );
-  return { isGuaranteed: false, isOwed: isEntitled && theirs.every(({ spec }) => spec.reclaimable) };
 }
 
 /** The parts of both paths below the innermost queue that is on both; each has at least the queue itself. */

@@ -52,7 +52,8 @@ test('what is guaranteed of models is guaranteed of the resource', () => {
   const tree = buildQueueTree([aQueue({ name: 'a', quotas })]);
   expect(queueNamed(tree, 'a').guaranteed.get(GPU)).toBe(16);
   expect(queueNamed(tree, 'a').guaranteed.get(H100)).toBe(8);
-  expect([...tree.promised].sort()).toEqual([`${GPU} A100`, H100]);
+  expect([...tree.promised].sort()).toEqual([GPU, `${GPU} A100`, H100]);
+  expect([...queueNamed(tree, 'a').promisedByName].sort()).toEqual([`${GPU} A100`, H100]);
 });
 
 test('the shortest run time of the path counts, and the nearest default priority', () => {

@@ -1,8 +1,15 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { sumAmounts } from '../../../src/core/queues/amounts.ts';
 import { buildQueueTree } from '../../../src/core/queues/queue.ts';
-import { borrowed, explainQuota, judgeQuota, type QuotaVerdict, rollUp } from '../../../src/core/queues/quota.ts';
+import {
+  borrowed,
+  explainQuota,
+  judgeQuota,
+  listRefusals,
+  type QuotaVerdict,
+  rollUp,
+} from '../../../src/core/queues/quota.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, gpus, gpusOf, type QueueOptions, queueNamed } from '../../support/queues.ts';
 
@@ -210,4 +217,54 @@ test('what is within leaves room for every guarantee of the others, where the gu
       expect(Math.max(a, used) + b).toBeLessThanOrEqual(a + b + 10);
     }),
   );
+});
+
+describe('where only GPUs of one model are promised', () => {
+  const H100 = `${GPU} H100`;
+  const quotas = [{ resource: GPU, model: 'H100', guaranteed: 8, limit: undefined }];
+  const tree = buildQueueTree([
+    aQueue({ name: 'a', quotas, allowBorrowing: false }),
+    aQueue({ name: 'b', quotas }),
+    aQueue({ name: 'none' }),
+  ]);
+  const none = rollUp(tree, new Map());
+  test.each([
+    ['b', 'takes what the queue is promised', new Map([[GPU, 8]]), 'within'],
+    ['b', 'takes more', new Map([[GPU, 16]]), 'borrows'],
+    ['none', 'is promised nothing', new Map([[GPU, 8]]), 'borrows'],
+    [
+      'none',
+      'insists on another model',
+      new Map([
+        [GPU, 8],
+        [`${GPU} A100`, 8],
+      ]),
+      'within',
+    ],
+    [
+      'b',
+      'insists on the model and on more of it',
+      new Map([
+        [GPU, 16],
+        [H100, 16],
+      ]),
+      'borrows',
+    ],
+    // It is kept off that model and may use all others.
+    ['a', 'may not borrow the model', new Map([[GPU, 16]]), 'borrows'],
+  ])('a gang of queue %s that %s', (queue, _what, asked, kind) => {
+    expect(judgeQuota(queueNamed(tree, queue), asked, none).kind).toBe(kind);
+  });
+});
+
+test('all that refuses is listed, outermost first', () => {
+  const tree = buildQueueTree([
+    aQueue({ name: 'org', guaranteed: 16, allowBorrowing: false }),
+    aQueue({ name: 'a', parent: 'org', limit: 8 }),
+    aQueue({ name: 'b', parent: 'org' }),
+  ]);
+  const use = rollUp(tree, gpusOf({ a: 4, b: 8 }));
+  const causes = listRefusals(queueNamed(tree, 'a'), gpus(8), use).map(({ queue, cause }) => `${queue} ${cause}`);
+  expect(causes).toEqual(['org no-borrowing', 'a limit']);
+  expect(listRefusals(queueNamed(tree, 'a'), gpus(4), use)).toEqual([]);
 });
