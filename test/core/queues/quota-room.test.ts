@@ -231,6 +231,6 @@ describe('below an organisation at its limit', () => {
     const asked = { jobs, queue: 'a', priority: 5 };
     expect(victimsOf(decide({ ...asked, queues: guaranteed(8) }))).toEqual(['large']);
     expect(victimsOf(decide({ ...asked, queues: guaranteed(16) }))).toEqual(['b3']);
-    expect(victimsOf(decide({ ...asked, queues: guaranteed(17) }))).toEqual(['none']);
+    expect(victimsOf(decide({ ...asked, queues: guaranteed(17) })), 'one of its own').toEqual(['a']);
   });
 });
