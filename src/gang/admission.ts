@@ -66,6 +66,15 @@ export class Admission {
     return this.#refusesOverTime(record);
   }
 
+  /**
+   * Whether a pass has to be made although no gang may be planned: something that was kept, or closed, for a gang is not needed any
+   * more, or begins to be.
+   * @param waiting as `run` takes them.
+   */
+  isDue(waiting: readonly GangRecord[], all: readonly GangRecord[], now: number): boolean {
+    return this.#backfill.isDue(all, now) || [...this.#closed.values()].some((record) => !waiting.includes(record));
+  }
+
   /** Whether the last pass does not know yet what keeps the gang back, or that nothing does any more. */
   hasChanged(record: GangRecord): boolean {
     const kind = this.findObstacle(record)?.kind;

@@ -53,7 +53,6 @@ export class GangPlanner {
   /** @param room grows when space may have become free; a gang that found none waits until it does. */
   planAll(records: Iterable<GangRecord>, room: number): void {
     const now = this.#parts.clock.now();
-    const { backfill } = this.#admission;
     this.#defers = false;
     const all = [...records];
     // Before the watch shows that they are told.
@@ -65,7 +64,7 @@ export class GangPlanner {
     const fresh = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted.filter((record) => record.state !== 'Pending' && mayTry(record)).sort(compareUrgency);
     const isPassDue =
-      backfill.isDue(all, now) ||
+      this.#admission.isDue(fresh, all, now) ||
       fresh.some(
         (record) => this.#admission.hasChanged(record) || (mayTry(record) && !this.#admission.findObstacle(record)),
       );

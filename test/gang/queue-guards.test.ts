@@ -41,6 +41,24 @@ describe('a gang that small ones keep from its quota', () => {
     expect(runningOf(world, 'big')).toEqual(['big']);
   });
 
+  test('keeps nobody back any more when it is deleted', async () => {
+    const world = await startQueueWorld([{ name: 'q', limit: 16 }], { nodes: 4 });
+    world.create(pod('p0', inQueue('q', { gpus: 8 })));
+    await scheduleAll(world);
+    world.create(gang('big', 2, inQueue('q')));
+    await scheduleAll(world);
+    await world.pass(40 * MINUTE);
+    world.create(gang('other', 1, inQueue('q', at(world))));
+    await scheduleAll(world);
+    expect(world.reasonOf('other')).toMatch(/waits behind gang default\/big/);
+    remove(world, 'big');
+    remove(world, 'other');
+    await world.settle();
+    world.create(pod('p1', inQueue('q', { gpus: 8 })));
+    await scheduleAll(world);
+    expect(world.boundTo()).toHaveProperty('p1');
+  });
+
   test('keeps nobody back if no node would ever take it', async () => {
     const world = await startQueueWorld([{ name: 'q', guaranteed: 16 }], { nodes: 4 });
     world.running('service', ['n0', 'n1'], inQueue('q'));
