@@ -239,7 +239,7 @@ export class Backfill {
   #listKept(snapshot: Snapshot): readonly Kept[] {
     const { free } = this.#kept!.until(snapshot, Number.POSITIVE_INFINITY);
     const kept = new Map<string, Kept>();
-    for (const { slots, request } of this.#starts) {
+    for (const { slots, request } of [...this.#known, ...this.#draining]) {
       for (const { node } of slots) {
         const row = snapshot.indexOf.get(node);
         if (row === undefined || kept.has(node)) continue;
