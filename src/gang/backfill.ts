@@ -23,7 +23,7 @@ import type { RunHistory } from './run-history.ts';
 /** A start is planned anew at most so often, and takes a fifth of the time at most, milliseconds. */
 const REVIEW_MS = 1_000;
 /** The same of a gang that would not fit if nobody else were there. */
-const NEVER_REVIEW_MS = 30_000;
+const NEVER_REVIEW_MS = 5_000;
 /** No more starts are planned in a pass that has taken so long for them, milliseconds: those after have none. */
 const MOST_PER_PASS_MS = 200;
 const PAUSE_PER_PLAN = 4;

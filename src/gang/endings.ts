@@ -40,6 +40,12 @@ export class Endings {
         endsAt: this.#endOf(record, startedAt, now),
       });
     }
+    // Pods outside gangs that are on their way to a node leave it again, too: a gang as large as the cluster would never fit otherwise.
+    const onTheirWay = new Map([...reservations.holds()].map(([, { pod }]) => [pod.uid, pod]));
+    for (const pod of onTheirWay.values()) {
+      if (gangKeyOf(pod) !== undefined || pod.nodeName !== '') continue;
+      endings.push({ key: keyOf(pod), pods: [pod], startedAt: now, endsAt: Number.POSITIVE_INFINITY });
+    }
     const { podsOn, byName } = view.snapshot();
     const { isAccelerator } = settings.policy;
     for (const row of byName) {

@@ -330,3 +330,18 @@ describe('a gang with a hold', () => {
 function isBound(world: World, name: string): boolean {
   return world.pod(name).spec.nodeName !== undefined && world.pod(name).status.phase !== 'Succeeded';
 }
+
+test('a pod that is being bound does not hide that a gang as large as the cluster will fit', async () => {
+  const world = await startQueueWorld([{ name: 'q' }], { nodes: 1 });
+  world.create(pod('lone', { gpus: 8 }));
+  world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
+  const binding = world.schedule('lone');
+  await world.settle();
+  world.create(gang('large', 1));
+  await world.settle();
+  expect(world.muster.coordinator.queueing.admission.backfill.starts.map((start) => start.gang)).toEqual([
+    'default/large',
+  ]);
+  world.cluster.letGo();
+  await binding;
+});
