@@ -31,6 +31,7 @@ import {
   listChoices,
   type RunningGang,
   type SpareCause,
+  type SparedUnit,
   type VictimUnit,
 } from './victims.ts';
 
@@ -217,10 +218,14 @@ function spareElsewhere(trials: readonly Trial[], set: VictimSet, budgets: Budge
 }
 
 function explainNone(ground: Ground, spared: ReturnType<typeof listChoices>['spared']): NoPreemption {
+  return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => ground.isUsable(nodeName))));
+}
+
+/** That nobody can be evicted, and who is protected. */
+export function countSpared(spared: readonly SparedUnit[]): NoPreemption {
   const counts = new Map<SpareCause, number>();
   let reconsiderAt = Number.POSITIVE_INFINITY;
-  for (const { cause, pods, until } of spared) {
-    if (!pods.some(({ nodeName }) => ground.isUsable(nodeName))) continue;
+  for (const { cause, until } of spared) {
     counts.set(cause, (counts.get(cause) ?? 0) + 1);
     reconsiderAt = Math.min(reconsiderAt, until);
   }

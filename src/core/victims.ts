@@ -205,7 +205,8 @@ function appraiser({ now, isAccelerator }: VictimQuery) {
   };
 }
 
-function startOf({ startedAt, createdAt }: PodModel): number {
+/** Since when it runs, milliseconds since the epoch. */
+export function startOf({ startedAt, createdAt }: PodModel): number {
   return startedAt ?? createdAt;
 }
 

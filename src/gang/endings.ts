@@ -3,7 +3,7 @@ import { keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import type { Ending } from '../core/queues/planned-start.ts';
 import { estimateRunLength, expectedEnd, type RunLength } from '../core/queues/run-length.ts';
-import { isMovable } from '../core/victims.ts';
+import { isMovable, startOf } from '../core/victims.ts';
 import type { GangRecord } from './gang-record.ts';
 import type { CoordinatorParts } from './parts.ts';
 import type { QueueTable } from './queue-table.ts';
@@ -52,9 +52,8 @@ export class Endings {
       for (const pod of podsOn[row]!) {
         if (gangKeyOf(pod) !== undefined && !pod.deleting) continue;
         if (!pod.deleting && (!isMovable(pod) || !asksFor(pod, isAccelerator))) continue;
-        const startedAt = pod.startedAt ?? pod.createdAt;
         const endsAt = pod.deleting ? Math.max(now, pod.goneBy ?? now + LEAVES_MS) : Number.POSITIVE_INFINITY;
-        endings.push({ key: keyOf(pod), pods: [pod], startedAt, endsAt });
+        endings.push({ key: keyOf(pod), pods: [pod], startedAt: startOf(pod), endsAt });
       }
     }
     return endings;

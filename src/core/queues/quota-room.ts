@@ -13,14 +13,14 @@ import { Budgets, Ledger } from '../disruption.ts';
 import type { PlanPolicy } from '../gang-request.ts';
 import type { PodModel } from '../model.ts';
 import { type PlannedSlot, planGang } from '../plan.ts';
-import type { NoPreemption, Preemption, PreemptionRequest } from '../preemption.ts';
+import { countSpared, type Preemption, type PreemptionRequest } from '../preemption.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { withoutPods } from '../vacancy.ts';
-import { type Candidate, listChoices, type SpareCause, type SparedUnit, type VictimUnit } from '../victims.ts';
+import { type Candidate, listChoices, type VictimUnit } from '../victims.ts';
 import { type Amounts, NOTHING, subtractAmounts } from './amounts.ts';
 import { judgeQuota, listRefusals, type UseByQueue } from './quota.ts';
 import type { ReclaimQuery } from './reclaim.ts';
-import type { Guarantees } from './reclaim-plan.ts';
+import { type Guarantees, MOST_SETS } from './reclaim-plan.ts';
 
 /** What is needed to know who uses the quota. */
 export interface QuotaHolders extends Guarantees {
@@ -33,9 +33,6 @@ export interface QuotaRoomRequest extends Omit<PreemptionRequest, 'rights'> {
   readonly holders: QuotaHolders;
 }
 
-/** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
-const MOST_SETS = 4;
-
 /** To be asked when `judgeQuota` refuses. Never `coming`: quota that others will leave is nobody's. */
 export function planQuotaRoom(
   snapshot: Snapshot,
@@ -47,7 +44,7 @@ export function planQuotaRoom(
   const { query } = holders;
   const refusals = listRefusals(query.queue, query.asked, query.use);
   const [outermost] = refusals;
-  if (!outermost) return explainNone([]);
+  if (!outermost) return countSpared([]);
   const rights = (pod: PodModel) => {
     const isBelow = query.queueOf(pod)?.path.some(({ name }) => name === outermost.queue);
     return isBelow ? holders.rights(pod) : 'never';
@@ -83,7 +80,7 @@ export function planQuotaRoom(
     }
     open = open.filter((unit) => !beyond.has(unit));
   }
-  return explainNone(spared);
+  return countSpared(spared);
 }
 
 function useWithout(
@@ -142,12 +139,4 @@ function chooseFirst(
     if (found) [chosen, slots] = [others, found];
   }
   return { units: chosen, slots };
-}
-
-function explainNone(units: readonly SparedUnit[]): NoPreemption {
-  const counts = new Map<SpareCause, number>();
-  for (const { cause } of units) counts.set(cause, (counts.get(cause) ?? 0) + 1);
-  const spared = [...counts].map(([cause, count]) => ({ cause, units: count }));
-  spared.sort((a, b) => b.units - a.units || (a.cause < b.cause ? -1 : 1));
-  return { kind: 'none', reconsiderAt: Math.min(...units.map(({ until }) => until)), spared };
 }

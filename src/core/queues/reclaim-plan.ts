@@ -11,7 +11,7 @@ import { keyOf, type PodModel } from '../model.ts';
 import { gangNameOf } from '../pod-group.ts';
 import { type Preemption, type PreemptionRequest, planPreemption } from '../preemption.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { type EvictionRights, isMovable, type RunningGang } from '../victims.ts';
+import { type EvictionRights, isMovable, type RunningGang, startOf } from '../victims.ts';
 import type { Borrower } from './reclaim.ts';
 
 /** What the queues let a gang evict. */
@@ -32,7 +32,7 @@ export interface ReclaimRequest extends Omit<PreemptionRequest, 'running' | 'rig
 }
 
 /** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
-const MOST_SETS = 4;
+export const MOST_SETS = 4;
 
 const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
 
@@ -79,22 +79,18 @@ function listLone({ byName, podsOn }: Snapshot, { rights }: Guarantees): readonl
     podsOn[row]!.filter((pod) => isLone(pod) && rights(pod) === 'may').map((pod) => ({
       key: keyOf(pod),
       pods: [pod],
-      startedAt: pod.startedAt ?? pod.createdAt,
+      startedAt: startOf(pod),
     })),
   );
 }
 
 function borrowerOf({ gang, bound }: RunningGang): Borrower {
-  const startedAt = bound.reduce(
-    (first, pod) => Math.min(first, pod.startedAt ?? pod.createdAt),
-    Number.POSITIVE_INFINITY,
-  );
+  const startedAt = bound.reduce((first, pod) => Math.min(first, startOf(pod)), Number.POSITIVE_INFINITY);
   return { key: gang.key, pods: bound, startedAt };
 }
 
 /** The same with these pods on their way out. */
 function expectGone(snapshot: Snapshot, soon: ReadonlyMap<PodModel, number>): Snapshot {
-  if (soon.size === 0) return snapshot;
   const podsOn = snapshot.podsOn.slice();
   for (const row of new Set([...soon.keys()].flatMap(({ nodeName }) => snapshot.indexOf.get(nodeName) ?? []))) {
     podsOn[row] = podsOn[row]!.map((pod) => {
