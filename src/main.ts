@@ -1,46 +1,68 @@
-/** The composition root, top to bottom: configuration → client → watch → recover → serve → drain. No logic. */
+/** The composition root, in five steps: connect → assemble → watch → listen → run. No logic. */
 import { hostname } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ApiClient } from './cluster/api.ts';
 import { loadEndpoint } from './cluster/kubeconfig.ts';
 import { QueueWriter } from './cluster/queue-writer.ts';
 import { ClusterState } from './cluster/state.ts';
-import { createWatches } from './cluster/watches.ts';
+import { createWatches, type Watches } from './cluster/watches.ts';
 import type { MusterConfiguration } from './config.ts';
 import { PodProjector } from './core/pod-projection.ts';
 import { manageResources } from './core/pod-template.ts';
-import { Barrier } from './gang/barrier.ts';
-import { Binder } from './gang/binder.ts';
-import { systemClock } from './gang/clock.ts';
-import { Coordinator } from './gang/coordinator.ts';
-import { LonePods } from './gang/lone-pods.ts';
-import { GangObserver } from './gang/observer.ts';
-import { Reservations } from './gang/reservations.ts';
+import { assembleScheduler, type Scheduler } from './gang/assembly.ts';
+import { systemClock } from './gang/framework/clock.ts';
+import { TelemetryObserver } from './gang/framework/observer.ts';
 import { createApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender.ts';
 import { createHealthApp, probePaths } from './http/health.ts';
 import { createInspectApp } from './http/inspect.ts';
 import { createQueuesApp, QueueInspector } from './http/queues.ts';
-import { startServer } from './http/server.ts';
+import { type RunningServer, startServer } from './http/server.ts';
 import { createTopologyApp, TopologyInspector } from './http/topology.ts';
 import { EventRecorder } from './telemetry/events.ts';
-import { createLogger } from './telemetry/log.ts';
+import { createLogger, type Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 
 const MAX_TEMPLATES = 10_000;
 const REGATHER_MS = 2_000;
 
+/** What every step works with. */
+interface Process {
+  readonly config: MusterConfiguration;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly api: ApiClient;
+  /** How far the process has come; readiness is read off it. */
+  readonly progress: { isRecovered: boolean; isDraining: boolean };
+}
+
+interface Assembly {
+  readonly scheduler: Scheduler;
+  readonly state: ClusterState;
+  readonly projector: PodProjector;
+  readonly topology: TopologyInspector;
+  readonly queues: QueueInspector;
+}
+
+interface Watching {
+  readonly watches: Watches;
+  /** Every first list is complete. */
+  readonly synced: Promise<void>;
+}
+
 /** Runs Muster until SIGTERM or SIGINT. Rejects when it cannot start. */
 export async function serve(config: MusterConfiguration): Promise<void> {
-  const clock = systemClock;
-  const log = createLogger({
-    verbosity: config.log.verbosity,
-    write: (line) => process.stdout.write(line),
-    now: clock.now,
-  });
-  const metrics = new Metrics();
+  const muster = await connect(config);
+  const assembly = assemble(muster);
+  const watching = watch(muster, assembly);
+  const server = await listen(muster, assembly, watching);
+  await run(muster, assembly, watching, server);
+}
 
-  // Client
+/** Step 1: the API server's client, and what is told to people. */
+async function connect(config: MusterConfiguration): Promise<Process> {
+  const { verbosity } = config.log;
+  const log = createLogger({ verbosity, write: (line) => process.stdout.write(line), now: systemClock.now });
   const source =
     config.api.kubeconfig === undefined
       ? ({ kind: 'default' } as const)
@@ -49,39 +71,37 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     requestTimeoutMs: config.api.requestTimeoutMs,
     maxWritesInFlight: config.api.maxInFlightWrites,
   });
-  const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), now: clock.now });
+  return { config, log, metrics: new Metrics(), api, progress: { isRecovered: false, isDraining: false } };
+}
 
-  // Cluster and gangs
+/** Step 2: the model of the cluster, the decision loop on it, and the pages about both. */
+function assemble({ config, log, metrics, api, progress }: Process): Assembly {
+  const clock = systemClock;
   const isAccelerator = manageResources(config.managedResources);
   const policy = { isAccelerator, score: config.topology.policy };
   const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources: config.managedResources });
   const state = new ClusterState(config.topology.levels);
-  const reservations = new Reservations();
-  const observer = new GangObserver(metrics, log, events);
-  const barrier = new Barrier(clock, {
-    onTimeout: (gang, held) => coordinator.onBarrierTimeout(gang, held),
-    onAbandoned: () => observer.onBarrierAbandoned(),
-    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
-  });
-  const coordinator: Coordinator = new Coordinator({
+  const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), now: clock.now });
+  const { gang, queues, preemption, repair, lonePodCandidates } = config;
+  const scheduler = assembleScheduler({
     view: state,
-    reservations,
-    barrier,
     writer: api,
     queueWriter: new QueueWriter(api),
-    observer,
+    observer: new TelemetryObserver(metrics, log, events),
     clock,
-    settings: {
-      ...config.gang,
-      queues: config.queues,
-      preemption: config.preemption,
-      repair: config.repair,
-      regatherMs: REGATHER_MS,
-      policy,
-    },
+    settings: { ...gang, queues, preemption, repair, regatherMs: REGATHER_MS, policy },
+    barrierTimeoutMs: gang.barrierTimeoutMs,
+    lonePodCandidates,
+    projectPod: (raw) => projector.project(raw),
   });
+  const isReady = () => progress.isRecovered;
+  const topology = new TopologyInspector({ scheduler: scheduler.view, policy, isReady });
+  const queueInspector = new QueueInspector({ scheduler: scheduler.view, isAccelerator, clock, isReady });
+  return { scheduler, state, projector, topology, queues: queueInspector };
+}
 
-  // Watch, then recover, then decide
+/** Step 3: the watches fill the model. */
+function watch({ config, log, metrics, api }: Process, { state, projector }: Assembly): Watching {
   const synced = Promise.withResolvers<void>();
   const watches = createWatches({
     source: api,
@@ -91,77 +111,58 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     log,
     timing: { idleMs: config.api.watchIdleTimeoutMs },
     onSynced: () => {
-      if (watches.kinds.every(({ synced }) => synced())) synced.resolve();
+      if (watches.kinds.every((each) => each.synced())) synced.resolve();
     },
   });
-  let recovered = false;
-  let draining = false;
   watches.start();
+  return { watches, synced: synced.promise };
+}
 
-  // Serve: probes answer from the start, readiness only after recovery
-  const binder = new Binder({
-    view: state,
-    reservations,
-    barrier,
-    coordinator,
-    writer: api,
-    observer,
-    clock,
-    barrierTimeoutMs: config.gang.barrierTimeoutMs,
-  });
-  const lonePods = new LonePods(reservations, isAccelerator, config.lonePodCandidates);
-  const projectPod = (raw: object) => projector.project(raw);
-  const extender = new Extender({ view: state, reservations, coordinator, binder, lonePods, clock, projectPod });
+/** Step 4: probes answer from the start, kube-scheduler's calls only after recovery. */
+function listen(
+  { config, log, metrics, progress }: Process,
+  { scheduler, topology, queues }: Assembly,
+  { watches }: Watching,
+): Promise<RunningServer> {
   const checks = [
     ...watches.kinds.map(({ kind, synced }) => ({
       name: `synced-${kind.toLowerCase()}s`,
       check: () => (synced() ? undefined : 'the first list is not complete'),
     })),
-    { name: 'recovered', check: () => (recovered ? undefined : 'reservations are not rebuilt yet') },
-    { name: 'not-draining', check: () => (draining ? 'shutting down' : undefined) },
+    { name: 'recovered', check: () => (progress.isRecovered ? undefined : 'reservations are not rebuilt yet') },
+    { name: 'not-draining', check: () => (progress.isDraining ? 'shutting down' : undefined) },
   ];
-  const inspector = new TopologyInspector({ view: state, reservations, policy, isReady: () => recovered });
-  const queueInspector = new QueueInspector({
-    coordinator,
-    view: state,
-    settings: config.queues,
-    isAccelerator,
-    clock,
-    isReady: () => recovered,
-  });
   const scraped = {
     contentType: metrics.contentType,
     render: () => {
-      inspector.measure(metrics);
-      queueInspector.measure(metrics);
+      topology.measure(metrics);
+      queues.measure(metrics);
       return metrics.render();
     },
   };
+  const describeSuspects = () =>
+    scheduler.view
+      .suspects()
+      .map(({ node, failures }) => `${node}: gangs lost members here ${failures.toFixed(1)} times`);
   const notices = [
-    { name: 'topology', list: () => inspector.warnings() },
-    { name: 'queues', list: () => queueInspector.warnings() },
-    {
-      name: 'nodes',
-      list: () =>
-        coordinator
-          .suspects()
-          .map(({ node, failures }) => `${node}: gangs lost members here ${failures.toFixed(1)} times`),
-    },
+    { name: 'topology', list: () => topology.warnings() },
+    { name: 'queues', list: () => queues.warnings() },
+    { name: 'nodes', list: describeSuspects },
   ];
   const app = createApp({
-    extender,
+    extender: new Extender(scheduler.verbs),
     pages: [
       createHealthApp(checks, scraped, notices),
-      createInspectApp(coordinator, reservations),
-      createTopologyApp(inspector),
-      createQueuesApp(queueInspector),
+      createInspectApp(scheduler.view),
+      createTopologyApp(topology),
+      createQueuesApp(queues),
     ],
-    isReady: () => recovered,
+    isReady: () => progress.isRecovered,
     metrics,
     log,
     maxBodyBytes: config.server.maxBodyMiB * 2 ** 20,
   });
-  const server = await startServer({
+  return startServer({
     fetch: app.fetch,
     directPaths,
     bindAddress: config.server.bindAddress,
@@ -171,15 +172,24 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     drainDelayMs: config.server.drainDelayMs,
     logger: log,
     onDraining: () => {
-      draining = true;
-      barrier.shut('Muster is shutting down');
+      progress.isDraining = true;
+      scheduler.barrier.shut('Muster is shutting down');
     },
   });
+}
+
+/** Step 5: recovers, decides until it is asked to stop, then drains. */
+async function run(
+  { log, api, progress }: Process,
+  { scheduler, state }: Assembly,
+  { watches, synced }: Watching,
+  server: RunningServer,
+): Promise<void> {
+  const { coordinator, view, reservations } = scheduler;
   const stopped = Promise.withResolvers<void>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve());
-
   const recover = async (): Promise<void> => {
-    await synced.promise;
+    await synced;
     // In turns of their own, so that probes are answered in between: the last list, the first snapshot, each gang, recovery.
     await nextTurn();
     state.snapshot();
@@ -190,13 +200,11 @@ export async function serve(config: MusterConfiguration): Promise<void> {
     }
     await nextTurn();
     coordinator.recover([]);
-    recovered = true;
-    log.info(0, 'ready', { gangs: [...coordinator.records()].length, slots: reservations.size });
+    progress.isRecovered = true;
+    log.info(0, 'ready', { gangs: [...view.gangs()].length, slots: reservations.size });
   };
   // Asked to stop before the last list is complete it recovers nothing: on half a cluster it would erase what it cannot place.
   await Promise.race([recover(), stopped.promise]);
-
-  // Drain
   await stopped.promise;
   await server.close();
   coordinator.stop();

@@ -4,6 +4,8 @@
  *
  * Usage: node extender.ts <slots reserved>
  */
+
+import { adoptSlot } from '../../src/gang/state/slot.ts';
 import { directPaths } from '../../src/http/app.ts';
 import { startServer } from '../../src/http/server.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
@@ -26,17 +28,8 @@ const member = projector.project(JSON.parse(readRecording('filter-nominated-memb
 for (let i = 0; i < slots; i++) {
   const pod = i === 0 ? member : aPod({ name: `member-${i}`, template: member.template });
   const node = i === 0 ? MEMBER_NODE : nodeNameAt((i * 10 + 3) % NODES);
-  const progress = {
-    plan: 'bench',
-    attempt: 1,
-    state: 'nominated',
-    since: 0,
-    recorded: true,
-    written: true,
-    renewals: 0,
-    ungated: false,
-  } as const;
-  reservations.assume({ pod, gang: 'default/bench', node, ...progress });
+  const decided = { pod, gang: 'default/bench', node, plan: 'bench', attempt: 1, since: 0 };
+  reservations.assume(adoptSlot(decided, 'nominated'));
 }
 
 const random = new Random(4);

@@ -5,6 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { ExtenderVerb } from '../telemetry/outcomes.ts';
 import { readBody } from './body.ts';
 import { onDisconnect } from './connection.ts';
 import { answerText } from './direct.ts';
@@ -28,20 +29,21 @@ export const directPaths: readonly string[] = ['/scheduler/filter', '/scheduler/
 
 const JSON_TYPE = 'application/json';
 
-type Verb = 'filter' | 'prioritize' | 'preempt' | 'bind';
-
 export function createApp(parts: AppParts): Hono {
   const { extender } = parts;
   const app = new Hono();
   for (const page of parts.pages) app.route('/', page);
 
-  const serve = (verb: Verb, answer: (body: Buffer, c: Context) => Answer<unknown> | Promise<Answer<unknown>>) => {
+  const serve = <Verb extends ExtenderVerb>(
+    verb: Verb,
+    answer: (body: Buffer, c: Context) => Answer<Verb, unknown> | Promise<Answer<Verb, unknown>>,
+  ) => {
     app.post(`/scheduler/${verb}`, async (c) => {
       const start = performance.now();
       try {
         if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
         const { outcome, body } = await answer(await readBody(c, parts.maxBodyBytes), c);
-        parts.metrics.requestDuration.observe({ verb, outcome }, (performance.now() - start) / 1000);
+        parts.metrics.observeRequest(verb, outcome, (performance.now() - start) / 1000);
         return answerText(c, 200, JSON_TYPE, JSON.stringify(body));
       } catch (error) {
         return answerFailure(parts, c, verb, error);
@@ -55,10 +57,10 @@ export function createApp(parts: AppParts): Hono {
   return app;
 }
 
-function answerFailure({ metrics, log }: AppParts, c: Context, verb: Verb, error: unknown): Response {
+function answerFailure({ metrics, log }: AppParts, c: Context, verb: ExtenderVerb, error: unknown): Response {
   const expected = error instanceof WireError;
   const outcome = expected ? 'bad-request' : 'error';
-  metrics.requestDuration.observe({ verb, outcome }, 0);
+  metrics.observeRequest(verb, outcome, 0);
   if (expected) log.warn('request refused', { verb, found: error.message });
   else log.error('request failed', error, { verb });
   const message = `muster ${verb}: ${error instanceof Error ? error.message : String(error)}`;

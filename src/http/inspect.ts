@@ -1,11 +1,9 @@
-/** The read-only inspect API: what the coordinator knows of every gang, as data and as one sentence. */
+/** The read-only inspect API: what is known of every gang, as data and as one sentence. */
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
 import type { TopologyRequest } from '../core/gang-request.ts';
 import { instantText } from '../core/instant.ts';
-import type { Coordinator } from '../gang/coordinator.ts';
-import type { GangRecord } from '../gang/gang-record.ts';
-import type { Reservations } from '../gang/reservations.ts';
+import type { GangView, SchedulerView } from '../gang/framework/ports.ts';
 
 /** One item of `GET /v1/gangs`, shaped like a Kubernetes object. */
 export interface GangItem {
@@ -54,23 +52,24 @@ export interface GangList {
   readonly items: readonly GangItem[];
 }
 
-export function createInspectApp(coordinator: Coordinator, reservations: Reservations): Hono {
+export function createInspectApp(scheduler: SchedulerView): Hono {
   const app = new Hono();
   app.get('/v1/gangs', (c) => {
-    const records = [...coordinator.records()].sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1));
-    const list: GangList = { items: records.map((record) => describe(record, reservations)) };
+    const records = [...scheduler.gangs()].sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1));
+    const list: GangList = { items: records.map((record) => describe(record, scheduler)) };
     return c.json(list);
   });
   app.get('/v1/gangs/:namespace/:name', (c) => {
     const key = `${c.req.param('namespace')}/${c.req.param('name')}`;
-    const record = coordinator.record(key);
-    if (record) return c.json(describe(record, reservations));
+    const record = scheduler.gang(key);
+    if (record) return c.json(describe(record, scheduler));
     return c.json({ error: `expected a gang with pods, found none named ${key}; GET /v1/gangs lists all` }, 404);
   });
   return app;
 }
 
-function describe({ gang, census, state, reason }: GangRecord, reservations: Reservations): GangItem {
+function describe({ gang, census, state, publication }: GangView, scheduler: SchedulerView): GangItem {
+  const { reason } = publication;
   return {
     metadata: {
       namespace: gang.namespace,
@@ -83,7 +82,7 @@ function describe({ gang, census, state, reason }: GangRecord, reservations: Res
       have: gang.members.length,
       want: gang.minMember ?? null,
       bound: census.bound.length,
-      nominated: reservations.countOf(gang.key),
+      nominated: scheduler.countSlots(gang.key),
       succeeded: census.succeeded,
       reason: reason ? explain(reason) : '',
       because: reason ?? null,

@@ -5,12 +5,8 @@ import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/
 import type { Forecast } from '../core/queues/forecast.ts';
 import type { Factors } from '../core/queues/line.ts';
 import type { PlannedStart } from '../core/queues/planned-start.ts';
-import type { QueueModel } from '../core/queues/queue-projection.ts';
 import type { LengthBasis, RunLength } from '../core/queues/run-length.ts';
-import { priorityIn } from '../gang/admission.ts';
-import type { GangRecord } from '../gang/gang-record.ts';
-import type { QueueSettings } from '../gang/parts.ts';
-import type { Queueing } from '../gang/queueing.ts';
+import type { GangView, SchedulerView } from '../gang/framework/ports.ts';
 
 /** Null: of any model. */
 export interface Dimension {
@@ -69,37 +65,34 @@ export interface Estimate {
 }
 
 export interface ReportSources {
-  readonly queueing: Queueing;
-  readonly records: readonly GangRecord[];
-  /** `Queue` objects. */
-  readonly objects: Iterable<QueueModel>;
-  readonly settings: QueueSettings;
+  readonly scheduler: SchedulerView;
   readonly isAccelerator: (resource: string) => boolean;
   readonly now: number;
 }
 
 export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
-  const { queueing, records, now } = sources;
-  const forecasts = new Map(queueing.forecast(records).map((forecast) => [forecast.gang, forecast]));
-  const plans = new Map(queueing.admission.backfill.starts.map((start) => [start.gang, start]));
-  // A gang keeps its standing while it starts: those that wait close up.
-  const inLine = (record: GangRecord) => record.state === 'Pending' && record.standing !== undefined;
-  const placeOf = (record: GangRecord) => (inLine(record) ? record.standing!.position : Number.POSITIVE_INFINITY);
-  const before = (a: GangRecord, b: GangRecord) => {
-    const [first, second] = [placeOf(a), placeOf(b)];
+  const { scheduler, now } = sources;
+  const { queues } = scheduler;
+  const forecasts = new Map(queues.forecast().map((forecast) => [forecast.gang, forecast]));
+  const plans = new Map(queues.plannedStarts().map((start) => [start.gang, start]));
+  // A gang keeps its position while it starts: those that wait close up.
+  const positionOf = ({ state, admission }: GangView) => (state === 'Pending' ? admission.position : undefined);
+  const before = (a: GangView, b: GangView) => {
+    const [first, second] = [a, b].map((record) => positionOf(record)?.position ?? Number.POSITIVE_INFINITY);
     return first === second
       ? a.gang.createdAt - b.gang.createdAt || (a.gang.key < b.gang.key ? -1 : 1)
-      : first - second;
+      : first! - second!;
   };
-  return records
+  return [...scheduler.gangs()]
     .filter(({ state }) => state !== 'Running' && state !== 'Broken' && state !== 'Finished')
     .sort(before)
     .map((record, i): WaitingItem => {
-      const { gang, reason } = record;
-      const { standing } = (inLine(record) && record.standing) || {};
+      const { gang, publication } = record;
+      const { reason } = publication;
+      const standing = positionOf(record)?.standing;
       const plan = plans.get(gang.key);
       return {
-        ...describeGang(sources, record, queueing.table.askedBy(gang)),
+        ...describeGang(sources, record, queues.askedBy(gang)),
         position: standing ? i + 1 : null,
         score: standing?.score ?? null,
         factors: standing?.factors ?? null,
@@ -126,20 +119,20 @@ function describePlan({ slots, waitsFor }: PlannedStart): WaitingItem['planned']
 }
 
 export function listRunning(sources: ReportSources): readonly RunningItem[] {
-  const { queueing, records } = sources;
-  const { backfill } = queueing.admission;
-  const endings = new Map(backfill.endings.list(records).map((ending) => [ending.key, ending]));
-  return records
+  const { scheduler } = sources;
+  const { queues } = scheduler;
+  const departures = new Map(queues.departures().map((departure) => [departure.key, departure]));
+  return [...scheduler.gangs()]
     .filter(({ state }) => state === 'Running' || state === 'Broken')
     .sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1))
     .map((record): RunningItem => {
       const { gang, census } = record;
       const started = census.bound.flatMap(({ startedAt }) => startedAt ?? []);
-      const { endsAt = Number.POSITIVE_INFINITY } = endings.get(gang.key) ?? {};
+      const { endsAt = Number.POSITIVE_INFINITY } = departures.get(gang.key) ?? {};
       const at = instantText(endsAt);
-      const basis = endsAt === gang.deadlineAt ? 'deadline' : backfill.endings.lengthOf(record)?.basis;
+      const basis = endsAt === gang.deadlineAt ? 'deadline' : queues.runLengthOf(record)?.basis;
       return {
-        ...describeGang(sources, record, queueing.table.holdingsOf(record)),
+        ...describeGang(sources, record, queues.holdingsOf(record)),
         members: { bound: census.bound.length, want: gang.minMember ?? null },
         since: started.length > 0 ? instant(Math.min(...started)) : null,
         end: at !== undefined && basis ? { at, basis, estimated: true } : null,
@@ -147,9 +140,10 @@ export function listRunning(sources: ReportSources): readonly RunningItem[] {
     });
 }
 
-function describeGang({ queueing, isAccelerator }: ReportSources, record: GangRecord, amounts: Amounts): GangFacts {
+function describeGang({ scheduler, isAccelerator }: ReportSources, record: GangView, amounts: Amounts): GangFacts {
+  const { queues } = scheduler;
   const { gang, state } = record;
-  const choice = queueing.table.choose(gang.namespace, gang.queue);
+  const choice = queues.choose(gang.namespace, gang.queue);
   const items = [...amounts].map(([dimension, amount]) => ({
     ...splitDimension(dimension),
     amount: round(amount / perUnit(dimension)),
@@ -161,10 +155,10 @@ function describeGang({ queueing, isAccelerator }: ReportSources, record: GangRe
     name: gang.name,
     queue: choice.kind === 'queue' ? choice.queue.name : choice.problem.queue,
     state,
-    priority: choice.kind === 'queue' ? priorityIn(choice.queue, gang) : gang.priority,
+    priority: queues.priorityOf(record),
     amounts: items,
     accelerators,
-    runLength: describeLength(queueing.admission.backfill.endings.lengthOf(record)),
+    runLength: describeLength(queues.runLengthOf(record)),
   };
 }
 

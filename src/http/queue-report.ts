@@ -7,10 +7,8 @@ import type { QueueShare } from '../core/queues/fair-share.ts';
 import type { OrderWeights } from '../core/queues/line.ts';
 import type { Queue } from '../core/queues/queue.ts';
 import { explainQueueProblem } from '../core/queues/queue-choice.ts';
-import type { QueueModel } from '../core/queues/queue-projection.ts';
 import { borrowed } from '../core/queues/quota.ts';
-import type { QueueSettings } from '../gang/parts.ts';
-import type { Queueing } from '../gang/queueing.ts';
+import type { QueueView } from '../gang/framework/ports.ts';
 import {
   type Dimension,
   listRunning,
@@ -31,7 +29,7 @@ export interface QueueReport {
   readonly problems: readonly QueueProblemItem[];
   /** What the factors of a score count. */
   readonly weights: OrderWeights;
-  readonly backfill: QueueSettings['backfill'];
+  readonly backfill: QueueView['backfill'];
 }
 
 export interface QueueItem {
@@ -78,44 +76,44 @@ export interface QueueProblemItem {
 
 /** Forecasts all starts: not cheap. */
 export function reportQueues(sources: ReportSources): QueueReport {
-  const { queueing, records, objects, settings } = sources;
-  const shares = queueing.table.shares();
-  const counts = queueing.count(records);
+  const { queues: view } = sources.scheduler;
+  const shares = view.shares();
+  const counts = view.count();
   const queues: QueueItem[] = [];
   const add = (queue: Queue): void => {
     const { pending = 0, running = 0 } = counts.get(queue.name) ?? {};
     queues.push({ ...describeQueue(sources, queue, shares.get(queue.name)!), pending, running });
     queue.children.forEach(add);
   };
-  queueing.table.tree.roots.forEach(add);
+  view.tree.roots.forEach(add);
   return {
     queues,
     waiting: listWaiting(sources),
     running: listRunning(sources),
-    problems: listQueueProblems(queueing, objects),
-    weights: settings.weights,
-    backfill: settings.backfill,
+    problems: listQueueProblems(view),
+    weights: view.weights,
+    backfill: view.backfill,
   };
 }
 
 /** Queues that are not used as they are written. */
-export function listQueueProblems({ table }: Queueing, objects: Iterable<QueueModel>): readonly QueueProblemItem[] {
-  const ofTree = table.tree.problems.map((problem) => ({ queue: problem.queue, text: explainQueueProblem(problem) }));
-  const unread = [...objects].flatMap(({ name, problem }) =>
+export function listQueueProblems({ tree, objects }: QueueView): readonly QueueProblemItem[] {
+  const ofTree = tree.problems.map((problem) => ({ queue: problem.queue, text: explainQueueProblem(problem) }));
+  const unread = [...objects()].flatMap(({ name, problem }) =>
     problem === undefined ? [] : [{ queue: name, text: `queue ${name}: ${problem}` }],
   );
   return [...ofTree, ...unread];
 }
 
 function describeQueue(
-  { queueing: { table }, isAccelerator }: ReportSources,
+  { scheduler: { queues }, isAccelerator }: ReportSources,
   queue: Queue,
   { share, dominant, entitled, factor }: QueueShare,
 ): Omit<QueueItem, 'pending' | 'running'> {
   const { name, parent, depth, children, spec, guaranteed, limit } = queue;
-  const use = table.useOf(name);
-  const usage = table.usageOf(name);
-  const above = borrowed(queue, table.use);
+  const use = queues.useOf(name);
+  const usage = queues.usageOf(name);
+  const above = borrowed(queue, queues.use);
   const dimensions = new Set([...guaranteed.keys(), ...limit.keys(), ...use.keys(), ...usage.keys()]);
   const inUnits = (amounts: Amounts, dimension: string): number =>
     round((amounts.get(dimension) ?? 0) / perUnit(dimension));

@@ -1,18 +1,13 @@
 /** The queues as people look at them: the tree, who waits and for how long, who runs. Read only. */
 import { Hono } from 'hono';
 import { dimensionOf } from '../core/queues/amounts.ts';
-import type { Clock } from '../gang/clock.ts';
-import type { GangRecord } from '../gang/gang-record.ts';
-import type { ClusterView, QueueSettings } from '../gang/parts.ts';
-import type { Queueing } from '../gang/queueing.ts';
+import type { Clock, SchedulerView } from '../gang/framework/ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { WaitingItem } from './queue-gangs.ts';
 import { listQueueProblems, type QueueReport, reportQueues } from './queue-report.ts';
 
 export interface QueueInspectorParts {
-  readonly coordinator: { readonly queueing: Queueing; records(): Iterable<GangRecord> };
-  readonly view: Pick<ClusterView, 'queues'>;
-  readonly settings: QueueSettings;
+  readonly scheduler: SchedulerView;
   readonly isAccelerator: (resource: string) => boolean;
   readonly clock: Pick<Clock, 'now'>;
   /** False until the whole cluster is known: half of it would look as if nobody used anything. */
@@ -33,13 +28,11 @@ export class QueueInspector {
 
   /** As of a moment ago; undefined until the whole cluster is known. */
   report(): QueueReport | undefined {
-    const { coordinator, view, settings, isAccelerator, clock, isReady } = this.#parts;
+    const { scheduler, isAccelerator, clock, isReady } = this.#parts;
     if (!isReady()) return undefined;
     const now = clock.now();
     if (!this.#last || now >= this.#last.until) {
-      const { queueing } = coordinator;
-      const records = [...coordinator.records()];
-      const report = reportQueues({ queueing, records, objects: view.queues(), settings, isAccelerator, now });
+      const report = reportQueues({ scheduler, isAccelerator, now });
       const end = clock.now();
       this.#last = { report, until: end + Math.max(STANDS_MS, PAUSE_PER_REPORT * (end - now)), text: undefined };
     }
@@ -56,8 +49,8 @@ export class QueueInspector {
 
   /** Queues that are not used as they are written, one line each; nothing until the whole cluster is known. */
   warnings(): readonly string[] {
-    const { coordinator, view, isReady } = this.#parts;
-    return isReady() ? listQueueProblems(coordinator.queueing, view.queues()).map(({ text }) => text) : [];
+    const { scheduler, isReady } = this.#parts;
+    return isReady() ? listQueueProblems(scheduler.queues).map(({ text }) => text) : [];
   }
 
   /** Brings the gauges up to date; until the whole cluster is known they stay as they are. */
@@ -87,7 +80,7 @@ export class QueueInspector {
       queueLongestWait.set({ queue }, longest);
       if (start) queueExpectedStart.set({ queue }, Math.max(0, (Date.parse(start.at) - now) / 1000));
     }
-    const { starts } = this.#parts.coordinator.queueing.admission.backfill;
+    const starts = this.#parts.scheduler.queues.plannedStarts();
     const known = starts.filter(({ startsAt }) => Number.isFinite(startsAt)).length;
     plannedStarts.set({ kind: 'known' }, known);
     plannedStarts.set({ kind: 'unknown' }, starts.length - known);

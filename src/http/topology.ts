@@ -1,13 +1,11 @@
 /** The fabric as Muster sees it: domains with what is free, and what the linter finds. Read only. */
 import { Hono } from 'hono';
 import type { PlanPolicy } from '../core/gang-request.ts';
-import { type Snapshot, withOccupants } from '../core/snapshot.ts';
+import type { Snapshot } from '../core/snapshot.ts';
 import { type Drift, explainFinding, isWarning, type TopologyFinding } from '../core/topology-finding.ts';
 import { lintTopology } from '../core/topology-lint.ts';
 import { type ClusterReport, type LevelReport, reportDomains, reportLevels } from '../core/topology-report.ts';
-import { listOccupants } from '../gang/occupancy.ts';
-import type { ClusterView } from '../gang/parts.ts';
-import type { Reservations } from '../gang/reservations.ts';
+import type { SchedulerView } from '../gang/framework/ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** A finding as data and as one sentence. */
@@ -29,8 +27,7 @@ export interface TopologyReport extends ClusterReport {
 }
 
 export interface InspectorParts {
-  readonly view: Pick<ClusterView, 'snapshot' | 'strangers'> & { readonly drift: Drift };
-  readonly reservations: Reservations;
+  readonly scheduler: Pick<SchedulerView, 'snapshot' | 'occupied' | 'drift'>;
   readonly policy: PlanPolicy;
   /** False until the whole cluster is known: half of it would look as if labels were missing. */
   readonly isReady: () => boolean;
@@ -47,11 +44,10 @@ export class TopologyInspector {
 
   /** Undefined until the whole cluster is known. */
   report(withHosts: boolean): TopologyReport | undefined {
-    const { view, reservations, policy, isReady } = this.#parts;
+    const { scheduler, policy, isReady } = this.#parts;
     if (!isReady()) return undefined;
-    const snapshot = view.snapshot();
-    const occupants = listOccupants(snapshot, reservations, view.strangers(), new Set());
-    const { nodes, last = null } = view.drift;
+    const snapshot = scheduler.occupied();
+    const { nodes, last = null } = scheduler.drift;
     return {
       levels: reportLevels(snapshot.topology),
       policy: policy.score,
@@ -61,26 +57,26 @@ export class TopologyInspector {
         text: explainFinding(finding),
       })),
       drift: { nodes, last },
-      ...reportDomains(withOccupants(snapshot, occupants), policy, withHosts),
+      ...reportDomains(snapshot, policy, withHosts),
     };
   }
 
   /** What is to be done about the labels, one line each; nothing until the whole cluster is known. */
   warnings(): readonly string[] {
-    const { view, isReady } = this.#parts;
+    const { scheduler, isReady } = this.#parts;
     if (!isReady()) return [];
-    const findings = this.#lint(view.snapshot()).filter(isWarning);
+    const findings = this.#lint(scheduler.snapshot()).filter(isWarning);
     return findings.map((finding) => `${finding.kind}: ${explainFinding(finding)}`);
   }
 
   /** Brings the gauges up to date; until the whole cluster is known they stay as they are. */
   measure({ topologyDomains, topologyDriftedNodes, topologyFindings }: Metrics): void {
-    const { view, isReady } = this.#parts;
+    const { scheduler, isReady } = this.#parts;
     if (!isReady()) return;
-    const snapshot = view.snapshot();
+    const snapshot = scheduler.snapshot();
     topologyDomains.reset();
     for (const { name, domains } of reportLevels(snapshot.topology)) topologyDomains.set({ level: name }, domains);
-    topologyDriftedNodes.set(view.drift.nodes);
+    topologyDriftedNodes.set(scheduler.drift.nodes);
     topologyFindings.reset();
     for (const finding of this.#lint(snapshot).filter(isWarning)) {
       topologyFindings.inc({ kind: finding.kind, level: levelOf(finding) });
@@ -89,10 +85,15 @@ export class TopologyInspector {
 
   #lint({ nodes, byName, topology }: Snapshot): readonly TopologyFinding[] {
     if (this.#linted?.of !== nodes) {
-      const { policy, view } = this.#parts;
+      const { policy, scheduler } = this.#parts;
       const live = byName.map((node) => nodes[node]!);
       const { scheme } = topology;
-      const findings = lintTopology({ scheme, nodes: live, isAccelerator: policy.isAccelerator, drift: view.drift });
+      const findings = lintTopology({
+        scheme,
+        nodes: live,
+        isAccelerator: policy.isAccelerator,
+        drift: scheduler.drift,
+      });
       this.#linted = { of: nodes, findings };
     }
     return this.#linted.findings;

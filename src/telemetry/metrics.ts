@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { ExtenderVerb, FailedOutcome, Outcome } from './outcomes.ts';
 
 /*
  * All metrics, in the order of docs/METRICS.md, which a test compares with this file.
@@ -193,6 +194,11 @@ export class Metrics {
   /** Everything in Prometheus' text format. */
   render(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  /** One call of kube-scheduler was answered, or could not be; @param seconds a bind's include the wait at the barrier. */
+  observeRequest<Verb extends ExtenderVerb>(verb: Verb, outcome: Outcome<Verb> | FailedOutcome, seconds: number): void {
+    this.requestDuration.observe({ verb, outcome }, seconds);
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {

@@ -230,7 +230,7 @@ describe('the policy', () => {
     world.create(timed('long', 1, '9h', later(world)));
     await scheduleAll(world);
     expect(runningOf(world, 'long')).toEqual([]);
-    const { starts } = world.muster.coordinator.queueing.admission.backfill;
+    const starts = world.muster.view.queues.plannedStarts();
     expect(starts.map(({ gang: key, startsAt }) => [key, (startsAt - Date.UTC(2026, 0, 1)) / HOUR])).toEqual([
       ['default/head', 1],
       ['default/second', 2],
@@ -339,9 +339,7 @@ test('a pod that is being bound does not hide that a gang as large as the cluste
   await world.settle();
   world.create(gang('large', 1));
   await world.settle();
-  expect(world.muster.coordinator.queueing.admission.backfill.starts.map((start) => start.gang)).toEqual([
-    'default/large',
-  ]);
+  expect(world.muster.view.queues.plannedStarts().map((start) => start.gang)).toEqual(['default/large']);
   world.cluster.letGo();
   await binding;
 });

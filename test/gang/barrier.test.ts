@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Barrier } from '../../src/gang/barrier.ts';
+import { Barrier } from '../../src/gang/framework/barrier.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { HandClock } from '../support/hand-clock.ts';
 import { gang, pod, SECOND, startWorld, verdicts, type World } from '../support/scenario.ts';

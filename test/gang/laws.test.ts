@@ -267,8 +267,8 @@ class History {
     // Also of a pod that is deleted, as long as the watch has not said so.
     for (const { pod: name, uid } of heldToo ? this.world.scheduler.binding : [])
       if (name.startsWith(`${gangName}-`)) present.add(uid);
-    const { coordinator, reservations } = this.world.muster;
-    const record = coordinator.record(`default/${gangName}`);
+    const { view, reservations } = this.world.muster;
+    const record = view.gang(`default/${gangName}`);
     for (const { uid } of record?.census.bound ?? []) present.add(uid);
     for (const known of record?.gang.members ?? []) if (known.phase === 'Succeeded') present.add(known.uid);
     // Bound, and deleted since: the watch has shown neither.

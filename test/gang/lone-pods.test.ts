@@ -4,8 +4,8 @@ import { NodeTable } from '../../src/cluster/node-table.ts';
 import { GPU_INTERCONNECT } from '../../src/core/gpu-pools.ts';
 import { NameList } from '../../src/core/name-list.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import { LonePods } from '../../src/gang/lone-pods.ts';
-import { Reservations } from '../../src/gang/reservations.ts';
+import { LonePods } from '../../src/gang/extender/lone-pods.ts';
+import { Reservations } from '../../src/gang/state/reservations.ts';
 import { aNode, aPod, type PodOptions } from '../support/builders.ts';
 import { drawSnapshot } from '../support/topology.ts';
 
@@ -28,8 +28,8 @@ function startLonePods(snapshot: () => Snapshot, candidates = CANDIDATES) {
     score: (name: string, pod: PodOptions = {}) => lonePods.scorer(snapshot(), lone(pod))(name),
     reserve: (node: string, gpus: number) => {
       const pod = aPod({ name: `held-on-${node}`, gpus, cpu: 0, memory: 0 });
-      reservations.hold(pod.uid, [{ pod, node, until: 1 }]);
-      return () => reservations.releaseHold(pod.uid);
+      reservations.holdFor(pod, [node], 1);
+      return () => reservations.releaseHoldFor(pod.uid);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NodeFailures } from '../../src/gang/node-failures.ts';
+import { NodeFailures } from '../../src/gang/repair/node-failures.ts';
 
 const HOUR = 3_600_000;
 

@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Queue } from '../../src/core/queues/queue.ts';
 import type { WireObject } from '../support/cluster-in-memory.ts';
 import { inQueue, listMembers, startQueueWorld } from '../support/queue-worlds.ts';
 import type { QueueOptions } from '../support/queues.ts';
@@ -218,8 +219,7 @@ class History {
   #countUse(isCounted: (raw: WireObject) => boolean = () => true): Map<string, number> {
     const use = new Map<string, number>();
     const add = (labels: Readonly<Record<string, string>> = {}, count: number) => {
-      const { path = [] } =
-        this.world.muster.coordinator.queueing.table.queueOf('default', labels['muster.dev/queue']) ?? {};
+      const { path = [] } = this.#queueOf('default', labels['muster.dev/queue']) ?? {};
       for (const { name } of path) use.set(name, (use.get(name) ?? 0) + count);
     };
     for (const raw of this.world.cluster.list('Pod')) {
@@ -235,7 +235,7 @@ class History {
   /** Whatever is above a limit was there before the limit was. */
   *#checkLimits(): Generator<string> {
     const use = this.#countUse(({ spec }) => isReady(this.world.cluster.get('Node', spec.nodeName)));
-    for (const { name, limit } of this.world.muster.coordinator.queueing.table.tree.byName.values()) {
+    for (const { name, limit } of this.world.muster.view.queues.tree.byName.values()) {
       const bound = limit.get(GPUS) ?? Number.POSITIVE_INFINITY;
       const held = use.get(name) ?? 0;
       if (held > bound && held > (this.#use.get(name) ?? 0))
@@ -259,13 +259,12 @@ class History {
 
   /** Nobody is evicted for another queue from one that used no more than it is guaranteed. */
   *#checkEvictions(): Generator<string> {
-    const { table } = this.world.muster.coordinator.queueing;
     for (const name of this.world.evictions().slice(this.#evictions)) {
       const raw = this.world.cluster.list('Pod').find(({ metadata }) => metadata.name === name);
       const by = raw?.metadata.annotations?.['muster.dev/preempted-by']?.split('/')[1];
       const preemptor = by === undefined ? undefined : listMembers(this.world, by)[0];
       if (!raw || !preemptor) continue;
-      const queue = table.queueOf('default', raw.metadata.labels?.['muster.dev/queue']);
+      const queue = this.#queueOf('default', raw.metadata.labels?.['muster.dev/queue']);
       const guaranteed = queue?.guaranteed.get(GPUS) ?? 0;
       if (!queue || raw.metadata.labels?.['muster.dev/queue'] === preemptor.metadata.labels?.['muster.dev/queue'])
         continue;
@@ -276,22 +275,29 @@ class History {
 
   /** Who waits although there is room, and nobody says why. */
   *#checkIdle(use: ReadonlyMap<string, number>): Generator<string> {
-    const { coordinator } = this.world.muster;
     const free = this.#countFree();
-    for (const record of coordinator.records()) {
-      const { gang: described, state, obstacle, backoffUntil } = record;
-      if (state !== 'Pending' || described.isHeld || backoffUntil > this.world.clock.now()) continue;
-      if (obstacle?.kind === 'behind') continue;
+    for (const { gang: described, state, admission, attempt } of this.world.muster.view.gangs()) {
+      if (state !== 'Pending' || described.isHeld || attempt.backoffUntil > this.world.clock.now()) continue;
+      if (admission.holdReason?.kind === 'behind') continue;
       // The rest of a gang that was evicted waits until all who have to leave have left.
       if (listMembers(this.world, described.name).some(({ metadata }) => metadata.deletionTimestamp)) continue;
       const each = requested(described.members[0]!);
       const rooms = free.reduce((sum, gpus) => sum + Math.floor(Math.max(0, gpus) / each), 0);
       if (rooms < described.minMember!) continue;
       const asked = each * described.minMember!;
-      const queue = coordinator.queueing.table.queueOf(described.namespace, described.queue);
+      const queue = this.#queueOf(described.namespace, described.queue);
       if (!queue || !mayUse(queue, asked, use)) continue;
       yield `gang ${described.name} waits (${this.world.reasonOf(described.name)}) although ${rooms} members have room: ${free}`;
     }
+  }
+
+  /** The queue that what runs counts for: `default` when its own cannot be used. */
+  #queueOf(namespace: string, label: string | undefined): Queue | undefined {
+    const { queues } = this.world.muster.view;
+    const choice = queues.choose(namespace, label);
+    if (choice.kind === 'queue') return choice.queue;
+    const fallback = queues.tree.byName.get('default');
+    return fallback?.children.length === 0 ? fallback : undefined;
   }
 
   /** GPUs of each ready node that nobody has, holds or waits for. */

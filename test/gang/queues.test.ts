@@ -10,14 +10,14 @@ const TWO_TEAMS = [
 
 /** GPUs that are bound or planned. */
 function heldBy(world: World, queue: string): number {
-  return world.muster.coordinator.queueing.table.useOf(queue).get('nvidia.com/gpu') ?? 0;
+  return world.muster.view.queues.useOf(queue).get('nvidia.com/gpu') ?? 0;
 }
 
 /** Gangs in the order in which they were tried last. */
 function lineOf(world: World): readonly string[] {
-  return [...world.muster.coordinator.records()]
-    .filter(({ standing, state }) => standing && state === 'Pending')
-    .sort((a, b) => a.standing!.position - b.standing!.position)
+  return [...world.muster.view.gangs()]
+    .filter(({ admission, state }) => admission.position && state === 'Pending')
+    .sort((a, b) => a.admission.position!.position - b.admission.position!.position)
     .map(({ gang: { name } }) => name);
 }
 
@@ -167,7 +167,7 @@ describe('what a queue used', () => {
     await world.settle();
     remove(world, 'a0');
     await world.restart();
-    const usage = world.muster.coordinator.queueing.table.usageOf('a').get('nvidia.com/gpu')!;
+    const usage = world.muster.view.queues.usageOf('a').get('nvidia.com/gpu')!;
     expect(usage).toBeCloseTo(16 * (1 - 2 ** -0.5), 1);
     await scheduleAll(world);
     expect(runningOf(world, 'a1', 'b1')).toEqual(['b1']);

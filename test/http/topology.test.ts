@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
-import { Reservations } from '../../src/gang/reservations.ts';
 import { TopologyInspector, type TopologyReport } from '../../src/http/topology.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { aNode, GPU } from '../support/builders.ts';
@@ -128,8 +127,13 @@ function inspectLevels(
   };
   const policy = { isAccelerator, score: 'best-fit' as const };
   const inspector = new TopologyInspector({
-    view: state,
-    reservations: new Reservations(),
+    scheduler: {
+      snapshot: () => state.snapshot(),
+      occupied: () => state.snapshot(),
+      get drift() {
+        return state.drift;
+      },
+    },
     policy,
     isReady: () => isReady,
   });

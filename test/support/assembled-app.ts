@@ -9,14 +9,10 @@ import { defaultConfiguration } from '../../src/config.ts';
 import { PodProjector } from '../../src/core/pod-projection.ts';
 import { manageResources } from '../../src/core/pod-template.ts';
 import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
-import { Barrier } from '../../src/gang/barrier.ts';
-import { Binder } from '../../src/gang/binder.ts';
-import type { Clock } from '../../src/gang/clock.ts';
-import { Coordinator } from '../../src/gang/coordinator.ts';
-import { LonePods } from '../../src/gang/lone-pods.ts';
-import type { ClusterWriter, WriteOutcome } from '../../src/gang/nominator.ts';
-import { GangObserver } from '../../src/gang/observer.ts';
-import { Reservations } from '../../src/gang/reservations.ts';
+import { assembleScheduler } from '../../src/gang/assembly.ts';
+import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
+import type { Clock, ClusterWriter, WriteOutcome } from '../../src/gang/framework/ports.ts';
+import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
 import { Extender } from '../../src/http/extender.ts';
 import { EventRecorder } from '../../src/telemetry/events.ts';
@@ -61,19 +57,20 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
   const isAccelerator = manageResources(config.managedResources);
   const projector = new PodProjector({ maxTemplates: 10_000, managedResources: config.managedResources });
   const view = new ClusterState(levels);
-  const reservations = new Reservations();
-  const observer = new GangObserver(metrics, log, events);
-  const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
   const { gang, preemption, repair, queues } = config;
   const policy = { isAccelerator, score: config.topology.policy };
-  const settings = { ...gang, preemption, repair, queues, regatherMs: 2_000, policy };
-  const queueWriter = { createQueue: succeed, patchQueueStatus: succeed };
-  const coordinator = new Coordinator({ view, reservations, barrier, writer, queueWriter, observer, clock, settings });
-  const { barrierTimeoutMs } = config.gang;
-  const binder = new Binder({ view, reservations, barrier, coordinator, writer, observer, clock, barrierTimeoutMs });
-  const lonePods = new LonePods(reservations, isAccelerator, config.lonePodCandidates);
-  const projectPod = (raw: object) => projector.project(raw);
-  const extender = new Extender({ view, reservations, coordinator, binder, lonePods, clock, projectPod });
+  const { coordinator, verbs, reservations } = assembleScheduler({
+    view,
+    writer,
+    queueWriter: { createQueue: succeed, patchQueueStatus: succeed },
+    observer: new TelemetryObserver(metrics, log, events),
+    clock,
+    settings: { ...gang, preemption, repair, queues, regatherMs: 2_000, policy },
+    barrierTimeoutMs: gang.barrierTimeoutMs,
+    lonePodCandidates: config.lonePodCandidates,
+    projectPod: (raw) => projector.project(raw),
+  });
+  const extender = new Extender(verbs);
   const maxBodyBytes = config.server.maxBodyMiB * 2 ** 20;
   return {
     app: createApp({ extender, pages: [], isReady: () => true, metrics, log, maxBodyBytes }),

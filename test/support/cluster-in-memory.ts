@@ -4,8 +4,7 @@
  * and what a kind's watch shows can be held back while other kinds go on: the orders in which a real cluster tells.
  */
 import { matchesSelector, readSelector } from '../../src/core/selector.ts';
-import type { ClusterWriter, EvictionOutcome, WriteOutcome } from '../../src/gang/nominator.ts';
-import type { QueueWriter } from '../../src/gang/queue-mirror.ts';
+import type { ClusterWriter, EvictionOutcome, QueueWriter, WriteOutcome } from '../../src/gang/framework/ports.ts';
 
 export type Kind =
   | 'Node'

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/gang/clock.ts';
+import type { Clock } from '../../src/gang/framework/ports.ts';
 
 interface Timer {
   readonly at: number;

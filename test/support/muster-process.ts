@@ -16,13 +16,13 @@ import {
 } from '../../src/core/projection.ts';
 import { projectQueue } from '../../src/core/queues/queue-projection.ts';
 import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
-import { Barrier } from '../../src/gang/barrier.ts';
-import { Binder } from '../../src/gang/binder.ts';
-import { Coordinator } from '../../src/gang/coordinator.ts';
-import { LonePods } from '../../src/gang/lone-pods.ts';
-import { GangObserver } from '../../src/gang/observer.ts';
-import type { CoordinatorSettings } from '../../src/gang/parts.ts';
-import { Reservations } from '../../src/gang/reservations.ts';
+import { assembleScheduler } from '../../src/gang/assembly.ts';
+import type { Coordinator } from '../../src/gang/coordinator.ts';
+import type { Barrier } from '../../src/gang/framework/barrier.ts';
+import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
+import type { SchedulerView } from '../../src/gang/framework/ports.ts';
+import type { CoordinatorSettings } from '../../src/gang/framework/settings.ts';
+import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
 import { Extender } from '../../src/http/extender.ts';
 import { createInspectApp } from '../../src/http/inspect.ts';
@@ -54,6 +54,7 @@ export interface MusterProcess {
   readonly state: ClusterState;
   readonly reservations: Reservations;
   readonly coordinator: Coordinator;
+  readonly view: SchedulerView;
   readonly barrier: Barrier;
   readonly inspector: TopologyInspector;
   readonly queueInspector: QueueInspector;
@@ -73,38 +74,25 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const policy = { isAccelerator, score: options.score };
   const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED });
   const state = new ClusterState(options.levels);
-  const reservations = new Reservations();
   const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', now: clock.now });
-  const observer = new GangObserver(metrics, log, events);
-  const barrier = new Barrier(clock, {
-    onTimeout: (gang, held) => coordinator.onBarrierTimeout(gang, held),
-    onAbandoned: () => observer.onBarrierAbandoned(),
-    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
-  });
-  const writer = cluster.writerFor(() => alive);
-  const queueWriter = cluster.queueWriterFor(() => alive);
-  const parts = { view: state, reservations, barrier, writer, queueWriter, observer, clock };
-  const coordinator: Coordinator = new Coordinator({
-    ...parts,
-    settings: { ...options.settings, policy },
-  });
-  const binder = new Binder({ ...parts, coordinator, barrierTimeoutMs: options.barrierTimeoutMs });
-  const lonePods = new LonePods(reservations, isAccelerator, options.lonePodCandidates);
-  const projectPod = (raw: object) => projector.project(raw);
-  const extender = new Extender({ view: state, reservations, coordinator, binder, lonePods, clock, projectPod });
-  const inspector = new TopologyInspector({ view: state, reservations, policy, isReady: () => recovered });
-  const queueInspector = new QueueInspector({
-    coordinator,
+  const { coordinator, verbs, view, reservations, barrier } = assembleScheduler({
     view: state,
-    settings: options.settings.queues,
-    isAccelerator,
+    writer: cluster.writerFor(() => alive),
+    queueWriter: cluster.queueWriterFor(() => alive),
+    observer: new TelemetryObserver(metrics, log, events),
     clock,
-    isReady: () => recovered,
+    settings: { ...options.settings, policy },
+    barrierTimeoutMs: options.barrierTimeoutMs,
+    lonePodCandidates: options.lonePodCandidates,
+    projectPod: (raw) => projector.project(raw),
   });
+  const isReady = () => recovered;
+  const inspector = new TopologyInspector({ scheduler: view, policy, isReady });
+  const queueInspector = new QueueInspector({ scheduler: view, isAccelerator, clock, isReady });
   const app = createApp({
-    extender,
-    pages: [createInspectApp(coordinator, reservations), createTopologyApp(inspector), createQueuesApp(queueInspector)],
-    isReady: () => recovered,
+    extender: new Extender(verbs),
+    pages: [createInspectApp(view), createTopologyApp(inspector), createQueuesApp(queueInspector)],
+    isReady,
     metrics,
     log,
     maxBodyBytes: options.maxBodyBytes,
@@ -124,6 +112,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     state,
     reservations,
     coordinator,
+    view,
     barrier,
     inspector,
     queueInspector,

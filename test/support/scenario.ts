@@ -12,7 +12,7 @@
  */
 import { defaultConfiguration } from '../../src/config.ts';
 import { explain } from '../../src/core/explain.ts';
-import type { GangState } from '../../src/gang/lifecycle.ts';
+import type { GangState } from '../../src/gang/state/lifecycle.ts';
 import type { GangItem } from '../../src/http/inspect.ts';
 import type { PreemptResult } from '../../src/http/wire.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -355,12 +355,12 @@ export class World {
   }
 
   stateOf(name: string): GangState | undefined {
-    return this.muster.coordinator.record(keyIn(name))?.state;
+    return this.muster.view.gang(keyIn(name))?.state;
   }
 
   /** Why the gang is where it is, as people read it; '' when there is nothing to say. */
   reasonOf(name: string): string {
-    const reason = this.muster.coordinator.record(keyIn(name))?.reason;
+    const reason = this.muster.view.gang(keyIn(name))?.publication.reason;
     return reason ? explain(reason) : '';
   }
 

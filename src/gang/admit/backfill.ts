@@ -1,0 +1,260 @@
+/**
+ * Planned starts: when and where gangs that found no room will have some, so that later ones pass them only where that
+ * delays nobody (EASY: Lifka, The ANL/IBM SP scheduling system, JSSPP 1995; conservative: all of them are kept).
+ *
+ * A start is known from the run lengths of those in the way. Where nobody knows, nothing is kept until the gang has been
+ * blocked for `drainAfter`; from then on its places are, and they drain as whoever is there ends.
+ *
+ * Owner of the planned starts. They are volatile: after a restart they are planned again.
+ */
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import { type KeptStarts, keepStarts } from '../../core/queues/beside-starts.ts';
+import type { Ending, PlannedStart } from '../../core/queues/planned-start.ts';
+import { planStart } from '../../core/queues/start-planner.ts';
+import type { Snapshot } from '../../core/snapshot.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { ExcludedModels, PlanningInputs } from '../framework/planning-input.ts';
+import { noteBlocked } from '../state/admission-status.ts';
+import { demandOf, type MembersDemand } from '../state/demand.ts';
+import type { GangRecord } from '../state/records.ts';
+import type { Kept } from '../state/reservations.ts';
+import type { ReservedStarts } from './candidate.ts';
+import { type Departures, LEAVES_MS } from './departures.ts';
+
+/** A start is planned anew at most so often, and takes a fifth of the time at most, milliseconds. */
+const REVIEW_MS = 1_000;
+/** The same of a gang that would not fit if nobody else were there. */
+const NEVER_REVIEW_MS = 5_000;
+/** No more starts are planned in a pass that has taken so long for them, milliseconds: those after have none. */
+const MAX_PER_PASS_MS = 200;
+const PAUSE_PER_PLAN = 4;
+/** Conservative: so many gangs have a planned start; those after them wait for theirs. */
+const MAX_STARTS = 64;
+
+interface Planned {
+  /** Undefined: it would not fit if nobody else were there. */
+  readonly start: PlannedStart | undefined;
+  readonly reviewAt: number;
+}
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+
+export class Backfill {
+  readonly #context: Context;
+  readonly #inputs: PlanningInputs;
+  readonly #departures: Departures;
+  readonly #planned = new Map<string, Planned>();
+  /** How long the pass has taken to plan starts, milliseconds. */
+  #spentMs = 0;
+  /** Gangs whose starts the last pass wanted to know. */
+  readonly #asked = new Set<string>();
+  /** Of gangs that were blocked in the last pass, in order. */
+  #starts: PlannedStart[] = [];
+  /** Those of them that others must not delay. */
+  readonly #known: PlannedStart[] = [];
+  readonly #draining: PlannedStart[] = [];
+  #kept: KeptStarts | undefined;
+  /** Whoever leaves, as the pass sees it. */
+  #leavers: readonly Ending[] | undefined;
+  #records: readonly GangRecord[] = [];
+  /** When the last pass began, milliseconds. */
+  #begunAt = Number.NEGATIVE_INFINITY;
+  #keptStarts = '';
+  /** The earliest start that a gang was promised since it was blocked. */
+  readonly #promised = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
+  /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
+  readonly #leaving = new Map<string, PodModel>();
+
+  constructor(context: Context, inputs: PlanningInputs, departures: Departures) {
+    this.#context = context;
+    this.#inputs = inputs;
+    this.#departures = departures;
+  }
+
+  /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
+  get starts(): readonly PlannedStart[] {
+    return this.#starts;
+  }
+
+  /** Space that the planned starts count on is theirs at once: pods outside gangs would take it before the next pass. */
+  onPod(uid: string, pod: PodModel | undefined): void {
+    const leaving = this.#leaving.get(uid);
+    if (!leaving || (pod && !isTerminated(pod))) return;
+    this.#leaving.delete(uid);
+    this.#context.reservations.keepMore(leaving.nodeName, leaving.template.requests);
+  }
+
+  /** A pass over the waiting gangs begins; nothing is kept yet. */
+  begin(records: readonly GangRecord[]): void {
+    this.#records = records;
+    this.#begunAt = this.#context.clock.now();
+    this.#asked.clear();
+    this.#spentMs = 0;
+    this.#leavers = undefined;
+    this.#starts = [];
+    this.#known.length = 0;
+    this.#draining.length = 0;
+    this.#kept = undefined;
+  }
+
+  /** Bound pods that are gone about as soon as a victim would be, and when. */
+  listSoon(): ReadonlyMap<PodModel, number> {
+    this.#leavers ??= this.#departures.list(this.#records);
+    const by = this.#context.clock.now() + LEAVES_MS;
+    const soon = this.#leavers.filter(({ endsAt }) => endsAt <= by);
+    return new Map(
+      soon.flatMap(({ pods, endsAt }) =>
+        pods.filter(({ nodeName, deleting }) => nodeName !== '' && !deleting).map((pod) => [pod, endsAt]),
+      ),
+    );
+  }
+
+  /** Whether nobody at all may pass a gang that is blocked. */
+  get isOff(): boolean {
+    return this.#context.settings.queues.backfill === 'none';
+  }
+
+  /** The next gang in order found no room. */
+  block(record: GangRecord, excludedModels: ExcludedModels): void {
+    const now = this.#context.clock.now();
+    noteBlocked(record.admission, now);
+    const { backfill } = this.#context.settings.queues;
+    if (this.#starts.length >= (backfill === 'conservative' ? MAX_STARTS : 1)) return;
+    const start = this.#planStart(record, excludedModels, now);
+    if (!start) return;
+    this.#starts.push(start);
+    if (now >= this.#drainsAt(record, start.startsAt)) this.#draining.push(start);
+    else if (Number.isFinite(start.startsAt)) this.#known.push(start);
+    else return;
+    this.#leavers ??= this.#departures.list(this.#records);
+    this.#kept = keepStarts(this.#known, this.#draining, this.#leavers);
+  }
+
+  /**
+   * When its places are kept from everybody: it has been blocked for so long without a known start, or so long beyond the
+   * earliest one that it was promised, as those that it waits for run longer than they say.
+   */
+  #drainsAt(record: GangRecord, startsAt: number): number {
+    const { blockedSince: since = 0 } = record.admission;
+    const known = this.#promised.get(record);
+    const promised = Math.min(startsAt, known?.since === since ? known.at : Number.POSITIVE_INFINITY);
+    this.#promised.set(record, { since, at: promised });
+    const from = Number.isFinite(startsAt) ? promised : since;
+    return from + this.#context.settings.queues.drainAfterMs;
+  }
+
+  /** Whether the gang would find room if those who are in its way left. */
+  everFits(record: GangRecord, excludedModels: ExcludedModels): boolean {
+    return this.#planStart(record, excludedModels, this.#context.clock.now()) !== undefined;
+  }
+
+  /** The starts that the gang must not delay; undefined: nothing is kept, or it ends before. */
+  reservedFor(record: GangRecord): ReservedStarts | undefined {
+    const kept = this.#kept;
+    if (!kept) return undefined;
+    const length = this.#draining.length > 0 ? undefined : this.#departures.lengthOf(record);
+    const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
+    const all = [...this.#known, ...this.#draining];
+    const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
+    const [behind] = starts;
+    return behind && { kept, endsAt, behind, span: starts.map(({ gang }) => gang).join(' ') };
+  }
+
+  /**
+   * The pass is over: pods outside gangs stay off what is kept, too.
+   * @returns whether something else is kept than before, so that a gang that was not let past may be now.
+   */
+  end(): boolean {
+    const { reservations, view } = this.#context;
+    reservations.keep(this.#kept ? this.#listKept(view.snapshot()) : []);
+    this.#leaving.clear();
+    for (const { pods, endsAt } of (this.#kept && this.#leavers) ?? []) {
+      if (this.#draining.length === 0 && !Number.isFinite(endsAt)) continue;
+      for (const pod of pods) if (pod.nodeName !== '') this.#leaving.set(pod.uid, pod);
+    }
+    const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
+    const isChanged = text !== this.#keptStarts;
+    this.#keptStarts = text;
+    for (const gang of this.#planned.keys()) if (!this.#asked.has(gang)) this.#planned.delete(gang);
+    return isChanged;
+  }
+
+  /** Whether the pass has to be made although no gang may be planned: something that was kept is not needed any more, or begins to be. */
+  isDue(records: readonly GangRecord[], now: number): boolean {
+    const blocked = this.#starts.filter(({ gang }) =>
+      records.some((record) => record.gang.key === gang && record.state === 'Pending'),
+    );
+    if (blocked.length < this.#starts.length) return true;
+    // Alarms ring late: whatever was due since the last pass is.
+    return now >= this.#nextLook(this.#begunAt);
+  }
+
+  /** When a planned start changes by time alone, milliseconds; Infinity: none does. */
+  nextAt(now: number): number {
+    return this.#nextLook(now);
+  }
+
+  #nextLook(after: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { gang, startsAt } of this.#starts) {
+      const { reviewAt = 0 } = this.#planned.get(gang) ?? {};
+      const record = this.#records.find((each) => each.gang.key === gang);
+      const drainsAt = record ? this.#drainsAt(record, startsAt) : after;
+      const changesAt = Number.isFinite(startsAt) ? Math.max(startsAt, reviewAt) : drainsAt;
+      const at = drainsAt > after ? Math.min(changesAt, drainsAt) : changesAt;
+      if (at > after) next = Math.min(next, at);
+    }
+    return next;
+  }
+
+  #planStart(record: GangRecord, excludedModels: ExcludedModels, now: number): PlannedStart | undefined {
+    const known = this.#planned.get(record.gang.key);
+    this.#asked.add(record.gang.key);
+    if (known && now < known.reviewAt && isStillThere(known.start, this.#context.view.snapshot())) return known.start;
+    if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
+    const demand = demandOf(record, []) as MembersDemand;
+    const { request, occupied } = this.#inputs.of(record, demand, { excludedModels });
+    this.#leavers ??= this.#departures.list(this.#records);
+    const { clock, settings, observer } = this.#context;
+    const length = this.#departures.lengthOf(record)?.ms;
+    const begun = clock.now();
+    const start = planStart(occupied, request, length, this.#leavers, this.#starts, settings.policy, now);
+    const tookMs = clock.now() - begun;
+    this.#spentMs += tookMs;
+    observer.onStartPlanned(record.gang.key, start, tookMs / 1000);
+    this.#planned.set(record.gang.key, {
+      start,
+      reviewAt: now + Math.max(start ? REVIEW_MS : NEVER_REVIEW_MS, PAUSE_PER_PLAN * tookMs),
+    });
+    return start;
+  }
+
+  /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
+  #listKept(snapshot: Snapshot): readonly Kept[] {
+    const { free } = this.#kept!.until(snapshot, Number.POSITIVE_INFINITY);
+    const kept = new Map<string, Kept>();
+    for (const { slots, request } of [...this.#known, ...this.#draining]) {
+      for (const { node } of slots) {
+        const row = snapshot.indexOf.get(node);
+        if (row === undefined || kept.has(node)) continue;
+        const amounts = new Map<string, number>();
+        for (const [resource, column] of snapshot.columns) {
+          const amount = snapshot.free[column]![row]! - free[column]![row]!;
+          if (amount > 0) amounts.set(resource, amount);
+        }
+        // With nothing free as well: `keepMore` adds what becomes so.
+        kept.set(node, { node, priority: request.priority, amounts });
+      }
+    }
+    return [...kept.values()];
+  }
+}
+
+function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] {
+  return [gang, startsAt, slots.map(({ node }) => node)];
+}
+
+/** Whether the nodes of the start are. */
+function isStillThere(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
+  return start?.slots.every(({ node }) => indexOf.has(node)) ?? true;
+}

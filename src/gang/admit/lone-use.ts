@@ -1,0 +1,74 @@
+/**
+ * What lone pods with accelerators hold, by the queue that they would be in: teams that start pods one by one use up their
+ * share like any other. Kept up to date pod by pod.
+ */
+import { QUEUE } from '../../core/dialects/muster.ts';
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import { gangKeyOf } from '../../core/pod-group.ts';
+import { type Amounts, addTo, addUse } from '../../core/queues/amounts.ts';
+
+/** What the pods of one namespace with one queue label hold. */
+interface Group {
+  readonly namespace: string;
+  readonly label: string | undefined;
+  readonly amounts: Map<string, number>;
+}
+
+export class LoneUse {
+  readonly #isAccelerator: (resource: string) => boolean;
+  readonly #modelOf: (node: string) => string;
+  readonly #counted = new Map<string, { readonly group: Group; readonly amounts: Amounts }>();
+  readonly #groups = new Map<string, Group>();
+  /** As they are now, of pods that changed since they were counted. */
+  readonly #changed = new Map<string, PodModel | undefined>();
+
+  /** @param modelOf the GPU model of a node. */
+  constructor(isAccelerator: (resource: string) => boolean, modelOf: (node: string) => string) {
+    this.#isAccelerator = isAccelerator;
+    this.#modelOf = modelOf;
+  }
+
+  /** A pod appeared, changed or (undefined) went away. */
+  onPod(uid: string, pod: PodModel | undefined): void {
+    this.#changed.set(uid, pod);
+  }
+
+  /** Pods changed since `groups` was asked for. */
+  get isStale(): boolean {
+    return this.#changed.size > 0;
+  }
+
+  groups(): Iterable<Group> {
+    for (const [uid, pod] of this.#changed) this.#count(uid, pod);
+    this.#changed.clear();
+    return this.#groups.values();
+  }
+
+  #count(uid: string, pod: PodModel | undefined): void {
+    const counted = this.#counted.get(uid);
+    const group = pod && this.#counts(pod) ? this.#groupOf(pod) : undefined;
+    if (group === counted?.group) return;
+    if (counted) {
+      this.#counted.delete(uid);
+      for (const [dimension, amount] of counted.amounts) addTo(counted.group.amounts, dimension, -amount);
+    }
+    if (!pod || !group) return;
+    const amounts = new Map<string, number>();
+    addUse(amounts, pod.template, this.#modelOf(pod.nodeName), this.#isAccelerator);
+    for (const [dimension, amount] of amounts) addTo(group.amounts, dimension, amount);
+    this.#counted.set(uid, { group, amounts });
+  }
+
+  #counts(pod: PodModel): boolean {
+    if (pod.nodeName === '' || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
+    return pod.template.requests.some(({ name }) => this.#isAccelerator(name));
+  }
+
+  #groupOf({ namespace, labels }: PodModel): Group {
+    const label = labels[QUEUE];
+    const key = `${namespace} ${label ?? ''}`;
+    const group: Group = this.#groups.get(key) ?? { namespace, label, amounts: new Map() };
+    this.#groups.set(key, group);
+    return group;
+  }
+}

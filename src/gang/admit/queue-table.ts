@@ -1,0 +1,357 @@
+/**
+ * The queues as they are now: which there are, which gang is in which, what each holds and has used. The only owner of the
+ * decayed usage; `core/queues/` does the arithmetic.
+ */
+import { QUEUE } from '../../core/dialects/muster.ts';
+import { GPU_PRODUCT } from '../../core/gpu-pools.ts';
+import type { PodModel } from '../../core/model.ts';
+import type { Gang } from '../../core/pod-group.ts';
+import {
+  type Amounts,
+  addAmounts,
+  addTo,
+  addUse,
+  dimensionOf,
+  NOTHING,
+  sumAmounts,
+} from '../../core/queues/amounts.ts';
+import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
+import { type Applicant, Line } from '../../core/queues/line.ts';
+import { findModelRefusals } from '../../core/queues/model-quota.ts';
+import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/queue.ts';
+import { chooseQueue, type QueueChoice } from '../../core/queues/queue-choice.ts';
+import { mergeQueues } from '../../core/queues/queue-projection.ts';
+import { judgeQuota, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
+import type { QuotaHolders } from '../../core/queues/quota-room.ts';
+import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../../core/queues/reclaim.ts';
+import type { Snapshot } from '../../core/snapshot.ts';
+import type { VictimUnit } from '../../core/victims.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { ExcludedModels } from '../framework/planning-input.ts';
+import type { Demand } from '../state/demand.ts';
+import type { GangRecord } from '../state/records.ts';
+import type { Candidate } from './candidate.ts';
+import { LoneUse } from './lone-use.ts';
+import { ReleasingUsage } from './releasing-usage.ts';
+
+/** Gangs of a queue. */
+export interface GangCount {
+  readonly pending: number;
+  readonly running: number;
+}
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
+
+export class QueueTable {
+  readonly #context: Context;
+  readonly #lone: LoneUse;
+  readonly #releasing: ReleasingUsage;
+  #tree: QueueTree = buildQueueTree([]);
+  #isStale = true;
+  readonly #choices = new Map<string, QueueChoice>();
+  /** Decayed, of the leaves, as of `#usedAt`. */
+  #usage = new Map<string, Amounts>();
+  #usedAt: number;
+  #held = new Map<string, Map<string, number>>();
+  /** Without lone pods. */
+  #heldByGangs = new Map<string, Map<string, number>>();
+  #use: UseByQueue = new Map();
+  #capacity: { readonly of: Snapshot['nodes'] | undefined; readonly amounts: Amounts } = {
+    of: undefined,
+    amounts: NOTHING,
+  };
+  /** What the bound members of each gang hold: counted again when its members change. */
+  readonly #bound = new WeakMap<GangRecord['census'], Amounts>();
+  readonly #asked = new WeakMap<Gang, Amounts>();
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#usedAt = context.clock.now();
+    this.#releasing = new ReleasingUsage(this, context.view);
+    this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
+  }
+
+  get tree(): QueueTree {
+    return this.#tree;
+  }
+
+  get capacity(): Amounts {
+    return this.#capacity.amounts;
+  }
+
+  /** What each queue holds now, descendants included, by name. */
+  get use(): UseByQueue {
+    return this.#use;
+  }
+
+  onPod(uid: string, pod: PodModel | undefined): void {
+    this.#lone.onPod(uid, pod);
+  }
+
+  /** Objects changed: the tree is built anew in the next round. */
+  onQueues(): void {
+    this.#isStale = true;
+  }
+
+  /** Begins with what the cluster has: bound pods, and the usage that was written down by an earlier process. */
+  recover(records: readonly GangRecord[]): void {
+    const { podsOn, byName } = this.#context.view.snapshot();
+    for (const row of byName) for (const pod of podsOn[row]!) this.#lone.onPod(pod.uid, pod);
+    this.refresh(records);
+    const now = this.#context.clock.now();
+    const { halfLifeMs } = this.#context.settings.queues;
+    for (const { name, usage } of this.#context.view.queues()) {
+      if (!usage) continue;
+      // What was held meanwhile is not known: what is held now is the best guess.
+      this.#usage.set(name, decayUsage(usage.amounts, this.heldBy(name), now - usage.at, halfLifeMs));
+    }
+  }
+
+  /** Brings everything up to date. To be called at the beginning of each round. O(gangs). */
+  refresh(records: readonly GangRecord[]): void {
+    const { view, settings, clock } = this.#context;
+    const now = clock.now();
+    const elapsed = now - this.#usedAt;
+    this.#usedAt = now;
+    const usage = new Map<string, Amounts>();
+    for (const name of new Set([...this.#usage.keys(), ...this.#held.keys()])) {
+      const before = this.#usage.get(name) ?? NOTHING;
+      usage.set(name, decayUsage(before, this.heldBy(name), elapsed, settings.queues.halfLifeMs));
+    }
+    this.#usage = usage;
+    if (this.#isStale) {
+      this.#isStale = false;
+      this.#tree = buildQueueTree(mergeQueues(settings.queues.items, view.queues()));
+      this.#choices.clear();
+    }
+    this.#measureCluster(view.snapshot());
+    this.#held = new Map();
+    for (const record of records) {
+      const amounts = this.holdingsOf(record);
+      if (amounts.size > 0) this.#hold(this.queueOf(record.gang.namespace, record.gang.queue), amounts);
+    }
+    this.#heldByGangs = this.#held;
+    this.#addLone();
+    this.#releasing.refresh(records);
+  }
+
+  /** Brings what lone pods hold up to date between two rounds. */
+  countLone(): void {
+    if (this.#lone.isStale) this.#addLone();
+  }
+
+  choose(namespace: string, label: string | undefined): QueueChoice {
+    const key = `${namespace} ${label ?? ''}`;
+    let choice = this.#choices.get(key);
+    if (!choice) {
+      choice = chooseQueue(this.#tree, namespace, label);
+      this.#choices.set(key, choice);
+    }
+    return choice;
+  }
+
+  /** The queue that what runs counts for: `default` when its own cannot be used (any more). */
+  queueOf(namespace: string, label: string | undefined): Queue | undefined {
+    const choice = this.choose(namespace, label);
+    if (choice.kind === 'queue') return choice.queue;
+    const fallback = this.#tree.byName.get(DEFAULT_QUEUE);
+    return fallback?.children.length === 0 ? fallback : undefined;
+  }
+
+  /** What the leaf holds now: bound members and slots. */
+  heldBy(leaf: string): Amounts {
+    return this.#held.get(leaf) ?? NOTHING;
+  }
+
+  /** What the queue holds now, descendants included. */
+  useOf(queue: string): Amounts {
+    return this.#use.get(queue) ?? NOTHING;
+  }
+
+  /** The decayed mean of what the queue held, descendants included. */
+  usageOf(queue: string): Amounts {
+    const own = this.#usage.get(queue) ?? NOTHING;
+    const { children = [] } = this.#tree.byName.get(queue) ?? {};
+    return children.length === 0 ? own : sumAmounts(...children.map(({ name }) => this.usageOf(name)));
+  }
+
+  shares(): ReadonlyMap<string, QueueShare> {
+    const projected = new Map<string, Amounts>();
+    for (const { name } of this.#tree.leaves) projected.set(name, projectUsage(this.usageOf(name), this.heldBy(name)));
+    return rankQueues(this.#tree, projected, this.#capacity.amounts);
+  }
+
+  order<A extends Applicant>(applicants: readonly A[], now: number): Line<A> {
+    const { weights, maxAgeMs } = this.#context.settings.queues;
+    return new Line(applicants, {
+      tree: this.#tree,
+      capacity: this.#capacity.amounts,
+      usage: this.#usage,
+      held: this.#held,
+      weights,
+      maxAgeMs,
+      now,
+    });
+  }
+
+  /** It started in this round: what others may have is less by so much. */
+  charge(queue: Queue, amounts: Amounts): void {
+    this.#hold(queue, amounts);
+    this.#hold(queue, amounts, this.#heldByGangs);
+    this.#use = rollUp(this.#tree, this.#held);
+  }
+
+  /** What the gang needs at least to start; GPU models only where its members insist on one. */
+  askedBy(gang: Gang): Amounts {
+    let asked = this.#asked.get(gang);
+    if (!asked) {
+      asked = this.amountsOf(gang.members.slice(0, gang.minMember));
+      this.#asked.set(gang, asked);
+    }
+    return asked;
+  }
+
+  /** What the pods request, by the model of their nodes, or of the only ones that they accept. */
+  amountsOf(pods: readonly PodModel[], nodeOf: (pod: PodModel) => string = ({ nodeName }) => nodeName): Amounts {
+    const amounts = new Map<string, number>();
+    const { isAccelerator } = this.#context.settings.policy;
+    for (const pod of pods) {
+      const node = nodeOf(pod);
+      const model = node === '' ? pod.template.nodeSelector[GPU_PRODUCT] : this.modelOf(node);
+      addUse(amounts, pod.template, model, isAccelerator);
+    }
+    return amounts;
+  }
+
+  /** What the gang has: bound members, slots, and places that are kept for members to come. */
+  holdingsOf({ gang, census }: GangRecord): Amounts {
+    const { reservations } = this.#context;
+    let bound = this.#bound.get(census);
+    if (!bound) {
+      bound = this.amountsOf(census.bound);
+      this.#bound.set(census, bound);
+    }
+    if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
+    const planned = [...reservations.slotsOf(gang.key), ...reservations.placeholdersOf(gang.key)];
+    return sumAmounts(bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node)));
+  }
+
+  /** Whom a gang of the queue may evict that asks for so much. */
+  rightsOf(queue: Queue, priority: number, asked: Amounts): QuotaHolders {
+    const choiceOf = ({ namespace, labels }: PodModel) => this.choose(namespace, labels[QUEUE]);
+    const queueOf = ({ namespace, labels }: PodModel) => this.queueOf(namespace, labels[QUEUE]);
+    const use = this.#releasing.without(this.#held, this.#use);
+    const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
+    const rights = evictionRights(query);
+    const amountsOf = (pods: readonly PodModel[]) => this.amountsOf(pods);
+    return {
+      query,
+      amountsOf,
+      rights: (pod) => (isStray(choiceOf(pod)) ? 'never' : rights(pod)),
+      isOwed: isOwedAny(query),
+      listBeyond: (victims) => listBeyond(query, victims, amountsOf),
+    };
+  }
+
+  /** These are evicted for others: their queues are owed so much less. */
+  noteEvicted(victims: readonly VictimUnit[]): void {
+    this.#releasing.add(victims.flatMap(({ pods }) => pods.map(({ uid }) => uid)));
+  }
+
+  /** GPU models that the queue has no quota left for, and what says so. */
+  listExcludedModels(queue: Queue, asked: Amounts): ExcludedModels {
+    return findModelRefusals(queue, asked, this.#use);
+  }
+
+  /** As many of the members as the queue has quota for. What is kept for them counts for it already. */
+  limitDemand(demand: Demand, { record, constraints }: Pick<Candidate, 'record' | 'constraints'>): Demand {
+    if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
+    const { queue, excludedModels } = constraints;
+    if (!queue) return demand;
+    const { members } = demand;
+    const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
+    const least = Math.max(demand.blocksStart ? demand.min : 0, places);
+    const allowed = this.#countAllowed(queue, members, least, excludedModels);
+    return allowed === 0 ? { kind: 'none' } : { ...demand, members: members.slice(0, allowed) };
+  }
+
+  /** How many gangs of each queue, and of those below it, wait and run; no entry: none. */
+  countGangs(records: readonly GangRecord[]): ReadonlyMap<string, GangCount> {
+    const counts = new Map<string, { pending: number; running: number }>();
+    for (const { gang, state } of records) {
+      if (state === 'Finished') continue;
+      const queue = this.queueOf(gang.namespace, gang.queue);
+      for (const { name } of queue?.path ?? []) {
+        const count = counts.get(name) ?? { pending: 0, running: 0 };
+        counts.set(name, count);
+        if (state === 'Running' || state === 'Broken') count.running++;
+        else count.pending++;
+      }
+    }
+    return counts;
+  }
+
+  /**
+   * The most members, at least `least`, that the queue has quota for, whichever of the GPU models that are not excluded they get.
+   * O(log members) judgements.
+   */
+  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, excluded: ExcludedModels): number {
+    const isAllowed = (count: number): boolean => {
+      const asked = this.amountsOf(members.slice(0, count));
+      if (judgeQuota(queue, asked, this.#use).kind === 'refused') return false;
+      return [...this.listExcludedModels(queue, asked).keys()].every((model) => excluded.has(model));
+    };
+    let [known, beyond] = [least, members.length + 1];
+    while (beyond - known > 1) {
+      const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
+      if (isAllowed(middle)) known = middle;
+      else beyond = middle;
+    }
+    return known;
+  }
+
+  /** The GPU model of the node; '' where nothing says so. */
+  modelOf(node: string): string {
+    const { indexOf, pools } = this.#context.view.snapshot();
+    const row = indexOf.get(node);
+    return row === undefined ? '' : pools.pools[pools.poolOf[row]!]!.model;
+  }
+
+  #addLone(): void {
+    this.#held = new Map([...this.#heldByGangs].map(([leaf, amounts]) => [leaf, new Map(amounts)]));
+    for (const { namespace, label, amounts } of this.#lone.groups()) {
+      this.#hold(this.queueOf(namespace, label), amounts);
+    }
+    this.#use = rollUp(this.#tree, this.#held);
+  }
+
+  #hold(queue: Queue | undefined, amounts: Amounts, held = this.#held): void {
+    if (!queue) return;
+    const own = held.get(queue.name) ?? new Map<string, number>();
+    held.set(queue.name, own);
+    addAmounts(own, amounts);
+  }
+
+  #measureCluster({ nodes, columns, allocatable, byName, pools }: Snapshot): void {
+    if (this.#capacity.of === nodes) return;
+    const { isAccelerator } = this.#context.settings.policy;
+    const amounts = new Map<string, number>();
+    for (const [resource, column] of columns) {
+      const values = allocatable[column]!;
+      for (const row of byName) {
+        addTo(amounts, resource, values[row]!);
+        const model = pools.pools[pools.poolOf[row]!]!.model;
+        if (model !== '' && isAccelerator(resource)) addTo(amounts, dimensionOf(resource, model), values[row]!);
+      }
+    }
+    this.#capacity = { of: nodes, amounts };
+  }
+}
+
+/**
+ * Whether what runs lost its queue: the queue is misconfigured for a while, say, or was taken from the namespace. What it was
+ * promised there is not known, and it borrows nothing from `default`: it is nobody's to take.
+ */
+function isStray(choice: QueueChoice): boolean {
+  return choice.kind === 'problem' && choice.problem.queue !== DEFAULT_QUEUE;
+}

@@ -1,0 +1,134 @@
+/** Puts the gang package together: the decision loop, the verbs that kube-scheduler calls, and the view for people. */
+import type { PodModel } from '../core/model.ts';
+import { Admission } from './admit/admission.ts';
+import { Backfill } from './admit/backfill.ts';
+import { Departures } from './admit/departures.ts';
+import { QueueTable } from './admit/queue-table.ts';
+import { RunHistory } from './admit/run-history.ts';
+import { RunLimits } from './admit/run-limits.ts';
+import { Coordinator } from './coordinator.ts';
+import { Binder } from './extender/binder.ts';
+import { Inspection } from './extender/inspection.ts';
+import { LoneAdmission } from './extender/lone-admission.ts';
+import { LonePods } from './extender/lone-pods.ts';
+import { Verbs } from './extender/verbs.ts';
+import { Barrier } from './framework/barrier.ts';
+import type { LoopContext } from './framework/context.ts';
+import { PlanningInputs } from './framework/planning-input.ts';
+import type { ExtenderVerbs, SchedulerView } from './framework/ports.ts';
+import { Releaser } from './framework/releaser.ts';
+import { RoundTimer } from './framework/round-timer.ts';
+import { GangTable } from './observe/gang-table.ts';
+import { Observation } from './observe/observation.ts';
+import { EarlyPlanner } from './plan/early-planner.ts';
+import { Pacing } from './plan/pacing.ts';
+import { Planner } from './plan/planner.ts';
+import { SlotAssigner } from './plan/slot-assigner.ts';
+import { Preemptor } from './preempt/preemptor.ts';
+import { NodeFailures } from './repair/node-failures.ts';
+import { Repairer } from './repair/repairer.ts';
+import { Reservations } from './state/reservations.ts';
+import { BarrierOpener } from './write/barrier-opener.ts';
+import { Dispatcher } from './write/dispatcher.ts';
+import { Evictor } from './write/evictor.ts';
+import { Nominator } from './write/nominator.ts';
+import { Publisher } from './write/publisher.ts';
+import { QueuePublisher } from './write/queue-publisher.ts';
+
+/** What the package needs from outside. */
+export type SchedulerPorts = Pick<
+  LoopContext,
+  'view' | 'writer' | 'queueWriter' | 'observer' | 'clock' | 'settings'
+> & {
+  /** How long a gang's members may be held, below kube-scheduler's `httpTimeout`. */
+  readonly barrierTimeoutMs: number;
+  /** How many of the nodes that fit a lone pod is offered back at most. */
+  readonly lonePodCandidates: number;
+  readonly projectPod: (raw: object) => PodModel;
+};
+
+export interface Scheduler {
+  readonly coordinator: Coordinator;
+  readonly verbs: ExtenderVerbs;
+  readonly view: SchedulerView;
+  readonly reservations: Reservations;
+  readonly barrier: Barrier;
+}
+
+export function assembleScheduler(ports: SchedulerPorts): Scheduler {
+  const { view, writer, queueWriter, observer, clock, settings } = ports;
+  const reservations = new Reservations();
+  const barrier: Barrier = new Barrier(clock, {
+    onTimeout: (gang, held) => observation.onBarrierTimeout(gang, held),
+    onAbandoned: () => observer.onBarrierAbandoned(),
+    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
+  });
+  const context: LoopContext = {
+    view,
+    reservations,
+    barrier,
+    writer,
+    queueWriter,
+    observer,
+    clock,
+    settings,
+  };
+  const gangs = new GangTable(context);
+  const timer = new RoundTimer(clock, gangs);
+  const releaser = new Releaser(context, timer);
+  const evictor = new Evictor(context, timer);
+  const opener = new BarrierOpener(context, timer);
+
+  // 1 observe, 2 repair
+  const observation = new Observation(context, gangs, releaser, timer);
+  const failures = new NodeFailures(settings.repair.memoryMs, settings.repair.suspectAfter);
+  const repairer = new Repairer(context, evictor, failures);
+
+  // 3 admit
+  const inputs = new PlanningInputs(context, failures);
+  const queues = new QueueTable(context);
+  const history = new RunHistory();
+  const limits = new RunLimits(context, queues, evictor);
+  const departures = new Departures(context, queues, history);
+  const backfill = new Backfill(context, inputs, departures);
+  const admission = new Admission(context, { queues, backfill, limits, history, endings: repairer });
+
+  // 4 plan, 5 preempt
+  const pacing = new Pacing(reservations);
+  const assigner = new SlotAssigner(context, pacing);
+  const early = new EarlyPlanner(context, assigner, inputs);
+  const planner = new Planner(context, { assigner, early, inputs, pacing, queues });
+  const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
+
+  // 6 write, 7 publish
+  const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener);
+  const queuePublisher = new QueuePublisher(context, queues);
+  const publisher = new Publisher(context, repairer, queuePublisher);
+  const coordinator = new Coordinator(context, {
+    timer,
+    gangs,
+    queues,
+    failures,
+    releaser,
+    observation,
+    repairer,
+    admission,
+    planner,
+    preemptor,
+    dispatcher,
+    queuePublisher,
+    publisher,
+  });
+
+  // Answers between two rounds
+  const verbs = new Verbs(context, {
+    gangs,
+    observation,
+    binder: new Binder(context, { gangs, opener, waker: timer, barrierTimeoutMs: ports.barrierTimeoutMs }),
+    lonePods: new LonePods(reservations, settings.policy.isAccelerator, ports.lonePodCandidates),
+    loneAdmission: new LoneAdmission(context, queues, admission),
+    projectPod: ports.projectPod,
+  });
+  const inspection = new Inspection(context, { gangs, failures, queues, backfill, departures });
+  return { coordinator, verbs, view: inspection, reservations, barrier };
+}

@@ -1,0 +1,131 @@
+/**
+ * `bind` calls: lone pods are bound at once, gang members at the barrier. Idempotent by pod UID: a member that is bound
+ * to the node already is a success, whoever bound it.
+ */
+import { PLACEMENT } from '../../core/dialects/muster.ts';
+import type { Labels } from '../../core/model.ts';
+import { renderPlacement } from '../../core/placement-record.ts';
+import { gangKeyOf } from '../../core/pod-group.ts';
+import { domainAt, pathOf } from '../../core/topology.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { BindAnswer, BindCall, Waker, WriteOutcome } from '../framework/ports.ts';
+import type { GangTable } from '../observe/gang-table.ts';
+import { noteBinding, noteHeld, type Slot, stepBack } from '../state/slot.ts';
+import type { BarrierOpener } from '../write/barrier-opener.ts';
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'writer' | 'observer' | 'clock'>;
+
+export interface BinderParts {
+  readonly gangs: GangTable;
+  readonly opener: BarrierOpener;
+  readonly waker: Waker;
+  /** How long a gang's members may be held, below kube-scheduler's `httpTimeout`. */
+  readonly barrierTimeoutMs: number;
+}
+
+const BOUND: BindAnswer = { outcome: 'bound' };
+
+export class Binder {
+  readonly #context: Context;
+  readonly #parts: BinderParts;
+
+  constructor(context: Context, parts: BinderParts) {
+    this.#context = context;
+    this.#parts = parts;
+  }
+
+  /**
+   * Answers when the pod is bound or will not be.
+   * @param onCallerGone registers what to do when the caller goes away; returns how to unregister it.
+   */
+  async bind(call: BindCall, onCallerGone: (leave: () => void) => () => void): Promise<BindAnswer> {
+    const { view, reservations } = this.#context;
+    const pod = view.pod(call.uid);
+    if (pod && pod.nodeName === call.node) return BOUND;
+    const slot = reservations.slot(call.uid);
+    if (slot) return this.#bindMember(call, slot, onCallerGone);
+    const gang = pod && gangKeyOf(pod);
+    if (gang !== undefined) return refuse(`gang ${gang} has no slot for this member now; it is planned again`);
+    return this.#bindLone(call);
+  }
+
+  async #bindLone(call: BindCall): Promise<BindAnswer> {
+    const { view, reservations, writer } = this.#context;
+    const pod = view.pod(call.uid);
+    // Until the watch shows the pod bound or gone, however late it is: nothing else can free the space.
+    if (pod) reservations.holdFor(pod, [call.node], Number.POSITIVE_INFINITY);
+    const outcome = await writer.bind(call, call.node, {});
+    if (outcome.kind !== 'ok') {
+      reservations.releaseHoldFor(call.uid);
+      this.#parts.waker.wake();
+    }
+    return this.#conclude(outcome, call);
+  }
+
+  async #bindMember(call: BindCall, slot: Slot, onCallerGone: (leave: () => void) => () => void): Promise<BindAnswer> {
+    const { reservations, barrier, writer, observer, clock } = this.#context;
+    if (slot.node !== call.node) {
+      return refuse(`gang ${slot.gang} planned this member for node ${slot.node}, not ${call.node}`);
+    }
+    if (slot.state === 'fenced') return refuse(`gang ${slot.gang} waits for the pods that it preempted to leave`);
+    noteHeld(slot, clock.now());
+    const { result, leave } = barrier.hold(slot.gang, call.uid, this.#timeoutOf(slot.gang));
+    const unregister = onCallerGone(leave);
+    const record = this.#parts.gangs.get(slot.gang);
+    if (record) this.#parts.opener.tryOpen(record);
+    observer.onHeld(barrier.held);
+    const verdict = await result;
+    unregister();
+    observer.onHeld(barrier.held);
+    // A newer call, plan or release may have taken over while this one was held.
+    const current = reservations.slot(call.uid) === slot;
+    if (verdict.kind === 'rejected' || !current) {
+      if (current && !barrier.isHeld(slot.gang, call.uid)) this.#stepBack(slot);
+      return refuse(`gang ${slot.gang}: ${verdict.kind === 'rejected' ? verdict.cause : 'planned anew'}`);
+    }
+    noteBinding(slot);
+    const outcome = await writer.bind(call, call.node, this.#describePlacement(slot));
+    if (outcome.kind !== 'ok') this.#stepBack(slot);
+    return this.#conclude(outcome, call);
+  }
+
+  /** Nothing when the member or its node is gone: that binding is about to be refused. */
+  #describePlacement({ gang, pod, node, plan }: Slot): Labels {
+    const rank = this.#parts.gangs.get(gang)?.gang.ranks.get(pod.uid);
+    const { topology, indexOf } = this.#context.view.snapshot();
+    const row = indexOf.get(node);
+    if (rank === undefined || row === undefined) return {};
+    const host = domainAt(topology, row, topology.levels.length - 1);
+    return host === undefined ? {} : { [PLACEMENT]: renderPlacement({ plan, path: pathOf(topology, host), rank }) };
+  }
+
+  /** kube-scheduler erases the nomination after a failed bind; once that is seen it is written again. */
+  #stepBack(slot: Slot): void {
+    stepBack(slot, this.#context.clock.now());
+    this.#parts.waker.wake(slot.gang);
+  }
+
+  #timeoutOf(gang: string): number {
+    const own = this.#parts.gangs.get(gang)?.gang.scheduleTimeoutMs;
+    return Math.min(this.#parts.barrierTimeoutMs, own ?? Number.POSITIVE_INFINITY);
+  }
+
+  #conclude(outcome: WriteOutcome, call: BindCall): BindAnswer {
+    this.#context.observer.onBound(outcome.kind);
+    switch (outcome.kind) {
+      case 'ok':
+        return BOUND;
+      case 'gone':
+        return refuse(`pod ${call.namespace}/${call.name} with UID ${call.uid} does not exist any more`);
+      case 'conflict':
+      case 'failed':
+        return refuse(outcome.message);
+      default:
+        return outcome satisfies never;
+    }
+  }
+}
+
+function refuse(message: string): BindAnswer {
+  return { outcome: 'refused', message };
+}

@@ -1,0 +1,47 @@
+/** Whether the queues let a pod outside gangs start. */
+import { HOLD, QUEUE } from '../../core/dialects/muster.ts';
+import type { PodModel } from '../../core/model.ts';
+import type { Obstacle } from '../../core/obstacle.ts';
+import { gangKeyOf } from '../../core/pod-group.ts';
+import { judgeQuota } from '../../core/queues/quota.ts';
+import type { Admission } from '../admit/admission.ts';
+import type { QueueTable } from '../admit/queue-table.ts';
+import type { LoopContext } from '../framework/context.ts';
+
+type Context = Pick<LoopContext, 'reservations' | 'settings'>;
+
+export class LoneAdmission {
+  readonly #context: Context;
+  readonly #queues: QueueTable;
+  readonly #admission: Pick<Admission, 'closedFor'>;
+
+  constructor(context: Context, queues: QueueTable, admission: Pick<Admission, 'closedFor'>) {
+    this.#context = context;
+    this.#queues = queues;
+    this.#admission = admission;
+  }
+
+  /**
+   * Why the pod may not start now; undefined: it may. What is being bound counts already, and what is bound since the last
+   * round: kube-scheduler asks for one pod after the other, faster than rounds follow.
+   */
+  findHoldReason(pod: PodModel): Obstacle | undefined {
+    const { settings, reservations } = this.#context;
+    if (!pod.template.requests.some(({ name }) => settings.policy.isAccelerator(name))) return undefined;
+    if (pod.annotations[HOLD] === 'true') return { kind: 'held' };
+    const choice = this.#queues.choose(pod.namespace, pod.labels[QUEUE]);
+    if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
+    const { queue } = choice;
+    const closed = this.#admission.closedFor(queue);
+    if (closed) return closed;
+    if (queue.path.every(({ limit, spec }) => limit.size === 0 && spec.allowBorrowing)) return undefined;
+    this.#queues.countLone();
+    const others = new Map<string, PodModel>();
+    for (const [key, { pod: other }] of reservations.holds()) {
+      const isLone = key.kind === 'lone-pod' && key.uid !== pod.uid && gangKeyOf(other) === undefined;
+      if (isLone && this.#queues.queueOf(other.namespace, other.labels[QUEUE]) === queue) others.set(other.uid, other);
+    }
+    const verdict = judgeQuota(queue, this.#queues.amountsOf([...others.values(), pod]), this.#queues.use);
+    return verdict.kind === 'refused' ? { kind: 'quota', refusal: verdict.refusal } : undefined;
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Holds `bind` calls of a gang until enough members have arrived, then lets all of them go at once.
+ *
+ * One clock per gang: it starts with the first hold and ends all of them with an error, below kube-scheduler's
+ * `httpTimeout`. A hold whose caller is gone must not be bound any more: kube-scheduler has given its space away. So a
+ * barrier whose clock has run out never opens, not even when the last member arrives before the timer fires (the process
+ * was frozen and wakes with both waiting).
+ */
+import type { Clock } from './ports.ts';
+
+export type HoldResult = { readonly kind: 'open' } | { readonly kind: 'rejected'; readonly cause: string };
+
+interface Hold {
+  readonly uid: string;
+  readonly settle: (result: HoldResult) => void;
+}
+
+interface Gate {
+  readonly holds: Map<string, Hold>;
+  readonly since: number;
+  readonly timeoutMs: number;
+  readonly cancelTimer: () => void;
+}
+
+export interface BarrierEvents {
+  /** The clock of a gang ran out; its holds have been answered. `held`: how many there were. */
+  readonly onTimeout: (gang: string, held: number) => void;
+  /** The last member left before it opened. */
+  readonly onAbandoned: () => void;
+  /** Milliseconds from the first hold to the opening. */
+  readonly onOpened: (waitedMs: number) => void;
+}
+
+export class Barrier {
+  readonly #clock: Clock;
+  readonly #events: BarrierEvents;
+  readonly #gates = new Map<string, Gate>();
+  /** Why nothing is held any more; undefined while open for business. */
+  #shut: string | undefined;
+
+  constructor(clock: Clock, events: BarrierEvents) {
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  /** How many members of the gang are held. */
+  heldOf(gang: string): number {
+    return this.#gates.get(gang)?.holds.size ?? 0;
+  }
+
+  isHeld(gang: string, uid: string): boolean {
+    return this.#gates.get(gang)?.holds.has(uid) ?? false;
+  }
+
+  get held(): number {
+    let count = 0;
+    for (const gate of this.#gates.values()) count += gate.holds.size;
+    return count;
+  }
+
+  /**
+   * Holds one member. A second hold for a UID supersedes the first, which is rejected.
+   * @returns the result, and how to leave when the caller goes away.
+   */
+  hold(gang: string, uid: string, timeoutMs: number): { result: Promise<HoldResult>; leave: () => void } {
+    if (this.#shut !== undefined) {
+      return { result: Promise.resolve({ kind: 'rejected', cause: this.#shut }), leave: () => {} };
+    }
+    this.reject(gang, uid, 'superseded by a newer bind call for the same pod');
+    const gate = this.#gates.get(gang) ?? this.#openGate(gang, timeoutMs);
+    const { promise, resolve } = Promise.withResolvers<HoldResult>();
+    const hold: Hold = { uid, settle: resolve };
+    gate.holds.set(uid, hold);
+    return {
+      result: promise,
+      leave: () => {
+        // Only this very hold: the member may have come back with a newer one.
+        if (this.#gates.get(gang)?.holds.get(uid) === hold) this.reject(gang, uid, 'the caller went away');
+      },
+    };
+  }
+
+  /** Lets every held member go. Returns false, and rejects them all, when the clock has run out. */
+  open(gang: string): boolean {
+    const gate = this.#gates.get(gang);
+    if (!gate) return true;
+    const waited = this.#clock.now() - gate.since;
+    if (waited >= gate.timeoutMs) {
+      this.#timeOut(gang);
+      return false;
+    }
+    this.#close(gang, gate);
+    this.#events.onOpened(waited);
+    for (const hold of gate.holds.values()) hold.settle({ kind: 'open' });
+    return true;
+  }
+
+  /** Takes one member out with an error. */
+  reject(gang: string, uid: string, cause: string): void {
+    const gate = this.#gates.get(gang);
+    const hold = gate?.holds.get(uid);
+    if (!gate || !hold) return;
+    gate.holds.delete(uid);
+    if (gate.holds.size === 0) {
+      this.#close(gang, gate);
+      this.#events.onAbandoned();
+    }
+    hold.settle({ kind: 'rejected', cause });
+  }
+
+  /** Takes every member out with an error. */
+  rejectAll(gang: string, cause: string): void {
+    const gate = this.#gates.get(gang);
+    if (!gate) return;
+    this.#close(gang, gate);
+    for (const hold of gate.holds.values()) hold.settle({ kind: 'rejected', cause });
+  }
+
+  /** Rejects whoever is held and whoever comes: the process is about to end, and the next one will hold them. */
+  shut(cause: string): void {
+    this.#shut = cause;
+    for (const gang of [...this.#gates.keys()]) this.rejectAll(gang, cause);
+  }
+
+  #openGate(gang: string, timeoutMs: number): Gate {
+    const cancelTimer = this.#clock.after(timeoutMs, () => this.#timeOut(gang));
+    const gate: Gate = { holds: new Map(), since: this.#clock.now(), timeoutMs, cancelTimer };
+    this.#gates.set(gang, gate);
+    return gate;
+  }
+
+  #timeOut(gang: string): void {
+    const held = this.heldOf(gang);
+    this.rejectAll(gang, 'the other members did not arrive in time');
+    this.#events.onTimeout(gang, held);
+  }
+
+  #close(gang: string, gate: Gate): void {
+    gate.cancelTimer();
+    this.#gates.delete(gang);
+  }
+}

@@ -1,0 +1,19 @@
+/** Time as the process has it. */
+import type { Clock } from './ports.ts';
+
+/** What a timer of Node can wait for; beyond it fires at once. Milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Follows the monotonic clock: an adjusted wall clock must not end or extend a barrier. */
+export const systemClock: Clock = {
+  now: () => performance.timeOrigin + performance.now(),
+  after: (ms, callback) => {
+    let timer: NodeJS.Timeout;
+    const wait = (left: number) => {
+      const step = Math.min(left, MAX_TIMER_MS);
+      timer = setTimeout(() => (left > step ? wait(left - step) : callback()), step);
+    };
+    wait(ms);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,16 @@
+/** What the steps of the decision loop work with. Each takes the few members that it uses. */
+import type { Reservations } from '../state/reservations.ts';
+import type { Barrier } from './barrier.ts';
+import type { Clock, ClusterView, ClusterWriter, GangObserver, QueueWriter } from './ports.ts';
+import type { CoordinatorSettings } from './settings.ts';
+
+export interface LoopContext {
+  readonly view: ClusterView;
+  readonly reservations: Reservations;
+  readonly barrier: Barrier;
+  readonly writer: ClusterWriter;
+  readonly queueWriter: QueueWriter;
+  readonly observer: GangObserver;
+  readonly clock: Clock;
+  readonly settings: CoordinatorSettings;
+}

@@ -1,0 +1,229 @@
+/** What the gang package tells while it works: counted as metrics, logged, and shown as Events. */
+import { formatDuration } from '../../core/duration.ts';
+import { explain, type Reason } from '../../core/explain.ts';
+import type { JobModel, PodModel } from '../../core/model.ts';
+import type { Plan } from '../../core/plan.ts';
+import type { Gang } from '../../core/pod-group.ts';
+import type { Preemption } from '../../core/preemption.ts';
+import type { PlannedStart } from '../../core/queues/planned-start.ts';
+import type { EventRecorder } from '../../telemetry/events.ts';
+import type { Logger } from '../../telemetry/log.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { GangState } from '../state/lifecycle.ts';
+import type { Preempting } from '../state/preempting.ts';
+import type { EvictionOutcome, GangObserver, RefusalCause, ReleaseCause, RoundReport, WriteOutcome } from './ports.ts';
+
+export class TelemetryObserver implements GangObserver {
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #events: EventRecorder;
+
+  constructor(metrics: Metrics, log: Logger, events: EventRecorder) {
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  onPlanned(gang: string, plan: Plan, seconds: number): void {
+    this.#metrics.planDuration.observe({ result: plan.kind }, seconds);
+    const members = plan.kind === 'placed' ? plan.slots.length : undefined;
+    this.#log.info(plan.kind === 'placed' ? 2 : 4, 'planned', { gang, result: plan.kind, members, seconds });
+  }
+
+  onRound(round: RoundReport): void {
+    const { seconds, generation, gangs, slots, suspectNodes } = round;
+    this.#metrics.suspectNodes.set(suspectNodes);
+    this.#metrics.decisionRoundDuration.observe(seconds);
+    this.#metrics.snapshotGeneration.set(generation);
+    for (const [state, count] of gangs) this.#metrics.gangs.set({ state }, count);
+    this.#metrics.reservations.set(slots);
+  }
+
+  /** The gang's state or reason changed: people read it on its first member and on the object that owns it. */
+  onReason(gang: Gang, state: GangState, reason: Reason | undefined): void {
+    const text = reason ? explain(reason) : `gang is ${state}`;
+    const waits =
+      reason !== undefined &&
+      (state === 'Gathering' || state === 'Pending' || state === 'Preempting' || state === 'Broken');
+    this.#log.info(2, 'gang', { gang: gang.key, state, reason: text });
+    const member = gang.members[0];
+    if (!member) return;
+    this.#tellOwner(member, {
+      type: waits && reason.kind !== 'queued' && state !== 'Preempting' ? 'Warning' : 'Normal',
+      reason: waits && state !== 'Preempting' ? 'GangWaiting' : `Gang${state}`,
+      note: `gang ${gang.key}: ${text}`,
+      action: 'GangScheduling',
+    });
+  }
+
+  /** The gang started, and its Job would not survive a preemption. */
+  onFragile({ key, members }: Gang, { name, backoffLimit, parallelism }: JobModel): void {
+    const member = members[0];
+    if (!member) return;
+    this.#tellOwner(member, {
+      type: 'Warning',
+      reason: 'JobDiesWhenPreempted',
+      note:
+        `gang ${key}: evicting its ${parallelism} pods would fail Job ${name}: expected spec.podFailurePolicy with action Ignore ` +
+        `on pod condition DisruptionTarget, or a backoffLimit of at least ${parallelism}, found backoffLimit ${backoffLimit}; add the policy`,
+      action: 'GangScheduling',
+    });
+  }
+
+  onRunTimeEnding(gang: Gang, queue: string, at: number): void {
+    const note = `gang ${gang.key}: is evicted at ${new Date(at).toISOString()}, when it has run as long as queue ${queue} allows; write a checkpoint before`;
+    this.#tellGang(gang, 'RunTimeEnding', note, 'RunTimeLimit');
+  }
+
+  onRunTimeOver(gang: Gang, queue: string, limitMs: number): void {
+    this.#metrics.runTimesOver.inc({ queue });
+    this.#log.warn('gang ran for too long, it is evicted', { gang: gang.key, queue, limitMs });
+    const note = `gang ${gang.key}: ran for ${formatDuration(limitMs)}, the longest that queue ${queue} allows; all its members are evicted`;
+    this.#tellGang(gang, 'RunTimeOver', note, 'RunTimeLimit');
+  }
+
+  onStartPlanned(gang: string, start: PlannedStart | undefined, seconds: number): void {
+    const result = start === undefined ? 'never' : Number.isFinite(start.startsAt) ? 'known' : 'unknown';
+    this.#metrics.startPlanDuration.observe({ result }, seconds);
+    this.#log.info(4, 'planned a start', { gang, result, waitsFor: start?.waitsFor.length, seconds });
+  }
+
+  /** @param seconds since its oldest member was created. */
+  onStarted(queue: string, seconds: number): void {
+    this.#metrics.gangWait.observe({ queue }, seconds);
+  }
+
+  /** A gang started past one that waits, without delaying it. */
+  onBackfilled(): void {
+    this.#metrics.backfills.inc();
+  }
+
+  onMirrored(queue: string): void {
+    this.#log.info(1, 'queue of the configuration file has an object now', { queue });
+  }
+
+  onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void {
+    this.#log.warn('write of a Queue object failed, it will be tried again', { what, queue, message });
+  }
+
+  onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void {
+    this.#metrics.preemptionPlanDuration.observe({ result: plan.kind }, seconds);
+    const victims = plan.kind === 'preempt' ? plan.victims.map(({ key }) => key) : undefined;
+    this.#log.info(plan.kind === 'preempt' ? 1 : 4, 'looked for victims', {
+      gang,
+      result: plan.kind,
+      victims,
+      seconds,
+    });
+    if (plan.kind !== 'preempt' || plan.violations > 0) return;
+    this.#metrics.preemptions.inc();
+    this.#metrics.preemptionLostWork.inc(plan.lostWork);
+  }
+
+  /** The victims are told who needs their place, each gang once. */
+  onPreempting(gang: string, { victims, evictAt }: Preempting): void {
+    const told = new Set<string>();
+    for (const { pod, unit } of victims.values()) {
+      if (told.has(unit)) continue;
+      told.add(unit);
+      this.#tellOwner(pod, {
+        type: 'Warning',
+        reason: 'Preempted',
+        note: `${unit}: preempted by gang ${gang}, evicted at ${new Date(evictAt).toISOString()}`,
+        action: 'Preemption',
+      });
+    }
+  }
+
+  onPreemptionBlocked(gang: string, message: string): void {
+    this.#metrics.preemptionsBlocked.inc();
+    this.#log.warn('evictions stay refused, other victims are chosen', { gang, said: message });
+  }
+
+  onEvicted(result: EvictionOutcome['kind']): void {
+    this.#metrics.evictions.inc({ result });
+  }
+
+  onRestarting(gang: Gang, count: number, max: number): void {
+    this.#metrics.restarts.inc();
+    this.#log.warn('gang is restarted', { gang: gang.key, count, most: max });
+    const member = gang.members[0];
+    if (!member) return;
+    this.#tellOwner(member, {
+      type: 'Warning',
+      reason: 'GangRestarting',
+      note: `gang ${gang.key}: lost members; the others are evicted so that it starts anew (${count} of at most ${max} times)`,
+      action: 'Repair',
+    });
+  }
+
+  /** @param isSuspect whether that made it a node that everybody should know of. */
+  onNodeFailed(gang: string, node: string, isSuspect: boolean): void {
+    this.#metrics.nodeFailures.inc();
+    this.#log.warn('a running gang lost members on a node', { gang, node });
+    if (!isSuspect) return;
+    this.#events.record({
+      type: 'Warning',
+      reason: 'NodeFailsGangs',
+      note: `node ${node}: running gangs lost members here again and again, last gang ${gang}; look at it before it takes more`,
+      action: 'Repair',
+      regarding: { kind: 'Node', namespace: '', name: node, uid: node },
+    });
+  }
+
+  #tellGang({ members: [member] }: Gang, reason: string, note: string, action: string): void {
+    if (member) this.#tellOwner(member, { type: 'Warning', reason, note, action });
+  }
+
+  #tellOwner(pod: PodModel, event: Omit<Parameters<EventRecorder['record']>[0], 'regarding'>): void {
+    const { namespace, name, uid, owner } = pod;
+    this.#events.record({ ...event, regarding: { kind: 'Pod', namespace, name, uid } });
+    if (owner?.kind !== 'Job') return;
+    this.#events.record({ ...event, regarding: { kind: 'Job', namespace, name: owner.name, uid: owner.uid } });
+  }
+
+  onNomination(result: WriteOutcome['kind']): void {
+    this.#metrics.nominations.inc({ result });
+  }
+
+  onNominationLost(gang: string, pod: string, node: string): void {
+    this.#metrics.nominationsLost.inc();
+    this.#log.info(3, 'nomination lost, writing it again', { gang, pod, node });
+  }
+
+  onRefused(gang: string, pod: string, node: string, cause: RefusalCause, message: string): void {
+    this.#metrics.refusals.inc({ cause });
+    this.#log.info(2, 'kube-scheduler refused a slot', { gang, pod, node, cause, said: message });
+  }
+
+  onReleased(gang: string, cause: ReleaseCause, slots: number, message: string): void {
+    this.#metrics.reservationsReleased.inc({ reason: cause }, slots);
+    this.#log.warn('gang gives its slots back', { gang, reason: cause, slots, said: message });
+  }
+
+  /** Told by whoever is held or leaves: no round of the loop follows from that. */
+  onHeld(held: number): void {
+    this.#metrics.barrierHeld.set(held);
+  }
+
+  onBarrierTimeout(): void {
+    this.#metrics.barriers.inc({ result: 'timeout' });
+  }
+
+  onBarrierAbandoned(): void {
+    this.#metrics.barriers.inc({ result: 'abandoned' });
+  }
+
+  onBarrierOpened(waitedSeconds: number): void {
+    this.#metrics.barriers.inc({ result: 'opened' });
+    this.#metrics.barrierWait.observe(waitedSeconds);
+  }
+
+  onBound(result: WriteOutcome['kind']): void {
+    this.#metrics.bindings.inc({ result });
+  }
+
+  onWriteFailed(what: string, gang: string, pod: string, message: string): void {
+    this.#log.warn('write failed, it will be tried again', { what, gang, pod, message });
+  }
+}

@@ -1,0 +1,71 @@
+/** What the planner is given for one gang: what it asks for, and the cluster as others leave it. */
+import type { GangRequest } from '../../core/gang-request.ts';
+import type { QuotaRefusal } from '../../core/queues/quota.ts';
+import type { Snapshot } from '../../core/snapshot.ts';
+import { type MembersDemand, placedOrKept, requestOf } from '../state/demand.ts';
+import { occupy } from '../state/occupancy.ts';
+import type { GangRecord } from '../state/records.ts';
+import { type HoldId, holdIdOf, type Placeholder } from '../state/reservations.ts';
+import type { Slot } from '../state/slot.ts';
+import type { LoopContext } from './context.ts';
+
+export interface PlanningInput {
+  readonly request: GangRequest;
+  /** With what others hold. */
+  readonly occupied: Snapshot;
+}
+
+/** Space of others that the plan may count on. */
+export interface TakenSpace {
+  readonly slots: readonly Slot[];
+  readonly placeholders: readonly Pick<Placeholder, 'key'>[];
+}
+
+/** GPU models that a queue has no quota left for, and what says so. */
+export type ExcludedModels = ReadonlyMap<string, QuotaRefusal>;
+
+export interface Circumstances {
+  /** Slots of the gang that stay as they are. */
+  readonly stay?: readonly Slot[];
+  readonly taken?: TakenSpace;
+  readonly excludedModels?: ExcludedModels;
+}
+
+/** Nodes that failed under a gang; `repair/node-failures.ts` knows them. */
+export interface FailedNodes {
+  avoidedBy(gang: string, now: number): ReadonlySet<string>;
+}
+
+const NO_MODELS: ExcludedModels = new Map();
+
+export class PlanningInputs {
+  readonly #context: Pick<LoopContext, 'view' | 'reservations' | 'clock'>;
+  readonly #failedNodes: FailedNodes;
+
+  constructor(context: Pick<LoopContext, 'view' | 'reservations' | 'clock'>, failedNodes: FailedNodes) {
+    this.#context = context;
+    this.#failedNodes = failedNodes;
+  }
+
+  /** O(nodes + slots and holds). */
+  of(
+    record: GangRecord,
+    demand: MembersDemand,
+    { stay = [], taken, excludedModels = NO_MODELS }: Circumstances = {},
+  ): PlanningInput {
+    const { reservations, view } = this.#context;
+    const own = reservations.placeholdersOf(record.gang.key);
+    const slots = new Set(demand.members.map(({ uid }) => uid));
+    const holds = new Set<HoldId>(own.map(({ key }) => holdIdOf(key)));
+    for (const { pod } of taken?.slots ?? []) slots.add(pod.uid);
+    for (const { key } of taken?.placeholders ?? []) holds.add(holdIdOf(key));
+    const placed = placedOrKept(record, stay, own);
+    const request = requestOf(record, demand, placed, this.avoidedBy(record), new Set(excludedModels.keys()));
+    return { request, occupied: occupy(view.snapshot(), reservations, view.strangers(), { slots, holds }) };
+  }
+
+  /** Nodes that failed under the gang. */
+  avoidedBy({ gang }: GangRecord): ReadonlySet<string> {
+    return this.#failedNodes.avoidedBy(gang.key, this.#context.clock.now());
+  }
+}

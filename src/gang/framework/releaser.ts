@@ -1,0 +1,40 @@
+/** Gives all slots of a gang back, as a step of the loop decided. */
+
+import { eraseNomination } from '../state/attempt.ts';
+import { abandonPreempting } from '../state/preemption-status.ts';
+import { endAttempt, giveUpAttempt } from '../state/records.ts';
+import type { LoopContext } from './context.ts';
+import type { Release, Waker } from './ports.ts';
+
+export class Releaser {
+  readonly #context: Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings'>;
+  readonly #waker: Waker;
+
+  constructor(
+    context: Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings'>,
+    waker: Waker,
+  ) {
+    this.#context = context;
+    this.#waker = waker;
+  }
+
+  /**
+   * What was written for the slots is erased, and the gang is tried again after a while. A binding that is being written,
+   * or that the watch has not shown yet, holds its place whatever happens.
+   */
+  release({ record, cause, message, isBlameless }: Release): void {
+    const { reservations, barrier, observer, clock, settings } = this.#context;
+    const { gang, census, attempt, preemption } = record;
+    const slots = reservations.slotsOf(gang.key).filter(({ state }) => state !== 'binding');
+    observer.onReleased(gang.key, cause, slots.length, message);
+    for (const slot of slots) reservations.forget(slot.pod.uid);
+    // Refused members have no slot any more, but their last nomination still stands.
+    for (const pod of census.unbound) if (!reservations.slot(pod.uid)) eraseNomination(attempt, pod);
+    barrier.rejectAll(gang.key, message);
+    const now = clock.now();
+    giveUpAttempt(record, now, message, settings);
+    abandonPreempting(preemption, now, settings.preemption.backoffInitialMs, settings.preemption.backoffMaxMs);
+    if (isBlameless) endAttempt(record);
+    this.#waker.wake(gang.key);
+  }
+}

@@ -1,0 +1,106 @@
+/** The records of all gangs, read anew where their pods, Jobs or claims changed. Sole owner of which gangs there are. */
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import { describeGang, type Gang, gangKeyOf } from '../../core/pod-group.ts';
+import type { LoopContext } from '../framework/context.ts';
+import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
+import { sameMembers, takeCensus } from '../state/lifecycle.ts';
+import { settlePreemptions } from '../state/preemption-status.ts';
+import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
+import { noteLeft } from '../state/repair-status.ts';
+import { dropSlot } from './slot-keeper.ts';
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer'>;
+
+export class GangTable {
+  readonly #context: Context;
+  readonly #records = new Map<string, GangRecord>();
+  readonly #changed = new Set<string>();
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  get(gang: string): GangRecord | undefined {
+    return this.#records.get(gang);
+  }
+
+  values(): Iterable<GangRecord> {
+    return this.#records.values();
+  }
+
+  /** The gang is read anew the next time; `undefined`: every one that is known. */
+  mark(gang: string | undefined): void {
+    if (gang !== undefined) this.#changed.add(gang);
+    else for (const key of this.#records.keys()) this.#changed.add(key);
+  }
+
+  /** A pod changed: its gangs are read anew, and one that it left while it ran remembers that. */
+  markPod(before: PodModel | undefined, now: PodModel | undefined): void {
+    for (const pod of [before, now]) {
+      const gang = pod && gangKeyOf(pod);
+      if (gang !== undefined) this.#changed.add(gang);
+    }
+    if (!before || !isLost(before, now)) return;
+    const record = this.#records.get(gangKeyOf(before) ?? '');
+    if (record) noteLeft(record.repair, now ?? before);
+  }
+
+  /** Reads every marked gang. @returns those that have ended since the last time, all their members well. */
+  readChanged(): readonly Gang[] {
+    const ended = [...this.#changed].flatMap((key) => this.#read(key) ?? []);
+    this.#changed.clear();
+    return ended;
+  }
+
+  /** @returns the gang if it has just ended well. */
+  #read(key: string): Gang | undefined {
+    const { view, reservations, clock, observer } = this.#context;
+    const sources = view.sourcesOf(key);
+    if (sources.pods.length === 0) {
+      this.#drop(key);
+      return undefined;
+    }
+    const gang = describeGang(key, sources);
+    const census = takeCensus(gang);
+    const known = this.#records.get(key);
+    const record = known ?? newRecord(gang, census, clock.now());
+    const { attempt, preemption, gang: past, state: before } = record;
+    if (past.expectedMs !== gang.expectedMs || past.deadlineMs !== gang.deadlineMs) planAgain(attempt);
+    if (!sameMembers(past, gang)) {
+      planAgain(attempt);
+      // Ranks may have moved, and with them the slices.
+      noteTopology(attempt, -1);
+    }
+    observeGang(record, gang, census);
+    refreshState(record, reservations);
+    if (record.state === 'Running' && before !== 'Running') {
+      endAttempt(record);
+      settlePreemptions(preemption);
+      if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
+    }
+    noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
+    this.#records.set(key, record);
+    const endedNow = known !== undefined && record.state === 'Finished' && before !== 'Finished';
+    return endedNow && census.succeeded === gang.members.length ? gang : undefined;
+  }
+
+  /** The gang is gone, and with it whatever it held. */
+  #drop(key: string): void {
+    const { reservations } = this.#context;
+    for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
+    for (const place of reservations.placeholdersOf(key)) reservations.releasePlace(place.key);
+    this.#records.delete(key);
+  }
+
+  /** Whether members passed the barrier and are not bound yet. */
+  #isStarting(gang: string): boolean {
+    const slots = this.#context.reservations.slotsOf(gang);
+    return slots.some((slot) => slot.state === 'binding' || !slot.pod.template.reachesExtender);
+  }
+}
+
+/** Whether a member that ran does not any more, and did not end well. */
+function isLost(before: PodModel, now: PodModel | undefined): boolean {
+  if (before.nodeName === '' || isTerminated(before) || before.deleting) return false;
+  return !now || now.deleting || now.phase === 'Failed';
+}

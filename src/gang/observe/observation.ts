@@ -1,0 +1,128 @@
+/**
+ * Step 1 of a round: what changed. Marked gangs are read anew, slots are compared with their pods, and whatever does not
+ * hold any more is given back:
+ *
+ *   1. holds that were never confirmed end
+ *   2. gangs whose pods, Jobs or claims changed are read anew
+ *   3. slots: bound, gone, lost, overdue; places and slots of gangs that wait for members to come back
+ *   4. gangs that an operator holds back, and gangs whose nodes changed domains
+ *   5. preemptions: pods that left, or do not leave
+ *
+ * Between two rounds it takes the events of the watches, and what kube-scheduler shows by its calls.
+ */
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import type { Gang } from '../../core/pod-group.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { RefusalCause, Release, Waker } from '../framework/ports.ts';
+import type { Releaser } from '../framework/releaser.ts';
+import type { GangRecord } from '../state/records.ts';
+import { anyBinding, rewriteNomination } from '../state/slot.ts';
+import { reviewTopology } from './drift.ts';
+import { FenceKeeper } from './fence-keeper.ts';
+import type { GangTable } from './gang-table.ts';
+import { SlotKeeper } from './slot-keeper.ts';
+
+export class Observation {
+  readonly #context: LoopContext;
+  readonly #gangs: GangTable;
+  readonly #releaser: Releaser;
+  readonly #waker: Waker;
+  readonly slots: SlotKeeper;
+  readonly fences: FenceKeeper;
+
+  constructor(context: LoopContext, gangs: GangTable, releaser: Releaser, waker: Waker) {
+    this.#context = context;
+    this.#gangs = gangs;
+    this.#releaser = releaser;
+    this.#waker = waker;
+    this.slots = new SlotKeeper(context);
+    this.fences = new FenceKeeper(context, gangs);
+  }
+
+  /** A pod appeared, changed or went away. What has to hold before the next round does at once. */
+  onPod(before: PodModel | undefined, now: PodModel | undefined): void {
+    const { reservations, barrier } = this.#context;
+    const { uid } = (now ?? before)!;
+    if (now && now.nodeName !== '') {
+      // At once, not in the next round: the cluster model counts it already, and a filter call must not count it twice.
+      const slot = reservations.confirm(uid);
+      if (slot) barrier.reject(slot.gang, uid, 'the pod is bound already');
+      reservations.releaseHoldFor(uid);
+    } else if (!now || now.deleting || now.nominatedNodeName !== '') reservations.releaseHoldFor(uid);
+    if (!now || now.deleting) {
+      const slot = reservations.slot(uid);
+      if (slot) barrier.reject(slot.gang, uid, 'the pod was deleted');
+    }
+    if (freesSpace(before, now)) reservations.noteFreed();
+    this.#gangs.markPod(before, now);
+  }
+
+  /**
+   * kube-scheduler does not take the member on its node: learn it and plan the member again.
+   * @param offered the names of the filter call that lacked the node, if that is how it was found out.
+   */
+  refuse(uid: string, cause: RefusalCause, offered: readonly string[] | undefined): void {
+    const slot = this.#context.reservations.slot(uid);
+    const record = slot && this.#gangs.get(slot.gang);
+    if (!slot || !record) return;
+    this.slots.refuse(record, slot, cause, offered);
+    this.#waker.wake(slot.gang);
+  }
+
+  /** The member was seen without its nomination: it is written again, so that kube-scheduler gets an event. */
+  renominate(uid: string): void {
+    const slot = this.#context.reservations.slot(uid);
+    if (slot?.state !== 'nominated') return;
+    rewriteNomination(slot);
+    this.#waker.wake(slot.gang);
+  }
+
+  /** Not enough members arrived at the barrier in time. @param held how many did. */
+  onBarrierTimeout(gang: string, held: number): void {
+    const record = this.#gangs.get(gang);
+    this.#context.observer.onBarrierTimeout();
+    if (!record) return;
+    // A gang that runs already is not taken back: its missing members keep their slots and come again.
+    if (record.attempt.isOpen) {
+      this.#waker.wake(gang);
+      return;
+    }
+    const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;
+    this.#apply({ record, cause: 'barrier-timeout', message });
+  }
+
+  /** The step. @returns gangs that have ended well since the last round. */
+  observe(now: number): readonly Gang[] {
+    const { reservations } = this.#context;
+    reservations.expire(now);
+    const ended = this.#gangs.readChanged();
+    for (const record of this.#gangs.values()) {
+      this.#apply(this.slots.check(record, now));
+      this.slots.reviewPlaces(record);
+      this.#apply(this.slots.reviewMissing(record, now));
+    }
+    for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
+    for (const record of this.#gangs.values()) this.#apply(reviewTopology(record, this.#context));
+    for (const record of this.#gangs.values()) this.#apply(this.fences.review(record, now));
+    return ended;
+  }
+
+  #apply(release: Release | undefined): void {
+    if (release) this.#releaser.release(release);
+  }
+
+  /** An operator may hold a gang back until any of it is bound. */
+  #reviewHold(record: GangRecord): Release | undefined {
+    const { gang, census } = record;
+    if (!gang.isHeld || census.bound.length > 0) return undefined;
+    const slots = this.#context.reservations.slotsOf(gang.key);
+    if (slots.length === 0 || anyBinding(slots)) return undefined;
+    return { record, cause: 'held', message: 'held by an operator' };
+  }
+}
+
+/** Whether space may have become free: a pod left its node, or gave up a nomination. */
+function freesSpace(before: PodModel | undefined, now: PodModel | undefined): boolean {
+  if (!before || (before.nodeName === '' && before.nominatedNodeName === '')) return false;
+  return !now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName;
+}

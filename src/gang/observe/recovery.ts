@@ -1,0 +1,96 @@
+/**
+ * Rebuilding the reservations after a start: the plan annotation on an unbound member fixes its slot. A slot whose node
+ * is gone or has been given away meanwhile is not adopted; its record is erased and the member is planned again.
+ *
+ * A gang whose name stands on pods as that of their preemptor was making room: its slots are fenced again, on the nodes
+ * that those pods leave.
+ */
+import { PREEMPTED_BY } from '../../core/dialects/muster.ts';
+import { keyOf, type PodModel } from '../../core/model.ts';
+import { gangKeyOf } from '../../core/pod-group.ts';
+import type { Snapshot } from '../../core/snapshot.ts';
+import { Transaction } from '../../core/transaction.ts';
+import { withoutPods } from '../../core/vacancy.ts';
+import type { LoopContext } from '../framework/context.ts';
+import { eraseNomination } from '../state/attempt.ts';
+import { parsePlan } from '../state/plan-record.ts';
+import { resumePreempting } from '../state/preempting.ts';
+import { startPreempting } from '../state/preemption-status.ts';
+import { compareUrgency, type GangRecord } from '../state/records.ts';
+import { adoptSlot } from '../state/slot.ts';
+import type { GangTable } from './gang-table.ts';
+
+/** Adopts what is written on the members, the most urgent gang first, never more than a node holds. */
+export function adoptSlots(
+  { view, reservations, clock }: Pick<LoopContext, 'view' | 'reservations' | 'clock'>,
+  gangs: GangTable,
+): void {
+  const records = [...gangs.values()].sort(compareUrgency);
+  const preempted = listVictims(view.preempted(), gangs);
+  const now = view.snapshot();
+  const leaving = new Map(records.map((record) => [record, listLeavingPlaces(record, now)]));
+  const snapshot = withoutPods(now, [...new Set([...[...preempted.values()].flat(), ...[...leaving.values()].flat()])]);
+  const tx = new Transaction(snapshot);
+  for (const record of records) {
+    const gang = record.gang.key;
+    const victims = preempted.get(gang) ?? [];
+    const makesRoom = victims.length > 0 || leaving.get(record)!.length > 0;
+    const before = tx.checkpoint();
+    let [recorded, adopted] = [0, 0];
+    for (const pod of record.census.unbound) {
+      const written = parsePlan(pod);
+      if (!written) continue;
+      recorded++;
+      if (!tx.seat(pod, written.node)) {
+        eraseNomination(record.attempt, pod);
+        continue;
+      }
+      adopted++;
+      // A record without a nomination: fenced when written, or erased by kube-scheduler. Written again it is either.
+      const isFenced = makesRoom && pod.nominatedNodeName !== written.node;
+      const decided = { ...written, pod, gang, since: clock.now() };
+      reservations.assume(adoptSlot(decided, isFenced ? 'fenced' : 'nominated'));
+    }
+    if (victims.length > 0 && adopted < recorded && !victims.some(({ deleting }) => deleting)) {
+      // Killed before all victims were told, and before any was evicted: nothing is lost by deciding anew.
+      tx.rollback(before);
+      for (const { pod } of reservations.slotsOf(gang)) {
+        reservations.forget(pod.uid);
+        eraseNomination(record.attempt, pod);
+      }
+    } else if (makesRoom && adopted > 0) {
+      const resumed = resumePreempting(victims, leaving.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
+      startPreempting(record.preemption, resumed);
+    }
+  }
+  tx.rollback(0);
+}
+
+/** By preemptor. Of a gang that goes below its minimum all members, also those that nobody has told. */
+function listVictims(told: Iterable<PodModel>, gangs: GangTable): ReadonlyMap<string, readonly PodModel[]> {
+  const victims = new Map<string, Set<PodModel>>();
+  for (const pod of told) {
+    const preemptor = pod.annotations[PREEMPTED_BY]!;
+    const listed = victims.get(preemptor) ?? new Set<PodModel>();
+    victims.set(preemptor, listed.add(pod));
+    const census = gangs.get(gangKeyOf(pod) ?? '')?.census;
+    if (census?.isVictim) for (const member of census.bound) listed.add(member);
+  }
+  return new Map([...victims].map(([preemptor, pods]) => [preemptor, [...pods]]));
+}
+
+/** What it is evicted with: its gang, or nothing else when that gets by without it. */
+function unitOf(pod: PodModel, gangs: GangTable): string {
+  const gang = gangKeyOf(pod);
+  return gang !== undefined && gangs.get(gang)?.census.isVictim ? gang : keyOf(pod);
+}
+
+/** Pods that are on their way out, on nodes that were recorded for members and not nominated yet. */
+function listLeavingPlaces({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
+  const nodes = new Set<string>();
+  for (const pod of census.unbound) {
+    const written = parsePlan(pod);
+    if (written && pod.nominatedNodeName !== written.node) nodes.add(written.node);
+  }
+  return [...nodes].flatMap((name) => podsOn[indexOf.get(name) ?? -1]?.filter(({ deleting }) => deleting) ?? []);
+}

@@ -1,0 +1,167 @@
+/**
+ * Compares every slot with its pod and acts on what it finds. Bound members are confirmed, lost nominations written again,
+ * members that left give their space back, and refusals become knowledge for the next plan.
+ */
+import { GANG_GATE } from '../../core/dialects/muster.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { RefusalCause, Release } from '../framework/ports.ts';
+import {
+  eraseNomination,
+  learnRefusal,
+  noteBarrier,
+  noteFailure,
+  noteIncomplete,
+  noteOverdue,
+  pinMember,
+} from '../state/attempt.ts';
+import { countStarted, type GangRecord } from '../state/records.ts';
+import { anyBinding, renewNomination, rewriteNomination, type Slot } from '../state/slot.ts';
+import { checkSlot } from './slot-check.ts';
+
+/** kube-scheduler looks for at least this many feasible nodes: fewer offered names are all there are (schedule_one.go:60). */
+const MIN_SAMPLE = 100;
+
+/** How often a member under spread is nominated again to the same node before a refusal is believed. */
+const SPREAD_RENEWALS = 2;
+
+/** When a member of the gang last got further, milliseconds. */
+function lastProgress(slots: readonly Slot[]): number {
+  return slots.reduce((latest, slot) => Math.max(latest, slot.since), 0);
+}
+
+/** Gives up the slot of a pod that is gone. */
+export function dropSlot(
+  { reservations, barrier }: Pick<LoopContext, 'reservations' | 'barrier'>,
+  { gang, pod }: Slot,
+): void {
+  reservations.forget(pod.uid);
+  barrier.reject(gang, pod.uid, 'the pod is gone');
+}
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'settings'>;
+
+export class SlotKeeper {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** @returns what the gang has to give back, as its members cannot be nominated. */
+  check(record: GangRecord, now: number): Release | undefined {
+    const { reservations, view, settings, observer } = this.#context;
+    const slots = reservations.slotsOf(record.gang.key);
+    // kube-scheduler works through a gang one member after another: as long as one moves, the others wait their turn.
+    const overdueAt = lastProgress(slots) + settings.nominationTimeoutMs;
+    const isFenced = slots.some(({ state }) => state === 'fenced');
+    const overdue: Slot[] = [];
+    let moved = record.census.bound.length > 0;
+    let awaiting = false;
+    for (const slot of slots) {
+      if (slot.state === 'held' || slot.state === 'binding') moved = true;
+      const finding = checkSlot(slot, view.pod(slot.pod.uid));
+      if (finding === 'bound') reservations.confirm(slot.pod.uid);
+      else if (finding === 'gone') this.#lose(record, slot, now);
+      else if (finding !== 'fine') {
+        // Its siblings' nodes are not free yet: the member is nominated ahead of them and stays gated.
+        awaiting ||= !isFenced;
+        if (now >= overdueAt && !isFenced) overdue.push(slot);
+        else if (finding === 'lost') {
+          observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
+          rewriteNomination(slot);
+        }
+      }
+    }
+    noteOverdue(record.attempt, awaiting ? overdueAt : Number.POSITIVE_INFINITY);
+    return this.#handleOverdue(record, overdue, moved);
+  }
+
+  #handleOverdue(record: GangRecord, overdue: readonly Slot[], moved: boolean): Release | undefined {
+    const { view, clock } = this.#context;
+    const isUnwritten = ({ state, pod }: Slot) =>
+      state === 'assumed' || view.pod(pod.uid)?.gates.includes(GANG_GATE) === true;
+    if (overdue.some(isUnwritten)) {
+      return { record, cause: 'not-written', message: 'nominations and gates could not be written to the API server' };
+    }
+    // When no member moved at all it is kube-scheduler that is away: wake the members once before anything is learnt.
+    for (const slot of overdue) {
+      if (moved || slot.renewals > 0) this.refuse(record, slot, 'no-progress', undefined);
+      else renewNomination(slot, clock.now());
+    }
+    return undefined;
+  }
+
+  /**
+   * Learns the refusal and gives the slot up, so that the member is planned again.
+   * @param offered the names of the filter call that lacked the node, if that is how it was found out.
+   */
+  refuse(record: GangRecord, slot: Slot, cause: RefusalCause, offered: readonly string[] | undefined): void {
+    const { reservations, barrier, observer, view, clock } = this.#context;
+    // Its binding may still succeed: the space is taken until the watch says otherwise.
+    if (slot.state === 'binding') return;
+    const pod = view.pod(slot.pod.uid) ?? slot.pod;
+    observer.onRefused(slot.gang, pod.name, slot.node, cause, pod.refusal);
+    noteFailure(record.attempt, pod.refusal || `kube-scheduler gave no reason for ${pod.name} on ${slot.node}`);
+    // Under spread a sibling that is not there yet may be the only reason.
+    if (pod.template.spread.length > 0 && slot.renewals < SPREAD_RENEWALS) {
+      renewNomination(slot, clock.now());
+      return;
+    }
+    learnRefusal(record.attempt, pod, slot.node, cause !== 'no-progress');
+    if (pod.claims.length > 0 && offered && offered.length > 0 && offered.length < MIN_SAMPLE) {
+      // Where its volumes let the member go, told by kube-scheduler itself.
+      pinMember(record.attempt, pod.uid, new Set(offered));
+    }
+    reservations.forget(pod.uid);
+    eraseNomination(record.attempt, pod);
+    barrier.reject(slot.gang, pod.uid, 'refused, planned anew');
+  }
+
+  /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
+  #lose(record: GangRecord, slot: Slot, now: number): void {
+    const { reservations, settings } = this.#context;
+    dropSlot(this.#context, slot);
+    const { gang, census, attempt } = record;
+    // It may have been the last one that passed the barrier: whoever comes now waits for the others again.
+    if (census.bound.length === 0 && !anyBinding(reservations.slotsOf(gang.key))) noteBarrier(attempt, false);
+    const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
+    if (census.bound.length === 0 || !needed) return;
+    const { pod, node } = slot;
+    const key = { kind: 'replacement', gang: gang.key, lost: pod.uid } as const;
+    reservations.keepPlace({ key, pod, node, until: now + settings.repairTimeoutMs });
+  }
+
+  /** Kept places end when the gang has its minimum, or nobody left, without them. */
+  reviewPlaces(record: GangRecord): void {
+    const { reservations } = this.#context;
+    const { gang, census, attempt } = record;
+    const isBelow = census.bound.length > 0 && countStarted(record) < (gang.minMember ?? 0);
+    if (attempt.early === 'under-way' || isBelow) return;
+    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlace(key);
+  }
+
+  /**
+   * A gang that lost members before it started keeps its slots only for as long as its owner may need to replace them.
+   * @returns what it has to give back after that.
+   */
+  reviewMissing(record: GangRecord, now: number): Release | undefined {
+    const { gang, census, attempt } = record;
+    const slots = this.#context.reservations.slotsOf(gang.key);
+    const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
+    const isEarly = attempt.early === 'under-way';
+    // A last member that brings a problem does not complete a gang that was planned ahead: nobody would seat it.
+    const isComplete = gang.members.length >= (gang.minMember ?? 0) && !(isEarly && gang.problems.length > 0);
+    if (!holds || isComplete) {
+      noteIncomplete(attempt, undefined);
+      return undefined;
+    }
+    const since = attempt.incompleteSince ?? now;
+    noteIncomplete(attempt, since);
+    if (now - since < this.#context.settings.regatherMs) return undefined;
+    noteIncomplete(attempt, undefined);
+    if (!isEarly) return { record, cause: 'members-left', message: 'members left before the gang could start' };
+    // The gang is not to blame for a plan that was made too early: it starts at once when it is complete.
+    const message = 'its last members were not created in time';
+    return { record, cause: 'members-late', message, isBlameless: true };
+  }
+}

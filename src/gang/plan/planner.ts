@@ -1,0 +1,240 @@
+/**
+ * Step 4 of a round: plans a candidate on the snapshot minus what is reserved, and assumes the slots. One that finds no room
+ * is handed on, with what is to be done unless room is made for it. A gang that cannot be completed gives everything back.
+ */
+import type { PlannedSlot } from '../../core/plan.ts';
+import type { Candidate, Verdict } from '../admit/candidate.ts';
+import type { QueueTable } from '../admit/queue-table.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
+import type { Release } from '../framework/ports.ts';
+import { holdBack } from '../state/admission-status.ts';
+import { beginReplan, noteShortfall, noteUnschedulable } from '../state/attempt.ts';
+import { demandOf, type MembersDemand } from '../state/demand.ts';
+import { type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
+import { anyBinding, type Slot } from '../state/slot.ts';
+import type { EarlyPlanner } from './early-planner.ts';
+import { FailedShapes } from './failed-shapes.ts';
+import { LOOK_AGAIN_MS, type Pacing } from './pacing.ts';
+import type { SlotAssigner } from './slot-assigner.ts';
+import { findModelRefusal, planBeside } from './trial.ts';
+
+export type PlanOutcome =
+  /** It was not tried: it backs off, or others have to get through first. */
+  | { readonly kind: 'later' }
+  /** It is complete, placed, or nothing of it can be placed now: there is nothing more to do for it. */
+  | { readonly kind: 'done' }
+  /** It may not be placed while others use its quota. */
+  | { readonly kind: 'quota-full' }
+  /** Members came while it waits for its victims to leave: they need places beside the others. */
+  | { readonly kind: 'newcomers'; readonly members: MembersDemand['members']; readonly input: PlanningInput }
+  /** It gives up. */
+  | { readonly kind: 'failed'; readonly release: Release }
+  | NoRoom;
+
+/** It found no room. */
+export interface NoRoom {
+  readonly kind: 'no-room';
+  readonly demand: MembersDemand;
+  readonly input: PlanningInput;
+  /** Slots that stay as they are. */
+  readonly stay: readonly Slot[];
+  /** Room may be made for it. */
+  readonly mayPreempt: boolean;
+  /** What is to be done if none is. */
+  readonly otherwise: 'wait' | 'forget-refusals' | Release;
+}
+
+const LATER: PlanOutcome = { kind: 'later' };
+const DONE: PlanOutcome = { kind: 'done' };
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+
+export interface PlannerParts {
+  readonly assigner: SlotAssigner;
+  readonly early: EarlyPlanner;
+  readonly inputs: PlanningInputs;
+  readonly pacing: Pacing;
+  readonly queues: Pick<QueueTable, 'limitDemand'>;
+}
+
+export class Planner {
+  readonly #context: Context;
+  readonly #parts: PlannerParts;
+  /** The pass that the two below are of. */
+  #pass: Candidate['pass'] | undefined;
+  #failed: FailedShapes;
+
+  constructor(context: Context, parts: PlannerParts) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#failed = new FailedShapes(context.view.snapshot(), context.reservations);
+  }
+
+  /** The step. */
+  plan(candidate: Candidate): PlanOutcome {
+    if (candidate.pass !== this.#pass) this.#begin(candidate.pass);
+    switch (candidate.kind) {
+      case 'started':
+        return this.#planMembers(candidate);
+      case 'waiting':
+        return this.#planWaiting(candidate);
+      case 'early':
+        this.#planEarly(candidate);
+        return DONE;
+      default:
+        return candidate.kind satisfies never;
+    }
+  }
+
+  /**
+   * What came of the candidate after all steps.
+   * @param isRoomMade room was made for one that found none.
+   */
+  conclude(candidate: Candidate, outcome: PlanOutcome, isRoomMade: boolean): { verdict: Verdict; release?: Release } {
+    const { record, constraints, pass } = candidate;
+    if (isRoomMade) return { verdict: 'started' };
+    if (outcome.kind === 'failed') return { verdict: 'later', release: outcome.release };
+    if (outcome.kind === 'later' || outcome.kind === 'quota-full') return { verdict: 'later' };
+    if (outcome.kind === 'no-room') {
+      const { otherwise } = outcome;
+      if (otherwise === 'forget-refusals') this.#forgetRefusals(record);
+      else if (otherwise !== 'wait') return { verdict: 'later', release: otherwise };
+    }
+    if (this.#context.reservations.countOf(record.gang.key) > 0) return { verdict: 'started' };
+    if (pass.now < record.attempt.backoffUntil || record.admission.holdReason?.kind === 'quota') {
+      return { verdict: 'later' };
+    }
+    if (candidate.kind === 'waiting' && outcome.kind === 'no-room' && constraints.excludedModels.size > 0) {
+      const { policy } = this.#context.settings;
+      const input = this.#parts.inputs.of(record, demandOf(record, []) as MembersDemand, constraints);
+      const refusal = findModelRefusal(constraints.excludedModels, input, policy, pass.now);
+      if (refusal) {
+        holdBack(record.admission, { kind: 'quota', refusal });
+        return { verdict: 'later' };
+      }
+    }
+    return { verdict: 'blocked' };
+  }
+
+  /**
+   * When to look again because gangs wait only for others to get through, milliseconds; Infinity: none does.
+   * @param now when the last round began.
+   */
+  nextAt(now: number): number {
+    return this.#pass?.now === now && this.#parts.pacing.defers ? now + LOOK_AGAIN_MS : Number.POSITIVE_INFINITY;
+  }
+
+  /** A new pass: nothing is known of it yet. */
+  #begin(pass: Candidate['pass']): void {
+    const { view, reservations } = this.#context;
+    this.#pass = pass;
+    this.#parts.pacing.begin(pass.records, pass.now);
+    this.#failed = new FailedShapes(view.snapshot(), reservations);
+  }
+
+  /** A gang that has nothing yet. */
+  #planWaiting(candidate: Candidate): PlanOutcome {
+    const { record, constraints, pass } = candidate;
+    const { pacing } = this.#parts;
+    if (pass.now < record.attempt.backoffUntil) return LATER;
+    if (constraints.isQuotaFull) return { kind: 'quota-full' };
+    if (pacing.isCrowded(record)) {
+      pacing.defer();
+      return LATER;
+    }
+    return mayPlan(record, pass.now, pass.freed) ? this.#planMembers(candidate) : DONE;
+  }
+
+  /** A gang whose last members are about to come. */
+  #planEarly({ record, constraints }: Candidate): void {
+    const { early, pacing } = this.#parts;
+    if (record.attempt.early === 'under-way') early.seatArrivals(record);
+    if (this.#context.reservations.countOf(record.gang.key) > 0 || pacing.isCrowded(record)) return;
+    if (!constraints.mayPlanEarly) return;
+    early.plan(record);
+    pacing.addEarly(record);
+  }
+
+  #planMembers(candidate: Candidate): PlanOutcome {
+    const { record, constraints, pass } = candidate;
+    const { gang, attempt, preemption, census } = record;
+    const { reservations, settings } = this.#context;
+    if (attempt.early === 'under-way') this.#parts.early.seatArrivals(record);
+    const slots = reservations.slotsOf(gang.key);
+    const demand = this.#parts.queues.limitDemand(demandOf(record, slots), candidate);
+    if (demand.kind !== 'members') return DONE;
+    if (preemption.preempting) {
+      noteUnschedulable(attempt, pass.freed);
+      const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
+      return { kind: 'newcomers', members: demand.members, input };
+    }
+    beginReplan(attempt);
+    const hasStarted = census.bound.length > 0 || anyBinding(slots);
+    if (attempt.replans > settings.maxReplans) {
+      if (hasStarted) {
+        this.#forgetRefusals(record);
+        return DONE;
+      }
+      const message = `kube-scheduler refused ${settings.maxReplans} placements: ${attempt.lastFailure}`;
+      return { kind: 'failed', release: { record, cause: 'refused', message } };
+    }
+    const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
+    if (this.#try(candidate, demand, input)) return DONE;
+    noteUnschedulable(attempt, pass.freed);
+    const lacksRoom = demand.blocksStart && (hasStarted || slots.length === 0) && !attempt.isUnproven;
+    const found = { kind: 'no-room', demand, input, stay: slots, mayPreempt: lacksRoom && gang.preempts } as const;
+    if (!demand.blocksStart || hasStarted) return { ...found, otherwise: 'forget-refusals' };
+    if (slots.length > 0) return this.#moveSiblings(candidate, slots);
+    if (attempt.replans === 0) return { ...found, otherwise: 'wait' };
+    return { ...found, otherwise: noPlaceLeft(record) };
+  }
+
+  /** Siblings may be in the way: those that are not held yet move first, then all of them. */
+  #moveSiblings(candidate: Candidate, slots: readonly Slot[]): PlanOutcome {
+    const { record, constraints } = candidate;
+    for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
+      const wider = this.#parts.queues.limitDemand(demandOf(record, stay), candidate);
+      if (wider.kind !== 'members') continue;
+      if (this.#try(candidate, wider, this.#parts.inputs.of(record, wider, { ...constraints, stay }))) return DONE;
+    }
+    return { kind: 'failed', release: noPlaceLeft(record) };
+  }
+
+  /** Plans the demand, and assumes what was planned in place of all slots that do not stay. @returns whether it was placed. */
+  #try({ record, constraints }: Candidate, demand: MembersDemand, input: PlanningInput): boolean {
+    const { observer, clock, settings } = this.#context;
+    const { gang, attempt, admission } = record;
+    const start = clock.now();
+    holdBack(admission, undefined);
+    const { reserved } = constraints;
+    const failed = demand.fresh ? this.#failed : undefined;
+    const { plan, isKnown, isBehind } = planBeside(input, reserved, failed, settings.policy, start);
+    if (reserved && isBehind) {
+      const { gang: other, startsAt } = reserved.behind;
+      holdBack(admission, { kind: 'behind', gang: other, cause: 'planned-start', startsAt });
+    }
+    if (!isKnown) observer.onPlanned(gang.key, plan, (clock.now() - start) / 1000);
+    if (plan.kind === 'placed') this.#assign(record, demand, plan.slots);
+    else if (plan.kind === 'unschedulable') noteShortfall(attempt, plan);
+    return plan.kind === 'placed';
+  }
+
+  #assign(record: GangRecord, demand: MembersDemand, slots: readonly PlannedSlot[]): void {
+    this.#parts.assigner.assign(record, demand, slots);
+  }
+
+  /** An attempt of a gang that goes on without the member never ends by itself: what was refused once is tried again. */
+  #forgetRefusals(record: GangRecord): void {
+    const { attempt } = record;
+    if (attempt.refused.size === 0) return;
+    const { clock, settings } = this.#context;
+    const { shortfall } = attempt;
+    giveUpAttempt(record, clock.now(), attempt.lastFailure, settings);
+    noteShortfall(attempt, shortfall);
+  }
+}
+
+function noPlaceLeft(record: GangRecord): Release {
+  return { record, cause: 'refused', message: `no other place was left: ${record.attempt.lastFailure}` };
+}

@@ -1,0 +1,79 @@
+/** Turns what was planned into slots. Owner of the names of plans. */
+import type { PodModel } from '../../core/model.ts';
+import type { PlannedSlot } from '../../core/plan.ts';
+import type { LoopContext } from '../framework/context.ts';
+import { eraseNomination, noteBarrier, noteShortfall } from '../state/attempt.ts';
+import type { MembersDemand } from '../state/demand.ts';
+import { forgetSearch } from '../state/preemption-status.ts';
+import { type GangRecord, refreshState } from '../state/records.ts';
+import { newSlot } from '../state/slot.ts';
+import type { Pacing } from './pacing.ts';
+
+type Context = Pick<LoopContext, 'reservations' | 'barrier' | 'clock'>;
+
+export class SlotAssigner {
+  readonly #context: Context;
+  readonly #pacing: Pacing;
+  #plans = 0;
+
+  constructor(context: Context, pacing: Pacing) {
+    this.#context = context;
+    this.#pacing = pacing;
+  }
+
+  /** A name for the next plan, unlike any of the last seconds. */
+  namePlan(): string {
+    return `${Math.floor(this.#context.clock.now()).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
+  }
+
+  /** Assumes what was planned, in place of the slots that the members had. */
+  assign(record: GangRecord, demand: MembersDemand, planned: readonly PlannedSlot[]): void {
+    const { reservations, barrier, clock } = this.#context;
+    const { gang, attempt, preemption } = record;
+    const now = clock.now();
+    this.#pacing.add(planned.length);
+    const plan = this.namePlan();
+    if (demand.fresh) noteBarrier(attempt, false);
+    noteShortfall(attempt, undefined);
+    forgetSearch(preemption);
+    const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
+    for (const pod of demand.members) {
+      const node = nodeOf.get(pod.uid);
+      const old = reservations.slot(pod.uid);
+      if (old && old.node === node) continue;
+      if (old) barrier.reject(gang.key, pod.uid, 'planned anew');
+      if (node === undefined) {
+        if (reservations.forget(pod.uid)) eraseNomination(attempt, pod);
+      } else {
+        const next = (old?.attempt ?? 0) + 1;
+        reservations.assume(newSlot({ pod, gang: gang.key, node, plan, attempt: next, since: now }));
+        this.#fillPlace(gang.key, node);
+      }
+    }
+    refreshState(record, reservations);
+  }
+
+  /** Reserves what will become free: the slots wait until the pods in their way have left. */
+  fence(record: GangRecord, members: readonly PodModel[], planned: readonly PlannedSlot[]): void {
+    const { reservations, clock } = this.#context;
+    const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
+    const gang = record.gang.key;
+    const plan = this.namePlan();
+    noteShortfall(record.attempt, undefined);
+    for (const pod of members) {
+      const node = nodeOf.get(pod.uid);
+      if (node === undefined) continue;
+      reservations.assume(newSlot({ pod, gang, node, plan, attempt: 1, since: clock.now() }, 'fenced'));
+    }
+    refreshState(record, reservations);
+  }
+
+  /** A replacement has its place: one that was kept for it is free, the one on the same node if there is one. */
+  #fillPlace(gang: string, node: string): void {
+    const { reservations } = this.#context;
+    if (reservations.countPlaceholders(gang) === 0) return;
+    const places = reservations.placeholdersOf(gang);
+    const place = places.find(({ node: kept }) => kept === node) ?? places[0]!;
+    reservations.releasePlace(place.key);
+  }
+}

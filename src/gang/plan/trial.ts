@@ -1,0 +1,51 @@
+/** One try to place a gang: on what it has quota for, off nodes that failed it, and beside what is reserved for others. */
+import type { PlanPolicy } from '../../core/gang-request.ts';
+import { type Plan, planGang } from '../../core/plan.ts';
+import type { QuotaRefusal } from '../../core/queues/quota.ts';
+import type { ReservedStarts } from '../admit/candidate.ts';
+import type { ExcludedModels, PlanningInput } from '../framework/planning-input.ts';
+import type { FailedShapes } from './failed-shapes.ts';
+
+/** Better a node that failed once than none. */
+export function planOn({ request, occupied }: PlanningInput, policy: PlanPolicy, now: number): Plan {
+  const plan = planGang(occupied, request, policy, now);
+  return plan.kind === 'unschedulable' && request.avoided.size > 0
+    ? planGang(occupied, { ...request, avoided: new Set() }, policy, now)
+    : plan;
+}
+
+/** What keeps a gang without room off a GPU model on which it would find some; undefined: it is not the quota. */
+export function findModelRefusal(
+  excluded: ExcludedModels,
+  { request, occupied }: PlanningInput,
+  policy: PlanPolicy,
+  now: number,
+): QuotaRefusal | undefined {
+  const plan = planOn({ request: { ...request, excludedModels: new Set() }, occupied }, policy, now);
+  return plan.kind === 'placed' ? [...excluded.values()][0] : undefined;
+}
+
+/**
+ * Plans a gang where it delays nobody. Most that wait find no room at all, so whom they would delay is asked last.
+ * @param failed what is known of others of its shape; undefined: it is planned in any case.
+ * @returns `isBehind`: it found room, but only such that is planned for another; `isKnown`: it was not planned.
+ */
+export function planBeside(
+  input: PlanningInput,
+  reserved: ReservedStarts | undefined,
+  failed: FailedShapes | undefined,
+  policy: PlanPolicy,
+  now: number,
+): { readonly plan: Plan; readonly isKnown: boolean; readonly isBehind: boolean } {
+  const { request, occupied } = input;
+  const unschedulable = failed?.find(request, '');
+  if (unschedulable) return { plan: unschedulable, isKnown: true, isBehind: false };
+  const late = reserved && failed?.find(request, reserved.span);
+  if (late) return { plan: late, isKnown: true, isBehind: true };
+  const plan = planOn(input, policy, now);
+  if (plan.kind === 'unschedulable') failed?.add(request, '', plan);
+  if (plan.kind !== 'placed' || !reserved) return { plan, isKnown: false, isBehind: false };
+  const clear = planOn({ request, occupied: reserved.kept.until(occupied, reserved.endsAt) }, policy, now);
+  if (clear.kind === 'unschedulable') failed?.add(request, reserved.span, clear);
+  return { plan: clear, isKnown: false, isBehind: clear.kind !== 'placed' };
+}

@@ -1,0 +1,39 @@
+/** Members that a running gang has lost although their pods may still exist: their node is away for longer than a blip. */
+import type { PodModel } from '../../core/model.ts';
+import { gangKeyOf } from '../../core/pod-group.ts';
+import type { Snapshot } from '../../core/snapshot.ts';
+
+export interface Losses {
+  /** Bound members on lost nodes, by gang. */
+  readonly byGang: ReadonlyMap<string, readonly PodModel[]>;
+  /** When the next node that is not ready counts as lost, milliseconds; Infinity: none does. */
+  readonly nextAt: number;
+}
+
+/** @param toleranceMs how long a node may be not ready. O(nodes). */
+export function findLosses({ nodes, podsOn }: Snapshot, now: number, toleranceMs: number): Losses {
+  const byGang = new Map<string, PodModel[]>();
+  let nextAt = Number.POSITIVE_INFINITY;
+  nodes.forEach((node, row) => {
+    if (!node || node.ready) return;
+    const lostAt = (node.notReadySince ?? now) + toleranceMs;
+    if (lostAt > now) {
+      nextAt = Math.min(nextAt, lostAt);
+      return;
+    }
+    for (const pod of podsOn[row]!) {
+      const gang = pod.deleting ? undefined : gangKeyOf(pod);
+      if (gang === undefined) continue;
+      const lost = byGang.get(gang);
+      if (lost) lost.push(pod);
+      else byGang.set(gang, [pod]);
+    }
+  });
+  return { byGang, nextAt };
+}
+
+/** Whether a node by itself would take the pod back. */
+export function isHealthy({ nodes, indexOf }: Snapshot, name: string): boolean {
+  const node = nodes[indexOf.get(name) ?? -1];
+  return node?.ready === true && !node.unschedulable && !node.taints.some(({ effect }) => effect === 'NoExecute');
+}

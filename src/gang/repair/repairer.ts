@@ -1,0 +1,277 @@
+/**
+ * Step 2 of a round: what is done about a running gang that has fewer members than its minimum, as `muster.dev/on-member-loss` says:
+ *
+ *   replace  the places of the missing members are kept for the pods that their controller creates: the same node while it
+ *            is healthy, else one that the planner finds near the others
+ *   restart  the others are evicted together, so that the controller starts the job whole; so often, and no faster
+ *   ignore   nothing
+ *
+ * Driven by level: after a restart of Muster the next look at the gang finds the same places again.
+ */
+import { findViolated } from '../../core/disruption.ts';
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import { planGang } from '../../core/plan.ts';
+import { withOccupants } from '../../core/snapshot.ts';
+import { Transaction } from '../../core/transaction.ts';
+import { withoutPods } from '../../core/vacancy.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { MemberEvictor } from '../framework/ports.ts';
+import { widensAt } from '../state/attempt.ts';
+import { placedOrKept, requestOf } from '../state/demand.ts';
+import { isBeingEnded } from '../state/lifecycle.ts';
+import { occupy } from '../state/occupancy.ts';
+import { isThere } from '../state/preempting.ts';
+import { countStarted, type GangRecord, isShort, refreshState } from '../state/records.ts';
+import {
+  forgetLeft,
+  noteBroken,
+  noteEmpty,
+  noteLost,
+  notePlaceSearch,
+  noteRestarting,
+  noteRun,
+  noteWhole,
+} from '../state/repair-status.ts';
+import { type HoldId, holdIdOf, type Placeholder, type PlaceholderKey } from '../state/reservations.ts';
+import { findLosses, isHealthy } from './losses.ts';
+import type { NodeFailures } from './node-failures.ts';
+
+/** A gang that is being deleted, or whose members end one after the other, is below its minimum for a moment, milliseconds. */
+const SETTLES_MS = 2_000;
+
+const NO_PODS: readonly PodModel[] = [];
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings'>;
+
+/** A member that is missing, and what its place is kept under. */
+interface Absentee {
+  readonly key: PlaceholderKey;
+  /** As it was, or like one that is there. */
+  readonly pod: PodModel;
+}
+
+export class Repairer {
+  readonly #context: Context;
+  readonly #evictor: Pick<MemberEvictor, 'restart'>;
+  readonly #failures: NodeFailures;
+  /** How often each gang was restarted, and when last, milliseconds. */
+  readonly #restarts = new Map<string, { count: number; at: number }>();
+  #nextAt = Number.POSITIVE_INFINITY;
+
+  constructor(context: Context, evictor: Pick<MemberEvictor, 'restart'>, failures: NodeFailures) {
+    this.#context = context;
+    this.#evictor = evictor;
+    this.#failures = failures;
+  }
+
+  /** When something of a repair happens by time alone, milliseconds; Infinity: nothing does. */
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
+  /** How often the gang was restarted in a row. */
+  restartsOf(gang: string): number {
+    return this.#restarts.get(gang)?.count ?? 0;
+  }
+
+  /** The step. */
+  repair(records: Iterable<GangRecord>, now: number): void {
+    const { view, settings, reservations } = this.#context;
+    const losses = findLosses(view.snapshot(), now, settings.repair.nodeToleranceMs);
+    this.#nextAt = losses.nextAt;
+    const freed = reservations.freed;
+    for (const [gang, { at }] of this.#restarts) {
+      if (now - at >= settings.repair.memoryMs) this.#restarts.delete(gang);
+    }
+    for (const record of records) {
+      this.#noteLosses(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
+      refreshState(record, reservations);
+      // While a gang starts it has slots for all its members: below its minimum with them it has lost some.
+      if (record.state === 'Running' || record.state === 'Broken') noteRun(record.repair);
+      if (record.census.bound.length === 0) noteEmpty(record.repair);
+      if (isBroken(record)) this.#repairGang(record, now, freed);
+      else {
+        noteWhole(record.repair);
+        this.#dropPlaces(record);
+      }
+    }
+  }
+
+  /** Whether replacements are not to be planned now: the gang is on its way out, or is about to start anew. */
+  isEnding(record: GangRecord): boolean {
+    const { census, repair } = record;
+    if (census.isVictim || isBeingEnded(record.gang, census) || repair.restartingSince !== undefined) return true;
+    return repair.brokenSince !== undefined && this.#mayRestart(record);
+  }
+
+  /** Not more often than is allowed, and only if all can be evicted: a part of them would end the gang without starting it anew. */
+  #mayRestart({ gang, census }: GangRecord): boolean {
+    const { settings, view } = this.#context;
+    if (gang.onMemberLoss !== 'restart' || this.restartsOf(gang.key) >= settings.repair.maxRestarts) return false;
+    return findViolated(view.budgets(), census.bound).length === 0;
+  }
+
+  #noteLosses({ gang, census, repair }: GangRecord, lost: readonly PodModel[], now: number): void {
+    if (lost.length + repair.lost.length + repair.left.length === 0) return;
+    const before = new Set(repair.lost.map(({ uid }) => uid));
+    const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
+    // The first member that fails has a node that may be to blame; the others usually fail because of it.
+    const failed = repair.brokenSince === undefined ? repair.left.find(isTerminated) : undefined;
+    if (failed && !census.isVictim) nodes.add(failed.nodeName);
+    noteLost(repair, lost);
+    for (const node of nodes) {
+      const isSuspect = this.#failures.add(node, gang.key, now);
+      this.#context.observer.onNodeFailed(gang.key, node, isSuspect);
+    }
+  }
+
+  #repairGang(record: GangRecord, now: number, freed: number): void {
+    const brokenSince = noteBroken(record.repair, now);
+    switch (record.gang.onMemberLoss) {
+      case 'replace':
+        this.#keepPlaces(record, brokenSince, now, freed);
+        break;
+      case 'restart':
+        if (record.repair.restartingSince !== undefined || this.#mayRestart(record)) {
+          this.#restart(record, brokenSince, now);
+        } else this.#keepPlaces(record, brokenSince, now, freed);
+        break;
+      case 'ignore':
+        break;
+      default:
+        record.gang.onMemberLoss satisfies never;
+    }
+  }
+
+  /** One place for each member that is missing and that no other pod of the gang is there to replace. */
+  #keepPlaces(record: GangRecord, brokenSince: number, now: number, freed: number): void {
+    const { reservations, settings } = this.#context;
+    const { gang, census, repair } = record;
+    const until = brokenSince + settings.repairTimeoutMs;
+    if (now >= until) return;
+    this.#dropReturned(record);
+    const kept = new Set(reservations.placeholdersOf(gang.key).map(({ key }) => holdIdOf(key)));
+    const wanted = countMissing(record, reservations.countOf(gang.key)) - kept.size;
+    const absent = [...repair.left, ...repair.lost]
+      .map((pod): Absentee => ({ key: { kind: 'replacement', gang: gang.key, lost: pod.uid }, pod }))
+      .filter(({ key }) => !kept.has(holdIdOf(key)));
+    forgetLeft(repair);
+    const chosen = absent.slice(0, Math.max(0, wanted));
+    const elsewhere = this.#keepOwn(chosen, until);
+    // Those that left unseen, before a restart of Muster, looked like the ones that are there.
+    const pattern = census.bound.at(-1)!;
+    for (let number = 0, more = wanted - chosen.length; more > 0; number++) {
+      const key = { kind: 'missing-member', gang: gang.key, number } as const;
+      if (kept.has(holdIdOf(key))) continue;
+      elsewhere.push({ key, pod: pattern });
+      more--;
+    }
+    if (elsewhere.length === 0) return;
+    if (repair.unschedulableAt !== freed || now >= repair.widensAt) {
+      notePlaceSearch(repair, freed, this.#findPlaces(record, elsewhere, until, now));
+    }
+    this.#nextAt = Math.min(this.#nextAt, repair.widensAt);
+  }
+
+  /** Keeps the nodes that the members were on, where those are healthy and nobody was faster; returns the other members. */
+  #keepOwn(absent: readonly Absentee[], until: number): Absentee[] {
+    if (absent.length === 0) return [];
+    const { reservations, view } = this.#context;
+    // One that is on its way out leaves its own space.
+    const leaving = absent.map(({ pod }) => pod).filter(({ uid }) => isThere(view.pod(uid)));
+    const { occupants } = occupy(view.snapshot(), reservations, view.strangers());
+    const snapshot = withOccupants(withoutPods(view.snapshot(), leaving), occupants);
+    const tx = new Transaction(snapshot);
+    tx.occupy();
+    const others: Absentee[] = [];
+    for (const { key, pod } of absent) {
+      if (isHealthy(snapshot, pod.nodeName) && tx.seat(pod, pod.nodeName)) {
+        reservations.keepPlace({ key, pod, node: pod.nodeName, until });
+      } else others.push({ key, pod });
+    }
+    tx.rollback(0);
+    return others;
+  }
+
+  /** The gang has its minimum, or nobody left. Places that were planned ahead of its start are none of ours. */
+  #dropPlaces({ gang, attempt }: GangRecord): void {
+    if (attempt.early === 'under-way') return;
+    const { reservations } = this.#context;
+    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlace(key);
+  }
+
+  /** Members whose node came back need no other place. */
+  #dropReturned({ gang, census, repair }: GangRecord): void {
+    const { reservations } = this.#context;
+    if (reservations.countPlaceholders(gang.key) === 0) return;
+    const away = new Set(repair.lost.map(({ uid }) => uid));
+    const back = new Set(census.bound.map(({ uid }) => uid).filter((uid) => !away.has(uid)));
+    for (const { key } of reservations.placeholdersOf(gang.key)) {
+      if (key.kind === 'replacement' && back.has(key.lost)) reservations.releasePlace(key);
+    }
+  }
+
+  /**
+   * As many as fit, near the members that are there; wider than the gang would like only after its patience.
+   * @returns when that ends, milliseconds; Infinity: it does not matter.
+   */
+  #findPlaces(record: GangRecord, absent: readonly Absentee[], until: number, now: number): number {
+    const { reservations, view, settings } = this.#context;
+    const { gang, repair } = record;
+    const standIns = new Map(
+      absent.map(({ key, pod }) => [holdIdOf(key), { key, pod: { ...pod, uid: holdIdOf(key) } }]),
+    );
+    const members = [...standIns.values()].map(({ pod }) => pod);
+    const placed = placedOrKept(record, reservations.slotsOf(gang.key), reservations.placeholdersOf(gang.key));
+    const demand = { kind: 'members', members, min: 1, blocksStart: true, fresh: false } as const;
+    const patientUntil = gang.patienceMs === undefined ? undefined : repair.brokenSince! + gang.patienceMs;
+    const request = {
+      ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now)),
+      topology: { ...gang.topology, patientUntil },
+    };
+    const plan = planGang(occupy(view.snapshot(), reservations, view.strangers()), request, settings.policy, now);
+    if (plan.kind !== 'placed') return plan.kind === 'unschedulable' ? widensAt(plan) : Number.POSITIVE_INFINITY;
+    for (const { uid, node } of plan.slots) {
+      const place: Omit<Placeholder, 'node' | 'until'> = standIns.get(uid as HoldId)!;
+      reservations.keepPlace({ ...place, node, until });
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Evicts the members that are left, unless it was done too often or just now. */
+  #restart({ gang, census, repair }: GangRecord, brokenSince: number, now: number): void {
+    const { settings, observer } = this.#context;
+    const { maxRestarts, restartBackoffMs } = settings.repair;
+    if (repair.restartingSince === undefined) {
+      const count = this.restartsOf(gang.key);
+      const last = this.#restarts.get(gang.key)?.at ?? Number.NEGATIVE_INFINITY;
+      const pause = count === 0 ? 0 : restartBackoffMs * 2 ** (count - 1);
+      const at = Math.max(brokenSince + SETTLES_MS, last + pause);
+      if (now < at) {
+        this.#nextAt = Math.min(this.#nextAt, at);
+        return;
+      }
+      noteRestarting(repair, now);
+      this.#restarts.set(gang.key, { count: count + 1, at: now });
+      observer.onRestarting(gang, count + 1, maxRestarts);
+    }
+    this.#evictor.restart(gang.key, census.bound);
+    const refusedAt = repair.restartingSince! + settings.preemption.blockedTimeoutMs;
+    // Refused for so long, the rest goes on with replacements.
+    if (now >= refusedAt) noteRestarting(repair, undefined);
+    else this.#nextAt = Math.min(this.#nextAt, refusedAt);
+  }
+}
+
+/** Members run, but fewer than have to; being evicted as a whole is no loss. */
+function isBroken(record: GangRecord): boolean {
+  const { gang, census, repair } = record;
+  return repair.hasRun && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner && isShort(record);
+}
+
+/** How many pods are not there to make up the minimum. @param slots members on their way. */
+function countMissing(record: GangRecord, slots: number): number {
+  const { gang, census } = record;
+  const unplaced = Math.max(0, census.unbound.length - slots);
+  return gang.minMember! - countStarted(record) - slots - unplaced;
+}

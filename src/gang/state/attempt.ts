@@ -1,0 +1,188 @@
+/**
+ * The attempt of a gang to start (or to get back what it lost): what kube-scheduler refused, what the last plan lacked, and
+ * when the next plan is due. Written by this module only. Volatile: a restart begins a new attempt.
+ */
+import type { PodModel } from '../../core/model.ts';
+import type { Unschedulable } from '../../core/plan.ts';
+import type { Gang } from '../../core/pod-group.ts';
+import type { ReadonlyPart } from './part.ts';
+
+/** When a gang was first seen, and with how many members: the rate at which its members come follows from that. */
+export interface Arrivals {
+  readonly first: number;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** Whether a gang is planned before its last members exist: it may be, it is now, or it may not be (any more). */
+export type EarlyPlanning = 'possible' | 'under-way' | 'over';
+
+interface WritableAttempt {
+  /** Nodes that kube-scheduler refused during this attempt, by template key. */
+  readonly refused: Map<string, Set<string>>;
+  /** The only nodes for members with a bound volume, learnt from kube-scheduler, by UID. */
+  readonly pinned: Map<string, ReadonlySet<string>>;
+  /** Some refusals are only guessed: kube-scheduler did nothing, and may be away. Nobody is evicted because of them. */
+  isUnproven: boolean;
+  /** Refused slots that the next plan is to replace. */
+  refusals: number;
+  /** Plans that replaced refused slots during this attempt. */
+  replans: number;
+  /** Attempts given up in a row. */
+  failures: number;
+  /** The gang is not planned before this, milliseconds. */
+  backoffUntil: number;
+  /** Why the last attempt was given up. */
+  lastFailure: string;
+  /** Members without a slot whose written nomination is still to be erased, by UID. */
+  readonly clearing: Map<string, PodModel>;
+  /** The freed generation at which the last plan found no room: planning again before it changes is in vain. */
+  unschedulableAt: number;
+  /** The topology generation at which its slots were last found where the gang asked them to be; -1: never. */
+  topologyGeneration: number;
+  /** What the last plan lacked; undefined after one that placed everything. */
+  shortfall: Unschedulable | undefined;
+  /** The barrier was opened: the gang has started, and later members pass. */
+  isOpen: boolean;
+  /** Since when members are missing while others hold slots, milliseconds. */
+  incompleteSince: number | undefined;
+  /** When a slot of the gang is overdue, milliseconds; Infinity when none can be. */
+  overdueAt: number;
+  readonly arrivals: Arrivals;
+  early: EarlyPlanning;
+}
+
+export type Attempt = ReadonlyPart<WritableAttempt>;
+
+function writable(attempt: Attempt): WritableAttempt {
+  return attempt as WritableAttempt;
+}
+
+/** @param now when the gang is first seen, milliseconds. */
+export function newAttempt({ members }: Gang, now: number): Attempt {
+  return {
+    refused: new Map(),
+    pinned: new Map(),
+    isUnproven: false,
+    refusals: 0,
+    replans: 0,
+    failures: 0,
+    backoffUntil: 0,
+    lastFailure: '',
+    clearing: new Map(),
+    unschedulableAt: -1,
+    topologyGeneration: -1,
+    shortfall: undefined,
+    isOpen: false,
+    incompleteSince: undefined,
+    overdueAt: Number.POSITIVE_INFINITY,
+    arrivals: { first: members.length, since: now },
+    early: 'possible',
+  };
+}
+
+/** When the gang's patience ends and a wider topology level will do, milliseconds; Infinity when it waits for no level. */
+export function widensAt(shortfall: Unschedulable | undefined): number {
+  const topology = shortfall?.topology;
+  return (topology?.kind === 'no-domain' ? topology.widensAt : undefined) ?? Number.POSITIVE_INFINITY;
+}
+
+/** The attempt failed: what was learnt during it is forgotten, and the next one waits longer each time. */
+export function failAttempt(attempt: Attempt, now: number, cause: string, initialMs: number, maxMs: number): void {
+  const state = writable(attempt);
+  forgetLearnt(state);
+  state.backoffUntil = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.failures, 20));
+  state.failures++;
+  state.lastFailure = cause;
+}
+
+/** The gang started, or is not to blame for giving up: the next attempt begins afresh. */
+export function clearAttempt(attempt: Attempt): void {
+  const state = writable(attempt);
+  forgetLearnt(state);
+  state.failures = 0;
+  state.backoffUntil = 0;
+}
+
+function forgetLearnt(state: WritableAttempt): void {
+  state.refused.clear();
+  state.isUnproven = false;
+  state.pinned.clear();
+  state.refusals = 0;
+  state.replans = 0;
+  state.unschedulableAt = -1;
+  state.shortfall = undefined;
+  state.early = 'over';
+}
+
+/** kube-scheduler does not want this template on this node. @param isProven it said so itself. */
+export function learnRefusal(attempt: Attempt, { template }: PodModel, node: string, isProven: boolean): void {
+  const state = writable(attempt);
+  const nodes = state.refused.get(template.key) ?? new Set<string>();
+  state.refused.set(template.key, nodes.add(node));
+  state.refusals++;
+  state.unschedulableAt = -1;
+  state.isUnproven ||= !isProven;
+}
+
+/** The member can go to these nodes only. */
+export function pinMember(attempt: Attempt, uid: string, nodes: ReadonlySet<string>): void {
+  writable(attempt).pinned.set(uid, nodes);
+}
+
+/** What kube-scheduler said last. */
+export function noteFailure(attempt: Attempt, message: string): void {
+  writable(attempt).lastFailure = message;
+}
+
+/** The next plan replaces the refused slots, if there are any. */
+export function beginReplan(attempt: Attempt): void {
+  const state = writable(attempt);
+  if (state.refusals > 0) state.replans++;
+  state.refusals = 0;
+}
+
+/** No room was found; @param freed the freed generation that the plan was made at. */
+export function noteUnschedulable(attempt: Attempt, freed: number): void {
+  writable(attempt).unschedulableAt = freed;
+}
+
+/** Planning again may end differently, whether or not room was freed. */
+export function planAgain(attempt: Attempt): void {
+  writable(attempt).unschedulableAt = -1;
+}
+
+export function noteShortfall(attempt: Attempt, shortfall: Unschedulable | undefined): void {
+  writable(attempt).shortfall = shortfall;
+}
+
+/** The member's written nomination is to be erased. */
+export function eraseNomination(attempt: Attempt, pod: PodModel): void {
+  writable(attempt).clearing.set(pod.uid, pod);
+}
+
+/** It is erased, or another one has taken its place. */
+export function noteErased(attempt: Attempt, uid: string): void {
+  writable(attempt).clearing.delete(uid);
+}
+
+export function noteBarrier(attempt: Attempt, isOpen: boolean): void {
+  writable(attempt).isOpen = isOpen;
+}
+
+/** The slots were looked at in this state of the nodes' labels; -1: they are to be looked at again. */
+export function noteTopology(attempt: Attempt, generation: number): void {
+  writable(attempt).topologyGeneration = generation;
+}
+
+export function noteIncomplete(attempt: Attempt, since: number | undefined): void {
+  writable(attempt).incompleteSince = since;
+}
+
+export function noteOverdue(attempt: Attempt, at: number): void {
+  writable(attempt).overdueAt = at;
+}
+
+export function noteEarly(attempt: Attempt, early: EarlyPlanning): void {
+  writable(attempt).early = early;
+}

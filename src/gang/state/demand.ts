@@ -1,0 +1,100 @@
+/** What a gang needs planned now: which members, and how many of them at least. Pure. */
+
+import type { GangRequest, PlacedMember } from '../../core/gang-request.ts';
+import type { PodModel } from '../../core/model.ts';
+import { missingRanks } from '../../core/ranks.ts';
+import { countStarted, type GangRecord } from './records.ts';
+import type { Placeholder } from './reservations.ts';
+import type { Slot } from './slot.ts';
+
+export type Demand =
+  | { readonly kind: 'none' }
+  /** Not enough members exist. */
+  | { readonly kind: 'gathering' }
+  | {
+      readonly kind: 'members';
+      /** In rank order. */
+      readonly members: readonly PodModel[];
+      /** How many of them have to be placed together. */
+      readonly min: number;
+      /** The gang cannot start, or go on, without them; otherwise they are extras of a gang that has its minimum. */
+      readonly blocksStart: boolean;
+      /** Nothing of the gang is bound or planned: a new attempt. */
+      readonly fresh: boolean;
+    };
+
+export type MembersDemand = Demand & { readonly kind: 'members' };
+
+/** @param slots slots that stay as they are; their members need no planning. */
+export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>, slots: readonly Slot[]): Demand {
+  const { gang, census } = record;
+  if (gang.minMember === undefined) return { kind: 'gathering' };
+  const placed = new Set(slots.map((slot) => slot.pod.uid));
+  const members = census.unbound.filter((pod) => !placed.has(pod.uid));
+  const need = Math.max(0, gang.minMember - countStarted(record) - slots.length);
+  if (need > members.length) return { kind: 'gathering' };
+  if (members.length === 0) return { kind: 'none' };
+  const fresh = census.bound.length === 0 && slots.length === 0;
+  return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
+}
+
+/** Members on a node, lost ones left out, and those that have one planned. */
+export function placedMembers(
+  { gang: { ranks }, census, repair: { lost } }: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
+  slots: readonly Slot[],
+): readonly PlacedMember[] {
+  const stay = lost.length === 0 ? census.bound : census.bound.filter((pod) => !lost.includes(pod));
+  return [
+    ...stay.map((pod) => ({ rank: ranks.get(pod.uid), node: pod.nodeName })),
+    ...slots.map(({ pod, node }) => ({ rank: ranks.get(pod.uid), node })),
+  ];
+}
+
+/** The same, and the places that are kept for members that do not exist now. */
+export function placedOrKept(
+  record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
+  slots: readonly Slot[],
+  placeholders: readonly Pick<Placeholder, 'node'>[],
+): readonly PlacedMember[] {
+  return [...placedMembers(record, slots), ...placeholders.map(({ node }) => ({ rank: undefined, node }))];
+}
+
+const NO_MODELS: ReadonlySet<string> = new Set();
+
+/**
+ * @param placed members that are placed already.
+ * @param avoided nodes that failed under the gang.
+ * @param excludedModels GPU models that its queue has no quota left for.
+ */
+export function requestOf(
+  record: Pick<GangRecord, 'gang' | 'attempt'>,
+  demand: MembersDemand,
+  placed: readonly PlacedMember[],
+  avoided: ReadonlySet<string>,
+  excludedModels: ReadonlySet<string> = NO_MODELS,
+): GangRequest {
+  const { ranks } = record.gang;
+  const missing = missingRanks(ranks);
+  return {
+    key: record.gang.key,
+    priority: record.gang.priority,
+    members: demand.members
+      .map(({ namespace, name, uid, labels, template }) => ({
+        namespace,
+        name,
+        uid,
+        labels,
+        template,
+        // Members to come get the ranks that are missing, among those that are there.
+        rank: ranks.get(uid) ?? missing.next().value,
+        pinnedTo: record.attempt.pinned.get(uid),
+      }))
+      .sort((a, b) => a.rank - b.rank),
+    min: demand.min,
+    topology: record.gang.topology,
+    placed,
+    refused: record.attempt.refused,
+    avoided,
+    excludedModels,
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * The states of a gang, derived from what is in the cluster and in the reservations; nothing here is stored.
+ *
+ *   Gathering  fewer members than the minimum exist, or a problem keeps the gang back   (holds nothing)
+ *   Pending    complete, waits for room                                                 (holds nothing)
+ *   Preempting pods that are evicted for it, or leave anyway, are still on planned nodes (holds its slots, fenced)
+ *   Nominated  bound members and slots together make the minimum                        (holds its slots)
+ *   Running    at least the minimum is bound                                            (later members hold slots)
+ *   Broken     bound members, but with all slots fewer than the minimum; members on
+ *              lost nodes do not count                                                  (places are kept)
+ *   Finished   every member has ended
+ *
+ * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
+ */
+import { OVER_TIME, PREEMPTED_BY } from '../../core/dialects/muster.ts';
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import type { Gang } from '../../core/pod-group.ts';
+
+export const GANG_STATES = [
+  'Gathering',
+  'Pending',
+  'Preempting',
+  'Nominated',
+  'Running',
+  'Broken',
+  'Finished',
+] as const;
+
+export type GangState = (typeof GANG_STATES)[number];
+
+export interface Census {
+  /** Members on a node, not terminated. */
+  readonly bound: readonly PodModel[];
+  /** Members that still need a node. */
+  readonly unbound: readonly PodModel[];
+  readonly succeeded: number;
+  /** Members that started or ended well: they count towards the minimum. */
+  readonly started: number;
+  /** How many of the unbound never call bind, since nothing they request brings them to Muster. */
+  readonly silent: number;
+  /** Whether so many of the bound are being evicted for another gang that it goes below its minimum: it is on its way out. */
+  readonly isVictim: boolean;
+}
+
+/** What is known of a gang beside its members. */
+export interface Holdings {
+  readonly slots: number;
+  /** Slots whose nodes are not free yet. */
+  readonly fenced: number;
+  /** Bound members on nodes that were lost. */
+  readonly lost: number;
+}
+
+/** Counts the members of a gang. */
+export function takeCensus(gang: Gang): Census {
+  const bound = gang.members.filter((pod) => pod.nodeName !== '' && !isTerminated(pod));
+  const unbound = gang.members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
+  const succeeded = gang.members.filter((pod) => pod.phase === 'Succeeded').length;
+  const silent = unbound.filter(({ template }) => !template.reachesExtender).length;
+  const started = bound.length + succeeded;
+  const leaving = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
+  const isVictim = leaving > 0 && started - leaving < (gang.minMember ?? 1);
+  return { bound, unbound, succeeded, started, silent, isVictim };
+}
+
+export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }: Holdings): GangState {
+  const { bound, unbound } = census;
+  if (bound.length === 0 && unbound.length === 0) return 'Finished';
+  const started = census.started - lost;
+  const enough = gang.minMember !== undefined && started >= gang.minMember;
+  if (bound.length > 0) {
+    if (enough || gang.minMember === undefined) return 'Running';
+    if (started + slots < gang.minMember) return 'Broken';
+    return fenced > 0 ? 'Preempting' : 'Nominated';
+  }
+  if (slots > 0) return fenced > 0 ? 'Preempting' : 'Nominated';
+  if (gang.problems.length > 0 || gang.minMember === undefined) return 'Gathering';
+  return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';
+}
+
+/** Whether planning again could end differently because of the members themselves. */
+export function sameMembers(before: Gang, now: Gang): boolean {
+  return (
+    before.minMember === now.minMember &&
+    before.problems.length === now.problems.length &&
+    before.members.length === now.members.length &&
+    before.members.every((pod, i) => pod.uid === now.members[i]!.uid && pod.template === now.members[i]!.template)
+  );
+}
+
+/** Whether the gang is being ended because it ran too long. */
+export function isBeingEnded({ isOverTime }: Gang, { bound }: Census): boolean {
+  return isOverTime && bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
+}
+
+/** How many gangs are in each state, every state named. */
+export function countStates(gangs: Iterable<{ readonly state: GangState }>): ReadonlyMap<GangState, number> {
+  const counts = new Map<GangState, number>(GANG_STATES.map((state) => [state, 0]));
+  for (const { state } of gangs) counts.set(state, counts.get(state)! + 1);
+  return counts;
+}

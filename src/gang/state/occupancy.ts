@@ -1,0 +1,63 @@
+/** Who holds space without being bound, as the planner sees it. */
+import { TOPOLOGY_EXCLUSIVE } from '../../core/dialects/muster.ts';
+import type { PodModel } from '../../core/model.ts';
+import type { NodeIdx } from '../../core/node-idx.ts';
+import { gangKeyOf } from '../../core/pod-group.ts';
+import { type Occupant, type Snapshot, withOccupants } from '../../core/snapshot.ts';
+import { type HoldId, holdIdOf, type Reservations } from './reservations.ts';
+
+/** A pod outside our gangs that holds space without being bound. */
+export interface Stranger {
+  readonly pod: PodModel;
+  /** The node a DaemonSet pod is made for; undefined for a pod that is nominated to a node. */
+  readonly pinnedTo: string | undefined;
+}
+
+/** What does not count, since it is being planned anew or may be taken. */
+export interface Except {
+  /** UIDs of members whose slots do not count. */
+  readonly slots: ReadonlySet<string>;
+  readonly holds: ReadonlySet<HoldId>;
+}
+
+const NOTHING: Except = { slots: new Set(), holds: new Set() };
+
+/**
+ * The snapshot with all who hold space unbound. Slots and holds count against everyone. What kube-scheduler nominated for
+ * others counts by its priority, and a DaemonSet pod that waits for its node counts as placed there.
+ */
+export function occupy(
+  snapshot: Snapshot,
+  reservations: Reservations,
+  strangers: Iterable<Stranger>,
+  except: Except = NOTHING,
+): Snapshot {
+  return withOccupants(snapshot, listOccupants(snapshot, reservations, strangers, except));
+}
+
+function listOccupants(
+  snapshot: Snapshot,
+  reservations: Reservations,
+  strangers: Iterable<Stranger>,
+  except: Except,
+): readonly Occupant[] {
+  const occupants: Occupant[] = [];
+  const add = (pod: PodModel, nodeName: string, shields: number): void => {
+    const node: NodeIdx | undefined = snapshot.indexOf.get(nodeName);
+    if (node === undefined) return;
+    const { uid, namespace, labels, template } = pod;
+    const exclusive = pod.annotations[TOPOLOGY_EXCLUSIVE];
+    occupants.push({ uid, node, namespace, labels, template, shields, gang: gangKeyOf(pod), exclusive });
+  };
+  for (const slot of reservations.slots()) {
+    if (!except.slots.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);
+  }
+  for (const [key, hold] of reservations.holds()) {
+    if (!except.holds.has(holdIdOf(key))) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
+  }
+  for (const { pod, pinnedTo } of strangers) {
+    if (pinnedTo !== undefined) add(pod, pinnedTo, Number.POSITIVE_INFINITY);
+    else add(pod, pod.nominatedNodeName, pod.priority);
+  }
+  return occupants;
+}

@@ -1,0 +1,18 @@
+/** The record of a slot on its pod, annotation `muster.dev/plan`: `<plan>/<node>/<attempt>`. */
+import { PLAN } from '../../core/dialects/muster.ts';
+import type { PodModel } from '../../core/model.ts';
+import type { Slot } from './slot.ts';
+
+type PlanRecord = Pick<Slot, 'plan' | 'node' | 'attempt'>;
+
+/** The record as it is written on the pod. */
+export function renderPlan({ plan, node, attempt }: PlanRecord): string {
+  return `${plan}/${node}/${attempt}`;
+}
+
+/** Reads a record back; undefined for a pod without one, or with one that makes no sense. */
+export function parsePlan(pod: PodModel): PlanRecord | undefined {
+  const [plan, node, attempt, rest] = (pod.annotations[PLAN] ?? '').split('/');
+  if (!plan || !node || !attempt || rest !== undefined || !/^\d{1,9}$/.test(attempt)) return undefined;
+  return { plan, node, attempt: Number(attempt) };
+}

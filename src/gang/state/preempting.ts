@@ -1,0 +1,178 @@
+/**
+ * The room that one gang is making for itself. Decided once, then followed step by step, each of which can be read back
+ * from the cluster after a restart:
+ *
+ *   fence    the plan is recorded on every member, and its space is reserved          (annotation `plan`)
+ *   notice   every victim is told who needs its place, and when it is evicted          (`preempted-by`, `preemption-notice`)
+ *   evict    all of them, once the budgets allow all of them
+ *   free     a member is nominated when nobody in its way is left on its node
+ *
+ * Written by this module only.
+ */
+import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/dialects/muster.ts';
+import { instantOf } from '../../core/instant.ts';
+import { isTerminated, type PodModel } from '../../core/model.ts';
+import type { VictimUnit } from '../../core/victims.ts';
+import type { ReadonlyPart } from './part.ts';
+
+/** A pod that is to be evicted, and the unit that it is evicted with: a gang's key, or its own. */
+export interface Victim {
+  readonly pod: PodModel;
+  readonly unit: string;
+}
+
+interface WritablePreempting {
+  /** By UID. */
+  readonly victims: Map<string, Victim>;
+  /** Pods that leave planned nodes anyway, by UID. */
+  readonly leaving: ReadonlyMap<string, PodModel>;
+  /** No member gets its node before all of them have left, wherever that node is: they leave so that the quota allows it. */
+  readonly waitsForAll: boolean;
+  /** When it was decided, milliseconds. */
+  readonly since: number;
+  /** The end of the notice, milliseconds. */
+  readonly evictAt: number;
+  /** The victims' owners were told by an Event. */
+  isAnnounced: boolean;
+  /** The first eviction was asked for. */
+  isEvicting: boolean;
+  /** UIDs of victims whose eviction was refused when it was last asked for. */
+  readonly refused: Set<string>;
+  /** Since when an eviction has been refused, milliseconds, and the message. */
+  blockedSince: number | undefined;
+  blockedBy: string;
+}
+
+export type Preempting = ReadonlyPart<WritablePreempting>;
+
+function writable(preempting: Preempting): WritablePreempting {
+  return preempting as WritablePreempting;
+}
+
+/**
+ * @param leaving pods that leave planned nodes anyway.
+ * @param waitsForAll see `Preempting`.
+ */
+export function beginPreempting(
+  units: readonly VictimUnit[],
+  leaving: readonly PodModel[],
+  { now, noticeMs, waitsForAll }: { readonly now: number; readonly noticeMs: number; readonly waitsForAll: boolean },
+): Preempting {
+  const victims = new Map<string, Victim>();
+  for (const { key, pods } of units) for (const pod of pods) victims.set(pod.uid, { pod, unit: key });
+  return newPreempting({ victims, leaving, waitsForAll, since: now, evictAt: now + noticeMs, isAnnounced: false });
+}
+
+/**
+ * What another life of Muster began, read back from the pods.
+ * @param marked victims that are left.
+ * @param leaving pods that leave planned nodes anyway.
+ * @param unitOf the gang's key of a member, or the pod's own.
+ */
+export function resumePreempting(
+  marked: readonly PodModel[],
+  leaving: readonly PodModel[],
+  unitOf: (pod: PodModel) => string,
+  now: number,
+): Preempting {
+  const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
+  const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
+  const others = leaving.filter(({ uid }) => !victims.has(uid));
+  const evictAt = notices.length > 0 ? Math.max(...notices) : now;
+  // Nobody wrote down whether the victims leave for their space or for their quota: waiting for all is right for both.
+  return newPreempting({ victims, leaving: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
+}
+
+function newPreempting({
+  leaving,
+  ...begun
+}: Pick<WritablePreempting, 'victims' | 'waitsForAll' | 'since' | 'evictAt' | 'isAnnounced'> & {
+  readonly leaving: readonly PodModel[];
+}): Preempting {
+  return {
+    ...begun,
+    leaving: new Map(leaving.map((pod) => [pod.uid, pod])),
+    isEvicting: false,
+    refused: new Set(),
+    blockedSince: undefined,
+    blockedBy: '',
+  };
+}
+
+/** A pod that was bound after its unit was chosen goes with the others. */
+export function addVictim(preempting: Preempting, victim: Victim): void {
+  writable(preempting).victims.set(victim.pod.uid, victim);
+}
+
+export function noteVictimsTold(preempting: Preempting): void {
+  writable(preempting).isAnnounced = true;
+}
+
+export function noteEvicting(preempting: Preempting): void {
+  writable(preempting).isEvicting = true;
+}
+
+/** Evictions are blocked, by budgets say. @param since when they were first, unless that is known already. */
+export function noteEvictionsBlocked(preempting: Preempting, message: string, since: number): void {
+  const state = writable(preempting);
+  state.blockedSince ??= since;
+  state.blockedBy = message;
+}
+
+export function noteEvictionsAllowed(preempting: Preempting): void {
+  writable(preempting).blockedSince = undefined;
+}
+
+/** How the eviction of one victim ended. @param refusal why it was refused; undefined: it was not. */
+export function noteEviction(preempting: Preempting, uid: string, refusal: string | undefined, now: number): void {
+  const { refused } = writable(preempting);
+  if (refusal !== undefined) {
+    refused.add(uid);
+    noteEvictionsBlocked(preempting, refusal, now);
+  } else {
+    refused.delete(uid);
+    if (refused.size === 0) noteEvictionsAllowed(preempting);
+  }
+}
+
+/** Whether the pod still takes space. @param pod as the watch shows it now. */
+export function isThere(pod: PodModel | undefined): pod is PodModel {
+  return pod !== undefined && !isTerminated(pod);
+}
+
+/** Whether the pod is still to be evicted. */
+export function isStanding(pod: PodModel | undefined): pod is PodModel {
+  return isThere(pod) && !pod.deleting;
+}
+
+/** Nodes where somebody is in the gang's way. @param podOf the pod as the watch shows it now. */
+export function occupiedNodes(
+  { victims, leaving }: Preempting,
+  podOf: (uid: string) => PodModel | undefined,
+): ReadonlySet<string> {
+  const nodes = new Set<string>();
+  for (const uid of [...victims.keys(), ...leaving.keys()]) {
+    const pod = podOf(uid);
+    if (isThere(pod)) nodes.add(pod.nodeName);
+  }
+  return nodes;
+}
+
+/** When the space is given up unless the gang has started, milliseconds: the victims' own grace does not count. */
+export function fenceEndsAt(
+  { victims, leaving, since, evictAt }: Preempting,
+  podOf: (uid: string) => PodModel | undefined,
+  fenceTimeoutMs: number,
+): number {
+  let latest = Math.max(since, evictAt);
+  for (const uid of [...victims.keys(), ...leaving.keys()]) latest = Math.max(latest, podOf(uid)?.goneBy ?? 0);
+  return latest + fenceTimeoutMs;
+}
+
+/** Annotations that tell a victim who needs its place and until when it has time to write a checkpoint. */
+export function renderNotice(preemptor: string, { evictAt }: Preempting): Readonly<Record<string, string>> {
+  return { [PREEMPTED_BY]: preemptor, [PREEMPTION_NOTICE]: new Date(evictAt).toISOString() };
+}
+
+/** Takes them back. */
+export const NO_NOTICE = { [PREEMPTED_BY]: null, [PREEMPTION_NOTICE]: null } as const;

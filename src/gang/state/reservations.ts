@@ -1,0 +1,273 @@
+/**
+ * Who holds which space without being bound yet: the only owner of slots, holds, placeholders and what planned starts keep.
+ * A slot is assumed when planned, confirmed when the member is seen bound, forgotten when it is given up.
+ *
+ * Invariants: a pod has at most one slot; a slot names one node; a gang's slots come from one plan or from later plans
+ * of the same attempt.
+ */
+import type { PodModel, PodTemplate, ResourceAmount } from '../../core/model.ts';
+import type { Slot } from './slot.ts';
+
+/** For whom space is held outside of slots. */
+export type HoldKey =
+  /** A lone pod that is being bound, or may preempt there. */
+  { readonly kind: 'lone-pod'; readonly uid: string } | PlaceholderKey;
+
+/** A member that does not exist now. */
+export type PlaceholderKey =
+  /** The replacement of a member that a running gang lost. */
+  | { readonly kind: 'replacement'; readonly gang: string; readonly lost: string }
+  /** The replacement of one that left before Muster started: nobody knows which. */
+  | { readonly kind: 'missing-member'; readonly gang: string; readonly number: number }
+  /** One of the last members of a gang that is planned early. */
+  | { readonly kind: 'member-to-come'; readonly gang: string; readonly rank: number };
+
+/** The identity of a hold key: equal keys have the same. */
+export type HoldId = string & { readonly holdId: never };
+
+export function holdIdOf(key: HoldKey): HoldId {
+  switch (key.kind) {
+    case 'lone-pod':
+      return key.uid as HoldId;
+    case 'replacement':
+      return `place of ${key.lost}` as HoldId;
+    case 'missing-member':
+      return `${key.gang}: missing member ${key.number}` as HoldId;
+    case 'member-to-come':
+      return `${key.gang}: member to come of rank ${key.rank}` as HoldId;
+    default:
+      return key satisfies never;
+  }
+}
+
+/** Space held outside of slots. */
+export interface SpaceHold {
+  readonly pod: PodModel;
+  readonly node: string;
+  /** When it lapses unless confirmed, milliseconds. */
+  readonly until: number;
+}
+
+/** Space kept for a member that does not exist now; `pod` stands in for it. */
+export interface Placeholder extends SpaceHold {
+  readonly key: PlaceholderKey;
+}
+
+/** What is kept of a node for a gang that is planned to start there later; gangs know of it from their plans. */
+export interface Kept {
+  readonly node: string;
+  readonly priority: number;
+  /** By resource. */
+  readonly amounts: ReadonlyMap<string, number>;
+}
+
+interface Hold {
+  readonly key: HoldKey;
+  /** Several nodes: one of them will be used. */
+  readonly spaces: readonly SpaceHold[];
+}
+
+export class Reservations {
+  readonly #slots = new Map<string, Slot>();
+  readonly #byGang = new Map<string, Map<string, Slot>>();
+  readonly #byNode = new Map<string, Map<string, { readonly pod: PodModel }>>();
+  readonly #holds = new Map<HoldId, Hold>();
+  readonly #placeholders = new Map<string, Map<HoldId, Placeholder>>();
+  /** Nodes where something was taken or given back since `takeChangedNodes`. */
+  #changedNodes = new Set<string>();
+  #freed = 0;
+  #kept = new Map<string, Kept>();
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** The freed generation: grows each time space may have become free, so that whoever found none may find some now. */
+  get freed(): number {
+    return this.#freed;
+  }
+
+  /** Space may have become free in the cluster itself: a pod left its node, or nodes changed. */
+  noteFreed(): void {
+    this.#freed++;
+  }
+
+  slot(uid: string): Slot | undefined {
+    return this.#slots.get(uid);
+  }
+
+  slots(): Iterable<Slot> {
+    return this.#slots.values();
+  }
+
+  slotsOf(gang: string): readonly Slot[] {
+    return [...(this.#byGang.get(gang)?.values() ?? [])];
+  }
+
+  countOf(gang: string): number {
+    return this.#byGang.get(gang)?.size ?? 0;
+  }
+
+  /** Takes the space. A pod that had a slot loses the old one. */
+  assume(slot: Slot): void {
+    this.forget(slot.pod.uid);
+    this.#slots.set(slot.pod.uid, slot);
+    addTo(this.#byGang, slot.gang, slot.pod.uid, slot);
+    this.#take(slot.node, slot.pod.uid, slot);
+  }
+
+  /** The member is bound: the cluster model counts it from now on. */
+  confirm(uid: string): Slot | undefined {
+    return this.#remove(uid);
+  }
+
+  /** Gives the space back. */
+  forget(uid: string): Slot | undefined {
+    const slot = this.#remove(uid);
+    if (slot) this.#freed++;
+    return slot;
+  }
+
+  #remove(uid: string): Slot | undefined {
+    const slot = this.#slots.get(uid);
+    if (!slot) return undefined;
+    this.#slots.delete(uid);
+    removeFrom(this.#byGang, slot.gang, uid);
+    this.#giveBack(slot.node, uid);
+    return slot;
+  }
+
+  /** Holds space for a lone pod: on one node, or on several of which one will be used. */
+  holdFor(pod: PodModel, nodes: readonly string[], until: number): void {
+    this.#hold(
+      { kind: 'lone-pod', uid: pod.uid },
+      nodes.map((node) => ({ pod, node, until })),
+    );
+  }
+
+  /** Ends what is held for a lone pod. */
+  releaseHoldFor(uid: string): void {
+    this.#release({ kind: 'lone-pod', uid });
+  }
+
+  /** Keeps space for a member that does not exist now. */
+  keepPlace(placeholder: Placeholder): void {
+    const { key } = placeholder;
+    this.#hold(key, [placeholder]);
+    addTo(this.#placeholders, key.gang, holdIdOf(key), placeholder);
+  }
+
+  releasePlace(key: PlaceholderKey): void {
+    this.#release(key);
+  }
+
+  /** The space of a placeholder goes over to a slot: nothing becomes free for others. */
+  fillPlace(key: PlaceholderKey, slot: Slot): void {
+    const freed = this.#freed;
+    this.#release(key);
+    this.assume(slot);
+    this.#freed = freed;
+  }
+
+  /** Places that are kept for members of the gang that do not exist now, in the order in which they were. */
+  placeholdersOf(gang: string): readonly Placeholder[] {
+    return [...(this.#placeholders.get(gang)?.values() ?? [])];
+  }
+
+  countPlaceholders(gang: string): number {
+    return this.#placeholders.get(gang)?.size ?? 0;
+  }
+
+  /** Everything that is held outside of slots. */
+  *holds(): Generator<readonly [key: HoldKey, hold: SpaceHold]> {
+    for (const { key, spaces } of this.#holds.values()) for (const hold of spaces) yield [key, hold];
+  }
+
+  /** Ends holds that were never confirmed. */
+  expire(now: number): void {
+    for (const { key, spaces } of this.#holds.values())
+      if (spaces.some(({ until }) => until <= now)) this.#release(key);
+  }
+
+  #hold(key: HoldKey, spaces: readonly SpaceHold[]): void {
+    this.#release(key);
+    const id = holdIdOf(key);
+    if (spaces.length > 0) this.#holds.set(id, { key, spaces });
+    for (const hold of spaces) this.#take(hold.node, id, hold);
+  }
+
+  #release(key: HoldKey): void {
+    const id = holdIdOf(key);
+    const hold = this.#holds.get(id);
+    if (!hold) return;
+    for (const { node } of hold.spaces) this.#giveBack(node, id);
+    this.#holds.delete(id);
+    if (key.kind !== 'lone-pod') removeFrom(this.#placeholders, key.gang, id);
+    this.#freed++;
+  }
+
+  /** From now on this, and nothing else, is kept for planned starts. */
+  keep(kept: readonly Kept[]): void {
+    this.#kept = new Map(kept.map((each) => [each.node, each]));
+  }
+
+  /** What a pod leaves of a node where something is kept is kept, too, until `keep` says what is. */
+  keepMore(node: string, left: readonly ResourceAmount[]): void {
+    const kept = this.#kept.get(node);
+    if (!kept) return;
+    const amounts = new Map(kept.amounts);
+    for (const { name, amount } of left) amounts.set(name, (amounts.get(name) ?? 0) + amount);
+    this.#kept.set(node, { ...kept, amounts });
+  }
+
+  /** What is kept of the node against pods of this priority or lower; undefined: nothing. */
+  keptAgainst(node: string, priority: number): Kept['amounts'] | undefined {
+    const kept = this.#kept.get(node);
+    return kept && kept.priority >= priority ? kept.amounts : undefined;
+  }
+
+  #take(node: string, id: string, holder: { readonly pod: PodModel }): void {
+    addTo(this.#byNode, node, id, holder);
+    this.#changedNodes.add(node);
+  }
+
+  #giveBack(node: string, id: string): void {
+    removeFrom(this.#byNode, node, id);
+    this.#changedNodes.add(node);
+  }
+
+  /** Nodes where the space held is not what it was at the last such call; for the one who adds it up by node. */
+  takeChangedNodes(): Iterable<string> {
+    const changed = this.#changedNodes;
+    if (changed.size > 0) this.#changedNodes = new Set();
+    return changed;
+  }
+
+  /** Templates that hold space on the node. */
+  *templatesOn(node: string): Generator<PodTemplate> {
+    for (const { pod } of this.#byNode.get(node)?.values() ?? []) yield pod.template;
+  }
+
+  /** Templates that hold space on the node against the pod: everyone's of its priority or higher, but its own. */
+  templatesAgainst(node: string, pod: Pick<PodModel, 'uid' | 'priority'>): readonly PodTemplate[] {
+    const holders = this.#byNode.get(node);
+    if (!holders) return [];
+    const templates: PodTemplate[] = [];
+    for (const holder of holders.values()) {
+      if (holder.pod.uid !== pod.uid && holder.pod.priority >= pod.priority) templates.push(holder.pod.template);
+    }
+    return templates;
+  }
+}
+
+function addTo<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
+  const entries = index.get(group);
+  if (entries) entries.set(key, value);
+  else index.set(group, new Map([[key, value]]));
+}
+
+function removeFrom<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key): void {
+  const entries = index.get(group);
+  entries?.delete(key);
+  if (entries?.size === 0) index.delete(group);
+}

@@ -1,0 +1,125 @@
+/** Step 7 of a round: why each gang is where it is, told when it changes. */
+import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/dialects/muster.ts';
+import { explain, type Reason, type Repair } from '../../core/explain.ts';
+import { instantOf } from '../../core/instant.ts';
+import type { PodModel } from '../../core/model.ts';
+import type { LoopContext } from '../framework/context.ts';
+import { isThere, type Preempting } from '../state/preempting.ts';
+import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
+import { countStarted, type GangRecord } from '../state/records.ts';
+import type { QueuePublisher } from './queue-publisher.ts';
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
+
+/** How often each gang was restarted; `repair/repairer.ts` knows. */
+export interface Restarts {
+  restartsOf(gang: string): number;
+}
+
+export class Publisher {
+  readonly #context: Context;
+  readonly #restarts: Restarts;
+  readonly #queues: QueuePublisher;
+
+  constructor(context: Context, restarts: Restarts, queues: QueuePublisher) {
+    this.#context = context;
+    this.#restarts = restarts;
+    this.#queues = queues;
+  }
+
+  /** The step: queues are written down, reasons refreshed, and those that are new announced. */
+  publish(records: readonly GangRecord[], now: number): void {
+    this.#queues.publish(records);
+    for (const record of records) {
+      const { gang, state, publication } = record;
+      const reason = this.#reasonOf(record, now);
+      setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
+      if (publication.isAnnounced || now < announceAt(publication)) continue;
+      noteAnnounced(publication);
+      this.#context.observer.onReason(gang, state, reason);
+    }
+  }
+
+  #reasonOf(record: GangRecord, now: number): Reason | undefined {
+    const { reservations, barrier, settings } = this.#context;
+    const { gang, census, state, attempt, admission, preemption } = record;
+    const want = gang.minMember ?? 0;
+    if (census.isVictim) return describeEviction(census.bound, now);
+    switch (state) {
+      case 'Gathering':
+        return gang.problems.length > 0
+          ? { kind: 'problems', problems: gang.problems }
+          : { kind: 'gathering', have: gang.members.length, want };
+      case 'Pending': {
+        const { backoffUntil, lastFailure, shortfall } = attempt;
+        if (admission.holdReason) return admission.holdReason;
+        if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
+        if (!shortfall) return { kind: 'queued' };
+        return preemption.outlook ? { ...shortfall, preemption: preemption.outlook } : shortfall;
+      }
+      case 'Preempting':
+        return preemption.preempting && this.#describePreempting(preemption.preempting);
+      case 'Nominated':
+        return {
+          kind: 'nominated',
+          members: reservations.countOf(gang.key),
+          atBarrier: barrier.heldOf(gang.key),
+        };
+      case 'Broken': {
+        const repair = this.#describeRepair(record, settings.repair.maxRestarts);
+        return { kind: 'incomplete', running: countStarted(record), want, repair };
+      }
+      case 'Running':
+      case 'Finished':
+        return undefined;
+      default:
+        return state satisfies never;
+    }
+  }
+
+  #describePreempting({ victims, leaving, blockedBy }: Preempting): Reason {
+    const { view } = this.#context;
+    const uids = [...victims.keys(), ...leaving.keys()];
+    const gone = uids.filter((uid) => !isThere(view.pod(uid))).length;
+    const names = [...new Set([...victims.values()].map(({ unit }) => unit))].sort();
+    return { kind: 'preempting', victims: names, pods: uids.length, gone, blockedBy };
+  }
+
+  #describeRepair({ gang }: GangRecord, most: number): Repair {
+    switch (gang.onMemberLoss) {
+      case 'replace':
+        return { kind: 'replace', places: this.#context.reservations.countPlaceholders(gang.key) };
+      case 'restart':
+        return { kind: 'restart', count: this.#restarts.restartsOf(gang.key), most };
+      case 'ignore':
+        return { kind: 'ignore' };
+      default:
+        return gang.onMemberLoss satisfies never;
+    }
+  }
+}
+
+/**
+ * What is announced anew when it changes. Arrivals at the barrier, pods that leave, what a queue uses and when another gang
+ * is expected to start are in the inspect API; announced they would be an Event for each change of a number.
+ */
+function announce(reason: Reason): string {
+  switch (reason.kind) {
+    case 'nominated':
+    case 'preempting':
+      return '';
+    case 'quota':
+      return `quota of ${reason.refusal.queue}`;
+    case 'behind':
+      return `behind ${reason.gang}`;
+    default:
+      return explain(reason);
+  }
+}
+
+/** Why members that run are about to be evicted. */
+function describeEviction(bound: readonly PodModel[], now: number): Reason {
+  const { annotations } = bound.find((pod) => pod.annotations[PREEMPTED_BY] !== undefined)!;
+  const at = instantOf(annotations[PREEMPTION_NOTICE]) ?? now;
+  return { kind: 'preempted', by: annotations[PREEMPTED_BY]!, at };
+}

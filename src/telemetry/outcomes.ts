@@ -1,0 +1,16 @@
+/** How calls of kube-scheduler end: the closed words that answers, the request metric, its docs and the tests share. */
+
+export const extenderOutcomes = {
+  /** `placed`, `refused`, `early`: a member with a slot; `waiting`: one without; the others: a lone pod. */
+  filter: ['placed', 'refused', 'early', 'waiting', 'lone', 'queued', 'reserved'],
+  prioritize: ['member', 'lone'],
+  preempt: ['vetoed', 'echoed', 'narrowed'],
+  bind: ['bound', 'refused'],
+} as const;
+
+/** Calls that were not answered: the body was no such call, or Muster is not ready; or an error in Muster. */
+export const failedOutcomes = ['bad-request', 'error'] as const;
+
+export type ExtenderVerb = keyof typeof extenderOutcomes;
+export type Outcome<Verb extends ExtenderVerb = ExtenderVerb> = (typeof extenderOutcomes)[Verb][number];
+export type FailedOutcome = (typeof failedOutcomes)[number];
