@@ -1,3 +1,4 @@
+/** The object store: resource versions, order of events, identity, preconditions, finalizers and history. */
 import { describe, expect, test } from 'vitest';
 import { ApiRefusal } from '../../src/sim/api-refusal.ts';
 import { ObjectStore, type StoreEvent } from '../../src/sim/object-store.ts';
@@ -23,7 +24,7 @@ function refusalOf(act: () => unknown): { readonly status: number; readonly reas
 }
 
 describe('the object store', () => {
-  test('gives each change the next resource version and tells it in order', () => {
+  test('gives each change the next resource version and delivers changes in order', () => {
     const store = new ObjectStore();
     const told = follow(store);
     store.create('things', thing('a'));
@@ -34,7 +35,7 @@ describe('the object store', () => {
     expect(store.version).toBe(4);
   });
 
-  test('an update that changes nothing is none', () => {
+  test('records no change for an update that changes nothing', () => {
     const store = new ObjectStore();
     const created = store.create('things', thing('a', { spec: { size: 1 } }));
     const told = follow(store);
@@ -42,7 +43,7 @@ describe('the object store', () => {
     expect(told).toEqual([]);
   });
 
-  test('what a listener changes is told after the present change has been told to all', () => {
+  test('delivers a change made by a listener after every listener has seen the current one', () => {
     const store = new ObjectStore();
     store.subscribe(({ type, object }) => {
       if (type === 'ADDED') store.update('things', 'ns', object.metadata.name, (o) => ({ ...o, seen: true }));
@@ -52,7 +53,7 @@ describe('the object store', () => {
     expect(told).toEqual(['ADDED a@1', 'MODIFIED a@2']);
   });
 
-  test('identity cannot be changed, and a recreated object has another UID', () => {
+  test('keeps the identity of an object, and gives a recreated object another UID', () => {
     const store = new ObjectStore();
     const first = store.create('things', thing('a'));
     const updated = store.update('things', 'ns', 'a', (object) => ({
@@ -75,7 +76,7 @@ describe('the object store', () => {
     expect(refusalOf(() => store.update('things', 'ns', 'a', same, { resourceVersion: '77' }))).toEqual(conflict);
   });
 
-  test('an object with a finalizer goes when the last one does', () => {
+  test('removes an object with its last finalizer', () => {
     const store = new ObjectStore();
     store.create('things', { metadata: { name: 'a', namespace: 'ns', finalizers: ['x'] } });
     const told = follow(store);
@@ -86,7 +87,7 @@ describe('the object store', () => {
     expect(told).toEqual(['MODIFIED a@2', 'DELETED a@3']);
   });
 
-  test('the history begins after what was forgotten', () => {
+  test('starts the history after the changes it has dropped', () => {
     const store = new ObjectStore({ historyLimit: 5 });
     for (let i = 0; i < 20; i++) store.create('things', thing(`a${i}`));
     const versions = (events: readonly StoreEvent[] | undefined) => events?.map(({ version }) => version);
@@ -98,7 +99,7 @@ describe('the object store', () => {
     expect(versions(store.since(20))).toEqual([]);
   });
 
-  test('generated names are valid and differ', () => {
+  test('generates valid and distinct names', () => {
     const store = new ObjectStore();
     const names = [1, 2, 3].map(() => store.create('things', { metadata: { generateName: 'a-' } }).metadata.name);
     expect(new Set(names).size).toBe(3);
