@@ -1,6 +1,6 @@
 /**
- * The four verbs kube-scheduler calls. Nothing is planned or awaited here but a held bind: answers are looked up.
- * Each answer has an outcome, one closed word for metrics and logs.
+ * The four verbs that kube-scheduler calls. Nothing is planned here and nothing awaited, except a held bind: answers
+ * are looked up. Each answer has an outcome from a fixed set, for metrics and logs.
  */
 import { PREEMPTIBLE } from '../core/dialects/muster.ts';
 import { explainStably, type Reason } from '../core/explain.ts';
@@ -40,15 +40,20 @@ export interface ExtenderParts {
   readonly projectPod: (raw: object) => PodModel;
 }
 
-/** Keys of `FailedAndUnresolvableNodes` that name no node: kube-scheduler shows the text once and looks no further. */
+/**
+ * Keys of `FailedAndUnresolvableNodes` that name no node: kube-scheduler shows the text once and does nothing else with
+ * it.
+ */
 const GANG_KEY = 'muster.dev/gang';
 const QUEUE_KEY = 'muster.dev/queue';
 const RESERVED_KEY = 'muster.dev/reserved';
 
-/** A filter call without the nomination that was written this long ago was made without it, not just before it. */
+/** A filter call without the nomination, this long after it was written, means that kube-scheduler does not have it. */
 const NOMINATION_LAG_MS = 1_000;
 
-/** Space for a lone preemptor is kept this long on the nodes it was answered, until its nomination shows which it is. */
+/**
+ * How long space for a lone preemptor is held on the nodes of its answer, until its nomination shows the chosen node.
+ */
 const PREEMPTOR_HOLD_MS = 5_000;
 
 export class Extender {
@@ -72,7 +77,7 @@ export class Extender {
     return { outcome: 'reserved', body: reject(RESERVED_KEY, 'what is free is reserved for gangs that are starting') };
   }
 
-  /** Its node if offered; else none, and it is found out why. */
+  /** The member's node if it was offered; otherwise none, and the coordinator learns why. */
   #filterMember(args: FilterArgs, slot: Slot): Answer<FilterResult> {
     const { coordinator, clock } = this.#parts;
     if (slot.state !== 'fenced' && args.nodeNames.includes(slot.node)) {
@@ -83,7 +88,8 @@ export class Extender {
       coordinator.refuse(args.uid, 'filter', args.nodeNames.toArray());
       return { outcome: 'refused', body };
     }
-    // Popped before its nomination arrived, the list is a sample without its node: the nomination itself wakes it again.
+    // A pod popped before its nomination arrived is offered a sample without its node; the nomination will wake it
+    // again.
     if (slot.state === 'nominated' && clock.now() - slot.since > NOMINATION_LAG_MS) coordinator.renominate(args.uid);
     return { outcome: 'early', body };
   }
@@ -92,7 +98,7 @@ export class Extender {
     const { reservations, lonePods, view } = this.#parts;
     const slot = reservations.slot(args.uid);
     const snapshot = view.snapshot();
-    // The watch has shown the pod nearly always, which saves parsing it.
+    // The watch has almost always seen the pod, which saves parsing it.
     const lone = () => lonePods.scorer(snapshot, view.pod(args.uid) ?? this.#parts.projectPod(args.pod));
     const score = slot ? (name: string) => (name === slot.node ? MAX_SCORE : 0) : lone();
     return {
@@ -102,15 +108,15 @@ export class Extender {
   }
 
   /**
-   * Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough; those
-   * that leave a gang below its minimum with members still running, or cost a pod that is not preemptible, only when there
-   * are no others.
+   * Vetoes preemption by gang members: Muster preempts whole gangs. For other pods it keeps the nodes where evicting
+   * the victims makes enough room. Nodes where this leaves a gang below its minimum with members still running, or
+   * evicts a pod that is not preemptible, are kept only if there are no others.
    */
   preempt(args: PreemptArgs): Answer<PreemptResult> {
     const { reservations, coordinator, lonePods, view, clock } = this.#parts;
     const slot = reservations.slot(args.uid);
     if (slot) {
-      // As with a filter call: one made before the nomination arrived says nothing about the node.
+      // As in a filter call: a call made before the nomination arrived says nothing about the node.
       if (args.nominatedNodeName === slot.node) coordinator.refuse(args.uid, 'preempt', undefined);
       return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
     }
@@ -118,7 +124,7 @@ export class Extender {
     if (gangKeyOf(pod) !== undefined) return { outcome: 'vetoed', body: { NodeNameToMetaVictims: {} } };
     const snapshot = view.snapshot();
     const victimsOf = ({ Pods }: MetaVictims) => Pods.flatMap(({ UID }) => view.pod(UID) ?? []);
-    // A node whose reservations leave no room even then would be preempted on again and again.
+    // If reservations leave no room even without the victims, the pod would preempt on the node again and again.
     const fitting = [...args.victims].filter(([node, meta]) => {
       const templates = victimsOf(meta).map(({ template }) => template);
       return lonePods.fitsBeside(snapshot, node, pod, templates);
@@ -144,7 +150,7 @@ export class Extender {
       : { outcome: 'refused', body: { Error: result.message } };
   }
 
-  /** Members that are held at the barrier are victims too: kube-scheduler counts them on their node already. */
+  /** Members held at the barrier can be victims too: kube-scheduler already counts them on their node. */
   #breaksGang(victims: readonly PodModel[]): boolean {
     const { coordinator, reservations } = this.#parts;
     const uids = new Set(victims.map(({ uid }) => uid));
@@ -159,7 +165,7 @@ export class Extender {
 
   #stableReason(gang: string): string {
     const record = this.#parts.coordinator.record(gang);
-    // A running gang has nothing to explain, but a member that found no place beside it has.
+    // A running gang has no reason, but a member that found no place has one.
     const reason: Reason = record?.reason ?? record?.shortfall ?? { kind: 'gathering', have: 0, want: 0 };
     return explainStably(gang, reason);
   }
