@@ -89,8 +89,8 @@ describe.each(['filter', 'prioritize'] as const)('%s', (verb) => {
   });
 
   test.each([
-    ['NodeNames that is no list', { Pod: someUid, NodeNames: 'n0' }],
-    ['names that are no strings', { Pod: someUid, NodeNames: ['n0', 7] }],
+    ['NodeNames that are not a list', { Pod: someUid, NodeNames: 'n0' }],
+    ['names that are not strings', { Pod: someUid, NodeNames: ['n0', 7] }],
     ['a name that is null', { Pod: someUid, NodeNames: [null] }],
     ['a pod that is a list', { Pod: [], NodeNames: [] }],
     ['a pod without metadata', { Pod: { spec: {} }, NodeNames: [] }],
@@ -161,7 +161,7 @@ describe('preempt', () => {
   test.each([
     ['full victims, as without nodeCacheCapable', { NodeNameToVictims: { n0: {} } }, /set nodeCacheCapable: true/],
     ['null for a node', { NodeNameToMetaVictims: { n0: null } }, /victims of node n0/],
-    ['a text for a node', { NodeNameToMetaVictims: { n0: 'v' } }, /victims of node n0/],
+    ['a string for a node', { NodeNameToMetaVictims: { n0: 'v' } }, /victims of node n0/],
   ])('with %s says what was expected', async (_, body, expected) => {
     const world = await startWorld();
     expectRefusal('preempt', await post(world, 'preempt', { Pod: someUid, ...body }), expected);

@@ -36,7 +36,7 @@ describe('a filter body', () => {
     ['after labels', '{"Pod":{"metadata":{"labels":{"uid":"l"},"uid":"u"}},"NodeNames":[]}'],
     ['after spaces', '{"Pod": {"metadata":{"uid":"u"}},"NodeNames":[]}'],
     ['in a pod that comes last', '{"NodeNames":[],"Pod":{"metadata":{"uid":"u"}}}'],
-    ['behind a spec', '{"Pod":{"spec":{"uid":"s"},"metadata":{"uid":"u"}},"NodeNames":[]}'],
+    ['after a spec', '{"Pod":{"spec":{"uid":"s"},"metadata":{"uid":"u"}},"NodeNames":[]}'],
   ])('gives the UID %s', (_, text) => {
     expect(read(text).uid).toBe('u');
   });
@@ -48,14 +48,14 @@ describe('a filter body', () => {
     ['with something after the names', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"],"More":[1]}'],
     ['with escapes in the names', '{"Pod":{"metadata":{"uid":"u"}},"Nodes":null,"NodeNames":["\\u0061","b"]}'],
     [
-      'with the key inside a text of the pod',
+      'with the key inside a string of the pod',
       '{"Pod":{"metadata":{"uid":"u","annotations":{"x":",\\"NodeNames\\":[\\"z\\"]}"}}},"Nodes":null,"NodeNames":["a","b"]}',
     ],
     [
       'with the key inside the pod',
       '{"Pod":{"metadata":{"uid":"u"},"x":{"y":1,"NodeNames":["z"]}},"Nodes":null,"NodeNames":["a","b"]}',
     ],
-    ['ended by a newline, as a json.Encoder does', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"]}\n'],
+    ['ending in a newline, as from a json.Encoder', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"]}\n'],
   ])('%s gives the same names', (_, text) => {
     expect(read(text).nodeNames.toArray()).toEqual(['a', 'b']);
   });

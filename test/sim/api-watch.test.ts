@@ -53,11 +53,11 @@ describe("Muster's watcher on the embedded API server", () => {
     const a = world.createPod('a').metadata.uid;
     const told = probe(world, url);
     await told.synced();
-    expect(await told.told(1)).toEqual([`+a/${a}`]);
+    expect(await told.takeChanges(1)).toEqual([`+a/${a}`]);
     const b = world.createPod('b').metadata.uid;
     world.setPhase('a', 'Running');
     world.store.remove('pods', 'default', 'b');
-    expect(await told.told(3)).toEqual([`+b/${b}`, `~a/${a}`, `-b/${b}`]);
+    expect(await told.takeChanges(3)).toEqual([`+b/${b}`, `~a/${a}`, `-b/${b}`]);
     expect(told.events).toEqual(['ADDED', 'BOOKMARK', 'ADDED', 'MODIFIED', 'DELETED']);
     expect(told.errors).toEqual([]);
   });
@@ -68,11 +68,11 @@ describe("Muster's watcher on the embedded API server", () => {
     world.createPod('a');
     const told = probe(world, url);
     await told.synced();
-    await told.told(1);
+    await told.takeChanges(1);
     // The watch times out: the watcher asks for 450 s.
     world.clock.advance(450_000);
     const b = world.createPod('b').metadata.uid;
-    expect(await told.told(1)).toEqual([`+b/${b}`]);
+    expect(await told.takeChanges(1)).toEqual([`+b/${b}`]);
     expect(told.restarts).toEqual(['ended']);
     expect(told.syncs).toBe(1);
   });
@@ -83,7 +83,7 @@ describe("Muster's watcher on the embedded API server", () => {
     world.createPod('a');
     const told = probe(world, url);
     await told.synced();
-    await told.told(1);
+    await told.takeChanges(1);
     world.clock.advance(450_000);
     world.store.remove('pods', 'default', 'a');
     const b = world.createPod('b').metadata.uid;

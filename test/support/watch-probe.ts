@@ -77,7 +77,7 @@ export class Probe {
   }
 
   /** Waits until the consumer was told this much, then gives it and starts anew. */
-  async told(count: number): Promise<string[]> {
+  async takeChanges(count: number): Promise<string[]> {
     await until(`${count} changes, got ${this.changes.join(' ')}`, () => this.changes.length >= count);
     return this.changes.splice(0);
   }

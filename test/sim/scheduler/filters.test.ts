@@ -81,15 +81,15 @@ describe('one node', () => {
   const tolerations = [{ operator: 'Exists' as const }];
   test.each<[string, Partial<PodSpec>, object, string]>([
     ['room', {}, {}, 'fits'],
-    ['too little cpu', requests({ cpu: '4' }), {}, 'Insufficient cpu'],
-    ['less than it has at all', requests({ cpu: '5' }), {}, '!Insufficient cpu'],
+    ['more than is free', requests({ cpu: '4' }), {}, 'Insufficient cpu'],
+    ['more than the node has in total', requests({ cpu: '5' }), {}, '!Insufficient cpu'],
     [
-      'too little of several',
+      'several resources short',
       requests({ cpu: '4', memory: '9Gi', 'nvidia.com/gpu': '8' }),
       {},
       '!Insufficient cpu + Insufficient memory',
     ],
-    ['a resource that it has not', requests({ 'amd.com/gpu': '1' }), {}, '!Insufficient amd.com/gpu'],
+    ['a resource that the node lacks', requests({ 'amd.com/gpu': '1' }), {}, '!Insufficient amd.com/gpu'],
     ['a full number of pods', {}, { pods: '1' }, 'Too many pods'],
     ['a taint', {}, { spec: taint }, '!node(s) had untolerated taint(s)'],
     ['a tolerated taint', { tolerations }, { spec: taint }, 'fits'],
