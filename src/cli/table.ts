@@ -1,7 +1,7 @@
-/** A table as kubectl prints one. */
+/** Formats a table in the style of kubectl. */
 export interface Column {
   readonly title: string;
-  /** Numbers line up on the right. */
+  /** Numbers are right-aligned. */
   readonly align?: 'left' | 'right';
 }
 
