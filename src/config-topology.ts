@@ -1,4 +1,4 @@
-/** The section `topology` of the configuration. */
+/** The `topology` section of the configuration. */
 import type { Section, TextForm } from './config-section.ts';
 import { PLACEMENT_SCORES, type PlacementScore } from './core/gang-request.ts';
 import { HOST } from './core/topology.ts';
@@ -7,7 +7,7 @@ import type { ConfiguredLevels } from './core/topology-levels.ts';
 export interface TopologyConfiguration {
   /** Outer to inner; undefined: detected from the nodes' labels. */
   readonly levels: ConfiguredLevels | undefined;
-  /** Which of the domains that hold a gang is best. */
+  /** Which domain to prefer among those that can hold a gang. */
   readonly policy: PlacementScore;
 }
 
@@ -31,7 +31,7 @@ export function readTopology(section: Section): TopologyConfiguration {
   return topology;
 }
 
-/** What is wrong with the levels together. */
+/** Checks across the levels; returns one message per problem. */
 export function checkTopology({ levels = [] }: TopologyConfiguration): readonly string[] {
   const names = [...levels.map(({ name }) => name), HOST.name];
   const twice = names.find((name, i) => names.indexOf(name) < i);

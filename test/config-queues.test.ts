@@ -1,3 +1,4 @@
+/** The `queues` section of the configuration: reading, rendering and problems. */
 import { describe, expect, test } from 'vitest';
 import {
   ConfigurationError,
@@ -12,7 +13,7 @@ function parse(queues: string): MusterConfiguration {
   return parseConfiguration(`${header}queues: ${queues}`, 'muster.yaml');
 }
 
-/** The problems of the section; empty if it is fine. */
+/** The problems of the section; empty if it is valid. */
 function problemsOf(queues: string): readonly string[] {
   try {
     parse(queues);
@@ -64,7 +65,7 @@ describe('the queues of a file', () => {
     });
   });
 
-  test('ask and promise nothing where they say nothing', () => {
+  test('have defaults for every field but the name', () => {
     expect(parse(FULL).queues.items[0]).toEqual({
       name: 'org',
       parent: undefined,
@@ -86,7 +87,7 @@ describe('the queues of a file', () => {
     expect(renderConfiguration(config)).toContain('guaranteed: 1500m');
   });
 
-  test('an empty list of namespaces is not the same as none: nobody may use the queue', () => {
+  test('with an empty list of namespaces are closed to all, unlike without a list', () => {
     expect(parse('{items: [{name: a, namespaces: []}]}').queues.items[0]?.namespaces).toEqual([]);
   });
 

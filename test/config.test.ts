@@ -1,3 +1,4 @@
+/** The configuration: reading, problems, rendering and overrides. */
 import { describe, expect, test } from 'vitest';
 import {
   ConfigurationError,
@@ -9,7 +10,7 @@ import {
 
 const header = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\n';
 
-/** The problems of a file; empty if it is fine. */
+/** The problems of a file; empty if it is valid. */
 function problemsOf(body: string): readonly string[] {
   try {
     parseConfiguration(header + body, 'muster.yaml');
@@ -21,7 +22,7 @@ function problemsOf(body: string): readonly string[] {
 }
 
 describe('parseConfiguration', () => {
-  test('a file that names nothing means the defaults', () => {
+  test('a file without settings means the defaults', () => {
     expect(parseConfiguration(header, 'muster.yaml')).toEqual(defaultConfiguration());
     expect(defaultConfiguration()).toEqual({
       server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
@@ -138,7 +139,7 @@ log: {verbosity: 10}
     expect(problemsOf('gang:\nserver:\n  port:\n  tls:\nmanagedResources:\n')).toEqual([]);
   });
 
-  test('the result cannot be changed', () => {
+  test('the result is immutable', () => {
     const config = defaultConfiguration();
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.gang)).toBe(true);
@@ -277,11 +278,11 @@ log: {verbosity: 10}
     expect(problemsOf(body)).toEqual(problems);
   });
 
-  test('an empty list of levels is not the same as none: nothing is detected then', () => {
+  test('an empty list of levels turns detection off, unlike a missing list', () => {
     expect(parseConfiguration(`${header}topology: {levels: []}`, 'muster.yaml').topology.levels).toEqual([]);
   });
 
-  test('says why the barrier must outlast the nominations', () => {
+  test('explains why the barrier must outlast the nominations', () => {
     expect(problemsOf('gang: {barrierTimeout: 15s}')).toEqual([
       'gang.barrierTimeout: expected more than gang.nominationTimeout (15s), found 15s; a member that kube-scheduler ' +
         'refused is replanned while its siblings are held at the barrier, so the barrier must outlast the wait for a nomination',
@@ -333,21 +334,21 @@ managedResources: [nvidia.com/mig-*]
     expect(parseConfiguration(renderConfiguration(config), 'rendered')).toEqual(config);
   });
 
-  test('writes durations as people do', () => {
+  test('writes durations with units', () => {
     expect(renderConfiguration(full)).toContain('barrierTimeout: 91s');
     expect(renderConfiguration(full)).toContain('repairTimeout: 5m');
   });
 });
 
 describe('overrideConfiguration', () => {
-  test('flags replace what the file says and leave the rest', () => {
+  test('flags replace the values of the file and keep the rest', () => {
     const config = overrideConfiguration(defaultConfiguration(), { port: 0, kubeconfig: 'k' });
     expect(config.server).toMatchObject({ port: 0, bindAddress: '0.0.0.0' });
     expect(config.api.kubeconfig).toBe('k');
     expect(overrideConfiguration(config, {})).toEqual(config);
   });
 
-  test('a flag is checked as a field is', () => {
+  test('a flag is checked like a field', () => {
     expect(() => overrideConfiguration(defaultConfiguration(), { port: 70_000 })).toThrow(
       'flags: 1 problem; fix and start again\n  server.port: expected an integer from 0 to 65535, found 70000',
     );
