@@ -29,9 +29,7 @@ import { NodeTable } from './node-table.ts';
 export interface ClusterListener {
   /** A pod was added, changed or (`now` undefined) deleted. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void;
-  /**
-   * Another object that describes a gang changed: its Jobs, PodGroup or claims. `undefined`: any gang may be affected.
-   */
+  /** A Job, PodGroup or claim that describes a gang changed. `undefined`: any gang may be affected. */
   onSource(gang: string | undefined): void;
   /** Nodes changed, so capacity may have appeared or gone. */
   onNodes(): void;
@@ -62,9 +60,7 @@ export class ClusterState {
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<string, Map<string, JobModel>>();
-  /**
-   * The gang of a Job's pods by the Job's UID: the label may come from an admission webhook rather than the template.
-   */
+  /** The gang of a Job's pods by the Job's UID: the label may come from admission instead of the template. */
   readonly #gangByOwner = new Map<string, string>();
   readonly #podGroups = new Map<string, PodGroupModel>();
   readonly #claims = new Map<string, ClaimModel>();
@@ -110,14 +106,12 @@ export class ClusterState {
     return this.#pods.get(uid);
   }
 
-  /**
-   * Unbound pods outside Muster's gangs that take up space: nominated pods, and DaemonSet pods pinned to their node.
-   */
+  /** Unbound pods outside Muster's gangs that take up space: nominated ones, and pinned DaemonSet pods. */
   strangers(): Iterable<Stranger> {
     return this.#strangers.values();
   }
 
-  /** Pods on nodes that are marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
+  /** Unfinished pods marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
   preempted(): Iterable<PodModel> {
     return this.#preempted.values();
   }

@@ -80,9 +80,7 @@ export interface WatcherOptions {
 /** Milliseconds of continuous parsing after which the event loop gets a turn. */
 const SLICE_MS = 10;
 
-/**
- * Keeps a `Store` equal to one kind in the cluster: runs the state machine of `watch-state.ts` over HTTP until stopped.
- */
+/** Keeps a `Store` equal to one kind in the cluster: runs the machine of `watch-state.ts` over HTTP. */
 export class Watcher<T> {
   readonly #source: WatchSource;
   readonly #kind: WatchedKind<T>;

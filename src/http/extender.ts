@@ -51,9 +51,7 @@ const RESERVED_KEY = 'muster.dev/reserved';
 /** A filter call without the nomination, this long after it was written, means that kube-scheduler does not have it. */
 const NOMINATION_LAG_MS = 1_000;
 
-/**
- * How long space for a lone preemptor is held on the nodes of its answer, until its nomination shows the chosen node.
- */
+/** How long the nodes of a preempt answer are held for the pod, unless its nomination shows the chosen one. */
 const PREEMPTOR_HOLD_MS = 5_000;
 
 export class Extender {

@@ -1,6 +1,4 @@
-/**
- * The read-only API for gangs, `GET /v1/gangs`: what the coordinator knows of every gang, as data and as one sentence.
- */
+/** The read-only API for gangs, `GET /v1/gangs`: state and reason of each, as data and as one sentence. */
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
 import type { TopologyRequest } from '../core/gang-request.ts';

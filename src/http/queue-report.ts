@@ -48,9 +48,7 @@ export interface QueueItem {
   readonly maxRunTimeSeconds: number | null;
   /** Includes the queues below. */
   readonly amounts: readonly QueueAmounts[];
-  /**
-   * Dominant share of the cluster in the usage that fair share considers, and its resource; '' while nothing is used.
-   */
+  /** Dominant share of the cluster in the fair-share usage, and its resource; '' while nothing is used. */
   readonly share: number;
   readonly dominant: string;
   /** The share that its weights entitle it to. */

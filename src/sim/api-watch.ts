@@ -92,9 +92,7 @@ export function serveWatch(
   response.on('close', finish);
 }
 
-/**
- * A change as seen through a selector: an object may enter or leave the client's view. Undefined when it is in neither.
- */
+/** A change seen through a selector: an object may enter or leave the view. Undefined when it stays outside. */
 function asSeen(
   { type, object, previous }: StoreEvent,
   selects: Selection,

@@ -71,9 +71,7 @@ export function isPodFailed(job: Job, { metadata, status: { phase } }: Pod): boo
   return !replacesEndedOnly(job) && phase !== 'Succeeded' && Boolean(metadata.deletionTimestamp);
 }
 
-/**
- * Whether the Job's failure policy ignores this failure; only rules on pod conditions apply (pod_failure_policy.go).
- */
+/** Whether the Job's failure policy ignores this failure, by rules on pod conditions (pod_failure_policy.go). */
 export function ignoresFailure({ spec }: Job, { status }: Pod): boolean {
   const rule = spec.podFailurePolicy?.rules?.find(({ onPodConditions = [] }) =>
     onPodConditions.some(({ type, status: wanted = 'True' }) =>

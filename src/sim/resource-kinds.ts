@@ -15,9 +15,7 @@ export interface ResourceKind {
 
 type Scope = 'namespaced' | 'cluster';
 
-/**
- * Group and version, then kinds by plural; `+` marks a status subresource. Most kinds are stored without a controller.
- */
+/** Group and version, then kinds by plural; `+` marks a status subresource. Most kinds have no controller. */
 const BUILT_IN: readonly (readonly [apiVersion: string, scope: Scope, kinds: Readonly<Record<string, string>>])[] = [
   ['v1', 'cluster', { nodes: 'Node+', namespaces: 'Namespace', persistentvolumes: 'PersistentVolume+' }],
   [

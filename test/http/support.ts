@@ -22,9 +22,7 @@ export interface Authority {
   remove(): void;
 }
 
-/**
- * A certificate authority in a temporary directory, made by the openssl command: node:crypto cannot make certificates.
- */
+/** A certificate authority in a temporary directory. It uses openssl, as node:crypto cannot sign certificates. */
 export function createAuthority(): Authority {
   const dir = mkdtempSync(join(tmpdir(), 'muster-tls-'));
   const openssl = (...args: string[]): void => {

@@ -1,6 +1,4 @@
-/**
- * Test fixture: the embedded API server and its controllers with a clock advanced by hand; each part starts on demand.
- */
+/** Test fixture: the embedded API server and its controllers, started on demand, with a clock set by hand. */
 import { afterEach } from 'vitest';
 import { ApiClient } from '../../src/cluster/api.ts';
 import { openEndpoint } from '../../src/cluster/kubeconfig.ts';

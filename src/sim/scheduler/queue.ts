@@ -169,9 +169,7 @@ export class SchedulingQueue {
     if (entry.place === 'active') this.#options.onReady();
   }
 
-  /**
-   * End of the back-off, aligned to full seconds; within a second, priority decides (backoff_queue.go alignToWindow).
-   */
+  /** End of the back-off in full seconds; within a second, priority decides (backoff_queue.go alignToWindow). */
   #backoffEnd({ since, errors, refusals }: QueuedPod): number {
     const { initialBackoffMs, maxBackoffMs } = this.#options;
     const count = errors > 0 ? errors : refusals;

@@ -1,6 +1,4 @@
-/**
- * The binding cycle of the kube-scheduler model: held, failing and succeeding binds, and binding without an extender.
- */
+/** The binding cycle of the kube-scheduler model: binds by an extender (held, failing, succeeding) and by itself. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
 import { ALL_VERBS, GPU, type SchedulerWorld, startSchedulerWorld } from './scheduler-world.ts';

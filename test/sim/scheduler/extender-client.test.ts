@@ -1,6 +1,4 @@
-/**
- * The kube-scheduler model's HTTP client: its requests equal the recorded ones, and it handles connections as Go does.
- */
+/** The kube-scheduler model's HTTP client: requests as recorded, connections and timeouts as in Go. */
 import { afterEach, expect, test } from 'vitest';
 import { realClock } from '../../../src/sim/clock.ts';
 import type { Node, Pod } from '../../../src/sim/objects.ts';
