@@ -1,4 +1,5 @@
 /** Formats a table in the style of kubectl. */
+
 export interface Column {
   readonly title: string;
   /** Numbers are right-aligned. */

@@ -1,4 +1,5 @@
 /** Clock and back-off; the clock is injected so that tests run without waiting. */
+
 export interface Clock {
   /** Milliseconds since a fixed point; monotonic. */
   now(): number;

@@ -1,3 +1,5 @@
+/** Formats the numbers of the demo. */
+
 /** A count with separators: `1,234`. */
 export function formatCount(value: number): string {
   return Math.round(value).toLocaleString('en-US');

@@ -1,4 +1,5 @@
 /** The clock of the embedded control plane; tests replace it with one they advance by hand. */
+
 export interface SimClock {
   /** Milliseconds since the epoch. */
   now(): number;
