@@ -1,4 +1,4 @@
-/** Pseudo-random numbers with a fixed seed (mulberry32): runs differ by the machine, not by the input. */
+/** Pseudo-random numbers (mulberry32) from a seed: runs differ by the machine, not by the input. */
 export class Random {
   #state: number;
 

@@ -54,6 +54,7 @@ const gpuModel: TextForm = {
   pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
 };
 
+/** Reads the section; problems are reported to it. */
 export function readQueues(section: Section): QueuesConfiguration {
   const queues = {
     weights: readWeights(section.section('weights')),

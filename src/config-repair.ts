@@ -25,6 +25,7 @@ const minute = 60 * second;
 const hour = 60 * minute;
 const range = { min: 10, max: 24 * hour };
 
+/** Reads the section; problems are reported to it. */
 export function readPreemption(section: Section): PreemptionConfiguration {
   const preemption = {
     noticeMs: section.durationMs('notice', 0, { min: 0, max: 24 * hour }),
@@ -37,6 +38,7 @@ export function readPreemption(section: Section): PreemptionConfiguration {
   return preemption;
 }
 
+/** Reads the section; problems are reported to it. */
 export function readRepair(section: Section): RepairConfiguration {
   const repair = {
     nodeToleranceMs: section.durationMs('nodeTolerance', minute, { min: 0, max: 24 * hour }),

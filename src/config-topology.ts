@@ -20,6 +20,7 @@ const labelKey: TextForm = {
   pattern: /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
 };
 
+/** Reads the section; problems are reported to it. */
 export function readTopology(section: Section): TopologyConfiguration {
   const levels = section.optionalSections('levels')?.map((level) => {
     const read = { name: level.requiredText('name', levelName), label: level.requiredText('label', labelKey) };

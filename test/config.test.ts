@@ -165,7 +165,7 @@ log: {verbosity: 10}
       problem: 'server.tsl: unknown field; expected one of bindAddress, port, tls, maxBodyMiB, drainDelay',
     },
     {
-      what: 'a text where a number belongs',
+      what: 'a string where a number belongs',
       body: 'server: {port: "8443"}',
       problem: 'server.port: expected an integer from 0 to 65535, found "8443"',
     },
@@ -190,7 +190,7 @@ log: {verbosity: 10}
       problem: 'gang: expected a mapping of fields, found [1]',
     },
     {
-      what: 'a text where a list belongs',
+      what: 'a string where a list belongs',
       body: 'managedResources: nvidia.com/gpu',
       problem:
         'managedResources: expected a list, each item a resource name such as nvidia.com/gpu or nvidia.com/mig-*, ' +
@@ -203,12 +203,12 @@ log: {verbosity: 10}
         'managedResources[1]: expected a resource name such as nvidia.com/gpu or nvidia.com/mig-*, found "nvidia.com/*-gpu"',
     },
     {
-      what: 'levels that are no list',
+      what: 'levels that are not a list',
       body: 'topology: {levels: rack}',
       problem: 'topology.levels: expected a list of mappings, found "rack"',
     },
     {
-      what: 'a level that is a text',
+      what: 'a level that is a string',
       body: 'topology: {levels: [{name: block, label: block}, "rack"]}',
       problems: [
         'topology.levels[1]: expected a mapping of fields, found "rack"',
@@ -225,13 +225,13 @@ log: {verbosity: 10}
       ],
     },
     {
-      what: 'a level read from what is no label key',
+      what: 'a level with an invalid label key',
       body: 'topology: {levels: [{name: rack, label: "the rack"}]}',
       problem:
         'topology.levels[0].label: expected a node label key such as topology.kubernetes.io/rack, found "the rack"',
     },
     {
-      what: 'a level whose name could not be told from a label or a path',
+      what: 'a level name that looks like a label or a path',
       body: 'topology: {levels: [{name: example.com/rack, label: example.com/rack}]}',
       problem: 'topology.levels[0].name: expected a level name such as rack, found "example.com/rack"',
     },
@@ -243,7 +243,7 @@ log: {verbosity: 10}
         'found "rack" twice',
     },
     {
-      what: 'a level called as the hosts are',
+      what: 'a level with the name of the hosts',
       body: 'topology: {levels: [{name: host, label: a}]}',
       problem:
         'topology.levels: expected different names and none called host, which is always the innermost level, ' +

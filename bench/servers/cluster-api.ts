@@ -111,18 +111,18 @@ function sendEvents(perSecond: number, seconds: number): void {
     for (; sent < due; sent++) for (const response of podWatches) response.write(lines[sent]!);
     if (sent < lines.length) return;
     clearInterval(timer);
-    tell({ kind: 'events-sent', count: sent });
+    sendToParent({ kind: 'events-sent', count: sent });
   }, TICK_MS);
 }
 
-function tell(message: Message): void {
+function sendToParent(message: Message): void {
   process.send?.(message);
 }
 
 process.on('message', (order: Order) => {
   if (order.kind === 'send-events') sendEvents(order.perSecond, order.seconds);
   else {
-    tell({ kind: 'report', firstRequestAt, writes });
+    sendToParent({ kind: 'report', firstRequestAt, writes });
     firstRequestAt = 0;
     writes = {};
   }
@@ -130,5 +130,5 @@ process.on('message', (order: Order) => {
 process.once('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => {
   const total = [...bytes.values()].flat().reduce((sum, piece) => sum + piece.length, 0);
-  tell({ kind: 'ready', port: (server.address() as AddressInfo).port, megabytes: total / 1e6 });
+  sendToParent({ kind: 'ready', port: (server.address() as AddressInfo).port, megabytes: total / 1e6 });
 });

@@ -6,6 +6,7 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
+/** A header and one line per row; columns are as wide as their widest cell. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ title }) => title), ...rows];
   const widths = columns.map((_, column) => lines.reduce((width, line) => Math.max(width, line[column]!.length), 0));

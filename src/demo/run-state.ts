@@ -35,6 +35,7 @@ export interface RunState {
   readonly trained: number;
 }
 
+/** The state before any pod exists; `now` is the start of the run. */
 export function startRun(jobs: readonly TrainingJob[], now: number): RunState {
   const begin = (job: TrainingJob): JobState => ({
     job,
@@ -61,6 +62,7 @@ export function advance(state: RunState, now: number): RunState {
   };
 }
 
+/** Advances the time to `now`, then applies one change of a pod. */
 export function applyChange(before: RunState, now: number, change: PodChange): RunState {
   const state = advance(before, now);
   const pods = new Map(state.pods);
@@ -87,6 +89,7 @@ export function trainingGpus(state: RunState): number {
     .reduce((sum, pod) => sum + pod.gpus, 0);
 }
 
+/** Whether the pod holds its GPUs: it is bound and has not ended. */
 export function holds(pod: PodView): boolean {
   return pod.node !== '' && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
 }

@@ -37,6 +37,7 @@ const GAP = 4;
 const WIDEST = 92;
 const LEGEND = 'A trains on the node   a holds it, idle   . free';
 
+/** The page for a terminal with `availableWidth` columns. */
 export function renderProgramme({ headline, plane, acts }: Programme, availableWidth: number): readonly Line[] {
   const width = Math.min(availableWidth, WIDEST);
   const lines: Line[] = [

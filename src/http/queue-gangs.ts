@@ -78,6 +78,7 @@ export interface ReportSources {
   readonly now: number;
 }
 
+/** The gangs that do not run yet: those in line by position, then the others by age. Forecasts every start. */
 export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
   const { queueing, records, now } = sources;
   const forecasts = new Map(queueing.forecast(records).map((forecast) => [forecast.gang, forecast]));
@@ -125,6 +126,7 @@ function describePlan({ slots, waitsFor }: PlannedStart): WaitingItem['planned']
   return { nodes: [...new Set(slots.map(({ node }) => node))], waitsFor };
 }
 
+/** The gangs with members on nodes, sorted by key. */
 export function listRunning(sources: ReportSources): readonly RunningItem[] {
   const { queueing, records } = sources;
   const { backfill } = queueing.admission;
@@ -172,6 +174,7 @@ function describeLength(length: RunLength | undefined): GangFacts['runLength'] {
   return length ? { seconds: length.ms / 1000, basis: length.basis } : null;
 }
 
+/** A dimension (`resource` or `resource` with a GPU model) as its parts. */
 export function splitDimension(dimension: string): Dimension {
   return { resource: resourceOf(dimension), model: modelOf(dimension) ?? null };
 }

@@ -64,6 +64,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** @throws WireError when the body is no preempt call, or names whole victims instead of UIDs. */
 export function decodePreemptArgs(body: unknown): PreemptArgs {
   const args = expectObject(body, 'a request body');
   const pod = expectObject(args.Pod, 'Pod');
@@ -89,6 +90,7 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
   return { pod, ...identifyPod(pod), victims };
 }
 
+/** @throws WireError when a field is missing or empty. */
 export function decodeBindArgs(body: unknown): BindArgs {
   const args = expectObject(body, 'a request body');
   const read = (key: string): string => {

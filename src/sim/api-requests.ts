@@ -118,6 +118,7 @@ function list(registry: Registry, { kind, namespace }: Target, query: URLSearchP
   };
 }
 
+/** Sorted by key, as in etcd. */
 export function sorted(objects: readonly ApiObject[]): readonly ApiObject[] {
   return objects
     .map((object) => ({ key: keyOf(object), object }))

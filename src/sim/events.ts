@@ -15,6 +15,7 @@ const RENAMED = [
   ['count', 'deprecatedCount'],
 ] as const;
 
+/** From events.k8s.io/v1 to core/v1. */
 export function eventFromGroup(event: NewObject): NewObject {
   return rename(
     event,
@@ -22,6 +23,7 @@ export function eventFromGroup(event: NewObject): NewObject {
   );
 }
 
+/** From core/v1 to events.k8s.io/v1. */
 export function eventToGroup(event: NewObject): NewObject {
   return rename(event, RENAMED);
 }

@@ -23,7 +23,7 @@ export interface EmbeddedPlaneOptions {
   /** Port of the API server; a free port by default. */
   readonly port?: number;
   readonly clock?: SimClock;
-  /** A number in [0, 1), like `Math.random`. */
+  /** Returns a number in [0, 1); `Math.random` by default. */
   readonly random?: () => number;
   /** By default kube-scheduler starts without an extender; `null` leaves it stopped until `scheduler.start`. */
   readonly scheduler?: PlaneSchedulerOptions | null;
@@ -52,6 +52,7 @@ export interface EmbeddedPlane {
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const PRIORITY_CLASSES = { 'system-cluster-critical': 2_000_000_000, 'system-node-critical': 2_000_001_000 };
 
+/** Starts the API server, the controllers and, unless told otherwise, kube-scheduler. Call `stop` in the end. */
 export async function startEmbeddedPlane(options: EmbeddedPlaneOptions = {}): Promise<EmbeddedPlane> {
   const { port = 0, clock = realClock, random = Math.random, scheduler: given = {}, admissionPolicy = false } = options;
   const store = new ObjectStore({ clock });

@@ -246,7 +246,7 @@ describe('TLS', () => {
   test.each([
     { what: 'a missing file', files: { ...serverFiles, certFile: '/no/such.crt' }, error: 'server.tls.certFile: ' },
     {
-      what: 'a file that is no PEM',
+      what: 'a file that is not PEM',
       files: { ...serverFiles, certFile: serverFiles.keyFile },
       error: 'BEGIN CERTIFICATE',
     },
