@@ -1,6 +1,7 @@
 /**
- * Calls to Muster against the same calls to a bare echo server, each in a process of its own: one call after the other over
- * one kept-alive connection, in blocks that alternate between the two, so that what else happens on the machine hits both.
+ * Compares calls to Muster with the same calls to a bare echo server, each in its own process. One call follows the
+ * other over one kept-alive connection, in blocks that alternate between the two, so that other load on the machine
+ * affects both.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,21 +9,21 @@ import { join } from 'node:path';
 import { type BenchResult, latency, percentile, round } from './result.ts';
 import { WireClient } from './wire-client.ts';
 
-/** What is measured, and what is aimed at. */
+/** What is measured, and its goals. */
 export interface EchoCase {
   readonly name: string;
   readonly path: string;
   readonly body: Buffer;
-  /** Beginning of the expected answer: a fast mistake is none. */
+  /** Start of the expected answer: a fast wrong answer does not count. */
   readonly answers: RegExp;
   /** Milliseconds, p99. */
   readonly goal: number | null;
-  /** Calls a second, as a part of what the echo reaches. */
+  /** Calls per second, as a share of the echo's. */
   readonly ratioGoal: number | null;
 }
 
 const BLOCKS = 24;
-/** V8 needs some thousand calls until it has optimised all of the path. */
+/** V8 needs some thousand calls until the whole path is optimized. */
 const WARM_UP_BLOCKS = 12;
 /** A block takes about 50 ms. */
 const callsOf = ({ body }: EchoCase) => (body.length >= 32 * 1024 ? 50 : 150);
@@ -30,11 +31,11 @@ const callsOf = ({ body }: EchoCase) => (body.length >= 32 * 1024 ? 50 : 150);
 interface Samples {
   /** Milliseconds of each call. */
   readonly calls: number[];
-  /** Calls a second of each block. */
+  /** Calls per second of each block. */
   readonly rates: number[];
 }
 
-/** One row for the latency, with the echo's p99 as baseline, and one for the throughput, with the echo's as baseline. */
+/** One row for latency and one for throughput, each with the same figure of the echo as baseline. */
 export async function measureAgainstEcho(
   echoCase: EchoCase,
   muster: WireClient,
@@ -70,7 +71,7 @@ function throughput({ name, ratioGoal }: EchoCase, value: number, baseline: numb
   };
 }
 
-/** @param samples where the figures go; undefined: nowhere, to warm up. */
+/** @param samples collects the figures; undefined for warm-up. */
 async function runBlock(client: WireClient, echoCase: EchoCase, samples: Samples | undefined): Promise<void> {
   const count = callsOf(echoCase);
   const request = client.prepare(echoCase.path, echoCase.body);
@@ -83,7 +84,7 @@ async function runBlock(client: WireClient, echoCase: EchoCase, samples: Samples
   samples?.rates.push((count / (performance.now() - begin)) * 1000);
 }
 
-/** A server of bench/servers that tells its port, and a connection to it. */
+/** A server from bench/servers that reports its port, and a connection to it. */
 export interface Side {
   readonly process: ChildProcess;
   readonly client: WireClient;

@@ -1,4 +1,4 @@
-/** What is to come, by the time it comes; of several at one time the first that was added comes first. */
+/** A queue of future events by time; events at the same time keep their order of insertion. */
 export class Agenda<E extends { readonly at: number }> {
   readonly #sorted: E[] = [];
 
@@ -14,7 +14,7 @@ export class Agenda<E extends { readonly at: number }> {
     return this.#sorted.pop();
   }
 
-  /** The one that comes first is last: taking it moves nothing. */
+  /** Sorted with the next event last, so that taking it moves nothing. */
   add(event: E): void {
     let [low, high] = [0, this.#sorted.length];
     while (low < high) {

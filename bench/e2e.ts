@@ -1,7 +1,7 @@
 /**
- * What users of a cluster wait for, on the real control plane: a gang from its first create to its last bind, with
- * Muster, with Kubernetes' own gang scheduling, and as plain pods without any gang; and what Muster costs everybody else.
- * All contenders take turns on the same nodes, in another order each round.
+ * What users of a cluster wait for, on the real control plane: the time of a gang from its first create to its last
+ * bind with Muster, with Kubernetes' own gang scheduling, and as plain pods without a gang; and what Muster costs other
+ * pods. The contenders take turns on the same nodes, in a different order each round.
  *
  * `--quick`: 1,000 nodes, 200 pods, one round, no verdict. `--rounds N`, `--nodes N`, `--pods N`, `--gangs-only`.
  */
@@ -21,13 +21,13 @@ import {
 import { countFrom, cpuRows, eachRound, median, phaseRows, rotate, row, writesRow } from './e2e/rows.ts';
 import { type BenchResult, type Progress, round } from './result.ts';
 
-/** Of the stock kube-scheduler's time for the same pods and no gang. */
+/** Relative to the stock kube-scheduler's time for the same pods without a gang. */
 const RATIO_GOAL = 1.25;
 
 interface Event {
   readonly name: string;
   readonly contender: Contender;
-  /** @param turn its number: every turn has names of its own. */
+  /** @param turn number of the turn, which makes names unique. */
   run(arena: Arena, turn: number): Promise<Turn>;
 }
 
@@ -76,7 +76,7 @@ function listEvents(pods: number): readonly Event[] {
   ];
 }
 
-/** @param isFull a short run shows that everything works; it is too short for a verdict. */
+/** @param isFull false for a short run, which shows that everything works but is too short for a verdict. */
 function report(turns: ReadonlyMap<Event, readonly Turn[]>, isFull: boolean): readonly BenchResult[] {
   const of = (name: string, contender: Contender): readonly Turn[] =>
     [...turns].find(([event]) => event.name === name && event.contender === contender)?.[1] ?? [];

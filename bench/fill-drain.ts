@@ -1,13 +1,14 @@
 /**
- * Gangs come and go, in virtual time, on 160 nodes in 20 racks: what each way of placing leaves whole. Jobs have the sizes
- * and durations of the Philly trace; in a second workload each of its GPUs is a whole node, as in the training of today.
- * Every placer gets the same jobs. They wait in order of arrival, and one that does not fit lets others pass.
+ * Gangs arrive and end in virtual time on 160 nodes in 20 racks, to show how each way of placing fragments the cluster.
+ * Jobs have the sizes and durations of the Philly trace; in a second workload each of its GPUs is a whole node, as in
+ * today's training. Every placer gets the same jobs. They wait in order of arrival, and one that does not fit lets
+ * others pass.
  *
  * Measured after the cluster has filled, weighted by time:
- * - racks kept whole: racks without a pod, of those that the free GPUs would make;
- * - free GPUs that are on broken nodes;
- * - racks in use for a gang of several pods, beyond those that its GPUs need;
- * - how long jobs wait.
+ * - racks kept whole: racks without a pod, as a share of those that the free GPUs would make;
+ * - free GPUs on partly used nodes;
+ * - racks used by a gang of several pods, beyond those that its GPUs need;
+ * - waiting time of jobs.
  */
 import { Agenda } from './agenda.ts';
 import { GPUS, NODE_GPUS, nodes, RACK_NODES, rackOf } from './fill-drain/fabric.ts';
@@ -16,7 +17,10 @@ import { type BenchResult, figure, type Progress, round, UsageError } from './re
 import { drawJobs, type Job } from './scenarios/philly-jobs.ts';
 
 const RACK_GPUS = RACK_NODES * NODE_GPUS;
-/** Filled to the steady state by then: no longer counted what was before, and not yet what drains after the last arrival. */
+/**
+ * By then the cluster is in its steady state. The time before it, and the drain after the last arrival, are not
+ * counted.
+ */
 const FILLED = 0.3;
 
 const workloads = [
@@ -32,7 +36,7 @@ const placers: Readonly<Record<string, () => Placer>> = {
   'least allocated': () => new PodByPodPlacer(leastAllocated()),
 };
 
-/** What the others are compared with. Node names run along the racks: its best case. */
+/** The baseline. Node names run along the racks, which is its best case. */
 const BASELINE = 'first fit';
 
 interface Outcome {
@@ -42,7 +46,7 @@ interface Outcome {
   readonly split: number;
   readonly waitSeconds: number;
   readonly utilisation: number;
-  /** Of several pods. */
+  /** Gangs of several pods. */
   readonly gangs: number;
 }
 
@@ -82,7 +86,7 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   return rows;
 }
 
-/** Only the default score is held to anything: that it keeps more racks whole than the baseline. */
+/** Only the default score has a goal: to keep more racks whole than the baseline. */
 function row(
   name: string,
   { unit, better, of }: (typeof figures)[number],
@@ -129,7 +133,7 @@ function simulate(jobs: readonly Job[], placer: Placer): Outcome {
       waiting.push(arriving!);
       next++;
     }
-    // Of several equal jobs the first tells for all: what did not fit a moment ago does not fit now.
+    // The first of several equal jobs decides for all: if it does not fit now, neither do the others.
     const refused = new Set<string>();
     const since = ending && ending.at === now ? waiting : waiting.slice(-1);
     const started = new Set<Job>();
@@ -151,7 +155,7 @@ function simulate(jobs: readonly Job[], placer: Placer): Outcome {
   return ledger.outcome();
 }
 
-/** Keeps the accounts: what is free where, by itself, whoever places. */
+/** Tracks by itself what is free where, independent of the placer. */
 class Ledger {
   readonly #free = nodes.map(() => NODE_GPUS);
   readonly #from: number;

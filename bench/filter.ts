@@ -1,6 +1,6 @@
 /**
- * What an extender call costs kube-scheduler, whose loop waits for it: every kind of call to Muster's real server and app,
- * put together in one process, against a bare echo. `load-http` measures the same of a whole Muster under load.
+ * The cost of extender calls, which block kube-scheduler's loop: every kind of call to Muster's real server and app,
+ * assembled in one process, against a bare echo. `load-http` measures the same for a whole Muster under load.
  */
 import { measureAgainstEcho, startSide, stopSide } from './against-echo.ts';
 import type { BenchResult, Progress } from './result.ts';

@@ -1,7 +1,7 @@
 /**
- * Muster under the load of a kube-scheduler: filter calls one at a time in its exact request shapes, any number of bind
- * calls held meanwhile, pod events over the watch. Measured is `muster serve` itself with a real API client, in processes
- * of their own. With `--url` any Muster that runs (see load/flags.ts).
+ * Muster under the load of a kube-scheduler: filter calls one at a time in its exact request shapes, many bind calls
+ * held meanwhile, and pod events over the watch. The subject is `muster serve` with a real API client; the benchmark,
+ * Muster and the API server are separate processes. `--url` measures any running Muster (see load/flags.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EchoCase, measureAgainstEcho, startSide, stopSide } from './against-echo.ts';
@@ -18,16 +18,16 @@ import { WireClient } from './wire-client.ts';
 const FILTER = '/scheduler/filter';
 const PLACED = /^{"NodeNames":\["gpu-[^\]]*"\]}$/;
 
-/** What is asked of Muster while a kube-scheduler starts a gang in a busy cluster. */
+/** The load while a kube-scheduler starts a gang in a busy cluster. */
 const LOAD = { heldBinds: 1_000, gang: 2_000, podEvents: 2_000 } as const;
 const LOADED_P99_GOAL = 3;
 const RATIO_GOAL = 0.8;
 const ROUNDS = 3;
 const ROUND_MS = 1_500;
-/** Bind calls that are sent before the next ones: kube-scheduler makes them at the pace of its loop. */
+/** Bind calls sent before the next ones: kube-scheduler makes them at the pace of its loop. */
 const BURST = 100;
 
-/** One call and its answer; any connection does it. */
+/** One call and its answer, over any connection. */
 type Call = () => Promise<Buffer>;
 
 export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
@@ -44,7 +44,7 @@ async function runTable(progress: Progress): Promise<readonly BenchResult[]> {
   return [...(await runEchoCases(progress)), ...(await runLoaded(progress)), ...(await runGang(progress, 10_000))];
 }
 
-/** A whole Muster with nothing else to do, against the echo. */
+/** A whole, otherwise idle Muster against the echo. */
 async function runEchoCases(progress: Progress): Promise<readonly BenchResult[]> {
   const member: EchoCase = {
     name: 'member, its one node',
@@ -114,7 +114,7 @@ async function runLoaded(progress: Progress): Promise<readonly BenchResult[]> {
   ];
 }
 
-/** All members of a gang at the barrier: how fast they get there, and how long the last one waits for all to be bound. */
+/** All members of a gang at the barrier: how fast they arrive, and how long the last one waits until all are bound. */
 async function runGang(progress: Progress, size: number): Promise<readonly BenchResult[]> {
   const name = `gang of ${size.toLocaleString('en')}`;
   progress(`load-http: ${name} at the barrier`);
@@ -193,8 +193,8 @@ function prepare(client: WireClient, body: Buffer): Call {
 }
 
 /**
- * Milliseconds of each call. One at a time, as kube-scheduler's loop makes them: a slow answer delays the next call.
- * @param rate calls a second at most; 0: no pause.
+ * Milliseconds per call. Calls run one at a time, as in kube-scheduler's loop: a slow answer delays the next call.
+ * @param rate maximum calls per second; 0: no pause.
  */
 async function measureFor(call: Call, ms: number, rate: number): Promise<number[]> {
   const samples: number[] = [];
@@ -213,7 +213,7 @@ async function measureFor(call: Call, ms: number, rate: number): Promise<number[
   return samples;
 }
 
-/** Resolves when Muster holds them all. */
+/** Resolves when Muster holds all of them. */
 async function holdBinds(muster: OwnMuster, count: number, gang: number): Promise<HeldBinds> {
   const binds = new HeldBinds(muster.port);
   for (let i = 0; i < count; ) {

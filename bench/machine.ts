@@ -1,8 +1,8 @@
-/** How much of the machine others take: figures of a busy machine are upper bounds of what the code needs. */
+/** The load of other processes on the machine: figures from a busy machine are upper bounds. */
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The part of all cores that is busy during the next second, in percent; to be called while we do nothing. */
+/** Percentage of all cores that is busy during the next second; call it while the benchmark itself is idle. */
 export async function measureForeignLoad(): Promise<number> {
   const before = readTimes();
   await delay(1_000);

@@ -1,4 +1,4 @@
-/** Muster as it is run, `muster serve`, in a process of its own against an API server on loopback. */
+/** Starts `muster serve` as a child process, against an API server on loopback. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,30 +6,30 @@ import { writeKubeconfig } from '../test/e2e/cluster/credentials.ts';
 import { freePorts } from '../test/e2e/cluster/process.ts';
 
 export interface ServeOptions {
-  /** The program, from the root of the repository: the sources' or the compiled one. */
+  /** The program, relative to the root of the repository: from the sources or compiled. */
   readonly program: 'src/cli.ts' | 'dist/cli.js';
-  /** For its files. */
+  /** Directory for its files. */
   readonly dir: string;
   readonly apiPort: number;
   /** Fields of its MusterConfiguration; apiVersion and kind are added. */
   readonly config: object;
-  /** Flags of Node itself. */
+  /** Flags for Node itself. */
   readonly execArgv?: readonly string[];
 }
 
 export interface Serving {
   readonly process: ChildProcess;
   readonly port: number;
-  /** The end of what it has written. */
+  /** The end of its log. */
   readLog(): string;
 }
 
-/** Starts it; it is not ready yet. */
+/** Starts the process without waiting until it is ready. */
 export async function forkMuster({ program, dir, apiPort, config, execArgv = [] }: ServeOptions): Promise<Serving> {
   const kubeconfig = writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
   const configFile = join(dir, 'muster.yaml');
   const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
-  // JSON is YAML.
+  // JSON is valid YAML.
   writeFileSync(configFile, JSON.stringify({ ...kind, ...config }));
   const [port] = (await freePorts(1)) as [number];
   const where = ['--bind-address', '127.0.0.1', '--port', String(port)];

@@ -1,6 +1,6 @@
 /**
- * How long one gang takes to plan: the refresh of the snapshot and planGang(), as in a round of the decision loop.
- * Between any two plans the cluster changes: some pods end, others start, on 20 nodes.
+ * How long it takes to plan one gang: the refresh of the snapshot and planGang(), as in a round of the decision loop.
+ * Between two plans the cluster changes: some pods end, others start, on 20 nodes.
  */
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { PlanPolicy } from '../src/core/gang-request.ts';
@@ -15,7 +15,7 @@ import { type BenchResult, latency, type Progress } from './result.ts';
 import { clusterNodes, clusterPods, LEVELS, NODES, nodeAt, nodeNameAt } from './scenarios/cluster.ts';
 import { type PlanCase, planCases } from './scenarios/gangs.ts';
 
-/** Enough for a p99 that seven values lie above. */
+/** Enough for a p99 with seven values above it. */
 const ITERATIONS = 700;
 const WARM_UP = 50;
 const CHANGED_NODES = 20;
@@ -45,7 +45,7 @@ function measure({ gang, places, cold, occupants = 0 }: PlanCase): number[] {
     if (cold === 'nodes') churn.changeNode();
     const start = performance.now();
     const snapshot = withOccupants(table.snapshot(), reserved);
-    // Nothing judged yet is the same as a template that was never seen, without the garbage of a thousand new members.
+    // Fresh verdicts are equivalent to an unseen template, without the garbage of a thousand new members.
     const seen = cold === 'template' ? { ...snapshot, verdicts: new NodeVerdicts(snapshot.nodes) } : snapshot;
     const plan = planGang(seen, gang, policy, 0);
     const took = performance.now() - start;
@@ -58,7 +58,7 @@ function measure({ gang, places, cold, occupants = 0 }: PlanCase): number[] {
   return samples;
 }
 
-/** Slots on nodes that were empty, evenly over the cluster. */
+/** Slots on empty nodes, evenly spread over the cluster. */
 function seatOccupants(table: NodeTable, count: number): readonly Occupant[] {
   const { byName, podsOn, nodes } = table.snapshot();
   const template = aTemplate({ gpus: 8, cpu: 32, memory: 128 });
@@ -75,7 +75,7 @@ function seatOccupants(table: NodeTable, count: number): readonly Occupant[] {
     });
 }
 
-/** What goes on in the cluster meanwhile. It stays as full as it was. */
+/** Changes in the cluster between plans; its usage stays the same. */
 class Churn {
   readonly #table: NodeTable;
   readonly #random = new Random(2);
@@ -88,7 +88,7 @@ class Churn {
     this.#table = table;
   }
 
-  /** The pods of last time end, others start. */
+  /** Ends the previous pods and starts others. */
   changePods(): void {
     for (const pod of this.#pods) this.#table.removePod(pod);
     this.#pods = Array.from({ length: CHANGED_NODES }, () => {
@@ -98,7 +98,7 @@ class Churn {
     for (const pod of this.#pods) this.#table.addPod(pod);
   }
 
-  /** The node of last time is uncordoned, another one cordoned. */
+  /** Uncordons the previous node and cordons another. */
   changeNode(): void {
     if (this.#cordoned) this.#table.applyNode({ ...this.#cordoned, unschedulable: false });
     this.#cordoned = { ...nodeAt(this.#random.below(NODES)), unschedulable: true };

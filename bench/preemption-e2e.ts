@@ -1,11 +1,13 @@
 /**
- * A gang of higher priority that arrives in a full cluster, on the real control plane: with Muster (members gated, as shipped), and with
- * Kubernetes' own group preemption (gate GenericWorkload, PodGroups with a gang policy and a priority), of gangs that may only be disrupted
- * together (`all`) and, as is its default, pod by pod (`single`). What is counted is whom it costs what, and how long the gang waits.
+ * A gang of higher priority arrives in a full cluster on the real control plane: with Muster (members gated, as
+ * shipped), and with Kubernetes' own group preemption (gate GenericWorkload, PodGroups with a gang policy and a
+ * priority), once for gangs that may only be disrupted together (`all`) and once pod by pod (`single`, the default).
+ * Measured are the cost to the running gangs and the waiting time of the new one.
  *
- * 1,000 nodes of 8 GPUs are taken by gangs of 8, 16, 32 and 64 pods with one node each, which have run for 1 to 24 hours; about every other
- * one wrote a checkpoint within the last hour. A gang of 128 such pods arrives. All contenders find the same gangs on the same
- * nodes, with ages of their own in each round. The work that is lost is counted by one formula, whoever evicts.
+ * 1,000 nodes of 8 GPUs are taken by gangs of 8, 16, 32 and 64 pods with one node each, which have run for 1 to 24
+ * hours; about every other one wrote a checkpoint within the last hour. A gang of 128 such pods arrives. All contenders
+ * find the same gangs on the same nodes; their ages differ from round to round. The lost work is computed by the same
+ * formula for all.
  *
  * `--quick`: 100 nodes, a gang of 16, one round, no verdict. `--rounds N`, `--nodes N`, `--pods N`.
  */
@@ -29,15 +31,15 @@ const NATIVE_WHOLE: Contender = { ...NATIVE, name: "Kubernetes' own, mode all", 
 const NATIVE_PARTS: Contender = { ...NATIVE, name: "Kubernetes' own, mode single", disruptionMode: 'single' };
 const CONTENDERS = [MUSTER_GATED, NATIVE_WHOLE, NATIVE_PARTS];
 const TURN_DEADLINE_MS = 300_000;
-/** How much more work may be lost than has to be. */
-const OF_THE_LEAST = 1.05;
+/** Maximum lost work, relative to the least possible. */
+const MAX_OF_LEAST = 1.05;
 
 /** One contender's turn. */
 interface Preempted {
-  /** Undefined: the gang did not run by the deadline. */
+  /** Undefined when the gang did not run by the deadline. */
   readonly turn: Turn | undefined;
   readonly toll: Toll;
-  /** The least that any set of whole gangs would have lost, GPU-seconds. */
+  /** The least that any set of whole gangs would have lost, in GPU-seconds. */
   readonly least: number;
 }
 
@@ -69,7 +71,7 @@ async function preempt(
   of: {
     readonly residents: readonly Resident[];
     readonly pods: number;
-    /** PodGroups outlive a turn, so each has names of its own. */
+    /** PodGroups outlive a turn, so each turn has its own names. */
     readonly turn: number;
   },
 ): Promise<Preempted> {
@@ -86,7 +88,7 @@ async function preempt(
   return { turn, toll: toll!, least: leastLostWork(residents, pods) };
 }
 
-/** @param isFull a short run shows that everything works; it is too short for a verdict. */
+/** @param isFull false for a short run, which shows that everything works but is too short for a verdict. */
 function describe(
   contender: Contender,
   own: readonly Preempted[],
@@ -124,7 +126,7 @@ function describe(
     compared('pods evicted', 'pods', ({ toll }) => toll.pods),
     compared('GPUs freed beyond need', 'GPUs', ({ toll }) => GPUS_A_NODE * (toll.pods - pods)),
     compared('work lost', 'GPU h', ({ toll }) => toll.lostWork / 3_600),
-    compared('work lost, of the least possible', 'times', ({ toll, least }) => toll.lostWork / least, OF_THE_LEAST),
+    compared('work lost, of the least possible', 'times', ({ toll, least }) => toll.lostWork / least, MAX_OF_LEAST),
   ];
 }
 

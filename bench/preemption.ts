@@ -1,7 +1,7 @@
 /**
- * How long it takes to choose whom to evict: 5,000 nodes of 8 GPUs, full of 2,000 gangs and some lone pods, and a gang of 512
- * whole nodes that has a higher priority than most. What it costs the others is compared with a bound that no choice can beat: the
- * cheapest GPU-seconds for as many GPUs, as if gangs could be cut into pieces.
+ * How long it takes to choose victims: 5,000 nodes of 8 GPUs, full of 2,000 gangs and some lone pods, and a gang of 512
+ * whole nodes with a higher priority than most. The cost to the others is compared with a lower bound for any choice:
+ * the cheapest GPU-seconds for as many GPUs, as if gangs could be split.
  */
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
@@ -19,7 +19,7 @@ const GPU = 'nvidia.com/gpu';
 const LEVELS = ['block', 'rack'].map((name) => ({ name, label: `example.com/${name}` }));
 const NODES = 5_000;
 const GANGS = 2_000;
-/** Nodes in one of them. */
+/** Nodes per block. */
 const BLOCK = 1_000;
 const RACK = 20;
 const PRIORITY = 1_000;
@@ -59,7 +59,10 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   });
 }
 
-/** The refresh of the snapshot and the choice, while pods come and go between any two; the plan that fails before is not counted. */
+/**
+ * The refresh of the snapshot and the choice, with pods starting and ending between any two; the failed plan before it
+ * is not counted.
+ */
 function measure(cluster: Cluster, { name, gang, level }: (typeof cases)[number]): BenchResult[] {
   const samples: number[] = [];
   const victims: number[] = [];
@@ -130,9 +133,10 @@ class Cluster {
   }
 
   /**
-   * GPU-seconds that are lost at least: every member takes a whole node, so all GPU pods of as many nodes as there are members go, of
-   * the cheapest nodes of one domain; what gangs lose on their other nodes is left out.
-   * @param nodes in one domain.
+   * A lower bound of the lost GPU-seconds. Every member takes a whole node, so all GPU pods on as many nodes as there
+   * are members must go; the bound takes the cheapest nodes of one domain, and ignores what gangs lose on their other
+   * nodes.
+   * @param nodes per domain.
    * @param priority of the highest victim.
    */
   leastLoss(gang: GangRequest, nodes: number, priority: number): number {
@@ -161,7 +165,7 @@ class Cluster {
 
   readonly #checkpoints = new Map<PodModel, number>();
 
-  /** Node by node: gangs of one to eight pods or more, whole nodes and parts of them, lone pods between them. */
+  /** Node by node: gangs of one to eight pods or more, on whole nodes and parts of them, with lone pods in between. */
   #fill(): void {
     const random = this.#random;
     let node = 0;

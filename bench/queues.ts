@@ -1,20 +1,23 @@
 /**
- * Queues on virtual time: the busiest week of the Philly trace (test/data/philly), 14,724 jobs of 11 tenants, on 120 nodes of 8 GPUs that
- * are empty when it begins. As it is it fills less than half of them; in a second workload each of its GPUs is two. A job of more GPUs
- * than a node has is a gang.
+ * Queues in virtual time: the busiest week of the Philly trace (test/data/philly), 14,724 jobs of 11 tenants, on 120
+ * nodes of 8 GPUs that are empty at the start. The original workload fills less than half of them; a second workload
+ * doubles its GPUs. A job with more GPUs than a node has is a gang.
  *
- * Every tenant is promised whole nodes in proportion to its GPU time in the whole trace. What Muster's queues make of it stands beside
- * - strict FIFO: whole gangs in the order of submission, nobody passes the first;
- * - no backfill: Muster's queues, but nobody passes the first blocked gang;
+ * Every tenant is guaranteed whole nodes in proportion to its GPU time in the whole trace. Muster's queues are compared
+ * with
+ * - strict FIFO: whole gangs in the order of submission, no job passes the first;
+ * - no backfill: Muster's queues, but no job passes the first blocked gang;
  * - pod by pod: no gangs and no queues;
- * - private clusters: each tenant alone on the nodes it is promised, with all of Muster but the sharing.
+ * - private clusters: each tenant alone on its guaranteed nodes, with all of Muster except the sharing.
  *
- * Jobs say exactly how long they run, or nothing (`unknown lengths`). An evicted job is gone after 30 s, has lost its work and
- * waits again. Measured:
+ * Jobs either declare their exact run time or none (`unknown lengths`). An evicted job is gone after 30 s, has lost its
+ * work and waits again. Measured:
  * - delay: completion - submission - duration, so that lost work counts;
- * - utilisation in the week of the submissions: GPU time of runs that came to their end, and `held`, with all that was lost;
- * - fairness: finish-time fairness (Mahajan et al., Themis, NSDI 2020) of the tenant that fares worst: the mean completion time of
- *   its jobs as a multiple of that in its private cluster. Not above 1: nobody is worse off than alone.
+ * - utilisation in the week of the submissions: GPU time of runs that were completed, and `held`, which includes lost
+ *   work;
+ * - fairness: finish-time fairness (Mahajan et al., Themis, NSDI 2020) of the tenant that fares worst: the mean
+ *   completion time of its jobs as a multiple of that in its private cluster. At most 1 means that no tenant is worse
+ *   off than alone.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +35,7 @@ const DAY_MS = 86_400_000;
 interface Workload {
   readonly name: string;
   readonly jobs: readonly Job[];
-  /** Jobs that are larger than their tenant's private cluster. */
+  /** Jobs larger than their tenant's private cluster. */
   readonly leftOut: number;
   readonly window: Window;
   /** By tenant. */
@@ -52,7 +55,7 @@ const policies: Readonly<Record<string, (quotas: ReadonlyMap<string, number>) =>
   'pod by pod': () => new PodByPod(NODES),
 };
 
-/** What Muster knows in its private clusters, too. */
+/** The variants of Muster that also run the private clusters. */
 const variants = { [MUSTER]: EASY, [MUSTER_UNKNOWN]: UNKNOWN };
 
 export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
@@ -94,7 +97,10 @@ function readFlagged(file: string): readonly Job[] {
   }
 }
 
-/** Tenants without a job are promised nothing. A job that does not fit in its tenant's private cluster is left out everywhere. */
+/**
+ * Tenants without jobs are guaranteed nothing. A job that does not fit into its tenant's private cluster is left out
+ * everywhere.
+ */
 function workloadOf(name: string, all: readonly Job[], gpuTime: ReadonlyMap<string, number>, window: Window): Workload {
   const present = new Set(all.map(({ tenant }) => tenant));
   const quotas = divideNodes(new Map([...gpuTime].filter(([tenant]) => present.has(tenant))), NODES);

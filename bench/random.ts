@@ -1,4 +1,4 @@
-/** Numbers that look random and are the same in every run (mulberry32): runs differ by the machine, not by the input. */
+/** Pseudo-random numbers (mulberry32) from a seed: runs differ by the machine, not by the input. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed;
   }
 
-  /** An integer from 0 to below `limit`. */
+  /** An integer in [0, limit). */
   below(limit: number): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);

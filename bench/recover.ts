@@ -1,7 +1,7 @@
 /**
- * How Muster starts in a cluster that is full already: the real `muster serve` in a process of its own, against an API
- * server in another one, from spawn to the first 200 of `/readyz`. Then what an event costs once it runs. Each start is
- * checked: the gangs, their states and their slots are those that the cluster's objects say, and nothing was written anew.
+ * How long Muster takes to start in a full cluster: the real `muster serve` in its own process, against an API server
+ * in another, from spawn to the first 200 of `/readyz`; then what an event costs at run time. Each start is checked:
+ * gangs, states and slots match the cluster's objects, and nothing was written again.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,19 +28,19 @@ import type { Stall } from './servers/loop-probe.ts';
 
 const RUNS = 5;
 const GOALS = { seconds: 6, megabytes: 450, stallMs: 300 };
-/** What is observed after readiness: the first rounds of deciding belong to starting. */
+/** Time after readiness that still counts as start-up: the first rounds of decisions. */
 const SETTLE_MS = 1_000;
 const EVENTS = { perSecond: 2_000, seconds: 5 };
 
 interface Start {
-  /** From spawn, and from the first request that the API server saw, to ready. */
+  /** Seconds until ready, from spawn and from the first request that the API server received. */
   readonly seconds: number;
   readonly fromFirstRequest: number;
   readonly peakMegabytes: number;
-  /** The longest from the first request on, and the longest of the loading before it. */
+  /** The longest stall from the first request on, and the longest while loading before it. */
   readonly stallMs: number;
   readonly loadingStallMs: number;
-  /** What the main thread has computed until then: hardly touched by what else the machine does. */
+  /** CPU time of the main thread until then, which other load on the machine hardly affects. */
   readonly threadSeconds: number;
 }
 
@@ -123,7 +123,7 @@ function figure(name: string, unit: string, value: number, goal?: number): Bench
   };
 }
 
-/** Main-thread time of an event, beyond what the process computes without events; and what of it is deciding. */
+/** Main-thread time per event beyond the idle cost of the process, and the part of it spent on decisions. */
 async function measureEvents(muster: Muster, server: Server): Promise<readonly BenchResult[]> {
   const computed = async () => (await ask(muster.process, 'stop-timer')).threadMs;
   const idleStart = await computed();
@@ -146,7 +146,7 @@ async function measureEvents(muster: Muster, server: Server): Promise<readonly B
   ];
 }
 
-/** From `/metrics`: pod events so far, and how long the decision loop's rounds took. */
+/** From `/metrics`: pod events so far, and the total time of decision rounds. */
 async function readCounters({ port }: Muster): Promise<{ readonly events: number; readonly roundSeconds: number }> {
   const { body } = await fetchText(port, '/metrics');
   const counts = body.matchAll(/^muster_watch_events_total\{kind="Pod",type="(?!BOOKMARK)\w+"\} (\d+)/gm);
@@ -189,7 +189,7 @@ async function check(
     const wanted = JSON.stringify({ state, have, bound, nominated });
     if (seen.get(gang) !== wanted) throw new Error(`gang ${gang}: expected ${wanted}, found ${seen.get(gang)}`);
   }
-  // What is written on the pods was adopted: to write it again would wake kube-scheduler for every member.
+  // Records on the pods were adopted; writing them again would wake kube-scheduler for every member.
   const patches = Object.keys(writes).filter((what) => what.startsWith('PATCH'));
   if (patches.length > 0) throw new Error(`expected no pod to be written, found ${JSON.stringify(writes)}`);
 }

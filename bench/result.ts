@@ -1,38 +1,38 @@
-/** What a benchmark finds: rows of a table, the same on the screen and in bench/results/. */
+/** Results of benchmarks: rows of a table, the same on screen and in bench/results/. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface BenchResult {
   readonly case: string;
   readonly unit: string;
-  /** Percentiles of single measurements; null where only a total was measured. */
+  /** Percentiles of single measurements; null when only a total was measured. */
   readonly p50: number | null;
   readonly p99: number | null;
-  /** Where there were samples enough for it. */
+  /** Present when there are enough samples. */
   readonly p999?: number;
-  /** The figure itself where it is no percentile, such as a throughput. */
+  /** The figure itself when it is no percentile, such as a throughput. */
   readonly value: number | null;
-  /** The same of what it is compared with, measured in the same run. */
+  /** The same figure of the baseline, measured in the same run. */
   readonly baseline: number | null;
-  /** What is aimed at, for `p99` or else for `value`; null: the case is there to be known. */
+  /** The goal for `p99`, or otherwise for `value`; null when there is none. */
   readonly goal: number | null;
   readonly better: 'lower' | 'higher';
-  /** Whether the goal is reached; null without one. */
+  /** Whether the goal is reached; null without a goal. */
   readonly ok: boolean | null;
 }
 
-/** Flags that cannot be served; the message says what was expected and what was found. */
+/** Invalid flags; the message says what was expected and what was found. */
 export class UsageError extends Error {}
 
-/** Says on one line how far a long run is. */
+/** Reports the progress of a long run on one line. */
 export type Progress = (text: string) => void;
 
 export interface Benchmark {
-  /** @param flags the rest of the command line; one that is not known is an error. */
+  /** @param flags the rest of the command line; unknown flags are an error. */
   run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]>;
 }
 
-/** Ten samples are above it. */
+/** Ten samples lie above the p99.9. */
 const ENOUGH_FOR_P999 = 10_000;
 
 /** A row of durations in milliseconds. */
@@ -52,18 +52,18 @@ export function latency(name: string, samples: readonly number[], goal: number |
   };
 }
 
-/** A row of one figure that nothing is aimed at. */
+/** A row with one figure and no goal. */
 export function figure(name: string, unit: string, value: number, better: BenchResult['better']): BenchResult {
   return { case: name, unit, p50: null, p99: null, value: round(value), baseline: null, goal: null, better, ok: null };
 }
 
-/** The nearest-rank percentile: a value that was measured. */
+/** The nearest-rank percentile, which is a measured value. */
 export function percentile(samples: readonly number[], percent: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)]!;
 }
 
-/** Three digits that mean something. */
+/** Three significant digits. */
 export function round(value: number): number {
   return Number(value.toPrecision(3));
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- <name> [flags]`: runs one benchmark, prints its table and, without flags, writes it to bench/results.
- * Ends with 1 when a goal is missed and with 2 when there is no such benchmark.
+ * `npm run bench -- <name> [flags]`: runs one benchmark, prints its table and, without flags, writes it to
+ * bench/results. Exits with 1 when a goal is missed and with 2 when the benchmark does not exist.
  */
 import { describeMachine, measureForeignLoad } from './machine.ts';
 import { type Benchmark, renderTable, UsageError, writeResults } from './result.ts';
@@ -49,7 +49,7 @@ const results = await run(report, flags).catch((error: unknown) => {
 if (showsProgress) process.stderr.write('\r\x1b[K');
 const seconds = Math.round((performance.now() - start) / 1000);
 const loadAfter = await measureForeignLoad();
-// A run with flags answers a question of its own: what is kept are the figures of the benchmark as it is.
+// A run with flags answers a special question; only figures of the unchanged benchmark are kept.
 const isKept = flags.length === 0;
 if (isKept) writeResults(name, results);
 console.log(`${renderTable(results)}

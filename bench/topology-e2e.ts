@@ -1,14 +1,15 @@
 /**
- * Three gangs that arrive together, each to be inside one rack, on the real control plane: with Muster (members gated, as shipped), and with
- * Kubernetes' own topology scheduling (gates GenericWorkload and TopologyAwareWorkloadScheduling, one required level).
- * They take turns on the same nodes, and every turn is checked: each gang is in one rack. Kubernetes' own needs minutes,
- * as it tries each gang in every rack, pod by pod, before it chooses one; so it has one turn, between two of Muster's.
+ * Three gangs that arrive together, each required to be inside one rack, on the real control plane: with Muster
+ * (members gated, as shipped), and with Kubernetes' own topology scheduling (gates GenericWorkload and
+ * TopologyAwareWorkloadScheduling, one required level). They take turns on the same nodes, and every turn is checked:
+ * each gang is in one rack. Kubernetes' own scheduling needs minutes, because it tries each gang in every rack, pod by
+ * pod, before it chooses one; it therefore gets one turn, between two turns of Muster.
  *
- * 5,000 nodes of 16 GPUs in racks of 100, gangs of 1,000 pods of one GPU: a rack of 1,600 GPUs holds one gang, never two.
- * (With a whole node for each pod a gang would need ten racks.) The pods of the gangs are created in turns.
+ * 5,000 nodes of 16 GPUs in racks of 100, gangs of 1,000 pods of one GPU: a rack of 1,600 GPUs holds one gang, never
+ * two. (With a whole node per pod a gang would need ten racks.) The pods of the gangs are created in turns.
  *
- * `--quick`: 500 nodes in racks of 10, 100 pods a gang, no verdict. `--rounds N` (turns of Kubernetes' own), `--nodes N`,
- * `--pods N`, `--rack N` (nodes of a rack; it must hold one gang).
+ * `--quick`: 500 nodes in racks of 10, 100 pods per gang, no verdict. `--rounds N` (turns of Kubernetes' own), `--nodes
+ * N`, `--pods N`, `--rack N` (nodes per rack; a rack must hold one gang).
  */
 import { parseArgs } from 'node:util';
 import { Arena, type Turn } from './e2e/arena.ts';
@@ -59,7 +60,7 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   return [...turns].flatMap(([contender, own]) => describe(contender, own, native, !quick));
 }
 
-/** @param isFull a short run shows that everything works; it is too short for a verdict. */
+/** @param isFull false for a short run, which shows that everything works but is too short for a verdict. */
 function describe(
   contender: Contender,
   turns: readonly Turn[],
@@ -84,7 +85,7 @@ function describe(
   ];
 }
 
-/** @throws unless all pods of the gang are in the same rack. */
+/** @throws Error unless all pods of the gang are in the same rack. */
 function checkOneRack({ name }: Contender, { nodeOf }: Turn, gang: string, rackSize: number): void {
   const nodes = [...nodeOf].filter(([pod]) => gangOf(pod) === gang).map(([, node]) => node);
   const racks = new Set(nodes.map((node) => rackOf(numberOf(node), rackSize)));
@@ -98,7 +99,7 @@ function nodesAGang({ nodeOf }: Turn): number {
   return places.size / GANGS;
 }
 
-/** Of all pairs of pods of a gang whose ranks follow each other, the percentage that shares a node. */
+/** The percentage of pairs of pods with consecutive ranks that share a node. */
 function neighboursTogether({ nodeOf }: Turn): number {
   let pairs = 0;
   let shared = 0;
@@ -124,7 +125,7 @@ function gangOf(pod: string): string {
   return pod.slice(0, pod.lastIndexOf('-'));
 }
 
-/** Of a pod its rank, of a node its place in the row of racks. */
+/** The rank of a pod, or the position of a node along the racks. */
 function numberOf(name: string): number {
   return Number(name.slice(name.lastIndexOf('-') + 1));
 }

@@ -1,7 +1,7 @@
 /**
- * How long a gang that asks something of the fabric takes to plan, and what the tree costs: 5,000 and 100,000 nodes of 8
+ * How long it takes to plan a gang with topology requirements, and what the tree costs: 5,000 and 100,000 nodes of 8
  * GPUs in four levels (zone, spine, leaf, rack) above the hosts, a fifth of the nodes full and some partly used.
- * Between any two plans pods end and start on 20 nodes.
+ * Between two plans pods end and start on 20 nodes.
  */
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
@@ -20,7 +20,7 @@ const LEVELS = ['zone', 'spine', 'leaf', 'rack'].map((name) => ({ name, label: `
 const CHANGED_NODES = 20;
 const policy: PlanPolicy = { isAccelerator: (resource) => resource === GPU, score: 'best-fit' };
 
-/** Domains of each level in one of the next outer, and nodes in a rack. */
+/** Domains of each level per domain of the next outer one, and nodes per rack. */
 interface Shape {
   readonly zones: number;
   readonly spines: number;
@@ -37,7 +37,7 @@ const LARGE: Shape = { zones: 4, spines: 10, leaves: 25, racks: 5, hosts: 20 };
 interface Case {
   readonly name: string;
   readonly gang: GangRequest;
-  /** Whether it has to be placed, or the figure would mean nothing. */
+  /** Whether it must be placed; otherwise the figure would mean nothing. */
   readonly fits: boolean;
   /** Milliseconds, p99. */
   readonly goal: number | null;
@@ -103,7 +103,7 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   return results;
 }
 
-/** Milliseconds of each iteration: the refresh of the snapshot and the plan, as in a round of the decision loop. */
+/** Milliseconds per iteration: the refresh of the snapshot and the plan, as in a round of the decision loop. */
 function measure(cluster: Cluster, { gang, fits, name }: Case, iterations: number, warmUp: number): number[] {
   const samples: number[] = [];
   for (let i = 0; i < iterations + warmUp; i++) {
@@ -118,7 +118,7 @@ function measure(cluster: Cluster, { gang, fits, name }: Case, iterations: numbe
   return samples;
 }
 
-/** Building the tree of the large cluster, and the memory of what is built. */
+/** Building the tree of the large cluster, and the memory of the result. */
 function measureTree({ nodes }: Cluster): BenchResult[] {
   const byName = nodes.map((_, row) => row as NodeIdx);
   const scheme = configureLevels(LEVELS);
@@ -140,7 +140,7 @@ function measureTree({ nodes }: Cluster): BenchResult[] {
     tree.hostOf,
   ];
   const bytes = [...arrays, ...tree.domainsAt].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  // Names are references to texts that the nodes hold anyway: a pointer each.
+  // Names refer to strings that the nodes hold anyway: a pointer each.
   const pointers = tree.names.length * 8;
   return [
     latency('building the tree; 100,000 nodes', samples, null),

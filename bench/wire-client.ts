@@ -1,6 +1,7 @@
 /**
- * One kept-alive connection that sends prepared bytes and waits for a whole answer: as little client as possible, because
- * what the client does counts as the server's latency. With undici in its place the p99 of the bare echo was twice as high.
+ * One kept-alive connection that sends prepared bytes and waits for a whole answer. It does as little as possible,
+ * because client work counts as the server's latency. With undici in its place the p99 of the bare echo was twice as
+ * high.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -43,7 +44,7 @@ export class WireClient {
     return Buffer.concat([Buffer.from(head.join('\r\n')), body]);
   }
 
-  /** Sends a prepared request; the answer's body. One at a time. */
+  /** Sends a prepared request and returns the body of the answer. One call at a time. */
   call(request: Buffer): Promise<Buffer> {
     return new Promise((resolve) => {
       this.#settle = resolve;

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The `muster` executable: connects the commands to the process. */
 import { readFileSync } from 'node:fs';
 import { runCli } from './cli/commands.ts';
 
@@ -13,7 +14,7 @@ const code = await runCli(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   readFile: (path) => readFileSync(path, 'utf8'),
   fetch,
-  // Only these two need the cluster client and the server: the other commands start without them.
+  // Only these two need the cluster client and the server; the other commands start without loading them.
   serve: async (config) => (await import('./main.ts')).serve(config),
   demo: async (svgFile) => {
     const [{ runDemo }, { openEmbeddedPlane }] = await Promise.all([
@@ -23,6 +24,6 @@ const code = await runCli(process.argv.slice(2), {
     await runDemo({ openPlane: openEmbeddedPlane, svgFile, output: process.stdout, env: process.env });
   },
 });
-// A failed start may leave connections open that would keep the process alive.
+// After a failed start, open connections could keep the process alive.
 if (code === 0) process.exitCode = 0;
 else process.exit(code);

@@ -1,4 +1,4 @@
-/** The section `queues` of the configuration. */
+/** The `queues` section of the configuration. */
 import type { Section, TextForm } from './config-section.ts';
 import { formatDuration } from './core/duration.ts';
 import { buildQueueTree, type QueueSpec, type Quota } from './core/queues/queue.ts';
@@ -6,7 +6,7 @@ import { explainQueueProblem } from './core/queues/queue-choice.ts';
 import { renderSpec } from './core/queues/queue-projection.ts';
 import { scaleOf } from './core/resources.ts';
 
-/** What each factor counts in the order of gangs. */
+/** The weight of each factor in the order of gangs. */
 export interface OrderWeightsConfiguration {
   readonly priority: number;
   readonly fairShare: number;
@@ -21,12 +21,12 @@ export interface QueuesConfiguration {
   readonly halfLifeMs: number;
   readonly maxAgeMs: number;
   readonly backfill: (typeof BACKFILLS)[number];
-  /** Run length of gangs that say nothing; undefined: unknown. */
+  /** Run time assumed for gangs without an expected duration; undefined: unknown. */
   readonly defaultRunTimeMs: number | undefined;
   readonly drainAfterMs: number;
   readonly runTimeWarningMs: number;
   readonly statusIntervalMs: number;
-  /** The queues of the file; objects of the same names go before them. */
+  /** The queues in the file; `Queue` objects of the same name take precedence. */
   readonly items: readonly QueueSpec[];
 }
 
@@ -54,6 +54,7 @@ const gpuModel: TextForm = {
   pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
 };
 
+/** Reads the section; problems are reported to it. */
 export function readQueues(section: Section): QueuesConfiguration {
   const queues = {
     weights: readWeights(section.section('weights')),
@@ -111,7 +112,7 @@ function readQuota(section: Section): Quota {
   return quota;
 }
 
-/** What no field can know of another. */
+/** Checks across fields; returns one message per problem. */
 export function checkQueues({ items }: QueuesConfiguration): readonly string[] {
   const ofItems = items.flatMap((item, index) => checkItem(item, `queues.items[${index}]`));
   const ofTree = buildQueueTree(items).problems.map((problem) => `queues.items: ${explainQueueProblem(problem)}`);
@@ -144,7 +145,7 @@ function checkItem({ quotas, namespaces, defaultFor }: QueueSpec, path: string):
   return problems;
 }
 
-/** As `readQueues` reads it. */
+/** The section in the form that `readQueues` reads. */
 export function renderQueues(queues: QueuesConfiguration): object {
   const { defaultRunTimeMs } = queues;
   return {

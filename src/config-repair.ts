@@ -1,7 +1,8 @@
+/** The sections `preemption` and `repair` of the configuration. */
 import type { Section } from './config-section.ts';
 import { formatDuration } from './core/duration.ts';
 
-/** How gangs make room for themselves. */
+/** How Muster preempts for gangs. */
 export interface PreemptionConfiguration {
   readonly noticeMs: number;
   readonly fenceTimeoutMs: number;
@@ -10,7 +11,7 @@ export interface PreemptionConfiguration {
   readonly backoffMaxMs: number;
 }
 
-/** What is done about running gangs that lost members. */
+/** How Muster handles running gangs that lost members. */
 export interface RepairConfiguration {
   readonly nodeToleranceMs: number;
   readonly maxRestarts: number;
@@ -24,6 +25,7 @@ const minute = 60 * second;
 const hour = 60 * minute;
 const range = { min: 10, max: 24 * hour };
 
+/** Reads the section; problems are reported to it. */
 export function readPreemption(section: Section): PreemptionConfiguration {
   const preemption = {
     noticeMs: section.durationMs('notice', 0, { min: 0, max: 24 * hour }),
@@ -36,6 +38,7 @@ export function readPreemption(section: Section): PreemptionConfiguration {
   return preemption;
 }
 
+/** Reads the section; problems are reported to it. */
 export function readRepair(section: Section): RepairConfiguration {
   const repair = {
     nodeToleranceMs: section.durationMs('nodeTolerance', minute, { min: 0, max: 24 * hour }),
@@ -48,7 +51,7 @@ export function readRepair(section: Section): RepairConfiguration {
   return repair;
 }
 
-/** What no field can know of another. */
+/** Checks across fields; returns one message per problem. */
 export function checkPreemption({ backoffInitialMs, backoffMaxMs }: PreemptionConfiguration): readonly string[] {
   if (backoffMaxMs >= backoffInitialMs) return [];
   return [
@@ -57,7 +60,7 @@ export function checkPreemption({ backoffInitialMs, backoffMaxMs }: PreemptionCo
   ];
 }
 
-/** As `readPreemption` and `readRepair` read them. */
+/** The sections in the form that `readPreemption` and `readRepair` read. */
 export function renderRepair(
   preemption: PreemptionConfiguration,
   repair: RepairConfiguration,

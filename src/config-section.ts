@@ -1,3 +1,4 @@
+/** A reader for the sections of a configuration file, which collects all problems. */
 import { formatDuration, parseDuration } from './core/duration.ts';
 import { parseExactly, type Scale } from './core/quantity.ts';
 
@@ -7,16 +8,16 @@ export interface Range {
   readonly max: number;
 }
 
-/** What a text must look like, and how to say so. */
+/** The form a string must have, and its description for messages. */
 export interface TextForm {
   readonly expected: string;
   readonly pattern: RegExp;
 }
 
 /**
- * One mapping of a configuration file, read field by field. Reading declares a field: `end` reports every other one as
- * unknown. A wrong value is reported and its fallback returned, so that one pass finds all problems of a file.
- * A field that is null counts as absent, as in Kubernetes.
+ * One mapping of a configuration file, read field by field. Reading a field declares it; `end` reports all others as
+ * unknown. A wrong value is reported and its fallback returned, so that one pass finds all problems of a file. A null
+ * field counts as absent, as in Kubernetes.
  */
 export class Section {
   readonly #fields: ReadonlyMap<string, unknown>;
@@ -34,7 +35,7 @@ export class Section {
     this.#problems = problems;
   }
 
-  /** A text that must be exactly this one. */
+  /** A string that must have exactly this value. */
   constant(name: string, expected: string): void {
     const found = this.#read(name);
     if (found !== expected) this.#report(name, expected, found);
@@ -52,13 +53,13 @@ export class Section {
     return undefined;
   }
 
-  /** A text without which the section makes no sense. */
+  /** A mandatory string. */
   requiredText(name: string, form: TextForm = { expected: 'a text', pattern: /\S/ }): string {
     if (this.#read(name) === undefined) this.#report(name, form.expected, undefined);
     return this.optionalText(name, form) ?? '';
   }
 
-  /** One of a few words. */
+  /** One of the given strings. */
   choice<T extends string>(name: string, fallback: T, choices: readonly T[]): T {
     const found = this.#read(name);
     if (found === undefined) return fallback;
@@ -71,7 +72,7 @@ export class Section {
     return this.optionalTexts(name, form) ?? fallback;
   }
 
-  /** Undefined if the list is absent, where that means something else than an empty one. */
+  /** Undefined if the list is absent; an empty list has another meaning. */
   optionalTexts(name: string, form: TextForm): readonly string[] | undefined {
     const found = this.#read(name);
     if (found === undefined) return undefined;
@@ -114,7 +115,7 @@ export class Section {
     return fallback;
   }
 
-  /** A number or a Kubernetes quantity such as `64`, `500m` or `2Ti`, not negative; in units or thousandths. */
+  /** A non-negative number or Kubernetes quantity such as `64`, `500m` or `2Ti`; returned in units or thousandths. */
   optionalQuantity(name: string, scale: Scale): number | undefined {
     const found = this.#read(name);
     if (found === undefined) return undefined;
@@ -125,7 +126,7 @@ export class Section {
     return undefined;
   }
 
-  /** A text such as `25s`, in milliseconds; so are the fallback and the range. */
+  /** A duration such as `25s`, returned in milliseconds, like the fallback and the range. */
   durationMs(name: string, fallback: number, range: Range): number {
     return this.optionalDurationMs(name, range) ?? fallback;
   }
@@ -155,12 +156,12 @@ export class Section {
     return undefined;
   }
 
-  /** Undefined if the section is absent, where that means something else than an empty one. */
+  /** Undefined if the section is absent; an empty section has another meaning. */
   optionalSection(name: string): Section | undefined {
     return this.#read(name) === undefined ? undefined : this.section(name);
   }
 
-  /** Reports the fields that were never read. Call it once, last. */
+  /** Reports the fields that were never read. Call it once, at the end. */
   end(): void {
     for (const name of this.#fields.keys()) {
       if (this.#known.includes(name)) continue;

@@ -1,4 +1,4 @@
-/** The section `topology` of the configuration. */
+/** The `topology` section of the configuration. */
 import type { Section, TextForm } from './config-section.ts';
 import { PLACEMENT_SCORES, type PlacementScore } from './core/gang-request.ts';
 import { HOST } from './core/topology.ts';
@@ -7,7 +7,7 @@ import type { ConfiguredLevels } from './core/topology-levels.ts';
 export interface TopologyConfiguration {
   /** Outer to inner; undefined: detected from the nodes' labels. */
   readonly levels: ConfiguredLevels | undefined;
-  /** Which of the domains that hold a gang is best. */
+  /** Which domain to prefer among those that can hold a gang. */
   readonly policy: PlacementScore;
 }
 
@@ -20,6 +20,7 @@ const labelKey: TextForm = {
   pattern: /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
 };
 
+/** Reads the section; problems are reported to it. */
 export function readTopology(section: Section): TopologyConfiguration {
   const levels = section.optionalSections('levels')?.map((level) => {
     const read = { name: level.requiredText('name', levelName), label: level.requiredText('label', labelKey) };
@@ -31,7 +32,7 @@ export function readTopology(section: Section): TopologyConfiguration {
   return topology;
 }
 
-/** What is wrong with the levels together. */
+/** Checks across the levels; returns one message per problem. */
 export function checkTopology({ levels = [] }: TopologyConfiguration): readonly string[] {
   const names = [...levels.map(({ name }) => name), HOST.name];
   const twice = names.find((name, i) => names.indexOf(name) < i);

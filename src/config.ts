@@ -1,3 +1,4 @@
+/** Reads, checks and renders Muster's configuration. */
 import { dump, load } from 'js-yaml';
 import { checkQueues, type QueuesConfiguration, readQueues, renderQueues } from './config-queues.ts';
 import {
@@ -13,8 +14,8 @@ import { checkTopology, readTopology, type TopologyConfiguration } from './confi
 import { formatDuration } from './core/duration.ts';
 
 /*
- * MusterConfiguration: one YAML document, strict and defaulted. docs/configuration.md describes every field. Durations
- * are texts in the file and milliseconds, in fields ending in `Ms`, in the program.
+ * MusterConfiguration is one strict YAML document in which every field has a default. docs/configuration.md describes
+ * every field. Durations are strings in the file; in the program they are milliseconds, in fields that end in `Ms`.
  */
 
 const apiVersion = 'config.muster.dev/v1alpha1';
@@ -36,7 +37,7 @@ export interface ServerConfiguration {
 }
 
 export interface ApiConfiguration {
-  /** Undefined: the service account when in a pod, else what kubectl would use. */
+  /** Undefined: the service account inside a pod, otherwise as kubectl does. */
   readonly kubeconfig: string | undefined;
   readonly maxInFlightWrites: number;
   readonly requestTimeoutMs: number;
@@ -56,7 +57,7 @@ export interface GangConfiguration {
 export interface MusterConfiguration {
   readonly server: ServerConfiguration;
   readonly api: ApiConfiguration;
-  /** Resource names; one that ends in `*` stands for all that begin so. */
+  /** Resource names; a trailing `*` matches any suffix. */
   readonly managedResources: readonly string[];
   readonly topology: TopologyConfiguration;
   readonly gang: GangConfiguration;
@@ -67,14 +68,14 @@ export interface MusterConfiguration {
   readonly log: { readonly verbosity: number };
 }
 
-/** What flags of `muster serve` put in the place of the file's values. */
+/** Flags of `muster serve` that override values of the file. */
 export interface ConfigurationOverrides {
   readonly kubeconfig?: string | undefined;
   readonly port?: number | undefined;
   readonly bindAddress?: string | undefined;
 }
 
-/** A configuration that cannot be used, with everything that is wrong with it. */
+/** An invalid configuration, with all its problems. */
 export class ConfigurationError extends Error {
   readonly problems: readonly string[];
 
@@ -98,7 +99,7 @@ const resourceName: TextForm = {
 /**
  * Reads a configuration file.
  *
- * @param source names the file in errors.
+ * @param source the file's name in errors.
  * @throws ConfigurationError with all problems at once.
  */
 export function parseConfiguration(text: string, source: string): MusterConfiguration {
@@ -110,12 +111,15 @@ export function parseConfiguration(text: string, source: string): MusterConfigur
   return deepFreeze(config);
 }
 
-/** What holds when a file names nothing. */
+/** The configuration of a file without any settings. */
 export function defaultConfiguration(): MusterConfiguration {
   return parseConfiguration(dump({ apiVersion, kind }), 'defaults');
 }
 
-/** The configuration with some values replaced; they are checked like those of a file. */
+/**
+ * The configuration with some values replaced.
+ * @throws ConfigurationError when a replaced value is invalid.
+ */
 export function overrideConfiguration(
   config: MusterConfiguration,
   { kubeconfig, port, bindAddress }: ConfigurationOverrides,
@@ -129,7 +133,7 @@ export function overrideConfiguration(
   return parseConfiguration(renderConfiguration(overridden), 'flags');
 }
 
-/** The whole configuration as a file that `parseConfiguration` reads back. Fields without a value are left out. */
+/** The whole configuration as a file that `parseConfiguration` reads back. Fields without a value are omitted. */
 export function renderConfiguration({ server, api, gang, ...config }: MusterConfiguration): string {
   const document = {
     apiVersion,
@@ -166,7 +170,8 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
 }
 
 function loadYaml(text: string, source: string): unknown {
-  // A file of nothing but comments is a document without fields, which says better what is missing than js-yaml does.
+  // A file of comments only counts as a document without fields; the missing fields make a better message than
+  // js-yaml's.
   if (text.split('\n').every((line) => /^\s*(#.*)?$/.test(line))) return {};
   try {
     return load(text, { filename: source });
@@ -253,7 +258,7 @@ function readLog(section: Section): MusterConfiguration['log'] {
   return log;
 }
 
-/** What no field can know of another. */
+/** Checks across sections and fields; returns one message per problem. */
 function crossCheck({ gang }: MusterConfiguration): readonly string[] {
   const problems: string[] = [];
   const { barrierTimeoutMs, nominationTimeoutMs, backoffInitialMs, backoffMaxMs } = gang;

@@ -1,15 +1,14 @@
+/** The direction of imports between the folders of src, the absence of cycles, and the size of files. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
-/*
- * The shape of design.md §7, read off the import statements. Types count too: what a file names, it depends on.
- */
+/* The layers that docs/architecture.md describes, checked on the import statements. Type imports count too. */
 
 const root = join(import.meta.dirname, '../src');
 const maxLines = 400;
 
-/** Which folders the files of a folder may import from, beside their own. */
+/** The folders that the files of a folder may import from, beside their own. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   core: [],
   telemetry: ['core'],
@@ -18,7 +17,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   http: ['core', 'gang', 'telemetry'],
   sim: ['core'],
   demo: ['core', 'cluster', 'sim'],
-  /** main.ts, cli.ts with its folder, and config.ts compose. */
+  /** main.ts, cli.ts with its folder, and config*.ts put everything together. */
   composition: ['core', 'telemetry', 'cluster', 'gang', 'http', 'sim', 'demo'],
 };
 
@@ -27,9 +26,9 @@ interface SourceFile {
   readonly path: string;
   readonly layer: string;
   readonly lines: number;
-  /** What stands between the quotes. */
+  /** The text between the quotes. */
   readonly specifiers: readonly string[];
-  /** The relative ones, as paths relative to src. */
+  /** The relative specifiers, as paths relative to src. */
   readonly imports: readonly string[];
 }
 
@@ -53,7 +52,7 @@ function layerOf(path: string): string {
   return rest.length === 0 || folder === 'cli' ? 'composition' : folder;
 }
 
-/** A path of imports that leads back to its start, if there is one. */
+/** A chain of imports that leads back to its start, if there is one. */
 function findCycle(): readonly string[] | undefined {
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): readonly string[] | undefined => {
@@ -74,7 +73,7 @@ function findCycle(): readonly string[] | undefined {
 }
 
 describe('architecture', () => {
-  test('the files are found, and their imports read', () => {
+  test('files and imports are found', () => {
     expect(byPath.get('cli.ts')?.imports).toEqual(expect.arrayContaining(['cli/commands.ts', 'main.ts']));
     expect(byPath.get('http/health.ts')?.specifiers).toContain('hono');
   });
@@ -96,7 +95,7 @@ describe('architecture', () => {
     expect(findCycle()?.join(' → ')).toBeUndefined();
   });
 
-  test('every import names a file that exists, with its .ts', () => {
+  test('every import names an existing file with its .ts extension', () => {
     const missing = files.flatMap((file) =>
       file.imports.filter((target) => !byPath.has(target)).map((target) => `${file.path} → ${target}`),
     );

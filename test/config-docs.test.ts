@@ -1,3 +1,4 @@
+/** docs/configuration.md matches the configuration: its fields, defaults and examples. */
 import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { expect, test } from 'vitest';
@@ -31,7 +32,7 @@ const optional = [
   'queues.items[].defaultFor',
 ];
 
-/** `path: default` of every field of a rendered configuration. */
+/** `path: default` for every field of a rendered configuration. */
 function fieldsOf(value: unknown, path = ''): readonly (readonly [string, string])[] {
   if (typeof value !== 'object' || value === null) return [[path, String(value)]];
   if (Array.isArray(value)) return [[path, `[${value.join(', ')}]`]];
@@ -51,7 +52,7 @@ test.each(fieldsOf(defaults))('docs/configuration.md has %s with the default %s'
   expect(documented.get(path)).toBe(`\`${value}\``);
 });
 
-test('docs/configuration.md has every field without a default, and none that does not exist', () => {
+test('docs/configuration.md lists every field with its default, and no other field', () => {
   const known = [...fieldsOf(defaults).map(([path]) => path), ...optional, 'server.tls'];
   expect([...documented.keys()].toSorted()).toEqual(known.toSorted());
 });

@@ -1,3 +1,4 @@
+/** The `queues` section of the configuration: reading, rendering and problems. */
 import { describe, expect, test } from 'vitest';
 import {
   ConfigurationError,
@@ -12,7 +13,7 @@ function parse(queues: string): MusterConfiguration {
   return parseConfiguration(`${header}queues: ${queues}`, 'muster.yaml');
 }
 
-/** The problems of the section; empty if it is fine. */
+/** The problems of the section; empty if it is valid. */
 function problemsOf(queues: string): readonly string[] {
   try {
     parse(queues);
@@ -64,7 +65,7 @@ describe('the queues of a file', () => {
     });
   });
 
-  test('ask and promise nothing where they say nothing', () => {
+  test('have defaults for every field but the name', () => {
     expect(parse(FULL).queues.items[0]).toEqual({
       name: 'org',
       parent: undefined,
@@ -86,7 +87,7 @@ describe('the queues of a file', () => {
     expect(renderConfiguration(config)).toContain('guaranteed: 1500m');
   });
 
-  test('an empty list of namespaces is not the same as none: nobody may use the queue', () => {
+  test('with an empty list of namespaces are closed to all, unlike without a list', () => {
     expect(parse('{items: [{name: a, namespaces: []}]}').queues.items[0]?.namespaces).toEqual([]);
   });
 
@@ -97,7 +98,7 @@ describe('the queues of a file', () => {
       'queues.items[0].name: expected a queue name such as team-a, at most 63 of a-z, 0-9 and -, found nothing',
     ],
     [
-      'a name that no label can have',
+      'a name that is no label value',
       '{items: [{name: Team A}]}',
       'queues.items[0].name: expected a queue name such as team-a, at most 63 of a-z, 0-9 and -, found "Team A"',
     ],
@@ -107,7 +108,7 @@ describe('the queues of a file', () => {
       'queues.items[0].weight: expected a number from 0.001 to 1000000, found 0',
     ],
     [
-      'a switch that is a text',
+      'a string as a switch',
       '{items: [{name: a, reclaimable: "no"}]}',
       'queues.items[0].reclaimable: expected true or false, found "no"',
     ],
@@ -122,7 +123,7 @@ describe('the queues of a file', () => {
       'queues.items[0].quotas[0].limit: expected a quantity such as 64 or 500m, at least 0, found "-1"',
     ],
     [
-      'a quota that is no quantity',
+      'a quota that is not a quantity',
       '{items: [{name: a, quotas: [{resource: memory, limit: 2TB}]}]}',
       'queues.items[0].quotas[0].limit: expected a whole quantity such as 64 or 2Ti, at least 0, found "2TB"',
     ],
@@ -132,12 +133,12 @@ describe('the queues of a file', () => {
       'queues.items[0].quotas[0].limit: expected at least what is guaranteed, found less',
     ],
     [
-      'a model of what is no GPU',
+      'a model for a resource other than GPUs',
       '{items: [{name: a, quotas: [{resource: cpu, model: H100}]}]}',
       'queues.items[0].quotas[0].model: expected none, as cpu is of no GPU, found "H100"',
     ],
     [
-      'two quotas of the same',
+      'two quotas of one resource',
       '{items: [{name: a, quotas: [{resource: x/gpu, model: A}, {resource: x/gpu}, {resource: x/gpu, model: A}]}]}',
       'queues.items[0].quotas: expected each resource and model once, found x/gpu of model A twice',
     ],
@@ -147,7 +148,7 @@ describe('the queues of a file', () => {
       'queues.items[0].defaultFor: expected namespaces that may use the queue (x), found "y"',
     ],
     [
-      'a parent that is not there',
+      'a missing parent',
       '{items: [{name: a, parent: b}]}',
       'queues.items: queue a: expected its parent to be a queue, found none named b; create it or correct the parent',
     ],
@@ -157,7 +158,7 @@ describe('the queues of a file', () => {
       'queues.items: queue a is defined more than once; keep one definition',
     ],
     [
-      'a weight of a factor below zero',
+      'a negative weight of a factor',
       '{weights: {age: -1}}',
       'queues.weights.age: expected a number from 0 to 1000000000, found -1',
     ],

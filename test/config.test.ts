@@ -1,3 +1,4 @@
+/** The configuration: reading, problems, rendering and overrides. */
 import { describe, expect, test } from 'vitest';
 import {
   ConfigurationError,
@@ -9,7 +10,7 @@ import {
 
 const header = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\n';
 
-/** The problems of a file; empty if it is fine. */
+/** The problems of a file; empty if it is valid. */
 function problemsOf(body: string): readonly string[] {
   try {
     parseConfiguration(header + body, 'muster.yaml');
@@ -21,7 +22,7 @@ function problemsOf(body: string): readonly string[] {
 }
 
 describe('parseConfiguration', () => {
-  test('a file that names nothing means the defaults', () => {
+  test('a file without settings means the defaults', () => {
     expect(parseConfiguration(header, 'muster.yaml')).toEqual(defaultConfiguration());
     expect(defaultConfiguration()).toEqual({
       server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
@@ -138,7 +139,7 @@ log: {verbosity: 10}
     expect(problemsOf('gang:\nserver:\n  port:\n  tls:\nmanagedResources:\n')).toEqual([]);
   });
 
-  test('the result cannot be changed', () => {
+  test('the result is immutable', () => {
     const config = defaultConfiguration();
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.gang)).toBe(true);
@@ -164,7 +165,7 @@ log: {verbosity: 10}
       problem: 'server.tsl: unknown field; expected one of bindAddress, port, tls, maxBodyMiB, drainDelay',
     },
     {
-      what: 'a text where a number belongs',
+      what: 'a string where a number belongs',
       body: 'server: {port: "8443"}',
       problem: 'server.port: expected an integer from 0 to 65535, found "8443"',
     },
@@ -189,7 +190,7 @@ log: {verbosity: 10}
       problem: 'gang: expected a mapping of fields, found [1]',
     },
     {
-      what: 'a text where a list belongs',
+      what: 'a string where a list belongs',
       body: 'managedResources: nvidia.com/gpu',
       problem:
         'managedResources: expected a list, each item a resource name such as nvidia.com/gpu or nvidia.com/mig-*, ' +
@@ -202,12 +203,12 @@ log: {verbosity: 10}
         'managedResources[1]: expected a resource name such as nvidia.com/gpu or nvidia.com/mig-*, found "nvidia.com/*-gpu"',
     },
     {
-      what: 'levels that are no list',
+      what: 'levels that are not a list',
       body: 'topology: {levels: rack}',
       problem: 'topology.levels: expected a list of mappings, found "rack"',
     },
     {
-      what: 'a level that is a text',
+      what: 'a level that is a string',
       body: 'topology: {levels: [{name: block, label: block}, "rack"]}',
       problems: [
         'topology.levels[1]: expected a mapping of fields, found "rack"',
@@ -224,13 +225,13 @@ log: {verbosity: 10}
       ],
     },
     {
-      what: 'a level read from what is no label key',
+      what: 'a level with an invalid label key',
       body: 'topology: {levels: [{name: rack, label: "the rack"}]}',
       problem:
         'topology.levels[0].label: expected a node label key such as topology.kubernetes.io/rack, found "the rack"',
     },
     {
-      what: 'a level whose name could not be told from a label or a path',
+      what: 'a level name that looks like a label or a path',
       body: 'topology: {levels: [{name: example.com/rack, label: example.com/rack}]}',
       problem: 'topology.levels[0].name: expected a level name such as rack, found "example.com/rack"',
     },
@@ -242,7 +243,7 @@ log: {verbosity: 10}
         'found "rack" twice',
     },
     {
-      what: 'a level called as the hosts are',
+      what: 'a level with the name of the hosts',
       body: 'topology: {levels: [{name: host, label: a}]}',
       problem:
         'topology.levels: expected different names and none called host, which is always the innermost level, ' +
@@ -277,11 +278,11 @@ log: {verbosity: 10}
     expect(problemsOf(body)).toEqual(problems);
   });
 
-  test('an empty list of levels is not the same as none: nothing is detected then', () => {
+  test('an empty list of levels turns detection off, unlike a missing list', () => {
     expect(parseConfiguration(`${header}topology: {levels: []}`, 'muster.yaml').topology.levels).toEqual([]);
   });
 
-  test('says why the barrier must outlast the nominations', () => {
+  test('explains why the barrier must outlast the nominations', () => {
     expect(problemsOf('gang: {barrierTimeout: 15s}')).toEqual([
       'gang.barrierTimeout: expected more than gang.nominationTimeout (15s), found 15s; a member that kube-scheduler ' +
         'refused is replanned while its siblings are held at the barrier, so the barrier must outlast the wait for a nomination',
@@ -333,21 +334,21 @@ managedResources: [nvidia.com/mig-*]
     expect(parseConfiguration(renderConfiguration(config), 'rendered')).toEqual(config);
   });
 
-  test('writes durations as people do', () => {
+  test('writes durations with units', () => {
     expect(renderConfiguration(full)).toContain('barrierTimeout: 91s');
     expect(renderConfiguration(full)).toContain('repairTimeout: 5m');
   });
 });
 
 describe('overrideConfiguration', () => {
-  test('flags replace what the file says and leave the rest', () => {
+  test('flags replace the values of the file and keep the rest', () => {
     const config = overrideConfiguration(defaultConfiguration(), { port: 0, kubeconfig: 'k' });
     expect(config.server).toMatchObject({ port: 0, bindAddress: '0.0.0.0' });
     expect(config.api.kubeconfig).toBe('k');
     expect(overrideConfiguration(config, {})).toEqual(config);
   });
 
-  test('a flag is checked as a field is', () => {
+  test('a flag is checked like a field', () => {
     expect(() => overrideConfiguration(defaultConfiguration(), { port: 70_000 })).toThrow(
       'flags: 1 problem; fix and start again\n  server.port: expected an integer from 0 to 65535, found 70000',
     );

@@ -1,13 +1,10 @@
+/** The shell snippets of docs/ranks.md, run as they appear on the page. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { renderPlacement } from '../src/core/placement-record.ts';
-
-/*
- * The shell of docs/ranks.md, run as it stands there.
- */
 
 const page = readFileSync(join(import.meta.dirname, '../docs/ranks.md'), 'utf8');
 const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1]!);
@@ -18,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Runs the one block that has the text in it. */
+/** Runs the one block that contains the text. */
 function run(having: string, then = ''): string {
   const [block, ...others] = blocks.filter((text) => text.includes(having));
   expect(others).toEqual([]);
@@ -30,7 +27,7 @@ function placement(path: string, rank: number): string {
   return renderPlacement({ plan: 'm1k2j3', path, rank });
 }
 
-/** What kubectl prints: in any order, and a line without placement for a pod that Muster did not place. */
+/** Output of kubectl: in any order, with an empty placement for a pod that Muster did not place. */
 function writePlacements(): void {
   const lines = [
     `${placement('block-1/rack-2/node-9', 2)} 10.0.0.2`,
@@ -44,7 +41,7 @@ function writePlacements(): void {
 
 const written = (file: string): string => readFileSync(join(folder, file), 'utf8');
 
-test('a shell takes the placement apart', () => {
+test('the shell splits a placement into its parts', () => {
   expect(run('set -- $MUSTER_PLACEMENT', 'echo "$plan|$domain|$node|$rank"')).toBe('m1k2j3|block-2/rack-7|node-12|5\n');
 });
 
@@ -55,13 +52,13 @@ test('a hostfile of names has one line for each index', () => {
   );
 });
 
-test('a hostfile of placements is in the order of ranks as numbers', () => {
+test('a hostfile of placements is sorted by rank as a number', () => {
   writePlacements();
   run('$4 " slots=8"');
   expect(written('hostfile')).toBe('10.0.0.7 slots=8\n10.0.0.1 slots=8\n10.0.0.2 slots=8\n10.0.0.10 slots=8\n');
 });
 
-test('the map of ranks says where each GPU rank is, as the page shows it', () => {
+test('the map of ranks shows where each GPU rank is, as on the page', () => {
   writePlacements();
   run('> rankmap');
   const lines = written('rankmap').trimEnd().split('\n');

@@ -1,4 +1,7 @@
-/** The real control plane on which contenders take turns: one cluster, one set of nodes, another scheduler each time. */
+/**
+ * The real control plane on which contenders take turns: one cluster and one set of nodes, with a different scheduler
+ * each time.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from '../../test/e2e/cluster/api-client.ts';
 import { type Cluster, startControlPlane } from '../../test/e2e/cluster/control-plane.ts';
@@ -10,48 +13,51 @@ import { measureForeignLoad } from '../machine.ts';
 import type { Contender, Workload } from './contenders.ts';
 import { readCpuTimes } from './cpu-time.ts';
 
-/** What one turn took; milliseconds from before the first create. */
+/** The figures of one turn; milliseconds since before the first create. */
 export interface Turn {
   readonly pods: number;
-  /** Until the last pod was created. */
+  /** When the last pod was created. */
   readonly createdMs: number;
   readonly firstBoundMs: number;
   readonly lastBoundMs: number;
-  /** Writes to pods and Events by everyone, KWOK included, from the first create until all pods run. */
+  /** Writes to pods and Events by all clients, KWOK included, from the first create until all pods run. */
   readonly writes: ReadonlyMap<string, number>;
-  /** Seconds of CPU time until the last bind, by program. */
+  /** CPU seconds until the last bind, by program. */
   readonly cpu: ReadonlyMap<string, number>;
-  /** What kube-scheduler's loop took for each pod on average, calls of an extender included. */
+  /** Average time of kube-scheduler's scheduling algorithm per pod, calls to an extender included. */
   readonly algorithmMs: number;
-  /** Where each pod went: node by pod name. */
+  /** Node by pod name. */
   readonly nodeOf: ReadonlyMap<string, string>;
 }
 
-/** Who is in the cluster already when a race begins. */
+/** Pods already in the cluster when a race begins. */
 export interface Residents {
-  /** Brings them in, before there is a kube-scheduler; Muster, where it takes part, watches. */
+  /** Creates them before kube-scheduler starts; Muster, if it takes part, is already watching. */
   settle(api: ApiClient): Promise<void>;
-  /** Looks at what became of them, before the cluster is emptied; also after a turn that did not finish. */
+  /** Records what happened to them before the cluster is emptied, also after an unfinished turn. */
   review(api: ApiClient): Promise<void>;
 }
 
-/** A turn whose pods did not all run by the deadline. The arena is ready for the next turn. */
+/** Not all pods of a turn ran by the deadline. The arena is ready for the next turn. */
 export class UnfinishedTurn extends Error {}
 
-/** The cluster on which contenders meet. */
+/** The cluster for all contenders. */
 export interface ArenaOptions {
   readonly nodes: NodeOptions;
-  /** Of kube-apiserver, for what contenders need beside Kubernetes' own gangs. */
+  /** Feature gates of kube-apiserver that contenders need beside Kubernetes' own gangs. */
   readonly featureGates?: string;
-  /** Fields of Muster's configuration that deviate from the defaults. */
+  /** Fields of Muster's configuration that differ from the defaults. */
   readonly muster?: Readonly<Record<string, unknown>>;
-  /** How long a turn may take, milliseconds. */
+  /** Maximum duration of a turn in milliseconds. */
   readonly turnDeadlineMs?: number;
 }
 
-/** A node's lease, renewed by KWOK four times as often: 5,000 nodes then cost 100 writes a second, not 500. */
+/**
+ * Duration of a node's lease, which KWOK renews four times as often: 5,000 nodes then cost 100 writes per second
+ * instead of 500.
+ */
 const LEASE_SECONDS = 200;
-/** Creators at a time. */
+/** Concurrent creators. */
 const CREATORS = 32;
 /** Thousands of nodes keep a small machine busy even when nothing happens. */
 const BUSY_PERCENT = 40;
@@ -93,8 +99,8 @@ export class Arena {
   }
 
   /**
-   * Creates the pods while the contender waits for them.
-   * @throws UnfinishedTurn
+   * Creates the pods while the contender is running.
+   * @throws UnfinishedTurn when not all pods run by the deadline.
    */
   async race(contender: Contender, workload: Workload, residents?: Residents): Promise<Turn> {
     await this.#prepare(contender);
@@ -104,7 +110,7 @@ export class Arena {
     return this.#takeTurn(workload, () => this.#create(workload), residents);
   }
 
-  /** Creates the pods first, then lets the contender loose on a full queue. */
+  /** Creates the pods first, then starts the contender on a full queue. */
   async drain(contender: Contender, workload: Workload): Promise<Turn> {
     await this.#prepare(contender);
     await this.#create(workload);
@@ -151,10 +157,10 @@ export class Arena {
     ).catch((cause: unknown) => {
       throw new UnfinishedTurn(String(cause), { cause });
     });
-    // Not waited for yet when `begin` fails.
+    // Not awaited yet if `begin` fails.
     allRun.catch(() => {});
     const start = performance.now();
-    // Whoever fails first says why.
+    // The first failure carries the reason.
     await Promise.race([begin(), allRun]);
     const createdMs = performance.now() - start;
     await allRun;
@@ -215,7 +221,7 @@ export class Arena {
     await this.#cluster.reset({ keepNodes: true });
   }
 
-  /** Writes so far that succeeded, by verb and resource. */
+  /** Successful writes so far, by verb and resource. */
   async #countWrites(): Promise<ReadonlyMap<string, number>> {
     const counts = new Map<string, number>();
     const metrics = await this.#cluster.api.request<string>('GET', '/metrics');
@@ -230,7 +236,7 @@ export class Arena {
     return counts;
   }
 
-  /** Milliseconds; kube-scheduler was started for this turn, so its sums are the turn's. */
+  /** Milliseconds; kube-scheduler was started for this turn, so its sums belong to the turn. */
   async #algorithmMs(): Promise<number> {
     const metrics = await this.#cluster.scheduler.metrics();
     const read = (suffix: string) =>
@@ -243,7 +249,7 @@ function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<stri
   return new Map([...after].map(([what, amount]) => [what, amount - (before.get(what) ?? 0)]));
 }
 
-/** Gives the control plane a few seconds to do what is left of the turn before. */
+/** Gives the control plane a few seconds to finish what is left of the previous turn. */
 async function calmDown(): Promise<void> {
   for (let attempt = 0; attempt < CALM_ATTEMPTS; attempt++) {
     if ((await measureForeignLoad()) < BUSY_PERCENT) return;

@@ -1,19 +1,19 @@
-/** What is compared, as data: who schedules, and how the same pods are handed over to it. */
+/** The contenders as data: which scheduler runs, and how the same pods are submitted to it. */
 import type { V1Pod } from '@kubernetes/client-node';
 import type { SchedulerOptions } from '../../test/e2e/cluster/scheduler.ts';
 import { cpuPod, gangPods, gpuPod } from '../../test/e2e/objects.ts';
 
-/** Who schedules. */
+/** A scheduler setup. */
 export interface Contender {
   readonly name: string;
   readonly scheduler: SchedulerOptions;
-  /** Muster runs beside it. */
+  /** Whether Muster runs beside it. */
   readonly muster: boolean;
-  /** The shipped admission policy is in force: gang members are created gated. */
+  /** Whether the shipped admission policy is in force, which creates gang members gated. */
   readonly policy: boolean;
-  /** Gangs are PodGroups of Kubernetes' own gang scheduling. */
+  /** Whether gangs are PodGroups of Kubernetes' own gang scheduling. */
   readonly podGroups: boolean;
-  /** What those say of how they may be preempted: together (`all`) or pod by pod (`single`, the default). */
+  /** How PodGroups may be preempted: together (`all`) or pod by pod (`single`, the default). */
   readonly disruptionMode?: 'all' | 'single';
 }
 
@@ -44,17 +44,17 @@ export const NATIVE: Contender = {
   podGroups: true,
 };
 
-/** What Kubernetes' own topology scheduling needs of kube-apiserver and kube-scheduler. */
+/** Feature gates of Kubernetes' own topology scheduling in kube-apiserver and kube-scheduler. */
 export const NATIVE_TOPOLOGY_GATES = 'GenericWorkload=true,TopologyAwareWorkloadScheduling=true';
 
-/** Its own gang scheduling with one required topology level a gang: alpha in 1.37. */
+/** Kubernetes' own gang scheduling with one required topology level per gang: alpha in 1.37. */
 export const NATIVE_TOPOLOGY: Contender = {
   ...NATIVE,
   name: "Kubernetes' topology scheduling",
   scheduler: { profile: 'none', featureGates: NATIVE_TOPOLOGY_GATES },
 };
 
-/** A set of pods and, for Kubernetes' own gangs, the groups that they belong to. */
+/** Pods and, for Kubernetes' own gangs, their groups. */
 export interface Workload {
   readonly podGroups?: readonly PodGroup[];
   readonly pods: readonly V1Pod[];
@@ -66,19 +66,19 @@ interface PodGroup {
   readonly object: object;
 }
 
-/** A gang, whoever schedules it. */
+/** A gang, independent of the scheduler. */
 export interface GangOptions {
   readonly name: string;
   readonly size: number;
-  /** Of each pod: a whole node's 8 unless given. */
+  /** Per pod; all 8 of a node by default. */
   readonly gpus?: number;
-  /** All pods on nodes with the same value of this node label; ignored where there are no gangs. */
+  /** Requires all pods on nodes with the same value of this node label; ignored without gangs. */
   readonly rackKey?: string;
-  /** The gang's PriorityClass, which exists. */
+  /** The gang's PriorityClass, which must exist. */
   readonly priorityClassName?: string;
 }
 
-/** The gang as the contender knows gangs; for the stock kube-scheduler the same pods and no gang. */
+/** The gang in the contender's form; for the stock kube-scheduler the same pods without a gang. */
 export function gangFor(contender: Contender, options: GangOptions): Workload {
   const { name: gang, size, gpus = 8, rackKey, priorityClassName } = options;
   const priority = priorityClassName === undefined ? {} : { priorityClassName };
@@ -108,7 +108,7 @@ export function gangFor(contender: Contender, options: GangOptions): Workload {
   };
 }
 
-/** Several workloads that arrive together: their pods are created in turns, as those of several Jobs are. */
+/** Several workloads that arrive together: their pods are created in turns, as for several Jobs. */
 export function together(workloads: readonly Workload[]): Workload {
   const longest = Math.max(...workloads.map(({ pods }) => pods.length));
   return {
@@ -117,12 +117,12 @@ export function together(workloads: readonly Workload[]): Workload {
   };
 }
 
-/** Pods that Muster never sees. */
+/** Pods that never reach Muster. */
 export function cpuPods(name: string, count: number): Workload {
   return { pods: podsNamed(name, count, (podName) => cpuPod({ name: podName })) };
 }
 
-/** Pods with one GPU each and no gang. */
+/** Lone pods with one GPU each. */
 export function loneGpuPods(name: string, count: number): Workload {
   return { pods: podsNamed(name, count, (podName) => gpuPod({ name: podName, gpus: 1 })) };
 }

@@ -1,4 +1,4 @@
-/** Who places the jobs: Muster's planner by each of its scores, and what is done without one. */
+/** The placers: Muster's planner with each of its scores, and simple ways without it. */
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, PlacementScore } from '../../src/core/gang-request.ts';
 import type { PodModel } from '../../src/core/model.ts';
@@ -9,11 +9,11 @@ import { Random } from '../random.ts';
 import type { Job } from '../scenarios/philly-jobs.ts';
 import { LEVELS, NODE_GPUS, nodes } from './fabric.ts';
 
-/** Places whole jobs or nothing, and remembers what is taken. */
+/** Places whole jobs or nothing, and keeps track of what is taken. */
 export interface Placer {
-  /** Index into `nodes` for each pod; undefined: there is no room. */
+  /** An index into `nodes` for each pod; undefined when there is no room. */
   place(job: Job): readonly number[] | undefined;
-  /** The job is over. */
+  /** Called when the job has ended. */
   release(job: Job, where: readonly number[]): void;
 }
 
@@ -21,7 +21,7 @@ export class PlannerPlacer implements Placer {
   readonly #table = new NodeTable(LEVELS);
   readonly #policy;
   readonly #indexOf = new Map(nodes.map(({ name }, index) => [name, index]));
-  /** Jobs of one shape ask for the same; only their pods differ. */
+  /** By shape: equal jobs differ only in their pods. */
   readonly #requests = new Map<string, GangRequest>();
   readonly #pods = new Map<Job, readonly PodModel[]>();
   #serial = 0;
@@ -59,12 +59,15 @@ export class PlannerPlacer implements Placer {
   }
 }
 
-/** One pod after another, without a look at the fabric; all of the job or nothing, which is more than stock gives. */
+/**
+ * Places one pod after another without regard to the fabric, but all pods of a job or none, which is more than a stock
+ * scheduler guarantees.
+ */
 export class PodByPodPlacer implements Placer {
   readonly #free = nodes.map(() => NODE_GPUS);
   readonly #choose: (free: readonly number[], gpus: number) => number;
 
-  /** @param choose the node for a pod, by what is free on each; -1: none has the room. */
+  /** @param choose the node for a pod, given the free GPUs of each node; -1 when none has room. */
   constructor(choose: (free: readonly number[], gpus: number) => number) {
     this.#choose = choose;
   }
@@ -93,8 +96,8 @@ export function firstFit(free: readonly number[], gpus: number): number {
 }
 
 /**
- * One of the emptiest nodes: what kube-scheduler's own scoring prefers unless it is configured otherwise; it breaks ties at
- * random (`Randomizer`, kubernetes v1.37.2 schedule_one.go:1045). The same in every run.
+ * One of the emptiest nodes, as kube-scheduler's default scoring prefers; it breaks ties at random (kubernetes v1.37.2
+ * schedule_one.go:1045). The random choices are the same in every run.
  */
 export function leastAllocated(): (free: readonly number[], gpus: number) => number {
   const random = new Random(3);

@@ -4,18 +4,18 @@ import { parseArgs } from 'node:util';
 import { UsageError } from '../result.ts';
 
 export interface LoadFlags {
-  /** A Muster that runs already. */
+  /** A Muster that is already running. */
   readonly url: URL | undefined;
-  /** Files of PEM, for https. */
+  /** PEM files, for https. */
   readonly tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
   readonly names: number;
-  /** Members of the gang whose slots are reserved. */
+  /** Number of gang members with reserved slots. */
   readonly gang: number;
-  /** Calls a second at most; 0: the next one follows the answer. */
+  /** Maximum calls per second; 0: the next call follows the answer. */
   readonly rate: number;
   readonly seconds: number;
   readonly heldBinds: number;
-  /** Pod events a second. */
+  /** Pod events per second. */
   readonly podEvents: number;
 }
 
@@ -60,7 +60,7 @@ export function readFlags(flags: readonly string[]): LoadFlags {
   };
   const gang = integer('gang', 1_000, 1, 10_000);
   if (values.url !== undefined) {
-    // Held binds and events need a cluster of our own: a Muster in use would bind pods and plan for them.
+    // Held binds and events need the benchmark's own cluster: a Muster in use would bind pods and plan for them.
     for (const name of ['gang', 'held-binds', 'pod-events'] as const) {
       if (values[name] !== undefined) throw new UsageError(`expected no --${name} with --url, found "${values[name]}"`);
     }

@@ -1,6 +1,6 @@
 /**
- * Bind calls as kube-scheduler makes them: any number at once, each on a connection of its own over HTTP/1.1, of which two
- * stay open when they are answered (Go's MaxIdleConnsPerHost).
+ * Bind calls as kube-scheduler makes them: any number at once, each on its own HTTP/1.1 connection, of which two stay
+ * open after their answers (Go's MaxIdleConnsPerHost).
  */
 import { Agent, request } from 'node:http';
 
@@ -8,14 +8,14 @@ export class HeldBinds {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 2 });
   readonly #port: number;
   readonly #abort = new AbortController();
-  /** Answers that came, the bodies of those that were refused, and the calls that came to nothing. */
+  /** Answers received, bodies of refused calls, and the number of failed calls. */
   readonly answers: string[] = [];
 
   constructor(port: number) {
     this.#port = port;
   }
 
-  /** Resolves when the call is sent; the answer comes some time later. */
+  /** Resolves when the call is sent; the answer arrives later. */
   send(body: Buffer): Promise<void> {
     const headers = { 'content-type': 'application/json', 'content-length': body.length };
     const { signal } = this.#abort;
@@ -33,7 +33,7 @@ export class HeldBinds {
     });
   }
 
-  /** Gives up whatever is held, as kube-scheduler does at `httpTimeout`. */
+  /** Aborts all held calls, as kube-scheduler does at `httpTimeout`. */
   close(): void {
     this.#abort.abort();
     this.#agent.destroy();

@@ -1,8 +1,9 @@
+/** An HTTP/2 client for the `load-http` benchmark. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { LoadFlags } from './flags.ts';
 
-/** One call after the other over one HTTP/2 connection: what Go's client negotiates over TLS. */
+/** Consecutive calls over one HTTP/2 connection, which is what Go's client negotiates over TLS. */
 export class Http2Caller {
   readonly #session: ClientHttp2Session;
 

@@ -1,4 +1,4 @@
-/** Muster as it is run, `muster serve`, on the cluster of servers/load-api.ts: both processes of our own, on loopback. */
+/** Starts `muster serve` on the cluster of servers/load-api.ts, both as child processes on loopback. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,12 +13,12 @@ const READY_WITHIN_MS = 60_000;
 
 export interface OwnMuster {
   readonly port: number;
-  /** Sets how many pod events a second the watch brings. */
+  /** Sets the number of pod events per second on the watch. */
   sendEvents(perSecond: number): void;
   stop(): Promise<void>;
 }
 
-/** @param gang members with a slot. */
+/** @param gang number of members with a slot. */
 export async function startOwnMuster(nodes: number, gang: number): Promise<OwnMuster> {
   const dir = mkdtempSync(join(tmpdir(), 'muster-load-'));
   const api = fork(join(import.meta.dirname, '../servers/load-api.ts'), [String(nodes), String(gang)]);
@@ -36,7 +36,7 @@ export async function startOwnMuster(nodes: number, gang: number): Promise<OwnMu
   };
 }
 
-/** Slots must not lapse while they are measured: there is no kube-scheduler that works through the gang. */
+/** Slots must not expire while they are measured: no kube-scheduler works through the gang. */
 const configuration = {
   topology: { levels: LEVELS },
   gang: { nominationTimeout: '8m', barrierTimeout: '10m' },

@@ -1,14 +1,15 @@
-/** What a Muster says of itself in `/metrics`. */
+/** Muster's own figures in `/metrics`. */
+
 export interface Vitals {
   readonly rssMegabytes: number;
-  /** Of the event loop since the last time it was asked, milliseconds. */
+  /** p99 of the event loop lag since the previous reading, in milliseconds. */
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
-  /** Bind calls at barriers. */
+  /** Bind calls held at barriers. */
   readonly held: number;
 }
 
-/** Node measures the lag by a timer of this many milliseconds, and counts them in. */
+/** Node measures the lag with a timer of this many milliseconds, and includes them. */
 const LAG_TIMER_MS = 10;
 
 /** Reading starts a new interval for the lag. */

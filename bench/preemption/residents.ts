@@ -1,4 +1,7 @@
-/** The gangs that fill a cluster when a more important one arrives: of several sizes, each with more or less work to lose. */
+/**
+ * The gangs that fill a cluster when a more important one arrives, with different sizes and different amounts of work
+ * to lose.
+ */
 import type { V1Pod } from '@kubernetes/client-node';
 import type { ApiClient } from '../../test/e2e/cluster/api-client.ts';
 import { waitFor } from '../../test/e2e/cluster/wait.ts';
@@ -9,33 +12,33 @@ import { type Contender, gangFor, together } from '../e2e/contenders.ts';
 import type { Random } from '../random.ts';
 
 export const GPUS_A_NODE = 8;
-/** PriorityClass of the residents, and of who comes. */
+/** PriorityClasses of the residents and of the preemptor. */
 const LOW = 'low';
 export const HIGH = 'high';
 const HOUR = 3_600;
 const DEADLINE_MS = 180_000;
 
-/** A gang that runs; each of its pods has a whole node. */
+/** A running gang; each of its pods has a whole node. */
 export interface Resident {
   readonly name: string;
   readonly size: number;
   /** Seconds since it started. */
   readonly age: number;
-  /** Seconds since its last checkpoint; undefined: it has none. */
+  /** Seconds since its last checkpoint; undefined: no checkpoint. */
   readonly sinceCheckpoint: number | undefined;
 }
 
 /** What a turn cost the residents. */
 export interface Toll {
-  /** Gangs that lost all members, and those that lost some: they are below their minimum while the rest runs on. */
+  /** Gangs that lost all members, and gangs that lost some, whose rest runs on below the minimum. */
   readonly gangs: number;
   readonly broken: number;
   readonly pods: number;
-  /** GPU-seconds since the start or the last checkpoint: of a gang that lost one member, those of all its members. */
+  /** GPU-seconds since the start or the last checkpoint; a gang that lost one member lost the work of all. */
   readonly lostWork: number;
 }
 
-/** Gangs of these sizes in turns, until every node is taken; the last one is as large as what is left. */
+/** Gangs of these sizes in turns, until every node is taken; the last one takes what is left. */
 export function listResidents(sizes: readonly number[], nodes: number, random: Random): readonly Resident[] {
   const residents: Resident[] = [];
   for (let left = nodes; left > 0; ) {
@@ -49,14 +52,14 @@ export function listResidents(sizes: readonly number[], nodes: number, random: R
   return residents;
 }
 
-/** GPU-seconds that are lost with the gang. */
+/** GPU-seconds lost if the gang is evicted. */
 export function lostWorkOf({ size, age, sinceCheckpoint }: Resident): number {
   return size * GPUS_A_NODE * (sinceCheckpoint ?? age);
 }
 
-/** The least work that must be lost to free this many nodes, by trying all sets of whole gangs. */
+/** The least lost work to free this many nodes, over all sets of whole gangs. */
 export function leastLostWork(residents: readonly Resident[], nodes: number): number {
-  // By nodes still to be freed: what the gangs seen so far cost at least.
+  // By number of nodes still to be freed: the least cost with the gangs considered so far.
   const least = [0, ...new Array<number>(nodes).fill(Number.POSITIVE_INFINITY)];
   for (const resident of residents) {
     for (let freed = nodes; freed > 0; freed--) {
@@ -68,9 +71,10 @@ export function leastLostWork(residents: readonly Resident[], nodes: number): nu
 }
 
 /**
- * Settles the gangs on all nodes, running since their ages, as the contender knows gangs. They are bound at creation, so that
- * all contenders find them in the same places.
- * @param turn makes their names unique. @param onToll is told what became of them.
+ * Creates the gangs on all nodes with their ages, in the contender's form. They are bound at creation, so that all
+ * contenders find them in the same places.
+ * @param turn makes their names unique.
+ * @param onToll receives what the turn cost them.
  */
 export function settlers(
   contender: Contender,
@@ -127,7 +131,10 @@ export function settlers(
   };
 }
 
-/** As each contender wants them: Kubernetes' own preempts by the class, Muster whatever the class says of kube-scheduler. */
+/**
+ * As each contender needs them: Kubernetes' own preemption follows the class, Muster preempts whatever the class says
+ * about kube-scheduler.
+ */
 async function createClasses(api: ApiClient, contender: Contender): Promise<void> {
   const preempts = !contender.muster;
   await api.create('priorityclasses', priorityClass(LOW, 100, { preempts }));

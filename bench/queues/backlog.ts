@@ -1,4 +1,4 @@
-/** Jobs that wait, by queue and shape. */
+/** Waiting jobs by queue and shape. */
 import type { Applicant } from '../../src/core/queues/line.ts';
 import type { Job } from './trace.ts';
 
@@ -7,7 +7,7 @@ export interface Waiting extends Applicant {
 }
 
 export class Backlog {
-  /** Of one queue and one shape, the first submitted first: the order in which the queue would try them. */
+  /** Jobs of one queue and one shape by submission, the order in which the queue would try them. */
   readonly #classes = new Map<string, Waiting[]>();
   #size = 0;
 
@@ -31,7 +31,7 @@ export class Backlog {
     this.#size--;
   }
 
-  /** @param most how many of a class can matter, by its first; the others ask for the same, and later. */
+  /** @param most how many jobs of a class can matter, given its first; the others request the same, and later. */
   list(most: (first: Waiting) => number): readonly Waiting[] {
     return [...this.#classes.values()].flatMap((of) => (of.length > 0 ? of.slice(0, most(of[0]!)) : []));
   }

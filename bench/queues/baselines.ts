@@ -1,10 +1,10 @@
-/** What is done without queues: strict order of arrival, and pods one by one. */
+/** The baselines without queues: strict order of arrival, and pod by pod. */
 import { leastAllocated } from '../fill-drain/placers.ts';
 import { Cluster } from './cluster.ts';
 import type { Policy, Stage } from './simulation.ts';
 import { type Job, NODE_GPUS } from './trace.ts';
 
-/** Whole gangs in the order of submission; nobody passes the first. */
+/** Whole gangs in the order of submission; no job passes the first. */
 export class StrictFifo implements Policy {
   readonly #cluster: Cluster;
   readonly #waiting: Job[] = [];
@@ -36,28 +36,28 @@ export class StrictFifo implements Policy {
   }
 }
 
-/** How long pods of one job hold their GPUs for the others: what breaks the deadlock of two halves. */
+/** How long the pods of a job hold their GPUs while waiting for the others; this breaks deadlocks. */
 const PATIENCE_MS = 600_000;
 
 interface Partial {
   readonly job: Job;
-  /** Of its pods that have one. */
+  /** Nodes of the pods that have one. */
   readonly nodes: number[];
-  /** When its first pod got one. */
+  /** When its first pod got a node. */
   since: number;
 }
 
 /**
- * What kube-scheduler does alone: every pod for itself, in order, and one that does not fit lets others pass; the emptiest node
- * (`NodeResourcesFit`, LeastAllocated). A job runs once all its pods have a node. Pods that have waited on their nodes for the rest
- * of the job for ten minutes are given back and wait again behind the others.
+ * kube-scheduler alone: every pod for itself, in order, and one that does not fit lets others pass; the emptiest node
+ * (`NodeResourcesFit`, LeastAllocated). A job runs once all its pods have a node. Pods that have waited on their nodes
+ * for the rest of the job for ten minutes are released and queue again behind the others.
  */
 export class PodByPod implements Policy {
   readonly #free: number[];
   readonly #choose = leastAllocated();
   readonly #running = new Map<Job, readonly number[]>();
   #waiting: Partial[] = [];
-  /** Sizes of pods that did not fit, since something was freed the last time. */
+  /** Sizes of pods that did not fit since something was last freed. */
   readonly #refused = new Set<number>();
   held = 0;
 

@@ -1,4 +1,4 @@
-/** The nodes, seen through Muster's planner, and which job is where. */
+/** The nodes as seen by Muster's planner, and the jobs on them. */
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../../src/core/gang-request.ts';
 import type { PodModel, PodTemplate } from '../../src/core/model.ts';
@@ -21,7 +21,7 @@ export class Cluster {
   readonly #jobOf = new Map<string, Job>();
   readonly #freeOf = new Map<string, number>();
   #free: number;
-  /** Shapes that did not fit, since something was freed the last time. */
+  /** Shapes that did not fit since something was last freed. */
   readonly #refused = new Set<string>();
 
   constructor(nodes: number) {
@@ -52,7 +52,7 @@ export class Cluster {
     return sum;
   }
 
-  /** Those on nodes. */
+  /** The jobs on nodes. */
   get jobs(): Iterable<Job> {
     return this.#pods.keys();
   }
@@ -69,12 +69,12 @@ export class Cluster {
     return this.#jobOf.get(uid)!;
   }
 
-  /** Whether it might, as far as counting tells. */
+  /** Whether the job may fit, judged by counts alone. */
   mayFit(job: Job): boolean {
     return gpusOf(job) <= this.#free && !this.#refused.has(shapeOf(job));
   }
 
-  /** Where it can go now, if anywhere: on all that is free. */
+  /** Where the job fits now on all that is free; undefined when nowhere. */
   find(job: Job): readonly PlannedSlot[] | undefined {
     if (!this.mayFit(job)) return undefined;
     const slots = this.findOn(this.snapshot, job);
@@ -82,13 +82,13 @@ export class Cluster {
     return slots;
   }
 
-  /** Where it can go on what the snapshot shows. */
+  /** Where the job fits in the given snapshot; undefined when nowhere. */
   findOn(snapshot: Snapshot, job: Job): readonly PlannedSlot[] | undefined {
     const plan = planGang(snapshot, this.requestOf(job), planPolicy, 0);
     return plan.kind === 'placed' ? plan.slots : undefined;
   }
 
-  /** @throws when a node has no room for it: whoever planned that was wrong. */
+  /** @throws Error when a node has no room, which means a wrong plan. */
   seat(job: Job, slots: readonly PlannedSlot[], now: number): void {
     const { members } = this.requestOf(job);
     const memberOf = new Map(members.map((member) => [member.uid, member]));
@@ -116,7 +116,7 @@ export class Cluster {
     this.#free -= gpusOf(job);
   }
 
-  /** It is being deleted. */
+  /** Marks the job as terminating. */
   announce(job: Job, goneBy: number): void {
     const pods = this.podsOf(job);
     for (const pod of pods) this.#table.removePod(pod);
@@ -168,7 +168,7 @@ export class Cluster {
   }
 }
 
-/** Jobs of one shape fit alike. */
+/** Jobs of the same shape fit alike. */
 function shapeOf({ pods, gpus }: Job): string {
   return `${pods} ${gpus}`;
 }

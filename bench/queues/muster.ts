@@ -1,6 +1,6 @@
 /**
- * Muster's queues on virtual time: the order, the quotas, the planned starts and the reclaiming of the real core, in the rounds that
- * the coordinator makes of them. One queue for each tenant.
+ * Muster's queues in virtual time: order, quotas, planned starts and reclaim of the real core, in rounds like those of
+ * the coordinator. One queue per tenant.
  */
 import { type Amounts, addUse, NOTHING } from '../../src/core/queues/amounts.ts';
 import { besideStarts } from '../../src/core/queues/beside-starts.ts';
@@ -18,7 +18,7 @@ import { GRACE_MS, type Policy, type Stage } from './simulation.ts';
 import { gpusOf, type Job, NODE_GPUS } from './trace.ts';
 
 export interface MusterOptions {
-  /** Whether the jobs say how long they run (`expected-duration`, exactly). */
+  /** Whether jobs declare their exact run time (`expected-duration`). */
   readonly knowsLengths: boolean;
   readonly backfill: 'easy' | 'none';
 }
@@ -34,14 +34,14 @@ const DRAIN_AFTER_MS = 1_800_000;
 interface Fence {
   readonly applicant: Waiting;
   readonly start: PlannedStart;
-  /** Who leaves its nodes, and is not all gone yet. */
+  /** Jobs that are leaving its nodes, and are not all gone yet. */
   readonly waitsFor: ReadonlySet<Job>;
 }
 
 /** The first blocked gang. */
 interface Head {
   readonly job: Job;
-  /** Undefined: it is not known when it starts, and nothing is kept for it yet. */
+  /** Undefined while its start is unknown and no nodes are kept for it. */
   readonly start: PlannedStart | undefined;
 }
 
@@ -52,23 +52,23 @@ export class MusterPolicy implements Policy {
   readonly #capacity: Amounts;
   readonly #reclaimer: Reclaimer;
   readonly #waiting = new Backlog();
-  /** Those on nodes, with the instant at which they are gone; Infinity: nobody knows. */
+  /** The jobs on nodes with the time when they are gone; Infinity when unknown. */
   readonly #seated = new Map<Job, { readonly startedAt: number; readonly endsAt: number }>();
   readonly #leaving = new Set<Job>();
-  /** Of those on nodes, until one comes or goes. */
+  /** Endings of the jobs on nodes, cached until one comes or goes. */
   #listed: readonly Ending[] | undefined;
   #fences: readonly Fence[] = [];
   #head: Head | undefined;
-  /** Since when those that were first have been blocked. */
+  /** When each first gang became blocked. */
   readonly #blockedSince = new Map<Job, number>();
-  /** By queue. Who leaves does not count any more, and who waits for space that is being freed does. */
+  /** What is held, by queue. Leaving jobs do not count any more; jobs waiting for space that is being freed do. */
   readonly #held = new Map<string, Map<string, number>>();
   readonly #usage = new Map<string, Amounts>();
   #settledAt: number | undefined;
-  /** What did not fit beside planned starts, since something was freed the last time: by starts and shape. */
+  /** What did not fit beside planned starts since something was last freed, by starts and shape. */
   readonly #refused = new Set<string>();
 
-  /** @param quotas nodes of each tenant. */
+  /** @param quotas number of nodes per tenant. */
   constructor(quotas: ReadonlyMap<string, number>, options: MusterOptions) {
     this.#options = options;
     const nodes = [...quotas.values()].reduce((sum, each) => sum + each, 0);
@@ -138,8 +138,8 @@ export class MusterPolicy implements Policy {
   }
 
   /**
-   * How many jobs that ask for the same, the first submitted first, may start or stand in the way in this round: one more than
-   * free GPUs and the guarantee have room for. Where lengths are known a shorter one may pass a longer one of the same shape.
+   * How many equal jobs, by submission, may start or block others in this round: one more than fits into the free GPUs
+   * and the guarantee. With known run times a shorter job may pass a longer one of the same shape.
    */
   #countHopeful({ queue, job }: Waiting): number {
     const { free } = this.#cluster;
@@ -157,7 +157,7 @@ export class MusterPolicy implements Policy {
     }
   }
 
-  /** Those for whom all space is free now. */
+  /** Starts the gangs whose fenced space is now completely free. */
   #enter(stage: Stage): void {
     const ready = this.#fences.filter(({ waitsFor }) => [...waitsFor].every((job) => !this.#seated.has(job)));
     if (ready.length === 0) return;
@@ -196,7 +196,7 @@ export class MusterPolicy implements Policy {
     stage.start(job);
   }
 
-  /** Evicts who borrows, for one within its guarantee. */
+  /** Evicts borrowing jobs for one within its guarantee. */
   #reclaim(applicant: Waiting, stage: Stage): boolean {
     const { job } = applicant;
     const goneAt = stage.now + GRACE_MS;
@@ -229,7 +229,10 @@ export class MusterPolicy implements Policy {
     return true;
   }
 
-  /** What is kept for the first blocked gang: until its known start, or at once when it has waited too long for an unknown one. */
+  /**
+   * What is kept for the first blocked gang: nodes until its known start, or drained nodes when an unknown start has
+   * taken too long.
+   */
   #plan({ job }: Waiting, last: Head | undefined, stage: Stage): Head {
     const { now } = stage;
     const known = last?.job === job ? last : undefined;

@@ -1,9 +1,9 @@
-/** Nodes of a cluster, divided among tenants. */
+/** Divides the nodes of a cluster among tenants. */
 
 /**
- * Whole nodes in proportion to the shares, by the largest remainder; each tenant has one at least, which those pay that have
- * most above their share. Ties are broken by name.
- * @param shares above 0, of any sum.
+ * Whole nodes in proportion to the shares, by largest remainder. Each tenant gets at least one, at the expense of those
+ * furthest above their share. Ties are broken by name.
+ * @param shares above 0, with any sum.
  */
 export function divideNodes(shares: ReadonlyMap<string, number>, nodes: number): ReadonlyMap<string, number> {
   if (shares.size > nodes) throw new Error(`expected a node for each of ${shares.size} tenants, found ${nodes}`);

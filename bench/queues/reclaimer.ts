@@ -1,4 +1,4 @@
-/** Whom to evict for a gang that stays within what its queue is guaranteed. */
+/** Chooses the victims for a gang within its queue's guarantee. */
 import type { PodModel } from '../../src/core/model.ts';
 import type { PlannedSlot } from '../../src/core/plan.ts';
 import { describeGang, type Gang } from '../../src/core/pod-group.ts';
@@ -17,8 +17,8 @@ import type { Job } from './trace.ts';
 export class Reclaimer {
   readonly #cluster: Cluster;
   readonly #tree: QueueTree;
-  /** What was in vain, since a job came or went the last time. */
-  readonly #vain = new Set<string>();
+  /** Failed attempts since a job last came or went. */
+  readonly #failed = new Set<string>();
   #generation = -1;
   readonly #gangs = new Map<Job, Gang>();
 
@@ -28,9 +28,9 @@ export class Reclaimer {
   }
 
   /**
-   * Where it can go once the victims are gone; without victims: once those are gone that leave anyway.
-   * @param starts whose space is not to be taken.
-   * @param soon when those end that are gone before a victim could be.
+   * Where the gang fits once the victims are gone; without victims, once the jobs that leave anyway are gone.
+   * @param starts planned starts whose space must not be taken.
+   * @param soon jobs that end before a victim could be gone.
    */
   find(
     { queue, asked }: Applicant,
@@ -41,10 +41,10 @@ export class Reclaimer {
     now: number,
   ): { readonly slots: readonly PlannedSlot[]; readonly victims: readonly Job[] } | undefined {
     const { snapshot } = this.#cluster;
-    if (snapshot.generation !== this.#generation) this.#vain.clear();
+    if (snapshot.generation !== this.#generation) this.#failed.clear();
     this.#generation = snapshot.generation;
     const shape = `${queue.name} ${job.pods} ${job.gpus}`;
-    if (this.#vain.has(shape) || !isOwedAny({ tree: this.#tree, queue, asked, use })) return undefined;
+    if (this.#failed.has(shape) || !isOwedAny({ tree: this.#tree, queue, asked, use })) return undefined;
     const query = {
       tree: this.#tree,
       queue,
@@ -74,7 +74,7 @@ export class Reclaimer {
     if (found.kind === 'preempt') {
       return { slots: found.slots, victims: found.victims.map(({ pods }) => this.#cluster.jobOf(pods[0]!)) };
     }
-    this.#vain.add(shape);
+    this.#failed.add(shape);
     return undefined;
   }
 

@@ -1,43 +1,43 @@
-/** Virtual time: jobs arrive, a policy says which of them run, and the accounts are kept beside it. */
+/** Virtual time: jobs arrive, a policy decides which of them run, and the simulation keeps independent accounts. */
 import { Agenda } from '../agenda.ts';
 import { gpusOf, type Job } from './trace.ts';
 
-/** What a policy can do at an instant. Times are milliseconds. */
+/** What a policy can do at a point in time. Times are milliseconds. */
 export interface Stage {
   readonly now: number;
-  /** It runs from now for its duration. */
+  /** The job runs from now for its duration. */
   start(job: Job): void;
-  /** It loses its work, is gone after its grace period, and waits again. */
+  /** The job loses its work, is gone after its grace period, and waits again. */
   evict(job: Job): void;
-  /** Asks for another round then. */
+  /** Requests another round at that time. */
   wake(at: number): void;
 }
 
-/** Who runs when, and where. */
+/** Decides which jobs run when and where. */
 export interface Policy {
-  /** It waits from now on: it is new, or was evicted and is gone. */
+  /** The job waits from now on: it is new, or was evicted and is gone. */
   arrive(job: Job): void;
-  /** What it held is free: it is over, or was evicted and is gone. */
+  /** The job's nodes are free: it is complete, or was evicted and is gone. */
   leave(job: Job): void;
-  /** Something changed. */
+  /** Called after a change. */
   round(stage: Stage): void;
-  /** GPUs that nobody else can have. */
+  /** GPUs that no other job can use. */
   readonly held: number;
 }
 
 export interface Fate {
   readonly job: Job;
   readonly endedAt: number;
-  /** What its completion came later than if it had started at once and run through: waiting, and work that evictions cost. */
+  /** Completion minus the earliest possible completion: waiting time, and work lost to evictions. */
   readonly delayMs: number;
   readonly evictions: number;
-  /** GPU-milliseconds of runs that were evicted. */
+  /** GPU-milliseconds of evicted runs. */
   readonly lost: number;
 }
 
 export interface Outcome {
   readonly fates: ReadonlyMap<Job, Fate>;
-  /** GPU-milliseconds in the window: of runs that came to their end, and all that was held. */
+  /** GPU-milliseconds in the window: of completed runs, and of everything held. */
   readonly useful: number;
   readonly held: number;
 }
@@ -47,7 +47,7 @@ export interface Window {
   readonly to: number;
 }
 
-/** Of an evicted job. */
+/** Grace period of an evicted job. */
 export const GRACE_MS = 30_000;
 
 const NEVER = { count: 0, lost: 0 };
@@ -57,13 +57,13 @@ type Happening =
   | { readonly at: number; readonly kind: 'ends'; readonly job: Job; readonly run: number }
   | { readonly at: number; readonly kind: 'wake' };
 
-/** @param jobs in the order of submission; all of them have to come to their end. */
+/** @param jobs in the order of submission; all of them must be completed in the end. */
 export function simulate(jobs: readonly Job[], policy: Policy, window: Window): Outcome {
   const agenda = new Agenda<Happening>();
   const fates = new Map<Job, Fate>();
   const starts = new Map<Job, number>();
   const evictions = new Map<Job, { readonly count: number; readonly lost: number }>();
-  /** Grows when it starts and when it is evicted: the end of a run that was evicted is void. */
+  /** Incremented when a job starts and when it is evicted: the end of an evicted run is void. */
   const runs = new Map<Job, number>();
   let [now, next, held, useful] = [0, 0, 0, 0];
   const within = (from: number, to: number) => Math.max(0, Math.min(to, window.to) - Math.max(from, window.from));

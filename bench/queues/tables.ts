@@ -1,4 +1,4 @@
-/** What the runs come to, as rows with their goals. */
+/** The results as rows with their goals. */
 import { type BenchResult, figure, percentile, round } from '../result.ts';
 import { type Fate, GRACE_MS, type Outcome, type Window } from './simulation.ts';
 import { NODE_GPUS } from './trace.ts';
@@ -9,17 +9,17 @@ export const PRIVATE = 'private clusters';
 
 export interface Runs {
   readonly outcomes: ReadonlyMap<string, Outcome>;
-  /** Of the private clusters, by the variant of Muster that runs each of them. */
+  /** Outcomes of the private clusters, by the variant of Muster that runs them. */
   readonly alone: ReadonlyMap<string, Outcome>;
   /** Nodes by tenant. */
   readonly quotas: ReadonlyMap<string, number>;
   readonly window: Window;
 }
 
-/** The sharing anomaly: by how much a tenant's p99 delay may exceed that in its private cluster, and once a grace period. */
-const MOST_WORSE = 1.05;
-/** Of the mean delay in strict FIFO. */
-const MOST_OF_FIFO = 0.7;
+/** The sharing anomaly: how much a tenant's p99 delay may exceed that in its private cluster, plus one grace period. */
+const MAX_OF_PRIVATE = 1.05;
+/** As a share of the mean delay in strict FIFO. */
+const MAX_OF_FIFO = 0.7;
 
 export function tabulate(runs: Runs): readonly BenchResult[] {
   const all = new Map([...runs.outcomes, [PRIVATE, runs.alone.get(MUSTER)!]]);
@@ -33,7 +33,7 @@ export function tabulate(runs: Runs): readonly BenchResult[] {
   ];
 }
 
-/** One cluster made of several that share nothing. */
+/** Merges clusters that share nothing into one. */
 export function merge(outcomes: readonly Outcome[]): Outcome {
   return {
     fates: new Map(outcomes.flatMap(({ fates }) => [...fates])),
@@ -42,14 +42,14 @@ export function merge(outcomes: readonly Outcome[]): Outcome {
   };
 }
 
-/** Only Muster that is told the lengths is held to what strict FIFO does. */
+/** Only Muster with known run times has a goal relative to strict FIFO. */
 function listDelays(all: ReadonlyMap<string, Outcome>): readonly BenchResult[] {
   const meanOf = (outcome: Outcome) => round(mean(fatesOf(outcome).map(delaySeconds)));
   const fifo = meanOf(all.get(FIFO)!);
   return [...all].flatMap(([policy, outcome]) => {
     const delays = fatesOf(outcome).map(delaySeconds);
     const row = { ...figure(`mean delay, ${policy}`, 's', meanOf(outcome), 'lower'), baseline: fifo };
-    const goal = round(MOST_OF_FIFO * fifo);
+    const goal = round(MAX_OF_FIFO * fifo);
     const judged = policy === MUSTER ? { ...row, goal, ok: row.value! <= goal } : row;
     return [
       judged,
@@ -69,7 +69,7 @@ function listCompletions(all: ReadonlyMap<string, Outcome>): readonly BenchResul
   );
 }
 
-/** Muster's with the best of the others, to three digits. */
+/** Muster's utilisation against the best of the others, to three digits. */
 function listUtilisations(all: ReadonlyMap<string, Outcome>, { quotas, window }: Runs): readonly BenchResult[] {
   const nodes = [...quotas.values()].reduce((sum, each) => sum + each, 0);
   const percent = (gpuMs: number) => round((100 * gpuMs) / (nodes * NODE_GPUS * (window.to - window.from)));
@@ -100,7 +100,7 @@ function listEvictions({ outcomes, alone, quotas, window }: Runs): readonly Benc
   });
 }
 
-/** Finish-time fairness, of the tenant that fares worst. */
+/** Finish-time fairness of the tenant that fares worst. */
 function listUnfairness({ outcomes, alone, quotas }: Runs): readonly BenchResult[] {
   return [...outcomes].map(([policy, outcome]) => {
     const own = alone.get(policy) ?? alone.get(MUSTER)!;
@@ -124,7 +124,7 @@ function listTenants({ outcomes, alone, quotas }: Runs): readonly BenchResult[] 
       const shared = outcomes.get(policy)!;
       const baseline = ninetyNinth(own, tenant);
       const p99 = ninetyNinth(shared, tenant);
-      const goal = MOST_WORSE * baseline + GRACE_MS / 1000;
+      const goal = MAX_OF_PRIVATE * baseline + GRACE_MS / 1000;
       const delays = fatesOf(shared, tenant).map(delaySeconds);
       return {
         ...figure(`delay of ${tenant} (${nodes} nodes, ${delays.length} jobs), ${policy}`, 's', 0, 'lower'),

@@ -1,15 +1,16 @@
-/** The jobs of a trace: who submitted them when, how long they run and how many GPUs they have (test/data/philly). */
+/** Reads the jobs of a trace: tenant, submission, run time and GPUs (test/data/philly). */
+
 export const NODE_GPUS = 8;
 
 /** Times are milliseconds since the start of the trace. */
 export interface Job {
   readonly key: string;
-  /** Its virtual cluster. */
+  /** The job's virtual cluster. */
   readonly tenant: string;
   readonly submittedAt: number;
   readonly durationMs: number;
   readonly pods: number;
-  /** Of each pod. */
+  /** GPUs per pod. */
   readonly gpus: number;
 }
 
@@ -20,9 +21,9 @@ export function gpusOf({ pods, gpus }: Job): number {
 const HEADER = 'submit_s,duration_s,num_gpus,vc';
 
 /**
- * In the order of submission.
- * @param scale GPUs for each one of the trace.
- * @throws an error that says which line is none of a trace.
+ * The jobs in the order of submission.
+ * @param scale GPUs per GPU of the trace.
+ * @throws Error that names the malformed line.
  */
 export function readTrace(text: string, scale = 1): readonly Job[] {
   const [header, ...lines] = text.trim().split(/\r?\n/);
@@ -46,7 +47,7 @@ export function readTrace(text: string, scale = 1): readonly Job[] {
   return jobs.sort((a, b) => a.submittedAt - b.submittedAt);
 }
 
-/** As few pods as possible, as equal as possible: a gang that does not divide evenly gets whole GPUs more. */
+/** As few equal pods as possible; if the GPUs do not divide evenly, each pod is rounded up. */
 function divide(gpus: number): { readonly pods: number; readonly gpus: number } {
   const pods = Math.ceil(gpus / NODE_GPUS);
   return { pods, gpus: Math.ceil(gpus / pods) };

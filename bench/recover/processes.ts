@@ -1,4 +1,4 @@
-/** The processes of the `recover` benchmark: the API server, the measured Muster, and how they are asked. */
+/** The processes of the `recover` benchmark: the API server, the measured Muster, and requests to them. */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -33,7 +33,7 @@ export async function startServer(scale: number, mode: string): Promise<Server> 
   return { process, port, megabytes };
 }
 
-/** Compiles Muster as it is deployed: from its sources it would start half a second later. */
+/** Compiles Muster as deployed; from the sources it would start half a second later. */
 export function buildMuster(): void {
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: REPOSITORY, stdio: ['ignore', 'ignore', 'inherit'] });
 }
@@ -59,7 +59,7 @@ export async function startMuster(dir: string, server: Server): Promise<Muster> 
   return { process, port, spawnedAt, readyAt: now() };
 }
 
-/** Of this program alone: `maxRSS` of getrusage also counts what its parent had when it was forked. */
+/** Peak memory of this program alone; `maxRSS` of getrusage also includes the parent's memory at the fork. */
 export function readPeakMegabytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const [, kibibytes] = /^VmHWM:\s+(\d+) kB/m.exec(status) ?? [];
@@ -76,7 +76,7 @@ export function fetchText(port: number, path: string): Promise<{ readonly status
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
     });
-    // Nobody listens yet, or a kept connection was closed: for a poll, an answer like others.
+    // The server does not listen yet, or closed a kept connection: for polling, an answer like any other.
     request.on('error', (error) => ('code' in error ? resolve({ status: 0, body: '' }) : reject(error)));
   });
 }

@@ -1,4 +1,7 @@
-/** The calls of the `filter` benchmark, as data: recorded from kube-scheduler, with as many node names as the case says. */
+/**
+ * The calls of the `filter` benchmark as data: recorded from kube-scheduler, with the number of node names of each
+ * case.
+ */
 import { type RecordingName, readRecording } from '../../test/contract/recording.ts';
 import { Random } from '../random.ts';
 import { NODES, nodeNameAt } from './cluster.ts';
@@ -6,21 +9,21 @@ import { NODES, nodeNameAt } from './cluster.ts';
 export interface CallCase {
   readonly name: string;
   readonly path: '/scheduler/filter' | '/scheduler/prioritize';
-  /** The recorded call that the body is made of: its pod has some 5.5 KB. */
+  /** The recorded call that the body is made from; its pod has some 5.5 KB. */
   readonly recording: RecordingName;
-  /** How many nodes are offered; for a member with a slot, its node alone. */
+  /** Number of offered nodes; for a member with a slot, only its node. */
   readonly names: number;
-  /** Slots that are reserved for gangs meanwhile. */
+  /** Slots reserved for gangs meanwhile. */
   readonly slots: number;
   /** Milliseconds, p99. */
   readonly goal: number | null;
-  /** Calls a second, as a part of what the echo reaches. */
+  /** Calls per second, as a share of the echo's. */
   readonly ratioGoal: number | null;
-  /** Beginning of the expected answer: a fast mistake is none. */
+  /** Start of the expected answer: a fast wrong answer does not count. */
   readonly answers: RegExp;
 }
 
-/** The node that the recorded member's slot is on. */
+/** The node of the recorded member's slot. */
 export const MEMBER_NODE = nodeNameAt(42);
 
 export const callCases: readonly CallCase[] = [
@@ -86,7 +89,7 @@ export const callCases: readonly CallCase[] = [
   },
 ];
 
-/** The bytes of the call: the recorded keys in their order, only the names and the nomination are other ones. */
+/** The bytes of the call: the recorded keys in their order, with other names and another nomination. */
 export function bodyOf({ recording, names }: CallCase): Buffer {
   const args = JSON.parse(readRecording(recording).body) as {
     Pod: { status: { nominatedNodeName?: string } };
@@ -97,7 +100,7 @@ export function bodyOf({ recording, names }: CallCase): Buffer {
   return Buffer.from(JSON.stringify(args));
 }
 
-/** kube-scheduler filters nodes in parallel, so their names come in no order. */
+/** kube-scheduler filters nodes in parallel, so their names arrive in no particular order. */
 function shuffledNames(): string[] {
   const random = new Random(3);
   const all = Array.from({ length: NODES }, (_, index) => nodeNameAt(index));

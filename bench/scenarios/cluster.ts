@@ -1,4 +1,4 @@
-/** The cluster of the in-process benchmarks, as data: 5,000 nodes with 8 GPUs in 100 racks, two thirds of them empty. */
+/** The cluster of the in-process benchmarks as data: 5,000 nodes with 8 GPUs in 100 racks, two thirds of them empty. */
 import type { NodeModel, PodModel } from '../../src/core/model.ts';
 import { aNode, aPod, aTemplate } from '../../test/support/builders.ts';
 import { Random } from '../random.ts';
@@ -8,7 +8,7 @@ export const LEVELS = [{ name: 'rack', label: RACK }];
 export const NODES = 5_000;
 const RACKS = 100;
 
-/** Every fifth node is of the pool `small`. */
+/** Every fifth node belongs to the pool `small`. */
 export function nodeAt(index: number): NodeModel {
   const rack = `rack-${String(index % RACKS).padStart(3, '0')}`;
   const pool = index % 5 === 0 ? 'small' : 'large';
@@ -26,7 +26,7 @@ export function clusterNodes(): NodeModel[] {
   return Array.from({ length: NODES }, (_, index) => nodeAt(index));
 }
 
-/** What runs there: 20 % of the nodes full, 15 % partly used by small pods, an agent on each. Some 7,500 pods. */
+/** Its pods: 20 % of the nodes are full, 15 % partly used by small pods, and each runs an agent. Some 7,500 pods. */
 export function clusterPods(): PodModel[] {
   const random = new Random(1);
   const agent = aTemplate({ gpus: 0, cpu: 0.5, memory: 0.5 });

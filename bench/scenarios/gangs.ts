@@ -1,17 +1,17 @@
-/** The gangs that the `plan` benchmark plans, as data. */
+/** The gangs of the `plan` benchmark as data. */
 import type { GangRequest } from '../../src/core/gang-request.ts';
 import { aGang, members } from '../../test/support/gangs.ts';
 
 export interface PlanCase {
   readonly name: string;
   readonly gang: GangRequest;
-  /** What the plan must be, or the figure would mean nothing: how many members are placed; 0 for none. */
+  /** Expected number of placed members, 0 for none; with another number the figure would mean nothing. */
   readonly places: number;
   /** Milliseconds, p99. */
   readonly goal: number | null;
   /**
-   * What the iteration finds cold. `nothing`: the template's verdicts are known. `template`: it has never been seen, so
-   * 5,000 nodes are judged. `nodes`: a node was cordoned, so verdicts and topology are built anew.
+   * What is cold in each iteration. `nothing`: the template's verdicts are known. `template`: the template is new, so
+   * 5,000 nodes are judged. `nodes`: a node was cordoned, so verdicts and topology are rebuilt.
    */
   readonly cold: 'nothing' | 'template' | 'nodes';
   /** Slots of other gangs that are reserved and not bound. */

@@ -1,4 +1,4 @@
-/** What the `load-http` benchmark sends, and the cluster it sends it to, as data. */
+/** The requests of the `load-http` benchmark and the cluster it sends them to, as data. */
 import { type RecordingName, readRecording } from '../../test/contract/recording.ts';
 import { Random } from '../random.ts';
 import { nodeNameAt } from './cluster.ts';
@@ -22,7 +22,7 @@ export function agentPod(index: number): WireObject {
   return podOf(agents, index, { phase: 'Running', node: nodeNameAt(index) }, '1');
 }
 
-/** A member that an earlier Muster nominated to its node: it asks for one GPU, and eight share a node. */
+/** A member that an earlier Muster nominated to its node; it requests one GPU, and eight members share a node. */
 export function memberPod(index: number, size: number): WireObject {
   const workload: Workload = {
     kind: 'Job',
@@ -41,7 +41,7 @@ export function memberNode(index: number): string {
   return nodeNameAt(Math.floor(index / MEMBERS_PER_NODE));
 }
 
-/** The bytes of a filter or prioritize call, as recorded from kube-scheduler but for the pod's identity and the names. */
+/** The bytes of a recorded filter or prioritize call, with another pod's identity and other node names. */
 export function callBody(
   recording: RecordingName,
   names: readonly string[],
@@ -59,7 +59,7 @@ export function callBody(
   return Buffer.from(JSON.stringify(args));
 }
 
-/** The call for a member of the gang after its nomination: its one node. */
+/** The call for a member of the gang after its nomination, with its one node. */
 export function memberCall(index: number, size: number): Buffer {
   const { name, uid } = memberPod(index, size).metadata;
   const node = memberNode(index);
@@ -68,14 +68,14 @@ export function memberCall(index: number, size: number): Buffer {
 
 /**
  * The call for a pod outside gangs, with this many nodes.
- * @param gang members whose nodes kube-scheduler does not offer: their nominations fill them.
+ * @param gang members whose nodes kube-scheduler does not offer, as their nominations fill them.
  */
 export function lonePodCall(recording: 'filter-lone-pod' | 'prioritize-lone-pod', names: number, gang: number): Buffer {
   const identity = { uid: uidOf('load lone'), name: 'load-lone' };
   return callBody(recording, shuffledNames(nodesOf(gang), names), identity);
 }
 
-/** How many nodes the gang's members fill. */
+/** Number of nodes that the gang's members fill. */
 export function nodesOf(gang: number): number {
   return Math.ceil(gang / MEMBERS_PER_NODE);
 }
@@ -85,7 +85,7 @@ export function bindBody(index: number, size: number): Buffer {
   return Buffer.from(JSON.stringify({ PodName: name, PodNamespace: NAMESPACE, PodUID: uid, Node: memberNode(index) }));
 }
 
-/** kube-scheduler filters nodes in parallel, so their names come in no order. */
+/** kube-scheduler filters nodes in parallel, so their names arrive in no particular order. */
 function shuffledNames(first: number, count: number): string[] {
   const random = new Random(3);
   const all = Array.from({ length: count }, (_, index) => nodeNameAt(first + index));

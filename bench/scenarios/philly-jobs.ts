@@ -1,6 +1,6 @@
 /**
- * Jobs drawn from the Philly trace's sizes and durations (test/data/philly), the same in every run. What is kept of the
- * trace is how often each size comes and how long jobs of that size run; arrivals are evenly random.
+ * Jobs drawn from the sizes and durations of the Philly trace (test/data/philly), the same in every run. The frequency
+ * of each size and the durations per size follow the trace; arrivals are uniformly random.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,11 +11,11 @@ export interface Job {
   readonly arrives: number;
   readonly duration: number;
   readonly pods: number;
-  /** Of each pod. */
+  /** GPUs per pod. */
   readonly gpus: number;
 }
 
-/** Points of the distribution of durations that the file has. */
+/** Percentiles of the durations in the file. */
 const PERCENTS = [10, 25, 50, 75, 90, 99];
 const NODE_GPUS = 8;
 const PRECISION = 2 ** 30;
@@ -28,8 +28,8 @@ interface SizeClass {
 }
 
 /**
- * @param scale GPUs for each one of the trace: its largest job had 128.
- * @param load GPU time asked for, as a part of what `gpus` GPUs have to give.
+ * @param scale GPUs per GPU of the trace, whose largest job had 128.
+ * @param load requested GPU time as a share of what `gpus` GPUs provide.
  */
 export function drawJobs(count: number, scale: number, gpus: number, load: number): readonly Job[] {
   const classes = readClasses();
@@ -46,7 +46,7 @@ export function drawJobs(count: number, scale: number, gpus: number, load: numbe
   return drawn.map((job, i) => ({ ...job, arrives: arrivals[i]! }));
 }
 
-/** The class that the `lot`-th job of all is in. */
+/** The class of the `lot`-th job overall. */
 function pick(classes: readonly SizeClass[], lot: number): SizeClass {
   let passed = 0;
   return classes.find(({ jobs }) => {
@@ -62,7 +62,7 @@ function divide(gpus: number): { readonly pods: number; readonly gpus: number } 
   return { pods, gpus: gpus / pods };
 }
 
-/** Between the known points of the distribution the duration grows evenly on the scale of its logarithm. */
+/** Between the known percentiles the duration is interpolated on a logarithmic scale. */
 function drawDuration(durations: readonly number[], fraction: number): number {
   const percent = fraction * 100;
   const next = PERCENTS.findIndex((point) => percent < point);

@@ -1,7 +1,7 @@
 /**
- * The cluster that Muster starts into in the `recover` benchmark, as data: 5,000 GPU nodes and 50,000 pods (times
- * `scale`). Of 1,000 pods 300 are agents (DaemonSets, each pod pinned to its node), 180 services, 120 members of running
- * gangs, 13 nominated members whose slots are to be adopted, 122 waiting members, 65 lone pods that wait and 200 finished.
+ * The cluster of the `recover` benchmark as data: 5,000 GPU nodes and 50,000 pods (times `scale`). Of 1,000 pods 300
+ * are agents (DaemonSets, each pod pinned to its node), 180 services, 120 members of running gangs, 13 nominated
+ * members with slots to be adopted, 122 waiting members, 65 waiting lone pods and 200 finished pods.
  */
 import { nodeNameAt } from './cluster.ts';
 import { nodeOf, uidOf, type WireObject } from './wire-objects.ts';
@@ -9,7 +9,7 @@ import { type PodProgress, podOf, serviceSpec, trainingSpec, type Workload } fro
 
 export const PODS_PATH = '/api/v1/pods';
 
-/** What `GET /v1/gangs` has to say of one gang. */
+/** What `GET /v1/gangs` must report for one gang. */
 export interface ExpectedGang {
   readonly state: string;
   readonly have: number;
@@ -18,7 +18,7 @@ export interface ExpectedGang {
 }
 
 export interface WireCluster {
-  /** Objects by list path, in the order of their keys. */
+  /** Objects by list path, sorted by key. */
   readonly objects: ReadonlyMap<string, readonly WireObject[]>;
   /** By `namespace/name`. */
   readonly gangs: ReadonlyMap<string, ExpectedGang>;
@@ -31,7 +31,7 @@ const REFUSAL =
   '0/5000 nodes are available: 5000 Insufficient memory, 4640 Insufficient nvidia.com/gpu. preemption: 0/5000 nodes ' +
   'are available: 5000 No preemption victims found for incoming pod.';
 
-/** Makes the cluster; the same one for the same scale. */
+/** Creates the cluster; the same one for the same scale. */
 export function wireCluster(scale: number): WireCluster {
   const builder = new Builder();
   const nodes = 5_000 * scale;
@@ -76,7 +76,7 @@ export function wireCluster(scale: number): WireCluster {
     });
     node += 64;
   }
-  // More than the nodes that are left.
+  // More than the remaining nodes.
   const large = 512 * scale;
   for (let i = 0; i < 8; i++)
     builder.gang(`waiting-${i}`, whole, large, large, () => ({ phase: 'Pending', gates: [GANG_GATE] }));
@@ -108,7 +108,10 @@ export function wireCluster(scale: number): WireCluster {
   return builder.build();
 }
 
-/** Lives of short lone pods (created, bound, running, finished, deleted), and status changes of running gangs' members. */
+/**
+ * Life cycles of short lone pods (created, bound, running, finished, deleted), and status changes of members of running
+ * gangs.
+ */
 export function* podEvents(count: number): Generator<{ readonly type: string; readonly object: WireObject }> {
   const batch: Workload = { ...team('Job', 'burst', 'team-0'), spec: serviceSpec('burst', '1') };
   const gang: Workload = gangWorkload('train-0', trainingSpec(8), 16);

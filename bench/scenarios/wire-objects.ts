@@ -1,4 +1,4 @@
-/** Nodes as an API server sends them, with all that Muster does not look at: images, annotations, `managedFields`. */
+/** Nodes as an API server sends them, including what Muster ignores: images, annotations, `managedFields`. */
 import { RACK } from './cluster.ts';
 
 /** Any object on the wire. */
@@ -15,7 +15,7 @@ export interface WireObject {
 
 export const TIME = '2026-11-02T08:15:30Z';
 
-/** A UID that looks like one and is the same in every run. */
+/** A UID in the usual format, the same in every run. */
 export function uidOf(seed: string): string {
   let [a, b] = [0x811c9dc5, 0x9e3779b9];
   for (let i = 0; i < seed.length; i++) {
@@ -26,11 +26,11 @@ export function uidOf(seed: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `a${hex.slice(17, 20)}`, hex.slice(20)].join('-');
 }
 
-/** The fields that identify the entries of a list; lists without one are owned as a whole. */
+/** Fields that identify the entries of a list; lists without one are owned as a whole. */
 const LIST_KEYS = ['name', 'type', 'ip', 'uid'];
 const WHOLE = new Set(['containerStatuses', 'ownerReferences', 'args', 'command', 'images']);
 
-/** The fields of an object as `managedFields` names them. */
+/** The fields of an object in the notation of `managedFields`. */
 function fieldsOf(value: unknown): object {
   if (Array.isArray(value)) {
     const keyed = value.flatMap((entry) => {
@@ -53,7 +53,7 @@ export function managed(manager: string, fields: object, subresource?: string): 
   return { ...entry, fieldsV1: fieldsOf(fields), ...(subresource && { subresource }) };
 }
 
-/** A node of 8 GPUs, as kubelet, device plugin and feature discovery describe it. */
+/** A node of 8 GPUs as described by kubelet, device plugin and feature discovery. */
 export function nodeOf(name: string, rack: string, resourceVersion: string): WireObject {
   const labels = {
     [RACK]: rack,

@@ -1,7 +1,7 @@
 /**
- * Pods as an API server sends them, with all that Muster does not look at: environment, probes, container statuses and
- * `managedFields`. Training pods have the spec that was recorded from kube-scheduler; the others are modelled on what
- * runs beside them.
+ * Pods as an API server sends them, including everything that Muster ignores: environment, probes, container statuses
+ * and `managedFields`. Training pods have the spec recorded from kube-scheduler; the others are modelled on typical
+ * pods beside them.
  */
 import { readRecording } from '../../test/contract/recording.ts';
 import { managed, TIME, uidOf, type WireObject } from './wire-objects.ts';
@@ -28,20 +28,20 @@ interface PodStatus {
   readonly [field: string]: unknown;
 }
 
-/** Where one pod of a workload is in its life. */
+/** The point in its life at which a pod is. */
 export interface PodProgress {
   readonly phase: 'Pending' | 'Running' | 'Succeeded';
   readonly node?: string;
   readonly nominated?: string;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly gates?: readonly string[];
-  /** Why kube-scheduler refused it. */
+  /** Why kube-scheduler rejected it. */
   readonly refusal?: string;
 }
 
 /**
- * `managedFields` are the same on all pods of a workload but for an address; making them is most of making a pod.
- * kubelet writes whole conditions, but not `PodScheduled`.
+ * Caches `managedFields`, which take most of the time of creating a pod and, but for an address, are equal for all pods
+ * of a workload. kubelet writes whole conditions, except `PodScheduled`.
  */
 const knownFields = new WeakMap<Workload, Map<string, readonly object[]>>();
 
@@ -62,7 +62,7 @@ function managedFieldsOf(workload: Workload, status: PodStatus): readonly object
   return made;
 }
 
-/** @param index its number among the workload's pods. */
+/** @param index of the pod within the workload. */
 export function podOf(workload: Workload, index: number, progress: PodProgress, resourceVersion: string): WireObject {
   const { namespace, kind, labels, spec } = workload;
   const { node, gates } = progress;
@@ -106,7 +106,7 @@ function podName({ name }: Workload, index: number): string {
   return `${name}-${index.toString(36).padStart(5, '0')}`;
 }
 
-/** What the DaemonSet controller writes into each of its pods. */
+/** The node affinity that the DaemonSet controller writes into each of its pods. */
 function pinTo(node: string): object {
   const matchFields = [{ key: 'metadata.name', operator: 'In', values: [node] }];
   const required = { nodeSelectorTerms: [{ matchFields }] };
@@ -173,7 +173,7 @@ export function trainingSpec(gpus: number): Workload['spec'] {
   return { ...recorded, containers: [{ ...trainer, resources: { limits: amounts, requests: amounts } }, ...others] };
 }
 
-/** A service, an agent on a node, or a batch Job, each of one container. */
+/** A service, an agent on a node, or a batch Job, each with one container. */
 export function serviceSpec(image: string, cpu: string, more: object = {}): Workload['spec'] {
   const timing = {
     initialDelaySeconds: 10,

@@ -1,7 +1,7 @@
 /**
- * The API server that Muster starts against in the `recover` benchmark: lists and watches of `scenarios/wire-cluster.ts`,
- * as bytes made before it says that it is ready, so that while Muster starts it only writes. A watch event is an HTTP
- * chunk of its own, as kube-apiserver writes them. Writes are answered and counted, nothing else happens.
+ * The API server of the `recover` benchmark: lists and watches of `scenarios/wire-cluster.ts`, serialized before it
+ * reports ready, so that it only writes bytes while Muster starts. Each watch event is an HTTP chunk of its own, as
+ * from kube-apiserver. Writes are answered and counted, without effect.
  *
  * Usage: node cluster-api.ts <scale> watch-list|pages
  */
@@ -12,11 +12,11 @@ import { pipeline } from 'node:stream/promises';
 import { PODS_PATH, podEvents, wireCluster } from '../scenarios/wire-cluster.ts';
 import type { WireObject } from '../scenarios/wire-objects.ts';
 
-/** What the benchmark asks for. */
+/** Orders from the benchmark. */
 export type Order =
-  /** What was asked of the server since the last such order. */
+  /** Reports the requests since the previous such order. */
   | { readonly kind: 'report' }
-  /** To send this many pod events a second. */
+  /** Sends this many pod events per second. */
   | { readonly kind: 'send-events'; readonly perSecond: number; readonly seconds: number };
 
 export type Message =
@@ -26,7 +26,7 @@ export type Message =
 
 const VERSION = '20000000';
 const PAGE_SIZE = 500;
-/** Chunked events are joined to pieces of this many bytes: what they are written with must not cost more than Muster. */
+/** Chunked events are joined into pieces of this many bytes, so that writing them costs less than what is measured. */
 const PIECE_BYTES = 256 * 1024;
 const TICK_MS = 10;
 
@@ -54,7 +54,7 @@ const server = createServer((request, response) => {
 async function watch(path: string, response: ServerResponse, initial: readonly Buffer[]): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/json', 'transfer-encoding': 'chunked' });
   response.flushHeaders();
-  // The pieces are chunks already, so they go past the response.
+  // The pieces are already chunked, so they bypass the response.
   if (response.socket) await pipeline(Readable.from(initial), response.socket, { end: false }).catch(() => {});
   if (path !== PODS_PATH || response.destroyed) return;
   podWatches.add(response);
@@ -111,18 +111,18 @@ function sendEvents(perSecond: number, seconds: number): void {
     for (; sent < due; sent++) for (const response of podWatches) response.write(lines[sent]!);
     if (sent < lines.length) return;
     clearInterval(timer);
-    tell({ kind: 'events-sent', count: sent });
+    sendToParent({ kind: 'events-sent', count: sent });
   }, TICK_MS);
 }
 
-function tell(message: Message): void {
+function sendToParent(message: Message): void {
   process.send?.(message);
 }
 
 process.on('message', (order: Order) => {
   if (order.kind === 'send-events') sendEvents(order.perSecond, order.seconds);
   else {
-    tell({ kind: 'report', firstRequestAt, writes });
+    sendToParent({ kind: 'report', firstRequestAt, writes });
     firstRequestAt = 0;
     writes = {};
   }
@@ -130,5 +130,5 @@ process.on('message', (order: Order) => {
 process.once('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => {
   const total = [...bytes.values()].flat().reduce((sum, piece) => sum + piece.length, 0);
-  tell({ kind: 'ready', port: (server.address() as AddressInfo).port, megabytes: total / 1e6 });
+  sendToParent({ kind: 'ready', port: (server.address() as AddressInfo).port, megabytes: total / 1e6 });
 });

@@ -1,4 +1,4 @@
-/** The least that a server in Node can do with a call: it reads the whole body and writes the same bytes back. */
+/** The minimal work of a Node server per call: it reads the whole body and writes the same bytes back. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -11,7 +11,7 @@ const server = createServer((incoming, outgoing) => {
     outgoing.end(body);
   });
 });
-// Between two cases it may wait for longer than Node's 5 s.
+// Between two cases the connection may be idle for longer than Node's 5 s.
 server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
 process.once('disconnect', () => process.exit());

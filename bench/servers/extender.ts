@@ -1,6 +1,6 @@
 /**
- * Muster's own server and app over the real parts and the benchmark's cluster. Before each call a pod starts or ends
- * somewhere, as it does between two calls of a busy kube-scheduler: the call pays for the refresh of the snapshot.
+ * Muster's own server and app over the real parts and the benchmark's cluster. Before each call a pod starts or ends,
+ * as between two calls of a busy kube-scheduler, so the call includes the refresh of the snapshot.
  *
  * Usage: node extender.ts <slots reserved>
  */
@@ -20,7 +20,7 @@ const slots = Number(process.argv[2]);
 const { app, state, projector, reservations, recover } = assembleApp(LEVELS);
 for (const node of clusterNodes()) state.nodes.applied(node, undefined);
 for (const pod of clusterPods()) state.pods.applied(pod, undefined);
-// A pod that kube-scheduler scores nodes for has been shown to Muster, too.
+// Muster's watch has also seen every pod for which kube-scheduler scores nodes.
 state.pods.applied(projector.project(JSON.parse(readRecording('prioritize-lone-pod').body).Pod), undefined);
 recover();
 

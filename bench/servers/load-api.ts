@@ -1,7 +1,7 @@
 /**
- * The API server of the `load-http` benchmark, in a process of its own: nodes, an agent on each of the first 5,000, and one
- * gang whose members are nominated, so that Muster adopts a slot for each. Bytes are made beforehand. Pod events come in the
- * lives that `podEvents` tells, over the watch; writes are answered and nothing else happens.
+ * The API server of the `load-http` benchmark in its own process: nodes, an agent on each of the first 5,000, and one
+ * gang whose members are nominated, so that Muster adopts a slot for each. Responses are serialized beforehand. Pod
+ * events follow the life cycles of `podEvents`, over the watch; writes are answered without effect.
  *
  * Usage: node load-api.ts <nodes> <members of the gang>
  */
@@ -12,7 +12,7 @@ import { agentPod, memberPod } from '../scenarios/load.ts';
 import { PODS_PATH, podEvents } from '../scenarios/wire-cluster.ts';
 import { nodeOf } from '../scenarios/wire-objects.ts';
 
-/** From the benchmark: how many pod events a second from now on. */
+/** From the benchmark: the number of pod events per second from now on. */
 export interface EventRate {
   readonly perSecond: number;
 }
@@ -20,7 +20,7 @@ export interface EventRate {
 const VERSION = '20000000';
 const NODES_PATH = '/api/v1/nodes';
 const TICK_MS = 10;
-/** Lines that are sent again and again: whole lives, so that none meets a pod of its name. */
+/** Events that are sent repeatedly: whole life cycles, so that no pod meets another of its name. */
 const EVENTS = 6_000;
 const KINDS = [
   '/apis/batch/v1/jobs',
@@ -79,7 +79,7 @@ setInterval(() => {
   const now = performance.now();
   due += ((now - before) / 1000) * perSecond;
   before = now;
-  // Each event is a write of its own, as kube-apiserver does it.
+  // Each event is a separate write, as in kube-apiserver.
   for (; due >= 1; due--) for (const watch of podWatches) watch.write(events[sent++ % events.length]!);
 }, TICK_MS);
 

@@ -1,10 +1,10 @@
 /**
- * Preloaded into a process that is measured (`node --import`): how long its event loop stood still, and when, by the
- * gaps between the firings of a timer that is due each 5 ms. Answers questions over the process's IPC channel;
- * the program itself knows nothing of it.
+ * Preloaded into a measured process (`node --import`): records when and for how long its event loop stalled, from the
+ * gaps between firings of a 5 ms timer. Answers questions over the process's IPC channel; the program itself is not
+ * involved.
  */
 
-/** One time that the event loop did not turn. */
+/** One stall of the event loop. */
 export interface Stall {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -12,9 +12,9 @@ export interface Stall {
 }
 
 export interface ProbeReport {
-  /** Those since the last question, the short ones left out. */
+  /** Stalls since the previous question, without the short ones. */
   readonly stalls: readonly Stall[];
-  /** What the main thread has computed since its start, milliseconds. */
+  /** CPU time of the main thread since its start, in milliseconds. */
   readonly threadMs: number;
 }
 
@@ -31,7 +31,7 @@ const timer = setInterval(() => {
 }, PERIOD_MS);
 
 process.on('message', (question: 'report' | 'stop-timer') => {
-  // The timer costs, too: it must not run when computing time is measured.
+  // The timer itself costs CPU time, so it must not run while that is measured.
   if (question === 'stop-timer') clearInterval(timer);
   const { user, system } = process.threadCpuUsage();
   const report: ProbeReport = { stalls, threadMs: (user + system) / 1000 };

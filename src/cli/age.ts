@@ -1,4 +1,7 @@
-/** Two units at most, the second only while it tells something: `59s`, `3m10s`, `5h`, `12d`. */
+/**
+ * Formats a duration in milliseconds with at most two units, the second only while it matters: `59s`, `3m10s`, `5h`,
+ * `12d`.
+ */
 export function formatAge(ms: number): string {
   if (Number.isNaN(ms)) return '<unknown>';
   const seconds = Math.max(0, Math.floor(ms / 1000));

@@ -1,3 +1,4 @@
+/** The commands of `muster`: their flags, usage texts and exit codes. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import {
   ConfigurationError,
@@ -12,7 +13,7 @@ import { fetchGangs, formatGangs } from './gangs.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
 
-/** What the commands reach the world through. */
+/** Everything outside the process that the commands use. */
 export interface CliEnvironment {
   readonly version: string;
   /** Milliseconds since the epoch. */
@@ -21,9 +22,9 @@ export interface CliEnvironment {
   readonly stderr: (text: string) => void;
   readonly readFile: (path: string) => string;
   readonly fetch: Fetch;
-  /** Serves until it is told to stop. */
+  /** Serves until the process is told to stop. */
   readonly serve: (config: MusterConfiguration) => Promise<void>;
-  /** Plays the demo; draws it into a file when one is given. */
+  /** Plays the demo; also draws it into a file if one is given. */
   readonly demo: (svgFile: string | undefined) => Promise<void>;
 }
 
@@ -36,13 +37,13 @@ interface Command {
   run(flags: Flags, environment: CliEnvironment): Promise<ExitCode>;
 }
 
-/** 0: done, and nothing is wrong. 1: what was looked at is not as it should be. */
+/** 0: done, nothing found wrong. 1: the command found a problem in what it inspected. */
 type ExitCode = 0 | 1;
 
-/** The user typed something that cannot be: exit code 2, as opposed to 1 for what failed. */
+/** The command line is invalid: exit code 2, as opposed to 1 for a failure. */
 class UsageError extends Error {}
 
-/** Of the commands that ask a running Muster. */
+/** Flags of the commands that query a running Muster. */
 const inspectOptions: ParseArgsOptionsConfig = {
   url: { type: 'string', default: 'http://127.0.0.1:8443' },
   output: { type: 'string', short: 'o' },
@@ -183,9 +184,9 @@ Flags:
 `;
 
 /**
- * Runs one command line, without the program's name.
+ * Runs one command line, given without the program's name.
  *
- * @returns the exit code: 0 done, 1 failed or something found wrong, 2 not understood.
+ * @returns the exit code: 0 done, 1 failed or something found wrong, 2 invalid command line.
  */
 export async function runCli(args: readonly string[], environment: CliEnvironment): Promise<number> {
   const [name = '', ...rest] = args;
@@ -238,7 +239,7 @@ function parseFlags(args: readonly string[], options: ParseArgsOptionsConfig): F
     const all: ParseArgsOptionsConfig = { ...options, help: { type: 'boolean', short: 'h' } };
     return parseArgs({ args: [...args], options: all, strict: true, allowPositionals: false }).values as Flags;
   } catch (error) {
-    // The first sentence says what is wrong; the others explain how to quote, which is rarely meant.
+    // The first sentence names the problem; the others explain quoting, which is rarely the cause.
     const [message = ''] = (error instanceof Error ? error.message : String(error)).split('. ');
     throw new UsageError(message.replace(/\.$/, ''), { cause: error });
   }

@@ -1,15 +1,19 @@
-/** The part of the global `fetch` that is needed. */
+/** Fetches JSON from a running Muster, with errors that say what to do. */
+/** The part of the global `fetch` that is used. */
 export type Fetch = (url: string) => Promise<Response>;
 
-/** How the answer is told from that of another server. */
+/** How to recognize an answer from Muster rather than from another server. */
 export interface Expected {
-  /** In words. */
+  /** For error messages, such as `a list of gangs`. */
   readonly what: string;
-  /** A field that is a list. */
+  /** Name of a field that must be a list. */
   readonly has: string;
 }
 
-/** Asks a running Muster; throws an Error that says what to do when it does not answer with what is expected. */
+/**
+ * Fetches JSON from a running Muster.
+ * @throws Error that says what to do when there is no answer or not the expected one.
+ */
 export async function fetchJson<T>(fetch: Fetch, { href }: URL, { what, has }: Expected): Promise<T> {
   let response: Response;
   try {
@@ -40,7 +44,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** fetch says `fetch failed`; the cause says why. */
+/** fetch only says `fetch failed`; the cause has the reason. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;

@@ -1,14 +1,18 @@
+/** `muster gangs`: fetches the gangs and formats them as a table. */
 import type { GangList } from '../http/inspect.ts';
 import { formatAge } from './age.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
 import { formatTable } from './table.ts';
 
-/** Asks a running Muster for its gangs; throws an Error that says what to do when it does not answer with them. */
+/**
+ * Fetches the gangs of a running Muster.
+ * @throws Error that says what to do when there is no answer or not the expected one.
+ */
 export function fetchGangs(fetch: Fetch, baseUrl: string): Promise<GangList> {
   return fetchJson(fetch, new URL('/v1/gangs', baseUrl), { what: 'a list of gangs', has: 'items' });
 }
 
-/** The gangs as kubectl would show them. */
+/** The gangs as a table in the style of kubectl; `now` in milliseconds since the epoch. */
 export function formatGangs({ items }: GangList, now: number): string {
   const rows = items.map(({ metadata, status }) => [
     metadata.namespace,

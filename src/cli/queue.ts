@@ -1,3 +1,4 @@
+/** `muster queue`: fetches the queue report and formats the line, the expected starts or the tree. */
 import type { Reason } from '../core/explain.ts';
 import type { WaitingItem } from '../http/queue-gangs.ts';
 import type { QueueAmounts, QueueItem, QueueReport } from '../http/queue-report.ts';
@@ -39,15 +40,16 @@ const QUEUE_COLUMNS = [
 ];
 
 /**
- * Asks a running Muster for its queues; throws an Error that says what to do when it does not answer with them.
+ * Fetches the queues of a running Muster.
  * @param name only this queue and those below it.
+ * @throws Error that says what to do when there is no answer or not the expected one.
  */
 export function fetchQueues(fetch: Fetch, baseUrl: string, name: string | undefined): Promise<QueueReport> {
   const path = name === undefined ? '/v1/queues' : `/v1/queues/${encodeURIComponent(name)}`;
   return fetchJson(fetch, new URL(path, baseUrl), { what: 'a list of queues', has: 'queues' });
 }
 
-/** Who waits, in order. GPUS counts all accelerators that a gang needs to start. */
+/** The waiting gangs in order. GPUS counts all accelerators that a gang needs to start. */
 export function formatLine({ waiting }: QueueReport, now: number): string {
   const rows = waiting.map((item) => [
     ...cellsOf(item),
@@ -60,7 +62,7 @@ export function formatLine({ waiting }: QueueReport, now: number): string {
   return formatTable(LINE_COLUMNS, rows);
 }
 
-/** When they are expected to start, and how long they are expected to run. */
+/** Expected starts and run times of the waiting gangs. */
 export function formatStarts({ waiting }: QueueReport, now: number): string {
   const rows = waiting.map((item) => {
     const { start, runLength, accelerators } = item;
@@ -78,7 +80,7 @@ function cellsOf({ position, queue, namespace, name }: WaitingItem): readonly st
   return [position === null ? '-' : String(position), queue, namespace, name];
 }
 
-/** The tree in ASCII: a line for each queue, and more for those with several resources of interest. */
+/** The tree in ASCII: one line per queue, and more for queues with several resources to show. */
 export function formatTree({ queues }: QueueReport): string {
   const names = new Set(queues.map(({ name }) => name));
   const roots = queues.filter(({ parent }) => parent === null || !names.has(parent));
@@ -105,7 +107,7 @@ function* drawQueues(
   }
 }
 
-/** Accelerators of any model, and whatever has a quota. */
+/** Accelerators of any model, and every resource with a quota. */
 function isOfInterest({ accelerator, model, guaranteed, limit }: QueueAmounts): boolean {
   return (accelerator && model === null) || guaranteed > 0 || limit !== null;
 }
@@ -119,7 +121,7 @@ function percent(part: number): string {
   return `${(part * 100).toFixed(1)}%`;
 }
 
-/** A word, with the name that it is about; `muster gangs` has the sentence. */
+/** One word, with the name it refers to; `muster gangs` shows the whole sentence. */
 function shortReason(reason: Reason | null): string {
   switch (reason?.kind) {
     case undefined:

@@ -1,10 +1,12 @@
-/** A table as kubectl prints one. */
+/** Formats a table in the style of kubectl. */
+
 export interface Column {
   readonly title: string;
-  /** Numbers line up on the right. */
+  /** Numbers are right-aligned. */
   readonly align?: 'left' | 'right';
 }
 
+/** A header and one line per row; columns are as wide as their widest cell. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ title }) => title), ...rows];
   const widths = columns.map((_, column) => lines.reduce((width, line) => Math.max(width, line[column]!.length), 0));

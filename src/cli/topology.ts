@@ -1,3 +1,4 @@
+/** `muster topology`: fetches the topology report and formats the tree or the linter's findings. */
 import type { DomainContents, DomainReport } from '../core/topology-report.ts';
 import type { FindingItem, TopologyReport } from '../http/topology.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
@@ -16,13 +17,16 @@ const COLUMNS = [
   left('NOTES'),
 ];
 
-/** Asks a running Muster for its domains; throws an Error that says what to do when it does not answer with them. */
+/**
+ * Fetches the topology of a running Muster.
+ * @throws Error that says what to do when there is no answer or not the expected one.
+ */
 export function fetchTopology(fetch: Fetch, baseUrl: string, withHosts: boolean): Promise<TopologyReport> {
   const url = new URL(withHosts ? '/v1/topology?hosts=true' : '/v1/topology', baseUrl);
   return fetchJson(fetch, url, { what: 'a tree of topology domains', has: 'domains' });
 }
 
-/** The tree in ASCII, a domain a line. FREE and TOTAL count accelerators. */
+/** The tree in ASCII, one domain per line. FREE and TOTAL count accelerators. */
 export function formatTopology({ cluster, levels, domains }: TopologyReport): string {
   const names = levels.map(({ name }) => name);
   const inside = listInside({ ...cluster, level: '', children: domains }, names);
@@ -30,7 +34,7 @@ export function formatTopology({ cluster, levels, domains }: TopologyReport): st
   return formatTable(COLUMNS, [['cluster', ...root.cells], ...drawInside(root, '')]);
 }
 
-/** One finding a line, those that ask for something to be done first. */
+/** One finding per line, warnings first. */
 export function formatFindings(findings: readonly FindingItem[]): string {
   const rows = findings
     .toSorted((a, b) => Number(b.warning) - Number(a.warning))
@@ -38,7 +42,7 @@ export function formatFindings(findings: readonly FindingItem[]): string {
   return formatTable([left('SEVERITY'), left('KIND'), left('FINDING')], rows);
 }
 
-/** What is printed of a domain, and of those inside. */
+/** A domain as printed, with the domains inside it. */
 interface Line {
   readonly name: string;
   /** All columns but the first. */
@@ -48,7 +52,7 @@ interface Line {
 
 type Branch = Omit<DomainReport, 'name' | 'path'>;
 
-/** The domains inside, and as `-` the nodes that are in none of them, for want of a label of the next inner level. */
+/** The domains inside; nodes that lack a label of the next inner level are grouped under `-`. */
 function listInside(domain: Branch, levels: readonly string[]): readonly Line[] {
   const host = levels.length - 1;
   const level = levels.indexOf(domain.level);
@@ -75,7 +79,7 @@ function listInside(domain: Branch, levels: readonly string[]): readonly Line[] 
   return [...list(known), { name: '-', cells, inside: list(hosts) }];
 }
 
-/** The rows of what is inside, each behind the branches that lead to it. */
+/** The rows of the inner domains, each prefixed with its branches. */
 function* drawInside({ inside }: Line, trunk: string): Generator<readonly string[]> {
   for (const [index, line] of inside.entries()) {
     const isLast = index === inside.length - 1;

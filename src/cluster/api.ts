@@ -1,3 +1,4 @@
+/** Muster's client of the API server: every write, with its retries, and the requests of watches. */
 import type { Endpoint } from './kubeconfig.ts';
 import { Semaphore } from './semaphore.ts';
 import { backoffDelay, type Clock, systemClock } from './timing.ts';
@@ -10,24 +11,24 @@ import {
   Transport,
 } from './transport.ts';
 
-/** The pod that is meant, and no later one of the same name. */
+/** A pod by name and UID, so that a later pod of the same name is never meant. */
 export interface PodIdentity {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
 }
 
-/** How an eviction ended. `blocked`: a disruption budget does not allow it now; the message names the budget. */
+/** The outcome of an eviction. `blocked`: a disruption budget does not allow it now; the message names the budget. */
 export type EvictionOutcome = Outcome | { readonly kind: 'blocked'; readonly message: string };
 
-/** How a write ended. An expected outcome is a value; writes never throw. */
+/** The outcome of a write. Expected outcomes are values; writes never throw. */
 export type Outcome =
   | { readonly kind: 'ok'; readonly body: unknown }
-  /** The object does not exist any more: 404, or the UID is that of an earlier one. */
+  /** The object no longer exists: 404, or the UID belongs to an earlier object. */
   | { readonly kind: 'gone' }
-  /** The state of the object does not allow it: bound elsewhere, being deleted, exists already. */
+  /** The object's state does not allow it: bound elsewhere, being deleted, or existing already. */
   | { readonly kind: 'conflict'; readonly message: string }
-  /** `status` 0: no answer came. */
+  /** `status` 0: no answer arrived. */
   | { readonly kind: 'failed'; readonly status: number; readonly message: string };
 
 export interface ApiClientOptions {
@@ -35,7 +36,7 @@ export interface ApiClientOptions {
   readonly requestTimeoutMs?: number;
   readonly maxWritesInFlight?: number;
   readonly clock?: Clock;
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   readonly random?: () => number;
 }
 
@@ -47,23 +48,23 @@ const PATCH_TYPE = {
 
 const RETRY = { baseMs: 100, maxMs: 2_000 };
 const MAX_ATTEMPTS = 5;
-/** An API server that is busy asks for 1 s; more than this is an answer of its own (10 s: a disruption budget). */
+/** A busy API server asks for 1 s. A longer Retry-After is not about load: 10 s means a disruption budget. */
 const MAX_RETRY_AFTER_MS = 5_000;
 const RETRIABLE_STATUS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
-/** Which failures are worth another try: any, for a write that may happen twice; else only those that did nothing. */
+/** Which failures to retry: any, for a write that may happen twice; otherwise only those that had no effect. */
 type Repeatable = 'any-failure' | 'nothing-done';
 
 /**
- * Muster's writes. At most `maxWritesInFlight` of them are on the wire at a time, so that a gang of thousands does not
- * open thousands of connections; what waits for a retry does not count. Every write carries the pod's UID.
+ * Muster's writes. At most `maxWritesInFlight` are in flight at a time, so that a gang of thousands does not open
+ * thousands of connections; writes waiting for a retry do not count. Every write to a pod carries its UID.
  */
 export class ApiClient {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #writes: Semaphore;
-  /** No new attempt begins after this long. */
+  /** No new attempt starts after this many milliseconds. */
   readonly #retryWindowMs: number;
   readonly #closing = new AbortController();
 
@@ -76,17 +77,17 @@ export class ApiClient {
     this.#retryWindowMs = requestTimeoutMs;
   }
 
-  /** One bare exchange: no retry, no place in the queue of writes (a lease must not wait there). Throws as `Transport`. */
+  /** One exchange without retry, outside the queue of writes, where a lease must not wait. Throws like `Transport`. */
   request(method: Method, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
     return this.#transport.request(method, path, options);
   }
 
-  /** Opens a watch or another long answer. Throws as `Transport`. */
+  /** Opens a watch or another long response. Throws like `Transport`. */
   open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream> {
     return this.#transport.open(path, signal, idleMs);
   }
 
-  /** Aborts what is under way and closes all connections. */
+  /** Aborts exchanges in flight and closes all connections. */
   close(): Promise<void> {
     this.#closing.abort();
     return this.#transport.close();
@@ -97,35 +98,35 @@ export class ApiClient {
     return this.#write('PATCH', path, { body, contentType: PATCH_TYPE[type] }, 'any-failure');
   }
 
-  /** Retried only when the server has done nothing: it was not reached, or said 429 with a short Retry-After. */
+  /** Retried only when the server did nothing: it was not reached, or answered 429 with a short Retry-After. */
   create(path: string, body: unknown): Promise<Outcome> {
     return this.#write('POST', path, { body }, 'nothing-done');
   }
 
-  /** Records the plan on the pod and nominates the node, in one write. `conflict`: it is bound already. */
+  /** Records the plan on the pod and nominates the node, in one write. `conflict`: the pod is already bound. */
   nominate(pod: PodIdentity, node: string, plan: string): Promise<Outcome> {
     return this.#patchNomination(pod, node, plan);
   }
 
-  /** Takes both back. */
+  /** Removes the plan and the nomination. */
   clearNomination(pod: PodIdentity): Promise<Outcome> {
     return this.#patchNomination(pod, null, null);
   }
 
-  /** Records the plan on the pod and leaves its nomination as it is. */
+  /** Records the plan on the pod and keeps its nomination. */
   recordPlan(pod: PodIdentity, plan: string): Promise<Outcome> {
     const body = { metadata: { uid: pod.uid, annotations: { [PLAN_ANNOTATION]: plan } } };
     return this.patch(`${podPath(pod)}/status`, body, 'merge');
   }
 
-  /** Sets the pod's annotations, and removes those that are null. */
+  /** Sets the pod's annotations; null removes one. */
   annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<Outcome> {
     return this.patch(podPath(pod), { metadata: { uid: pod.uid, annotations } }, 'merge');
   }
 
   /**
-   * Evicts the pod, with its own grace period. `ok` also when it is being deleted already: with the UID as precondition an
-   * eviction can be sent twice.
+   * Evicts the pod with its own grace period. `ok` also when it is already being deleted: with the UID as precondition
+   * an eviction can be sent twice.
    */
   async evict(pod: PodIdentity): Promise<EvictionOutcome> {
     const { namespace, name, uid } = pod;
@@ -140,13 +141,13 @@ export class ApiClient {
     return budget === undefined ? outcome : { kind: 'blocked', message: budget };
   }
 
-  /** Removes one scheduling gate and leaves the others; `ok` also when it was not there. */
+  /** Removes one scheduling gate and keeps the others; `ok` also when the gate was absent. */
   removeGate(pod: PodIdentity, gate: string): Promise<Outcome> {
     const body = { metadata: { uid: pod.uid }, spec: { schedulingGates: [{ $patch: 'delete', name: gate }] } };
     return this.patch(podPath(pod), body, 'strategic');
   }
 
-  /** Binds the pod and annotates it, atomically. `ok` also when it turns out to be bound to this node already. */
+  /** Binds the pod and sets annotations in one write. `ok` also when the pod is already bound to this node. */
   async bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<Outcome> {
     const { name, namespace, uid } = pod;
     const body = {
@@ -156,13 +157,13 @@ export class ApiClient {
       target: { apiVersion: 'v1', kind: 'Node', name: node },
     };
     const outcome = await this.#write('POST', `${podPath(pod)}/binding`, { body }, 'any-failure');
-    // A try may have bound the pod although its answer was lost: only the pod itself tells.
+    // An attempt may have bound the pod although its answer was lost; only the pod can tell.
     const unclear =
       outcome.kind === 'conflict' || (outcome.kind === 'failed' && (outcome.status === 0 || outcome.status >= 500));
     return unclear ? ((await this.#lookUpBinding(pod, node)) ?? outcome) : outcome;
   }
 
-  /** Creates an Event of events.k8s.io/v1; `event` without apiVersion and kind. */
+  /** Creates an Event of events.k8s.io/v1; `event` lacks apiVersion and kind. */
   createEvent(namespace: string, event: object): Promise<Outcome> {
     const body = { apiVersion: 'events.k8s.io/v1', kind: 'Event', ...event };
     return this.create(`/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`, body);
@@ -195,7 +196,7 @@ export class ApiClient {
     return (await this.#exchange(method, path, options, repeatable)).outcome;
   }
 
-  /** Tries until the outcome is final; that of the last try. */
+  /** Repeats attempts until the outcome is final; returns that of the last attempt. */
   async #exchange(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Attempt> {
     const deadline = this.#clock.now() + this.#retryWindowMs;
     for (let attempt = 1; ; attempt++) {
@@ -222,9 +223,9 @@ export class ApiClient {
   }
 }
 
-/** One try of a write. */
+/** One attempt of a write. */
 interface Attempt {
-  /** Undefined: no answer came. */
+  /** Undefined when no answer arrived. */
   readonly response: ApiResponse | undefined;
   readonly outcome: Outcome;
   /** Undefined: no retry. */
@@ -235,12 +236,12 @@ function retryDelay(response: ApiResponse, repeatable: Repeatable): number | und
   const { status, retryAfterMs = 0 } = response;
   if (readBudgetRefusal(response) !== undefined) return undefined;
   if (retryAfterMs > MAX_RETRY_AFTER_MS) return undefined;
-  // Without a Retry-After a 429 is no overload but a refusal, as from the eviction API.
+  // A 429 without Retry-After means a refusal, not overload; the eviction API sends it.
   if (status === 429) return response.retryAfterMs;
   return RETRIABLE_STATUS.has(status) && repeatable === 'any-failure' ? retryAfterMs : undefined;
 }
 
-/** The part of a `Status` answer that is looked at. */
+/** The fields of a `Status` answer that are read. */
 interface StatusBody {
   readonly message?: string;
   readonly details?: {
@@ -253,7 +254,8 @@ function outcomeOf({ status, body }: ApiResponse): Outcome {
   if (status === 404) return { kind: 'gone' };
   const answer = readStatus(body);
   const message = answer.message ?? `HTTP status ${status}`;
-  // A wrong UID is 409 to a binding, whose UID is a precondition, and 422 to a patch, whose UID is an immutable field.
+  // A wrong UID is a 409 for a binding, where it is a precondition, and a 422 for a patch, where it is an immutable
+  // field.
   if (status === 409) return isForeignUid(message) ? { kind: 'gone' } : { kind: 'conflict', message };
   if (status === 422) {
     const fields = answer.details?.causes?.map((cause) => cause.field) ?? [];
@@ -265,8 +267,8 @@ function outcomeOf({ status, body }: ApiResponse): Outcome {
 }
 
 /**
- * What the API server says when a disruption budget stands against an eviction (registry/core/pod/storage/eviction.go);
- * undefined for any other answer. It evicts no pod that two budgets cover, and calls that an internal error.
+ * The API server's message when a disruption budget blocks an eviction (registry/core/pod/storage/eviction.go);
+ * undefined for any other answer. It never evicts a pod covered by two budgets, and reports that as an internal error.
  */
 function readBudgetRefusal({ status, body }: ApiResponse): string | undefined {
   const { message = '', details } = readStatus(body);
@@ -279,7 +281,7 @@ function readStatus(body: unknown): StatusBody {
   return typeof body === 'object' && body !== null ? body : {};
 }
 
-/** A binding, a deletion and an eviction each have their own words for it. */
+/** Bindings, deletions and evictions each word it differently. */
 function isForeignUid(message: string): boolean {
   return ['UID in precondition', 'UID in the precondition', 'uid mismatch'].some((words) => message.includes(words));
 }

@@ -1,16 +1,17 @@
+/** Where the API server is and how to authenticate to it, from a kubeconfig or the pod's service account. */
 import type { RequestOptions } from 'node:https';
 import type { ConnectionOptions } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeConfig } from '@kubernetes/client-node';
 
-/** Where the address and the credentials of the API server come from. */
+/** The source of the API server's address and credentials. */
 export type KubeconfigSource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'in-cluster' }
-  /** What kubectl does: `$KUBECONFIG`, then `~/.kube/config`, then the service account of the pod. */
+  /** As kubectl does: `$KUBECONFIG`, then `~/.kube/config`, then the service account of the pod. */
   | { readonly kind: 'default' };
 
-/** What one request needs to be let in. The same object is handed out again as long as nothing has changed. */
+/** The credentials of one request. The same object is returned until something changes. */
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized'>;
@@ -20,11 +21,14 @@ export interface Credentials {
 export interface Endpoint {
   /** `https://host:port`, optionally with a path prefix. */
   readonly server: string;
-  /** The credentials of this moment. Throws when they cannot be had: file not readable, exec plugin failed. */
+  /**
+   * The current credentials.
+   * @throws Error when they are not available: an unreadable file, or a failed exec plugin.
+   */
   credentials(): Promise<Credentials>;
 }
 
-/** An endpoint that wants no credentials, like `kubectl proxy` or a test server. */
+/** An endpoint without credentials, such as `kubectl proxy` or a test server. */
 export function openEndpoint(server: string): Endpoint {
   const credentials: Credentials = { headers: {}, tls: {} };
   return { server, credentials: async () => credentials };
@@ -32,7 +36,8 @@ export function openEndpoint(server: string): Endpoint {
 
 /**
  * Reads the kubeconfig. client-node is imported here and not at the top: it takes 0.6 s and 80 MB, which commands that
- * talk to no API server should not pay. Throws when the file is missing, has no current cluster, or asks for a proxy.
+ * talk to no API server should not pay.
+ * @throws Error when the file is missing, has no current cluster, or asks for a proxy.
  */
 export async function loadEndpoint(source: KubeconfigSource): Promise<Endpoint> {
   const { KubeConfig } = await import('@kubernetes/client-node');
@@ -63,7 +68,7 @@ function endpointOf(config: KubeConfig): Endpoint {
   }
   const user = config.getCurrentUser();
   if (cluster.server.startsWith('http:') && user !== null) {
-    // client-node refuses plain http unless this is set; there is no certificate to verify either way.
+    // client-node refuses plain HTTP without this option; there is no certificate to verify either way.
     config.loadFromClusterAndUser({ ...cluster, skipTLSVerify: true }, user);
   }
   let current: Credentials | undefined;
@@ -78,8 +83,8 @@ function endpointOf(config: KubeConfig): Endpoint {
 }
 
 /**
- * client-node reads the certificate files anew each time, keeps a token file for 60 s and the answer of an exec plugin
- * until it expires. It also makes an https.Agent, once, that is never used and never connects.
+ * client-node re-reads certificate files on each call, caches a token file for 60 s and the output of an exec plugin
+ * until it expires. It also creates an https.Agent once, which is never used and never connects.
  */
 async function readCredentials(config: KubeConfig): Promise<Credentials> {
   const options: RequestOptions = {};
@@ -87,7 +92,7 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
   const { ca, cert, key, servername, rejectUnauthorized } = options;
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    // A token file may end in a newline, which no header may.
+    // A token file may end in a newline, which a header must not contain.
     headers[name] = String(value).trim();
   }
   if (typeof options.auth === 'string') {

@@ -1,7 +1,7 @@
 /**
- * Nodes and what their bound pods use, in dense columns: the truth behind every snapshot.
+ * Nodes and the usage of their bound pods in dense columns: the source of every snapshot.
  *
- * A snapshot has columns of its own; refreshing it copies only the rows that changed since the last one, so a plan never
+ * A snapshot has its own columns. Refreshing it copies only the rows that changed since the last one, so a plan never
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
 import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
@@ -22,17 +22,20 @@ export class NodeTable {
   readonly #nodes: (NodeModel | undefined)[] = [];
   readonly #indexOf = new Map<string, NodeIdx>();
   readonly #freeRows: NodeIdx[] = [];
-  /** Bound pods by node name: also of nodes that are not (or no longer) here. */
+  /** Bound pods by node name, also for nodes that do not exist (yet or any more). */
   readonly #podsOf = new Map<string, readonly PodModel[]>();
   readonly #dirty = new Set<NodeIdx>();
   #generation = 0;
   #nodeSetChanged = true;
-  /** A node came or went: only then the order of names is made anew, which takes most of the time of a changed node set. */
+  /**
+   * A node was added or removed. Only then is the order of names rebuilt, which takes most of the time of a changed
+   * node set.
+   */
   #namesChanged = true;
-  /** Labels changed: only then levels, tree and pools are made anew. */
+  /** Labels changed. Only then are levels, tree and pools rebuilt. */
   #labelsChanged = true;
   #topologyGeneration = 0;
-  /** Names of nodes that moved from one domain to another, and the last such move. */
+  /** Nodes that moved from one domain to another, and the latest such move. */
   readonly #drifted = new Set<string>();
   #lastDrift: Drift['last'];
   #view: View = emptyView();
@@ -42,7 +45,7 @@ export class NodeTable {
     this.#levels = levels;
   }
 
-  /** Returns false when nothing that matters for deciding changed (a heartbeat, say). */
+  /** Returns false when nothing changed that matters to decisions, as in a heartbeat. */
   applyNode(node: NodeModel): boolean {
     const row = this.#indexOf.get(node.name);
     if (row !== undefined && JSON.stringify(this.#nodes[row]) === JSON.stringify(node)) return false;
@@ -63,7 +66,7 @@ export class NodeTable {
     this.#nodes[row] = undefined;
     this.#indexOf.delete(name);
     this.#freeRows.push(row);
-    // It may come back under the same name with other labels.
+    // The node may return under the same name with other labels.
     this.#topologyGeneration++;
     this.#nodeSetChanged = true;
     this.#namesChanged = true;
@@ -76,7 +79,7 @@ export class NodeTable {
     this.#touchNode(pod.nodeName);
   }
 
-  /** The pod as it was when added. */
+  /** Takes the pod as it was when added. */
   removePod(pod: PodModel): void {
     const left = (this.#podsOf.get(pod.nodeName) ?? NO_PODS).filter((other) => other.uid !== pod.uid);
     if (left.length > 0) this.#podsOf.set(pod.nodeName, left);
@@ -88,7 +91,7 @@ export class NodeTable {
     return this.#generation;
   }
 
-  /** Grows with every change that may move a node to another domain. */
+  /** Increases with every change that may move a node to another domain. */
   get topologyGeneration(): number {
     return this.#topologyGeneration;
   }
@@ -97,12 +100,12 @@ export class NodeTable {
     return { nodes: this.#drifted.size, last: this.#lastDrift };
   }
 
-  /** The view of now. It stays as it is until the next call. */
+  /** The current view, which stays valid until the next call. */
   snapshot(): Snapshot {
     const view = this.#view;
     const rows = this.#nodes.length;
     if (view.rows < rows || view.free.length < this.#columns.size) {
-      // Doubling keeps growing node by node linear; all rows are copied anew after it.
+      // Doubling keeps node-by-node growth linear; all rows are copied again afterwards.
       const capacity = view.rows < rows ? Math.max(rows, view.rows * 2) : view.rows;
       this.#view = emptyView(capacity, this.#columns);
       this.#labelsChanged = true;
@@ -153,7 +156,7 @@ export class NodeTable {
     this.#nodeSetChanged = false;
   }
 
-  /** A domain that was unknown and is known now has not moved. */
+  /** A node whose domain was unknown before has not moved. */
   #compareLabels(before: NodeModel, now: NodeModel): void {
     if (JSON.stringify(before.labels) === JSON.stringify(now.labels)) return;
     this.#labelsChanged = true;
@@ -201,10 +204,10 @@ export class NodeTable {
   }
 }
 
-/** The columns a snapshot reads. Rows beyond the nodes are empty. */
+/** The columns that a snapshot reads. Rows without a node are empty. */
 interface View {
   readonly rows: number;
-  /** A copy: the table's own map gets new resources before the view has columns for them. */
+  /** A copy: the table's own map gains new resources before the view has columns for them. */
   readonly columns: ReadonlyMap<string, number>;
   nodes: readonly (NodeModel | undefined)[];
   indexOf: ReadonlyMap<string, NodeIdx>;

@@ -1,4 +1,4 @@
-/** Writes `Queue` objects (`muster.dev/v1alpha1`, cluster-wide). */
+/** Writes `Queue` objects (`muster.dev/v1alpha1`, cluster-scoped). */
 import type { ApiClient, Outcome } from './api.ts';
 
 const API_VERSION = 'muster.dev/v1alpha1';
@@ -11,14 +11,12 @@ export class QueueWriter {
     this.#api = api;
   }
 
-  /** `gone`: the CRD is not there; `conflict`: the object is. */
+  /** `gone`: the CRD is missing; `conflict`: the object exists. */
   createQueue(name: string, labels: Readonly<Record<string, string>>, spec: object): Promise<Outcome> {
     return this.#api.create(QUEUES, { apiVersion: API_VERSION, kind: 'Queue', metadata: { name, labels }, spec });
   }
 
-  /**
-   * A merge patch of the status. Without a UID: what a queue used belongs to its name, also when its object was made anew.
-   */
+  /** Merges into the status. No UID: usage belongs to a queue's name, even when its object was recreated. */
   patchQueueStatus(name: string, status: object): Promise<Outcome> {
     return this.#api.patch(`${QUEUES}/${encodeURIComponent(name)}/status`, { status }, 'merge');
   }

@@ -1,4 +1,4 @@
-/** At most so many at a time; the others wait in the order in which they came. */
+/** Limits how many tasks run at a time; the others wait in order of arrival. */
 export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -7,10 +7,10 @@ export class Semaphore {
     this.#free = permits;
   }
 
-  /** Runs `task` when its turn has come, and passes on what it returns or throws. */
+  /** Runs `task` when its turn comes; returns or throws what it does. */
   async run<T>(task: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
-    // The permit is handed over by the one that finishes, so a newcomer cannot overtake.
+    // The finishing task hands over its permit, so that a newcomer cannot overtake.
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       return await task();

@@ -1,6 +1,6 @@
 /**
- * The cluster as the watches tell it: the only owner of this truth. Indexed for the questions the coordinator asks;
- * `snapshot()` is the view that plans are made on.
+ * The state of the cluster as the watches report it; nothing else writes it. Indexed for the coordinator's lookups;
+ * `snapshot()` is the view for planning.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -25,30 +25,30 @@ import type { Drift } from '../core/topology-finding.ts';
 import type { ConfiguredLevels } from '../core/topology-levels.ts';
 import { NodeTable } from './node-table.ts';
 
-/** What a change may have altered. */
+/** Callbacks for the kinds of change. */
 export interface ClusterListener {
-  /** A pod appeared, changed or (with `now` undefined) went away. */
+  /** A pod was added, changed or (`now` undefined) deleted. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void;
-  /** Something else that a gang is described by changed: its Jobs, PodGroup or claims. `undefined`: any gang's. */
+  /** A Job, PodGroup or claim that describes a gang changed. `undefined`: any gang may be affected. */
   onSource(gang: string | undefined): void;
-  /** Nodes changed, so that room may have appeared or gone. */
+  /** Nodes changed, so capacity may have appeared or gone. */
   onNodes(): void;
-  /** A disruption budget changed: what may be evicted now may be another. */
+  /** A disruption budget changed, and with it what may be evicted. */
   onBudgets(): void;
-  /** A queue object appeared, went away, or has another spec. */
+  /** A queue object was added or deleted, or its spec changed. */
   onQueues(): void;
 }
 
-/** Where a watch puts what it sees; `before` is the object it replaces, never one with another UID. */
+/** Receives the objects of a watch; `before` is the replaced object, always with the same UID. */
 export interface Sink<T> {
   applied(object: T, before: T | undefined): void;
   deleted(object: T): void;
 }
 
-/** A pod outside our gangs that holds space without being bound. */
+/** A pod outside Muster's gangs that takes up space without being bound. */
 export interface Stranger {
   readonly pod: PodModel;
-  /** The node a DaemonSet pod is made for; undefined for a pod that is nominated to a node. */
+  /** The node for which a DaemonSet pod was created; undefined for a nominated pod. */
   readonly pinnedTo: string | undefined;
 }
 
@@ -60,7 +60,7 @@ export class ClusterState {
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<string, Map<string, JobModel>>();
-  /** The gang of a Job's pods, by the Job's UID: labels may come from an admission webhook, not from the template. */
+  /** The gang of a Job's pods by the Job's UID: the label may come from admission instead of the template. */
   readonly #gangByOwner = new Map<string, string>();
   readonly #podGroups = new Map<string, PodGroupModel>();
   readonly #claims = new Map<string, ClaimModel>();
@@ -75,7 +75,7 @@ export class ClusterState {
     this.#table = new NodeTable(levels);
   }
 
-  /** One listener, called synchronously after each change. */
+  /** Sets the listener, which is called synchronously after each change. */
   listen(listener: ClusterListener): void {
     this.#listener = listener;
   }
@@ -84,7 +84,7 @@ export class ClusterState {
     return this.#table.generation;
   }
 
-  /** Grows with every change that may move a node to another topology domain. */
+  /** Increases with every change that may move a node to another topology domain. */
   get topologyGeneration(): number {
     return this.#table.topologyGeneration;
   }
@@ -97,7 +97,7 @@ export class ClusterState {
     return this.#table.snapshot();
   }
 
-  /** Keys of all gangs that have pods. */
+  /** Keys (`namespace/name`) of all gangs that have pods. */
   gangs(): Iterable<string> {
     return this.#gangPods.keys();
   }
@@ -106,12 +106,12 @@ export class ClusterState {
     return this.#pods.get(uid);
   }
 
-  /** Pods that hold space unbound and outside our gangs: nominated ones, and DaemonSet pods pinned to their node. */
+  /** Unbound pods outside Muster's gangs that take up space: nominated ones, and pinned DaemonSet pods. */
   strangers(): Iterable<Stranger> {
     return this.#strangers.values();
   }
 
-  /** Pods that hold space and are named as victims (annotation `muster.dev/preempted-by`), evicted already or not. */
+  /** Unfinished pods marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
   preempted(): Iterable<PodModel> {
     return this.#preempted.values();
   }
@@ -120,12 +120,12 @@ export class ClusterState {
     return this.#disruptionBudgets.values();
   }
 
-  /** The queue objects; none without the CRD. */
+  /** The queue objects; empty without the CRD. */
   queues(): Iterable<QueueModel> {
     return this.#queues.values();
   }
 
-  /** What the gang is described by; no pods when it is gone. */
+  /** The objects that describe the gang; no pods when it is gone. */
   sourcesOf(gang: string): GangSources {
     const pods = [...(this.#gangPods.get(gang)?.values() ?? [])];
     const namespace = gang.slice(0, gang.indexOf('/'));
@@ -176,7 +176,7 @@ export class ClusterState {
       }
       const [was, is] = [before && this.#gangOf(before), this.#gangOf(job)];
       if (was !== undefined && was !== is) this.#listener.onSource(was);
-      // A Job that no gang is described by is most of them in a shared cluster: it wakes nobody.
+      // In a shared cluster most Jobs belong to no gang; their changes trigger nothing.
       if (is !== undefined) this.#listener.onSource(is);
     },
     deleted: (job) => {
@@ -203,7 +203,7 @@ export class ClusterState {
   readonly queueObjects: Sink<QueueModel> = {
     applied: (queue, before) => {
       this.#queues.set(queue.name, queue);
-      // Its status is written by Muster itself, which must not wake it again.
+      // Muster writes the status itself, which must not wake it.
       if (!before || !isDeepStrictEqual([before.spec, before.problem], [queue.spec, queue.problem])) {
         this.#listener.onQueues();
       }
@@ -252,7 +252,7 @@ export class ClusterState {
     if (jobs?.size === 0) this.#jobsOfGang.delete(gang!);
   }
 
-  /** A claim that does not exist (yet), or is neither bound nor waiting for its first consumer, blocks. */
+  /** A claim blocks while it is missing, or neither bound nor waiting for its first consumer. */
   #blocks(key: string): boolean {
     const claim = this.#claims.get(key);
     if (!claim) return true;
@@ -260,7 +260,10 @@ export class ClusterState {
   }
 }
 
-/** A sink that only stores. @param changed called after each change. */
+/**
+ * A sink that only stores.
+ * @param changed called after each change.
+ */
 function keep<T>(
   store: Map<string, T>,
   keyOfObject: (object: T) => string,
@@ -289,7 +292,7 @@ function readStranger(pod: PodModel): Stranger | undefined {
   return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;
 }
 
-/** The node a DaemonSet pod is made for (its controller pins each pod by `metadata.name`). */
+/** The node for which a DaemonSet pod was created (its controller pins each pod by `metadata.name`). */
 function pinnedNode(pod: PodModel): string | undefined {
   if (pod.owner?.kind !== 'DaemonSet') return undefined;
   const fields = pod.template.nodeAffinity?.[0]?.matchFields ?? [];

@@ -1,13 +1,15 @@
+/** The objects of one watched kind, and the changes reported to their consumer. */
 import type { Item } from './watch-stream.ts';
 
 /**
- * What a kind's consumer is told. All calls for one list come in one synchronous run, so between two turns of the event
- * loop the consumer never sees half a list. Objects of one key and different UIDs never meet: the old one is deleted first.
+ * The consumer of a kind. All calls for one list happen in one synchronous run, so the consumer never sees half a list
+ * between two turns of the event loop. Objects with the same key and different UIDs never coexist: the old one is
+ * deleted first.
  */
 export interface StoreHandler<T> {
-  /** `previous` is the object that was applied for the same UID, undefined for a new one. */
+  /** `previous` is the object last applied for the same UID; undefined for a new one. */
   applied(object: T, previous: T | undefined): void;
-  /** The object as it was applied last, so that exactly this can be taken back. */
+  /** The object as last applied, so that exactly this state can be undone. */
   deleted(object: T): void;
 }
 
@@ -17,14 +19,14 @@ interface Entry<T> {
   readonly object: T;
 }
 
-/** The objects of one kind, by key. Turns lists and events into calls of the handler, each change exactly once. */
+/** The objects of one kind by key. Turns lists and events into handler calls, each change exactly once. */
 export class Store<T> {
   readonly #handler: StoreHandler<T>;
   readonly #onError: (error: Error) => void;
   #entries = new Map<string, Entry<T>>();
   #staged = new Map<string, Entry<T>>();
 
-  /** What the handler throws goes to `onError`: a bug there must not stop the watch. */
+  /** Errors thrown by the handler go to `onError`: a bug there must not stop the watch. */
   constructor(handler: StoreHandler<T>, onError: (error: Error) => void) {
     this.#handler = handler;
     this.#onError = onError;
@@ -53,7 +55,7 @@ export class Store<T> {
     this.#call(() => this.#handler.applied(entry.object, previous?.uid === uid ? previous.object : undefined));
   }
 
-  /** Does nothing for a key that is unknown or already holds another UID. */
+  /** Ignores a key that is unknown or belongs to another UID by now. */
   remove(key: string, uid: string): void {
     const entry = this.#entries.get(key);
     if (entry?.uid !== uid) return;
@@ -76,7 +78,10 @@ export class Store<T> {
     this.#staged = new Map();
   }
 
-  /** Makes the staged objects the content, and tells the handler what differs: first what is gone, then what is new. */
+  /**
+   * Replaces the content with the staged objects and reports the differences: deletions first, then additions and
+   * changes.
+   */
   commit(): void {
     const old = this.#entries;
     this.#entries = this.#staged;
@@ -93,16 +98,19 @@ export class Store<T> {
     }
   }
 
-  #call(tell: () => void): void {
+  #call(report: () => void): void {
     try {
-      tell();
+      report();
     } catch (error) {
       this.#onError(error instanceof Error ? error : new Error(String(error)));
     }
   }
 }
 
-/** An object that cannot be read stays as it was last read, if it is the same object: better stale than unseen. */
+/**
+ * An unreadable object keeps its last readable state if it has the same UID: a stale object is better than a missing
+ * one.
+ */
 function readable<T>({ uid, resourceVersion, object }: Item<T>, known: Entry<T> | undefined): Entry<T> | undefined {
   if (object !== undefined) return { uid, resourceVersion, object };
   return known?.uid === uid ? known : undefined;

@@ -1,8 +1,9 @@
-/** Time, passed in: tests run the same code without waiting. */
+/** Clock and back-off; the clock is injected so that tests run without waiting. */
+
 export interface Clock {
-  /** Milliseconds from some fixed point; never goes back. */
+  /** Milliseconds since a fixed point; monotonic. */
   now(): number;
-  /** Resolves after `ms` milliseconds, or at once when `signal` is aborted: callers look at the signal afterwards. */
+  /** Resolves after `ms` milliseconds, or as soon as `signal` is aborted; callers check the signal afterwards. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -31,8 +32,8 @@ export interface Backoff {
 }
 
 /**
- * How long to wait after `failures` failures in a row: nothing for none, then `baseMs` doubling up to `maxMs`. Between
- * half and all of that, so that clients which lost the same server do not come back together. `random` is in [0, 1).
+ * The delay after `failures` consecutive failures: 0 for none, then `baseMs` doubling up to `maxMs`. Jittered between
+ * half and all of that, so that clients that lost the same server do not return together. `random` is in [0, 1).
  */
 export function backoffDelay(backoff: Backoff, failures: number, random: number): number {
   if (failures === 0) return 0;

@@ -1,3 +1,4 @@
+/** HTTP to the API server: requests, streams, credentials and timeouts. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { buildConnector, Pool } from 'undici';
 import type { Credentials, Endpoint } from './kubeconfig.ts';
@@ -8,18 +9,18 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 export interface RequestOptions {
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** `application/json` unless given. */
+  /** Defaults to `application/json`. */
   readonly contentType?: string;
   readonly signal?: AbortSignal;
-  /** Milliseconds for the whole exchange, the body included. */
+  /** Milliseconds for the whole exchange, body included. */
   readonly timeoutMs?: number;
 }
 
 export interface ApiResponse {
   readonly status: number;
-  /** What the server asks to wait before the next try, in milliseconds. */
+  /** The server's Retry-After in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  /** Parsed JSON; the text itself when it is none. */
+  /** Parsed JSON, or the text if it is not JSON. */
   readonly body: unknown;
 }
 
@@ -28,15 +29,18 @@ export interface ApiStream {
   readonly chunks: AsyncIterable<Buffer>;
 }
 
-/** kube-apiserver drops idle connections after 90 s (apiserver/pkg/server/secure_serving.go); be the first to do so. */
+/**
+ * kube-apiserver closes idle connections after 90 s (apiserver/pkg/server/secure_serving.go); this client closes them
+ * first.
+ */
 const KEEP_ALIVE_MS = 60_000;
-/** How long credentials are used before they are asked for again; client-node caches what is dear behind this. */
+/** How long credentials are reused before they are requested again; client-node caches the expensive ones. */
 const CREDENTIALS_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * One connection pool to one API server, with its credentials. HTTP/1.1 on purpose: with HTTP/2 all watches and writes
- * would share the flow control and the fate of one connection.
+ * would share flow control and failures of a single connection.
  */
 export class Transport {
   readonly #endpoint: Endpoint;
@@ -56,7 +60,7 @@ export class Transport {
     this.#pool = new Pool(url.origin, {
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAliveMaxTimeout: KEEP_ALIVE_MS,
-      // Not a fixed TLS context: certificates are rotated while we run.
+      // Not a fixed TLS context, since certificates are rotated at run time.
       connect: (options, callback) => {
         this.#authenticate().then(
           ({ tls }) => this.#connectorFor(tls)(options, callback),
@@ -66,7 +70,10 @@ export class Transport {
     });
   }
 
-  /** One exchange. Throws when no complete answer came: connection, credentials, timeout, `signal`. */
+  /**
+   * One exchange.
+   * @throws Error when no complete answer arrives: connection, credentials, timeout or `signal`.
+   */
   async request(method: Method, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
     const { body, contentType = 'application/json', signal, timeoutMs = this.#timeoutMs } = options;
     const abort = new AbortController();
@@ -89,7 +96,7 @@ export class Transport {
         bodyTimeout: 0,
       });
       const text = await response.body.text();
-      // undici frees the connection in the next turn; a request that follows at once would open another one.
+      // undici releases the connection in the next turn; without this an immediate next request would open another one.
       await nextTurn();
       if (response.statusCode === 401) this.#credentials = undefined;
       return {
@@ -104,8 +111,9 @@ export class Transport {
   }
 
   /**
-   * Opens a GET whose body is read piece by piece; leaving the iteration closes the connection. Throws, also out of the
-   * iteration, when the connection breaks, when nothing comes for `idleMs` (see `isIdleTimeout`), or by `signal`.
+   * Opens a GET whose body is read in chunks; leaving the iteration closes the connection. Throws, also from the
+   * iteration, when the connection breaks, when nothing arrives for `idleMs` milliseconds (see `isIdleTimeout`), or
+   * when `signal` is aborted.
    */
   async open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream> {
     const { headers } = await this.#authenticate();
@@ -118,12 +126,12 @@ export class Transport {
       bodyTimeout: idleMs,
     });
     if (response.statusCode === 401) this.#credentials = undefined;
-    // Between its arrival and the first read nobody else listens for its errors.
+    // Until the first read nothing else handles errors of the body.
     response.body.on('error', () => {});
     return { status: response.statusCode, chunks: response.body };
   }
 
-  /** Aborts what is under way and closes all connections. */
+  /** Aborts exchanges in flight and closes all connections. */
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
@@ -154,16 +162,16 @@ export class Transport {
   }
 }
 
-/** The API server names the field manager of a write after the part before any slash. */
+/** The API server takes the part before any slash as the field manager of a write. */
 const USER_AGENT = { 'user-agent': 'muster', accept: 'application/json' };
 
-/** True for the error of a stream on which nothing came for too long. */
+/** Whether the error means that a stream was silent for too long. */
 export function isIdleTimeout(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT';
 }
 
-/** True when the request cannot have reached the server, so that sending it again cannot do anything twice. */
+/** Whether the request cannot have reached the server, so that a retry cannot repeat an effect. */
 export function isUnsent(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'UND_ERR_CONNECT_TIMEOUT';

@@ -1,28 +1,28 @@
 /**
- * The list/watch protocol of one kind as a pure state machine (idea: kube-rs `watcher`). `step` says what an input means:
- * the next state, and what is to be done to the store. `watcher.ts` does the I/O.
+ * The list/watch protocol of one kind as a pure state machine (the idea is that of the `watcher` in kube-rs). `step`
+ * maps an input to the next state and the effects on the store. `watcher.ts` does the I/O.
  *
- * 1. `listing`: one stream brings what exists (staged), a marked bookmark, then goes on as the watch. The resource version
- *    is left unset, which asks for the newest state: a relist never goes back in time.
- * 2. `paging`: the same for servers without watch-list; unset resource version too, as "0" would be served from a cache
- *    that may be behind what was already seen and that ignores `limit`.
- * 3. `watching`: events are applied as they come; each moves the resource version from which to go on.
- * 4. `waiting`: until the next request. The store keeps its content meanwhile; a list replaces it in one go.
+ * 1. `listing`: one stream delivers the existing objects (staged) and a marked bookmark, then continues as the watch.
+ *    The resource version is left unset, which asks for the newest state: a relist never goes back in time.
+ * 2. `paging`: the same for servers without watch-list. The resource version is unset here too, as "0" would be served
+ *    from a cache that may be older than what was already seen and that ignores `limit`.
+ * 3. `watching`: events are applied as they arrive; each advances the resource version to resume from.
+ * 4. `waiting`: until the next request. The store keeps its content meanwhile; a list replaces it in one step.
  */
 import type { Item, ListPage, WatchEvent } from './watch-stream.ts';
 
 export type Requesting =
   | { readonly kind: 'listing' }
-  /** `continueToken` empty: the first page. */
+  /** An empty `continueToken` requests the first page. */
   | { readonly kind: 'paging'; readonly continueToken: string }
   | { readonly kind: 'watching'; readonly resourceVersion: string };
 
-/** What a wait is for: pause after a failure, look again for a kind that does not exist, or go on at once. */
+/** Why to wait: a pause after a failure, the next check for a missing kind, or no wait at all. */
 export type Pace = 'backoff' | 'absent' | 'now';
 
 export type WatchState = Requesting | { readonly kind: 'waiting'; readonly next: Requesting; readonly pace: Pace };
 
-/** Why a request was made again; the label of a metric. */
+/** Why a request was repeated; a metric label. */
 export type RestartReason =
   /** The server ended the watch, as it does every few minutes. */
   | 'ended'
@@ -30,10 +30,10 @@ export type RestartReason =
   | 'connection'
   /** 410: the history since the last resource version is gone. */
   | 'expired'
-  /** No watch-list there: pages instead. */
+  /** The server has no watch-list, so pages are used. */
   | 'unsupported'
   | 'rejected'
-  /** What came was no event. */
+  /** The received data was not an event. */
   | 'garbage'
   | 'absent';
 
@@ -62,7 +62,7 @@ export interface Transition<T> {
 
 export const START: Requesting = { kind: 'listing' };
 
-/** `optional`: the kind may not exist in this cluster, and a 404 then means that there are no objects. */
+/** `optional`: the kind may be absent from the cluster, and a 404 then means that there are no objects. */
 export function step<T>(state: WatchState, input: WatchInput<T>, optional: boolean): Transition<T> {
   if (state.kind === 'waiting')
     return input.kind === 'due' ? { state: state.next, effects: [] } : { state, effects: [] };
@@ -91,10 +91,10 @@ export function step<T>(state: WatchState, input: WatchInput<T>, optional: boole
     case 'refused':
       return refused(state, input.status, optional);
     case 'error':
-      // Whatever broke this stream may break every stream from this version, so anything but "busy" takes a new list.
+      // What broke this stream may break every stream from this version, so anything but "busy" leads to a new list.
       return isBusy(input.status) ? retry(state, 'rejected') : relist(input.status === 410 ? 'expired' : 'rejected');
     case 'lost':
-      // A server that does not know watch-list may ignore the parameters: its stream falls silent without the bookmark.
+      // A server without watch-list may ignore the parameters; its stream then falls silent without the bookmark.
       if (state.kind === 'listing' && input.reason === 'idle') return usePages();
       return input.reason === 'garbage' ? relist('garbage') : retry(state, input.reason);
     case 'due':
@@ -112,7 +112,7 @@ function refused<T>(state: Requesting, status: number, optional: boolean): Trans
   }
   if (status === 410) return relist('expired');
   if (state.kind === 'listing' && (status === 400 || status === 422)) return usePages();
-  // Not let in, or a server in trouble: nothing is wrong with the version. Otherwise something is wrong with the request.
+  // Missing permission or a server error does not invalidate the version. Any other status is about the request.
   const keepsVersion = status >= 500 || status === 401 || status === 403 || isBusy(status);
   return keepsVersion ? retry(state, 'rejected') : relist('rejected');
 }
@@ -122,7 +122,7 @@ function isBusy(status: number): boolean {
   return status === 429 || status === 504;
 }
 
-/** A watch goes on from its version; a list cannot be resumed and begins anew, a page is asked for again. */
+/** A watch resumes from its version. A list cannot be resumed and starts over; a page is requested again. */
 function retry<T>(state: Requesting, reason: RestartReason): Transition<T> {
   const effects: Effect<T>[] = state.kind === 'listing' ? [{ kind: 'discard' }] : [];
   return {
@@ -141,7 +141,7 @@ function usePages<T>(): Transition<T> {
   return { state: waiting, effects: [{ kind: 'discard' }, { kind: 'restart', reason: 'unsupported' }] };
 }
 
-/** The request for a state: a path with query. `timeoutSeconds`: after how long the server shall end a watch. */
+/** Path and query of the request for a state. The server ends a watch after `timeoutSeconds`. */
 export function requestPath(path: string, state: Requesting, timeoutSeconds: number): string {
   const watch = `${path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${timeoutSeconds}`;
   switch (state.kind) {
@@ -154,5 +154,5 @@ export function requestPath(path: string, state: Requesting, timeoutSeconds: num
   }
 }
 
-/** Objects a page; 500 is what client-go uses. */
+/** Objects per page; client-go uses 500 too. */
 const PAGE_SIZE = 500;

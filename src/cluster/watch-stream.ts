@@ -1,24 +1,24 @@
 /**
- * From the bytes of a watch to events. One JSON document a line, each parsed, looked at and dropped at once, so that
- * memory holds one object at a time however many there are.
+ * Turns the bytes of a watch into events. Each line is one JSON document, which is parsed, projected and dropped at
+ * once, so memory holds one raw object at a time.
  */
 
 import { parseWire } from './wire-json.ts';
 
 /** One object as the watcher keeps it. */
 export interface Item<T> {
-  /** `namespace/name`, or `name` for kinds without namespace. */
+  /** `namespace/name`, or `name` for cluster-scoped kinds. */
   readonly key: string;
   readonly uid: string;
   readonly resourceVersion: string;
-  /** Undefined when the projection threw; `key` and `uid` are known even so. */
+  /** Undefined when the projection threw; `key` and `uid` are known nevertheless. */
   readonly object: T | undefined;
 }
 
 export type WatchEvent<T> =
   | { readonly kind: 'changed'; readonly type: 'ADDED' | 'MODIFIED'; readonly item: Item<T> }
   | { readonly kind: 'deleted'; readonly key: string; readonly uid: string; readonly resourceVersion: string }
-  /** `initialEnd`: everything that existed has been sent (watch-list). */
+  /** `initialEnd`: all existing objects have been sent (watch-list). */
   | { readonly kind: 'bookmark'; readonly resourceVersion: string; readonly initialEnd: boolean }
   /** An ERROR event: the server ends the watch with a status code such as 410. */
   | { readonly kind: 'error'; readonly status: number; readonly message: string };
@@ -31,15 +31,15 @@ export interface ListPage<T> {
   readonly continueToken: string;
 }
 
-/** Makes the slim object out of wire JSON; may throw. */
+/** Reduces wire JSON to the object that is kept; may throw. */
 export type Project<T> = (raw: unknown) => T;
 
 const NEWLINE = 0x0a;
 
 /**
- * Splits chunks of bytes into lines. A line is decoded only when it is complete, so a character may lie across chunks;
- * its pieces are joined once, so a line of megabytes costs no more than its length. What follows the last newline when
- * the stream ends is half an event and is never returned.
+ * Splits chunks of bytes into lines. A line is decoded only when complete, so a character may span chunks. Its pieces
+ * are joined once, so a line of megabytes costs only its length. A partial line at the end of the stream is half an
+ * event and is never returned.
  */
 export class LineSplitter {
   #pieces: Buffer[] = [];
@@ -74,8 +74,8 @@ interface RawObject {
 }
 
 /**
- * Reads one line of a watch. Throws when it is not an event: then something is lost and only a new list helps. A failing
- * projection is passed to `onError` and costs only that object.
+ * Reads one line of a watch. A failing projection is passed to `onError` and costs only that object.
+ * @throws Error when the line is not an event: something is lost then, and only a new list helps.
  */
 export function decodeEvent<T>(line: string, project: Project<T>, onError: (error: Error) => void): WatchEvent<T> {
   const raw = parseWire(line) as { readonly type?: unknown; readonly object?: RawObject } | null;
@@ -98,7 +98,10 @@ export function decodeEvent<T>(line: string, project: Project<T>, onError: (erro
   }
 }
 
-/** Reads one page of a list. Throws when it is none. */
+/**
+ * Reads one page of a list.
+ * @throws Error when the text is not a list.
+ */
 export function decodePage<T>(text: string, project: Project<T>, onError: (error: Error) => void): ListPage<T> {
   const raw = parseWire(text) as {
     readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };

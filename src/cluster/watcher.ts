@@ -1,3 +1,4 @@
+/** Watches one kind over HTTP and keeps a `Store` of its objects up to date. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Store, type StoreHandler } from './store.ts';
 import { type Backoff, backoffDelay, type Clock, systemClock } from './timing.ts';
@@ -15,45 +16,48 @@ import {
 } from './watch-state.ts';
 import { decodeEvent, decodePage, LineSplitter, type Project } from './watch-stream.ts';
 
-/** A kind to watch: where it is and what is kept of it. */
+/** A kind to watch: its URL, and the projection of its objects. */
 export interface WatchedKind<T> {
-  /** For messages and metrics: `Pod`. */
+  /** As shown in messages and metrics: `Pod`. */
   readonly kind: string;
   /** The list URL: `/api/v1/pods`. */
   readonly path: string;
   readonly project: Project<T>;
-  /** The kind may not exist in this cluster (its CRD is not installed); a 404 then means no objects. */
+  /** Whether the kind may be absent (its CRD is not installed); a 404 then means that there are no objects. */
   readonly optional?: boolean;
 }
 
-/** What the watcher reads from; `ApiClient` is one. */
+/** The source of a watcher's streams, such as `ApiClient`. */
 export interface WatchSource {
   open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream>;
 }
 
-/** What goes on in a watcher, for logs and metrics. */
+/** What happens in a watcher, for logs and metrics. */
 export interface WatchObserver {
   /** The first list is complete, or the kind does not exist. */
   onSynced(): void;
   onRestart(reason: RestartReason): void;
   onEvent(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'): void;
-  /** A request that failed, an object that cannot be read, a handler that threw. The watch goes on by itself. */
+  /** A request failed, an object is unreadable, or a handler threw. The watch continues by itself. */
   onError(error: Error): void;
 }
 
 export interface WatchTiming {
   /**
-   * A stream on which nothing comes for this long is dead. The API server sends a bookmark every minute
-   * (apiserver/pkg/storage/cacher: defaultBookmarkFrequency, jittered by a quarter), whether something changed or not.
+   * A stream that is silent for this long counts as dead. The API server sends a bookmark every minute
+   * (apiserver/pkg/storage/cacher: defaultBookmarkFrequency, with a quarter of jitter), even without changes.
    */
   readonly idleMs: number;
-  /** The server is asked to end each watch after a random time between these, which spreads watches over replicas. */
+  /**
+   * The server is asked to end each watch after a random time between these two, which spreads watches over its
+   * replicas.
+   */
   readonly minWatchSeconds: number;
   readonly maxWatchSeconds: number;
-  /** How often to look for a kind that does not exist. */
+  /** How often to check for a missing kind. */
   readonly absentRetryMs: number;
   readonly backoff: Backoff;
-  /** A request that lived this long clears the back-off. */
+  /** A request that lasted this long resets the back-off. */
   readonly healthyMs: number;
 }
 
@@ -69,14 +73,14 @@ export const DEFAULT_TIMING: WatchTiming = {
 export interface WatcherOptions {
   readonly timing?: Partial<WatchTiming>;
   readonly clock?: Clock;
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   readonly random?: () => number;
 }
 
-/** After this many milliseconds of parsing without a pause others get their turn of the event loop. */
+/** Milliseconds of continuous parsing after which the event loop gets a turn. */
 const SLICE_MS = 10;
 
-/** Keeps a `Store` equal to one kind of the cluster: runs the machine of `watch-state.ts` over HTTP until stopped. */
+/** Keeps a `Store` equal to one kind in the cluster: runs the machine of `watch-state.ts` over HTTP. */
 export class Watcher<T> {
   readonly #source: WatchSource;
   readonly #kind: WatchedKind<T>;
@@ -89,7 +93,7 @@ export class Watcher<T> {
   #running: Promise<void> | undefined;
   #state: WatchState = START;
   #synced = false;
-  /** Requests in a row that did not live long enough to count as healthy. */
+  /** Consecutive requests that were too short to count as healthy. */
   #failures = 0;
 
   constructor(
@@ -108,7 +112,7 @@ export class Watcher<T> {
     this.#store = new Store(handler, (error) => observer.onError(error));
   }
 
-  /** True from the first complete list on, also while the connection is down: the store then holds the last known state. */
+  /** True from the first complete list on, even while disconnected; the store then holds the last known state. */
   get synced(): boolean {
     return this.#synced;
   }
@@ -125,7 +129,7 @@ export class Watcher<T> {
     this.#running ??= this.#run();
   }
 
-  /** Closes the connection; no handler is called after this returns, nor after the promise it returns is settled. */
+  /** Closes the connection. No handler is called after this returns, nor after its promise settles. */
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#running;
@@ -176,7 +180,7 @@ export class Watcher<T> {
   async #refuse(stream: ApiStream): Promise<void> {
     const text = await readText(stream);
     this.#input({ kind: 'refused', status: stream.status });
-    // The other answers are expected: the kind does not exist, or the server has no watch-list.
+    // The other answers are expected: the kind is missing, or the server has no watch-list.
     if (this.#state.kind === 'waiting' && this.#state.pace === 'backoff') {
       this.#report(new Error(`Expected status 200, got ${stream.status}: ${text.slice(0, 300)}`));
     }

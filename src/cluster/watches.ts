@@ -1,4 +1,4 @@
-/** Every kind Muster watches, where each is served, and where in the cluster state it goes. */
+/** All kinds that Muster watches: where each is served, and which part of the cluster state receives it. */
 import type { PodProjector } from '../core/pod-projection.ts';
 import {
   projectClaim,
@@ -15,7 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { ClusterState, Sink } from './state.ts';
 import { type WatchedKind, Watcher, type WatchObserver, type WatchSource, type WatchTiming } from './watcher.ts';
 
-/** The watches of one process. */
+/** The watchers of one process. */
 export interface Watches {
   readonly kinds: readonly { readonly kind: string; readonly synced: () => boolean }[];
   start(): void;
@@ -29,11 +29,11 @@ export interface WatchesParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly timing: Partial<WatchTiming>;
-  /** Called each time a kind has synced for the first time. */
+  /** Called once for each kind, when its first list is complete. */
   readonly onSynced: () => void;
 }
 
-/** Makes all watchers; none has started yet. */
+/** Creates all watchers without starting them. */
 export function createWatches(parts: WatchesParts): Watches {
   const { state, projector } = parts;
   const watchers = [

@@ -1,3 +1,4 @@
+/** Runs the demo's story on a Kubernetes API server, embedded or real. */
 import type { ApiClient } from '../cluster/api.ts';
 import type { Clock } from '../cluster/timing.ts';
 import type { ApiResponse } from '../cluster/transport.ts';
@@ -33,12 +34,12 @@ interface RawPod extends RawObject {
   readonly status?: { readonly phase?: string };
 }
 
-/** The stage on a Kubernetes API server; it makes no difference which one. */
+/** A stage on any Kubernetes API server. */
 export class ApiStage implements Stage {
   readonly #api: ApiClient;
   readonly #clock: Clock;
 
-  /** @param api is closed with the stage. */
+  /** @param api is closed together with the stage. */
   constructor(api: ApiClient, clock: Clock) {
     this.#api = api;
     this.#clock = clock;
@@ -78,7 +79,7 @@ export class ApiStage implements Stage {
       onSynced: synced.resolve,
       onRestart: ignore,
       onEvent: ignore,
-      // The watch goes on by itself; a first list that never comes is the one error that would not show.
+      // The watch recovers by itself; only a first list that never arrives would go unnoticed.
       onError: synced.reject,
     });
     watcher.start();
@@ -105,7 +106,7 @@ export class ApiStage implements Stage {
   }
 
   async clear(): Promise<void> {
-    // Owners first, so that nothing is created anew.
+    // Owners first, so that no controller creates new pods.
     for (const [path, what] of [
       [JOBS, 'Jobs'],
       [PODS, 'pods'],

@@ -1,4 +1,4 @@
-/** The composition of the demo: opens a plane, plays the story on it twice, shows and draws what happens. */
+/** Composes the demo: starts a control plane, plays the story on it twice, and shows and draws the runs. */
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,15 +15,15 @@ import { playRun, type StorySettings } from './story.ts';
 import { createPresenter, type Output } from './terminal.ts';
 
 export interface DemoOptions {
-  /** Starts the control plane with its nodes; `dir` is a folder for its files, removed at the end. */
+  /** Starts the control plane with its nodes; `dir` is a directory for its files, removed at the end. */
   readonly openPlane: (dir: string, clock: Clock) => Promise<Plane>;
-  /** Where to write the picture of the run. */
+  /** Where to write the picture of the runs. */
   readonly svgFile?: string | undefined;
   readonly output: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Short enough to watch, long enough to see. */
+/** Short enough to watch, long enough to be seen. */
 const settings: StorySettings = { trainingMs: 5_000, patienceMs: 5_000, longestMs: 40_000 };
 
 const acts: Readonly<Record<SchedulerKind, Pick<Act, 'scheduler' | 'title' | 'subtitle'>>> = {
@@ -40,7 +40,10 @@ const preparations: Readonly<Record<SchedulerKind, string>> = {
   'with-muster': 'clearing the cluster, starting Muster …',
 };
 
-/** Plays the demo until its end, or until Ctrl-C, which ends everything in order. Throws what goes wrong. */
+/**
+ * Plays the demo to its end, or until Ctrl-C, which shuts everything down in order.
+ * @throws Error when the demo fails.
+ */
 export async function runDemo({ openPlane, svgFile, output, env }: DemoOptions): Promise<void> {
   if (svgFile !== undefined) checkWritable(svgFile);
   const dir = mkdtempSync(join(tmpdir(), 'muster-demo-'));
@@ -49,7 +52,7 @@ export async function runDemo({ openPlane, svgFile, output, env }: DemoOptions):
   let interruption: NodeJS.Signals | undefined;
   const interrupt = (signal: NodeJS.Signals) => {
     interruption = signal;
-    // At once: a second Ctrl-C ends the process without any of what follows.
+    // Immediately: a second Ctrl-C ends the process without the steps below.
     presenter.close();
     abort.abort(new Error('interrupted'));
   };
@@ -71,11 +74,11 @@ export async function runDemo({ openPlane, svgFile, output, env }: DemoOptions):
     rmSync(dir, { recursive: true, force: true });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, interrupt);
   }
-  // Everything is in order: end as whoever is interrupted ends.
+  // Everything is shut down; now end with the signal, as an interrupted process does.
   if (interruption !== undefined) process.kill(process.pid, interruption);
 }
 
-/** Sooner than after the whole run. */
+/** Fails before the runs rather than after them. */
 function checkWritable(file: string): void {
   try {
     closeSync(openSync(file, 'a'));

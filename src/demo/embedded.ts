@@ -1,3 +1,4 @@
+/** The demo's control plane: the embedded one in this process, with Muster as a process beside it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../cluster/timing.ts';
@@ -24,7 +25,7 @@ export function extenderEntry(musterUrl: string): ExtenderOptions {
   };
 }
 
-/** The embedded control plane in this process, which needs nothing but Node. Muster is a process of its own beside it. */
+/** The embedded control plane in this process, which needs nothing but Node. Muster runs in a process of its own. */
 export async function openEmbeddedPlane(dir: string, clock: Clock): Promise<Plane> {
   const plane = await startEmbeddedPlane({ scheduler: null, admissionPolicy: true });
   createNodes(plane.store);

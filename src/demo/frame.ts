@@ -1,3 +1,4 @@
+/** The frames of a run: everything that the presenters show of one moment, as data. */
 import { heldGpus, holds, type JobPhase, type RunState, trainingGpus } from './run-state.ts';
 import type { NodeView } from './stage.ts';
 
@@ -5,34 +6,34 @@ import type { NodeView } from './stage.ts';
 export interface Cell {
   readonly node: string;
   readonly rack: string;
-  /** Index of the job that holds it. */
+  /** Index of the job that holds the node. */
   readonly job: number | undefined;
   readonly training: boolean;
 }
 
 export interface JobFrame {
   readonly name: string;
-  /** Stands for the job on the map. */
+  /** The job's letter on the map. */
   readonly letter: string;
   readonly size: number;
   readonly phase: JobPhase;
-  /** Nodes and GPUs held. */
+  /** Nodes and GPUs held by the job. */
   readonly nodes: number;
   readonly gpus: number;
   /** From 0 to 1. */
   readonly progress: number;
-  /** Since when it holds so many nodes and is in this phase; this and the others in milliseconds since the run began. */
+  /** When its phase or number of nodes last changed; like all times here in milliseconds since the run began. */
   readonly changedMs: number;
   readonly startedMs: number | undefined;
   readonly finishedMs: number | undefined;
 }
 
-/** Everything that can be shown of one moment of a run. */
+/** One moment of a run. */
 export interface Frame {
   readonly elapsedMs: number;
   readonly cells: readonly Cell[];
   readonly jobs: readonly JobFrame[];
-  /** GPUs of the cluster, those held now, and those of them that train. */
+  /** GPUs in the cluster, GPUs held, and held GPUs that train. */
   readonly gpus: number;
   readonly heldGpus: number;
   readonly trainingGpus: number;
@@ -40,7 +41,7 @@ export interface Frame {
   readonly idleGpuSeconds: number;
 }
 
-/** @param trainingMs how long each job has to train. */
+/** @param trainingMs training time of each job. */
 export function frameOf(state: RunState, nodes: readonly NodeView[], trainingMs: number): Frame {
   const elapsed = (at: number | undefined) => (at === undefined ? undefined : at - state.startedAt);
   const holding = [...state.pods.values()].filter(holds);
@@ -77,7 +78,7 @@ export function frameOf(state: RunState, nodes: readonly NodeView[], trainingMs:
   };
 }
 
-/** The nodes by rack, in order. */
+/** The nodes grouped by rack, in order. */
 export function racksOf(cells: readonly Cell[]): readonly { readonly rack: string; readonly cells: readonly Cell[] }[] {
   return [...Map.groupBy(cells, ({ rack }) => rack)].map(([rack, members]) => ({ rack, cells: members }));
 }

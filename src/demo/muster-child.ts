@@ -1,3 +1,4 @@
+/** Runs `muster serve` as a child process of the demo. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,15 +7,15 @@ import type { Clock } from '../cluster/timing.ts';
 import { rackLabel } from './scene.ts';
 
 export interface MusterChildOptions {
-  /** A folder for its configuration. */
+  /** Directory for its configuration. */
   readonly dir: string;
   readonly kubeconfig: string;
   readonly clock: Clock;
-  /** A free one unless given. */
+  /** A free port by default. */
   readonly port?: number;
 }
 
-/** `muster serve` in a process of its own. */
+/** A running `muster serve`. */
 export interface MusterChild {
   /** Scheme, host and port. */
   readonly url: string;
@@ -26,7 +27,7 @@ const POLL_MS = 25;
 const STOP_WITHIN_MS = 5_000;
 const MAX_LOG_CHARS = 4_000;
 
-/** Starts Muster as a user would, and waits until it says that it is ready. */
+/** Starts Muster as a user would, and waits until it reports ready. */
 export async function startMusterChild({ dir, kubeconfig, clock, port }: MusterChildOptions): Promise<MusterChild> {
   const chosenPort = port ?? (await freePort());
   const configuration = {
@@ -37,11 +38,11 @@ export async function startMusterChild({ dir, kubeconfig, clock, port }: MusterC
     topology: { levels: [{ name: 'rack', label: rackLabel }] },
   };
   const configFile = join(dir, 'muster.yaml');
-  // JSON is YAML.
+  // JSON is valid YAML.
   writeFileSync(configFile, JSON.stringify(configuration, undefined, 2));
-  // The same file, whether this runs from the sources or from dist.
+  // The same file, whether this runs from src or from dist.
   const program = join(import.meta.dirname, `../cli${extname(import.meta.filename)}`);
-  // The pipes end with this process, however it ends; Muster's next log line then ends it as well.
+  // The pipes close with this process, however it ends; Muster then ends at its next log line.
   const child = spawn(process.execPath, [program, 'serve', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

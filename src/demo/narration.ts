@@ -1,3 +1,4 @@
+/** The demo as lines of plain text, for output that is no terminal. */
 import type { Frame, JobFrame } from './frame.ts';
 import { racksOf } from './frame.ts';
 import { formatSeconds } from './numbers.ts';
@@ -5,18 +6,21 @@ import type { Act, Programme } from './programme.ts';
 import { summarize } from './summary.ts';
 import { describeJob, describeOutcome } from './verdict.ts';
 
-/** A part that a job holds is told of when it has been the same for this long: a gang's pods are bound one by one too. */
+/**
+ * How long a job's partial allocation must be stable before it is reported; the pods of a gang are bound one by one
+ * too.
+ */
 const SETTLED_MS = 500;
 
-/** Tells a programme as lines of plain text, each thing once, when it happens. */
+/** Narrates a programme line by line, each fact once, when it happens. */
 export class Narrator {
   #acts = 0;
   #ended = 0;
-  /** What was said last, by act and job. */
-  readonly #said = new Map<string, string>();
+  /** The latest line by act and job. */
+  readonly #announced = new Map<string, string>();
 
   /** The lines that are new since the last call. */
-  tell({ headline, plane, acts }: Programme): readonly string[] {
+  narrate({ headline, plane, acts }: Programme): readonly string[] {
     const lines: string[] = [];
     if (this.#acts === 0 && acts.length > 0) lines.push(headline, plane);
     for (const [index, act] of acts.entries()) {
@@ -24,33 +28,33 @@ export class Narrator {
         this.#acts = index + 1;
         lines.push('', `${index + 1}. ${act.title}`);
       }
-      if (act.frame !== undefined) lines.push(...this.#tellFrame(index, act.frame));
+      if (act.frame !== undefined) lines.push(...this.#describeFrame(index, act.frame));
       if (act.ended && index >= this.#ended) {
         this.#ended = index + 1;
-        lines.push(...tellEnd(act));
+        lines.push(...describeEnd(act));
       }
     }
     return lines;
   }
 
-  /** What there is to say at the end of everything. */
+  /** The summary after all runs. */
   conclude({ acts }: Programme): readonly string[] {
     const summary = summarize(acts);
     return summary === undefined ? [] : ['', ...summary.table, '', ...summary.notes];
   }
 
-  #tellFrame(act: number, frame: Frame): readonly string[] {
+  #describeFrame(act: number, frame: Frame): readonly string[] {
     return frame.jobs.flatMap((job) => {
       const key = `${act} ${job.name}`;
       const text = reportOf(job, frame.elapsedMs);
-      if (text === undefined || this.#said.get(key) === text) return [];
-      this.#said.set(key, text);
+      if (text === undefined || this.#announced.get(key) === text) return [];
+      this.#announced.set(key, text);
       return [`${formatTime(frame.elapsedMs)}  ${job.name} ${text}`];
     });
   }
 }
 
-function tellEnd({ frame }: Act): readonly string[] {
+function describeEnd({ frame }: Act): readonly string[] {
   if (frame === undefined) return [];
   const map = racksOf(frame.cells).map(
     ({ rack, cells }) => `           ${rack}  ${cells.map((cell) => symbolOf(frame, cell)).join(' ')}`,
@@ -59,7 +63,7 @@ function tellEnd({ frame }: Act): readonly string[] {
   return [`${formatTime(frame.elapsedMs)}  ${describeOutcome(frame)}`, ...(isEmpty ? [] : map)];
 }
 
-/** The letter of the job that holds the node: large while it trains, small while it does not. */
+/** The letter of the job that holds the node: upper case while it trains, otherwise lower case. */
 export function symbolOf({ jobs }: Frame, { job, training }: Frame['cells'][number]): string {
   const letter = job === undefined ? undefined : jobs[job]?.letter;
   if (letter === undefined) return '.';

@@ -1,3 +1,4 @@
+/** Draws the two runs of the demo as an SVG. */
 import { type Cell, type Frame, racksOf } from './frame.ts';
 import { formatCount, percent } from './numbers.ts';
 import type { Programme, RunRecord } from './programme.ts';
@@ -5,8 +6,8 @@ import { type Segment, segmentsOf } from './timeline.ts';
 import { countFinished, describeJob, outcomeOf } from './verdict.ts';
 
 /*
- * The runs as one SVG: a panel for each, side by side on the same scale of time, a row for each node. It carries its own
- * background and colours for light and dark, and no font, so that it reads the same wherever it is shown.
+ * One panel per run, side by side on the same time scale, with one row per node. The SVG brings its background and
+ * colours for light and dark pages, and embeds no font, so it looks the same everywhere.
  */
 
 const WIDTH = 860;
@@ -30,7 +31,7 @@ text{fill:#f0f6fc}.s{fill:#9198a1}.w{fill:#fff}.bad{fill:#ff7b72}.good{fill:#3fb
 .bg{fill:#0d1117;stroke:#3d444d}.free{fill:#1c2129}.axis{stroke:#3d444d}.end{stroke:#ff7b72}
 .a{fill:#1f6feb}.b{fill:#bd561d}.la{stroke:#4493f8}.lb{stroke:#f0883e}}`;
 
-/** The hatching of GPUs that are held idle. */
+/** The hatching of idle GPUs. */
 const HATCHES = ['a', 'b']
   .map(
     (job) =>
@@ -40,7 +41,7 @@ const HATCHES = ['a', 'b']
   )
   .join('');
 
-/** Draws two runs. They must be of the same jobs on the same nodes. */
+/** Draws two runs, which must have the same jobs and nodes. */
 export function drawPicture(
   { headline, plane }: Pick<Programme, 'headline' | 'plane'>,
   runs: readonly RunRecord[],
@@ -70,7 +71,7 @@ ${drawLegend(first, height - 20)}
 
 interface Rows {
   readonly height: number;
-  /** Top of the row of each node. */
+  /** Top of each node's row. */
   readonly tops: readonly number[];
   readonly racks: readonly { readonly name: string; readonly middle: number }[];
 }
@@ -142,7 +143,7 @@ function drawAxis({ left, right, bottom, longestMs }: Panel, x: (ms: number) => 
   return `<path class="axis" d="M${left} ${bottom + 2}H${round(right)}${ticks}"/>${labels.join('')}`;
 }
 
-/** Where a run was given up, and how the jobs stood then. */
+/** Marks where a run was given up, with the state of its jobs. */
 function drawEnd(x: number, { bottom, right }: Panel, { jobs }: Frame): string {
   const line = `<path class="end" d="M${round(x)} ${TOP - 6}V${bottom + 2}"/>`;
   if (right - x < 150) return line;
@@ -169,7 +170,7 @@ function drawLegend({ jobs }: Frame, y: number): string {
     .join('');
 }
 
-/** For those who do not see it. */
+/** The text alternative for screen readers. */
 function describe(headline: string, runs: readonly RunRecord[]): string {
   const results = runs.flatMap(({ act, frames }) => {
     const last = frames.at(-1);

@@ -1,38 +1,39 @@
+/** The demo's runs as data for the presenters. */
 import type { Frame } from './frame.ts';
 import type { SchedulerKind } from './stage.ts';
 
-/** One of the two runs, as far as it has come. */
+/** One of the two runs, in its current state. */
 export interface Act {
   readonly scheduler: SchedulerKind;
   readonly title: string;
-  /** How it places pods. */
+  /** How the scheduler places pods. */
   readonly subtitle: string;
-  /** What is being waited for before the run begins. */
+  /** What happens before the run begins. */
   readonly preparation: string | undefined;
-  /** The newest one. */
+  /** The latest frame. */
   readonly frame: Frame | undefined;
   readonly ended: boolean;
 }
 
-/** All that there is to show at one moment. */
+/** Everything to show at one moment. */
 export interface Programme {
-  /** The cluster and the jobs, in a line. */
+  /** The cluster and the jobs in one line. */
   readonly headline: string;
-  /** Which control plane it runs on. */
+  /** The control plane in use. */
   readonly plane: string;
   readonly acts: readonly Act[];
 }
 
-/** A run that has ended, with all the moments at which something changed. */
+/** A finished run, with a frame for each change. */
 export interface RunRecord {
   readonly act: Act;
-  /** At least one; the last one is that of the end. */
+  /** At least one; the last one is the end of the run. */
   readonly frames: readonly Frame[];
 }
 
-/** Shows a programme each time that it has changed. */
+/** Shows a programme after each change. */
 export interface Presenter {
   show(programme: Programme): void;
-  /** Leaves the terminal as it was, with all there is to say about the programme shown last. */
+  /** Restores the terminal and prints the final state of the last programme. */
   close(): void;
 }

@@ -1,11 +1,10 @@
+/** The state of one run, derived from the pods on the API server and the clock. */
 import type { PodChange, PodView, TrainingJob } from './stage.ts';
 
 /*
- * One run of the story, as far as it has come, told by nothing but the pods of the API server and the clock.
- *
- * A pod *holds* its GPUs from its binding until it ends. A job *trains* while every one of its pods runs: a process that
- * waits for its peers makes no progress. GPUs that are held by a job that does not train are *idle*; free ones are not
- * counted, since others can have them.
+ * A pod *holds* its GPUs from its binding until it ends. A job *trains* while all of its pods run: a process that waits
+ * for its peers makes no progress. GPUs held by a job that does not train are *idle*. Free GPUs are not counted, since
+ * other jobs can use them.
  */
 
 export type JobPhase = 'waiting' | 'holding' | 'training' | 'finished';
@@ -13,21 +12,21 @@ export type JobPhase = 'waiting' | 'holding' | 'training' | 'finished';
 export interface JobState {
   readonly job: TrainingJob;
   readonly phase: JobPhase;
-  /** Nodes held. */
+  /** Nodes held by the job. */
   readonly nodes: number;
   readonly trainedMs: number;
-  /** When `phase` or `nodes` changed last. */
+  /** When `phase` or `nodes` last changed. */
   readonly changedAt: number;
   /** When it first trained. */
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
 }
 
-/** All times are milliseconds of one clock. */
+/** All times are milliseconds of the same clock. */
 export interface RunState {
   readonly startedAt: number;
   readonly now: number;
-  /** When a pod was bound, began, ended, came or went for the last time. */
+  /** When a pod was last created, bound, started, ended or deleted. */
   readonly changedAt: number;
   readonly pods: ReadonlyMap<string, PodView>;
   readonly jobs: readonly JobState[];
@@ -36,6 +35,7 @@ export interface RunState {
   readonly trained: number;
 }
 
+/** The state before any pod exists; `now` is the start of the run. */
 export function startRun(jobs: readonly TrainingJob[], now: number): RunState {
   const begin = (job: TrainingJob): JobState => ({
     job,
@@ -49,7 +49,7 @@ export function startRun(jobs: readonly TrainingJob[], now: number): RunState {
   return { startedAt: now, now, changedAt: now, pods: new Map(), jobs: jobs.map(begin), held: 0, trained: 0 };
 }
 
-/** The same pods, later: what was held and trained since then is added up. */
+/** Advances the time with unchanged pods, and adds up what they held and trained. */
 export function advance(state: RunState, now: number): RunState {
   const ms = now - state.now;
   if (ms <= 0) return state;
@@ -62,6 +62,7 @@ export function advance(state: RunState, now: number): RunState {
   };
 }
 
+/** Advances the time to `now`, then applies one change of a pod. */
 export function applyChange(before: RunState, now: number, change: PodChange): RunState {
   const state = advance(before, now);
   const pods = new Map(state.pods);
@@ -75,12 +76,12 @@ export function podsOf(state: RunState, job: string): readonly PodView[] {
   return [...state.pods.values()].filter((pod) => pod.job === job);
 }
 
-/** GPUs that are held at this moment. */
+/** GPUs held now. */
 export function heldGpus(state: RunState): number {
   return [...state.pods.values()].filter(holds).reduce((sum, pod) => sum + pod.gpus, 0);
 }
 
-/** Those of them that are held by a job that trains. */
+/** Held GPUs whose job trains. */
 export function trainingGpus(state: RunState): number {
   const training = new Set(state.jobs.filter(({ phase }) => phase === 'training').map(({ job }) => job.name));
   return [...state.pods.values()]
@@ -88,16 +89,17 @@ export function trainingGpus(state: RunState): number {
     .reduce((sum, pod) => sum + pod.gpus, 0);
 }
 
+/** Whether the pod holds its GPUs: it is bound and has not ended. */
 export function holds(pod: PodView): boolean {
   return pod.node !== '' && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
 }
 
-/** Everything is done. */
+/** Whether all jobs have finished. */
 export function isOver(state: RunState): boolean {
   return state.jobs.every(({ phase }) => phase === 'finished');
 }
 
-/** Nothing has moved for `patienceMs` and nobody trains: nothing will move any more. */
+/** Whether nothing has changed for `patienceMs` and no job trains, so that nothing will change any more. */
 export function standsStill(state: RunState, patienceMs: number): boolean {
   return state.now - state.changedAt >= patienceMs && !state.jobs.some(({ phase }) => phase === 'training');
 }

@@ -1,6 +1,5 @@
+/** The cluster and the jobs of the demo, as API objects. */
 import type { TrainingJob } from './stage.ts';
-
-/** The cluster and the jobs of the story, as API objects. */
 
 export const accelerator = 'nvidia.com/gpu';
 export const containerName = 'train';
@@ -14,13 +13,13 @@ export const NODE_COUNT = RACKS * NODES_PER_RACK;
 const JOB_SIZE = 10;
 
 /**
- * How many pods of each job are there before any job gets its last ones. Jobs that are submitted at one moment get their
- * pods in turns, a few at a time; how evenly is left to chance, and this takes the chance out: two nodes are left then,
- * of which neither job can make a whole.
+ * How many pods each job gets before any job gets its last ones. Jobs submitted together get their pods in turns, a few
+ * at a time, with some randomness. This removes the randomness: each job then has a part, and the two remaining nodes
+ * are too few to complete either.
  */
 export const FIRST_PODS = 7;
 
-/** Each fits; together they need more nodes than there are. */
+/** Each job fits alone; together they need more nodes than exist. */
 export const trainingJobs: readonly TrainingJob[] = ['train-a', 'train-b'].map((name) => ({
   name,
   size: JOB_SIZE,
@@ -29,12 +28,12 @@ export const trainingJobs: readonly TrainingJob[] = ['train-a', 'train-b'].map((
 
 export const headline = `Two training jobs of ${JOB_SIZE} nodes each, on ${NODE_COUNT} nodes × ${GPUS_PER_NODE} GPUs`;
 
-/** The labels of the node with this number, from 0. */
+/** The labels of the node with this index, from 0. */
 export function nodeLabels(index: number): Readonly<Record<string, string>> {
   return { [rackLabel]: `rack-${1 + Math.floor(index / NODES_PER_RACK)}` };
 }
 
-/** The Job. As a gang it differs by one label, and says its size, as it gets its pods in two portions here. */
+/** The Job. A gang differs by one label and its stated size, because here its pods are created in two portions. */
 export function jobOf({ name, size, gpusPerPod }: TrainingJob, asGang: boolean): object {
   const gang = {
     labels: { 'muster.dev/pod-group': name },

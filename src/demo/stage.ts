@@ -1,4 +1,5 @@
-/** A training job of the story: `size` pods, each of which takes all GPUs of one node. */
+/** The demo's interfaces to a cluster and to a control plane. */
+/** A training job: `size` pods, each of which takes all GPUs of one node. */
 export interface TrainingJob {
   readonly name: string;
   readonly size: number;
@@ -11,11 +12,11 @@ export interface NodeView {
   readonly gpus: number;
 }
 
-/** What the story looks at of a pod. */
+/** The fields of a pod that the story uses. */
 export interface PodView {
   readonly uid: string;
   readonly name: string;
-  /** The Job that owns it. */
+  /** Name of the Job that owns the pod. */
   readonly job: string;
   /** '' while unbound. */
   readonly node: string;
@@ -27,30 +28,30 @@ export type PodChange =
   | { readonly kind: 'applied'; readonly pod: PodView }
   | { readonly kind: 'gone'; readonly uid: string };
 
-/** All that the story does with a cluster. */
+/** Everything that the story does with a cluster. */
 export interface Stage {
   nodes(): Promise<readonly NodeView[]>;
-  /** Creates the Jobs at the same time, so that their pods come in turns. As gangs, the pods say so. */
+  /** Creates the Jobs together, so that their pods are created in turns. `asGangs` labels the pods as gangs. */
   submit(jobs: readonly TrainingJob[], asGangs: boolean): Promise<void>;
-  /** Tells of every pod, then of every change, until the function it returns is called. */
+  /** Reports every pod, then every change, until the returned function is called. */
   follow(listener: (change: PodChange) => void): Promise<() => Promise<void>>;
-  /** Says that the pod's container has ended well, as the kubelet would. */
+  /** Ends the pod's container with success, as the kubelet would. */
   finish(pod: PodView): Promise<void>;
-  /** Removes all Jobs and pods, and waits until they are gone. */
+  /** Deletes all Jobs and pods, and waits until they are gone. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** With or without Muster: the only difference between the two runs of the story. */
+/** Without or with Muster: the only difference between the two runs. */
 export type SchedulerKind = 'alone' | 'with-muster';
 
-/** A control plane to play on. */
+/** A control plane to run on. */
 export interface Plane {
   /** Completes "on …". */
   readonly title: string;
-  /** Path of a kubeconfig that may do everything. */
+  /** Path of a kubeconfig with full permissions. */
   readonly kubeconfig: string;
-  /** Replaces the kube-scheduler that runs, if one does, and starts Muster first when it is needed. */
+  /** Replaces the running kube-scheduler, if any; starts Muster first when it is needed. */
   startScheduler(kind: SchedulerKind): Promise<void>;
   stop(): Promise<void>;
 }

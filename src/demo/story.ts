@@ -1,14 +1,15 @@
+/** Plays one run of the demo: submits the jobs and acts as their training processes. */
 import type { Clock } from '../cluster/timing.ts';
 import { type Frame, frameOf } from './frame.ts';
 import { advance, applyChange, isOver, podsOf, type RunState, standsStill, startRun } from './run-state.ts';
 import type { NodeView, Stage, TrainingJob } from './stage.ts';
 
 export interface StorySettings {
-  /** How long each job trains, with all its pods. */
+  /** How long each job trains with all its pods. */
   readonly trainingMs: number;
-  /** A run in which nothing moves for this long is given up. */
+  /** A run without any change for this long is given up. */
   readonly patienceMs: number;
-  /** A run is given up after this long, whatever it does. */
+  /** A run is given up after this long in any case. */
   readonly longestMs: number;
 }
 
@@ -27,8 +28,8 @@ export interface RunParts {
 const TICK_MS = 50;
 
 /**
- * Submits the jobs, then plays what is played by nobody else: the training processes. A job whose pods have all run for
- * `trainingMs` ends. Returns when all jobs have ended, or when nothing moves any more.
+ * Submits the jobs, then acts as the training processes: a job whose pods have all run for `trainingMs` milliseconds
+ * ends. Returns when all jobs have ended, or when nothing changes any more.
  *
  * @returns a frame for each change of a pod, and the last one.
  */
@@ -45,7 +46,7 @@ export async function playRun(parts: RunParts): Promise<readonly Frame[]> {
     if (state.pods !== pods) record();
   });
   try {
-    // Its time begins with the submission.
+    // The run's time starts with the submission.
     state = startRun(jobs, clock.now());
     record();
     await stage.submit(jobs, asGangs);

@@ -1,15 +1,16 @@
+/** The summary of the demo: figures of all runs side by side, and what they mean. */
 import { formatCount, formatSeconds, percent } from './numbers.ts';
 import type { Act } from './programme.ts';
 import { countFinished, outcomeOf } from './verdict.ts';
 
 export interface Summary {
-  /** The figures of all runs, a line each after the header. */
+  /** A header, then one line per run. */
   readonly table: readonly string[];
-  /** What they mean. */
+  /** What the figures mean. */
   readonly notes: readonly string[];
 }
 
-/** Undefined before all of several runs have ended. */
+/** Undefined until the last of several runs has ended. */
 export function summarize(acts: readonly Act[]): Summary | undefined {
   const runs = acts.flatMap(({ title, frame, ended }) => (ended && frame !== undefined ? [{ title, frame }] : []));
   if (runs.length < 2 || runs.length < acts.length) return undefined;

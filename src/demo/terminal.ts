@@ -1,8 +1,9 @@
+/** Shows the demo on a terminal, or as plain lines elsewhere. */
 import { Narrator } from './narration.ts';
 import type { Presenter, Programme } from './programme.ts';
 import { type Line, renderProgramme, type Span, type Style } from './view.ts';
 
-/** What is needed of `process.stdout`. */
+/** The part of `process.stdout` that is used. */
 export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -13,13 +14,13 @@ export interface Output {
 const ESC = '\x1b[';
 const STYLES: Readonly<Record<Style, string>> = { plain: '', strong: '1', dim: '2', good: '32', bad: '31' };
 const JOB_COLORS = ['36', '33'];
-/** All redrawing happens on the alternate screen, without a cursor and as one update where the terminal can do that. */
+/** Redraws on the alternate screen, without a cursor, and as one update where the terminal supports it. */
 const ENTER = `${ESC}?1049h${ESC}?25l`;
 const LEAVE = `${ESC}?25h${ESC}?1049l`;
 const BEGIN_UPDATE = `${ESC}?2026h`;
 const END_UPDATE = `${ESC}?2026l`;
 
-/** Draws on a terminal, tells in lines elsewhere. `env.NO_COLOR` and `TERM=dumb` are respected. */
+/** Draws on a terminal, and writes lines elsewhere. Respects `env.NO_COLOR` and `TERM=dumb`. */
 export function createPresenter(output: Output, env: Readonly<Record<string, string | undefined>>): Presenter {
   if (!output.isTTY || env.TERM === 'dumb') return new LinePresenter(output);
   return new ScreenPresenter(output, !env.NO_COLOR);
@@ -36,7 +37,7 @@ class LinePresenter implements Presenter {
 
   show(programme: Programme): void {
     this.#shown = programme;
-    this.#write(this.#narrator.tell(programme));
+    this.#write(this.#narrator.narrate(programme));
   }
 
   close(): void {
@@ -64,7 +65,7 @@ class ScreenPresenter implements Presenter {
     if (this.#closed) return;
     const { columns = 80, rows = 24 } = this.#output;
     const lines = renderProgramme(programme, columns);
-    // Where the screen is too low, the end of the page is what moves.
+    // On a screen that is too low, show the end of the page, where things change.
     const visible = lines.slice(-rows).map((line) => `${this.#format(clip(line, columns))}${ESC}K`);
     const enter = this.#shown === undefined ? ENTER : '';
     this.#output.write(`${enter}${BEGIN_UPDATE}${ESC}H${visible.join('\r\n')}${ESC}J${END_UPDATE}`);

@@ -1,6 +1,7 @@
+/** Turns the frames of a run into segments of a timeline. */
 import type { Frame } from './frame.ts';
 
-/** A stretch of time during which one job held a node, training or not. */
+/** A period in which one job held a node and either trained or did not. */
 export interface Segment {
   /** Index of the node among the cells. */
   readonly node: number;
@@ -10,7 +11,7 @@ export interface Segment {
   readonly toMs: number;
 }
 
-/** What the frames say of each node, in one piece as long as it stays the same. A frame holds until the next one. */
+/** One segment for each period in which a node's state stays the same. A frame lasts until the next one. */
 export function segmentsOf(frames: readonly Frame[]): readonly Segment[] {
   const ended: Segment[] = [];
   const open = new Map<number, Segment>();

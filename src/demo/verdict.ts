@@ -1,10 +1,11 @@
+/** Judges a run of the demo and describes its outcome. */
 import type { Frame, JobFrame } from './frame.ts';
 import { formatCount } from './numbers.ts';
 
-/** What came of a run. */
+/** The outcome of a run. */
 export type Outcome =
   | { readonly kind: 'finished'; readonly inTurn: boolean }
-  /** Several jobs hold a part of what they need, each waits for what others hold. */
+  /** Several jobs each hold a part of what they need and wait for what the others hold. */
   | { readonly kind: 'deadlock' }
   | { readonly kind: 'unfinished' };
 
@@ -18,7 +19,7 @@ export function outcomeOf({ jobs, cells }: Frame): Outcome {
   return { kind: isDeadlock ? 'deadlock' : 'unfinished' };
 }
 
-/** The outcome in a sentence or two. */
+/** The outcome in one or two sentences. */
 export function describeOutcome(frame: Frame): string {
   const { jobs } = frame;
   const outcome = outcomeOf(frame);
@@ -44,7 +45,7 @@ export function describeOutcome(frame: Frame): string {
   }
 }
 
-/** What a job does, to follow its name. */
+/** What a job does, as a phrase to follow its name. */
 export function describeJob(job: JobFrame): string {
   const { phase, nodes, size, gpus } = job;
   switch (phase) {
@@ -65,7 +66,7 @@ function countNodes(count: number, more = ''): string {
   return `${count} ${more}${count === 1 ? 'node' : 'nodes'}`;
 }
 
-/** How many jobs finished. */
+/** Number of finished jobs. */
 export function countFinished({ jobs }: Frame): number {
   return jobs.filter(({ phase }) => phase === 'finished').length;
 }

@@ -1,3 +1,4 @@
+/** Lays out the demo's page as lines of styled text. */
 import { type Frame, type JobFrame, racksOf } from './frame.ts';
 import { symbolOf } from './narration.ts';
 import { formatCount, formatSeconds } from './numbers.ts';
@@ -6,14 +7,14 @@ import { summarize } from './summary.ts';
 import { describeJob, describeOutcome } from './verdict.ts';
 
 /*
- * A programme as lines of styled text, laid out for a width:
+ * A page for a given width:
  *
  *   1  kube-scheduler alone                                              4.1 s
  *      rack-1  a  b  a  b    train-a   8/10 nodes  ░░░░░░░░░░░░░░░░░░░░   0 %
  *      rack-2  b  a  b  a              waits for 2 more nodes, holds 64 GPUs idle
  *      …
  *
- * with the jobs below the map where there is no room beside it. Lines may come out longer than a very narrow terminal.
+ * The jobs go below the map where there is no room beside it. Lines may be wider than a very narrow terminal.
  */
 
 export type Style = 'plain' | 'strong' | 'dim' | 'good' | 'bad';
@@ -22,9 +23,9 @@ export type Style = 'plain' | 'strong' | 'dim' | 'good' | 'bad';
 export interface Span {
   readonly text: string;
   readonly style: Style;
-  /** Shown in the colour of this job. */
+  /** Index of the job whose colour it has. */
   readonly job?: number;
-  /** Shown on a background of that colour. */
+  /** Whether the colour fills the background. */
   readonly solid?: boolean;
 }
 
@@ -36,6 +37,7 @@ const GAP = 4;
 const WIDEST = 92;
 const LEGEND = 'A trains on the node   a holds it, idle   . free';
 
+/** The page for a terminal with `availableWidth` columns. */
 export function renderProgramme({ headline, plane, acts }: Programme, availableWidth: number): readonly Line[] {
   const width = Math.min(availableWidth, WIDEST);
   const lines: Line[] = [
@@ -78,7 +80,7 @@ function renderBody(frame: Frame, width: number): readonly Line[] {
   });
 }
 
-/** A line for each rack, a cell for each node. */
+/** One line per rack, one cell per node. */
 function renderMap(frame: Frame): readonly Line[] {
   return racksOf(frame.cells).map(({ rack, cells }): Line => {
     const symbols = cells.map((cell): Span => {
@@ -114,7 +116,7 @@ function describeGpus({ gpus, heldGpus, trainingGpus, idleGpuSeconds }: Frame): 
   return `${heldGpus}/${gpus} GPUs held, ${idle} idle; GPU-seconds idle: ${formatCount(idleGpuSeconds)}`;
 }
 
-/** Breaks at blanks, so that no line is longer than `width` unless a word is. */
+/** Breaks at spaces, so that lines exceed `width` only for longer words. */
 export function wrap(text: string, width: number): readonly string[] {
   const lines: string[] = [];
   let line = '';

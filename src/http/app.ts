@@ -1,6 +1,6 @@
 /**
- * Routes. kube-scheduler takes anything but status 200 as "the extender is broken", so an expected failure is a 200 with
- * `Error` where the reply has that field (filter, bind) and a 400 where it has not (prioritize, preempt).
+ * The routes. To kube-scheduler any status other than 200 means a broken extender. An expected failure is therefore a
+ * 200 with `Error` where the reply has that field (filter, bind), and a 400 where it does not (prioritize, preempt).
  */
 import { type Context, Hono } from 'hono';
 import type { Logger } from '../telemetry/log.ts';
@@ -15,16 +15,16 @@ import { decodeBindArgs, decodePreemptArgs, parseBody, WireError } from './wire.
 
 export interface AppParts {
   readonly extender: Extender;
-  /** Probes, metrics and the inspect API. */
+  /** Probes, metrics and the read-only API. */
   readonly pages: readonly Hono[];
-  /** False until the reservations are rebuilt: answering before would give away space that is taken. */
+  /** False until the reservations are rebuilt; an earlier answer could give away space that is taken. */
   readonly isReady: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly maxBodyBytes: number;
 }
 
-/** The calls that kube-scheduler's loop waits for: `direct.ts` brings them here. */
+/** The calls that block kube-scheduler's scheduling loop; `direct.ts` serves them. */
 export const directPaths: readonly string[] = ['/scheduler/filter', '/scheduler/prioritize'];
 
 const JSON_TYPE = 'application/json';

@@ -1,35 +1,35 @@
+/** The probes `/livez` and `/readyz`, and `/metrics`. */
 import { Hono } from 'hono';
 
-/** One condition of being ready. */
+/** One condition for being ready. */
 export interface HealthCheck {
-  /** A word or two joined by dashes: it is a line of `/readyz?verbose`. */
+  /** One or two words joined by dashes; a line of `/readyz?verbose`. */
   readonly name: string;
-  /** Undefined: fine. Otherwise why not, in a few words. Called for each probe, so it looks and does not wait. */
+  /** Undefined when it holds, otherwise the problem in a few words. Called for each probe, so it must not wait. */
   check(): string | undefined;
 }
 
-/** Something that people should know and that does not keep Muster from being ready. */
+/** Something that operators should know but that does not make Muster unready. */
 export interface HealthNotice {
-  /** A word or two joined by dashes, as the checks have. */
+  /** One or two words joined by dashes, like the name of a check. */
   readonly name: string;
-  /** One line each; nothing to know: none. Called for each `/readyz?verbose`. */
+  /** One line each; empty when there is nothing to report. Called for each `/readyz?verbose`. */
   list(): readonly string[];
 }
 
-/** Where `/metrics` comes from; `Metrics` is one. */
+/** The source of `/metrics`, such as `Metrics`. */
 export interface MetricsSource {
   readonly contentType: string;
   render(): Promise<string>;
 }
 
-/** The paths that a kubelet probes: it presents no client certificate. */
+/** The paths that a kubelet probes, which it does without a client certificate. */
 export const probePaths: readonly string[] = ['/livez', '/readyz'];
 
 /**
- * `/livez`: 200 as long as the event loop turns; it must not depend on anything else, or an outage of the API server
- * would restart Muster and take the barrier's held calls with it.
- * `/readyz`: 200 if every check is fine, else 503; `?verbose` lists the checks and the notices, a failure
- * always does.
+ * `/livez` is 200 as long as the event loop runs. It must depend on nothing else, or an outage of the API server would
+ * restart Muster and cut off the binds held at the barrier. `/readyz` is 200 if every check passes, otherwise 503.
+ * `?verbose` lists the checks and notices; so does every failure.
  */
 export function createHealthApp(
   checks: readonly HealthCheck[],

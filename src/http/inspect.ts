@@ -1,4 +1,4 @@
-/** The read-only inspect API: what is known of every gang, as data and as one sentence. */
+/** The read-only API for gangs, `GET /v1/gangs`: state and reason of each, as data and as one sentence. */
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
 import type { TopologyRequest } from '../core/gang-request.ts';
@@ -10,44 +10,44 @@ export interface GangItem {
   readonly metadata: {
     readonly namespace: string;
     readonly name: string;
-    /** RFC 3339: the oldest member's. */
+    /** RFC 3339; that of the oldest member. */
     readonly creationTimestamp: string;
   };
   readonly status: {
     readonly state: string;
     readonly priority: number;
-    /** Members that exist (failed ones do not count). */
+    /** Members that exist; failed ones do not count. */
     readonly have: number;
-    /** Members that have to be there together; null while unknown. */
+    /** Members that must start together; null while unknown. */
     readonly want: number | null;
-    /** Members on a node. */
+    /** Members bound to a node. */
     readonly bound: number;
     /** Members with a slot that are not bound yet. */
     readonly nominated: number;
     readonly succeeded: number;
-    /** Why it is in this state, one sentence; '' when there is nothing to say. */
+    /** Why the gang is in this state, in one sentence; '' when there is nothing to explain. */
     readonly reason: string;
-    /** The same as data; null when there is nothing to say. */
+    /** The reason as data; null when there is nothing to explain. */
     readonly because: Reason | null;
-    /** When a Job of the gang is ended by its activeDeadlineSeconds, RFC 3339. */
+    /** When activeDeadlineSeconds ends a Job of the gang, RFC 3339. */
     readonly deadline: string | null;
-    /** What it asks of the fabric; null when it asks for nothing. */
+    /** Its topology requirements; null when it has none. */
     readonly topology: TopologyItem | null;
   };
 }
 
-/** Names of levels or node-label keys, as the gang's owner wrote them; null: not asked for. */
+/** Names of levels or node-label keys as the gang's owner wrote them; null when not set. */
 export interface TopologyItem {
   readonly required: string | null;
   readonly preferred: string | null;
   readonly slice: { readonly size: number; readonly level: string } | null;
   readonly spread: string | null;
   readonly exclusive: string | null;
-  /** Until then it waits for its preferred level, RFC 3339; null: it does not (any more). */
+  /** Until when it waits for its preferred level, RFC 3339; null when it does not wait (any more). */
   readonly widensAt: string | null;
 }
 
-/** What `GET /v1/gangs` answers. */
+/** The answer to `GET /v1/gangs`. */
 export interface GangList {
   readonly items: readonly GangItem[];
 }

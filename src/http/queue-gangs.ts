@@ -1,4 +1,4 @@
-/** The gangs of the queues for `GET /v1/queues` (`queue-report.ts`): who waits, for what and until when; who runs. */
+/** The gangs in `GET /v1/queues` (`queue-report.ts`): which ones wait, for what and until when, and which ones run. */
 import { explain, type Reason } from '../core/explain.ts';
 import { instantText } from '../core/instant.ts';
 import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/queues/amounts.ts';
@@ -8,7 +8,7 @@ import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { LengthBasis, RunLength } from '../core/queues/run-length.ts';
 import type { GangView, SchedulerView } from '../gang/framework/ports.ts';
 
-/** Null: of any model. */
+/** Null: any model. */
 export interface Dimension {
   readonly resource: string;
   readonly model: string | null;
@@ -21,40 +21,40 @@ export interface AmountItem extends Dimension {
 interface GangFacts {
   readonly namespace: string;
   readonly name: string;
-  /** The one it asks for; `reason` says so if it cannot be used. */
+  /** The queue it asks for; `reason` explains when that queue cannot be used. */
   readonly queue: string;
   readonly state: string;
-  /** As the order sees it: the queue's default where no priority class says. */
+  /** As ordering uses it: the queue's default where the pods set no priority class. */
   readonly priority: number;
   readonly amounts: readonly AmountItem[];
   /** Sum of all accelerators in `amounts`. */
   readonly accelerators: number;
-  /** How long it is expected to run; null: nobody knows. */
+  /** Expected run time; null when unknown. */
   readonly runLength: { readonly seconds: number; readonly basis: LengthBasis } | null;
 }
 
-/** A gang that does not run yet; `amounts` are what it needs at least. */
+/** A gang that does not run yet; `amounts` is its minimum demand. */
 export interface WaitingItem extends GangFacts {
-  /** Among all that wait in line, from 1; null: it is in no line, `reason` says why. */
+  /** Position among all gangs in line, from 1; null when it is not in line, and `reason` says why. */
   readonly position: number | null;
   readonly score: number | null;
   readonly factors: Factors | null;
-  /** Whether it stays within its queue's guarantee, or borrows. */
+  /** True within its queue's guarantee, false when it would borrow. */
   readonly within: boolean | null;
   readonly members: { readonly have: number; readonly want: number | null };
   readonly since: string;
   readonly reason: string;
   readonly because: Reason | null;
-  /** Null: nobody knows. */
+  /** Null when unknown. */
   readonly start: (Estimate & { readonly basis: NonNullable<Forecast['basis']> }) | null;
-  /** Where it is planned to start, and who has to end before; null: that is not planned. */
+  /** Where it is planned to start and which gangs must end first; null when no start is planned. */
   readonly planned: { readonly nodes: readonly string[]; readonly waitsFor: readonly string[] } | null;
 }
 
-/** A gang with members on nodes; `amounts` are what it holds. */
+/** A gang with members on nodes; `amounts` is what it holds. */
 export interface RunningItem extends GangFacts {
   readonly members: { readonly bound: number; readonly want: number | null };
-  /** Null: no member has started. */
+  /** Null before the first member has started. */
   readonly since: string | null;
   readonly end: (Estimate & { readonly basis: LengthBasis }) | null;
 }
@@ -70,6 +70,7 @@ export interface ReportSources {
   readonly now: number;
 }
 
+/** The gangs that do not run yet: those in line by position, then the others by age. Forecasts every start. */
 export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
   const { scheduler, now } = sources;
   const { queues } = scheduler;
@@ -109,7 +110,7 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
 
 function describeStart(forecast: Forecast | undefined, now: number): WaitingItem['start'] {
   const { startsAt, basis } = forecast ?? {};
-  // One that was planned for a moment ago is about to be planned anew.
+  // A planned start that has just passed is about to be planned again.
   const at = startsAt === undefined ? undefined : instantText(Math.max(now, startsAt));
   return at === undefined || !basis ? null : { at, basis, estimated: true };
 }
@@ -118,6 +119,7 @@ function describePlan({ slots, waitsFor }: PlannedStart): WaitingItem['planned']
   return { nodes: [...new Set(slots.map(({ node }) => node))], waitsFor };
 }
 
+/** The gangs with members on nodes, sorted by key. */
 export function listRunning(sources: ReportSources): readonly RunningItem[] {
   const { scheduler } = sources;
   const { queues } = scheduler;
@@ -166,6 +168,7 @@ function describeLength(length: RunLength | undefined): GangFacts['runLength'] {
   return length ? { seconds: length.ms / 1000, basis: length.basis } : null;
 }
 
+/** A dimension (`resource` or `resource` with a GPU model) as its parts. */
 export function splitDimension(dimension: string): Dimension {
   return { resource: resourceOf(dimension), model: modelOf(dimension) ?? null };
 }
@@ -174,7 +177,7 @@ function instant(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Means and shares have as many digits as tell something. */
+/** Rounds averages and shares to six decimals, enough to read. */
 export function round(value: number): number {
   return Number(value.toFixed(6));
 }

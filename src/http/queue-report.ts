@@ -1,6 +1,6 @@
 /**
- * What `GET /v1/queues` answers, put together from the tables. Amounts are in whole units (CPUs, bytes, GPUs), instants
- * RFC 3339, lengths seconds. What is only expected carries `estimated: true` and what it is based on.
+ * The answer to `GET /v1/queues`, composed from the tables. Amounts are in whole units (CPUs, bytes, GPUs), times in
+ * RFC 3339, durations in seconds. Expected values carry `estimated: true` and their basis.
  */
 import { type Amounts, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { QueueShare } from '../core/queues/fair-share.ts';
@@ -21,13 +21,13 @@ import {
 } from './queue-gangs.ts';
 
 export interface QueueReport {
-  /** Each queue before those below it. */
+  /** Parents before their children. */
   readonly queues: readonly QueueItem[];
-  /** In the order in which they are tried; those that are not in line last. */
+  /** In scheduling order; gangs that are not in line come last. */
   readonly waiting: readonly WaitingItem[];
   readonly running: readonly RunningItem[];
   readonly problems: readonly QueueProblemItem[];
-  /** What the factors of a score count. */
+  /** The weights of the factors of a score. */
   readonly weights: OrderWeights;
   readonly backfill: QueueView['backfill'];
 }
@@ -35,24 +35,24 @@ export interface QueueReport {
 export interface QueueItem {
   readonly name: string;
   readonly parent: string | null;
-  /** 0: at the top. */
+  /** 0 for a top-level queue. */
   readonly depth: number;
-  /** It takes gangs. */
+  /** Whether gangs can use the queue directly. */
   readonly leaf: boolean;
   readonly weight: number;
   readonly order: 'strict' | 'best-effort';
   readonly allowBorrowing: boolean;
   readonly reclaimable: boolean;
   readonly maxRunTimeSeconds: number | null;
-  /** Of the queues below it, too. */
+  /** Includes the queues below. */
   readonly amounts: readonly QueueAmounts[];
-  /** Dominant share of the cluster: of the usage as fair share sees it, and of which resource; '' while nothing is used. */
+  /** Dominant share of the cluster in the fair-share usage, and its resource; '' while nothing is used. */
   readonly share: number;
   readonly dominant: string;
-  /** What the weights entitle it to. */
+  /** The share that its weights entitle it to. */
   readonly entitled: number;
   readonly factor: number;
-  /** Gangs, those of the queues below it included. */
+  /** Number of gangs, those in the queues below included. */
   readonly pending: number;
   readonly running: number;
 }
@@ -61,11 +61,11 @@ export interface QueueAmounts extends Dimension {
   readonly accelerator: boolean;
   readonly guaranteed: number;
   readonly limit: number | null;
-  /** Held now. */
+  /** What is held now. */
   readonly use: number;
-  /** Decayed mean of what was held. */
+  /** Decayed average of what was held. */
   readonly usage: number;
-  /** Held above the guarantee, where anybody is guaranteed any. */
+  /** What is held above the guarantee, for resources with a guarantee anywhere. */
   readonly borrowed: number;
 }
 
@@ -74,7 +74,7 @@ export interface QueueProblemItem {
   readonly text: string;
 }
 
-/** Forecasts all starts: not cheap. */
+/** Expensive: forecasts the start of every gang. */
 export function reportQueues(sources: ReportSources): QueueReport {
   const { queues: view } = sources.scheduler;
   const shares = view.shares();

@@ -1,4 +1,4 @@
-/** The queues as people look at them: the tree, who waits and for how long, who runs. Read only. */
+/** The read-only API for queues, `GET /v1/queues`: the tree, which gangs wait and for how long, and which run. */
 import { Hono } from 'hono';
 import { dimensionOf } from '../core/queues/amounts.ts';
 import type { Clock, SchedulerView } from '../gang/framework/ports.ts';
@@ -10,11 +10,14 @@ export interface QueueInspectorParts {
   readonly scheduler: SchedulerView;
   readonly isAccelerator: (resource: string) => boolean;
   readonly clock: Pick<Clock, 'now'>;
-  /** False until the whole cluster is known: half of it would look as if nobody used anything. */
+  /** False until the whole cluster is known; a partial view would make the queues look unused. */
   readonly isReady: () => boolean;
 }
 
-/** A report stands for so long, and so many times longer than it took: however often people ask, others get their turn. */
+/**
+ * A report is reused for at least this long, and for nine times the time it took. Frequent requests thus take at most a
+ * tenth of the event loop.
+ */
 const STANDS_MS = 2_000;
 const PAUSE_PER_REPORT = 9;
 
@@ -26,7 +29,7 @@ export class QueueInspector {
     this.#parts = parts;
   }
 
-  /** As of a moment ago; undefined until the whole cluster is known. */
+  /** At most seconds old; undefined until the whole cluster is known. */
   report(): QueueReport | undefined {
     const { scheduler, isAccelerator, clock, isReady } = this.#parts;
     if (!isReady()) return undefined;
@@ -39,7 +42,7 @@ export class QueueInspector {
     return this.#last.report;
   }
 
-  /** The same as JSON, written once: it may be megabytes. */
+  /** The report as JSON, serialized once, as it may be megabytes. */
   reportText(): string | undefined {
     const report = this.report();
     if (!report || !this.#last) return undefined;
@@ -47,13 +50,13 @@ export class QueueInspector {
     return this.#last.text;
   }
 
-  /** Queues that are not used as they are written, one line each; nothing until the whole cluster is known. */
+  /** Queues that are not used as specified, one line each; empty until the whole cluster is known. */
   warnings(): readonly string[] {
     const { scheduler, isReady } = this.#parts;
     return isReady() ? listQueueProblems(scheduler.queues).map(({ text }) => text) : [];
   }
 
-  /** Brings the gauges up to date; until the whole cluster is known they stay as they are. */
+  /** Updates the gauges; leaves them as they are until the whole cluster is known. */
   measure(metrics: Metrics): void {
     const report = this.report();
     if (!report) return;
@@ -106,10 +109,10 @@ export function createQueuesApp(inspector: QueueInspector): Hono {
   return app;
 }
 
-/** The queue and those below it; undefined: there is none of that name, not even a misconfigured one. */
+/** The queue and those below it; undefined when no queue has that name, not even a misconfigured one. */
 function narrowReport(report: QueueReport, name: string): QueueReport | undefined {
   const inside = new Set([name]);
-  // Each queue stands before those below it.
+  // Parents come before their children.
   const queues = report.queues.filter((queue) => {
     if (queue.parent !== null && inside.has(queue.parent)) inside.add(queue.name);
     return inside.has(queue.name);
@@ -126,7 +129,10 @@ function narrowReport(report: QueueReport, name: string): QueueReport | undefine
   };
 }
 
-/** Of each queue and those below it: the longest wait in line, seconds, and when the first one is expected to start. */
+/**
+ * By queue, those below included: the longest wait in line in seconds, and the expected start of the first gang in
+ * line.
+ */
 function sumUpLine({ queues, waiting }: QueueReport, now: number) {
   const parentOf = new Map(queues.map(({ name, parent }) => [name, parent]));
   const line = new Map<string, { longest: number; readonly start: WaitingItem['start'] }>();

@@ -1,3 +1,4 @@
+/** The HTTP server: one listener with plain HTTP/1.1 or TLS, client certificates, and a bounded drain on shutdown. */
 import { createServer as createPlainServer, ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
@@ -9,21 +10,21 @@ import { type Fetch, type Incoming, type Outgoing, serveDirectly } from './direc
 import { isSameMaterial, readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls.ts';
 
 /*
- * One listener, two modes: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1 (a held bind costs a stream, not a
- * connection). The values in `serverTiming` are what kube-scheduler's client needs:
- * - keepAliveMs is above its idle timeout of 90 s. If the server closed first, the POST that is just on its way would
- *   fail, and Go does not send a POST again.
- * - receiveMs bounds the receiving of a request. It ends neither an idle connection nor a call held for its answer.
+ * With TLS the listener speaks HTTP/2 and HTTP/1.1; a held bind then costs a stream instead of a connection. The values
+ * in `serverTiming` suit kube-scheduler's client:
+ * - keepAliveMs exceeds its idle timeout of 90 s. If the server closed first, a POST on its way would fail, and Go does
+ *   not resend a POST.
+ * - receiveMs bounds the time to receive a request. It ends neither an idle connection nor a held call.
  */
 
-/** Milliseconds. A test passes shorter ones. */
+/** Milliseconds. Tests use shorter times. */
 export interface ServerTiming {
   readonly keepAliveMs: number;
   readonly receiveMs: number;
-  /** How often Node looks for requests that take longer. */
+  /** How often Node checks for requests that exceed `receiveMs`. */
   readonly receiveCheckMs: number;
   readonly certificateCheckMs: number;
-  /** How long calls under way may still take once the listener is closed. */
+  /** How long calls in flight may still take once the listener is closed. */
   readonly closeDeadlineMs: number;
 }
 
@@ -38,29 +39,29 @@ export const serverTiming: ServerTiming = {
 export interface ServerOptions {
   /** `app.fetch` of a hono app. */
   readonly fetch: Fetch;
-  /** Paths whose POSTs go to `fetch` without hono's adapter; their handlers answer with `answerText`. */
+  /** Paths whose POSTs reach `fetch` without hono's adapter; their handlers answer with `answerText`. */
   readonly directPaths?: readonly string[] | undefined;
   readonly bindAddress: string;
-  /** 0: any free port; see `RunningServer.port`. */
+  /** 0 picks a free port; see `RunningServer.port`. */
   readonly port: number;
   readonly tls?: TlsFiles | undefined;
-  /** Paths that need no client certificate although there is a client CA: a kubelet's probe has none. */
+  /** Paths that need no client certificate even with a client CA: a kubelet probes without one. */
   readonly anonymousPaths: readonly string[];
-  /** How long to go on serving after `onDraining`, so that clients notice first. */
+  /** How long to keep serving after `onDraining`, so that clients notice first. */
   readonly drainDelayMs: number;
   readonly logger: Logger;
-  /** Called once at the start of `close`: let readiness fail. */
+  /** Called once when `close` starts; readiness should fail from then on. */
   readonly onDraining?: () => void;
   readonly timing?: ServerTiming;
 }
 
 export interface RunningServer {
   readonly port: number;
-  /** Drains and closes, in bounded time. Every call returns the same promise. */
+  /** Drains and closes in bounded time. Every call returns the same promise. */
   close(): Promise<void>;
 }
 
-/** Starts to listen; rejects with an Error that says what to do if it cannot. */
+/** Starts to listen. Rejects with an Error that names the remedy if it cannot. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const timing = options.timing ?? serverTiming;
   const material = options.tls && (await readTlsMaterial(options.tls));
@@ -81,7 +82,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     stopReloading?.();
     state.isClosing = true;
     const deadline = sleep(timing.closeDeadlineMs, undefined, { ref: false });
-    // `server.close()` closes idle connections, and counts one whose answer is written but not yet sent as idle. All
+    // `server.close()` closes idle connections, and treats one whose answer is written but not yet sent as idle. All
     // other connections end with their answer, which says `Connection: close`, or with their HTTP/2 session.
     await Promise.race([allSent(state.answers), deadline]);
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -104,7 +105,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 interface ServingState {
   isClosing: boolean;
-  /** Those not closed yet. */
+  /** Responses that are not closed yet. */
   readonly answers: Set<Outgoing>;
 }
 
@@ -134,13 +135,13 @@ function createServer(timing: ServerTiming, material: TlsMaterial | undefined, l
   return createSecureServer(serverOptions, listener);
 }
 
-/** What every request passes: its client is judged, then it goes to the app by the short way or through hono's adapter. */
+/** Handles every request: checks its client, then passes it to the app, directly or through hono's adapter. */
 function listenWith(options: ServerOptions, state: ServingState): Listener {
   const judge = createJudge(options);
   const isDirect = ({ method, url }: Incoming) =>
     method === 'POST' && options.directPaths?.includes(url ?? '') === true;
   const beforeAnswer = (outgoing: Outgoing): void => {
-    // HTTP/2 has no such header: its sessions were told to go away.
+    // HTTP/2 has no such header; its sessions receive GOAWAY.
     if (state.isClosing && outgoing instanceof ServerResponse) outgoing.setHeader('connection', 'close');
   };
   const adapt = getRequestListener(async (request, { incoming, outgoing }) => {
@@ -160,8 +161,9 @@ function listenWith(options: ServerOptions, state: ServingState): Listener {
 }
 
 /**
- * Says why a request may not be served, if so. The client's certificate is judged here and not in the handshake, since
- * probes come without one, and since a TLS 1.3 client that is refused in the handshake sees a reset connection and no reason.
+ * Returns a function that says why a request is refused, or undefined. Client certificates are checked here and not in
+ * the handshake, because probes come without one, and because a TLS 1.3 client refused in the handshake sees a reset
+ * connection and no reason.
  */
 function createJudge({ tls, anonymousPaths, logger }: ServerOptions): (incoming: Incoming) => string | undefined {
   if (tls?.clientCaFile === undefined) return () => undefined;
@@ -215,7 +217,7 @@ function explainBindError(cause: NodeJS.ErrnoException, bindAddress: string, por
   return new Error(`expected to listen on ${bindAddress}:${port}, ${found}`, { cause });
 }
 
-/** Re-reads the files now and then: kubelet and cert-manager swap a symlink, which a watch on the file would miss. */
+/** Re-reads the files periodically: kubelet and cert-manager swap a symlink, which a watch on the file would miss. */
 function reloadCertificates(
   server: ServerType,
   { tls, logger }: ServerOptions,

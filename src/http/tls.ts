@@ -1,24 +1,28 @@
+/** Reads and checks the TLS files: certificate, key and client CA. */
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 
-/** Paths of PEM files. With `clientCaFile`, a client must present a certificate that one of its CAs has signed. */
+/** Paths of PEM files. With `clientCaFile`, a client must present a certificate signed by one of its CAs. */
 export interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly clientCaFile?: string | undefined;
 }
 
-/** What the files held when they were read, checked to be usable together. */
+/** The content of the files, checked to be usable together. */
 export interface TlsMaterial {
   readonly cert: string;
   readonly key: string;
   readonly ca?: string;
-  /** As the certificate says it, such as `Nov 24 00:00:00 2027 GMT`. */
+  /** As the certificate states it, such as `Nov 24 00:00:00 2027 GMT`. */
   readonly validUntil: string;
 }
 
-/** Reads and checks the files; throws an Error that names the file at fault and says what to do. */
+/**
+ * Reads and checks the files.
+ * @throws Error that names the faulty file and the remedy.
+ */
 export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   const [cert, key, ca] = await Promise.all([
     readPem(files.certFile, 'certFile'),

@@ -1,4 +1,7 @@
-/** The fabric as Muster sees it: domains with what is free, and what the linter finds. Read only. */
+/**
+ * The read-only API for topology, `GET /v1/topology`: the domains with their free capacity, and the findings of the
+ * linter.
+ */
 import { Hono } from 'hono';
 import type { PlanPolicy } from '../core/gang-request.ts';
 import type { Snapshot } from '../core/snapshot.ts';
@@ -10,32 +13,32 @@ import type { Metrics } from '../telemetry/metrics.ts';
 
 /** A finding as data and as one sentence. */
 export type FindingItem = TopologyFinding & {
-  /** Something is to be done; without it the finding is only to be known. */
+  /** True when the operator should act on it; otherwise it is for information only. */
   readonly warning: boolean;
   readonly text: string;
 };
 
-/** What `GET /v1/topology` answers. */
+/** The answer to `GET /v1/topology`. */
 export interface TopologyReport extends ClusterReport {
-  /** Outer to inner, the hosts last. */
+  /** From the outermost to the innermost; hosts come last. */
   readonly levels: readonly LevelReport[];
-  /** `topology.policy` of the configuration. */
+  /** `topology.policy` from the configuration. */
   readonly policy: string;
   readonly findings: readonly FindingItem[];
-  /** Nodes that changed domains since Muster started, and the last such change (null: none). */
+  /** The number of nodes that changed domains since Muster started, and the latest such change (null: none). */
   readonly drift: { readonly nodes: number; readonly last: Drift['last'] | null };
 }
 
 export interface InspectorParts {
   readonly scheduler: Pick<SchedulerView, 'snapshot' | 'occupied' | 'drift'>;
   readonly policy: PlanPolicy;
-  /** False until the whole cluster is known: half of it would look as if labels were missing. */
+  /** False until the whole cluster is known; a partial view would look as if labels were missing. */
   readonly isReady: () => boolean;
 }
 
 export class TopologyInspector {
   readonly #parts: InspectorParts;
-  /** The linter looks at every node: it runs once for each node set, not for each probe. */
+  /** The linter reads every node, so it runs once per node set and not once per probe. */
   #linted: { readonly of: Snapshot['nodes']; readonly findings: readonly TopologyFinding[] } | undefined;
 
   constructor(parts: InspectorParts) {
@@ -61,7 +64,7 @@ export class TopologyInspector {
     };
   }
 
-  /** What is to be done about the labels, one line each; nothing until the whole cluster is known. */
+  /** Findings about labels that need action, one line each; empty until the whole cluster is known. */
   warnings(): readonly string[] {
     const { scheduler, isReady } = this.#parts;
     if (!isReady()) return [];
@@ -69,7 +72,7 @@ export class TopologyInspector {
     return findings.map((finding) => `${finding.kind}: ${explainFinding(finding)}`);
   }
 
-  /** Brings the gauges up to date; until the whole cluster is known they stay as they are. */
+  /** Updates the gauges; leaves them as they are until the whole cluster is known. */
   measure({ topologyDomains, topologyDriftedNodes, topologyFindings }: Metrics): void {
     const { scheduler, isReady } = this.#parts;
     if (!isReady()) return;
@@ -114,7 +117,7 @@ export function createTopologyApp(inspector: TopologyInspector): Hono {
   return app;
 }
 
-/** The level a finding is about; '' for one that is about none, or about more than levels. */
+/** The level of a finding; '' if it concerns no level, or more than levels. */
 function levelOf(finding: TopologyFinding): string {
   if ('level' in finding) return finding.level.name;
   return finding.kind === 'inverted-levels' ? finding.inner.name : '';

@@ -1,6 +1,6 @@
 /**
- * The bodies kube-scheduler exchanges with an extender (kube-scheduler v0.37.2 extender/v1/types.go). The Go types carry
- * no JSON tags, so the keys are capitalised, and absent pointers arrive as `null`.
+ * The bodies that kube-scheduler and an extender exchange (kube-scheduler v0.37.2 extender/v1/types.go). The Go types
+ * have no JSON tags, so keys are capitalised, and absent pointers arrive as `null`.
  */
 
 export interface FilterResult {
@@ -12,7 +12,7 @@ export interface FilterResult {
 
 export interface HostPriority {
   readonly Host: string;
-  /** An integer: Go's decoder rejects anything else. */
+  /** An integer; Go's decoder rejects anything else. */
   readonly Score: number;
 }
 
@@ -29,7 +29,7 @@ export interface PreemptArgs {
 }
 
 export interface PreemptResult {
-  /** Never null, and no null inside: kube-scheduler v1.37.2 dies of it (extender.go:186). */
+  /** Must not be or contain null, which crashes kube-scheduler v1.37.2 (extender.go:186). */
   readonly NodeNameToMetaVictims: Readonly<Record<string, MetaVictims>>;
 }
 
@@ -40,12 +40,12 @@ export interface BindArgs {
   readonly node: string;
 }
 
-/** Success is an empty object. */
+/** An empty object on success. */
 export interface BindResultBody {
   readonly Error?: string;
 }
 
-/** A body that cannot be served; the message says what was expected, what was found and what to do. */
+/** A request that cannot be served; the message says what was expected, what was found and what to do. */
 export class WireError extends Error {}
 
 export const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the KubeSchedulerConfiguration';
@@ -55,7 +55,7 @@ export function parseBody(body: Buffer): unknown {
   return parseJson(body.toString('utf8'));
 }
 
-/** @throws WireError unless it is JSON. */
+/** @throws WireError unless the text is JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -64,6 +64,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** @throws WireError when the body is no preempt call, or names whole victims instead of UIDs. */
 export function decodePreemptArgs(body: unknown): PreemptArgs {
   const args = expectObject(body, 'a request body');
   const pod = expectObject(args.Pod, 'Pod');
@@ -78,7 +79,7 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
       const uid = (entry as { UID?: unknown } | null)?.UID;
       return typeof uid === 'string' ? [{ UID: uid }] : [];
     });
-    // A node without a victim is an error to kube-scheduler (preemption.go:256); there is nothing to echo.
+    // kube-scheduler treats a node without victims as an error (preemption.go:256), so such a node is dropped.
     const violations = meta.NumPDBViolations;
     if (uids.length > 0)
       victims.set(node, {
@@ -89,6 +90,7 @@ export function decodePreemptArgs(body: unknown): PreemptArgs {
   return { pod, ...identifyPod(pod), victims };
 }
 
+/** @throws WireError when a field is missing or empty. */
 export function decodeBindArgs(body: unknown): BindArgs {
   const args = expectObject(body, 'a request body');
   const read = (key: string): string => {
@@ -100,7 +102,7 @@ export function decodeBindArgs(body: unknown): BindArgs {
   return { namespace: read('PodNamespace'), name: read('PodName'), uid: read('PodUID'), node: read('Node') };
 }
 
-/** @throws WireError when it has no UID. */
+/** @throws WireError when the pod has no UID. */
 export function identifyPod(pod: Record<string, unknown>): { uid: string; nominatedNodeName: string } {
   const metadata = expectObject(pod.metadata, 'Pod.metadata');
   const uid = metadata.uid;
@@ -110,7 +112,7 @@ export function identifyPod(pod: Record<string, unknown>): { uid: string; nomina
   return { uid, nominatedNodeName: typeof nominated === 'string' ? nominated : '' };
 }
 
-/** @throws WireError unless it is a JSON object; `what` is its name in the message. */
+/** @throws WireError unless the value is a JSON object; `what` names it in the message. */
 export function expectObject(value: unknown, what: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new WireError(

@@ -1,7 +1,7 @@
 /**
- * What deploy/admission-policy.yaml does, written by hand, as CEL has no evaluator here: members of gangs get the gate,
- * and those that request nothing an extender manages get the marker. In force while a policy of that name is installed;
- * the e2e tests hold it against the real policy.
+ * A hand-written equivalent of deploy/admission-policy.yaml, because the embedded control plane evaluates no CEL. It
+ * adds the scheduling gate to gang members, and the marker to members that request no resource managed by an extender.
+ * It applies while a policy of that name is installed. The e2e tests compare it with the real policy.
  */
 import type { RawContainer } from '../core/raw-pod.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -14,7 +14,10 @@ const MARKER = 'muster.dev/member';
 const GROUP_LABELS = ['muster.dev/pod-group', 'scheduling.x-k8s.io/pod-group'];
 const MANAGED: ReadonlySet<string> = new Set(['nvidia.com/gpu', 'amd.com/gpu', MARKER]);
 
-/** The pod's spec with gate and marker, if a policy is installed that asks for them. */
+/**
+ * Returns the pod's spec with gate and marker, or unchanged if the pod is no gang member or the policy is not
+ * installed.
+ */
 export function admitGangMember(store: ObjectStore, labels: Readonly<Record<string, string>>, spec: PodSpec): PodSpec {
   const isMember = GROUP_LABELS.some((label) => label in labels);
   const isOurs = spec.schedulerName === 'default-scheduler' && !spec.nodeName && spec.schedulingGroup === undefined;

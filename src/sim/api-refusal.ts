@@ -6,7 +6,7 @@ export interface RefusalCause {
   readonly field?: string;
 }
 
-/** A request that the API server turned down. Thrown in-process, a `Status` answer over HTTP. */
+/** A request that the API server rejected. Thrown in-process; sent as a `Status` object over HTTP. */
 export class ApiRefusal extends Error {
   /** HTTP status. */
   readonly status: number;
@@ -23,7 +23,7 @@ export class ApiRefusal extends Error {
   }
 }
 
-/** `resource` as in the texts: `pods`, `jobs.batch`. */
+/** `resource` as it appears in the messages: `pods`, `jobs.batch`. */
 export function notFound(resource: string, name: string): ApiRefusal {
   return new ApiRefusal(404, 'NotFound', `${resource} "${name}" not found`);
 }
@@ -36,7 +36,7 @@ export function conflict(resource: string, name: string, why: string): ApiRefusa
   return new ApiRefusal(409, 'Conflict', `Operation cannot be fulfilled on ${resource} "${name}": ${why}`);
 }
 
-/** A precondition on the UID does not hold: the object is a later one of the same name. */
+/** A precondition on the UID does not hold: the object was recreated under the same name. */
 export function foreignUid(resource: string, name: string, expected: string, found: string): ApiRefusal {
   const mismatch = `the UID in the precondition (${expected}) does not match the UID in record (${found})`;
   return conflict(resource, name, `${mismatch}. The object might have been deleted and then recreated`);
@@ -46,7 +46,7 @@ export function badRequest(message: string): ApiRefusal {
   return new ApiRefusal(400, 'BadRequest', message);
 }
 
-/** One field of an object is not what it must be; the message begins with what is wrong with it, as `Forbidden: …`. */
+/** A 422: one field is invalid. The message starts with the kind of problem, e.g. `Forbidden: …` or `Required …`. */
 export function invalid(kind: string, name: string, field: string, message: string): ApiRefusal {
   const problem = /^(Forbidden|Required)/.exec(message)?.[1] ?? 'Invalid';
   const causes = [{ reason: `FieldValue${problem}`, message, field }];

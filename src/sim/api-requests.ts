@@ -1,4 +1,4 @@
-/** What the embedded API server answers to each request but watches: a synchronous function on the registry. */
+/** The embedded API server's answer to every request except watches, as a synchronous function of the registry. */
 import { ApiRefusal, badRequest, notFound } from './api-refusal.ts';
 import { eventFromGroup, eventToGroup } from './events.ts';
 import type { ApiObject, Metadata, NewObject } from './objects.ts';
@@ -14,7 +14,7 @@ export interface ApiRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly contentType: string;
-  /** Parsed JSON; undefined without one. */
+  /** Parsed JSON; undefined when the request has no body. */
   readonly body: unknown;
 }
 
@@ -23,7 +23,7 @@ export interface ApiAnswer {
   readonly body: unknown;
 }
 
-/** What a path names. */
+/** The object or collection that a path addresses. */
 export interface Target {
   readonly kind: ResourceKind;
   readonly namespace: string | undefined;
@@ -34,7 +34,7 @@ export interface Target {
 const GROUP = /^\/(?:api\/(?<core>v1)|apis\/(?<group>[^/]+\/[^/]+))(?<rest>\/.*)?$/;
 const PLACE = /^(?:\/namespaces\/([^/]+)(?=\/))?\/([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/;
 
-/** @throws ApiRefusal 404 when nothing of that kind is served. */
+/** @throws ApiRefusal 404 when the kind is not served. */
 export function readTarget(registry: Registry, path: string): Target {
   const { core, group, rest = '' } = GROUP.exec(path)?.groups ?? {};
   const [, namespace, plural, name, subresource = ''] = PLACE.exec(rest)?.map(decode) ?? [];
@@ -51,7 +51,7 @@ function unknownResource(): ApiRefusal {
   return new ApiRefusal(404, 'NotFound', 'the server could not find the requested resource');
 }
 
-/** @throws ApiRefusal */
+/** @throws ApiRefusal with the status that kube-apiserver would return. */
 export function answerRequest(registry: Registry, request: ApiRequest): ApiAnswer {
   const { method, path } = request;
   if (['/readyz', '/livez', '/healthz'].includes(path)) return { status: 200, body: 'ok' };
@@ -91,14 +91,14 @@ function answerCollection(registry: Registry, target: Target, { method, query, b
   }
 }
 
-/** Objects are created in a namespace, also those that a manifest puts in none. */
+/** Namespaced objects without a namespace are created in `default`. */
 function namespaceOf({ kind, namespace }: Target): string | undefined {
   return kind.namespaced ? (namespace ?? 'default') : undefined;
 }
 
 /**
- * In order of the keys, as etcd has them. A page begins after the key that the token names: unlike the real one, which
- * shows all pages of a list as of its first page.
+ * Sorted by key, as in etcd. A page starts after the key in the continue token. Unlike kube-apiserver, later pages show
+ * the current state rather than that of the first page.
  */
 function list(registry: Registry, { kind, namespace }: Target, query: URLSearchParams): object {
   const after = query.get('continue') ?? '';
@@ -118,6 +118,7 @@ function list(registry: Registry, { kind, namespace }: Target, query: URLSearchP
   };
 }
 
+/** Sorted by key, as in etcd. */
 export function sorted(objects: readonly ApiObject[]): readonly ApiObject[] {
   return objects
     .map((object) => ({ key: keyOf(object), object }))
@@ -204,7 +205,7 @@ function read(kind: ResourceKind, body: unknown): NewObject {
   return kind.apiVersion === EVENTS ? eventFromGroup(body as NewObject) : (body as NewObject);
 }
 
-/** An object as it stands alone in an answer or an event: with its kind. */
+/** An object as a response or watch event carries it: with `kind` and `apiVersion`. */
 export function write({ apiVersion, kind }: ResourceKind, object: ApiObject): object {
   return { kind, apiVersion, ...(apiVersion === EVENTS ? eventToGroup(object) : object) };
 }
@@ -213,7 +214,7 @@ function success(status: number): ApiAnswer {
   return { status, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: status } };
 }
 
-/** What is said of an object that went at once. */
+/** The response for an object that was removed immediately. */
 function writeDeleted({ plural, apiVersion }: ResourceKind, { metadata: { name, uid } }: ApiObject): object {
   const [group] = apiVersion.includes('/') ? apiVersion.split('/') : [];
   const details = { name, ...(group && { group }), kind: plural, uid };
@@ -224,7 +225,7 @@ function notAllowed(): ApiRefusal {
   return new ApiRefusal(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
 }
 
-/** A refusal as the `Status` object that clients read. */
+/** The refusal as the `Status` object that clients read. */
 export function writeRefusal({ status, reason, message, causes }: ApiRefusal): object {
   return {
     kind: 'Status',

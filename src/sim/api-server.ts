@@ -1,6 +1,6 @@
 /**
- * The embedded API server: the subset of kube-apiserver v1.37.2 that Muster, its tests and its demo speak, over plain
- * HTTP/1.1 on the loopback interface. Anybody may do anything; there is no TLS, RBAC, priority or fairness.
+ * The embedded API server: the subset of kube-apiserver v1.37.2 that Muster, its tests and its demo use, over plain
+ * HTTP/1.1 on loopback. It has no TLS, no RBAC and no API priority and fairness; every request is allowed.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +9,7 @@ import { type ApiRequest, answerRequest, readTarget, writeRefusal } from './api-
 import { serveWatch } from './api-watch.ts';
 import type { Registry } from './registry.ts';
 
-/** As the real one (apiserver/pkg/server/secure_serving.go): longer than its clients keep idle connections. */
+/** As in kube-apiserver (apiserver/pkg/server/secure_serving.go): longer than its clients keep idle connections. */
 const KEEP_ALIVE_MS = 90_000;
 
 export class EmbeddedApiServer {
@@ -23,7 +23,7 @@ export class EmbeddedApiServer {
     });
   }
 
-  /** Listens on 127.0.0.1; port 0 takes a free one. */
+  /** Listens on 127.0.0.1; port 0 picks a free port. */
   static async start(registry: Registry, port = 0): Promise<EmbeddedApiServer> {
     const server = new EmbeddedApiServer(registry);
     await new Promise<void>((resolve, reject) => {
@@ -36,7 +36,7 @@ export class EmbeddedApiServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Breaks all connections, watches included. */
+  /** Closes all connections, watches included. */
   async stop(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
@@ -83,7 +83,7 @@ function isTrue(parameter: string | null): boolean {
 }
 
 function refuse(response: ServerResponse, error: unknown): void {
-  // A watch that has begun can only be broken off; the client resumes it.
+  // A watch that has started can only be cut off; the client resumes it.
   if (response.headersSent) {
     response.destroy();
     return;

@@ -1,7 +1,7 @@
 /**
- * One watch of the embedded API server: what exists, if asked for, then each change as a line of JSON, until the client
- * leaves, its time is up or the server stops. Protocol: apiserver v0.37.2 pkg/endpoints/handlers/watch.go and
- * pkg/storage/cacher.
+ * One watch of the embedded API server: the existing objects if asked for, then one JSON line per change, until the
+ * client disconnects, the timeout expires or the server stops. Protocol: apiserver v0.37.2
+ * pkg/endpoints/handlers/watch.go and pkg/storage/cacher.
  */
 import type { ServerResponse } from 'node:http';
 import { ApiRefusal, invalid } from './api-refusal.ts';
@@ -11,14 +11,14 @@ import type { ApiObject } from './objects.ts';
 import type { Registry } from './registry.ts';
 import { readSelection, type Selection } from './selection.ts';
 
-/** How often a watch that wants bookmarks gets one (cacher: defaultBookmarkFrequency). */
+/** Interval of bookmarks for watches that ask for them (cacher: defaultBookmarkFrequency). */
 const BOOKMARK_MS = 60_000;
-/** Without a wish of the client's (server: min-request-timeout). */
+/** Used when the client sets no timeout (server: min-request-timeout). */
 const DEFAULT_TIMEOUT_SECONDS = 1800;
 
 /**
  * Answers a GET with `watch`; the response ends by itself.
- * @throws ApiRefusal when the parameters contradict each other; nothing has been written then.
+ * @throws ApiRefusal when the parameters contradict each other; nothing has been written by then.
  */
 export function serveWatch(
   registry: Registry,
@@ -48,14 +48,14 @@ export function serveWatch(
         ...(annotations && { annotations }),
       },
     });
-  const tell = (event: StoreEvent) => {
+  const forward = (event: StoreEvent) => {
     const seen = event.resource === kind.resource ? asSeen(event, selects) : undefined;
     if (seen !== undefined) send(seen.type, write(kind, seen.object));
   };
 
   response.writeHead(200, { 'content-type': 'application/json' });
   response.flushHeaders();
-  // 1. What exists, or what has happened since.
+  // 1. What exists, or what has changed since the given version.
   if (from === '' || from === '0' || initial) {
     for (const object of sorted(store.list(kind.resource).filter(selects))) send('ADDED', write(kind, object));
     if (initial && bookmarks) sendBookmark({ 'k8s.io/initial-events-end': 'true' });
@@ -67,10 +67,10 @@ export function serveWatch(
       response.end();
       return;
     }
-    missed.forEach(tell);
+    missed.forEach(forward);
   }
-  // 2. What happens from now on.
-  const unsubscribe = store.subscribe(tell);
+  // 2. What changes from now on.
+  const unsubscribe = store.subscribe(forward);
   const seconds = Number(query.get('timeoutSeconds')) || DEFAULT_TIMEOUT_SECONDS;
   let cancelBookmark = () => {};
   const keepMarking = () => {
@@ -92,7 +92,7 @@ export function serveWatch(
   response.on('close', finish);
 }
 
-/** A change as a client sees it that watches only some objects: one may come into its view or leave it. */
+/** A change seen through a selector: an object may enter or leave the view. Undefined when it stays outside. */
 function asSeen(
   { type, object, previous }: StoreEvent,
   selects: Selection,

@@ -1,8 +1,9 @@
-/** Time as the embedded control plane sees it. */
+/** The clock of the embedded control plane; tests replace it with one they advance by hand. */
+
 export interface SimClock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls back once after `ms`; returns how to cancel it. */
+  /** Calls back once after `ms`; returns a function that cancels it. */
   setTimeout(ms: number, callback: () => void): () => void;
 }
 
@@ -14,7 +15,7 @@ export const realClock: SimClock = {
   },
 };
 
-/** A point in time as the API writes it in objects: whole seconds (apimachinery `metav1.Time`). */
+/** A time as API objects carry it: whole seconds (apimachinery `metav1.Time`). */
 export function timestamp(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps `status` of the PodDisruptionBudgets (kubernetes v1.37.2 pkg/controller/disruption). The pods that match now count
- * as the ones expected; the real controller asks their owners how many there should be.
+ * Maintains the `status` of PodDisruptionBudgets (kubernetes v1.37.2 pkg/controller/disruption). The expected number of
+ * pods is the number that match now; the real controller asks their owners instead.
  */
 import { matchesSelector, readSelector } from '../core/selector.ts';
 import type { DisruptionBudget, Pod } from './objects.ts';
@@ -52,7 +52,7 @@ export class DisruptionBudgets {
   }
 }
 
-/** A number of pods, or a percentage of all, rounded up. */
+/** A number of pods, or a percentage of `all`, rounded up. */
 function amount(value: number | string, all: number): number {
   return typeof value === 'number' ? value : Math.ceil((Number.parseFloat(value) / 100) * all);
 }

@@ -1,10 +1,10 @@
 /**
- * Events are served in two groups and kept in the form of core/v1; these functions translate from and to events.k8s.io/v1
+ * Conversion of Events between core/v1, the form in which they are stored, and events.k8s.io/v1
  * (pkg/apis/events/v1/conversion.go).
  */
 import type { NewObject } from './objects.ts';
 
-/** Name in core/v1, name in events.k8s.io/v1. */
+/** Field name in core/v1, field name in events.k8s.io/v1. */
 const RENAMED = [
   ['involvedObject', 'regarding'],
   ['message', 'note'],
@@ -15,6 +15,7 @@ const RENAMED = [
   ['count', 'deprecatedCount'],
 ] as const;
 
+/** From events.k8s.io/v1 to core/v1. */
 export function eventFromGroup(event: NewObject): NewObject {
   return rename(
     event,
@@ -22,6 +23,7 @@ export function eventFromGroup(event: NewObject): NewObject {
   );
 }
 
+/** From core/v1 to events.k8s.io/v1. */
 export function eventToGroup(event: NewObject): NewObject {
   return rename(event, RENAMED);
 }

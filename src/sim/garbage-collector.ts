@@ -1,9 +1,9 @@
-/** Deletes the pods whose owner has gone, in the background as the API's default for Jobs is. */
+/** Deletes pods whose owner is gone, as background propagation does, the API's default for Jobs. */
 import type { Registry } from './registry.ts';
 
 export class GarbageCollector {
   readonly #registry: Registry;
-  /** UIDs of what has gone since the last sweep. */
+  /** UIDs of the objects deleted since the last sweep. */
   #gone = new Set<string>();
   #unsubscribe = () => {};
   #cancel = () => {};

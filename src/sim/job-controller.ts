@@ -1,8 +1,9 @@
 /**
- * The Job controller, as far as training jobs go (kubernetes v1.37.2 pkg/controller/job): Indexed and NonIndexed, suspend,
- * backoffLimit, replacement of failed and deleted pods, back-off of the Job or of each index, failures that are ignored. Left
- * out: indexes that fail for good, success policies, failure policies by exit code, deadlines, and the finalizer on pods, as
- * no deletion can go unseen within one process.
+ * The Job controller as far as training Jobs need it (kubernetes v1.37.2 pkg/controller/job): Indexed and NonIndexed,
+ * suspend, backoffLimit, replacement of failed and deleted pods, back-off per Job or per index, and ignored failures.
+ *
+ * Not implemented: indexes that fail permanently, success policies, failure policies by exit code, deadlines, and the
+ * finalizer on pods, since no deletion goes unseen within one process.
  */
 import { type SimClock, timestamp } from './clock.ts';
 import {
@@ -20,11 +21,11 @@ import { type Condition, type Job, type JobStatus, type Pod, withCondition } fro
 import type { Registry } from './registry.ts';
 import { builtInKind } from './resource-kinds.ts';
 
-/** A failed pod is replaced after this long, twice as long after each further failure (job_controller.go:60). */
+/** Delay before a failed pod is replaced; it doubles with each further failure (job_controller.go:60). */
 const BACKOFF_MS = 10_000;
 const MAX_BACKOFF_MS = 600_000;
 
-/** Failures since the last success, and when the last of them was. */
+/** Failures since the last success, and the time of the latest one. */
 interface Failures {
   readonly count: number;
   readonly lastAt: number;
@@ -32,18 +33,18 @@ interface Failures {
 
 const NO_FAILURES: Failures = { count: 0, lastAt: 0 };
 
-/** What the controller remembers of a Job. */
+/** What the controller keeps per Job between syncs. */
 interface Memory {
-  /** Pods that are counted, by UID: each one succeeds or fails once. */
+  /** Pods already counted, by UID: each one succeeds or fails once. */
   readonly succeeded: Map<string, Pod>;
   readonly failed: Set<string>;
-  /** Pods whose failure is none, but delays the replacement as any other. */
+  /** Pods whose failure does not count but delays the replacement like any other failure. */
   readonly ignored: Set<string>;
-  /** Pods that the controller deleted because there were too many: no failures (job_controller.go `deleteJobPods`). */
+  /** Surplus pods that the controller deleted; they do not count as failures (job_controller.go `deleteJobPods`). */
   readonly released: Set<string>;
   failures: Failures;
   readonly failuresOfIndex: Map<number, Failures>;
-  /** How many pods are created next: 1, 2, 4, … so that a refusal is met early, and Jobs take turns. */
+  /** How many pods to create next: 1, 2, 4, … A refusal then shows up early, and Jobs take turns. */
   batch: number;
   cancel: (() => void) | undefined;
 }
@@ -131,14 +132,17 @@ export class JobController {
     });
   }
 
-  /** One look at a Job: 1. where it stands, 2. has it ended, 3. pods too many or too few, 4. its status. */
+  /**
+   * One sync of a Job: 1. observe its pods, 2. decide whether it has ended, 3. create or delete pods, 4. write its
+   * status.
+   */
   #sync(job: Job, memory: Memory): void {
     if (isFinished(job)) return;
     const { namespace, uid } = job.metadata;
     const { parallelism = 1, completions, backoffLimit = 6, suspend = false, completionMode } = job.spec;
     const indexed = completionMode === 'Indexed';
 
-    // 1.
+    // 1. Observe its pods.
     const owned = this.#store
       .list('pods', namespace)
       .filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.controller && owner.uid === uid));
@@ -147,15 +151,15 @@ export class JobController {
     const indexes = completedIndexes([...memory.succeeded.values()]);
     const succeeded = indexed ? indexes.count : memory.succeeded.size;
 
-    // 2.
+    // 2. Decide whether it has ended.
     const failing = job.status?.conditions?.some(({ type }) => type === 'FailureTarget') ?? false;
     const exhausted = failing || memory.failed.size > backoffLimit;
     const workQueueDone = completions === undefined && succeeded > 0 && active.length === 0;
     const complete = !exhausted && (workQueueDone || (completions !== undefined && succeeded >= completions));
 
-    // 3.
+    // 3. Create or delete pods.
     const stopped = exhausted || complete || suspend;
-    // A work queue in which a pod has succeeded is left to end by itself.
+    // Once a pod of a work queue has succeeded, the remaining pods run to their own end.
     const open = completions === undefined ? (succeeded > 0 ? active.length : parallelism) : completions - succeeded;
     const wanted = stopped ? 0 : Math.min(parallelism, open);
     for (const pod of [...active].sort((a, b) => rankOf(b) - rankOf(a)).slice(0, Math.max(0, active.length - wanted))) {
@@ -165,7 +169,7 @@ export class JobController {
     const kept = replacesEndedOnly(job) ? [...active, ...terminating] : active;
     this.#createPods(job, memory, wanted - kept.length, new Set([...indexes.all, ...kept.map(rankOf)]));
 
-    // 4.
+    // 4. Write its status.
     const left = active.length + terminating.length;
     const conditions = nextConditions(job, { suspend, complete, exhausted, left }, timestamp(this.#clock.now()));
     this.#writeStatus(job, {
@@ -199,7 +203,7 @@ export class JobController {
     }
     for (const rank of due.slice(0, memory.batch))
       this.#registry.create(builtInKind('pods'), job.metadata.namespace, jobPod(job, indexed ? rank : undefined));
-    // The pods' own events wake the Job for the next batch.
+    // The events of the new pods trigger the sync that creates the next batch.
     memory.batch *= 2;
   }
 
@@ -227,11 +231,11 @@ interface Standing {
   readonly suspend: boolean;
   readonly complete: boolean;
   readonly exhausted: boolean;
-  /** Pods that have not ended. */
+  /** Pods that have not ended yet. */
   readonly left: number;
 }
 
-/** A Job is Failed or Complete when all its pods have ended; until then it says what it will be. */
+/** A Job becomes Failed or Complete when all its pods have ended; until then, FailureTarget or SuccessCriteriaMet. */
 function nextConditions(job: Job, { suspend, complete, exhausted, left }: Standing, now: string): readonly Condition[] {
   let conditions = job.status?.conditions ?? [];
   const set = (type: string, reason: string, message: string, status = 'True') => {

@@ -1,4 +1,4 @@
-/** Jobs as data: their defaults, their pods, and what the state of the pods says about them. */
+/** Jobs as data: their defaults, their pods, and what the pods' states mean for the Job. */
 import type { Job, JobSpec, NewObject, Pod } from './objects.ts';
 
 const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
@@ -7,7 +7,7 @@ const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
 export function completeJob(object: NewObject): NewObject {
   const spec = object.spec as JobSpec;
   const { parallelism = 1, completionMode = 'NonIndexed', backoffLimit = 6, suspend = false } = spec;
-  // Without both, one pod; with parallelism alone it is a work queue, which ends when one of its pods succeeds.
+  // Without both, one pod. With parallelism alone the Job is a work queue, which ends when one of its pods succeeds.
   const completions = spec.completions ?? (spec.parallelism === undefined ? 1 : undefined);
   const podReplacementPolicy =
     spec.podReplacementPolicy ?? (spec.podFailurePolicy === undefined ? 'TerminatingOrFailed' : 'Failed');
@@ -19,14 +19,14 @@ export function completeJob(object: NewObject): NewObject {
   };
 }
 
-/** Whether the Job has come to its end: Complete or Failed. */
+/** Whether the Job has ended: Complete or Failed. */
 export function isFinished({ status }: Job): boolean {
   return (status?.conditions ?? []).some(
     (condition) => (condition.type === 'Complete' || condition.type === 'Failed') && condition.status === 'True',
   );
 }
 
-/** A new pod of the Job, with the labels by which it is known; `index` undefined for a Job that is not Indexed. */
+/** A new pod of the Job with the labels that identify it; `index` is undefined for a NonIndexed Job. */
 export function jobPod(job: Job, index: number | undefined): NewObject {
   const { name, uid } = job.metadata;
   const { metadata, spec } = job.spec.template;
@@ -60,18 +60,18 @@ export function isPodOver({ status: { phase } }: Pod): boolean {
   return phase === 'Succeeded' || phase === 'Failed';
 }
 
-/** Whether a pod has to have ended before it is replaced: then one that is being deleted has not failed yet. */
+/** Whether a pod must have ended before it is replaced; a pod being deleted then has not failed yet. */
 export function replacesEndedOnly({ spec }: Job): boolean {
   return spec.podReplacementPolicy === 'Failed';
 }
 
-/** A deleted pod counts as failed, as it may never get to say so (job_controller.go `isPodFailed`). */
+/** A deleted pod counts as failed, because it may never report its end (job_controller.go `isPodFailed`). */
 export function isPodFailed(job: Job, { metadata, status: { phase } }: Pod): boolean {
   if (phase === 'Failed') return true;
   return !replacesEndedOnly(job) && phase !== 'Succeeded' && Boolean(metadata.deletionTimestamp);
 }
 
-/** Whether the Job's policy says that this failure is none: of its rules, those on conditions (pod_failure_policy.go). */
+/** Whether the Job's failure policy ignores this failure, by rules on pod conditions (pod_failure_policy.go). */
 export function ignoresFailure({ spec }: Job, { status }: Pod): boolean {
   const rule = spec.podFailurePolicy?.rules?.find(({ onPodConditions = [] }) =>
     onPodConditions.some(({ type, status: wanted = 'True' }) =>
@@ -81,7 +81,7 @@ export function ignoresFailure({ spec }: Job, { status }: Pod): boolean {
   return rule?.action === 'Ignore';
 }
 
-/** The indexes of succeeded pods; `text` as in the status: `0-3,5`. */
+/** The indexes of the succeeded pods; `text` in the format of the Job's status, e.g. `0-3,5`. */
 export function completedIndexes(succeeded: readonly Pod[]): {
   readonly all: readonly number[];
   readonly count: number;

@@ -1,7 +1,8 @@
 /**
- * Plays kubelet for all nodes, as KWOK does in the e2e cluster by test/e2e/cluster/kwok-stages.yaml: a bound pod runs, ends
- * after `e2e.muster.dev/run-seconds` (never without it) with `e2e.muster.dev/exit-code`; a deleted one waits out its
- * grace period, becomes Failed, then goes. A node gets its lease, and is Ready unless `e2e.muster.dev/down` is set.
+ * Acts as the kubelet of all nodes, as KWOK does in the e2e cluster (test/e2e/cluster/kwok-stages.yaml). A bound pod
+ * runs and ends after `e2e.muster.dev/run-seconds`, or never without it, with exit code `e2e.muster.dev/exit-code`. A
+ * deleted pod waits out its grace period, becomes Failed, then disappears. A node gets a lease, and is Ready unless
+ * `e2e.muster.dev/down` is set.
  */
 import { type SimClock, timestamp } from './clock.ts';
 import type { ObjectStore, StoreEvent } from './object-store.ts';
@@ -12,10 +13,10 @@ const RUN_SECONDS = 'e2e.muster.dev/run-seconds';
 const EXIT_CODE = 'e2e.muster.dev/exit-code';
 const DOWN = 'e2e.muster.dev/down';
 const LEASES = 'kube-node-lease';
-/** What a container says that was ended by SIGTERM. */
+/** Exit code of a container that SIGTERM ended. */
 const TERMINATED = 143;
 
-/** What is to be done next for a pod, and when (milliseconds since the epoch). */
+/** The next step of a pod's life and its time (milliseconds since the epoch). */
 interface Step {
   readonly at: number;
   readonly act: () => void;
@@ -24,7 +25,7 @@ interface Step {
 export class Kubelet {
   readonly #store: ObjectStore;
   readonly #clock: SimClock;
-  /** How to cancel the next step of each pod and node, by UID. */
+  /** Cancels the next step of each pod and node, by UID. */
   readonly #due = new Map<string, () => void>();
   #unsubscribe = () => {};
 

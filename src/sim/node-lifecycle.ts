@@ -1,7 +1,6 @@
 /**
- * The node lifecycle controller: a node that is not Ready, or cordoned, carries the taints that say so, and the pods on a
- * node that is not Ready are not Ready either (kubernetes v1.37.2 pkg/controller/nodelifecycle). Who has to
- * leave is another controller's part (`taint-eviction.ts`).
+ * The node lifecycle controller (kubernetes v1.37.2 pkg/controller/nodelifecycle). It taints nodes that are cordoned or
+ * not Ready, and marks the pods on a node that is not Ready as not Ready. Eviction is up to `taint-eviction.ts`.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { timestamp } from './clock.ts';
@@ -36,7 +35,7 @@ export class NodeLifecycle {
     if (resource !== 'nodes' || type === 'DELETED') return;
     const node = object as Node;
     if (isDeepStrictEqual(taintsOf(node).map(idOf), (node.spec?.taints ?? []).map(idOf))) return;
-    // Not within the write that it follows from: a controller sees each change later.
+    // Not within the write that caused it: a real controller sees each change later.
     this.#registry.clock.setTimeout(0, () => this.#reconcile(node.metadata.name));
   }
 
@@ -66,7 +65,7 @@ export class NodeLifecycle {
   }
 }
 
-/** The taints that the node should have: what others put there, and what its state calls for. */
+/** The taints the node should have: those set by others, and those that its state calls for. */
 function taintsOf(node: Node): readonly NodeTaint[] {
   const own = [NOT_READY, UNREACHABLE, UNSCHEDULABLE];
   const known = node.spec?.taints ?? [];

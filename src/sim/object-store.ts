@@ -1,18 +1,18 @@
 /**
- * All API objects of the embedded control plane, what etcd and the API server's watch cache are to the real one.
+ * All API objects of the embedded control plane; the counterpart of etcd and the API server's watch cache.
  *
- * - One resource version for everything; each change takes the next one.
- * - Objects are immutable: a change replaces the object. An update that changes nothing is none.
- * - Changes are told to subscribers synchronously and in order; a change made by a subscriber is told after the present one
- *   has been told to all.
- * - The last `historyLimit` changes are kept, so that a watch can go on from a resource version.
+ * - One resource version counts all changes, of every resource.
+ * - Objects are immutable: a change replaces the object. An update that changes nothing produces no event.
+ * - Subscribers are called synchronously and in order. A change made by a subscriber is delivered after the current one
+ *   has reached every subscriber.
+ * - The last `historyLimit` changes are kept, so that a watch can resume from a resource version.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { alreadyExists, conflict, foreignUid, notFound } from './api-refusal.ts';
 import { realClock, type SimClock, timestamp } from './clock.ts';
 import { type ApiObject, keyOf, type Metadata, type NewObject, type ObjectOf } from './objects.ts';
 
-/** One change. `previous` is what a `MODIFIED` or `DELETED` object was before. */
+/** One change. `previous` is the object before a `MODIFIED` or `DELETED`. */
 export interface StoreEvent<R extends string = string> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly resource: R;
@@ -21,7 +21,7 @@ export interface StoreEvent<R extends string = string> {
   readonly version: number;
 }
 
-/** What must hold for a write to happen; a violation is a 409. */
+/** Preconditions of a write; a violation is a 409. */
 export interface Preconditions {
   readonly uid?: string | undefined;
   readonly resourceVersion?: string | undefined;
@@ -33,7 +33,7 @@ export interface ObjectStoreOptions {
   readonly historyLimit?: number;
 }
 
-/** apimachinery's alphabet for generated names: no vowels, nothing that looks like another letter. */
+/** The alphabet of apimachinery for generated names: no vowels and no easily confused characters. */
 const NAME_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 
@@ -44,12 +44,12 @@ export class ObjectStore {
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   /** Oldest first; may hold up to twice the limit. */
   #history: StoreEvent[] = [];
-  /** Changes up to this one are forgotten. */
+  /** Changes up to this version have been dropped from the history. */
   #forgotten = 0;
   #version = 0;
   #created = 0;
-  readonly #untold: StoreEvent[] = [];
-  #telling = false;
+  readonly #undelivered: StoreEvent[] = [];
+  #delivering = false;
 
   constructor({ clock = realClock, historyLimit = 10_000 }: ObjectStoreOptions = {}) {
     this.#clock = clock;
@@ -61,21 +61,21 @@ export class ObjectStore {
     return this.#version;
   }
 
-  /** Calls back on every change from now on; returns how to end that. */
+  /** Calls back on every later change; returns a function that unsubscribes. */
   subscribe(listener: (event: StoreEvent) => void): () => void {
-    // A function of its own each time: the same listener may subscribe twice.
+    // A new function each time, so that the same listener can subscribe twice.
     const own = (event: StoreEvent) => listener(event);
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);
   }
 
-  /** The changes after a version, oldest first; undefined when some of them are forgotten. */
+  /** The changes after a version, oldest first; undefined when some of them have been dropped. */
   since(version: number): readonly StoreEvent[] | undefined {
     if (version < this.#forgotten) return undefined;
     return this.#history.filter((event) => event.version > version);
   }
 
-  /** Forgets all changes: a watch can no longer go on from an earlier version. */
+  /** Drops the history: a watch can no longer resume from an earlier version. */
   compact(): void {
     this.#history = [];
     this.#forgotten = this.#version;
@@ -86,12 +86,12 @@ export class ObjectStore {
     return namespace === undefined ? all : all.filter(({ metadata }) => metadata.namespace === namespace);
   }
 
-  /** `namespace` undefined for what is cluster-wide. */
+  /** `namespace` is undefined for cluster-scoped resources. */
   get<R extends string>(resource: R, namespace: string | undefined, name: string): ObjectOf<R> | undefined {
     return this.#of(resource).get(namespace === undefined ? name : `${namespace}/${name}`) as ObjectOf<R> | undefined;
   }
 
-  /** @throws ApiRefusal 409 when there is one of that name. */
+  /** @throws ApiRefusal 409 when the name is taken. */
   create<R extends string>(resource: R, object: NewObject): ObjectOf<R> {
     const created = this.prepare(resource, object);
     const key = keyOf(created);
@@ -102,7 +102,7 @@ export class ObjectStore {
     return created;
   }
 
-  /** The object as `create` would store it, for dry runs. */
+  /** The object that `create` would store, for dry runs. */
   prepare<R extends string>(_resource: R, object: NewObject): ObjectOf<R> {
     const serial = this.#created + 1;
     const { apiVersion: _apiVersion, kind: _kind, ...fields } = object;
@@ -118,10 +118,10 @@ export class ObjectStore {
   }
 
   /**
-   * Replaces an object by what `mutate` makes of it and returns what is stored then. Its identity cannot be changed. An
-   * object that is being deleted goes when its last finalizer and its grace period are gone (apiserver
+   * Replaces an object with the result of `mutate` and returns what is stored. UID and creation time cannot change. An
+   * object being deleted disappears once its finalizers and its grace period are gone (apiserver
    * registry/rest/delete.go `ShouldDeleteDuringUpdate`).
-   * @throws ApiRefusal 404 when there is none, 409 when a precondition does not hold; what `mutate` throws.
+   * @throws ApiRefusal 404 when it does not exist, 409 when a precondition does not hold; and whatever `mutate` throws.
    */
   update<R extends string>(
     resource: R,
@@ -151,8 +151,8 @@ export class ObjectStore {
   }
 
   /**
-   * Removes an object at once, or if it has finalizers marks it as being deleted; returns its last state.
-   * @throws ApiRefusal 404 when there is none, 409 when a precondition does not hold.
+   * Removes an object at once, or marks it as being deleted if it has finalizers. Returns its last state.
+   * @throws ApiRefusal 404 when it does not exist, 409 when a precondition does not hold.
    */
   remove(resource: string, namespace: string | undefined, name: string, preconditions: Preconditions = {}): ApiObject {
     const now = timestamp(this.#clock.now());
@@ -191,15 +191,15 @@ export class ObjectStore {
       const dropped = this.#history.splice(0, this.#history.length - this.#historyLimit);
       this.#forgotten = dropped.at(-1)?.version ?? this.#forgotten;
     }
-    this.#untold.push(event);
-    if (this.#telling) return;
-    this.#telling = true;
+    this.#undelivered.push(event);
+    if (this.#delivering) return;
+    this.#delivering = true;
     try {
-      for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      for (let next = this.#undelivered.shift(); next !== undefined; next = this.#undelivered.shift()) {
         for (const listener of this.#listeners) listener(next);
       }
     } finally {
-      this.#telling = false;
+      this.#delivering = false;
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * API objects as the embedded control plane keeps them: plain immutable wire JSON without `apiVersion` and `kind`, typed
- * as far as its parts read the fields. Whatever else a client wrote is kept as it is.
+ * API objects as the embedded control plane stores them: plain immutable wire JSON without `apiVersion` and `kind`.
+ * Only the fields that the control plane reads are typed; all other fields are kept as the client wrote them.
  */
 import type {
   RawAmounts,
@@ -21,7 +21,7 @@ export interface Metadata extends RawMetadata {
   readonly finalizers?: readonly string[] | null;
 }
 
-/** What every stored object has. */
+/** The part that every stored object has. */
 export interface ApiObject {
   readonly metadata: Metadata;
   readonly spec?: object;
@@ -29,7 +29,7 @@ export interface ApiObject {
   readonly [field: string]: unknown;
 }
 
-/** An object as a client sends it for creation; with `apiVersion` and `kind` or without. */
+/** An object as a client submits it, with or without `apiVersion` and `kind`. */
 export interface NewObject {
   readonly metadata?: Partial<Metadata>;
   readonly spec?: object;
@@ -127,7 +127,7 @@ export interface DisruptionBudget extends ApiObject {
   readonly status?: { readonly disruptionsAllowed?: number };
 }
 
-/** An Event in the form of core/v1, in which all of them are kept. */
+/** An Event in its core/v1 form, in which all Events are stored. */
 export interface ApiEvent extends ApiObject {
   readonly involvedObject: {
     readonly kind?: string;
@@ -143,7 +143,7 @@ export interface ApiEvent extends ApiObject {
   readonly reportingInstance?: string;
 }
 
-/** The resources whose fields are known; any other one holds plain `ApiObject`s. */
+/** The resources with typed objects; all others hold plain `ApiObject`s. */
 export interface KnownResources {
   readonly pods: Pod;
   readonly nodes: Node;
@@ -156,12 +156,12 @@ export interface KnownResources {
 /** The object type of a resource. */
 export type ObjectOf<R extends string> = R extends keyof KnownResources ? KnownResources[R] : ApiObject;
 
-/** `namespace/name`, or `name` for what is cluster-wide. */
+/** `namespace/name`, or `name` for cluster-scoped objects. */
 export function keyOf({ metadata: { namespace, name } }: { readonly metadata: Metadata }): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-/** The conditions with one set. The transition time moves only when the status does (pkg/api/v1/pod/util.go:363-387). */
+/** Sets one condition. Its transition time moves only when its status changes (pkg/api/v1/pod/util.go:363-387). */
 export function withCondition(
   conditions: readonly Condition[] | null | undefined,
   condition: Condition,

@@ -1,6 +1,6 @@
 /**
- * The patch formats of the API as pure functions on wire JSON: merge patch (RFC 7386), strategic merge patch with the list
- * keys of the types that are written here, and JSON patch (RFC 6902: add, replace, remove, test).
+ * The API's patch formats as pure functions on wire JSON: merge patch (RFC 7386), strategic merge patch with the list
+ * keys used here, and JSON patch (RFC 6902: add, replace, remove, test).
  */
 import { isDeepStrictEqual } from 'node:util';
 import { ApiRefusal, badRequest } from './api-refusal.ts';
@@ -9,8 +9,8 @@ type Json = unknown;
 type Fields = Readonly<Record<string, Json>>;
 
 /**
- * By which field the entries of a list are told apart (`patchMergeKey` in api/core/v1/types.go). Lists of other fields
- * are replaced; so are these when their entries are no objects.
+ * The field that identifies the entries of a list (`patchMergeKey` in api/core/v1/types.go). Other lists are replaced
+ * as a whole, as are these when their entries are not objects.
  */
 const MERGE_KEYS: Readonly<Record<string, string>> = {
   schedulingGates: 'name',
@@ -25,13 +25,14 @@ const MERGE_KEYS: Readonly<Record<string, string>> = {
   addresses: 'type',
 };
 
-/** @throws ApiRefusal 400 or 422 when the patch is none, 415 for another media type. */
+/** @throws ApiRefusal 400 or 422 when the patch is malformed, 415 for an unsupported media type. */
 export function applyPatch(target: Json, patch: Json, mediaType: string): Json {
   switch (mediaType) {
     case 'application/merge-patch+json':
       return mergePatch(target, patch);
     case 'application/strategic-merge-patch+json':
-    // Fields that a manager no longer applies are not taken away: nobody here applies twice with fewer.
+    // Server-side apply without field ownership: fields that a manager stops applying stay. No client here applies an
+    // object again with fewer fields.
     case 'application/apply-patch+yaml':
       return strategicPatch(target, patch, '');
     case 'application/json-patch+json':

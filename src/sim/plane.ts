@@ -1,7 +1,7 @@
 /**
- * The embedded control plane: an API server on loopback with the controllers of a training cluster, a kubelet for every node
- * and a model of kube-scheduler, all in this process and without a file. Muster runs beside it as on a real cluster and
- * talks HTTP to both.
+ * The embedded control plane: an API server on loopback, the controllers a training cluster needs, a kubelet for every
+ * node and a model of kube-scheduler, all in this process and without files. Muster runs beside it as on a real cluster
+ * and talks HTTP to both.
  */
 import { GANG_POLICY } from './admission.ts';
 import { EmbeddedApiServer } from './api-server.ts';
@@ -16,34 +16,34 @@ import { Registry } from './registry.ts';
 import { KubeScheduler, type KubeSchedulerParts } from './scheduler/kube-scheduler.ts';
 import { TaintEviction } from './taint-eviction.ts';
 
-/** How kube-scheduler runs: as in a KubeSchedulerConfiguration. */
+/** Settings of kube-scheduler, as in a KubeSchedulerConfiguration. */
 export type PlaneSchedulerOptions = Omit<KubeSchedulerParts, 'store' | 'clock' | 'random'>;
 
 export interface EmbeddedPlaneOptions {
-  /** Where the API server listens; a free port unless given. */
+  /** Port of the API server; a free port by default. */
   readonly port?: number;
   readonly clock?: SimClock;
-  /** At least 0, less than 1. */
+  /** Returns a number in [0, 1); `Math.random` by default. */
   readonly random?: () => number;
-  /** By default kube-scheduler runs without an extender; `null`: it does not run until it is started. */
+  /** By default kube-scheduler starts without an extender; `null` leaves it stopped until `scheduler.start`. */
   readonly scheduler?: PlaneSchedulerOptions | null;
-  /** Whether deploy/admission-policy.yaml is in force from the start. */
+  /** Whether the gang admission policy (deploy/admission-policy.yaml) is in force from the start. */
   readonly admissionPolicy?: boolean;
 }
 
-/** kube-scheduler as a process that can be stopped and started again, with other options if wanted. */
+/** kube-scheduler as a process that can be stopped and restarted, optionally with other settings. */
 export interface PlaneScheduler {
-  /** Options stay as they were unless given. */
+  /** Settings keep their previous values unless given. Throws when it is already running. */
   start(options?: PlaneSchedulerOptions): void;
-  /** As a kill does: calls under way break, what was assumed is forgotten. */
+  /** Like a kill: calls in flight are cut off and assumed pods are forgotten. */
   stop(): Promise<void>;
   restart(options?: PlaneSchedulerOptions): Promise<void>;
 }
 
 export interface EmbeddedPlane {
-  /** Of the API server. */
+  /** URL of the API server. */
   readonly url: string;
-  /** What the API server serves, for those that look at or change it in-process. */
+  /** The API server's objects, for code that reads or changes them in-process. */
   readonly store: ObjectStore;
   readonly scheduler: PlaneScheduler;
   stop(): Promise<void>;
@@ -52,6 +52,7 @@ export interface EmbeddedPlane {
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const PRIORITY_CLASSES = { 'system-cluster-critical': 2_000_000_000, 'system-node-critical': 2_000_001_000 };
 
+/** Starts the API server, the controllers and, unless told otherwise, kube-scheduler. Call `stop` in the end. */
 export async function startEmbeddedPlane(options: EmbeddedPlaneOptions = {}): Promise<EmbeddedPlane> {
   const { port = 0, clock = realClock, random = Math.random, scheduler: given = {}, admissionPolicy = false } = options;
   const store = new ObjectStore({ clock });

@@ -1,7 +1,7 @@
 /**
- * What the API server does with pods beyond storing them: defaults, and the rules of binding, updates, deletion and
+ * What the API server does with pods beyond storing them: defaults, and the rules of updates, binding, deletion and
  * eviction. Sources: kubernetes v1.37.2 pkg/registry/core/pod/{strategy.go,storage/storage.go,storage/eviction.go},
- * pkg/apis/core/validation/validation.go; the texts were taken from its answers.
+ * pkg/apis/core/validation/validation.go; the messages match a real server's answers.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { RawContainer, RawToleration } from '../core/raw-pod.ts';
@@ -14,7 +14,7 @@ import { type ApiObject, type NewObject, type Pod, type PodSpec, withCondition }
 
 const DEFAULT_GRACE_SECONDS = 30;
 const TAINT_TOLERATION_SECONDS = 300;
-/** kube-scheduler never looks at a gated pod, so the API server says why it waits. */
+/** kube-scheduler never looks at a gated pod, so the API server itself sets the condition. */
 const GATED = {
   type: 'PodScheduled',
   status: 'False',
@@ -23,7 +23,7 @@ const GATED = {
 };
 
 /**
- * A pod as it is stored when a client creates it: defaults, priority, admission.
+ * Completes a pod at creation: defaults, priority, admission.
  * @throws ApiRefusal 403 when its PriorityClass does not exist.
  */
 export function completePod(store: ObjectStore, clock: SimClock, object: NewObject): NewObject {
@@ -61,7 +61,7 @@ function priorityOf(store: ObjectStore, { metadata }: NewObject, spec: PodSpec):
   };
 }
 
-/** Limits count as requests where there are none; on the host's network every container port is a host port. */
+/** Missing requests default to the limits; with hostNetwork every container port becomes a host port. */
 function completeContainer(container: RawContainer, hostNetwork: boolean | undefined): RawContainer {
   const { resources, ports } = container;
   const requests = { ...resources?.limits, ...resources?.requests };
@@ -78,7 +78,7 @@ function completeContainer(container: RawContainer, hostNetwork: boolean | undef
   };
 }
 
-/** Admission plugin DefaultTolerationSeconds: a pod leaves a node that is down five minutes later. */
+/** Admission plugin DefaultTolerationSeconds: a pod tolerates a node that is down for five minutes. */
 function completeTolerations(tolerations: readonly RawToleration[]): readonly RawToleration[] {
   const missing = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'].filter(
     (key) => !tolerations.some((one) => (one.key ?? key) === key && (one.effect || 'NoExecute') === 'NoExecute'),
@@ -92,9 +92,9 @@ function completeTolerations(tolerations: readonly RawToleration[]): readonly Ra
   return [...tolerations, ...added];
 }
 
-/** What a client may change of a pod's spec, beside gates, which may only go. */
+/** Fields of a pod's spec that a client may change; gates may only be removed. */
 const MUTABLE_SPEC = ['containers', 'initContainers', 'tolerations', 'activeDeadlineSeconds', 'schedulingGates'];
-/** And while it is gated. */
+/** Fields that may also change while the pod is gated. */
 const MUTABLE_WHILE_GATED = ['nodeSelector', 'affinity'];
 
 const SPEC_IS_FIXED =
@@ -102,7 +102,7 @@ const SPEC_IS_FIXED =
   '`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),' +
   '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)';
 
-/** @throws ApiRefusal 422 when a pod may not become `next`. */
+/** @throws ApiRefusal 422 when `next` is no valid update of `previous`. */
 export function checkPodUpdate(previous: Pod, next: Pod): void {
   const { name } = previous.metadata;
   const gates = new Set((previous.spec.schedulingGates ?? []).map((gate) => gate.name));
@@ -123,7 +123,7 @@ export function checkPodUpdate(previous: Pod, next: Pod): void {
   }
 }
 
-/** A Binding, as a scheduler posts it. */
+/** A Binding as a scheduler posts it. */
 export interface Binding extends Preconditions {
   readonly namespace: string;
   readonly name: string;
@@ -132,8 +132,8 @@ export interface Binding extends Preconditions {
 }
 
 /**
- * Assigns a pod to a node, which also ends its nomination.
- * @throws ApiRefusal 404, or 409 when the pod is another one, being deleted, bound or gated.
+ * Assigns a pod to a node and clears its nomination.
+ * @throws ApiRefusal 404; 409 when the UID differs or the pod is being deleted, already bound or gated.
  */
 export function bindPod(store: ObjectStore, clock: SimClock, binding: Binding): Pod {
   const { namespace, name, node, annotations, uid, resourceVersion } = binding;
@@ -160,14 +160,14 @@ export function bindPod(store: ObjectStore, clock: SimClock, binding: Binding): 
   return store.update('pods', namespace, name, assign, { resourceVersion });
 }
 
-/** How to delete; the grace period is the pod's own unless given. */
+/** How to delete a pod; the grace period defaults to the pod's own. */
 export interface PodDeletion extends Preconditions {
   readonly graceSeconds?: number | undefined;
 }
 
 /**
- * Deletes a pod: at once when nothing runs that had to end, otherwise after its grace period, which the kubelet waits out.
- * A second deletion can only shorten the period. Returns its last state.
+ * Deletes a pod: at once if it is unbound or has ended, otherwise after its grace period, which the kubelet waits out.
+ * A second deletion can only shorten the period. Returns the pod's last state.
  * @throws ApiRefusal 404, or 409 when a precondition does not hold.
  */
 export function deletePod(
@@ -181,7 +181,7 @@ export function deletePod(
   if (pod === undefined) throw notFound('pods', name);
   const { metadata, spec, status } = pod;
   const { uid = metadata.uid } = preconditions;
-  // The kind, not the resource: so the API server words it for deletions (apiserver registry/rest/delete.go).
+  // The kind, not the resource: kube-apiserver words deletions this way (apiserver registry/rest/delete.go).
   if (uid !== metadata.uid) throw foreignUid('Pod', name, uid, metadata.uid);
   const ended = !spec.nodeName || status.phase === 'Succeeded' || status.phase === 'Failed';
   const grace = ended ? 0 : (graceSeconds ?? spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS);
@@ -207,8 +207,8 @@ export function deletePod(
 }
 
 /**
- * Deletes a pod unless its disruption budget forbids, with a condition that says why.
- * @throws ApiRefusal as `deletePod`; 429 when the budget is used up, 500 when several budgets match.
+ * Sets the DisruptionTarget condition and deletes the pod, unless its disruption budget forbids it.
+ * @throws ApiRefusal as `deletePod`; 429 when the budget is exhausted, 500 when several budgets match.
  */
 export function evictPod(
   store: ObjectStore,
@@ -225,8 +225,8 @@ export function evictPod(
 }
 
 /**
- * Deletes a pod after it got the condition by which its owner knows that it was disrupted.
- * @throws ApiRefusal as `deletePod`
+ * Sets the DisruptionTarget condition, which tells the pod's owner why it ended, then deletes the pod.
+ * @throws ApiRefusal as `deletePod`.
  */
 export function disruptPod(
   store: ObjectStore,

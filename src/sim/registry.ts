@@ -1,6 +1,6 @@
 /**
- * What the API server does between a request and the store: defaults, checks, and which part of an object a write may
- * change. Those parts of the control plane that create or delete objects in-process use it as well.
+ * The layer between API requests and the store: defaults, validation, and which part of an object a write may change.
+ * The controllers that create or delete objects in-process use it as well.
  */
 import { ApiRefusal, alreadyExists, conflict, invalid, notFound } from './api-refusal.ts';
 import type { SimClock } from './clock.ts';
@@ -10,10 +10,10 @@ import type { ApiObject, Metadata, NewObject, Pod } from './objects.ts';
 import { checkPodUpdate, completePod, deletePod, type PodDeletion } from './pods.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 
-/** The status of a disruption budget before its controller has seen it. */
+/** The status of a disruption budget until its controller has counted the pods. */
 const NOT_COUNTED = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
 
-/** Which part of an object a write means: the object itself, or its status. */
+/** The part of an object that a write addresses: the object itself, or its status. */
 export type Subresource = '' | 'status';
 
 export class Registry {
@@ -26,8 +26,8 @@ export class Registry {
   }
 
   /**
-   * Creates an object; with `dryRun` only says what it would be.
-   * @throws ApiRefusal when its namespace does not exist, its name is taken, or it is refused for what is in it.
+   * Creates an object; with `dryRun` only returns what would be created.
+   * @throws ApiRefusal when its namespace does not exist, its name is taken or its content is invalid.
    */
   create(kind: ResourceKind, namespace: string | undefined, object: NewObject, dryRun = false): ApiObject {
     const { resource } = kind;
@@ -60,9 +60,9 @@ export class Registry {
   }
 
   /**
-   * Changes an object to what `mutate` makes of it, as far as the subresource reaches: the status only through `/status`
-   * where the kind has one, everything else only without it (labels and annotations through both).
-   * @throws ApiRefusal 404, 409 for another resource version, 422 for another UID or what the kind forbids.
+   * Replaces an object with the result of `mutate`, within the limits of the subresource. Kinds with a status change it
+   * only through `/status` and everything else only outside of it; labels and annotations change through both.
+   * @throws ApiRefusal 404; 409 for a stale resource version; 422 for another UID or an invalid change.
    */
   update(
     kind: ResourceKind,
@@ -127,7 +127,7 @@ export class Registry {
   }
 }
 
-/** Go leaves out what is empty, so that a field whose last entry is taken away is gone. */
+/** Go omits empty fields, so a field disappears with its last entry. */
 function withoutEmpty({ metadata, spec, ...rest }: NewObject): NewObject {
   const filled = (fields: object) =>
     Object.fromEntries(

@@ -1,21 +1,21 @@
-/** Which resources the embedded API server serves, and under which names. */
+/** The resources that the embedded API server serves, and their names. */
 import type { ObjectStore } from './object-store.ts';
 import type { ApiObject } from './objects.ts';
 
 export interface ResourceKind {
-  /** Its name in the `ObjectStore`: the plural, for custom resources with the group. */
+  /** Key in the `ObjectStore`: the plural; for custom resources, plural and group. */
   readonly resource: string;
   readonly plural: string;
   readonly apiVersion: string;
   readonly kind: string;
   readonly namespaced: boolean;
-  /** Whether its status is written through `/status` only. */
+  /** Whether its status can only be written through `/status`. */
   readonly hasStatus: boolean;
 }
 
 type Scope = 'namespaced' | 'cluster';
 
-/** Group and version, then kinds with their plural; `+` marks a status of its own. Without a controller unless one is said. */
+/** Group and version, then kinds by plural; `+` marks a status subresource. Most kinds have no controller. */
 const BUILT_IN: readonly (readonly [apiVersion: string, scope: Scope, kinds: Readonly<Record<string, string>>])[] = [
   ['v1', 'cluster', { nodes: 'Node+', namespaces: 'Namespace', persistentvolumes: 'PersistentVolume+' }],
   [
@@ -51,7 +51,7 @@ const BUILT_IN: readonly (readonly [apiVersion: string, scope: Scope, kinds: Rea
       mutatingadmissionpolicybindings: 'MutatingAdmissionPolicyBinding',
     },
   ],
-  // Kept, so that manifests can be applied, and without effect: nobody is refused and nobody waits.
+  // Stored so that manifests can be applied, without effect: no request is refused or delayed.
   [
     'rbac.authorization.k8s.io/v1',
     'cluster',
@@ -76,14 +76,17 @@ const builtIn: readonly ResourceKind[] = BUILT_IN.flatMap(([apiVersion, scope, k
   })),
 );
 
-/** A kind that is always served. */
+/**
+ * A kind that is always served.
+ * @throws Error for any other resource.
+ */
 export function builtInKind(resource: string): ResourceKind {
   const found = builtIn.find((kind) => kind.resource === resource);
   if (found === undefined) throw new Error(`expected a built-in resource, found ${resource}`);
   return found;
 }
 
-/** All kinds served under a group and version (`v1`, `batch/v1`), those of its CRDs included; empty when there is none. */
+/** All kinds served under a group and version (`v1`, `batch/v1`), those of CRDs included; empty when there are none. */
 export function kindsOf(store: ObjectStore, apiVersion: string): readonly ResourceKind[] {
   const own = builtIn.filter((kind) => kind.apiVersion === apiVersion);
   if (own.length > 0) return own;

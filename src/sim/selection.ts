@@ -1,13 +1,13 @@
-/** Label and field selectors as they stand in the query of a list or a watch. */
+/** Label and field selectors from the query of a list or a watch. */
 import type { LabelRequirement } from '../core/model.ts';
 import { matchesSelector } from '../core/selector.ts';
 import { badRequest } from './api-refusal.ts';
 import type { ApiObject } from './objects.ts';
 
-/** Whether an object is among those asked for. */
+/** Whether an object is selected. */
 export type Selection = (object: ApiObject) => boolean;
 
-/** @throws ApiRefusal 400 when a selector cannot be read. */
+/** @throws ApiRefusal 400 when a selector cannot be parsed. */
 export function readSelection(query: URLSearchParams, namespace: string | undefined): Selection {
   const labels = splitTerms(query.get('labelSelector')).map(readLabelTerm);
   const fields = splitTerms(query.get('fieldSelector')).map(readFieldTerm);
@@ -17,7 +17,7 @@ export function readSelection(query: URLSearchParams, namespace: string | undefi
     fields.every(({ path, equal, value }) => (readField(object, path) === value) === equal);
 }
 
-/** At commas outside of parentheses. */
+/** Splits at commas outside parentheses. */
 function splitTerms(selector: string | null): readonly string[] {
   return (selector ?? '')
     .split(/,(?![^(]*\))/)
@@ -50,7 +50,7 @@ function readFieldTerm(term: string): FieldTerm {
   return { path: path.split('.'), equal: operator !== '!=', value: value ?? '' };
 }
 
-/** The text of a field; '' when it is absent, as the API server compares. */
+/** A field as text; '' when it is absent, as the API server compares it. */
 function readField(object: ApiObject, path: readonly string[]): string {
   let value: unknown = object;
   for (const step of path) value = (value as Readonly<Record<string, unknown>> | undefined)?.[step];

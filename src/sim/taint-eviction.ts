@@ -1,6 +1,7 @@
 /**
- * The taint eviction controller: a pod that does not tolerate a NoExecute taint of its node leaves it, one that tolerates it
- * for a while leaves after that while, unless the taint goes first (kubernetes v1.37.2 pkg/controller/tainteviction).
+ * The taint eviction controller (kubernetes v1.37.2 pkg/controller/tainteviction). A pod that does not tolerate a
+ * NoExecute taint of its node is deleted at once. A pod that tolerates it for some seconds is deleted after that time,
+ * unless the taint is removed first.
  */
 import type { RawToleration } from '../core/raw-pod.ts';
 import type { StoreEvent } from './object-store.ts';
@@ -12,9 +13,9 @@ const WHY = ['DeletionByTaintManager', 'Taint manager: deleting due to NoExecute
 
 export class TaintEviction {
   readonly #registry: Registry;
-  /** NoExecute taints by node; nodes without any are left out. */
+  /** NoExecute taints by node; nodes without any are omitted. */
   readonly #taints = new Map<string, readonly NodeTaint[]>();
-  /** How to call off the eviction of each pod that has one before it, by UID. */
+  /** Cancels the scheduled eviction of a pod, by UID. */
   readonly #due = new Map<string, () => void>();
   #unsubscribe = () => {};
 
@@ -79,7 +80,10 @@ export class TaintEviction {
   }
 }
 
-/** For how many seconds the pod stays: the shortest time of the tolerations that are in use, 0 where one is missing. */
+/**
+ * Seconds the pod may stay: the minimum of the matching tolerations; 0 if a taint has none, Infinity if there is no
+ * limit.
+ */
 function stayOf(tolerations: readonly RawToleration[], taints: readonly NodeTaint[]): number {
   const used = taints.map((taint) => tolerations.filter((toleration) => tolerates(toleration, taint)));
   if (used.some((all) => all.length === 0)) return 0;

@@ -1,14 +1,16 @@
+/** Writes Kubernetes Events, within limits. */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from './log.ts';
 import type { EventResult, Metrics } from './metrics.ts';
 
 /*
- * Events are what users read first (`kubectl describe pod`), and a flood of them is what an API server suffers from.
- * In this order an Event is dropped: told already in the last minutes (repeated), too many about this object, or too
- * many in all (limited). Nothing queues: an Event that is not worth writing now is not worth writing late.
+ * Events are what users read first (`kubectl describe pod`), and floods of them burden the API server. An Event is
+ * dropped, checked in this order, if the same one was written in the last minutes (`repeated`), or if there are too
+ * many about this object or in total (both `limited`). Nothing is queued: an Event that cannot be written now is of no
+ * use later.
  */
 
-/** Who Muster is in the Events it writes. */
+/** The `reportingController` of Muster's Events. */
 export const reportingController = 'muster.dev/muster';
 
 const apiVersions = {
@@ -23,22 +25,22 @@ export interface RegardedObject {
   /** '' for a Node. */
   readonly namespace: string;
   readonly name: string;
-  /** A Node's is its name, as in the Events of its kubelet: that is what `kubectl describe node` looks for. */
+  /** For a Node this is its name, as in the Events of its kubelet; `kubectl describe node` searches for that. */
   readonly uid: string;
 }
 
 export interface MusterEvent {
   readonly regarding: RegardedObject;
   readonly type: 'Normal' | 'Warning';
-  /** Why, in UpperCamelCase: what users filter by. */
+  /** The cause in UpperCamelCase; users filter by it. */
   readonly reason: string;
-  /** For people. Cut at 1024 bytes. */
+  /** The message for users, cut at 1024 bytes. */
   readonly note: string;
   /** What Muster did or tried, in UpperCamelCase. */
   readonly action: string;
 }
 
-/** The part of the API server's client that writing Events needs. Any outcome but `ok` is a failure. */
+/** The part of the API client that writes Events. Any outcome but `ok` is a failure. */
 export interface EventWriter {
   createEvent(
     namespace: string,
@@ -50,7 +52,7 @@ export interface EventRecorderOptions {
   readonly api: EventWriter;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Which Muster wrote it: the name of its pod or host. */
+  /** The `reportingInstance`: the name of Muster's pod or host. */
   readonly instance: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -61,18 +63,18 @@ interface Bucket {
   filledAt: number;
 }
 
-/** An identical Event about the same object is not written again for this long. */
+/** For this long an identical Event about the same object is not written again. */
 export const repeatAfterMs = 5 * 60_000;
-/** Events about one object: 10 at once, then one each 30 s. */
+/** Events about one object: 10 at once, then one every 30 s. */
 export const objectLimit = { burst: 10, perSecond: 1 / 30 } as const;
-/** Events in all. A gang of thousands that starts must not take the API server's time from its bindings. */
+/** Events in total. A starting gang of thousands must not take the API server's capacity from its bindings. */
 export const totalLimit = { burst: 100, perSecond: 10 } as const;
 
 const maxObjects = 4096;
 const maxNoteBytes = 1024;
 const maxNameLength = 253;
 
-/** Writes Events, or drops them; never throws and never waits. */
+/** Writes or drops Events; never throws and never waits. */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #writtenAt = new LRUCache<string, number>({ max: maxObjects });
@@ -118,7 +120,7 @@ export class EventRecorder {
       if (outcome.kind !== 'ok') throw new Error(outcome.message ?? outcome.kind);
       this.#count('written');
     } catch (error) {
-      // Not told yet: the next time is no repetition.
+      // Not written, so the next one is no repetition.
       this.#writtenAt.delete(repeatKey);
       this.#count('failed');
       logger.error('Event not written', error, { object: `${namespace}/${name}`, reason: event.reason });
@@ -131,7 +133,7 @@ export class EventRecorder {
 }
 
 function refill(bucket: Bucket, limit: { readonly burst: number; readonly perSecond: number }, now: number): void {
-  // A clock that was set back must not empty the bucket.
+  // A clock that is set back must not empty the bucket.
   const seconds = Math.max(0, now - bucket.filledAt) / 1000;
   bucket.tokens = Math.min(limit.burst, bucket.tokens + seconds * limit.perSecond);
   bucket.filledAt = now;
@@ -139,14 +141,15 @@ function refill(bucket: Bucket, limit: { readonly burst: number; readonly perSec
 
 function toEventObject(event: MusterEvent, instance: string, now: number, serial: number): Record<string, unknown> {
   const { regarding, type, reason, action } = event;
-  // Unique among restarts and instances as client-go's names are: by time; the serial tells one millisecond's apart.
+  // Unique across restarts and instances, like client-go's names, through the time; the serial separates Events of one
+  // millisecond.
   const suffix = `.${now.toString(16)}${(serial & 0xffff).toString(16).padStart(4, '0')}`;
   const name = regarding.name.slice(0, maxNameLength - suffix.length) + suffix;
   return {
     apiVersion: 'events.k8s.io/v1',
     kind: 'Event',
     metadata: { namespace: regarding.namespace, name },
-    // MicroTime: the API server accepts six digits of a second, no fewer.
+    // MicroTime: the API server requires exactly six digits after the second.
     eventTime: new Date(now).toISOString().replace('Z', '000Z'),
     reportingController,
     reportingInstance: instance,
@@ -158,13 +161,13 @@ function toEventObject(event: MusterEvent, instance: string, now: number, serial
   };
 }
 
-/** Cuts a text so that it has at most `maxBytes` in UTF-8, between two characters, and shows that it was cut. */
+/** Cuts a text to at most `maxBytes` of UTF-8, between two characters, and marks the cut. */
 export function truncate(text: string, maxBytes: number): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= maxBytes) return text;
   const ellipsis = '…';
   let end = maxBytes - Buffer.byteLength(ellipsis);
-  // Bytes 10xxxxxx continue a character: step back to the one that begins it.
+  // Bytes 10xxxxxx continue a character; step back to its first byte.
   while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.toString('utf8', 0, end) + ellipsis;
 }

@@ -1,18 +1,18 @@
 /*
- * JSON lines, one object a line, keys as klog users know them: `ts`, `level`, `msg`, then the fields.
+ * The log: one JSON object per line, with the keys that klog users know: `ts`, `level`, `msg`, then the fields.
  *
- * Field names, so that one grep finds everything about one thing:
+ * Field names are fixed, so that one grep finds everything about one thing:
  *   pod, gang   `namespace/name`, as `keyOf` writes it; several pods: `pods`
  *   node        a node's name
  *   plan        a plan id
- *   reason      why, in one of the closed words that metrics use as label
- *   seconds     a duration; `Ms` in a name never appears in a log
+ *   reason      the cause, one of the fixed values that metrics use as labels
+ *   seconds     a duration; the log has no field in `Ms`
  *
- * Verbosity as in kube-scheduler: 0 always, 1 rare and important, 2 once for each decision about a gang, 3 for each
- * request, 4 and more for debugging.
+ * Verbosity as in kube-scheduler: 0 always, 1 rare and important, 2 once per decision about a gang, 3 per request, 4
+ * and more for debugging.
  */
 
-/** What a line says beside its message. `undefined` values are left out; nested errors are written with their stack. */
+/** The fields of a line beside its message. `undefined` values are omitted; nested errors keep their stack. */
 export type LogFields = Readonly<Record<string, unknown>> & {
   readonly ts?: never;
   readonly level?: never;
@@ -24,26 +24,26 @@ export interface Logger {
   /** Written if `verbosity` is at most the configured one. */
   info(verbosity: number, msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
-  /** `error` is whatever was caught; it need not be an Error. */
+  /** `error` is any caught value; it need not be an Error. */
   error(msg: string, error: unknown, fields?: LogFields): void;
 }
 
 export interface LoggerOptions {
   readonly verbosity: number;
-  /** Takes one line, newline included. */
+  /** Takes one line including its newline. */
   readonly write: (line: string) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
-/** A logger whose calls never throw: a log line is never worth a scheduling decision. */
+/** A logger whose calls never throw: logging must not break a scheduling decision. */
 export function createLogger(options: LoggerOptions): Logger {
   const log = (level: string, msg: string, fields: object): void => {
     try {
       const head = { ts: new Date(options.now()).toISOString(), level, msg };
       options.write(`${stringify({ ...head, ...fields })}\n`);
     } catch {
-      // A closed or full output: there is no better place left to say so.
+      // The output is closed or full; there is nowhere left to report it.
     }
   };
   return {
@@ -63,7 +63,7 @@ function stringify(line: object): string {
   try {
     return JSON.stringify(line, replaceValue);
   } catch {
-    // One value cannot be written (a cycle, a getter that throws): keep all the others.
+    // One value cannot be serialized (a cycle, a throwing getter): keep all others.
     const entries = Object.entries(line).map(([key, value]) => [key, toWritable(value)]);
     return JSON.stringify(Object.fromEntries(entries), replaceValue);
   }

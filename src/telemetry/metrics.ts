@@ -1,27 +1,31 @@
+/** Muster's Prometheus metrics. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ExtenderVerb, FailedOutcome, Outcome } from './outcomes.ts';
 
 /*
- * All metrics, in the order of docs/METRICS.md, which a test compares with this file.
- * Labels take values from small closed sets. No pod, gang, node or namespace: each would be a series for ever.
+ * All metrics, in the order of docs/METRICS.md; a test compares the two. Labels take values from small fixed sets. They
+ * never name a pod, gang, node or namespace, as each name would add a series forever.
  */
 
 const requestBuckets = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30,
 ];
 const planBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-/** Seconds to days. */
+/** From seconds to days. */
 const waitBuckets = [1, 3, 10, 30, 60, 180, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200, 604_800];
 const barrierBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120];
 
-/** How a barrier ended. */
+/** How a barrier can end. */
 export const barrierResults = ['opened', 'timeout', 'abandoned'] as const;
-/** What became of an Event: see `EventRecorder`. */
+/** What can happen to an Event; see `EventRecorder`. */
 export const eventResults = ['written', 'failed', 'repeated', 'limited'] as const;
 
 export type EventResult = (typeof eventResults)[number];
 
-/** The process's metrics, in a registry of their own, so that two instances never meet (tests, simulation). */
+/**
+ * The metrics of one Muster, in their own registry, so that two instances in one process stay apart (tests,
+ * simulation).
+ */
 export class Metrics {
   readonly #registry = new Registry();
 
@@ -180,18 +184,18 @@ export class Metrics {
   readonly events = this.#counter('muster_events_total', 'Events meant for users, by what became of them', ['result']);
 
   constructor() {
-    // Counters that alerts divide or rate must exist before their first increment.
+    // Counters used in alerts with rates or ratios must exist before their first increment.
     for (const result of barrierResults) this.barriers.inc({ result }, 0);
     for (const result of eventResults) this.events.inc({ result }, 0);
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** For the Content-Type header of what `render` gives. */
+  /** The Content-Type of what `render` returns. */
   get contentType(): string {
     return this.#registry.contentType;
   }
 
-  /** Everything in Prometheus' text format. */
+  /** All metrics in Prometheus' text format. */
   render(): Promise<string> {
     return this.#registry.metrics();
   }

@@ -1,3 +1,4 @@
+/** The command line: help, exit codes, flags, and the `serve`, `demo` and `gangs` commands. */
 import { describe, expect, test } from 'vitest';
 import { type CliEnvironment, runCli } from '../../src/cli/commands.ts';
 import type { MusterConfiguration } from '../../src/config.ts';
@@ -5,7 +6,7 @@ import type { GangItem } from '../../src/http/inspect.ts';
 
 const now = Date.UTC(2026, 0, 2, 12);
 
-/** Runs a command line against files and an answer of the server. */
+/** Runs a command line with the given files and server answer. */
 async function run(args: readonly string[], world: Partial<CliEnvironment> = {}) {
   let [stdout, stderr] = ['', ''];
   const served: MusterConfiguration[] = [];
@@ -71,7 +72,7 @@ describe('muster', () => {
     { args: ['serve', '--config', 'x'], stderr: '--config: expected a readable file, found ENOENT' },
     { args: ['gangs', '-o', 'yaml'], stderr: 'muster gangs: --output: expected json, found "yaml"' },
     { args: ['gangs', '--url', 'host'], stderr: 'muster gangs: --url: expected a URL' },
-  ])('muster $args is not understood: exit code 2', async ({ args, stderr }) => {
+  ])('muster $args is invalid: exit code 2', async ({ args, stderr }) => {
     const result = await run(args);
     expect(result.stderr).toContain(stderr);
     expect(result).toMatchObject({ code: 2, stdout: '', served: [] });
@@ -79,7 +80,7 @@ describe('muster', () => {
 });
 
 describe('muster serve', () => {
-  test('flags go before the file, the file before the defaults', async () => {
+  test('flags override the file, the file overrides the defaults', async () => {
     const args = ['serve', '--config', 'muster.yaml', '--bind-address', '127.0.0.1', '--kubeconfig', 'k'];
     const { code, served } = await run(args, { readFile: () => file });
     expect(code).toBe(0);
@@ -88,7 +89,7 @@ describe('muster serve', () => {
     expect((await run([...args, '--port', '0'], { readFile: () => file })).served[0]?.server.port).toBe(0);
   });
 
-  test('--print-config prints what would be in force and does not serve', async () => {
+  test('--print-config prints the configuration in force and does not serve', async () => {
     const { stdout, served } = await run(['serve', '--config', 'f', '--print-config'], { readFile: () => file });
     expect(stdout).toContain('  port: 1\n');
     expect(stdout).toContain('lonePodCandidates: 32\n');
@@ -101,7 +102,7 @@ describe('muster serve', () => {
     expect(stderr).toContain('muster: muster.yaml: 3 problems; fix and start again\n');
   });
 
-  test('what fails while serving is exit code 1, in one line', async () => {
+  test('a failure while serving is exit code 1, in one line', async () => {
     const serve = () => Promise.reject(new Error('expected to listen on 0.0.0.0:8443, found the port taken'));
     expect(await run(['serve'], { serve })).toMatchObject({
       code: 1,
@@ -111,7 +112,7 @@ describe('muster serve', () => {
 });
 
 describe('muster demo', () => {
-  test('plays, and draws when it is told where', async () => {
+  test('plays, and draws into the given file', async () => {
     expect(await run(['demo'])).toMatchObject({ code: 0, demos: [undefined] });
     expect(await run(['demo', '--svg', 'demo.svg'])).toMatchObject({ code: 0, demos: ['demo.svg'] });
   });
@@ -141,7 +142,7 @@ describe('muster gangs', () => {
   ];
   const answer = (body: unknown) => async () => Response.json(body);
 
-  test('prints a table as kubectl does', async () => {
+  test('prints a table in the style of kubectl', async () => {
     const { code, stdout } = await run(['gangs'], { fetch: answer({ items }) });
     expect(code).toBe(0);
     expect(stdout).toBe(
@@ -167,7 +168,7 @@ ml          llama-finetune   Pending   0/128     120m    no rack has 128 free sl
     expect(stdout.split('\n')[1]?.split(/ +/)[4]).toBe(age);
   });
 
-  test('-o json prints what the server said', async () => {
+  test('-o json prints the answer of the server', async () => {
     const { stdout } = await run(['gangs', '-o', 'json'], { fetch: answer({ items }) });
     expect(JSON.parse(stdout)).toEqual({ items });
   });

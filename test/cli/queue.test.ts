@@ -37,7 +37,10 @@ function inQueue(name: string, annotations: Readonly<Record<string, string>> = {
   return { labels: { 'muster.dev/queue': name }, annotations };
 }
 
-/** Two teams of one organisation on 4 nodes: vision runs on two, speech waits for all, and vision behind it. */
+/**
+ * Two teams of one organisation on 4 nodes: vision runs on two, speech needs all four, and another gang of vision waits
+ * behind it.
+ */
 async function startTeams(): Promise<World> {
   const items = [
     aQueue({ name: 'org', guaranteed: 24 }),
@@ -65,7 +68,7 @@ async function startTeams(): Promise<World> {
 }
 
 describe('muster queue', () => {
-  test('lists who waits, in order, with a word why', async () => {
+  test('lists the waiting gangs in order, with a one-word reason', async () => {
     const { code, stdout, stderr, asked } = await run(await startTeams());
     expect(stdout).toBe(`POSITION   QUEUE    NAMESPACE   NAME   MEMBERS   GPUS   PRIORITY   WAITING   REASON
        1   speech   default     big        4/4     32          0   10m       Resources
@@ -75,7 +78,7 @@ describe('muster queue', () => {
     expect([code, stderr, asked]).toEqual([0, '', ['http://127.0.0.1:8443/v1/queues']]);
   });
 
-  test('--start says when they are expected to start, and what the estimate is based on', async () => {
+  test('--start shows the expected starts, and the basis of each estimate', async () => {
     const { stdout } = await run(await startTeams(), '--start');
     expect(
       stdout,
@@ -86,7 +89,7 @@ describe('muster queue', () => {
 `);
   });
 
-  test('--queues prints the tree: a line for each queue, and one more for each other quota', async () => {
+  test('--queues prints the tree: one line per queue, and one for each further quota', async () => {
     const { stdout } = await run(await startTeams(), '--queues');
     const lines = stdout.trimEnd().split('\n');
     expect(lines.map((line) => line.replace(/ +/g, ' '))).toEqual([
@@ -115,18 +118,18 @@ describe('muster queue', () => {
     expect(tree.stdout.split('\n')[1]).toMatch(/^speech +30 /);
   });
 
-  test('-o json prints what the server said', async () => {
+  test('-o json prints the queue report of the server', async () => {
     const world = await startTeams();
     const { stdout } = await run(world, '--start', '-o', 'json');
     const answer = await world.muster.app.request('/v1/queues');
     expect(JSON.parse(stdout)).toEqual(await answer.json());
   });
 
-  test('nobody in line is said on stderr', async () => {
+  test('an empty line is reported on stderr', async () => {
     expect(await run(await startWorld())).toMatchObject({ code: 0, stdout: '', stderr: 'No gang waits.\n' });
   });
 
-  test('a queue that is misconfigured is said on stderr, whatever was asked for', async () => {
+  test('a misconfigured queue is reported on stderr, with any flags', async () => {
     const world = await startWorld();
     world.cluster.create('Queue', { metadata: { name: 'lost' }, spec: { parent: 'nobody' }, status: {} });
     await world.pass(5 * SECOND);
@@ -136,13 +139,13 @@ describe('muster queue', () => {
     expect(code).toBe(0);
   });
 
-  test('a queue that does not exist is exit code 1, and those that do are named', async () => {
+  test('an unknown queue is exit code 1, and the message lists the queues', async () => {
     const { code, stderr } = await run(await startTeams(), '--queue', 'visoin');
     expect(stderr).toContain('found none named visoin; there are default, org, speech, vision');
     expect(code).toBe(1);
   });
 
-  test('takes --start or --queues', async () => {
+  test('accepts only one of --start and --queues', async () => {
     const { code, stderr } = await run(await startWorld(), '--start', '--queues');
     expect(stderr).toBe('muster queue: expected --start or --queues, found both; see muster queue --help\n');
     expect(code).toBe(2);

@@ -51,7 +51,7 @@ async function startFabric(): Promise<World> {
 }
 
 describe('muster topology', () => {
-  test('prints the tree, numbers lined up, nodes without a label apart', async () => {
+  test('prints the tree, numbers aligned, nodes without a label apart', async () => {
     const { code, stdout, stderr, asked } = await run(await startFabric());
     expect(stdout).toBe(`DOMAIN     LEVEL   NODES   READY   FREE   TOTAL   GANGS   NOTES
 cluster                7       6     48      56       1
@@ -67,7 +67,7 @@ cluster                7       6     48      56       1
     expect([code, asked]).toEqual([0, ['http://127.0.0.1:8443/v1/topology']]);
   });
 
-  test('--hosts shows each node where it belongs', async () => {
+  test('--hosts shows each node in its domain', async () => {
     const { stdout } = await run(await startFabric(), '--hosts', '--url', 'http://muster:1');
     const [, ...lines] = stdout.trimEnd().split('\n');
     expect(lines.map((line) => line.slice(0, 19).trimEnd())).toEqual([
@@ -89,7 +89,7 @@ cluster                7       6     48      56       1
     ]);
   });
 
-  test('of a cluster without levels is one line, or one for each host', async () => {
+  test('prints one line without levels, or one for each host', async () => {
     const world = await startWorld({ nodes: 2 });
     expect((await run(world)).stdout.split('\n').slice(1)).toEqual([
       expect.stringMatching(/^cluster +2 +2 +16 +16 +0 +whole$/),
@@ -98,7 +98,7 @@ cluster                7       6     48      56       1
     expect((await run(world, '--hosts')).stdout).toContain('\n|- n0     host        1 ');
   });
 
-  test('-o json prints what the server said', async () => {
+  test('-o json prints the topology report of the server', async () => {
     const world = await startFabric();
     const { code, stdout, stderr } = await run(world, '-o', 'json');
     const answer = await world.muster.app.request('/v1/topology');
@@ -108,7 +108,7 @@ cluster                7       6     48      56       1
 });
 
 describe('muster topology --lint', () => {
-  test('says what to do, most important first, and fails when something is to be done', async () => {
+  test('prints warnings first, and fails when there are any', async () => {
     const world = await startFabric();
     addNodes(world, { block: 'b1', rack: 'r2', 'muster.dev/gpu-interconnect': 'fast' }, 'n8');
     await world.settle();
@@ -123,14 +123,14 @@ describe('muster topology --lint', () => {
     expect(code).toBe(1);
   });
 
-  test('what is only to be known is no failure', async () => {
+  test('findings for information are no failure', async () => {
     const world = await startWorld({ nodes: 1 });
     const { code, stdout } = await run(world, '--lint');
     expect(stdout).toContain('info       no-levels');
     expect(code).toBe(0);
   });
 
-  test('nothing to say is said on stderr', async () => {
+  test('no findings are reported on stderr', async () => {
     const world = await startWorld({ levels });
     addNodes(world, { block: 'b', rack: 'r' }, 'n1');
     await world.settle();
@@ -147,7 +147,7 @@ describe('muster topology --lint', () => {
     expect(code).toBe(1);
   });
 
-  test('takes no --hosts', async () => {
+  test('does not accept --hosts', async () => {
     const { code, stderr } = await run(await startWorld(), '--lint', '--hosts');
     expect(stderr).toBe('muster topology: expected --hosts or --lint, found both; see muster topology --help\n');
     expect(code).toBe(2);

@@ -1,3 +1,4 @@
+/** The API client against a fake API server: requests on the wire, outcomes, retries and connections. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ApiClient, type ApiClientOptions } from '../../src/cluster/api.ts';
 import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
@@ -23,7 +24,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-/** A client whose waits are over at once. */
+/** A client whose waits end at once. */
 function client(options: ApiClientOptions = {}): ApiClient {
   const sleep = async (ms: number) => {
     waits.push(ms);
@@ -31,7 +32,7 @@ function client(options: ApiClientOptions = {}): ApiClient {
   return new ApiClient(openEndpoint(server.url), { clock: { now: () => 0, sleep }, random: () => 0.5, ...options });
 }
 
-/** The first `count` requests that `filter` lets through fail so. */
+/** Makes the first `count` requests that match `filter` fail. */
 function failFirst(count: number, fault: Fault, filter: (request: SeenRequest) => boolean = () => true): void {
   let left = count;
   server.fault = (request) => (filter(request) && left-- > 0 ? fault : undefined);
@@ -45,8 +46,8 @@ function stored() {
   return server.get(PODS, 'ns/a');
 }
 
-describe('the verbs', () => {
-  test('nominate records plan and node in one patch, clearNomination takes both back', async () => {
+describe('the writes', () => {
+  test('nominate records plan and node in one patch, clearNomination removes both', async () => {
     putPod();
     expect(await api.nominate(POD, 'n1', 'p/n1/1')).toMatchObject({ kind: 'ok' });
     expect(stored()).toMatchObject({
@@ -61,7 +62,7 @@ describe('the verbs', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test('recordPlan writes the record and leaves the nomination as it is', async () => {
+  test('recordPlan writes the record and keeps the nomination', async () => {
     putPod();
     await api.nominate(POD, 'n1', 'p/n1/1');
     expect(await api.recordPlan(POD, 'q/n2/1')).toMatchObject({ kind: 'ok' });
@@ -72,7 +73,7 @@ describe('the verbs', () => {
     expect(server.requests[1]).toMatchObject({ method: 'PATCH', path: '/api/v1/namespaces/ns/pods/a/status' });
   });
 
-  test('annotate sets annotations, removes those that are null and leaves the others', async () => {
+  test('annotate sets annotations, removes those that are null and keeps the others', async () => {
     putPod();
     expect(await api.annotate(POD, { x: '1', y: '2' })).toMatchObject({ kind: 'ok' });
     expect(await api.annotate(POD, { x: null, z: '3' })).toMatchObject({ kind: 'ok' });
@@ -80,7 +81,7 @@ describe('the verbs', () => {
     expect(server.requests[0]).toMatchObject({ method: 'PATCH', path: '/api/v1/namespaces/ns/pods/a' });
   });
 
-  test('evict asks for this pod and no other, with its own grace period', async () => {
+  test('evict names the pod by UID and keeps its own grace period', async () => {
     putPod();
     expect(await api.evict(POD)).toMatchObject({ kind: 'ok' });
     expect(stored()).toBeUndefined();
@@ -98,21 +99,21 @@ describe('the verbs', () => {
     ]);
   });
 
-  test('nominate is a conflict for a pod that is bound', async () => {
+  test('nominate is a conflict for a bound pod', async () => {
     putPod({ nodeName: 'n2' });
     const message =
       'Pod "a" is invalid: status.nominatedNodeName: may not be set on pods that are already bound to a node';
     expect(await api.nominate(POD, 'n1', 'p/n1/1')).toEqual({ kind: 'conflict', message });
   });
 
-  test('removeGate takes one gate and leaves the others', async () => {
+  test('removeGate removes one gate and keeps the others', async () => {
     putPod({ schedulingGates: [{ name: 'muster.dev/gang' }, { name: 'other' }] });
     expect(await api.removeGate(POD, 'muster.dev/gang')).toMatchObject({ kind: 'ok' });
     expect(stored()?.spec).toEqual({ schedulingGates: [{ name: 'other' }] });
     expect(server.requests[0]?.headers['content-type']).toBe('application/strategic-merge-patch+json');
   });
 
-  test('bind names node, UID and annotations', async () => {
+  test('bind sends node, UID and annotations', async () => {
     putPod();
     expect(await api.bind(POD, 'n1', { 'muster.dev/placement': 'x' })).toMatchObject({ kind: 'ok' });
     expect(server.requests).toHaveLength(1);
@@ -146,7 +147,7 @@ describe('the verbs', () => {
     ['evict', () => api.evict(POD)],
     ['removeGate', () => api.removeGate(POD, 'g')],
     ['bind', () => api.bind(POD, 'n1', {})],
-  ])('%s finds the pod gone when it does not exist, or when another one has its name', async (_, call) => {
+  ])('%s finds the pod gone when it does not exist, or when another pod has its name', async (_, call) => {
     expect(await call()).toEqual({ kind: 'gone' });
     putPod({}, 'second');
     expect(await call()).toEqual({ kind: 'gone' });
@@ -177,14 +178,14 @@ describe('binding', () => {
     expect(waits).toEqual([75, 150]);
   });
 
-  test('is a success when it was done although the answer was lost', async () => {
+  test('succeeds when the pod was bound although the answer was lost', async () => {
     putPod();
     failFirst(1, { kind: 'reset', applied: true });
     expect(await api.bind(POD, 'n1', {})).toMatchObject({ kind: 'ok', body: { spec: { nodeName: 'n1' } } });
     expect(server.requests.map(({ method }) => method)).toEqual(['POST', 'POST', 'GET']);
   });
 
-  test('is a success when only the last of all answers was lost', async () => {
+  test('succeeds when only the last of all answers was lost', async () => {
     putPod();
     failFirst(4, { kind: 'answer', status: 503 }, ({ method }) => method === 'POST');
     const before = server.fault;
@@ -196,7 +197,7 @@ describe('binding', () => {
     expect(server.requests.map(({ method }) => method)).toEqual([...Array(5).fill('POST'), 'GET']);
   });
 
-  test('is a success for a pod that is on the node already, and a conflict for one on another', async () => {
+  test('succeeds for a pod already on the node, and is a conflict for one on another', async () => {
     putPod({ nodeName: 'n1' });
     expect(await api.bind(POD, 'n1', {})).toMatchObject({ kind: 'ok' });
     expect(await api.bind(POD, 'n2', {})).toMatchObject({
@@ -213,7 +214,7 @@ describe('binding', () => {
     });
   });
 
-  test('gives up after five tries', async () => {
+  test('gives up after five attempts', async () => {
     putPod();
     server.fault = ({ method }) =>
       method === 'POST' ? { kind: 'answer', status: 503, body: { message: 'later' } } : undefined;
@@ -223,7 +224,7 @@ describe('binding', () => {
   });
 });
 
-describe('evicting', () => {
+describe('an eviction', () => {
   const CAUSE = {
     reason: 'DisruptionBudget',
     message: 'The disruption budget web needs 2 healthy pods and has 2 currently',
@@ -240,7 +241,7 @@ describe('evicting', () => {
     ['at once', {}],
     ['in 10 s', { 'retry-after': '10' }],
     ['in 1 s', { 'retry-after': '1' }],
-  ])('is blocked by a budget that is asked again %s, and says which', async (_, headers) => {
+  ])('is blocked by a budget that asks for a retry %s, and names the budget', async (_, headers) => {
     putPod();
     failFirst(1, refusal({ causes: [CAUSE] }, 429, headers));
     expect(await api.evict(POD)).toEqual({ kind: 'blocked', message: `${REFUSAL} ${CAUSE.message}` });
@@ -248,7 +249,7 @@ describe('evicting', () => {
     expect(stored()).toBeDefined();
   });
 
-  test('is blocked for a pod that two budgets cover', async () => {
+  test('is blocked for a pod covered by two budgets', async () => {
     putPod();
     const message = 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.';
     failFirst(1, { kind: 'answer', status: 500, body: { kind: 'Status', message } });
@@ -268,8 +269,8 @@ describe('evicting', () => {
   });
 });
 
-describe('a server that is busy', () => {
-  test('is obeyed when it says 429 and for how long', async () => {
+describe('a busy server', () => {
+  test('is obeyed when it answers 429 with a Retry-After', async () => {
     putPod();
     failFirst(1, { kind: 'answer', status: 429, headers: { 'retry-after': '2' } });
     expect(await api.nominate(POD, 'n1', 'p')).toMatchObject({ kind: 'ok' });
@@ -299,7 +300,7 @@ describe('a server that is busy', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test('gets no new try when the time for tries is over', async () => {
+  test('gets no retry when the retry window is over', async () => {
     putPod();
     let now = 0;
     const sleep = async (ms: number) => {
@@ -314,14 +315,14 @@ describe('a server that is busy', () => {
 });
 
 describe('connections', () => {
-  test('are reused: one serves calls that follow each other', async () => {
+  test('are reused: one serves consecutive calls', async () => {
     putPod();
     for (let i = 0; i < 20; i++) await api.nominate(POD, 'n1', `p${i}`);
     for (let i = 0; i < 20; i++) await api.request('GET', '/api/v1/nodes');
     expect(server.connections).toBe(1);
   });
 
-  test('are as many as writes may be in flight, the others wait', async () => {
+  test('are limited by the writes in flight; other writes wait', async () => {
     await api.close();
     api = client({ maxWritesInFlight: 8 });
     putPod();
@@ -331,7 +332,7 @@ describe('connections', () => {
     expect(server.connections).toBeGreaterThan(1);
   });
 
-  test('of a watch and of bare requests are not held up by writes that hang', async () => {
+  test('of a watch and of bare requests are not held up by hanging writes', async () => {
     await api.close();
     api = client({ maxWritesInFlight: 1 });
     server.fault = ({ method }) => (method === 'PATCH' ? { kind: 'hang' } : undefined);
@@ -376,7 +377,7 @@ describe('a request', () => {
     await expect(api.request('GET', PODS, { signal: abort.signal })).rejects.toThrow('enough');
   });
 
-  test('gives status and body as they are', async () => {
+  test('returns status and body unchanged', async () => {
     expect(await api.request('GET', '/healthz')).toEqual({
       status: 404,
       retryAfterMs: undefined,

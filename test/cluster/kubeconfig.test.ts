@@ -1,3 +1,4 @@
+/** Endpoints and credentials from kubeconfigs, against real TLS servers. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -17,7 +18,7 @@ beforeAll(() => {
 
 afterAll(() => authority.remove());
 
-/** Writes a kubeconfig file; JSON is YAML. */
+/** Writes a kubeconfig file as JSON, which is valid YAML. */
 function writeConfig(name: string, cluster: object, user: object): string {
   const path = join(authority.dir, name);
   const config = {
@@ -58,7 +59,7 @@ test('a client certificate is presented, the server verified, and one handshake 
   server.close();
 });
 
-test('a server that the authority does not vouch for is not talked to', async () => {
+test('a server that the authority has not signed is rejected', async () => {
   const stranger = createAuthority();
   const { certFile, keyFile } = stranger.issue('stranger', 'serverAuth');
   const server = createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (_, response) =>
@@ -99,7 +100,7 @@ test.each([
   await server.stop();
 });
 
-test('a token that changes is picked up, and asked for anew when it was refused', async () => {
+test('a token that changes is picked up, and requested again when it was refused', async () => {
   const server = await FakeApiServer.start();
   let token = 'first';
   let asked = 0;
@@ -127,7 +128,7 @@ test('a token that changes is picked up, and asked for anew when it was refused'
   await server.stop();
 });
 
-test('credentials that cannot be had make a failure, and are asked for again', async () => {
+test('unavailable credentials are a failure, and are requested again', async () => {
   const server = await FakeApiServer.start('/api/v1/pods');
   let broken = true;
   const endpoint = {

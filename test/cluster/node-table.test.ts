@@ -1,3 +1,4 @@
+/** The node table: what a snapshot shows, how long it stays valid, and when the topology changes. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../src/cluster/node-table.ts';
@@ -10,11 +11,11 @@ import { BLOCK, buildSnapshot, printSnapshot, RACK } from '../support/topology.t
 
 const table = () => new NodeTable([{ name: 'rack', label: RACK }]);
 
-/** The topology's domains, without the cluster itself. */
+/** The topology's domains, without the root domain of the cluster. */
 const domainsOf = ({ topology }: Snapshot) =>
   topology.names.flatMap((_, domain) => (domain === ROOT ? [] : pathOf(topology, domain as DomainIdx)));
 
-/** `free/allocatable` of one resource on one node; `-` when the snapshot knows no such node. */
+/** `free/allocatable` of one resource on one node; `-` when the snapshot has no such node. */
 function amountOn(snapshot: Snapshot, node: string, resource = GPU): string {
   const row = snapshot.indexOf.get(node);
   const column = snapshot.columns.get(resource);
@@ -23,7 +24,7 @@ function amountOn(snapshot: Snapshot, node: string, resource = GPU): string {
 }
 
 describe('what a snapshot shows', () => {
-  test('bound pods take from their node, as the last word before the snapshot has it', () => {
+  test('bound pods reduce what is free, in their latest version before the snapshot', () => {
     const nodes = table();
     nodes.applyNode(aNode({ name: 'n1' }));
     const pod = aPod({ nodeName: 'n1', gpus: 3 });
@@ -34,14 +35,14 @@ describe('what a snapshot shows', () => {
     expect(amountOn(nodes.snapshot(), 'n1')).toBe('4/8');
   });
 
-  test('more than a node has makes it negative, not full', () => {
+  test('more than a node has makes free negative', () => {
     const nodes = table();
     nodes.applyNode(aNode({ name: 'n1', gpus: 2 }));
     nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
     expect(amountOn(nodes.snapshot(), 'n1')).toBe('-1/2');
   });
 
-  test('a pod that was there before its node counts', () => {
+  test('a pod counts that arrived before its node', () => {
     const nodes = table();
     nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
     expect(amountOn(nodes.snapshot(), 'n1')).toBe('-');
@@ -49,7 +50,7 @@ describe('what a snapshot shows', () => {
     expect(amountOn(nodes.snapshot(), 'n1')).toBe('5/8');
   });
 
-  test('and one that outlives it, when the node comes back', () => {
+  test('a pod counts that outlives its node, when the node returns', () => {
     const nodes = table();
     nodes.applyNode(aNode({ name: 'n1' }));
     nodes.addPod(aPod({ nodeName: 'n1', gpus: 3 }));
@@ -59,7 +60,7 @@ describe('what a snapshot shows', () => {
     expect(amountOn(nodes.snapshot(), 'n1')).toBe('1/4');
   });
 
-  test('a row is used again without a trace of the node before', () => {
+  test('a reused row keeps no trace of the former node', () => {
     const nodes = table();
     nodes.applyNode(aNode({ name: 'n1', labels: { [RACK]: 'a' }, allocatable: { 'x.com/a': 1 } }));
     nodes.addPod(
@@ -77,7 +78,7 @@ describe('what a snapshot shows', () => {
     expect(domainsOf(snapshot)).toEqual(['-/n2']);
   });
 
-  test('a resource that a node has no more', () => {
+  test('a resource that a node no longer has', () => {
     const nodes = table();
     nodes.applyNode(aNode({ name: 'n1', allocatable: { 'x.com/a': 2 } }));
     expect(amountOn(nodes.snapshot(), 'n1', 'x.com/a')).toBe('2/2');
@@ -95,7 +96,7 @@ describe('what a snapshot shows', () => {
     expect([amountOn(snapshot, 'n1', 'x.com/a'), amountOn(snapshot, 'n2', 'x.com/a')]).toEqual(['-1/0', '2/2']);
   });
 
-  test('nodes in the order of their names', () => {
+  test('nodes sorted by name', () => {
     const nodes = table();
     for (const name of ['n2', 'n10', 'n1']) nodes.applyNode(aNode({ name }));
     const { byName, nodes: rows, rank } = nodes.snapshot();
@@ -122,16 +123,16 @@ describe('how long a snapshot holds', () => {
     return nodes;
   };
   test.each<[string, (nodes: NodeTable) => void]>([
-    ['a node appears', (nodes) => nodes.applyNode(aNode({ name: 'n0' }))],
+    ['a node is added', (nodes) => nodes.applyNode(aNode({ name: 'n0' }))],
     [
-      'a node with a new resource appears',
+      'a node with a new resource is added',
       (nodes) => nodes.applyNode(aNode({ name: 'n0', allocatable: { 'x.com/a': 1 } })),
     ],
     ['a node changes', (nodes) => nodes.applyNode(aNode({ name: 'n1', gpus: 4 }))],
-    ['a node goes', (nodes) => nodes.deleteNode('n1')],
+    ['a node is deleted', (nodes) => nodes.deleteNode('n1')],
     ['a pod is bound', (nodes) => nodes.addPod(aPod({ name: 'b', nodeName: 'n1', gpus: 1 }))],
-    ['a pod goes', (nodes) => nodes.removePod(aPod({ nodeName: 'n1', gpus: 3 }))],
-  ])('it stays as it is when %s, until the next is taken', (_, change) => {
+    ['a pod is deleted', (nodes) => nodes.removePod(aPod({ nodeName: 'n1', gpus: 3 }))],
+  ])('it does not change when %s, until the next is taken', (_, change) => {
     const nodes = full();
     const snapshot = nodes.snapshot();
     const before = printSnapshot(snapshot);
@@ -140,7 +141,7 @@ describe('how long a snapshot holds', () => {
     expect(printSnapshot(nodes.snapshot())).not.toBe(before);
   });
 
-  test('what did not change is shared with the next one', () => {
+  test('unchanged parts are shared with the next one', () => {
     const nodes = full();
     const { byName, verdicts, topology } = nodes.snapshot();
     nodes.addPod(aPod({ name: 'b', nodeName: 'n1', gpus: 1 }));
@@ -150,7 +151,7 @@ describe('how long a snapshot holds', () => {
     expect(next.topology).toBe(topology);
   });
 
-  test('new resources do not make it grow by rows', () => {
+  test('new resources do not add rows', () => {
     const nodes = table();
     for (let i = 0; i < 12; i++) {
       nodes.applyNode(aNode({ name: `n${i % 3}`, allocatable: { [`x.com/r${i}`]: 1 } }));
@@ -166,11 +167,11 @@ describe('generation', () => {
     ['a node', true, (nodes) => nodes.applyNode(aNode({ name: 'n2' }))],
     ['a changed node', true, (nodes) => nodes.applyNode(aNode({ name: 'n1', unschedulable: true }))],
     ['the same node again', false, (nodes) => nodes.applyNode(aNode({ name: 'n1' }))],
-    ['a node that goes', true, (nodes) => nodes.deleteNode('n1')],
-    ['an unknown node that goes', false, (nodes) => nodes.deleteNode('n9')],
+    ['a deleted node', true, (nodes) => nodes.deleteNode('n1')],
+    ['a deleted unknown node', false, (nodes) => nodes.deleteNode('n9')],
     ['a bound pod', true, (nodes) => nodes.addPod(aPod({ nodeName: 'n1' }))],
-    ['a pod that goes', true, (nodes) => nodes.removePod(aPod({ nodeName: 'n1' }))],
-    ['a pod on a node that is not here', false, (nodes) => nodes.addPod(aPod({ nodeName: 'n9' }))],
+    ['a deleted pod', true, (nodes) => nodes.removePod(aPod({ nodeName: 'n1' }))],
+    ['a pod on an unknown node', false, (nodes) => nodes.addPod(aPod({ nodeName: 'n9' }))],
   ];
   test.each(changes)('%s: grows %s', (_, grows, change) => {
     const nodes = table();
@@ -182,7 +183,7 @@ describe('generation', () => {
     expect(nodes.snapshot().generation).toBe(nodes.generation);
   });
 
-  test('a heartbeat is no change, and says so', () => {
+  test('a heartbeat is no change', () => {
     const nodes = table();
     expect(nodes.applyNode(aNode({ name: 'n1' }))).toBe(true);
     expect(nodes.applyNode(aNode({ name: 'n1' }))).toBe(false);
@@ -196,7 +197,7 @@ describe('nodes that move from one domain to another', () => {
     { name: 'rack', label: RACK },
   ];
   const inA1 = { [BLOCK]: 'a', [RACK]: '1' };
-  /** The labels a node n1 has one after the other; a snapshot is taken of the first. */
+  /** Gives node n1 these labels one after the other; a snapshot is taken with the first. */
   const relabel = (...steps: readonly Record<string, string>[]) => {
     const nodes = new NodeTable(levels);
     const [first, ...others] = steps;
@@ -214,17 +215,17 @@ describe('nodes that move from one domain to another', () => {
       { nodes: 1, last: { node: 'n1', level: 'rack', from: '1', to: '2' } },
     ],
     [
-      'the outermost level that changed is told',
+      'the outermost level that changed is reported',
       [inA1, { [BLOCK]: 'b', [RACK]: '2' }],
       { nodes: 1, last: { node: 'n1', level: 'block', from: 'a', to: 'b' } },
     ],
     [
-      'a label that went is drift',
+      'a removed label is drift',
       [inA1, { [BLOCK]: 'a' }],
       { nodes: 1, last: { node: 'n1', level: 'rack', from: '1', to: undefined } },
     ],
-    ['a label that came is none', [{ [BLOCK]: 'a' }, inA1], { nodes: 0, last: undefined }],
-    ['nor is one that is no level', [inA1, { ...inA1, other: 'x' }], { nodes: 0, last: undefined }],
+    ['an added label is no drift', [{ [BLOCK]: 'a' }, inA1], { nodes: 0, last: undefined }],
+    ['a label that is no level is no drift', [inA1, { ...inA1, other: 'x' }], { nodes: 0, last: undefined }],
     [
       'a node that moves back and forth counts once',
       [inA1, { ...inA1, [RACK]: '2' }, inA1],
@@ -245,13 +246,13 @@ describe('nodes that move from one domain to another', () => {
     expect(nodes.topologyGeneration > before).toBe(grows);
   });
 
-  test('the next snapshot has the node where it is now', () => {
+  test('the next snapshot has the node in its new domain', () => {
     const nodes = relabel(inA1, { ...inA1, [RACK]: '2' });
     expect(domainsOf(nodes.snapshot())).toEqual(['a', 'a/1', 'a/1/n2', 'a/2', 'a/2/n1']);
   });
 });
 
-test('levels that are not configured are read from the labels that nodes carry', () => {
+test('levels that are not configured are detected from the labels of nodes', () => {
   const nodes = new NodeTable(undefined);
   const namesOf = () => nodes.snapshot().topology.levels.map(({ name }) => name);
   nodes.applyNode(aNode({ name: 'n1' }));
@@ -274,7 +275,7 @@ test('GPU pools follow the labels', () => {
   expect(modelOf()).toBe('NVIDIA-L40S');
 });
 
-test('a node shows whether a pod of an exclusive gang is there', () => {
+test('a node shows whether it runs a pod of an exclusive gang', () => {
   const nodes = table();
   const pod = aPod({ nodeName: 'n1', annotations: { 'muster.dev/topology-exclusive': 'rack' } });
   nodes.applyNode(aNode({ name: 'n1' }));
@@ -285,7 +286,7 @@ test('a node shows whether a pod of an exclusive gang is there', () => {
   expect(nodes.snapshot().exclusive[0]).toBe(0);
 });
 
-/** What a watch may tell: nodes and pods of few names, so that they replace, shadow and outlive each other. */
+/** Events of a watch: nodes and pods with few names, so that they replace, shadow and outlive each other. */
 const nodeArb = fc.record({
   name: fc.constantFrom('n1', 'n2', 'n3', 'n4', 'n5'),
   gpus: fc.constantFrom(0, 4, 8),
@@ -308,7 +309,7 @@ const eventArb = fc.oneof(
   fc.constant({ look: true }),
 );
 
-test('however it came about, a snapshot equals one built from scratch', () => {
+test('a snapshot after any events equals one built from scratch', () => {
   fc.assert(
     fc.property(fc.array(eventArb, { maxLength: 40, size: 'max' }), (events) => {
       const nodes = table();

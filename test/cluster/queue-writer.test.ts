@@ -1,3 +1,4 @@
+/** Writes of Queue objects against a fake API server. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ApiClient } from '../../src/cluster/api.ts';
 import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
@@ -21,7 +22,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-test('createQueue makes the object with its labels', async () => {
+test('createQueue creates the object with its labels', async () => {
   expect(await writer.createQueue('ml', { x: 'y' }, { weight: 2 })).toMatchObject({ kind: 'ok' });
   expect(server.requests[0]).toMatchObject({
     method: 'POST',
@@ -35,14 +36,14 @@ test('createQueue makes the object with its labels', async () => {
   });
 });
 
-test('createQueue is a conflict when there is one of that name, and gone without the CRD', async () => {
+test('createQueue is a conflict when the name is taken, and gone without the CRD', async () => {
   await writer.createQueue('ml', {}, {});
   expect(await writer.createQueue('ml', {}, {})).toMatchObject({ kind: 'conflict' });
   server.uninstall(QUEUES);
   expect(await writer.createQueue('ml', {}, {})).toEqual({ kind: 'gone' });
 });
 
-test('patchQueueStatus merges into the status and touches nothing else', async () => {
+test('patchQueueStatus merges into the status and changes nothing else', async () => {
   await writer.createQueue('ml', {}, { weight: 2 });
   expect(await writer.patchQueueStatus('ml', { pending: 1 })).toMatchObject({ kind: 'ok' });
   expect(server.requests[1]).toMatchObject({

@@ -1,7 +1,8 @@
+/** The semaphore: its limit and its order. */
 import { expect, test } from 'vitest';
 import { Semaphore } from '../../src/cluster/semaphore.ts';
 
-test('lets no more in than it may, in order, also after failures and pauses', async () => {
+test('admits no more than its limit, in order, also after failures and pauses', async () => {
   const semaphore = new Semaphore(3);
   let inside = 0;
   let most = 0;

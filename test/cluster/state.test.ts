@@ -1,3 +1,4 @@
+/** The cluster state: indexes by gang, Jobs, claims, nominated pods, victims, and what the listener is calls. */
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import type { ClaimModel, DisruptionBudgetModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
@@ -36,21 +37,21 @@ const aPodGroup = (name: string, namespace = 'default'): PodGroupModel => {
 
 const queue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: {} });
 const heavierQueue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: { weight: 2 } });
-const toldQueue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: {}, status: { pending: 1 } });
+const queueWithStatus = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: {}, status: { pending: 1 } });
 
 const budget: DisruptionBudgetModel = { namespace: 'default', name: 'web', selector: [], disruptionsAllowed: 1 };
 
-/** A state that is told of pods the way the watcher does: each object with the one that it replaces. */
+/** A state that receives pods as the watcher delivers them: each with the object it replaces. */
 function aState() {
   const state = new ClusterState([{ name: 'rack', label: RACK }]);
   const pods = new Map<string, PodModel>();
-  const told: string[] = [];
+  const calls: string[] = [];
   state.listen({
-    onPod: (before, now) => told.push(`pod ${before?.name ?? '-'} ${now?.name ?? '-'}`),
-    onSource: (gang) => told.push(`source ${gang ?? 'any'}`),
-    onNodes: () => told.push('nodes'),
-    onBudgets: () => told.push('budgets'),
-    onQueues: () => told.push('queues'),
+    onPod: (before, now) => calls.push(`pod ${before?.name ?? '-'} ${now?.name ?? '-'}`),
+    onSource: (gang) => calls.push(`source ${gang ?? 'any'}`),
+    onNodes: () => calls.push('nodes'),
+    onBudgets: () => calls.push('budgets'),
+    onQueues: () => calls.push('queues'),
   });
   const apply = (...all: readonly PodModel[]) => {
     for (const pod of all) {
@@ -75,7 +76,7 @@ function aState() {
   };
   const strangers = () =>
     [...state.strangers()].map(({ pod, pinnedTo }) => `${pod.name} ${pinnedTo ?? '-'}`).join(', ');
-  return { state, told, apply, remove, membersOf, freeOn, strangers };
+  return { state, calls, apply, remove, membersOf, freeOn, strangers };
 }
 
 describe('gangs', () => {
@@ -101,14 +102,14 @@ describe('gangs', () => {
     expect([...state.gangs()]).toEqual(['default/other']);
   });
 
-  test('a pod that another controller begins to gate leaves the gang', () => {
+  test('a pod that another controller starts to gate leaves the gang', () => {
     const { apply, membersOf } = aState();
     apply(aMember('a'), aMember('b'));
     apply(aMember('b', { gates: ['x.io/wait'] }));
     expect(membersOf('default/train')).toBe('a');
   });
 
-  test('the newest of a pod counts, and none of a deleted one', () => {
+  test('the newest version of a pod counts, and none of a deleted pod', () => {
     const { state, apply, remove, membersOf } = aState();
     apply(aMember('a'));
     apply(aMember('a', { priority: 7 }));
@@ -121,14 +122,14 @@ describe('gangs', () => {
   });
 });
 
-describe('what pods take from their nodes', () => {
+describe('usage of nodes by pods', () => {
   test.each<[string, PodOptions, number]>([
-    ['a bound pod takes', { nodeName: 'n1' }, 5],
-    ['one that is leaving still does', { nodeName: 'n1', deleting: true }, 5],
-    ['an unbound one does not', {}, 8],
-    ['nor a nominated one', { nominatedNodeName: 'n1' }, 8],
-    ['nor one that has succeeded', { nodeName: 'n1', phase: 'Succeeded' }, 8],
-    ['nor one that has failed', { nodeName: 'n1', phase: 'Failed' }, 8],
+    ['a bound pod counts', { nodeName: 'n1' }, 5],
+    ['a terminating pod still counts', { nodeName: 'n1', deleting: true }, 5],
+    ['an unbound pod does not count', {}, 8],
+    ['a nominated pod does not count', { nominatedNodeName: 'n1' }, 8],
+    ['a succeeded pod does not count', { nodeName: 'n1', phase: 'Succeeded' }, 8],
+    ['a failed pod does not count', { nodeName: 'n1', phase: 'Failed' }, 8],
   ])('%s', (_, options, expected) => {
     const { state, apply, freeOn } = aState();
     state.nodes.applied(aNode({ name: 'n1' }), undefined);
@@ -136,7 +137,7 @@ describe('what pods take from their nodes', () => {
     expect(freeOn('n1')).toBe(expected);
   });
 
-  test('from binding to the end', () => {
+  test('counts from binding to the end', () => {
     const { state, apply, remove, freeOn } = aState();
     state.nodes.applied(aNode({ name: 'n1' }), undefined);
     const free = [];
@@ -153,7 +154,7 @@ describe('what pods take from their nodes', () => {
     expect([...free, freeOn('n1')]).toEqual([8, 5, 6, 8, 8]);
   });
 
-  test('a running pod that is deleted gives its room back', () => {
+  test('a running pod that is deleted frees its space', () => {
     const { state, apply, remove, freeOn } = aState();
     state.nodes.applied(aNode({ name: 'n1' }), undefined);
     apply(aPod({ gpus: 3, nodeName: 'n1' }));
@@ -161,7 +162,7 @@ describe('what pods take from their nodes', () => {
     expect(freeOn('n1')).toBe(8);
   });
 
-  test('nodes come, change and go', () => {
+  test('nodes are added, changed and deleted', () => {
     const { state } = aState();
     state.nodes.applied(aNode({ name: 'n1', labels: { [RACK]: 'a' } }), undefined);
     const before = state.generation;
@@ -182,7 +183,7 @@ describe('the Jobs of a gang', () => {
   const owned = (uid: string) => ({ owner: { kind: 'Job', name: 'job', uid } });
   const labelled = { templateLabels: { [POD_GROUP]: 'train' } };
 
-  test('those whose template names it, also before they have pods', () => {
+  test('are those whose template names it, also before they have pods', () => {
     const { state } = aState();
     state.jobs.applied(aJob(labelled), undefined);
     state.jobs.applied(aJob({ name: 'b', uid: 'b', templateLabels: { [COSCHEDULING]: 'train' } }), undefined);
@@ -191,14 +192,14 @@ describe('the Jobs of a gang', () => {
     expect([jobsOf(state), jobsOf(state, 'ml/train')]).toEqual(['b job', 'd']);
   });
 
-  test('and those that own one of its pods', () => {
+  test('are those that own one of its pods', () => {
     const { state, apply } = aState();
     state.jobs.applied(aJob(), undefined);
     apply(aMember('a', owned('uid-of-job')));
     expect(jobsOf(state)).toBe('job');
   });
 
-  test('once when both are true', () => {
+  test('appear once when both are true', () => {
     const { state, apply } = aState();
     state.jobs.applied(aJob(labelled), undefined);
     apply(aMember('a', owned('uid-of-job')), aMember('b', owned('uid-of-job')));
@@ -206,7 +207,7 @@ describe('the Jobs of a gang', () => {
   });
 
   test.each<[string, PodOptions]>([
-    ['a Job of the same name that is another', owned('uid-of-the-job-before')],
+    ['a recreated Job of the same name', owned('uid-of-the-job-before')],
     ['another kind of owner with that name', { owner: { kind: 'ReplicaSet', name: 'job', uid: 'uid-of-job' } }],
     ['a Job of another namespace', { namespace: 'ml', ...owned('uid-of-job') }],
   ])('not %s', (_, options) => {
@@ -216,7 +217,7 @@ describe('the Jobs of a gang', () => {
     expect(jobsOf(state) + jobsOf(state, 'ml/train')).toBe('');
   });
 
-  test('a Job that changes or goes', () => {
+  test('change and go', () => {
     const { state } = aState();
     const before = aJob(labelled);
     state.jobs.applied(before, undefined);
@@ -234,7 +235,7 @@ describe('the Jobs of a gang', () => {
 describe('the PodGroup of a gang', () => {
   test.each<[string, PodOptions, string | undefined]>([
     ['by the co-scheduling label', { labels: { [COSCHEDULING]: 'train' } }, 'train'],
-    ['not by our label: that one names no object', { labels: { [POD_GROUP]: 'train' } }, undefined],
+    ['not by the label of Muster, which names no object', { labels: { [POD_GROUP]: 'train' } }, undefined],
     ['by both', { labels: { [POD_GROUP]: 'train', [COSCHEDULING]: 'train' } }, 'train'],
   ])('%s', (_, options, expected) => {
     const { state, apply } = aState();
@@ -253,12 +254,12 @@ describe('claims', () => {
   const waiting = { name: 'fast', waitsForConsumer: true };
   const immediate = { name: 'fast', waitsForConsumer: false };
   test.each<[string, readonly ClaimModel[], (typeof waiting)[], boolean]>([
-    ['one that does not exist blocks', [], [waiting], true],
-    ['one of another namespace is another', [aClaim({ namespace: 'ml', bound: true })], [], true],
-    ['a bound one does not', [aClaim({ bound: true })], [], false],
-    ['an unbound one does', [aClaim()], [immediate], true],
-    ['unless its class waits for the first consumer', [aClaim()], [waiting], false],
-    ['an unknown class waits for nobody', [aClaim()], [], true],
+    ['a missing claim blocks', [], [waiting], true],
+    ['a claim of another namespace does not count', [aClaim({ namespace: 'ml', bound: true })], [], true],
+    ['a bound claim does not block', [aClaim({ bound: true })], [], false],
+    ['an unbound claim blocks', [aClaim()], [immediate], true],
+    ['an unbound claim does not block if its class waits for the first consumer', [aClaim()], [waiting], false],
+    ['an unbound claim of an unknown class blocks', [aClaim()], [], true],
   ])('%s', (_, claims, classes, blocks) => {
     const { state } = aState();
     for (const storageClass of classes) state.storageClasses.applied(storageClass, undefined);
@@ -266,7 +267,7 @@ describe('claims', () => {
     expect(state.sourcesOf('default/train').blocksOnClaim('data')).toBe(blocks);
   });
 
-  test('a claim and a class that go away block', () => {
+  test('a deleted claim or class blocks', () => {
     const { state } = aState();
     const blocks = () => state.sourcesOf('default/train').blocksOnClaim('data');
     state.storageClasses.applied(waiting, undefined);
@@ -281,7 +282,7 @@ describe('claims', () => {
   });
 });
 
-describe('strangers', () => {
+describe('unbound pods outside gangs that take up space', () => {
   const pin = (name: string) => [
     { matchLabels: [], matchFields: [{ key: 'metadata.name', operator: 'In' as const, values: [name] }] },
   ];
@@ -290,24 +291,28 @@ describe('strangers', () => {
     template: { gpus: 0, nodeAffinity: pin('n1') },
   };
   test.each<[string, PodOptions, string]>([
-    ['a pod that kube-scheduler nominated', { nominatedNodeName: 'n1' }, 'pod -'],
-    ['a DaemonSet pod that waits for its node', daemon, 'pod n1'],
-    ['a pinned pod of another owner is free to go', { template: daemon.template }, ''],
-    ['a DaemonSet pod that is pinned to no node', { owner: daemon.owner }, ''],
-    ['a lone pending pod holds nothing', {}, ''],
-    ['a bound one is counted on its node', { ...daemon, nodeName: 'n1', nominatedNodeName: 'n1' }, ''],
-    ['a leaving one holds nothing', { ...daemon, deleting: true }, ''],
-    ['nor a failed one', { nominatedNodeName: 'n1', phase: 'Failed' }, ''],
-    ['a gang member is none', { ...inGang('train'), nominatedNodeName: 'n1' }, ''],
-    ['one that another controller gates is', { ...inGang('train'), nominatedNodeName: 'n1', gates: ['x'] }, 'pod -'],
-    ['so is a native gang’s', { ...inGang('train'), nominatedNodeName: 'n1', nativeGang: true }, 'pod -'],
+    ['a pod that kube-scheduler nominated counts', { nominatedNodeName: 'n1' }, 'pod -'],
+    ['a DaemonSet pod that waits for its node counts', daemon, 'pod n1'],
+    ['a pinned pod of another owner does not count', { template: daemon.template }, ''],
+    ['a DaemonSet pod that is pinned to no node does not count', { owner: daemon.owner }, ''],
+    ['a pending pod without nomination does not count', {}, ''],
+    ['a bound pod is counted on its node instead', { ...daemon, nodeName: 'n1', nominatedNodeName: 'n1' }, ''],
+    ['a terminating pod does not count', { ...daemon, deleting: true }, ''],
+    ['a nominated pod that failed does not count', { nominatedNodeName: 'n1', phase: 'Failed' }, ''],
+    ['a gang member does not count', { ...inGang('train'), nominatedNodeName: 'n1' }, ''],
+    [
+      'a pod that another controller gates counts',
+      { ...inGang('train'), nominatedNodeName: 'n1', gates: ['x'] },
+      'pod -',
+    ],
+    ['a pod of a native gang counts', { ...inGang('train'), nominatedNodeName: 'n1', nativeGang: true }, 'pod -'],
   ])('%s', (_, options, expected) => {
     const { apply, strangers } = aState();
     apply(aPod(options));
     expect(strangers()).toBe(expected);
   });
 
-  test('a stranger that is bound, loses its nomination, joins a gang or goes is none any more', () => {
+  test('end when they are bound, lose their nomination, join a gang or are deleted', () => {
     const ends: PodOptions[] = [{ nodeName: 'n1' }, {}, { ...inGang('train'), nominatedNodeName: 'n1' }];
     for (const end of ends) {
       const { apply, strangers } = aState();
@@ -328,11 +333,11 @@ describe('the listener', () => {
   const moved = aJob({ templateLabels: { [POD_GROUP]: 'other' } });
   const storageClass = { name: 'fast', waitsForConsumer: true };
   test.each<[string, (state: ClusterState) => void, string[]]>([
-    ['a pod that appears', (state) => state.pods.applied(aPod(), undefined), ['pod - pod']],
-    ['a pod that changes', (state) => state.pods.applied(aPod(), aPod()), ['pod pod pod']],
-    ['a pod that goes', (state) => state.pods.deleted(aPod()), ['pod pod -']],
+    ['a new pod', (state) => state.pods.applied(aPod(), undefined), ['pod - pod']],
+    ['a changed pod', (state) => state.pods.applied(aPod(), aPod()), ['pod pod pod']],
+    ['a deleted pod', (state) => state.pods.deleted(aPod()), ['pod pod -']],
     ['a node', (state) => state.nodes.applied(aNode(), undefined), ['nodes']],
-    ['a node that goes', (state) => state.nodes.deleted(aNode()), ['nodes']],
+    ['a deleted node', (state) => state.nodes.deleted(aNode()), ['nodes']],
     ['a Job of a gang', (state) => state.jobs.applied(job, undefined), ['source default/train']],
     ['a Job of no gang', (state) => state.jobs.applied(aJob({ templateLabels: {} }), undefined), []],
     [
@@ -350,38 +355,38 @@ describe('the listener', () => {
       },
       ['pod - pod', 'source default/train'],
     ],
-    ['a Job that goes', (state) => state.jobs.deleted(job), ['source default/train']],
+    ['a deleted Job', (state) => state.jobs.deleted(job), ['source default/train']],
     ['a PodGroup', (state) => state.podGroups.applied(aPodGroup('train'), undefined), ['source default/train']],
-    ['a PodGroup that goes', (state) => state.podGroups.deleted(aPodGroup('train')), ['source default/train']],
+    ['a deleted PodGroup', (state) => state.podGroups.deleted(aPodGroup('train')), ['source default/train']],
     ['a claim', (state) => state.claims.applied(aClaim(), undefined), ['source any']],
-    ['a claim that goes', (state) => state.claims.deleted(aClaim()), ['source any']],
+    ['a deleted claim', (state) => state.claims.deleted(aClaim()), ['source any']],
     ['a storage class', (state) => state.storageClasses.applied(storageClass, undefined), ['source any']],
-    ['a storage class that goes', (state) => state.storageClasses.deleted(storageClass), ['source any']],
+    ['a deleted storage class', (state) => state.storageClasses.deleted(storageClass), ['source any']],
     ['a disruption budget', (state) => state.disruptionBudgets.applied(budget, undefined), ['budgets']],
-    ['a disruption budget that goes', (state) => state.disruptionBudgets.deleted(budget), ['budgets']],
+    ['a deleted disruption budget', (state) => state.disruptionBudgets.deleted(budget), ['budgets']],
     ['a queue object', (state) => state.queueObjects.applied(queue, undefined), ['queues']],
     ['a queue object with another spec', (state) => state.queueObjects.applied(heavierQueue, queue), ['queues']],
-    ['a queue object with another status', (state) => state.queueObjects.applied(toldQueue, queue), []],
-    ['a queue object that goes', (state) => state.queueObjects.deleted(queue), ['queues']],
+    ['a queue object with another status', (state) => state.queueObjects.applied(queueWithStatus, queue), []],
+    ['a deleted queue object', (state) => state.queueObjects.deleted(queue), ['queues']],
     [
       'a priority class describes no gang',
       (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined),
       [],
     ],
   ])('%s', (_, change, expected) => {
-    const { state, told } = aState();
+    const { state, calls } = aState();
     change(state);
-    expect(told).toEqual(expected);
+    expect(calls).toEqual(expected);
   });
 
-  test('a heartbeat of a node is nothing to tell', () => {
-    const { state, told } = aState();
+  test('is not called for a node heartbeat', () => {
+    const { state, calls } = aState();
     state.nodes.applied(aNode(), undefined);
     state.nodes.applied(aNode(), aNode());
-    expect(told).toEqual(['nodes']);
+    expect(calls).toEqual(['nodes']);
   });
 
-  test('is called when the change can be seen', () => {
+  test('is called when the change is visible', () => {
     const { state, apply } = aState();
     const seen: string[] = [];
     state.listen({
@@ -399,7 +404,7 @@ describe('the listener', () => {
     expect(seen).toEqual(['p', '1', '1', '1', '1']);
   });
 
-  test('a state without one works', () => {
+  test('is optional', () => {
     const state = new ClusterState(undefined);
     state.pods.applied(aPod(), undefined);
     state.nodes.applied(aNode(), undefined);
@@ -413,7 +418,7 @@ describe('victims', () => {
     aMember('v', { nodeName: 'n1', annotations: { 'muster.dev/preempted-by': 'default/big' }, ...options });
   const named = (state: ClusterState) => [...state.preempted()].map(({ name }) => name);
 
-  test('are the pods that carry the name of their preemptor, until they are terminated or gone', () => {
+  test('are the pods annotated with their preemptor, until they are terminated or gone', () => {
     const { state, apply, remove } = aState();
     apply(aMember('v', { nodeName: 'n1' }), aMember('other', { nodeName: 'n1' }));
     expect(named(state)).toEqual([]);
@@ -428,7 +433,7 @@ describe('victims', () => {
     expect(named(state)).toEqual([]);
   });
 
-  test('are none any more when the annotation is taken back', () => {
+  test('are no victims any more when the annotation is removed', () => {
     const { state, apply } = aState();
     apply(victim());
     apply(victim({ annotations: {} }));
@@ -436,7 +441,7 @@ describe('victims', () => {
   });
 });
 
-test('a disruption budget is known as it was told last, until it goes', () => {
+test('a disruption budget is kept in its latest version until it is deleted', () => {
   const { state } = aState();
   state.disruptionBudgets.applied(budget, undefined);
   state.disruptionBudgets.applied({ ...budget, disruptionsAllowed: 0 }, budget);

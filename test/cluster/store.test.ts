@@ -1,9 +1,10 @@
+/** The store: its consumer sees each change exactly once, in an order that never has two objects of one key. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Store } from '../../src/cluster/store.ts';
 import type { Item } from '../../src/cluster/watch-stream.ts';
 
-/** A consumer that believes only what it is told, and checks that each call fits what it was told before. */
+/** A consumer that knows only the calls it gets, and checks that each fits the ones before. */
 class Mirror {
   readonly byUid = new Map<string, string>();
 
@@ -20,7 +21,7 @@ class Mirror {
   }
 }
 
-/** Objects are `key/uid/version` here. */
+/** Objects are written `key/uid/version` here. */
 function uidOf(object: string): string {
   return object.split('/').slice(0, 2).join('/');
 }
@@ -47,7 +48,7 @@ const actionArbitrary = fc.oneof(
   fc.record({ kind: fc.constantFrom('commit' as const, 'discard' as const) }),
 );
 
-test('whatever happens, its consumer knows exactly what it holds, and never two objects of one key', () => {
+test('after any calls the consumer knows exactly the content of the store, and never two objects of one key', () => {
   fc.assert(
     fc.property(fc.array(actionArbitrary, { maxLength: 40 }), (actions) => {
       const mirror = new Mirror();
@@ -68,48 +69,48 @@ test('whatever happens, its consumer knows exactly what it holds, and never two 
   );
 });
 
-/** A store, and what its consumer is told: `before>after`. */
-function record(): { readonly store: Store<string>; readonly told: string[] } {
-  const told: string[] = [];
+/** A store, and the calls its consumer gets: `before>after`. */
+function record(): { readonly store: Store<string>; readonly calls: string[] } {
+  const calls: string[] = [];
   const handler = {
-    applied: (object: string, previous: string | undefined) => told.push(`${previous ?? ''}>${object}`),
-    deleted: (object: string) => told.push(`${object}>`),
+    applied: (object: string, previous: string | undefined) => calls.push(`${previous ?? ''}>${object}`),
+    deleted: (object: string) => calls.push(`${object}>`),
   };
   const store = new Store<string>(handler, (error) => {
     throw error;
   });
-  return { store, told };
+  return { store, calls };
 }
 
-test('a deletion of an earlier object leaves the one that now has its key', () => {
-  const { store, told } = record();
+test('a deletion of an earlier object keeps the one that now has its key', () => {
+  const { store, calls } = record();
   store.apply({ key: 'a', uid: 'a/2', resourceVersion: '5', object: 'a/2/5' });
   store.remove('a', 'a/1');
   store.remove('b', 'b/1');
   expect(store.get('a')).toBe('a/2/5');
-  expect(told).toEqual(['>a/2/5']);
+  expect(calls).toEqual(['>a/2/5']);
 });
 
-test('an object that a new list shows unreadable stays as it was, unless it is another one', () => {
-  const { store, told } = record();
+test('an object that is unreadable in a new list keeps its state, unless its UID is another', () => {
+  const { store, calls } = record();
   for (const key of ['a', 'b']) store.apply({ key, uid: `${key}/1`, resourceVersion: '1', object: `${key}/1/1` });
-  told.length = 0;
+  calls.length = 0;
   store.stage({ key: 'a', uid: 'a/1', resourceVersion: '2', object: undefined });
   store.stage({ key: 'b', uid: 'b/2', resourceVersion: '2', object: undefined });
   store.commit();
   expect([...store.values()]).toEqual(['a/1/1']);
-  expect(told).toEqual(['b/1/1>']);
+  expect(calls).toEqual(['b/1/1>']);
 });
 
-test('a new list tells only what differs', () => {
-  const { store, told } = record();
+test('a new list reports only the differences', () => {
+  const { store, calls } = record();
   const list = (...objects: string[]) => {
     for (const object of objects) {
       const [key = '', , version = ''] = object.split('/');
       store.stage({ key, uid: uidOf(object), resourceVersion: version, object });
     }
     store.commit();
-    return told.splice(0);
+    return calls.splice(0);
   };
   expect(list('a/1/1', 'b/1/1', 'c/1/1', 'd/1/1')).toEqual(['>a/1/1', '>b/1/1', '>c/1/1', '>d/1/1']);
   expect(list('a/1/1', 'b/1/2', 'c/2/5')).toEqual(['c/1/1>', 'd/1/1>', 'b/1/1>b/1/2', '>c/2/5']);

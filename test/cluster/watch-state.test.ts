@@ -1,3 +1,4 @@
+/** The list/watch state machine: each input in each state. */
 import { describe, expect, test } from 'vitest';
 import {
   type Requesting,
@@ -12,7 +13,7 @@ const WATCHING: Requesting = { kind: 'watching', resourceVersion: '7' };
 const PAGING: Requesting = { kind: 'paging', continueToken: 't' };
 const ITEM = { key: 'ns/a', uid: 'u', resourceVersion: '8', object: 'a' };
 
-/** What a transition leads to, in short: the state after any wait, the pace of the wait, the effects. */
+/** A transition in short: the state after any wait, the pace of the wait, the effects. */
 function outcome(state: WatchState, input: WatchInput<string>, optional = false) {
   const { state: after, effects } = step(state, input, optional);
   const next = after.kind === 'waiting' ? after.next : after;
@@ -67,7 +68,7 @@ describe('an input while requesting', () => {
   });
 });
 
-test('a wait ends when it is due, and with nothing else', () => {
+test('a wait ends when it is due, and by nothing else', () => {
   const waiting: WatchState = { kind: 'waiting', next: WATCHING, pace: 'backoff' };
   expect(step(waiting, { kind: 'due' }, false)).toEqual({ state: WATCHING, effects: [] });
   expect(step(waiting, bookmark('9', true), false)).toEqual({ state: waiting, effects: [] });

@@ -1,9 +1,10 @@
+/** Decoding of watch streams and list pages. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeEvent, decodePage, LineSplitter } from '../../src/cluster/watch-stream.ts';
 
 describe('splitting', () => {
-  test('gives the same lines however the bytes are cut', () => {
+  test('gives the same lines however the bytes are split', () => {
     const line = fc.string({ unit: 'grapheme', maxLength: 30 }).filter((text) => !text.includes('\n') && text !== '');
     fc.assert(
       fc.property(fc.array(line), fc.array(fc.nat()), (lines, cuts) => {
@@ -17,7 +18,7 @@ describe('splitting', () => {
     );
   });
 
-  test('keeps what is not ended by a newline', () => {
+  test('keeps a line that has no newline yet', () => {
     const splitter = new LineSplitter();
     expect([...splitter.split(Buffer.from('one\n\n\ntw'))]).toEqual(['one']);
     expect([...splitter.split(Buffer.from('o\n'))]).toEqual(['two']);
@@ -38,7 +39,7 @@ describe('decoding', () => {
   };
   const metadata = { name: 'n1', uid: 'u', resourceVersion: '5' };
 
-  test('the key of an object without namespace is its name', () => {
+  test('the key of a cluster-scoped object is its name', () => {
     const line = JSON.stringify({ type: 'ADDED', object: { metadata } });
     expect(decodeEvent(line, () => 'slim', fail)).toEqual({
       kind: 'changed',

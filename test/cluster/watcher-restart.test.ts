@@ -1,3 +1,4 @@
+/** How the watcher recovers: resumed watches, relists and back-off. */
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { PODS, pod } from '../support/watch-probe.ts';
@@ -24,13 +25,13 @@ describe('a watch that ends', () => {
     const probe = watch();
     await probe.synced();
     const { metadata } = server().put(PODS, pod('a'));
-    await probe.told(1);
+    await probe.takeChanges(1);
     server().endWatches(PODS);
     await until('the second watch', () => server().requests.length === 2);
     expect(queries()[1]).toMatchObject({ resourceVersion: metadata.resourceVersion });
   });
 
-  test('by falling silent, is opened again', async () => {
+  test('by falling silent is opened again', async () => {
     server().put(PODS, pod('a'));
     const probe = watch({}, { timing: { idleMs: 100 } });
     await probe.synced();
@@ -46,7 +47,7 @@ describe('a watch that ends', () => {
       for (const name of ['gone', 'stays', 'changes', 'reborn']) server().put(PODS, pod(name));
       const probe = watch();
       await probe.synced();
-      await probe.told(4);
+      await probe.takeChanges(4);
 
       server().endsInitial = false;
       server().fault = () => ({ kind: 'answer', status: 503 });
@@ -65,7 +66,7 @@ describe('a watch that ends', () => {
       expect(probe.watcher.synced).toBe(true);
 
       server().bookmark(PODS, true);
-      expect(await probe.told(5)).toEqual([
+      expect(await probe.takeChanges(5)).toEqual([
         '-gone/uid-gone',
         '-reborn/uid-reborn',
         '~changes/uid-changes',
@@ -79,7 +80,7 @@ describe('a watch that ends', () => {
 });
 
 describe('waiting between requests', () => {
-  test('grows while the server fails, and starts over after a watch that lived', async () => {
+  test('grows while the server fails, and is reset after a healthy watch', async () => {
     server().fault = () => ({ kind: 'answer', status: 500 });
     const probe = watch();
     await until('failures', () => probe.clock.waits.length >= 9);
@@ -104,7 +105,7 @@ describe('waiting between requests', () => {
     await probe.watcher.stop();
   });
 
-  test('is needed when nobody listens, and ends when somebody does', async () => {
+  test('is needed while the server is down, and ends when it is back', async () => {
     await server().stop();
     const port = Number(new URL(server().url).port);
     const probe = watch();

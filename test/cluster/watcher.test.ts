@@ -1,3 +1,4 @@
+/** The watcher against a fake API server: first lists, replaced objects, missing kinds and malformed input. */
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { PODS, pod } from '../support/watch-probe.ts';
@@ -6,17 +7,17 @@ import { useWatchedServer } from '../support/watched-server.ts';
 const { server, watch, queries } = useWatchedServer();
 
 describe('the first list', () => {
-  test('comes as a watch-list that goes on as the watch', async () => {
+  test('comes as a watch-list that continues as the watch', async () => {
     server().put(PODS, pod('a'));
     server().put(PODS, pod('b'));
     const probe = watch();
     await probe.synced();
-    expect(await probe.told(2)).toEqual(['+a/uid-a', '+b/uid-b']);
+    expect(await probe.takeChanges(2)).toEqual(['+a/uid-a', '+b/uid-b']);
 
     server().put(PODS, pod('c'));
     server().put(PODS, pod('a', { note: 'changed' }));
     server().remove(PODS, 'ns/b');
-    expect(await probe.told(3)).toEqual(['+c/uid-c', '~a/uid-a', '-b/uid-b']);
+    expect(await probe.takeChanges(3)).toEqual(['+c/uid-c', '~a/uid-a', '-b/uid-b']);
     expect(probe.watcher.store.get('ns/a')?.note).toBe('changed');
     expect(probe.events).toEqual(['ADDED', 'ADDED', 'BOOKMARK', 'ADDED', 'MODIFIED', 'DELETED']);
     expect(probe.syncs).toBe(1);
@@ -80,7 +81,7 @@ describe('the first list', () => {
     expect(queries()[1]).toEqual({ limit: '500' });
   });
 
-  test('begins anew when a continue token has expired', async () => {
+  test('starts over when a continue token has expired', async () => {
     server().watchList = false;
     for (let i = 0; i < 600; i++) server().put(PODS, pod(`p${i}`));
     let expired = false;
@@ -98,7 +99,7 @@ describe('the first list', () => {
     expect(probe.restarts).toEqual(['unsupported', 'expired', 'unsupported']);
   });
 
-  test('can be stopped in the middle', async () => {
+  test('can be stopped halfway', async () => {
     server().endsInitial = false;
     server().put(PODS, pod('a'));
     const probe = watch();
@@ -112,16 +113,16 @@ describe('the first list', () => {
   });
 });
 
-test('another UID under one name is a deletion and a new object, whatever the event says', async () => {
+test('another UID under one name is a deletion and a new object, whatever the event type', async () => {
   server().put(PODS, pod('a'));
   const probe = watch();
   await probe.synced();
-  await probe.told(1);
+  await probe.takeChanges(1);
   server().put(PODS, pod('a', { uid: 'second' }));
-  expect(await probe.told(2)).toEqual(['-a/uid-a', '+a/second']);
+  expect(await probe.takeChanges(2)).toEqual(['-a/uid-a', '+a/second']);
   server().remove(PODS, 'ns/a');
   server().put(PODS, pod('a', { uid: 'third' }));
-  expect(await probe.told(2)).toEqual(['-a/second', '+a/third']);
+  expect(await probe.takeChanges(2)).toEqual(['-a/second', '+a/third']);
 });
 
 describe('a kind that does not exist', () => {
@@ -136,15 +137,15 @@ describe('a kind that does not exist', () => {
 
     server().install(GROUPS);
     server().put(GROUPS, pod('g'));
-    expect(await probe.told(1)).toEqual(['+g/uid-g']);
+    expect(await probe.takeChanges(1)).toEqual(['+g/uid-g']);
     server().uninstall(GROUPS);
-    expect(await probe.told(1)).toEqual(['-g/uid-g']);
+    expect(await probe.takeChanges(1)).toEqual(['-g/uid-g']);
     server().install(GROUPS);
     server().put(GROUPS, pod('h'));
-    expect(await probe.told(1)).toEqual(['+h/uid-h']);
+    expect(await probe.takeChanges(1)).toEqual(['+h/uid-h']);
   });
 
-  test('is an error for a kind that every cluster has, and takes nothing away', async () => {
+  test('is an error for a kind that every cluster has, and removes nothing', async () => {
     server().put(PODS, pod('a'));
     const probe = watch();
     await probe.synced();
@@ -159,12 +160,12 @@ describe('a kind that does not exist', () => {
   });
 });
 
-describe('what makes no sense', () => {
+describe('malformed input', () => {
   test.each([
-    ['no JSON', '<html>\n'],
-    ['no event', '{"type":"SURPRISE"}\n'],
+    ['not JSON', '<html>\n'],
+    ['not an event', '{"type":"SURPRISE"}\n'],
     ['an object without a name', '{"type":"ADDED","object":{"metadata":{}}}\n'],
-  ])('as a line (%s) is reported, and a new list mends what it may have hidden', async (_, line) => {
+  ])('as a line (%s) is reported, and a new list restores what it may have hidden', async (_, line) => {
     server().put(PODS, pod('a'));
     const probe = watch();
     await probe.synced();
@@ -177,7 +178,7 @@ describe('what makes no sense', () => {
     await until('the event', () => probe.watcher.store.size === 2);
   });
 
-  test('as an object is reported and skipped; what was known of it stays', async () => {
+  test('as an object is reported and skipped; the known state stays', async () => {
     server().put(PODS, pod('bad', { note: 'unreadable' }));
     server().put(PODS, pod('good'));
     const probe = watch();
@@ -195,12 +196,12 @@ describe('what makes no sense', () => {
     expect(probe.names()).toEqual(['other/uid-other']);
   });
 
-  test('as a handler that throws is reported, and the watch goes on', async () => {
+  test('as a throwing handler is reported, and the watch continues', async () => {
     const probe = watch();
     await probe.synced();
     server().put(PODS, pod('a', { note: 'bad handler' }));
     server().put(PODS, pod('b'));
-    expect(await probe.told(2)).toEqual(['+a/uid-a', '+b/uid-b']);
+    expect(await probe.takeChanges(2)).toEqual(['+a/uid-a', '+b/uid-b']);
     expect(probe.errors).toEqual(['handler broke']);
     expect(probe.restarts).toEqual([]);
   });
@@ -213,10 +214,10 @@ test('characters and lines may arrive in any pieces', async () => {
   const bytes = Buffer.from(`${JSON.stringify({ type: 'ADDED', object })}\n`);
   for (const byte of bytes) {
     server().sendRaw(PODS, Buffer.of(byte));
-    // One byte a packet, so that every character of several bytes is torn.
+    // One byte per packet, so that every multi-byte character is split.
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await probe.told(1);
+  await probe.takeChanges(1);
   expect(probe.watcher.store.get('ns/a')?.note).toBe('Größe 🚀 你好');
   expect(probe.errors).toEqual([]);
 });

@@ -1,10 +1,11 @@
+/** Parsing without managedFields: nothing else changes, whatever the document. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseWire } from '../../src/cluster/wire-json.ts';
 
 const OWNED = [{ manager: 'kubelet', fieldsV1: { 'f:status': { 'k:{"type":"Ready"}': { '.': {} } } } }];
 
-describe('what the API server sends is parsed without managedFields, which nobody reads', () => {
+describe('a document from the API server is parsed without managedFields', () => {
   test('managedFields are empty, everything else is there', () => {
     const node = {
       metadata: { name: 'n', managedFields: OWNED, labels: { a: 'b' } },
@@ -24,13 +25,13 @@ describe('what the API server sends is parsed without managedFields, which nobod
     });
   });
 
-  test('a document without such a list is as it was', () => {
+  test('a document without such a list is unchanged', () => {
     for (const value of [null, {}, { metadata: { managedFields: [] } }, { managedFields: 'x' }, []]) {
       expect(parseWire(JSON.stringify(value))).toEqual(value);
     }
   });
 
-  test('a text that looks like the beginning of such a list is a text', () => {
+  test('a string that looks like the start of such a list stays a string', () => {
     const value = { annotations: { note: '"managedFields":[{"a":1}]' }, managedFields: 'x' };
     expect(parseWire(JSON.stringify(value))).toEqual(value);
   });
@@ -46,13 +47,13 @@ describe('what the API server sends is parsed without managedFields, which nobod
     },
   );
 
-  test('what is no JSON throws, cut or not', () => {
+  test('invalid JSON throws, cut or not', () => {
     for (const text of ['', '{', '{"managedFields":[{', '{"managedFields":[{}]', '{"managedFields":[{}]}x']) {
       expect(() => parseWire(text)).toThrow(SyntaxError);
     }
   });
 
-  test('nothing but the list changes, whatever texts are in and around it', () => {
+  test('only the list changes, whatever strings are in and around it', () => {
     const text = fc.oneof(fc.string(), fc.constantFrom('}]', '"}]', '[{', '"managedFields":[{', '\\', '\\"'));
     const fields = fc.dictionary(text, fc.dictionary(text, fc.constant({})));
     fc.assert(

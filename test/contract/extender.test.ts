@@ -1,6 +1,6 @@
 /**
- * What the real kube-scheduler sends (recorded by record.ts) against the real app: it reads every field it uses, and it
- * answers what kube-scheduler's Go decoder takes (k8s.io/kube-scheduler v0.37.2 extender/v1/types.go).
+ * What the real kube-scheduler sends (recorded by record.ts), against the real app: Muster reads every field it uses,
+ * and answers what kube-scheduler's Go decoder accepts (k8s.io/kube-scheduler v0.37.2 extender/v1/types.go).
  */
 import { describe, expect, test } from 'vitest';
 import { FilterArgs } from '../../src/http/filter-args.ts';
@@ -9,7 +9,7 @@ import { assembleApp } from '../support/assembled-app.ts';
 import { aNode } from '../support/builders.ts';
 import { type RecordingName, readRecording, recordings } from './recording.ts';
 
-/** The shapes of the Go types: no key but these, each of its type, and no null anywhere. */
+/** The shapes of the Go types: only these keys, each with its type, and no null anywhere. */
 const isText = (value: unknown) => typeof value === 'string';
 const isInteger = (value: unknown) => Number.isSafeInteger(value);
 const isListOf = (isItem: Check) => (value: unknown) => Array.isArray(value) && value.every(isItem);
@@ -59,14 +59,14 @@ interface SentArgs {
   readonly Node: string;
 }
 
-/** The recorded body, read without any of our code. */
+/** The recorded body, read without any code of Muster. */
 function sent(name: RecordingName): SentArgs {
   return JSON.parse(readRecording(name).body) as SentArgs;
 }
 
 const member = sent('filter-nominated-member').Pod;
 
-/** The cluster of the recording: its nodes, and the pods the recorded call is about. */
+/** The recorded cluster: its nodes, and the pods that the recorded call concerns. */
 function startRecorded(...pods: readonly object[]) {
   const assembled = assembleApp();
   for (let i = 0; i < 4; i++) assembled.state.nodes.applied(aNode({ name: `node-${i}` }), undefined);
@@ -75,7 +75,7 @@ function startRecorded(...pods: readonly object[]) {
   return assembled;
 }
 
-/** The other member of the recorded gang, on its node already. */
+/** The other member of the recorded gang, already on its node. */
 function siblingOnNode(): object {
   return {
     ...member,
@@ -85,7 +85,7 @@ function siblingOnNode(): object {
   };
 }
 
-/** A nominated member may hold its slot only with its sibling: both are there when it matters. */
+/** A nominated member may keep its slot only with its sibling, so both exist where this matters. */
 function podsFor(name: RecordingName): readonly object[] {
   if (name === 'filter-nominated-member' || name === 'bind-member') return [member, siblingOnNode()];
   return name.startsWith('bind') || name === 'preempt' ? [] : [sent(name).Pod];
@@ -171,7 +171,7 @@ describe('what kube-scheduler sends', () => {
     });
   });
 
-  test('a pod is read with everything that decides where it goes', () => {
+  test('a pod is read with everything that decides its placement', () => {
     const { projector } = assembleApp();
     const pod = projector.project(sent('filter-nominated-member').Pod);
     expect(pod).toMatchObject({
@@ -211,7 +211,7 @@ describe('what kube-scheduler sends', () => {
   });
 });
 
-describe('what kube-scheduler can read of the answer', () => {
+describe('what kube-scheduler can decode', () => {
   test.each(recordings)('%s: status 200, the keys and types of the Go type, no null', async (name) => {
     const { status, reply } = await replay(name);
     expect(status).toBe(200);
@@ -224,7 +224,7 @@ describe('what kube-scheduler can read of the answer', () => {
     expect(reply).toEqual({ NodeNames: [member.status.nominatedNodeName] });
   });
 
-  test('a waiting member gets no node, and one reason under a key that is no node', async () => {
+  test('a waiting member gets no node, and one reason under a key that names no node', async () => {
     const { reply } = await replay('filter-waiting-member');
     expect(reply).toEqual({
       NodeNames: [],
@@ -234,7 +234,7 @@ describe('what kube-scheduler can read of the answer', () => {
     });
   });
 
-  test('a lone pod gets nodes that were offered', async () => {
+  test('a lone pod gets only nodes that were offered', async () => {
     const { reply } = await replay('filter-lone-pod');
     const { NodeNames: names } = reply as { NodeNames: string[] };
     expect(names.length).toBeGreaterThan(0);
@@ -248,7 +248,7 @@ describe('what kube-scheduler can read of the answer', () => {
     for (const { Score } of scores) expect(Score >= 0 && Score <= 10).toBe(true);
   });
 
-  test('preempt answers nodes that were offered, with victims that were on them', async () => {
+  test('preempt returns offered nodes, with victims that were on them', async () => {
     const { reply } = await replay('preempt');
     const { NodeNameToMetaVictims: kept } = reply as SentArgs;
     const offered = sent('preempt').NodeNameToMetaVictims;
@@ -274,7 +274,7 @@ describe('what kube-scheduler can read of the answer', () => {
     expect(await replay(name)).toEqual({ status: 200, reply: {} });
   });
 
-  test('a bind to another node than the planned one is an Error, in a 200', async () => {
+  test('a bind to another node than the planned one is an Error in a 200', async () => {
     const { app } = startRecorded(member, siblingOnNode());
     const body = JSON.stringify({ ...sent('bind-member'), Node: 'node-9' });
     const response = await app.request('/scheduler/bind', { method: 'POST', body });
@@ -289,7 +289,7 @@ describe('what kube-scheduler can read of the answer', () => {
     { verb: 'bind', status: 200, found: '{"Error":' },
     { verb: 'prioritize', status: 400, found: 'muster prioritize:' },
     { verb: 'preempt', status: 400, found: 'muster preempt:' },
-  ])('$verb says what is wrong with a body that is none', async ({ verb, status, found }) => {
+  ])('$verb reports what is wrong with an invalid body', async ({ verb, status, found }) => {
     const { app } = startRecorded();
     const response = await app.request(`/scheduler/${verb}`, { method: 'POST', body: '{' });
     expect(response.status).toBe(status);

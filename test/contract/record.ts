@@ -1,12 +1,12 @@
 /**
- * Records what the real kube-scheduler sends to an extender, into test/contract/recorded/. To be run again when the
- * control plane's version changes (test/e2e/controlplane), or a file is missing:
+ * Records what the real kube-scheduler sends to an extender, into test/contract/recorded/. Run it again when the
+ * version of the control plane changes (test/e2e/controlplane), or when a file is missing:
  *
  *   npm run e2e:build        once
  *   npm exec -c 'node test/contract/record.ts'
  *
- * kube-scheduler talks to a recorder that hands each call on to a real Muster, so the calls are those of real use. Names
- * and UIDs differ between runs; read the diff, then run the contract test.
+ * kube-scheduler talks to a recorder that forwards each call to a real Muster, so the calls are those of real use.
+ * Names and UIDs differ between runs; review the diff, then run the contract test.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
@@ -24,13 +24,13 @@ interface Recorder {
   readonly server: Server;
   readonly url: string;
   readonly calls: Recording[];
-  /** Where the calls go on to. */
+  /** Where the calls are forwarded. */
   upstream: string;
 }
 
 const KUBE_SCHEDULER = 'v1.37.2';
 
-/** Stands between kube-scheduler and Muster. */
+/** A proxy between kube-scheduler and Muster. */
 async function startRecorder(): Promise<Recorder> {
   const recorder = { calls: [] as Recording[], upstream: '' };
   const server = createServer(async (incoming, outgoing) => {
@@ -61,7 +61,7 @@ function describe({ method, url, httpVersion, rawHeaders }: IncomingMessage, bod
   };
 }
 
-/** Pods that bring about every call. */
+/** Creates pods that trigger every kind of call. */
 async function act(cluster: Cluster): Promise<void> {
   const { api } = cluster;
   const labels = {
@@ -85,21 +85,21 @@ async function act(cluster: Cluster): Promise<void> {
   );
   await api.delete('pods', 'early-0', { graceSeconds: 0 });
 
-  // Gated until they are nominated, so that kube-scheduler never sees them without.
+  // Gated until they are nominated, so that kube-scheduler never sees them without a nomination.
   const members = [0, 1].map((rank) =>
     gangPod({ gang: 'ring', rank, minMembers: 2, gated: true, labels, spec: trainingPodSpec(8) }),
   );
   await api.createMany('pods', members);
   await Promise.all([bound('ring-0'), bound('ring-1')]);
 
-  // The node that is left, then one pod too many.
+  // These fill the remaining node; the next pod is one too many.
   await Promise.all(['low-0', 'low-1'].map((name) => api.create('pods', gpuPod({ name, gpus: 4 }))));
   await Promise.all([bound('low-0'), bound('low-1')]);
   await api.create('pods', gpuPod({ name: 'urgent', labels, priorityClassName: 'high', spec: trainingPodSpec(8) }));
   await bound('urgent');
 }
 
-/** The first call of each sort. */
+/** The first call of each kind. */
 function select(calls: readonly Recording[]): Record<RecordingName, Recording | undefined> {
   const find = (verb: string, pattern: RegExp, names?: 'one' | 'all') =>
     calls.find(({ requestLine, body }) => {
@@ -120,7 +120,7 @@ function select(calls: readonly Recording[]): Record<RecordingName, Recording | 
 }
 
 const recorder = await startRecorder();
-// Without the admission policy a member is not gated, so the first one asks before its gang is complete.
+// Without the admission policy members are not gated, so the first one is tried before its gang is complete.
 const cluster = await startControlPlane({ admissionPolicy: false, scheduler: { extenderUrl: recorder.url } });
 try {
   const muster = await startMuster({ cluster });

@@ -1,21 +1,24 @@
-/** What kube-scheduler sent to an extender, as it was on the wire: `record.ts` writes it, the contract test reads it. */
+/**
+ * Calls of kube-scheduler to an extender as they were on the wire: `record.ts` writes them, the contract test reads
+ * them.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Recording {
-  /** The version of kube-scheduler that sent it. */
+  /** The version of kube-scheduler that sent the call. */
   readonly kubeScheduler: string;
   /** Such as `POST /scheduler/filter HTTP/1.1`. */
   readonly requestLine: string;
-  /** In their order; only the port of `Host` is replaced. */
+  /** In their original order; only the port of `Host` is replaced. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Every byte of it: text, since Go's encoder and ours order and escape differently. */
+  /** The unchanged body as text, since Go's encoder orders and escapes in its own way. */
   readonly body: string;
 }
 
-/** Which calls there are, by file name. */
+/** The recorded calls by file name. */
 export const recordings = [
-  /** A member that came before the others: offered every node that fits. */
+  /** A member that arrived before the others: offered every node that fits. */
   'filter-waiting-member',
   /** A member after its nomination: offered its one node. */
   'filter-nominated-member',

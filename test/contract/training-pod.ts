@@ -1,4 +1,4 @@
-/** A pod as training jobs have them: about 6 KB once the API server has filled in its defaults. */
+/** A pod typical of training jobs: about 6 KB once the API server has filled in its defaults. */
 import type { V1PodSpec } from '@kubernetes/client-node';
 
 export function trainingPodSpec(gpus: number): V1PodSpec {

@@ -1,3 +1,4 @@
+/** `muster demo` as a child process, and its extender entry against the shipped configuration. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,7 @@ const repository = join(import.meta.dirname, '../..');
 const dir = mkdtempSync(join(tmpdir(), 'muster-demo-test-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-test('kube-scheduler calls Muster as the shipped configuration says', () => {
+test('kube-scheduler calls Muster as in the shipped configuration', () => {
   const file = readFileSync(join(repository, 'deploy/scheduler/kube-scheduler-config.yaml'), 'utf8');
   const { extenders } = load(file) as { readonly extenders: readonly Readonly<Record<string, unknown>>[] };
   const { urlPrefix, enableHTTPS, tlsConfig, managedResources, ...shipped } = extenders[0] ?? {};
@@ -42,7 +43,7 @@ describe('muster demo, into a pipe', () => {
     expect(readFileSync(svgFile, 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
   });
 
-  test('says so at once when the picture cannot be written', { timeout: 30_000 }, async () => {
+  test('fails at once when the picture cannot be written', { timeout: 30_000 }, async () => {
     const demo = spawn(process.execPath, [join(repository, 'src/cli.ts'), 'demo', '--svg', join(dir, 'no/where.svg')]);
     const ended = new Promise((resolve) => demo.once('exit', resolve));
     expect(await text(demo.stderr)).toContain('muster: --svg: expected a file that can be written, found ENOENT');

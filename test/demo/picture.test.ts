@@ -1,10 +1,11 @@
+/** The timeline and the SVG of the demo. */
 import { describe, expect, test } from 'vitest';
 import { drawPicture } from '../../src/demo/picture.ts';
 import { segmentsOf } from '../../src/demo/timeline.ts';
-import { deadlocked, inTurn, recordOf, tell } from './story-line.ts';
+import { deadlocked, inTurn, recordOf, replay } from './story-line.ts';
 
 describe('the timeline', () => {
-  test('has one piece for each time that a node is held the same way', () => {
+  test('has one segment for each period in which a node is held the same way', () => {
     expect(segmentsOf(inTurn.frames).filter(({ node }) => node === 0)).toEqual([
       { node: 0, job: 0, training: false, fromMs: 200, toMs: 300 },
       { node: 0, job: 0, training: true, fromMs: 300, toMs: 4_300 },
@@ -12,7 +13,7 @@ describe('the timeline', () => {
     ]);
   });
 
-  test('goes on to the end for what is held then', () => {
+  test('extends to the end what is held then', () => {
     expect(segmentsOf(deadlocked.frames).map(({ job, fromMs, toMs }) => [job, fromMs, toMs])).toEqual([
       [0, 100, 5_100],
       [1, 100, 5_100],
@@ -26,7 +27,7 @@ describe('the picture', () => {
   const runs = [recordOf('alone', deadlocked.frames), recordOf('with-muster', inTurn.frames)];
   const svg = drawPicture({ headline: '2 jobs & 4 nodes', plane: 'a <plane>' }, runs);
 
-  test('is well-formed XML that stands on its own', () => {
+  test('is well-formed, self-contained XML', () => {
     expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 860 \d+" role="img">/);
     const open = svg.match(/<[a-z][^>/]*(?:"[^"]*"[^>/]*)*>/g)?.length;
     expect(open).toBe(svg.match(/<\/[a-z]+>/g)?.length);
@@ -35,7 +36,7 @@ describe('the picture', () => {
     expect(svg.replace('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|<image|<script/);
   });
 
-  test('says what came of each run, also to those who do not see it', () => {
+  test('describes the outcome of each run, also in its text alternative', () => {
     expect(svg).toContain(
       '<title>2 jobs &amp; 4 nodes. plain: 0 of 2 jobs finished. gangs: 2 of 2 jobs finished</title>',
     );
@@ -43,9 +44,9 @@ describe('the picture', () => {
     expect(svg).toContain('2 of 194 GPU-seconds held were idle (1 %)');
   });
 
-  test('says where a run was given up, if there is room', () => {
+  test('marks where a run was given up, if there is room', () => {
     expect(svg).not.toContain('given up');
-    const early = tell([{ at: 100, job: 'train-a', nodes: ['n1', 'n3'], phase: 'Running' }], 2_000);
+    const early = replay([{ at: 100, job: 'train-a', nodes: ['n1', 'n3'], phase: 'Running' }], 2_000);
     const roomy = drawPicture({ headline: '', plane: '' }, [recordOf('alone', early.frames), ...runs.slice(1)]);
     expect(roomy).toMatch(/given up here:<.*train-a holds 2 of 3<.*train-b waits, holds nothing</);
   });
@@ -54,7 +55,7 @@ describe('the picture', () => {
     expect(svg).toContain('prefers-color-scheme:dark');
   });
 
-  test('expects a run', () => {
+  test('needs at least one run', () => {
     expect(() => drawPicture({ headline: '', plane: '' }, [])).toThrow('expected a run to draw, found none');
   });
 });

@@ -1,10 +1,11 @@
+/** The demo's page, narration and presenters. */
 import { describe, expect, test } from 'vitest';
 import type { Frame } from '../../src/demo/frame.ts';
 import { Narrator } from '../../src/demo/narration.ts';
 import type { Act, Programme } from '../../src/demo/programme.ts';
 import { createPresenter, type Output } from '../../src/demo/terminal.ts';
 import { renderProgramme, wrap } from '../../src/demo/view.ts';
-import { deadlocked, inTurn, lastOf, recordOf, tell } from './story-line.ts';
+import { deadlocked, inTurn, lastOf, recordOf, replay } from './story-line.ts';
 
 const [plain, gangs] = [recordOf('alone', deadlocked.frames), recordOf('with-muster', inTurn.frames)];
 
@@ -37,7 +38,7 @@ class Recorder implements Output {
 }
 
 describe('the page', () => {
-  test('shows map, bars and counts beside each other, what holds idle in small letters', () => {
+  test('shows map, bars and counts side by side, idle jobs in lower case', () => {
     expect(textOf(programmeOf([{ ...plain.act, ended: false }]), 80)).toEqual([
       'two jobs',
       'a plane',
@@ -53,8 +54,8 @@ describe('the page', () => {
     ]);
   });
 
-  test('shows a job that trains in capitals, with its progress', () => {
-    const half = tell([{ at: 0, job: 'train-a', nodes: ['n1', 'n2', 'n3'], phase: 'Running' }], 2_000);
+  test('shows a training job in upper case, with its progress', () => {
+    const half = replay([{ at: 0, job: 'train-a', nodes: ['n1', 'n2', 'n3'], phase: 'Running' }], 2_000);
     const text = textOf(playing(lastOf(half.frames)), 80).join('\n');
     expect(text).toContain('rack-1   A  A ');
     expect(text).toContain('rack-2   A  . ');
@@ -62,7 +63,7 @@ describe('the page', () => {
     expect(text).toContain('trains on 3 nodes');
   });
 
-  test('puts the jobs below the map where it is narrow', () => {
+  test('puts the jobs below the map on a narrow page', () => {
     const lines = textOf(programmeOf([plain.act, gangs.act]), 60);
     expect(lines).toContain('   rack-1   a  b ');
     expect(lines.find((line) => line.includes('train-a  2/3'))?.indexOf('train-a')).toBe(3);
@@ -73,16 +74,16 @@ describe('the page', () => {
     expect(textOf(programmeOf([plain.act, gangs.act]), 80).join('\n')).toContain('plain  0 of 2    5.1 s, given up');
   });
 
-  test('wraps at blanks', () => {
+  test('wraps at spaces', () => {
     expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
     expect(wrap('extraordinary', 7)).toEqual(['extraordinary']);
   });
 });
 
 describe('the narration', () => {
-  test('tells each thing once, when it happens', () => {
+  test('reports each fact once, when it happens', () => {
     const narrator = new Narrator();
-    const story = (frames: readonly Frame[]) => frames.flatMap((frame) => narrator.tell(playing(frame)));
+    const story = (frames: readonly Frame[]) => frames.flatMap((frame) => narrator.narrate(playing(frame)));
     expect(story(inTurn.frames)).toEqual([
       'two jobs',
       'a plane',
@@ -97,19 +98,19 @@ describe('the narration', () => {
     expect(story(inTurn.frames.slice(-1))).toEqual([]);
   });
 
-  test('ends a run with its verdict and the map, unless it is empty', () => {
-    const told = (act: Act) => new Narrator().tell(programmeOf([act])).slice(-3);
-    expect(told(plain.act)).toEqual([
+  test('ends a run with its verdict, and with the map unless it is empty', () => {
+    const lastLines = (act: Act) => new Narrator().narrate(programmeOf([act])).slice(-3);
+    expect(lastLines(plain.act)).toEqual([
       expect.stringContaining('    5.1 s  Deadlock: '),
       '           rack-1  a b',
       '           rack-2  a b',
     ]);
-    expect(told(gangs.act).at(-1)).toContain('    8.4 s  Both jobs finished');
+    expect(lastLines(gangs.act).at(-1)).toContain('    8.4 s  Both jobs finished');
   });
 });
 
 describe('the presenter', () => {
-  test('writes plain lines where there is no terminal, and no escape code', () => {
+  test('writes plain lines without escape codes where there is no terminal', () => {
     const output = new Recorder(false);
     const presenter = createPresenter(output, {});
     presenter.show(programmeOf([plain.act]));
@@ -120,7 +121,7 @@ describe('the presenter', () => {
     expect(output.text).toContain('plain  0 of 2');
   });
 
-  test('writes plain lines on a terminal that can do nothing', () => {
+  test('writes plain lines on a dumb terminal', () => {
     const output = new Recorder(true);
     createPresenter(output, { TERM: 'dumb' }).show(programmeOf([plain.act]));
     expect(output.text).not.toContain('\x1b');
@@ -155,7 +156,7 @@ describe('the presenter', () => {
     const colors = (env: Record<string, string>) => {
       const output = new Recorder(true);
       createPresenter(output, env).show(programmeOf([plain.act]));
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour is made of.
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are escape sequences.
       return output.text.match(/\x1b\[[\d;]*m/g) ?? [];
     };
     expect(colors({})).not.toEqual([]);

@@ -1,4 +1,4 @@
-/** The endpoints as kube-scheduler's HTTP client meets them: whatever comes, an answer that it can decode. */
+/** The extender endpoints over HTTP: kube-scheduler's client can decode the answer to any input. */
 import { describe, expect, test } from 'vitest';
 import { gang, pod, startWorld, type World } from '../support/scenario.ts';
 
@@ -12,16 +12,16 @@ async function post(world: World, verb: Verb, body: unknown) {
   return { status: response.status, text: await response.text() };
 }
 
-/** What each verb answers to a call that cannot be served: filter and bind have a field for it. */
-function expectRefusal(verb: Verb, answer: { status: number; text: string }, said: string | RegExp): void {
+/** Asserts that a call was refused in the form of its verb: filter and bind have a field for it. */
+function expectRefusal(verb: Verb, answer: { status: number; text: string }, expected: string | RegExp): void {
   if (verb === 'filter' || verb === 'bind') {
     expect(answer.status, 'anything but 200 is "the extender is broken"').toBe(200);
     const body = JSON.parse(answer.text) as { Error: string };
     expect(Object.keys(body)).toEqual(['Error']);
-    expect(body.Error).toMatch(said);
+    expect(body.Error).toMatch(expected);
   } else {
     expect(answer.status).toBe(400);
-    expect(answer.text).toMatch(said);
+    expect(answer.text).toMatch(expected);
   }
 }
 
@@ -35,9 +35,9 @@ describe.each(VERBS)('%s', (verb) => {
     ['null', 'null', /expected a request body to be an object/],
     ['a list', '[]', /expected a request body to be an object/],
     ['an empty object', '{}', verb === 'bind' ? /expected PodNamespace/ : /expected Pod to be an object/],
-  ])('answers %s with what was expected', async (_, body, said) => {
+  ])('answers %s with what was expected', async (_, body, expected) => {
     const world = await startWorld();
-    expectRefusal(verb, await post(world, verb, body), said);
+    expectRefusal(verb, await post(world, verb, body), expected);
   });
 
   test('answers a body that is too large with the setting to raise, and reads the next one', async () => {
@@ -51,7 +51,7 @@ describe.each(VERBS)('%s', (verb) => {
     expectRefusal(verb, await post(world, verb, '{}'), /expected Pod/);
   });
 
-  test('answers a body that is too large and does not say so beforehand', async () => {
+  test('answers a body that is too large without a declared length', async () => {
     const world = await startWorld({ maxBodyBytes: 500 });
     const body = new ReadableStream({
       start(controller) {
@@ -64,7 +64,7 @@ describe.each(VERBS)('%s', (verb) => {
     expectRefusal(verb, { status: response.status, text: await response.text() }, /at most 500 bytes/);
   });
 
-  test('answers nothing before the reservations are rebuilt: that would give away space that is taken', async () => {
+  test('refuses before the reservations are rebuilt, as an answer could give away space that is taken', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('web'));
     const muster = world.startUnrecovered();
@@ -73,7 +73,7 @@ describe.each(VERBS)('%s', (verb) => {
     expectRefusal(verb, { status: response.status, text: await response.text() }, /not ready yet.*readyz\?verbose/);
   });
 
-  test('is POST only', async () => {
+  test('accepts POST only', async () => {
     const world = await startWorld();
     expect((await world.muster.app.request(`/scheduler/${verb}`)).status).toBe(404);
   });
@@ -89,8 +89,8 @@ describe.each(['filter', 'prioritize'] as const)('%s', (verb) => {
   });
 
   test.each([
-    ['NodeNames that is no list', { Pod: someUid, NodeNames: 'n0' }],
-    ['names that are no strings', { Pod: someUid, NodeNames: ['n0', 7] }],
+    ['NodeNames that are not a list', { Pod: someUid, NodeNames: 'n0' }],
+    ['names that are not strings', { Pod: someUid, NodeNames: ['n0', 7] }],
     ['a name that is null', { Pod: someUid, NodeNames: [null] }],
     ['a pod that is a list', { Pod: [], NodeNames: [] }],
     ['a pod without metadata', { Pod: { spec: {} }, NodeNames: [] }],
@@ -102,7 +102,7 @@ describe.each(['filter', 'prioritize'] as const)('%s', (verb) => {
   });
 });
 
-test('a filter call for a pod that no watch has shown is answered from the call itself', async () => {
+test('a filter call for a pod that the watch has not seen is answered from the call itself', async () => {
   const world = await startWorld({ nodes: 2 });
   const raw = pod('unseen');
   raw.metadata.uid = 'unseen-uid';
@@ -110,7 +110,7 @@ test('a filter call for a pod that no watch has shown is answered from the call 
   expect(answer).toEqual({ status: 200, text: '{"NodeNames":["n0","n1"]}' });
 });
 
-test('a filter call for a member that no watch has shown makes it wait', async () => {
+test('a filter call for a member that the watch has not seen makes it wait', async () => {
   const world = await startWorld({ nodes: 2 });
   const raw = gang('a', 1)[0]!;
   raw.metadata.uid = 'unseen-uid';
@@ -121,7 +121,7 @@ test('a filter call for a member that no watch has shown makes it wait', async (
   });
 });
 
-test('a bug while answering is no crash: filter says so in Error, prioritize with a status', async () => {
+test('a bug while answering does not crash: filter reports it in Error, preempt with a status', async () => {
   const world = await startWorld({ nodes: 1 });
   const raw = pod('odd');
   raw.metadata.uid = 'odd-uid';
@@ -140,14 +140,14 @@ describe('preempt', () => {
     ['a node whose list is null', { NodeNameToMetaVictims: { n0: { Pods: null, NumPDBViolations: 0 } } }],
     ['a node without victims', { NodeNameToMetaVictims: { n0: { Pods: [], NumPDBViolations: 0 } } }],
     ['a victim that is null', { NodeNameToMetaVictims: { n0: { Pods: [null], NumPDBViolations: 0 } } }],
-  ])('with %s answers an empty map, never null: kube-scheduler would die of it', async (_, body) => {
+  ])('with %s answers an empty map, never null, which would crash kube-scheduler', async (_, body) => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('p'));
     const answer = await post(world, 'preempt', { Pod: world.pod('p'), ...body });
     expect(answer).toEqual({ status: 200, text: '{"NodeNameToMetaVictims":{}}' });
   });
 
-  test('keeps the nodes with victims beside one without', async () => {
+  test('keeps the nodes with victims and drops one without', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(pod('p'), pod('v', { nodeName: 'n1' }));
     await world.settle();
@@ -161,10 +161,10 @@ describe('preempt', () => {
   test.each([
     ['full victims, as without nodeCacheCapable', { NodeNameToVictims: { n0: {} } }, /set nodeCacheCapable: true/],
     ['null for a node', { NodeNameToMetaVictims: { n0: null } }, /victims of node n0/],
-    ['a text for a node', { NodeNameToMetaVictims: { n0: 'v' } }, /victims of node n0/],
-  ])('with %s says what was expected', async (_, body, said) => {
+    ['a string for a node', { NodeNameToMetaVictims: { n0: 'v' } }, /victims of node n0/],
+  ])('with %s says what was expected', async (_, body, expected) => {
     const world = await startWorld();
-    expectRefusal('preempt', await post(world, 'preempt', { Pod: someUid, ...body }), said);
+    expectRefusal('preempt', await post(world, 'preempt', { Pod: someUid, ...body }), expected);
   });
 });
 
@@ -178,7 +178,7 @@ describe('bind', () => {
     expect(world.cluster.writes).toEqual([]);
   });
 
-  test('of a pod that no watch has shown is written all the same: the API server knows', async () => {
+  test('of a pod that the watch has not seen is written all the same: the API server decides', async () => {
     const world = await startWorld({ nodes: 1 });
     world.cluster.pauseWatch();
     world.create(pod('web'));

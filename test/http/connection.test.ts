@@ -1,3 +1,4 @@
+/** Noticing that a client has gone, over HTTP/1.1, over HTTP/2 and without a socket. */
 import { createServer as createHttp1 } from 'node:http';
 import { createServer as createHttp2 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +10,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { onDisconnect } from '../../src/http/connection.ts';
 import { connectHttp2, defer, postRaw } from './support.ts';
 
-/** An app whose `/hold` waits for `release`, and tells when it waits and when its client has gone. */
+/** An app whose `/hold` waits for `release`, and reports when it waits and when its client has gone. */
 function createHoldingApp() {
   const held = defer();
   const gone = defer<string>();
@@ -54,10 +55,10 @@ async function listen(app: Hono, protocol: 'HTTP/1.1' | 'HTTP/2'): Promise<numbe
   return (server.address() as AddressInfo).port;
 }
 
-const soon = (): Promise<string> => sleep(150, 'not told');
+const soon = (): Promise<string> => sleep(150, 'not called');
 
 describe('onDisconnect over HTTP/1.1', () => {
-  test.each(['destroy', 'end'] as const)('is told when the client does socket.%s()', async (how) => {
+  test.each(['destroy', 'end'] as const)('is called when the client does socket.%s()', async (how) => {
     const { app, held, gone } = createHoldingApp();
     const { socket } = postRaw(await listen(app, 'HTTP/1.1'), '/hold');
     await held;
@@ -65,7 +66,7 @@ describe('onDisconnect over HTTP/1.1', () => {
     expect(await Promise.race([gone, soon()])).toBe('gone');
   });
 
-  test('is told of a body sent in chunks, which the body limit replaces', async () => {
+  test('is called for a body sent in chunks, which the body limit replaces', async () => {
     const { app, held, gone } = createHoldingApp();
     const abort = new AbortController();
     const url = `http://127.0.0.1:${await listen(app, 'HTTP/1.1')}/hold`;
@@ -82,7 +83,7 @@ describe('onDisconnect over HTTP/1.1', () => {
     expect(await Promise.race([gone, soon()])).toBe('gone');
   });
 
-  test('is told late when the client had gone before it asked', async () => {
+  test('is called later when the client had gone before it was registered', async () => {
     const { app, held, gone, release } = createHoldingApp();
     const { socket } = postRaw(await listen(app, 'HTTP/1.1'), '/late');
     await held;
@@ -92,26 +93,26 @@ describe('onDisconnect over HTTP/1.1', () => {
     expect(await Promise.race([gone, soon()])).toBe('gone');
   });
 
-  test('is not told after an answer, nor when the connection then closes', async () => {
+  test('is not called after an answer, nor when the connection then closes', async () => {
     const { app, gone } = createHoldingApp();
     const { socket, received } = postRaw(await listen(app, 'HTTP/1.1'), '/watched');
     await expect.poll(received).toContain('answer');
     socket.destroy();
-    expect(await Promise.race([gone, soon()])).toBe('not told');
+    expect(await Promise.race([gone, soon()])).toBe('not called');
   });
 
-  test('is not told once it has stopped listening', async () => {
+  test('is not called once it has stopped listening', async () => {
     const { app, held, gone, release } = createHoldingApp();
     const { socket } = postRaw(await listen(app, 'HTTP/1.1'), '/hold');
     await held;
     release();
     socket.destroy();
-    expect(await Promise.race([gone, soon()])).toBe('not told');
+    expect(await Promise.race([gone, soon()])).toBe('not called');
   });
 });
 
 describe('onDisconnect over HTTP/2', () => {
-  test('is told when the client resets the stream, and the session goes on', async () => {
+  test('is called when the client resets the stream, and the session continues', async () => {
     const { app, held, gone } = createHoldingApp();
     const client = connectHttp2(`http://127.0.0.1:${await listen(app, 'HTTP/2')}`);
     const stream = client.session.request({ ':method': 'POST', ':path': '/hold' });
@@ -124,7 +125,7 @@ describe('onDisconnect over HTTP/2', () => {
     client.session.destroy();
   });
 
-  test('is told when the session breaks', async () => {
+  test('is called when the session breaks', async () => {
     const { app, held, gone } = createHoldingApp();
     const client = connectHttp2(`http://127.0.0.1:${await listen(app, 'HTTP/2')}`);
     client.post('/hold', '{}').catch(() => {});
@@ -133,12 +134,12 @@ describe('onDisconnect over HTTP/2', () => {
     expect(await Promise.race([gone, soon()])).toBe('gone');
   });
 
-  test('is not told after an answer', async () => {
+  test('is not called after an HTTP/2 answer', async () => {
     const { app, gone } = createHoldingApp();
     const client = connectHttp2(`http://127.0.0.1:${await listen(app, 'HTTP/2')}`);
     expect((await client.post('/watched', '{}')).body).toBe('answer');
     client.session.destroy();
-    expect(await Promise.race([gone, soon()])).toBe('not told');
+    expect(await Promise.race([gone, soon()])).toBe('not called');
   });
 });
 

@@ -1,4 +1,4 @@
-/** Filter and prioritize calls over a real connection: they pass hono's adapter by, and nothing else may differ. */
+/** Filter and prioritize calls over a real connection: they bypass hono's adapter, and nothing else may differ. */
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { Agent, request } from 'undici';
@@ -34,7 +34,7 @@ async function serve(world: World, overrides: Partial<ServerOptions> = {}): Prom
   return server;
 }
 
-/** One connection. */
+/** Opens one connection. */
 function connect(port: number) {
   const agent = new Agent({ connections: 1 });
   agents.push(agent);
@@ -55,7 +55,7 @@ async function smallWorld(options: { readonly maxBodyBytes?: number } = {}): Pro
   return world;
 }
 
-describe('a call on the direct way', () => {
+describe('a direct call', () => {
   test('is answered with its length and type, for a member and for a lone pod', async () => {
     const world = await smallWorld();
     const post = connect((await serve(world)).port);
@@ -70,7 +70,7 @@ describe('a call on the direct way', () => {
     expect(JSON.parse(lone.text).map(({ Host }: { Host: string }) => Host)).toEqual(['n0', 'n1']);
   });
 
-  test('is refused as on any other way: Error for filter, status 400 for prioritize', async () => {
+  test('is refused like any other: Error for filter, status 400 for prioritize', async () => {
     const post = connect((await serve(await smallWorld())).port);
     const filter = await post('/scheduler/filter', '{');
     expect([filter.status, filter.text]).toEqual([
@@ -89,7 +89,7 @@ describe('a call on the direct way', () => {
     expect((await post('/scheduler/filter', filterCall(world, 'web', ['n1']))).text).toBe('{"NodeNames":["n1"]}');
   });
 
-  test('whose client goes away halfway does no harm', async () => {
+  test('whose client disconnects halfway does no harm', async () => {
     const world = await smallWorld();
     const { port } = await serve(world);
     const socket = connectTcp(port, '127.0.0.1');
@@ -102,19 +102,19 @@ describe('a call on the direct way', () => {
     expect(answer.text).toBe('{"NodeNames":["n1"]}');
   });
 
-  test('with a query goes the long way to the same answer', async () => {
+  test('with a query goes through the adapter to the same answer', async () => {
     const world = await smallWorld();
     const post = connect((await serve(world)).port);
     const answer = await post('/scheduler/filter?timeout=5s', filterCall(world, 'web', ['n1']));
     expect(answer.text).toBe('{"NodeNames":["n1"]}');
   });
 
-  test('to a path that the app does not have is 404', async () => {
+  test('to a path that the app does not have is a 404', async () => {
     const { port } = await serve(await smallWorld(), { directPaths: ['/nowhere'] });
     expect(await connect(port)('/nowhere', '{}')).toMatchObject({ status: 404, text: '404 Not Found' });
   });
 
-  test('that the app fails to answer is 500', async () => {
+  test('that the app fails to answer is a 500', async () => {
     const fetch = () => {
       throw new Error('a bug');
     };
@@ -122,7 +122,7 @@ describe('a call on the direct way', () => {
     expect(await connect(port)('/scheduler/filter', '{}')).toMatchObject({ status: 500, text: 'a bug' });
   });
 
-  test('needs a client certificate where one is asked for', async () => {
+  test('needs a client certificate where one is required', async () => {
     const world = await smallWorld();
     const { port } = await serve(world, { tls: { ...tls, clientCaFile: authority.caFile } });
     const url = `https://localhost:${port}`;

@@ -1,4 +1,4 @@
-/** The verb that `test/gang` does not tell stories about: preempt. The others are asked there, in their context. */
+/** The preempt verb. The other verbs are tested in `test/gang`, in the context of whole gangs. */
 import { describe, expect, test } from 'vitest';
 import { gang, pod, SECOND, startWorld } from '../support/scenario.ts';
 
@@ -31,7 +31,7 @@ describe('preempt', () => {
     expect(Object.keys(NodeNameToMetaVictims), 'on n0 it would preempt again and again').toEqual(['n1']);
   });
 
-  test('looks through reservations of lower priority: that gang is planned again', async () => {
+  test('ignores reservations of lower priority: that gang is planned again', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('v0', { nodeName: 'n0', gpus: 4, priority: -5 }));
     await world.settle();
@@ -41,7 +41,7 @@ describe('preempt', () => {
     expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n0']);
   });
 
-  test('reserves the node of the answer for the preemptor, until its nomination shows which one it is', async () => {
+  test('reserves the nodes of the answer for the preemptor, until its nomination shows the chosen one', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(pod('v0', { nodeName: 'n0' }), pod('v1', { nodeName: 'n1' }), pod('p', { priority: 5 }));
     await world.settle();
@@ -59,7 +59,7 @@ describe('preempt', () => {
     expect(world.slotsOf('a'), 'the nomination speaks for itself').toEqual({ 'a-0': 'n1' });
   });
 
-  test('of a member that waits is vetoed: Muster preempts whole gangs', async () => {
+  test('of a waiting member is vetoed: Muster preempts whole gangs', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('v0', { nodeName: 'n0' }), gang('a', 2, { priority: 5 }));
     await world.settle();
@@ -90,14 +90,14 @@ describe('preempt', () => {
       expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n1']);
     });
 
-    test('has no objection when every candidate costs a gang a part: the pod has the higher priority', async () => {
+    test('keeps all candidates when each costs a gang a part: the pod has the higher priority', async () => {
       const { world, on } = await run(3, 3);
       const victims = { n0: on('n0').slice(0, 1), n1: on('n1').slice(0, 1) };
       const { NodeNameToMetaVictims } = await world.preempt('p', victims);
       expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n0', 'n1']);
     });
 
-    test('takes a node where the whole gang is evicted', async () => {
+    test('keeps a node where the whole gang is evicted', async () => {
       const { world, on } = await run(2, 2);
       const [node = ''] = Object.values(world.boundTo('a'));
       expect(on(node), 'packed on one node').toHaveLength(2);
@@ -105,7 +105,7 @@ describe('preempt', () => {
       expect(Object.keys(NodeNameToMetaVictims)).toEqual([node]);
     });
 
-    test('takes a node where the gang loses only what it has above its minimum', async () => {
+    test('keeps a node where the gang loses only members above its minimum', async () => {
       const { world, on } = await run(4, 3);
       const { NodeNameToMetaVictims } = await world.preempt('p', { n0: on('n0').slice(0, 1), n1: on('n1') });
       expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n0']);
@@ -134,7 +134,7 @@ describe('preempt', () => {
     expect(Object.keys(NodeNameToMetaVictims)).toEqual(['n2']);
   });
 
-  test('that keeps no node keeps no promise either', async () => {
+  test('that keeps no node holds no space', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('v0', { nodeName: 'n0', gpus: 4 }));
     await world.settle();
@@ -146,7 +146,7 @@ describe('preempt', () => {
     expect((await world.filter('web')).NodeNames, '4 of 8 GPUs are reserved, and no more').toEqual(['n0']);
   });
 
-  test('that nobody follows up is forgotten after a moment', async () => {
+  test('without a nomination to follow is forgotten after a moment', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('v0', { nodeName: 'n0' }), pod('p', { priority: 5 }), pod('web'));
     await world.settle();

@@ -1,3 +1,4 @@
+/** The probes and the metrics endpoint. */
 import { expect, test } from 'vitest';
 import { createHealthApp, probePaths } from '../../src/http/health.ts';
 
@@ -15,12 +16,12 @@ test('readyz is a bare ok when every check passes', async () => {
   expect([answer.status, await answer.text()]).toEqual([200, 'ok']);
 });
 
-test('readyz?verbose lists each check, as a kube component does', async () => {
+test('readyz?verbose lists each check in the format of Kubernetes components', async () => {
   const answer = await createHealthApp([fine, { ...fine, name: 'recovered' }], metrics).request('/readyz?verbose');
   expect([answer.status, await answer.text()]).toEqual([200, '[+]leader ok\n[+]recovered ok\nreadyz check passed\n']);
 });
 
-test('a failing readyz is a 503 that always says why', async () => {
+test('a failing readyz is a 503 that always gives the reason', async () => {
   const answer = await createHealthApp([fine, failing], metrics).request('/readyz');
   expect([answer.status, await answer.text()]).toEqual([
     503,
@@ -40,7 +41,7 @@ test('a notice is a line of readyz?verbose and fails nothing', async () => {
   ]);
 });
 
-test('metrics come with the content type of the registry', async () => {
+test('metrics have the content type of the registry', async () => {
   const answer = await createHealthApp([], metrics).request('/metrics');
   expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4');
   expect(await answer.text()).toBe('muster_gangs 1\n');

@@ -1,3 +1,4 @@
+/** A bind call held at the barrier ends when kube-scheduler gives up, over each kind of connection. */
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';

@@ -1,3 +1,4 @@
+/** `GET /v1/gangs`: the list and single gangs in each state. */
 import { describe, expect, test } from 'vitest';
 import type { GangList } from '../../src/http/inspect.ts';
 import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.ts';
@@ -7,7 +8,7 @@ async function get(world: World, path: string): Promise<{ status: number; body: 
   return { status: response.status, body: await response.json() };
 }
 
-test('the list has every gang by name, and no lone pod', async () => {
+test('the list contains every gang, sorted by name, and no lone pod', async () => {
   const world = await startWorld({ nodes: 2 });
   world.create(gang('b', 2), gang('a', 3), pod('web'));
   await world.settle();
@@ -25,7 +26,7 @@ test('the list of a cluster without gangs is empty', async () => {
   expect(await get(world, '/v1/gangs')).toEqual({ status: 200, body: { items: [] } });
 });
 
-test('a gang that nobody knows is a 404 that says what to do', async () => {
+test('an unknown gang is a 404 that says what to do', async () => {
   const world = await startWorld();
   expect(await get(world, '/v1/gangs/default/ghost')).toEqual({
     status: 404,
@@ -40,7 +41,7 @@ describe('one gang', () => {
     await world.settle();
     world.bind('a-0');
     await world.settle();
-    // Arrivals make no round of their own: the reason is of the last one.
+    // Arrivals do not trigger a round: the reason is that of the last round.
     world.create(pod('web'));
     await world.settle();
     expect(await get(world, '/v1/gangs/default/a')).toEqual({
@@ -81,7 +82,7 @@ describe('one gang', () => {
     });
   });
 
-  test('without room: how many fit, and what keeps the others off, with live counts', async () => {
+  test('without room: how many fit, and what excludes the other nodes, with live counts', async () => {
     const world = await startWorld({ nodes: 2 });
     world.addNode('n2', { ready: false });
     world.create(gang('a', 3));
@@ -98,7 +99,7 @@ describe('one gang', () => {
     expect(await world.inspect('a')).toMatchObject({ state: 'Gathering', have: 2, want: null });
   });
 
-  test('of a Job with a deadline says when it ends', async () => {
+  test('of a Job with a deadline: when it ends', async () => {
     const world = await startWorld({ nodes: 1 });
     world.cluster.create('Job', {
       metadata: { name: 'train', namespace: 'default', uid: 'job-1' },
@@ -114,7 +115,7 @@ describe('one gang', () => {
     expect((await world.inspect('a')).deadline).toBe('2026-01-01T00:01:00.000Z');
   });
 
-  test('that asks something of the fabric says what, as its owner wrote it', async () => {
+  test('with topology requirements: as its owner wrote them', async () => {
     const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
     world.create(
       gang('a', 2, {
@@ -136,7 +137,7 @@ describe('one gang', () => {
     });
   });
 
-  test('that waits for its preferred level says until when, and no more once that is over', async () => {
+  test('that waits for its preferred level: until when, and not after that time', async () => {
     const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
     for (const rack of ['r0', 'r1']) world.addNode(`${rack}-n0`, { labels: { rack } });
     const annotations = { 'muster.dev/topology-preferred': 'rack', 'muster.dev/topology-patience': '90s' };

@@ -1,3 +1,7 @@
+/**
+ * `GET /v1/queues` and the metrics of the queues: shares, the line, estimated starts and ends, and misconfigured
+ * queues.
+ */
 import { describe, expect, test } from 'vitest';
 import { defaultConfiguration } from '../../src/config.ts';
 import type { QueueReport } from '../../src/http/queue-report.ts';
@@ -13,7 +17,7 @@ function start(nodes: number, ...items: readonly QueueOptions[]): Promise<World>
   return startWorld({ nodes, settings: { queues } });
 }
 
-/** An organisation with two teams, 70 to 30. */
+/** An organisation with two teams, weighted 70 to 30. */
 function startTeams(nodes: number, more: Partial<QueueOptions> = {}): Promise<World> {
   return start(
     nodes,
@@ -33,7 +37,7 @@ async function get(world: World, path = '/v1/queues'): Promise<QueueReport> {
   return (await response.json()) as QueueReport;
 }
 
-/** The gauges of the queues, one series a line, without the prefix of the names. */
+/** The gauges of the queues, one series per line, without the prefix of their names. */
 async function readGauges(world: World): Promise<readonly string[]> {
   world.muster.queueInspector.measure(world.metrics);
   const lines = (await world.metrics.render()).matchAll(/^muster_((?:queue|planned)_.*)$/gm);
@@ -73,7 +77,7 @@ describe('GET /v1/queues', () => {
     expect([weights, backfill]).toEqual([defaultConfiguration().queues.weights, 'easy']);
   });
 
-  test('tells use and quota of one GPU model apart from those of any', async () => {
+  test('separates use and quota of one GPU model from those of any model', async () => {
     const quotas = [{ resource: GPU, model: MODEL, guaranteed: 8, limit: 16 }];
     const world = await start(0, { name: 'h100', quotas });
     world.addNode('a', { labels: { 'nvidia.com/gpu.product': MODEL } });
@@ -89,7 +93,7 @@ describe('GET /v1/queues', () => {
     ]);
   });
 
-  test('says of each gang in line where it stands, why, what it asks for and when it is expected to start', async () => {
+  test('gives each gang in line its position, reason, demand and expected start', async () => {
     const world = await startTeams(4);
     world.running('train', ['n0', 'n1'], inQueue('vision', { 'muster.dev/expected-duration': '1h' }));
     await world.pass(10 * SECOND);
@@ -133,7 +137,7 @@ describe('GET /v1/queues', () => {
     );
   });
 
-  test('nobody knows when a gang starts that waits for one of unknown length', async () => {
+  test('has no expected start for a gang that waits for one of unknown length', async () => {
     const world = await startTeams(2);
     world.running('train', ['n0'], inQueue('vision'));
     world.create(gang('big', 2, inQueue('speech')));
@@ -146,7 +150,7 @@ describe('GET /v1/queues', () => {
   test.each([
     ['annotations', { 'muster.dev/expected-duration': '99999999999h' }, 0],
     ['Jobs', undefined, 99_999_999_999_999],
-  ])('%s that tell of an end beyond all calendars tell nothing', async (_, annotations, activeDeadlineSeconds) => {
+  ])('%s that point beyond all calendars are ignored', async (_, annotations, activeDeadlineSeconds) => {
     const world = await startTeams(2);
     if (activeDeadlineSeconds > 0) {
       const template = { metadata: { labels: { 'muster.dev/pod-group': 'train' } } };
@@ -166,7 +170,7 @@ describe('GET /v1/queues', () => {
     expect((await world.muster.app.request('/v1/gangs')).status).toBe(200);
   });
 
-  test('what is in no line comes last, with its reason', async () => {
+  test('lists gangs that are not in line last, with their reason', async () => {
     const world = await startTeams(1);
     world.running('train', ['n0'], inQueue('vision'));
     world.create(gang('held', 1, inQueue('vision', { 'muster.dev/hold': 'true' })));
@@ -186,7 +190,7 @@ describe('GET /v1/queues', () => {
     expect(waiting.slice(1).every(({ score, factors, start }) => (score ?? factors ?? start) === null)).toBe(true);
   });
 
-  test('a gang that has its places is in line no more, and those behind it close up', async () => {
+  test('takes a gang out of the line once it has its places, and moves the others up', async () => {
     const world = await startTeams(2);
     world.running('train', ['n0'], inQueue('vision', { 'muster.dev/expected-duration': '1h' }));
     world.create(gang('fits', 1, inQueue('speech')), gang('big', 2, inQueue('vision')));
@@ -199,7 +203,7 @@ describe('GET /v1/queues', () => {
     ]);
   });
 
-  test('says how long running gangs run, until when, and how that is known', async () => {
+  test('says how long running gangs have run, until when they run, and how that is known', async () => {
     const world = await startTeams(3, { maxRunTimeMs: 2 * HOUR });
     world.running('train', ['n0', 'n1'], inQueue('vision'));
     world.running('short', ['n2'], inQueue('vision', { 'muster.dev/expected-duration': '10m' }));
@@ -221,7 +225,7 @@ describe('GET /v1/queues', () => {
     ]);
   });
 
-  test("shows the queue's priority where no priority class says one", async () => {
+  test("shows the queue's priority where there is no priority class", async () => {
     const world = await startTeams(0, { defaultPriority: 7 });
     world.create(gang('plain', 1, inQueue('vision')));
     const spec = { priorityClassName: 'urgent' };
@@ -234,7 +238,7 @@ describe('GET /v1/queues', () => {
     ]);
   });
 
-  test('stands for two seconds, however often it is asked for', async () => {
+  test('is reused for two seconds, however often it is requested', async () => {
     const world = await startTeams(1);
     const first = world.muster.queueInspector.report();
     world.create(gang('new', 2, inQueue('vision')));
@@ -244,7 +248,7 @@ describe('GET /v1/queues', () => {
     expect((await get(world)).waiting.map(({ name }) => name)).toEqual(['new']);
   });
 
-  test('before the whole cluster is known there is nothing to see', async () => {
+  test('is not served before the whole cluster is known', async () => {
     const { app, queueInspector } = (await startTeams(1)).startUnrecovered();
     for (const path of ['/v1/queues', '/v1/queues/vision']) {
       const response = await app.request(path);
@@ -270,7 +274,7 @@ describe('GET /v1/queues/NAME', () => {
     expect(await names('default')).toEqual([['default'], ['c'], []]);
   });
 
-  test('of a name that no queue has is answered by those that there are', async () => {
+  test('of an unknown queue is a 404 that lists the queues', async () => {
     const response = await (await startTeams(0)).muster.app.request('/v1/queues/visoin');
     expect(response.status).toBe(404);
     expect(await response.json()).toEqual({
@@ -279,7 +283,7 @@ describe('GET /v1/queues/NAME', () => {
   });
 });
 
-test('queues that cannot be used as they are written are told by the report and by readiness', async () => {
+test('queues that cannot be used as specified are reported by the report and by readiness', async () => {
   const world = await start(0);
   world.cluster.create('Queue', { metadata: { name: 'lost' }, spec: { parent: 'nobody' }, status: {} });
   world.cluster.create('Queue', { metadata: { name: 'odd' }, spec: { maxRunTime: 'soon' }, status: {} });
@@ -297,7 +301,7 @@ test('queues that cannot be used as they are written are told by the report and 
 });
 
 describe('metrics of the queues', () => {
-  test('follow what they hold, who waits and since when', async () => {
+  test('follow what they hold, which gangs wait and since when', async () => {
     const world = await startTeams(4);
     world.running('train', ['n0', 'n1'], inQueue('vision', { 'muster.dev/expected-duration': '1h' }));
     world.create(gang('big', 4, inQueue('speech')));
@@ -322,7 +326,7 @@ describe('metrics of the queues', () => {
     expect(gauges.filter((line) => line.startsWith('queue_guaranteed{queue="vision"'))).toEqual([]);
   });
 
-  test('say when the first gang in line of a queue is expected to start, if that is known', async () => {
+  test('give the expected start of the first gang in line of a queue, if it is known', async () => {
     const readStarts = async (annotations: Readonly<Record<string, string>>) => {
       const world = await start(2, { name: 'a' }, { name: 'b' });
       world.running('train', ['n0'], inQueue('a', annotations));
@@ -338,7 +342,7 @@ describe('metrics of the queues', () => {
     expect(await readStarts({})).toEqual(['planned_starts{kind="known"} 0', 'planned_starts{kind="unknown"} 1']);
   });
 
-  test('of a queue that is gone leave no series', async () => {
+  test('of a deleted queue leave no series', async () => {
     const world = await start(1);
     const spec = { quotas: [{ resource: GPU, guaranteed: 1, limit: 2 }] };
     world.cluster.create('Queue', { metadata: { name: 'short-lived' }, spec, status: {} });
@@ -360,7 +364,7 @@ describe('metrics of the queues', () => {
     expect((await readGauges(world)).join('\n')).not.toContain('queue="short-lived"');
   });
 
-  test('the wait of a gang is counted once, for its queue, when it runs', async () => {
+  test('count the wait of a gang once, for its queue, when it runs', async () => {
     const world = await start(1, { name: 'waits' });
     world.running('train', ['n0'], inQueue('waits'));
     await world.pass(10 * SECOND);
@@ -386,7 +390,7 @@ describe('metrics of the queues', () => {
   });
 });
 
-test('lone pods hold what they hold, and are in no line', async () => {
+test('lone pods count as use, and are in no line', async () => {
   const world = await start(1, { name: 'a' });
   world.create(pod('single', { gpus: 2, nodeName: 'n0', labels: { 'muster.dev/queue': 'a' } }));
   await world.pass(5 * SECOND);

@@ -1,3 +1,4 @@
+/** The HTTP server: timeouts, bind errors, draining, TLS with client certificates, and certificate renewal. */
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { get as httpsGet } from 'node:https';
 import { createServer, type Server } from 'node:net';
@@ -19,7 +20,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((server) => server.close()));
 });
 
-/** A server on a free port with an app of two paths: `/echo` answers its body, `/hold` waits for `release`. */
+/** Starts a server on a free port whose app has two paths: `/echo` returns its body, `/hold` waits for `release`. */
 async function start(overrides: Partial<ServerOptions> = {}) {
   const held = defer();
   const release = defer();
@@ -62,7 +63,7 @@ describe('plain HTTP/1.1', () => {
     expect(response.headers.get('keep-alive')).toBe('timeout=120');
   });
 
-  test('a call held longer than every timeout is answered: they bound the receiving only', async () => {
+  test('a call held longer than every timeout is answered: timeouts bound only the receiving', async () => {
     const short = { ...serverTiming, keepAliveMs: 100, receiveMs: 150, receiveCheckMs: 20 };
     const { port, held, release } = await start({ timing: short });
     const answer = post(port, '/hold', '{}');
@@ -122,7 +123,7 @@ describe('draining', () => {
     await expect(post(port, '/echo', 'too late')).rejects.toThrow();
   });
 
-  test('a held call is answered, its connection closed, and an idle one closed at once', async () => {
+  test('a held call is answered before its connection closes, and an idle connection closes at once', async () => {
     const { server, port, held, release } = await start();
     const idle = postRaw(port, '/echo');
     await expect.poll(idle.received).toContain('200 OK');
@@ -138,7 +139,7 @@ describe('draining', () => {
     expect(performance.now() - begin).toBeLessThan(1500);
   });
 
-  test('a long answer that is under way to a slow reader arrives complete', async () => {
+  test('a long answer in transit to a slow reader arrives complete', async () => {
     const { server, port, held, release } = await start();
     const body = 'x'.repeat(32 * 1024 * 1024);
     const answer = fetch(`http://127.0.0.1:${port}/hold`, { method: 'POST', body });
@@ -151,7 +152,7 @@ describe('draining', () => {
     await closed;
   });
 
-  test('a call that never ends is cut at the deadline', async () => {
+  test('a call that never ends is cut off at the deadline', async () => {
     const { server, port, held, lines } = await start({ timing: { ...serverTiming, closeDeadlineMs: 100 } });
     const { socket } = postRaw(port, '/hold');
     await held;
@@ -160,7 +161,7 @@ describe('draining', () => {
     expect(lines.map((line) => line.msg)).toContain('closing connections with calls under way');
   });
 
-  test('closing twice is closing once', async () => {
+  test('closing twice closes once', async () => {
     let drained = 0;
     const { server } = await start({ onDraining: () => drained++ });
     await Promise.all([server.close(), server.close()]);
@@ -205,7 +206,7 @@ describe('TLS', () => {
     expect(client.session.closed).toBe(true);
   });
 
-  test('with a client CA only a certificate of it gets in, except on a probe path', async () => {
+  test('with a client CA only its certificates are accepted, except on a probe path', async () => {
     const { port, lines } = await start({ tls: { ...serverFiles, clientCaFile: authority.caFile } });
     const url = `https://localhost:${port}`;
     const known = connectHttp2(url, { ca: authority.caFile, identity: authority.issue('scheduler', 'clientAuth') });
@@ -245,7 +246,7 @@ describe('TLS', () => {
   test.each([
     { what: 'a missing file', files: { ...serverFiles, certFile: '/no/such.crt' }, error: 'server.tls.certFile: ' },
     {
-      what: 'a file that is no PEM',
+      what: 'a file that is not PEM',
       files: { ...serverFiles, certFile: serverFiles.keyFile },
       error: 'BEGIN CERTIFICATE',
     },

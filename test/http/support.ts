@@ -1,3 +1,4 @@
+/** Test fixtures for HTTP: recorded logs, certificates, and HTTP/1.1 and HTTP/2 clients. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type ClientHttp2Session, connect } from 'node:http2';
@@ -21,7 +22,7 @@ export interface Authority {
   remove(): void;
 }
 
-/** A certificate authority in a temporary directory, by the machine's openssl: node:crypto cannot make certificates. */
+/** A certificate authority in a temporary directory. It uses openssl, as node:crypto cannot sign certificates. */
 export function createAuthority(): Authority {
   const dir = mkdtempSync(join(tmpdir(), 'muster-tls-'));
   const openssl = (...args: string[]): void => {
@@ -62,7 +63,7 @@ export interface Http2Client {
   post(path: string, body: string): Promise<Answer>;
 }
 
-/** An HTTP/2 client that trusts `ca` and presents `identity`, if any. */
+/** An HTTP/2 client that trusts `ca` and presents `identity`, if given. */
 export function connectHttp2(
   url: string,
   tls: { ca?: string; identity?: { certFile: string; keyFile: string } } = {},
@@ -72,7 +73,7 @@ export function connectHttp2(
     ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
     ...(identity === undefined ? {} : { cert: readFileSync(identity.certFile), key: readFileSync(identity.keyFile) }),
   });
-  // A request that fails says so itself; without a listener the session's error would end the process.
+  // A failing request reports itself; without a listener the session's error would end the process.
   session.on('error', () => {});
   return {
     session,
@@ -107,7 +108,7 @@ export function postRaw(port: number, path: string): { readonly socket: Socket; 
   return { socket, received: () => text };
 }
 
-/** A promise and the function that fulfils it. */
+/** A promise and the function that resolves it. */
 export function defer<T = void>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
   const { promise, resolve } = Promise.withResolvers<T>();
   return { promise, resolve };

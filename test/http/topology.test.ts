@@ -1,3 +1,4 @@
+/** `GET /v1/topology`: the tree with free capacity, the linter's findings and their gauges. */
 import { expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import { TopologyInspector, type TopologyReport } from '../../src/http/topology.ts';
@@ -56,7 +57,7 @@ test('the tree has levels, policy, and what is free beside bound pods, slots, ho
   expect(body.cluster).toMatchObject({ nodes: 5, ready: 5, accelerators: { free: 17, total: 40 }, gangs: 1 });
 });
 
-test('hosts are served on request, and nothing but true and false is taken for one', async () => {
+test('hosts are served on request, and only true and false are accepted', async () => {
   const world = await startWorld({ levels });
   addRack(world, 'b1', 'r1', 2);
   await world.settle();
@@ -73,7 +74,7 @@ test('hosts are served on request, and nothing but true and false is taken for o
   });
 });
 
-test('what is wrong with the labels is served as data and as text, and drift with its last case', async () => {
+test('label problems are served as data and as text, and drift with its latest case', async () => {
   const world = await startWorld({ levels });
   addRack(world, 'b1', 'r1', 2);
   addRack(world, 'b1', 'r2', 1);
@@ -100,7 +101,7 @@ test('what is wrong with the labels is served as data and as text, and drift wit
   expect(world.muster.inspector.warnings()).toEqual(body.findings.map(({ kind, text }) => `${kind}: ${text}`));
 });
 
-test('before the whole cluster is known there is no tree, and nothing is found wrong with it', async () => {
+test('before the whole cluster is known there is neither a tree nor a finding', async () => {
   const { app, inspector } = (await startWorld({ nodes: 1 })).startUnrecovered();
   const response = await app.request('/v1/topology');
   expect(response.status).toBe(503);
@@ -108,7 +109,7 @@ test('before the whole cluster is known there is no tree, and nothing is found w
   expect(inspector.warnings()).toEqual([]);
 });
 
-/** An inspector of its own cluster, and how often it was asked about a resource. */
+/** An inspector of its own cluster that counts how often it is asked about a resource. */
 function inspect(...nodes: readonly Parameters<typeof aNode>[0][]) {
   return inspectLevels(levels, true, ...nodes);
 }
@@ -140,7 +141,7 @@ function inspectLevels(
   return { state, inspector, asked };
 }
 
-test('the nodes are looked through again only after one of them changed', () => {
+test('nodes are linted again only after one of them changed', () => {
   const { state, inspector, asked } = inspect({ name: 'a', labels: { [BLOCK]: 'b', [RACK]: 'r' } }, { name: 'b' });
   expect(inspector.warnings()).toHaveLength(2);
   const { times } = asked;
@@ -187,7 +188,7 @@ test('while the cluster is being read, the nodes seen so far are not judged', as
   expect(await metrics.render()).not.toMatch(/^muster_topology_(domains|findings)\{/m);
 });
 
-test('a level that no node carries any more leaves no series', async () => {
+test('a level that no node has any more leaves no series', async () => {
   const LEAF = 'fabric.topograph.run/tier-0';
   const { state, inspector } = inspectLevels(undefined, true, { name: 'a', labels: { [LEAF]: 'l' } });
   const metrics = new Metrics();
@@ -198,7 +199,7 @@ test('a level that no node carries any more leaves no series', async () => {
   expect(await metrics.render()).not.toContain('level="leaf"');
 });
 
-test('levels in the wrong order are counted for the inner one of them', async () => {
+test('levels in the wrong order are counted for the inner one', async () => {
   const { inspector } = inspect(
     { name: 'a', labels: { [BLOCK]: 'b1', [RACK]: 'r' } },
     { name: 'b', labels: { [BLOCK]: 'b2', [RACK]: 'r' } },
@@ -208,7 +209,7 @@ test('levels in the wrong order are counted for the inner one of them', async ()
   expect(await metrics.render()).toContain('muster_topology_findings{kind="inverted-levels",level="rack"} 1');
 });
 
-test('what is only to be known is no warning and no series', async () => {
+test('a finding for information is no warning and has no series', async () => {
   const { inspector } = inspect(
     { name: 'a', labels: { [BLOCK]: 'b1', [RACK]: 'r' } },
     { name: 'b', labels: { [BLOCK]: 'b1', [RACK]: 's' } },

@@ -1,3 +1,4 @@
+/** Decoding of request bodies: filter, preempt and bind, with arbitrary input. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FilterArgs } from '../../src/http/filter-args.ts';
@@ -22,11 +23,11 @@ describe('a filter body', () => {
     expect(read({ Pod: pod, Nodes: null, NodeNames: [] }).nominatedNodeName).toBe('');
   });
 
-  test('gives the UID of a pod that nobody looks into, without reading on', () => {
+  test('gives the UID of a pod without parsing the rest', () => {
     const body = '{"Pod":{"metadata":{"name":"p","namespace":"ns","uid":"u-1","labels":BROKEN},"NodeNames":["a"]}';
     expect(read(body).uid).toBe('u-1');
     expect(read(body).nodeNames.toArray()).toEqual(['a']);
-    expect(() => read(body).pod, 'whoever looks is told').toThrow(WireError);
+    expect(() => read(body).pod, 'the error appears when the pod is read').toThrow(WireError);
   });
 
   test.each([
@@ -35,7 +36,7 @@ describe('a filter body', () => {
     ['after labels', '{"Pod":{"metadata":{"labels":{"uid":"l"},"uid":"u"}},"NodeNames":[]}'],
     ['after spaces', '{"Pod": {"metadata":{"uid":"u"}},"NodeNames":[]}'],
     ['in a pod that comes last', '{"NodeNames":[],"Pod":{"metadata":{"uid":"u"}}}'],
-    ['behind a spec', '{"Pod":{"spec":{"uid":"s"},"metadata":{"uid":"u"}},"NodeNames":[]}'],
+    ['after a spec', '{"Pod":{"spec":{"uid":"s"},"metadata":{"uid":"u"}},"NodeNames":[]}'],
   ])('gives the UID %s', (_, text) => {
     expect(read(text).uid).toBe('u');
   });
@@ -47,14 +48,14 @@ describe('a filter body', () => {
     ['with something after the names', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"],"More":[1]}'],
     ['with escapes in the names', '{"Pod":{"metadata":{"uid":"u"}},"Nodes":null,"NodeNames":["\\u0061","b"]}'],
     [
-      'with the key inside a text of the pod',
+      'with the key inside a string of the pod',
       '{"Pod":{"metadata":{"uid":"u","annotations":{"x":",\\"NodeNames\\":[\\"z\\"]}"}}},"Nodes":null,"NodeNames":["a","b"]}',
     ],
     [
       'with the key inside the pod',
       '{"Pod":{"metadata":{"uid":"u"},"x":{"y":1,"NodeNames":["z"]}},"Nodes":null,"NodeNames":["a","b"]}',
     ],
-    ['ended by a newline, as a json.Encoder does', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"]}\n'],
+    ['ending in a newline, as from a json.Encoder', '{"Pod":{"metadata":{"uid":"u"}},"NodeNames":["a","b"]}\n'],
   ])('%s gives the same names', (_, text) => {
     expect(read(text).nodeNames.toArray()).toEqual(['a', 'b']);
   });
@@ -68,7 +69,7 @@ describe('a filter body', () => {
     );
   });
 
-  test('whatever it is, is read or refused with a WireError', () => {
+  test('of any content is read, or refused with a WireError', () => {
     const key = fc.constantFrom('Pod', 'NodeNames', 'Nodes', 'metadata', 'uid');
     const anything = fc.jsonValue({ maxDepth: 3 });
     fc.assert(
@@ -101,7 +102,7 @@ describe('a preempt body', () => {
     expect([uid, nominatedNodeName]).toEqual(['u', 'n9']);
   });
 
-  test('holds no null, whatever came in', () => {
+  test('contains no null, whatever came in', () => {
     const victim = fc.option(fc.oneof(fc.record({ UID: fc.string() }), fc.jsonValue()));
     const meta = fc.record({ Pods: fc.option(fc.array(victim)), NumPDBViolations: fc.option(fc.jsonValue()) });
     fc.assert(
@@ -117,7 +118,7 @@ describe('a preempt body', () => {
   });
 });
 
-test('a bind body gives who goes where', () => {
+test('a bind body gives pod and node', () => {
   const body = { PodName: 'p', PodNamespace: 'ns', PodUID: 'u', Node: 'n0' };
   expect(decodeBindArgs(body)).toEqual({ namespace: 'ns', name: 'p', uid: 'u', node: 'n0' });
 });

@@ -1,3 +1,4 @@
+/** The hand-written admission policy: which pods get the gate and which get the marker. */
 import { describe, expect, test } from 'vitest';
 import type { NewObject, Pod } from '../../src/sim/objects.ts';
 import { useSimWorlds } from './sim-world.ts';
@@ -10,7 +11,7 @@ const member: NewObject = { metadata: { labels: { 'muster.dev/pod-group': 'train
 const withResources = (resources: object) => ({ containers: [{ name: 'main', resources }, { name: 'side' }] });
 const limitsOf = (pod: Pod) => pod.spec.containers?.map(({ resources }) => resources?.limits);
 
-// The same expectations as those of controlplane.e2e.ts on the real policy.
+// The e2e test controlplane.e2e.ts expects the same of the real policy.
 describe('the admission policy', () => {
   test('does nothing unless it is installed', () => {
     expect(newWorld().createPod('a', member).spec.schedulingGates).toBeUndefined();
@@ -43,7 +44,7 @@ describe('the admission policy', () => {
     expect(limitsOf(warm)).toEqual([undefined, undefined]);
   });
 
-  test('leaves alone who is no member, bound, of another scheduler or of a native group', () => {
+  test('leaves other pods alone: no member, bound, of another scheduler or of a native group', () => {
     const world = newWorld();
     world.enforceGangPolicy();
     const others: readonly NewObject[] = [

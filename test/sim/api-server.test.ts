@@ -1,3 +1,4 @@
+/** The embedded API server over HTTP: objects, patches, discovery and Events. */
 import { describe, expect, test } from 'vitest';
 import { useSimWorlds } from './sim-world.ts';
 
@@ -27,7 +28,7 @@ describe('objects over HTTP', () => {
     expect((await ask('GET', `${PODS}/a`)).body).toMatchObject({ code: 404, reason: 'NotFound' });
   });
 
-  test('are refused as the API server does', async () => {
+  test('are refused with the answers of the real API server', async () => {
     const { ask } = await newWorld().serve();
     await ask('POST', PODS, pod('a'));
     expect((await ask('POST', PODS, pod('a'))).body).toMatchObject({ code: 409, reason: 'AlreadyExists' });
@@ -41,7 +42,7 @@ describe('objects over HTTP', () => {
     expect((await ask('POST', PODS, unknownClass)).body).toMatchObject({ code: 403, reason: 'Forbidden' });
   });
 
-  test('a dry run says what would be and stores nothing', async () => {
+  test('are not stored in a dry run, which returns what would be created', async () => {
     const world = newWorld();
     const { ask } = await world.serve();
     const { status, body } = await ask('POST', `${PODS}?dryRun=All`, pod('a'));
@@ -69,7 +70,7 @@ describe('objects over HTTP', () => {
     expect((await ask('GET', `${PODS}?labelSelector=%3D`)).body).toMatchObject({ code: 400 });
   });
 
-  test('come in pages', async () => {
+  test('are listed in pages', async () => {
     const { ask } = await newWorld().serve();
     for (const name of ['a', 'b', 'c']) await ask('POST', PODS, pod(name));
     const first = (await ask('GET', `${PODS}?limit=2`)).body;
@@ -79,7 +80,7 @@ describe('objects over HTTP', () => {
     expect(rest.metadata.continue).toBeUndefined();
   });
 
-  test('a collection is deleted as far as the selector reaches', async () => {
+  test('are deleted as a collection, as far as the selector reaches', async () => {
     const { ask } = await newWorld().serve();
     await ask('POST', PODS, pod('a', { labels: { job: 'x' } }));
     await ask('POST', PODS, pod('b'));
@@ -89,7 +90,7 @@ describe('objects over HTTP', () => {
 });
 
 describe('patches over HTTP', () => {
-  test('the status is written through /status only, and the rest without it only', async () => {
+  test('the status changes through /status only, everything else only outside of it', async () => {
     const { ask } = await newWorld().serve();
     await ask('POST', PODS, pod('a'));
     const both = { metadata: { annotations: { k: 'v' } }, spec: { activeDeadlineSeconds: 9 }, status: { reason: 'x' } };
@@ -111,7 +112,7 @@ describe('patches over HTTP', () => {
     expect(stale.body).toMatchObject({ code: 409, reason: 'Conflict' });
   });
 
-  test('an apply creates, and later merges', async () => {
+  test('an apply creates the object, and later merges into it', async () => {
     const { ask } = await newWorld().serve();
     const apply = (data: object) =>
       ask(
@@ -126,14 +127,14 @@ describe('patches over HTTP', () => {
 });
 
 describe('kinds', () => {
-  test('discovery names the resources of a group', async () => {
+  test('discovery lists the resources of a group', async () => {
     const { ask } = await newWorld().serve();
     const { body } = await ask('GET', '/apis/batch/v1');
     expect(body.resources).toEqual([{ name: 'jobs', singularName: '', namespaced: true, kind: 'Job' }]);
     expect((await ask('GET', '/apis/example.com/v1')).status).toBe(404);
   });
 
-  test('a CRD makes its resource served', async () => {
+  test('a CRD adds its resource', async () => {
     const { ask } = await newWorld().serve();
     const path = '/apis/example.com/v1/namespaces/default/things';
     expect((await ask('GET', path)).status).toBe(404);

@@ -1,3 +1,4 @@
+/** Watches of the embedded API server: Muster's own watcher on it, and the protocol line by line. */
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { Probe } from '../support/watch-probe.ts';
@@ -5,7 +6,7 @@ import { type SimWorld, useSimWorlds } from './sim-world.ts';
 
 const newWorld = useSimWorlds();
 
-/** The watcher that Muster runs, on the embedded API server. */
+/** Runs Muster's watcher on the embedded API server. */
 function probe(world: SimWorld, url: string): Probe {
   const started = new Probe(url);
   world.onEnd(async () => {
@@ -46,43 +47,43 @@ async function watch(world: SimWorld, url: string, query: string) {
 }
 
 describe("Muster's watcher on the embedded API server", () => {
-  test('gets what exists, then every change', async () => {
+  test('gets the existing objects, then every change', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     const a = world.createPod('a').metadata.uid;
     const told = probe(world, url);
     await told.synced();
-    expect(await told.told(1)).toEqual([`+a/${a}`]);
+    expect(await told.takeChanges(1)).toEqual([`+a/${a}`]);
     const b = world.createPod('b').metadata.uid;
     world.setPhase('a', 'Running');
     world.store.remove('pods', 'default', 'b');
-    expect(await told.told(3)).toEqual([`+b/${b}`, `~a/${a}`, `-b/${b}`]);
+    expect(await told.takeChanges(3)).toEqual([`+b/${b}`, `~a/${a}`, `-b/${b}`]);
     expect(told.events).toEqual(['ADDED', 'BOOKMARK', 'ADDED', 'MODIFIED', 'DELETED']);
     expect(told.errors).toEqual([]);
   });
 
-  test('goes on where a watch ended, and misses nothing in between', async () => {
+  test('resumes where a watch ended, without missing a change', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     world.createPod('a');
     const told = probe(world, url);
     await told.synced();
-    await told.told(1);
-    // Its time is up: the watcher asks for 450 s.
+    await told.takeChanges(1);
+    // The watch times out: the watcher asks for 450 s.
     world.clock.advance(450_000);
     const b = world.createPod('b').metadata.uid;
-    expect(await told.told(1)).toEqual([`+b/${b}`]);
+    expect(await told.takeChanges(1)).toEqual([`+b/${b}`]);
     expect(told.restarts).toEqual(['ended']);
     expect(told.syncs).toBe(1);
   });
 
-  test('lists anew when the history is gone', async () => {
+  test('lists again when the history is gone', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     world.createPod('a');
     const told = probe(world, url);
     await told.synced();
-    await told.told(1);
+    await told.takeChanges(1);
     world.clock.advance(450_000);
     world.store.remove('pods', 'default', 'a');
     const b = world.createPod('b').metadata.uid;
@@ -93,7 +94,7 @@ describe("Muster's watcher on the embedded API server", () => {
 });
 
 describe('a watch', () => {
-  test('without a version brings what exists first, and only what is selected', async () => {
+  test('without a version sends the existing objects first, and only selected ones', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     world.createPod('a', { metadata: { labels: { x: 'y' } } });
@@ -109,7 +110,7 @@ describe('a watch', () => {
     expect(await seen(5)).toEqual(['ADDED a', 'ADDED b', 'DELETED a', 'ADDED a', 'DELETED a']);
   });
 
-  test('goes on from a version', async () => {
+  test('resumes from a version', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     world.createPod('a');
@@ -119,7 +120,7 @@ describe('a watch', () => {
     expect(await seen(1)).toEqual(['ADDED b']);
   });
 
-  test('from a forgotten version is told 410 and ends', async () => {
+  test('from a version that is no longer in the history gets a 410 and ends', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     world.createPod('a');
@@ -129,7 +130,7 @@ describe('a watch', () => {
     await until('the end', isOver);
   });
 
-  test('gets a bookmark every minute if it wants them, and ends after its time', async () => {
+  test('gets a bookmark every minute if it asks for bookmarks, and ends when its time is up', async () => {
     const world = newWorld();
     const { url } = await world.serve();
     const query = 'allowWatchBookmarks=true&timeoutSeconds=90';
@@ -140,7 +141,7 @@ describe('a watch', () => {
     await until('the end', isOver);
   });
 
-  test('with initial events wants to hear how new they have to be', async () => {
+  test('with initial events must say how recent they have to be', async () => {
     const { ask } = await newWorld().serve();
     expect((await ask('GET', '/api/v1/pods?watch=1&sendInitialEvents=true')).body).toMatchObject({ code: 422 });
   });

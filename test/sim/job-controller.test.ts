@@ -1,3 +1,7 @@
+/**
+ * The embedded Job controller: creation, completion, failures with back-off, suspension, and garbage collection of
+ * pods.
+ */
 import { describe, expect, test } from 'vitest';
 import { GarbageCollector } from '../../src/sim/garbage-collector.ts';
 import { JobController } from '../../src/sim/job-controller.ts';
@@ -52,7 +56,7 @@ describe('an indexed Job', () => {
     expect(world.job('train').status).toMatchObject({ active: 3, succeeded: 0, failed: 0 });
   });
 
-  test('two Jobs take turns in creating their pods', () => {
+  test('takes turns with another Job in creating pods', () => {
     const world = newWorld();
     world.run(JobController);
     for (const name of ['red', 'blue']) world.createJob(name, indexed(7));
@@ -61,7 +65,7 @@ describe('an indexed Job', () => {
     expect(order.join('')).toBe('rbrrbbrrrrbbbb');
   });
 
-  test('is complete when every index has succeeded, also one after the other', () => {
+  test('is complete when every index has succeeded, even one after the other', () => {
     const world = worldWithJob(indexed(4, { parallelism: 2 }));
     expect(ranks(world)).toEqual(['0', '1']);
     world.setPhase(podOf(world, 0), 'Succeeded');
@@ -78,7 +82,7 @@ describe('an indexed Job', () => {
     expect(pods(world)).toHaveLength(4);
   });
 
-  test('replaces a failed pod after a back-off, which grows', () => {
+  test('replaces a failed pod after a back-off that grows', () => {
     const world = worldWithJob(indexed(2, { backoffLimit: 6 }));
     const failAgain = () => {
       const pod = pods(world).find(
@@ -100,7 +104,7 @@ describe('an indexed Job', () => {
     expect(world.job('train').status).toMatchObject({ active: 2, failed: 2 });
   });
 
-  test('a deleted pod counts as failed and is replaced', () => {
+  test('counts a deleted pod as failed and replaces it', () => {
     const world = worldWithJob(indexed(2, { backoffLimit: 6 }));
     world.registry.delete('pods', 'default', podOf(world, 0));
     world.pass(10_000);
@@ -108,7 +112,7 @@ describe('an indexed Job', () => {
     expect(world.job('train').status).toMatchObject({ active: 2, failed: 1 });
   });
 
-  test('that ignores disruptions replaces evicted pods once they have ended, and they count as no failures', () => {
+  test('that ignores disruptions replaces evicted pods once they have ended, without counting them as failures', () => {
     const world = worldWithJob(indexed(3, { podFailurePolicy: IGNORE_DISRUPTION }));
     const evicted = [podOf(world, 0), podOf(world, 1)];
     for (const name of evicted) {
@@ -119,7 +123,7 @@ describe('an indexed Job', () => {
     expect(ranks(world)).toEqual(['0', '1', '2']);
     for (const name of evicted) world.setPhase(name, 'Failed');
     for (const name of evicted) world.store.remove('pods', 'default', name);
-    // Two went: the back-off doubles for each of them.
+    // Two pods were evicted: the back-off doubles for each of them.
     world.pass(19_000);
     expect(ranks(world)).toEqual(['2']);
     world.pass(1_000);
@@ -128,7 +132,7 @@ describe('an indexed Job', () => {
     expect(conditions(world)).toEqual([]);
   });
 
-  test('with a limit per index waits for each index alone', () => {
+  test('with a limit per index backs off for each index alone', () => {
     const world = worldWithJob(indexed(8, { podFailurePolicy: IGNORE_DISRUPTION, backoffLimitPerIndex: 6 }));
     const evicted = pods(world).map(({ metadata }) => metadata.name);
     for (const name of evicted) evictPod(world.store, world.clock, 'default', name);
@@ -138,7 +142,7 @@ describe('an indexed Job', () => {
     expect(ranks(world)).toHaveLength(8);
   });
 
-  test('that ignores disruptions fails all the same when a pod fails by itself or is deleted', () => {
+  test('that ignores disruptions still fails when a pod fails by itself or is deleted', () => {
     const failed = worldWithJob(indexed(2, { podFailurePolicy: IGNORE_DISRUPTION }));
     failed.setPhase(podOf(failed, 0), 'Failed');
     failed.pass();
@@ -176,7 +180,7 @@ describe('an indexed Job', () => {
     suspend(true);
     world.pass();
     expect(pods(world)).toEqual([]);
-    // Its pods did not fail: with a back-off limit of 0 it goes on.
+    // Its pods did not fail: with a back-off limit of 0 it continues.
     suspend(false);
     world.pass();
     expect(ranks(world)).toEqual(['0', '1']);
@@ -205,7 +209,7 @@ test('a Job without completions ends when one of its pods has succeeded and the 
   expect(conditions(world)).toEqual(['SuccessCriteriaMet', 'Complete']);
 });
 
-test('the pods of a deleted Job are deleted', () => {
+test('a deleted Job loses its pods to garbage collection', () => {
   const world = worldWithJob(indexed(3));
   world.createPod('mine');
   world.registry.delete('jobs', 'default', 'train');

@@ -1,3 +1,7 @@
+/**
+ * The embedded kubelet: the life of a pod from binding to deletion, leases, and taints of nodes that are down or
+ * cordoned.
+ */
 import { describe, expect, test } from 'vitest';
 import { Kubelet } from '../../src/sim/kubelet.ts';
 import { NodeLifecycle } from '../../src/sim/node-lifecycle.ts';
@@ -23,7 +27,7 @@ const running = (seconds: number, exitCode?: number) => ({
 });
 
 describe('a pod', () => {
-  test('runs once it is bound, and for ever unless it says how long', () => {
+  test('runs once it is bound, forever unless it sets a run time', () => {
     const world = worldWithNode();
     world.createPod('a');
     world.pass(1000);
@@ -38,7 +42,7 @@ describe('a pod', () => {
     expect(world.pod('a').status.phase).toBe('Running');
   });
 
-  test('that is bound to a node which does not exist waits for it', () => {
+  test('that is bound to a missing node waits for the node', () => {
     const world = newWorld();
     world.run(Kubelet);
     world.createPod('a');
@@ -50,13 +54,13 @@ describe('a pod', () => {
     expect(world.pod('a').status.phase).toBe('Running');
   });
 
-  test('ends after its time, well or badly', () => {
+  test('ends when its run time is over, in success or failure', () => {
     const world = worldWithNode();
     world.createPod('good', running(10));
     world.createPod('bad', running(10, 3));
     for (const name of ['good', 'bad']) world.bind(name, 'n1');
     world.pass(9_000);
-    // A change in between does not start the time anew.
+    // A change in between does not restart the run time.
     world.store.update('pods', 'default', 'good', (pod) => ({
       ...pod,
       metadata: { ...pod.metadata, labels: { x: 'y' } },
@@ -69,7 +73,7 @@ describe('a pod', () => {
     expect(containerStatuses).toMatchObject([{ state: { terminated: { exitCode: 3, reason: 'Error' } } }]);
   });
 
-  test('that is deleted waits out its grace period, becomes Failed, then goes', () => {
+  test('that is deleted waits out its grace period, becomes Failed, then disappears', () => {
     const world = worldWithNode();
     world.createPod('a', { spec: { terminationGracePeriodSeconds: 5 } as object });
     world.bind('a', 'n1');
@@ -83,7 +87,7 @@ describe('a pod', () => {
     expect(phases).toEqual(['MODIFIED Running', 'MODIFIED Failed', 'DELETED Failed']);
   });
 
-  test('that is deleted and has a finalizer stays Failed until that is gone', () => {
+  test('that is deleted and has a finalizer stays Failed until the finalizer is gone', () => {
     const world = worldWithNode();
     const fields = { metadata: { finalizers: ['x'] }, spec: { terminationGracePeriodSeconds: 1 } as object };
     world.createPod('a', fields);
@@ -104,7 +108,7 @@ describe('a node', () => {
     expect(worldWithNode().store.get('leases', 'kube-node-lease', 'n1')).toBeDefined();
   });
 
-  test('that is taken down is tainted, its pods stay and are not ready; it comes back without taints', () => {
+  test('that is down is tainted, its pods stay and are not ready; when it returns the taints go', () => {
     const world = worldWithNode();
     world.createPod('a');
     world.bind('a', 'n1');
@@ -129,7 +133,7 @@ describe('a node', () => {
     expect(world.node('n1').spec).toEqual({});
   });
 
-  test('that is cordoned is tainted beside the taints that it has', () => {
+  test('that is cordoned gets a taint beside those that it has', () => {
     const world = worldWithNode();
     const mine = { key: 'mine', effect: 'NoSchedule' };
     const set = (unschedulable: boolean) =>

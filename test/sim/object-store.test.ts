@@ -1,3 +1,4 @@
+/** The object store: resource versions, order of events, identity, preconditions, finalizers and history. */
 import { describe, expect, test } from 'vitest';
 import { ApiRefusal } from '../../src/sim/api-refusal.ts';
 import { ObjectStore, type StoreEvent } from '../../src/sim/object-store.ts';
@@ -5,11 +6,11 @@ import { ObjectStore, type StoreEvent } from '../../src/sim/object-store.ts';
 const thing = (name: string, fields: object = {}) => ({ metadata: { name, namespace: 'ns' }, ...fields });
 
 function follow(store: ObjectStore): string[] {
-  const told: string[] = [];
+  const events: string[] = [];
   store.subscribe(({ type, object }) =>
-    told.push(`${type} ${object.metadata.name}@${object.metadata.resourceVersion}`),
+    events.push(`${type} ${object.metadata.name}@${object.metadata.resourceVersion}`),
   );
-  return told;
+  return events;
 }
 
 function refusalOf(act: () => unknown): { readonly status: number; readonly reason: string } {
@@ -23,36 +24,36 @@ function refusalOf(act: () => unknown): { readonly status: number; readonly reas
 }
 
 describe('the object store', () => {
-  test('gives each change the next resource version and tells it in order', () => {
+  test('gives each change the next resource version and delivers changes in order', () => {
     const store = new ObjectStore();
-    const told = follow(store);
+    const events = follow(store);
     store.create('things', thing('a'));
     store.create('things', thing('b'));
     store.update('things', 'ns', 'a', (object) => ({ ...object, spec: { size: 2 } }));
     store.remove('things', 'ns', 'b');
-    expect(told).toEqual(['ADDED a@1', 'ADDED b@2', 'MODIFIED a@3', 'DELETED b@4']);
+    expect(events).toEqual(['ADDED a@1', 'ADDED b@2', 'MODIFIED a@3', 'DELETED b@4']);
     expect(store.version).toBe(4);
   });
 
-  test('an update that changes nothing is none', () => {
+  test('records no change for an update that changes nothing', () => {
     const store = new ObjectStore();
     const created = store.create('things', thing('a', { spec: { size: 1 } }));
-    const told = follow(store);
+    const events = follow(store);
     expect(store.update('things', 'ns', 'a', (object) => ({ ...object, spec: { size: 1 } }))).toBe(created);
-    expect(told).toEqual([]);
+    expect(events).toEqual([]);
   });
 
-  test('what a listener changes is told after the present change has been told to all', () => {
+  test('delivers a change made by a listener after every listener has seen the current one', () => {
     const store = new ObjectStore();
     store.subscribe(({ type, object }) => {
       if (type === 'ADDED') store.update('things', 'ns', object.metadata.name, (o) => ({ ...o, seen: true }));
     });
-    const told = follow(store);
+    const events = follow(store);
     store.create('things', thing('a'));
-    expect(told).toEqual(['ADDED a@1', 'MODIFIED a@2']);
+    expect(events).toEqual(['ADDED a@1', 'MODIFIED a@2']);
   });
 
-  test('identity cannot be changed, and a recreated object has another UID', () => {
+  test('keeps the identity of an object, and gives a recreated object another UID', () => {
     const store = new ObjectStore();
     const first = store.create('things', thing('a'));
     const updated = store.update('things', 'ns', 'a', (object) => ({
@@ -75,18 +76,18 @@ describe('the object store', () => {
     expect(refusalOf(() => store.update('things', 'ns', 'a', same, { resourceVersion: '77' }))).toEqual(conflict);
   });
 
-  test('an object with a finalizer goes when the last one does', () => {
+  test('removes an object with its last finalizer', () => {
     const store = new ObjectStore();
     store.create('things', { metadata: { name: 'a', namespace: 'ns', finalizers: ['x'] } });
-    const told = follow(store);
+    const events = follow(store);
     store.remove('things', 'ns', 'a');
     store.remove('things', 'ns', 'a');
     expect(store.get('things', 'ns', 'a')?.metadata.deletionTimestamp).toBeDefined();
     store.update('things', 'ns', 'a', (o) => ({ ...o, metadata: { ...o.metadata, finalizers: [] } }));
-    expect(told).toEqual(['MODIFIED a@2', 'DELETED a@3']);
+    expect(events).toEqual(['MODIFIED a@2', 'DELETED a@3']);
   });
 
-  test('the history begins after what was forgotten', () => {
+  test('starts the history after the changes it has dropped', () => {
     const store = new ObjectStore({ historyLimit: 5 });
     for (let i = 0; i < 20; i++) store.create('things', thing(`a${i}`));
     const versions = (events: readonly StoreEvent[] | undefined) => events?.map(({ version }) => version);
@@ -98,7 +99,7 @@ describe('the object store', () => {
     expect(versions(store.since(20))).toEqual([]);
   });
 
-  test('generated names are valid and differ', () => {
+  test('generates valid and distinct names', () => {
     const store = new ObjectStore();
     const names = [1, 2, 3].map(() => store.create('things', { metadata: { generateName: 'a-' } }).metadata.name);
     expect(new Set(names).size).toBe(3);

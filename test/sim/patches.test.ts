@@ -1,3 +1,4 @@
+/** Merge patch, strategic merge patch and JSON patch on wire JSON. */
 import { describe, expect, test } from 'vitest';
 import { ApiRefusal } from '../../src/sim/api-refusal.ts';
 import { applyPatch } from '../../src/sim/patches.ts';
@@ -7,7 +8,7 @@ const strategic = (target: unknown, patch: unknown) =>
   applyPatch(target, patch, 'application/strategic-merge-patch+json');
 const json = (target: unknown, ...patch: unknown[]) => applyPatch(target, patch, 'application/json-patch+json');
 
-test('a merge patch merges objects, replaces lists and takes away what is null', () => {
+test('a merge patch merges objects, replaces lists and removes what is null', () => {
   const target = { a: { x: 1, y: 2 }, list: [1, 2], gone: true };
   expect(merge(target, { a: { y: null, z: 3 }, list: [3], gone: null, deep: { n: null } })).toEqual({
     a: { x: 1, z: 3 },
@@ -30,7 +31,7 @@ describe('a strategic merge patch', () => {
     });
   });
 
-  test('takes entries out of them, and replaces them', () => {
+  test('removes and replaces entries of lists', () => {
     const target = { schedulingGates: [{ name: 'a' }, { name: 'b' }] };
     expect(strategic(target, { schedulingGates: [{ $patch: 'delete', name: 'a' }] })).toEqual({
       schedulingGates: [{ name: 'b' }],
@@ -40,7 +41,7 @@ describe('a strategic merge patch', () => {
     });
   });
 
-  test('replaces other lists, merges finalizers and takes away what is null', () => {
+  test('replaces other lists, merges finalizers and removes what is null', () => {
     const target = { tolerations: [{ key: 'a' }], finalizers: ['x'], spec: { a: 1 } };
     const patch = { tolerations: [{ key: 'b' }], finalizers: ['y', 'x'], spec: { a: null, b: 2 } };
     expect(strategic(target, patch)).toEqual({

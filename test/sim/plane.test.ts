@@ -1,3 +1,4 @@
+/** The whole embedded control plane over HTTP: a Job from creation to completion, and a restart of kube-scheduler. */
 import { afterEach, expect, test } from 'vitest';
 import { type EmbeddedPlane, startEmbeddedPlane } from '../../src/sim/plane.ts';
 import { until } from '../support/until.ts';

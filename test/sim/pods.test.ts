@@ -1,3 +1,4 @@
+/** The pod rules of the embedded API server: defaults, updates, binding, deletion and eviction. */
 import { describe, expect, test } from 'vitest';
 import type { PodIdentity } from '../../src/cluster/api.ts';
 import { DisruptionBudgets } from '../../src/sim/disruption-budgets.ts';
@@ -10,14 +11,14 @@ const PODS = '/api/v1/namespaces/default/pods';
 const identity = ({ metadata: { namespace, name, uid } }: Pod): PodIdentity => ({ namespace, name, uid });
 const gated = { spec: { schedulingGates: [{ name: 'muster.dev/gang' }, { name: 'other' }] } };
 
-describe('defaults of a new pod', () => {
-  test('limits count as requests where there are none', () => {
+describe('a new pod', () => {
+  test('takes limits as requests where there are none', () => {
     const resources = { limits: { 'nvidia.com/gpu': '8', cpu: '4' }, requests: { cpu: '2' } };
     const pod = newWorld().createPod('a', { spec: { containers: [{ name: 'main', resources }] } });
     expect(pod.spec.containers?.[0]?.resources?.requests).toEqual({ 'nvidia.com/gpu': '8', cpu: '2' });
   });
 
-  test('on the network of the host every container port is a host port', () => {
+  test('with hostNetwork gets a host port for every container port', () => {
     const containers = [{ name: 'main', ports: [{ containerPort: 29500 }, { containerPort: 80, hostPort: 8080 }] }];
     const world = newWorld();
     const portsOf = (pod: Pod) => pod.spec.containers?.[0]?.ports?.map(({ hostPort }) => hostPort);
@@ -25,7 +26,7 @@ describe('defaults of a new pod', () => {
     expect(portsOf(world.createPod('own', { spec: { containers } }))).toEqual([undefined, 8080]);
   });
 
-  test('it tolerates a node that is down for five minutes, unless it says otherwise', () => {
+  test('tolerates a node that is down for five minutes, unless it sets its own toleration', () => {
     const world = newWorld();
     expect(world.createPod('a').spec.tolerations).toEqual([
       { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 },
@@ -35,7 +36,7 @@ describe('defaults of a new pod', () => {
     expect(world.createPod('b', { spec: { tolerations: own } as object }).spec.tolerations).toEqual(own);
   });
 
-  test('priority and preemption come from its class, or from the default one', () => {
+  test('takes priority and preemption policy from its class, or from the default class', () => {
     const world = newWorld();
     const priorityOf = ({ spec: { priority, preemptionPolicy } }: Pod) => [priority, preemptionPolicy];
     expect(priorityOf(world.createPod('none'))).toEqual([0, 'PreemptLowerPriority']);
@@ -50,7 +51,7 @@ describe('defaults of a new pod', () => {
 });
 
 describe("Muster's writes on the embedded API server", () => {
-  test('a nomination is one write, and is taken back by one', async () => {
+  test('set a nomination in one write, and clear it in one', async () => {
     const world = newWorld();
     const { api } = await world.serve();
     const pod = world.createPod('a', gated);
@@ -64,7 +65,7 @@ describe("Muster's writes on the embedded API server", () => {
     expect(world.pod('a').status.nominatedNodeName).toBeUndefined();
   });
 
-  test('a gate is removed, the others stay, and none can be added', async () => {
+  test('remove one gate and keep the others, and can add none', async () => {
     const world = newWorld();
     const { api, ask } = await world.serve();
     const pod = world.createPod('a', gated);
@@ -74,7 +75,7 @@ describe("Muster's writes on the embedded API server", () => {
     expect(added.body).toMatchObject({ code: 422, details: { causes: [{ field: 'spec.schedulingGates[0].name' }] } });
   });
 
-  test('a binding assigns the pod, ends its nomination and keeps a record, all in one', async () => {
+  test('bind the pod, clear its nomination and keep the record, all in one', async () => {
     const world = newWorld();
     const { api } = await world.serve();
     const pod = world.createPod('a');
@@ -87,7 +88,7 @@ describe("Muster's writes on the embedded API server", () => {
     expect(status.conditions).toMatchObject([{ type: 'PodScheduled', status: 'True' }]);
   });
 
-  test('a second binding is fine to the same node and a conflict to another', async () => {
+  test('may repeat a binding to the same node; another node is a conflict', async () => {
     const world = newWorld();
     const { api } = await world.serve();
     const pod = identity(world.createPod('a'));
@@ -101,7 +102,7 @@ describe("Muster's writes on the embedded API server", () => {
     expect(await api.nominate(pod, 'n2', 'p')).toMatchObject({ kind: 'conflict' });
   });
 
-  test('a gated pod and one that is being deleted cannot be bound', async () => {
+  test('cannot bind a gated pod or one that is being deleted', async () => {
     const world = newWorld();
     const { api } = await world.serve();
     const gate = await api.bind(identity(world.createPod('gated', gated)), 'n1', {});
@@ -115,7 +116,7 @@ describe("Muster's writes on the embedded API server", () => {
     expect(gone).toMatchObject({ kind: 'conflict', message: expect.stringContaining('is being deleted') });
   });
 
-  test('what is meant for an earlier pod of the same name finds it gone', async () => {
+  test('meant for an earlier pod of the same name are refused', async () => {
     const world = newWorld();
     const { api } = await world.serve();
     const earlier = identity(world.createPod('a', gated));
@@ -128,7 +129,7 @@ describe("Muster's writes on the embedded API server", () => {
   });
 });
 
-test('the spec of a pod is fixed, but a gated one may still be pinned', async () => {
+test('the spec of a pod is fixed, but a gated pod can still be pinned to nodes', async () => {
   const world = newWorld();
   const { ask } = await world.serve();
   world.createPod('open');
@@ -139,7 +140,7 @@ test('the spec of a pod is fixed, but a gated one may still be pinned', async ()
 });
 
 describe('a deleted pod', () => {
-  test('goes at once when nothing of it runs', () => {
+  test('disappears at once when nothing of it runs', () => {
     const world = newWorld();
     world.createPod('unbound');
     world.createPod('ended');
@@ -188,7 +189,7 @@ describe('an eviction', () => {
     expect(world.pod('a').metadata.deletionTimestamp).toBeDefined();
   });
 
-  test('is refused with 429 when the budget is used up', async () => {
+  test('is refused with 429 when the budget is exhausted', async () => {
     const world = newWorld();
     world.run(DisruptionBudgets);
     startThree(world);

@@ -1,4 +1,4 @@
-/** The embedded API server and controllers with a clock turned by hand, each made when a test asks for it. */
+/** Test fixture: the embedded API server and its controllers, started on demand, with a clock set by hand. */
 import { afterEach } from 'vitest';
 import { ApiClient } from '../../src/cluster/api.ts';
 import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
@@ -32,7 +32,7 @@ export class SimWorld {
     for (const name of ['default', 'kube-node-lease']) this.store.create('namespaces', { metadata: { name } });
   }
 
-  /** Starts the server; everything ends with the test. */
+  /** Starts the server; everything stops with the test. */
   async serve(): Promise<{ readonly url: string; readonly api: ApiClient; readonly ask: Ask }> {
     const server = await EmbeddedApiServer.start(this.registry);
     const api = new ApiClient(openEndpoint(server.url));
@@ -48,7 +48,7 @@ export class SimWorld {
     }
   }
 
-  /** Lets time pass until nothing is left to do within `ms`. */
+  /** Advances the clock by `ms` until nothing more falls due in that time. */
   pass(ms = 0): void {
     this.clock.advance(ms);
   }
@@ -99,7 +99,7 @@ export class SimWorld {
     return node;
   }
 
-  /** As a scheduler would. */
+  /** Binds a pod as a scheduler would. */
   bind(name: string, node: string): void {
     bindPod(this.store, this.clock, { namespace: 'default', name, node });
   }
@@ -115,7 +115,7 @@ export class SimWorld {
   }
 }
 
-/** One request; patches are merge patches unless said otherwise. */
+/** Sends one request; patches are merge patches by default. */
 export type Ask = (method: string, path: string, body?: unknown, patchType?: string) => Promise<Reply>;
 
 function askOf(url: string): Ask {
@@ -129,7 +129,7 @@ function askOf(url: string): Ask {
   };
 }
 
-/** Registers the end of each test's worlds; returns how to make one. */
+/** Stops each test's worlds after it; returns a function that creates one. */
 export function useSimWorlds(): (options?: { readonly historyLimit?: number }) => SimWorld {
   let worlds: SimWorld[] = [];
   afterEach(async () => {

@@ -1,3 +1,4 @@
+/** Taint eviction: when pods leave a node with a NoExecute taint. */
 import { expect, test } from 'vitest';
 import { NodeLifecycle } from '../../src/sim/node-lifecycle.ts';
 import { TaintEviction } from '../../src/sim/taint-eviction.ts';
@@ -6,7 +7,7 @@ import { type SimWorld, useSimWorlds } from './sim-world.ts';
 const newWorld = useSimWorlds();
 const NOT_READY = 'node.kubernetes.io/not-ready';
 
-/** A node `n1` with these pods running on it, which end at once when they are deleted. */
+/** A node `n1` with these pods running on it, each with a grace period of 30 s. */
 function worldWithPods(tolerations: Readonly<Record<string, readonly object[]>>): SimWorld {
   const world = newWorld();
   world.run(NodeLifecycle, TaintEviction);
@@ -32,7 +33,7 @@ const leaving = (world: SimWorld) =>
     .map(({ metadata }) => metadata.name);
 const for5s = { key: NOT_READY, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 5 };
 
-test('pods leave a node that is down when their toleration ends, five minutes without one of their own', () => {
+test('pods leave a node that is down when their toleration ends, after five minutes by default', () => {
   const world = worldWithPods({ soon: [for5s], default: [], never: [{ operator: 'Exists' }] });
   setReady(world, 'False');
   world.pass(4_000);
@@ -59,7 +60,7 @@ test('a node that is ready again in time keeps its pods', () => {
   expect(leaving(world)).toEqual([]);
 });
 
-test('a taint that nobody tolerates ends pods at once', () => {
+test('a taint that no pod tolerates ends pods at once', () => {
   const world = worldWithPods({ a: [for5s] });
   const taints = [{ key: 'broken', value: 'x', effect: 'NoExecute' }];
   world.store.update('nodes', undefined, 'n1', (node) => ({ ...node, spec: { ...node.spec, taints } }));

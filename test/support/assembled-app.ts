@@ -1,7 +1,7 @@
 /**
- * The real app over the real parts, put together as main.ts does, for tests and benchmarks of the extender's endpoints.
- * The cluster is put into `state` by hand instead of by watches, writes succeed at once and go nowhere, and time stands
- * still: no slot is found stuck, so what was reserved stays so.
+ * The real app over the real parts, assembled as in main.ts, for tests and benchmarks of the extender's endpoints. The
+ * cluster is put into `state` by hand instead of by watches, writes succeed at once without effect, and the clock
+ * stands still: no slot counts as stuck, so reservations stay.
  */
 import type { Hono } from 'hono';
 import { ClusterState } from '../../src/cluster/state.ts';
@@ -24,7 +24,7 @@ export interface AssembledApp {
   readonly state: ClusterState;
   readonly projector: PodProjector;
   readonly reservations: Reservations;
-  /** Takes over what is in `state`, as at a start: reservations are rebuilt from what is written on the pods. */
+  /** Adopts the content of `state` as at startup: reservations are rebuilt from what is written on the pods. */
   recover(): void;
 }
 
@@ -41,7 +41,7 @@ const writer: ClusterWriter = {
   bind: succeed,
 };
 
-/** @param levels topology levels, outer to inner; without them they are detected from the nodes' labels. */
+/** @param levels topology levels, outer to inner; detected from the nodes' labels by default. */
 export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
   const config = defaultConfiguration();
   const clock = stillClock;

@@ -1,6 +1,6 @@
 /**
- * Option-record builders: say what the test is about, the rest has sensible defaults. What is given last wins:
- * an explicit `requests`, `template` or `allocatable` beats the short forms (`gpus`, `cpu`, …).
+ * Builders with option records: a test states what it is about, the rest has sensible defaults. Specific options win:
+ * an explicit `requests`, `template` or `allocatable` overrides the short forms (`gpus`, `cpu`, …).
  */
 import { keyOf, type NodeModel, type PodModel, type PodTemplate, type ResourceAmount } from '../../src/core/model.ts';
 import { sealTemplate } from '../../src/core/pod-template.ts';
@@ -8,7 +8,7 @@ import { sealTemplate } from '../../src/core/pod-template.ts';
 export const GPU = 'nvidia.com/gpu';
 export const GIB = 2 ** 30;
 
-/** Amounts in the short form. A zero leaves the resource out. */
+/** Amounts in short form. Zero omits the resource. */
 interface ShortAmounts {
   /** nvidia.com/gpu, in units. */
   readonly gpus?: number;
@@ -39,7 +39,7 @@ export type TemplateOptions = Omit<Partial<PodTemplate>, 'key' | 'requests'> &
     readonly requests?: Readonly<Record<string, number>>;
   };
 
-/** A pod's shape: 8 GPUs (a whole default node), 1 CPU, 1 GiB and nothing that narrows the choice of nodes. */
+/** A pod template: 8 GPUs (a whole default node), 1 CPU, 1 GiB, and no constraint on nodes. */
 export function aTemplate(options: TemplateOptions = {}): PodTemplate {
   const { gpus = 8, cpu = 1, memory = 1, requests: extra = {}, ...rest } = options;
   const requests = amountsOf({ gpus, cpu, memory, pods: 1 }, extra);
@@ -67,7 +67,7 @@ export type PodOptions = Omit<Partial<PodModel>, 'template'> &
     readonly template?: PodTemplate | TemplateOptions;
   };
 
-/** A pod named `pod` in `default`: pending with 8 GPUs, or running when it has a `nodeName`. */
+/** A pod named `pod` in `default`: pending with 8 GPUs, or running if it has a `nodeName`. */
 export function aPod(options: PodOptions = {}): PodModel {
   const { gpus, cpu, memory, requests, template = {}, ...rest } = options;
   const named = { namespace: rest.namespace ?? 'default', name: rest.name ?? 'pod' };

@@ -1,7 +1,7 @@
 /**
- * An API server in memory, as far as Muster's writes and watches go: it keeps wire objects, refuses what the real one
- * refuses (a foreign UID, a second binding, a gated pod), and tells one watcher. Writes can be made to fail or to hang,
- * and what a kind's watch shows can be held back while other kinds go on: the orders in which a real cluster tells.
+ * An API server in memory, as far as Muster's writes and watches need it. It keeps wire objects, refuses what the real
+ * one refuses (a foreign UID, a second binding, a gated pod), and notifies one watcher. Tests can make writes fail or
+ * hang, and hold back the watch of one kind while other kinds continue, to produce any order that a real cluster can.
  */
 import { matchesSelector, readSelector } from '../../src/core/selector.ts';
 import type { ClusterWriter, EvictionOutcome, QueueWriter, WriteOutcome } from '../../src/gang/framework/ports.ts';
@@ -36,7 +36,7 @@ export type WatchListener = (type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind,
 
 export type Verb = 'nominate' | 'clear' | 'record' | 'annotate' | 'evict' | 'ungate' | 'bind';
 
-/** One write as it was asked for; `outcome` undefined while it hangs. */
+/** One write as requested; `outcome` is undefined while it hangs. */
 export interface Write {
   readonly at: number;
   readonly verb: Verb;
@@ -45,15 +45,15 @@ export interface Write {
   outcome: EvictionOutcome['kind'] | undefined;
 }
 
-/** What happens to the writes that match. */
+/** What happens to matching writes. */
 export interface Trouble {
   readonly verb?: Verb;
   readonly pod?: string;
-  /** `lost-answer`: done, but the caller hears that it failed. */
+  /** `lost-answer`: the write takes effect, but the caller sees a failure. */
   readonly how: 'ok' | 'failed' | 'forbidden' | 'conflict' | 'gone' | 'lost-answer';
-  /** Neither done nor answered before `letGo()`. */
+  /** Neither carried out nor answered before `letGo()`. */
   readonly hangs?: boolean;
-  /** How often; for ever when left out. */
+  /** How many times; unlimited by default. */
   times?: number;
 }
 
@@ -71,7 +71,7 @@ export class ClusterInMemory {
   #serial = 0;
   /** Whether the CRD of queues is installed. */
   hasQueueCrd = false;
-  /** Looks at each binding when it is asked for, before anything else happens to it. */
+  /** Called for each requested binding before it is processed. */
   onBinding: (pod: string) => void = () => {};
 
   /** @param now milliseconds since the epoch. */
@@ -79,7 +79,7 @@ export class ClusterInMemory {
     this.#now = now;
   }
 
-  /** Replaces the watcher: it is told everything that exists, then each change. */
+  /** Replaces the watcher, which gets all existing objects, then each change. */
   watch(listener: WatchListener): void {
     this.#backlog.clear();
     this.#paused.clear();
@@ -88,15 +88,15 @@ export class ClusterInMemory {
       for (const object of objects.values()) listener('ADDED', kind, structuredClone(object));
   }
 
-  /** What this kind's watch shows is held back. */
+  /** Holds back what this kind's watch delivers. */
   pauseWatch(kind: Kind = 'Pod'): void {
     this.#paused.add(kind);
   }
 
-  /** What was held back comes now, in its order. */
+  /** Delivers what was held back, in order. */
   resumeWatch(kind: Kind = 'Pod'): void {
     this.#paused.delete(kind);
-    for (const tell of this.#backlog.get(kind) ?? []) tell();
+    for (const deliver of this.#backlog.get(kind) ?? []) deliver();
     this.#backlog.delete(kind);
   }
 
@@ -107,7 +107,7 @@ export class ClusterInMemory {
     stored.metadata.uid ??= `uid-${key}-${this.#serial++}`;
     stored.metadata.resourceVersion = String(++this.#serial);
     this.#of(kind).set(key, stored);
-    this.#tell('ADDED', kind, stored);
+    this.#notify('ADDED', kind, stored);
     return stored;
   }
 
@@ -115,13 +115,13 @@ export class ClusterInMemory {
     const object = this.get(kind, key);
     change(object);
     object.metadata.resourceVersion = String(++this.#serial);
-    this.#tell('MODIFIED', kind, object);
+    this.#notify('MODIFIED', kind, object);
   }
 
   delete(kind: Kind, key: string): void {
     const object = this.get(kind, key);
     this.#of(kind).delete(key);
-    this.#tell('DELETED', kind, object);
+    this.#notify('DELETED', kind, object);
   }
 
   get(kind: Kind, key: string): WireObject {
@@ -134,30 +134,30 @@ export class ClusterInMemory {
     return [...this.#of(kind).values()];
   }
 
-  /** From now on matching writes end as said; the first match counts. */
+  /** Applies to matching writes from now on; the first match counts. */
   trouble(trouble: Trouble): void {
     this.#troubles.push({ ...trouble });
   }
 
-  /** No more trouble; what hangs goes on hanging. */
+  /** Ends all trouble; writes that hang keep hanging. */
   heal(): void {
     this.#troubles = [];
   }
 
-  /** Every hanging write is carried out and answered now. */
+  /** Carries out and answers all hanging writes. */
   letGo(): void {
     const hanging = this.#hanging;
     this.#hanging = [];
     for (const { go } of hanging) go();
   }
 
-  /** Every hanging write is lost: it never reached the server. */
+  /** Drops all hanging writes: they never reached the server. */
   dropHanging(): void {
     for (const { write } of this.#hanging) write.outcome = 'failed';
     this.#hanging = [];
   }
 
-  /** What a process writes with; after `isAlive` turns false nothing it asked for is answered any more. */
+  /** The writer of one process; once `isAlive` returns false, none of its writes is answered any more. */
   writerFor(isAlive: () => boolean): ClusterWriter {
     const write = <T extends EvictionOutcome>(verb: Verb, pod: Identity, node: string, act: () => T) =>
       isAlive() ? this.#write(verb, pod, node, act) : new Promise<T | WriteOutcome>(() => {});
@@ -197,7 +197,7 @@ export class ClusterInMemory {
     };
   }
 
-  /** How many writes were asked for since `from`, by verb. */
+  /** Number of writes requested since index `from`, by verb. */
   countWrites(from = 0): Partial<Record<Verb, number>> {
     const counts: Partial<Record<Verb, number>> = {};
     for (const { at, verb } of this.writes) if (at >= from) counts[verb] = (counts[verb] ?? 0) + 1;
@@ -260,8 +260,8 @@ export class ClusterInMemory {
   }
 
   /**
-   * As the eviction API: budgets count for running pods only, one that is used up blocks, and so do two on one pod. A pod
-   * that is bound and has a grace period goes when `finishTerminations` is called at its end; any other goes at once.
+   * Like the eviction API: budgets count only for running pods; an exhausted one blocks, and so do two for one pod. A
+   * bound pod with a grace period is deleted by `finishTerminations` after that period, any other pod at once.
    */
   #evict({ namespace, name, uid }: Identity): EvictionOutcome {
     const pod = this.#find(namespace, name, uid);
@@ -296,7 +296,7 @@ export class ClusterInMemory {
     return { kind: 'ok' };
   }
 
-  /** Evicted pods whose grace period is over go. Returns their names. */
+  /** Deletes evicted pods whose grace period is over; returns their names. */
   finishTerminations(): readonly string[] {
     const over = this.list('Pod').filter(({ metadata }) => Date.parse(metadata.deletionTimestamp ?? '') <= this.#now());
     for (const pod of over) this.delete('Pod', keyOf(pod));
@@ -324,7 +324,7 @@ export class ClusterInMemory {
       metadata.annotations = { ...metadata.annotations, ...annotations };
       spec.nodeName = node;
       delete status.nominatedNodeName;
-      // The kubelet's part, at once: it takes the pod.
+      // The kubelet accepts the pod at once.
       status.startTime = new Date(this.#now()).toISOString();
       status.conditions = [{ type: 'PodScheduled', status: 'True' }];
     });
@@ -342,11 +342,11 @@ export class ClusterInMemory {
     return objects;
   }
 
-  #tell(type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind, object: WireObject): void {
+  #notify(type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind, object: WireObject): void {
     const seen = structuredClone(object);
-    const tell = () => this.#listener(type, kind, seen);
-    if (this.#paused.has(kind)) this.#backlog.set(kind, [...(this.#backlog.get(kind) ?? []), tell]);
-    else tell();
+    const deliver = () => this.#listener(type, kind, seen);
+    if (this.#paused.has(kind)) this.#backlog.set(kind, [...(this.#backlog.get(kind) ?? []), deliver]);
+    else deliver();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Fabrics that exist or are published, as labelled nodes: topograph's cluster models in the labels of its three generations,
- * the network of Lingjun's 847 hosts, and regular trees from a fan-out. Sources and licences: test/data.
+ * Existing or published fabrics as labelled nodes: topograph's cluster models with the labels of its three generations,
+ * the network of Lingjun's 847 hosts, and regular trees by fan-out. Sources and licences: test/data.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const data = join(import.meta.dirname, '../data');
 
 export interface FabricNode {
   readonly name: string;
-  /** Names of the switches above it, the leaf first. */
+  /** Names of the switches above the node, leaf first. */
   readonly switches: readonly string[];
   /** The NVLink domain, and the part of it where the model has parts. */
   readonly domain: string | undefined;
@@ -30,7 +30,7 @@ interface ModelFile {
   }[];
 }
 
-/** The nodes of one of topograph's simulation models, in the order of the file. */
+/** The nodes of one of topograph's simulation models, in file order. */
 export function readTopographModel(name: string): readonly FabricNode[] {
   const model = load(readFileSync(join(data, 'topograph', `${name}.yaml`), 'utf8')) as ModelFile;
   const parentOf = new Map<string, string>();
@@ -47,7 +47,7 @@ export function readTopographModel(name: string): readonly FabricNode[] {
   });
 }
 
-/** `srv11[01-08]` are eight names; the numbers keep their zeros. */
+/** `srv11[01-08]` stands for eight names; the numbers keep their zeros. */
 function expandRange(text: string): readonly string[] {
   const match = /^(.*)\[(\d+)-(\d+)\]$/.exec(text);
   if (!match) return [text];
@@ -58,8 +58,8 @@ function expandRange(text: string): readonly string[] {
 }
 
 /**
- * topograph's generations: 1.0 numbers the tiers from the leaf outwards, 0.2 names three of them, 0.1 named the same
- * tiers otherwise.
+ * Generations of topograph: 1.0 numbers the tiers from the leaf outwards, 0.2 names three of them, 0.1 has other names
+ * for the same tiers.
  */
 export type TopographGeneration = '1.0' | '0.2' | '0.1';
 
@@ -70,7 +70,7 @@ const tierKeys: Readonly<Record<TopographGeneration, readonly string[]>> = {
   '0.1': ['block', 'spine', 'datacenter'].map((tier) => `${NETWORK}/${tier}`),
 };
 
-/** The model's nodes with the labels that topograph of that generation writes. */
+/** The model's nodes with the labels that this generation of topograph writes. */
 export function labelAs(
   generation: TopographGeneration,
   fabric: readonly FabricNode[],
@@ -92,7 +92,7 @@ export function labelAs(
 /** Lingjun's three layers, outer to inner: core group, pod, access switch. */
 export const LINGJUN_LEVELS = ['dsw', 'psw', 'asw'].map((name) => ({ name, label: `example.com/${name}` }));
 
-/** Lingjun's hosts. Names of access switches repeat between pods. */
+/** Lingjun's hosts. Names of access switches repeat across pods. */
 export function lingjunNodes(): readonly NodeModel[] {
   const [, ...rows] = readFileSync(join(data, 'lingjun', 'topo.csv'), 'utf8')
     .trim()
@@ -105,8 +105,8 @@ export function lingjunNodes(): readonly NodeModel[] {
 }
 
 /**
- * A tree by its fan-out, outer to inner: `fanOut[i]` domains of `levels[i]` in each of the level outside of it, then
- * `nodesPerLeaf` nodes. Names repeat under different parents, as they do in the field.
+ * A tree by its fan-out, outer to inner: each domain contains `fanOut[i]` domains of `levels[i]`, and innermost
+ * `nodesPerLeaf` nodes. Names repeat under different parents, as in practice.
  */
 export function regularTree(
   levels: readonly { readonly name: string; readonly label: string }[],

@@ -1,6 +1,6 @@
 /**
- * A programmable API server over real HTTP on loopback: list with pages, watch, watch-list, bookmarks, 410, patch,
- * binding. Each kind keeps its history, so a watch resumes as on the real one; `compact` forgets it.
+ * A programmable API server over real HTTP on loopback: paged lists, watch, watch-list, bookmarks, 410, patch and
+ * binding. Each kind keeps its history, so watches resume as on a real server; `compact` drops it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -51,24 +51,24 @@ const OBJECT_PATH =
   /^(?<group>\/api\/v1|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<subresource>[^/]+))?$/;
 
 export class FakeApiServer {
-  /** What was asked, in order; watches and lists too. */
+  /** All requests in order, including watches and lists. */
   readonly requests: SeenRequest[] = [];
   /** TCP connections accepted so far. */
   connections = 0;
-  /** False: watch-list is refused as by a server without the feature. */
+  /** False: refuses watch-list like a server without the feature. */
   watchList = true;
-  /** False: a watch-list sends what exists but not the bookmark that ends it; `bookmark(path, true)` does. */
+  /** False: a watch-list sends the objects without the bookmark that ends them; `bookmark(path, true)` does. */
   endsInitial = true;
-  /** How a watch from a forgotten version is told: before or inside the stream. */
+  /** How a watch from a dropped version fails: with a status before the stream, or with an event in it. */
   goneAs: 'status' | 'event' = 'event';
-  /** Called for each request; what it returns happens instead of the usual. */
+  /** Called for each request; a returned fault replaces the usual answer. */
   fault: (request: SeenRequest) => Fault | undefined = () => undefined;
   readonly #server: Server;
   #url = '';
   readonly #sockets = new Set<Socket>();
   readonly #kinds = new Map<string, Kind>();
   readonly #watches = new Set<Watch>();
-  /** The rest of each list that was begun, by continue token. */
+  /** The remainder of each list in progress, by continue token. */
   readonly #pages = new Map<string, { readonly version: number; readonly rest: FakeObject[] }>();
   #version = 100;
 
@@ -81,7 +81,7 @@ export class FakeApiServer {
     });
   }
 
-  /** Serves the kinds with these list paths, as `/api/v1/pods`; others are 404. */
+  /** Serves the kinds with these list paths, such as `/api/v1/pods`; others are 404. */
   static start(...paths: readonly string[]): Promise<FakeApiServer> {
     return FakeApiServer.startAt(0, ...paths);
   }
@@ -98,7 +98,7 @@ export class FakeApiServer {
     return this.#url;
   }
 
-  /** Watches open now. */
+  /** Number of open watches. */
   get watches(): number {
     return this.#watches.size;
   }
@@ -112,13 +112,13 @@ export class FakeApiServer {
     this.#kinds.set(path, { objects: new Map(), history: [], compacted: this.#version });
   }
 
-  /** As when a CRD is removed: its watches end. */
+  /** Like removing a CRD: its watches end. */
   uninstall(path: string): void {
     this.#kinds.delete(path);
     this.endWatches(path);
   }
 
-  /** Creates or changes an object, and sends it to the watches. An object without UID gets `uid-<name>`. */
+  /** Creates or changes an object and sends it to the watches. An object without UID gets `uid-<name>`. */
   put(path: string, object: FakeObject): FakeObject {
     const kind = this.#kind(path);
     const known = kind.objects.get(keyOf(object));
@@ -142,26 +142,26 @@ export class FakeApiServer {
     return this.#kinds.get(path)?.objects.get(key);
   }
 
-  /** Sends every watch of the kind a bookmark of the present; returns its version. */
+  /** Sends a bookmark with the current version to every watch of the kind; returns that version. */
   bookmark(path: string, initialEnd = false): string {
     const version = ++this.#version;
     this.sendRaw(path, bookmarkLine(version, initialEnd));
     return String(version);
   }
 
-  /** Forgets the history: who resumes from before now is told 410. */
+  /** Drops the history: a watch from an earlier version gets a 410. */
   compact(path: string): void {
     const kind = this.#kind(path);
     kind.history = [];
     kind.compacted = ++this.#version;
   }
 
-  /** Sends bytes as they are to every watch of the kind. */
+  /** Sends raw bytes to every watch of the kind. */
   sendRaw(path: string, bytes: string | Buffer): void {
     for (const watch of this.#watches) if (watch.path === path) watch.response.write(bytes);
   }
 
-  /** Ends the watches of the kind, in order or by breaking the connection. */
+  /** Ends the watches of the kind, regularly or by breaking the connection. */
   endWatches(path: string, how: 'end' | 'break' = 'end'): void {
     for (const watch of this.#watches) {
       if (watch.path !== path) continue;
@@ -235,7 +235,7 @@ export class FakeApiServer {
     return { status: 200, body: { kind: 'List', metadata, items: objects.slice(0, limit) } };
   }
 
-  /** Undefined: it streams. */
+  /** Undefined: the answer is a stream. */
   #watch({ path, query }: SeenRequest, response: ServerResponse): Answer | undefined {
     const kind = this.#kind(path);
     const initial = query.get('sendInitialEvents') === 'true';
@@ -294,7 +294,7 @@ export class FakeApiServer {
     return { status: 201, body: { kind: 'Status', status: 'Success', code: 201 } };
   }
 
-  /** Budgets are a matter of `fault`. */
+  /** Tests model disruption budgets through `fault`. */
   #evict(path: string, pod: FakeObject, body: unknown): Answer {
     const { deleteOptions } = body as {
       readonly deleteOptions?: { readonly preconditions?: { readonly uid?: string } };

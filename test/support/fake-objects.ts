@@ -1,4 +1,4 @@
-/** Objects and answers of the fake API server; the texts of the refusals were taken from kube-apiserver v1.37.2. */
+/** Objects and answers of the fake API server; the texts of refusals are those of kube-apiserver v1.37.2. */
 
 export interface FakeObject {
   metadata: {
@@ -19,7 +19,7 @@ export interface Answer {
   readonly headers?: Record<string, string>;
 }
 
-/** Merge patch, plus `$patch: delete` in lists keyed by name: the one strategic merge that Muster sends. */
+/** Merge patch, plus `$patch: delete` in lists keyed by name, the only strategic merge that Muster sends. */
 export function merge(target: unknown, patch: unknown): unknown {
   if (Array.isArray(patch)) {
     const dropped = new Set(patch.filter((entry) => entry.$patch === 'delete').map((entry) => entry.name));

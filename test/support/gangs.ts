@@ -1,4 +1,4 @@
-/** Gangs to plan, and plans as short texts. */
+/** Builders of gangs to plan, and plans as short texts. */
 import { explain } from '../../src/core/explain.ts';
 import type { GangRequest, MemberRequest, PlacementScore, TopologyRequest } from '../../src/core/gang-request.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';
@@ -16,7 +16,7 @@ export const NO_TOPOLOGY: TopologyRequest = {
   exclusive: undefined,
 };
 
-/** `count` members named `<prefix>-0`, `<prefix>-1`, … that ask for the same. */
+/** `count` equal members named `<prefix>-0`, `<prefix>-1`, … */
 export function members(
   count: number,
   options: PodOptions & { readonly pinnedTo?: readonly string[] } = {},
@@ -31,9 +31,9 @@ export function members(
 
 export type GangOptions = Omit<Partial<GangRequest>, 'refused' | 'topology'> & {
   readonly topology?: Partial<TopologyRequest>;
-  /** Nodes of members that are placed already, of the ranks behind the others. */
+  /** Nodes of members already placed, with the ranks after the others. */
   readonly near?: readonly string[];
-  /** Refused nodes of all the members' templates. */
+  /** Nodes refused for the templates of all members. */
   readonly refused?: readonly string[];
 };
 
@@ -60,7 +60,7 @@ export interface PlanOptions {
   readonly score?: PlacementScore;
 }
 
-/** The members' nodes in rank order, `-` for one that got none; or why there is no plan. */
+/** The members' nodes in rank order, `-` for one without; or the reason why there is no plan. */
 export function planText(snapshot: Snapshot, gang: GangRequest, options: PlanOptions = {}): string {
   const result = plan(snapshot, gang, options);
   switch (result.kind) {
@@ -75,7 +75,7 @@ export function planText(snapshot: Snapshot, gang: GangRequest, options: PlanOpt
   }
 }
 
-/** What people are told about a gang that was not placed; the nodes when it was. */
+/** The explanation for users when a gang was not placed; the nodes when it was. */
 export function reasonText(snapshot: Snapshot, gang: GangRequest, options: PlanOptions = {}): string {
   const result = plan(snapshot, gang, options);
   return result.kind === 'unschedulable' ? explain(result) : planText(snapshot, gang, options);

@@ -1,3 +1,4 @@
+/** A clock that tests advance by hand. */
 import type { Clock } from '../../src/gang/framework/ports.ts';
 
 interface Timer {
@@ -6,7 +7,7 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Time that only the test moves. Timers fire in the order of their time, then of their making. */
+/** Time that only the test moves. Timers fire by due time, then in the order of creation. */
 export class HandClock {
   #now: number;
   #timers: Timer[] = [];
@@ -19,7 +20,7 @@ export class HandClock {
     return this.#now;
   }
 
-  /** A process's view of the time: its timers end with it. */
+  /** The clock of one process; stopping it cancels its timers. */
   forProcess(): Clock & { stop(): void } {
     const owner = {};
     return {
@@ -37,12 +38,12 @@ export class HandClock {
     };
   }
 
-  /** When the next timer fires; `Infinity` without one. */
+  /** Due time of the next timer; `Infinity` without one. */
   get next(): number {
     return Math.min(Number.POSITIVE_INFINITY, ...this.#timers.map(({ at }) => at));
   }
 
-  /** Fires the next timer if it is due by now. */
+  /** Fires the next timer if it is due. */
   fireDue(): boolean {
     const { next } = this;
     if (next > this.#now) return false;
@@ -52,7 +53,7 @@ export class HandClock {
     return true;
   }
 
-  /** Moves the time without firing anything: what a frozen process sees when it wakes. */
+  /** Moves the time without firing timers: what a frozen process sees when it continues. */
   jumpTo(time: number): void {
     this.#now = Math.max(this.#now, time);
   }

@@ -1,7 +1,7 @@
 /**
- * kube-scheduler v1.37.2 as an extender meets it, one pod at a time and on demand: nominated node first, then the full
- * list; assume before bind; the nomination erased after a failed attempt (schedule_one.go:268, preemption.go:134) or a
- * failed bind. It knows the API server's truth at once, which is the hardest scheduler to keep up with.
+ * kube-scheduler v1.37.2 as an extender sees it, one pod at a time and on demand: nominated node first, then the full
+ * list; assume before bind; nomination cleared after a failed attempt (schedule_one.go:268, preemption.go:134) or a
+ * failed bind. It sees the API server's state without delay, which makes it the hardest scheduler to keep up with.
  */
 import { rejectNode } from '../../src/core/feasibility.ts';
 import type { PodModel } from '../../src/core/model.ts';
@@ -14,7 +14,7 @@ export interface FilterAnswer extends Partial<FilterResult> {
   readonly NodeNames: readonly string[];
 }
 
-/** How a bind call stands: `held` until it is answered. */
+/** A bind call; `verdict` is `held` until it is answered. */
 export interface BindCall {
   readonly pod: string;
   readonly uid: string;
@@ -22,11 +22,11 @@ export interface BindCall {
   /** `held`, `bound`, or the error. */
   readonly verdict: string;
   readonly done: Promise<void>;
-  /** The connection breaks: a timeout of kube-scheduler's, or its end. */
+  /** The connection breaks: kube-scheduler timed out or ended. */
   disconnect(): void;
 }
 
-/** How kube-scheduler reaches Muster. */
+/** The calls from kube-scheduler to Muster. */
 export interface ExtenderCalls {
   filter(pod: WireObject, names: readonly string[]): Promise<FilterAnswer>;
   prioritize(pod: WireObject, names: readonly string[]): Promise<readonly HostPriority[]>;
@@ -39,9 +39,9 @@ export class KubeScheduler {
   readonly #cluster: ClusterInMemory;
   readonly #extender: ExtenderCalls;
   readonly #projector = new PodProjector({ maxTemplates: 1_000, managedResources: ['nvidia.com/gpu'] });
-  /** Pods with a bind call under way, by UID. */
+  /** Pods with a bind call in flight, by UID. */
   readonly #assumed = new Map<string, { readonly pod: PodModel; readonly call: BindCall }>();
-  /** Nodes that one of the plugins refuses to pods whose name starts so; Muster knows nothing of it. */
+  /** Nodes that a plugin rejects for pods with this name prefix; Muster does not know about it. */
   readonly refuses = new Map<string, readonly string[]>();
 
   constructor(cluster: ClusterInMemory, extender: ExtenderCalls) {
@@ -49,7 +49,7 @@ export class KubeScheduler {
     this.#extender = extender;
   }
 
-  /** Bind calls under way. */
+  /** Bind calls in flight. */
   get binding(): readonly BindCall[] {
     return [...this.#assumed.values()].map(({ call }) => call);
   }
@@ -63,7 +63,7 @@ export class KubeScheduler {
       .filter((name) => this.#fits(pod, name));
   }
 
-  /** One scheduling cycle of one pod, with its side effects. The bind call goes on by itself. */
+  /** One scheduling cycle of one pod with its side effects. The bind call continues on its own. */
   async attempt(key: string): Promise<Attempt> {
     const raw = this.#cluster.list('Pod').find(({ metadata: m }) => `${m.namespace}/${m.name}` === key);
     if (!raw || raw.spec.nodeName || raw.metadata.deletionTimestamp || this.#assumed.has(raw.metadata.uid!))
@@ -112,7 +112,7 @@ export class KubeScheduler {
     return scores.toSorted((a, b) => b.Score - a.Score || (a.Host < b.Host ? -1 : 1))[0]!.Host;
   }
 
-  /** Resources beside bound, assumed and nominated pods, and the node's own verdict. */
+  /** Resources beside bound, assumed and nominated pods, and the node's own filters. */
   #fits(pod: PodModel, name: string): boolean {
     const raw = this.#cluster.list('Node').find(({ metadata }) => metadata.name === name);
     if (!raw) return false;
@@ -135,7 +135,7 @@ export class KubeScheduler {
     });
   }
 
-  /** The status patch after a failed attempt: condition and, if said, the erased nomination. */
+  /** The status patch after a failed attempt: the condition, and if `erase` the cleared nomination. */
   #conclude(raw: WireObject, message: string, erase: boolean): void {
     const { namespace, name, uid } = raw.metadata;
     const pod = this.#cluster.list('Pod').find(({ metadata }) => metadata.uid === uid);

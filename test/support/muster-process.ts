@@ -1,4 +1,4 @@
-/** One life of Muster: every real part, composed as `main.ts` composes them, on a cluster in memory and a hand clock. */
+/** One Muster process in a test: all real parts, composed as in `main.ts`, on a cluster in memory and a hand clock. */
 import type { Hono } from 'hono';
 import { ClusterState, type Sink } from '../../src/cluster/state.ts';
 import { Store } from '../../src/cluster/store.ts';
@@ -58,7 +58,7 @@ export interface MusterProcess {
   readonly barrier: Barrier;
   readonly inspector: TopologyInspector;
   readonly queueInspector: QueueInspector;
-  /** Reads what exists, then serves. Before it, calls are answered "not ready". */
+  /** Reads the existing objects, then serves. Until then calls are answered with "not ready". */
   recover(): void;
   /** SIGKILL: no timer fires, no write is answered, nothing is watched any more. */
   kill(): void;
@@ -130,7 +130,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   };
 }
 
-/** The real store between the wire and the state, so that `before` is what the state was told last. */
+/** Puts the real store between wire and state, so that `before` is the last object the state received. */
 function feed<T extends Named | { readonly name: string }>(project: (raw: unknown) => T, sink: Sink<T>) {
   const store = new Store<T>(sink, (error) => {
     throw error;

@@ -1,12 +1,12 @@
 /**
- * What the best placement on a small random tree is, by trying all of them. Shares no code with the planner: domains are
- * read off the labels, capacities are divisions, and sets of domains are all enumerated.
+ * The best placement on a small random tree by exhaustive search. Shares no code with the planner: domains are read
+ * from labels, capacities are divisions, and all sets of domains are enumerated.
  *
  * Levels are numbered outer to inner from 0; `tree.depth` is the host level, -1 the whole cluster.
  */
 import type { Tree } from './random-trees.ts';
 
-/** Consecutive ranks that belong into one domain of `level`; the last slice may be shorter. */
+/** Consecutive ranks that must share a domain of `level`; the last slice may be shorter. */
 export interface Slices {
   readonly size: number;
   readonly level: number;
@@ -15,7 +15,7 @@ export interface Slices {
 /** Equal members to place. */
 export interface Wish {
   readonly count: number;
-  /** GPUs of one member. */
+  /** GPUs per member. */
   readonly gpus: number;
   readonly slices: Slices | undefined;
 }
@@ -24,8 +24,8 @@ export interface Wish {
 type Nodes = readonly number[];
 
 /**
- * The domains of a level among these nodes. Two nodes are in one domain when their labels agree from the outermost level
- * to this one and this one is known; a node without this label is in none.
+ * The domains of a level among these nodes. Two nodes share a domain when their labels agree from the outermost level
+ * to this one and this one is set; a node without this label is in none.
  */
 export function domainsOf(tree: Tree, level: number, among: Nodes = allNodes(tree)): readonly Nodes[] {
   if (level < 0) return [among];
@@ -38,7 +38,7 @@ export function domainsOf(tree: Tree, level: number, among: Nodes = allNodes(tre
   return [...domains.values()];
 }
 
-/** Equal for two nodes of one domain of the level, undefined for a node of none. */
+/** Equal for two nodes in the same domain of the level, undefined for a node in none. */
 export function domainKey(tree: Tree, node: number, level: number): string | undefined {
   const { labels, name } = tree.nodes[node]!;
   if (level < 0) return 'cluster';
@@ -50,14 +50,14 @@ export function allNodes({ nodes }: Tree): Nodes {
   return nodes.map((_, index) => index);
 }
 
-/** How many such members fit on these nodes, whole slices only where there are slices. */
+/** How many such members fit on these nodes; with slices, only whole slices count. */
 export function mostOn(tree: Tree, nodes: Nodes, wish: Wish): number {
   let most = 0;
   while (most < wish.count && holds(tree, nodes, { ...wish, count: most + 1 })) most++;
   return most;
 }
 
-/** Whether these nodes hold the wish. Every domain is tried as the one that takes the short slice. */
+/** Whether all members fit on these nodes. Every domain is tried for the short slice. */
 export function holds(tree: Tree, nodes: Nodes, { count, gpus, slices }: Wish): boolean {
   const room = (some: Nodes) => some.reduce((sum, node) => sum + Math.floor(tree.nodes[node]!.free / gpus), 0);
   if (!slices) return room(nodes) >= count;
@@ -69,14 +69,15 @@ export function holds(tree: Tree, nodes: Nodes, { count, gpus, slices }: Wish): 
   return rooms.some((own, i) => own >= short && wholeIn(rooms.with(i, own - short)) >= full);
 }
 
-/** Whether some domain of the level holds the wish. */
+/** Whether some domain of the level holds all members. */
 export function fitsOneDomain(tree: Tree, level: number, wish: Wish, among: Nodes = allNodes(tree)): boolean {
   return domainsOf(tree, level, among).some((domain) => holds(tree, domain, wish));
 }
 
 /**
- * The fewest domains of the level that hold the wish together, over all subsets. A node in no domain of the level counts
- * as one of its own: nobody knows that it is near any other. Undefined: not even all of them do.
+ * The fewest domains of the level that hold all members together, over all subsets. A node in no domain of the level
+ * counts as one of its own, since nothing is known about its neighbours. Undefined when all domains together are not
+ * enough.
  */
 export function fewestDomains(
   tree: Tree,
@@ -97,15 +98,15 @@ export function fewestDomains(
 }
 
 export interface Widened {
-  /** The innermost level of which one domain holds the wish, not inside of `from`. */
+  /** The innermost level, not inside `from`, of which one domain holds all members. */
   readonly level: number;
   /** The fewest domains of `from` inside one such domain. */
   readonly domains: number;
 }
 
 /**
- * The best of a preference for the level `from`: one domain of it, else the fewest of them within one domain of the next
- * outer level, and so on. Undefined: the wish fits nowhere.
+ * The best result of a preference for the level `from`: one domain of it, else the fewest within one domain of the next
+ * outer level, and so on. Undefined when the members fit nowhere.
  * @param outermost the level of which one domain must hold everything in any case.
  */
 export function widen(tree: Tree, from: number, wish: Wish, outermost = -1): Widened | undefined {
@@ -120,7 +121,7 @@ export function widen(tree: Tree, from: number, wish: Wish, outermost = -1): Wid
   return undefined;
 }
 
-/** How many domains of the level the nodes touch, counted as `fewestDomains` does. */
+/** Number of domains of the level that the nodes touch, counted like `fewestDomains`. */
 export function countTouched(tree: Tree, level: number, nodes: Iterable<number>): number {
   return new Set([...nodes].map((node) => domainKey(tree, node, level) ?? `alone ${node}`)).size;
 }
@@ -132,13 +133,13 @@ export interface Kind {
   readonly cpu: number;
 }
 
-/** Whether one domain of the level holds two kinds of members together, by trying every division over the nodes. */
+/** Whether one domain of the level holds two kinds of members together, by trying every distribution over the nodes. */
 export function fitsMixed(tree: Tree, level: number, kinds: readonly [Kind, Kind], cpus: number): boolean {
   return domainsOf(tree, level).some((domain) => holdsMixed(tree, domain, kinds, cpus));
 }
 
 function holdsMixed(tree: Tree, nodes: Nodes, [a, b]: readonly [Kind, Kind], cpus: number): boolean {
-  /** Remainders of both kinds that are within reach after the nodes so far. */
+  /** Reachable remainders of both kinds after the nodes so far. */
   let left = new Set([`${a.count} ${b.count}`]);
   for (const node of nodes) {
     const next = new Set<string>();

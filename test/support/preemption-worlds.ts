@@ -1,6 +1,6 @@
 /**
- * Small random clusters full of jobs, for a gang that preempts: drawn as data, given to the planner as models, and read by
- * `preemption-optimum.ts`, which knows nothing of the models.
+ * Small random clusters full of jobs, for a preempting gang: drawn as data, passed to the planner as models, and read
+ * by `preemption-optimum.ts`, which knows nothing of the models.
  */
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
@@ -17,23 +17,23 @@ import { TREE_LEVELS } from './random-trees.ts';
 
 export const NOW = 1_000_000_000;
 export const GPUS = 8;
-/** The preemptor's. */
+/** The priority of the preemptor. */
 export const PRIORITY = 5;
 
 export interface DrawnJob {
   readonly name: string;
-  /** Otherwise lone pods, each on its own. */
+  /** Otherwise independent lone pods. */
   readonly isGang: boolean;
   readonly pods: readonly { readonly on: number; readonly gpus: number }[];
   readonly priority: number;
   /** Seconds since it started. */
   readonly age: number;
-  /** Seconds since its last checkpoint; undefined: none. */
+  /** Seconds since its last checkpoint; undefined: no checkpoint. */
   readonly checkpoint: number | undefined;
   /** Seconds. */
   readonly minRuntime: number;
   readonly preemptible: boolean;
-  /** How many members it can do without. */
+  /** Members above its minimum. */
   readonly spare: number;
   /** Index of the budget that covers its pods. */
   readonly budget: number | undefined;
@@ -41,7 +41,7 @@ export interface DrawnJob {
 }
 
 export interface World {
-  /** How many of `TREE_LEVELS` the nodes have labels of. */
+  /** How many of `TREE_LEVELS` the nodes have labels for. */
   readonly depth: number;
   /** Labels of each node, outer to inner. */
   readonly nodes: readonly (readonly (string | undefined)[])[];
@@ -75,7 +75,7 @@ const shapeArb = fc.record({
   budgets: fc.nat({ max: 2 }),
 });
 
-/** Up to six nodes of 8 GPUs, up to eight jobs that never take more than there is. */
+/** Up to six nodes of 8 GPUs, and up to eight jobs that never exceed the capacity. */
 export const worldArb: fc.Arbitrary<World> = shapeArb.chain(({ depth, size, budgets }) =>
   fc
     .record({
@@ -109,7 +109,7 @@ export const worldArb: fc.Arbitrary<World> = shapeArb.chain(({ depth, size, budg
     }),
 );
 
-/** The pods as the API server would show them, by job. */
+/** The pods as the API server shows them, by job. */
 export function podsOf(world: World): ReadonlyMap<DrawnJob, readonly PodModel[]> {
   return new Map(
     world.jobs.map((job) => {
@@ -211,7 +211,7 @@ export function sceneOf(world: World): Scene {
   };
 }
 
-/** What the planner says of the world. */
+/** The planner's answer for the world. */
 export function preemptIn(world: World, moves = SEARCH_MOVES): Preemption {
   const { snapshot, request } = sceneOf(world);
   return planPreemption(snapshot, request, policy, NOW, moves);

@@ -1,4 +1,4 @@
-/** Worlds with queues: what the scenarios of order, quota, backfill, reclaim and run limits have in common. */
+/** Worlds with queues, for the scenarios of order, quota, backfill, reclaim and run limits. */
 
 import { defaultConfiguration } from '../../src/config.ts';
 import type { QueuesConfiguration } from '../../src/config-queues.ts';
@@ -7,12 +7,12 @@ import { aQueue, type QueueOptions } from './queues.ts';
 import { type GangOptions, gang, type RunningOptions, startWorld, type World, type WorldOptions } from './scenario.ts';
 
 export interface QueueWorldOptions extends Omit<WorldOptions, 'settings'> {
-  /** The section `queues` of the configuration, without its items. */
+  /** The `queues` section of the configuration, without its items. */
   readonly queues?: Partial<Omit<QueuesConfiguration, 'items'>>;
   readonly settings?: WorldOptions['settings'];
 }
 
-/** A world whose configuration file has these queues. */
+/** A world with these queues in its configuration file. */
 export async function startQueueWorld(
   items: readonly QueueOptions[],
   { queues = {}, settings = {}, ...options }: QueueWorldOptions = {},
@@ -21,7 +21,7 @@ export async function startQueueWorld(
   return await startWorld({ ...options, settings: { ...settings, queues: configured } });
 }
 
-/** The label that names the queue, merged into the options of a gang or a pod. */
+/** Adds the label that names the queue to the options of a gang or a pod. */
 export function inQueue<T extends GangOptions & RunningOptions>(
   queue: string,
   options: T = {} as T,
@@ -29,24 +29,24 @@ export function inQueue<T extends GangOptions & RunningOptions>(
   return { ...options, labels: { ...options.labels, 'muster.dev/queue': queue } };
 }
 
-/** A gang that says how long it runs; 8 GPUs for each member. */
+/** A gang with an expected duration; 8 GPUs per member. */
 export function timed(name: string, size: number, duration: string, options: GangOptions = {}): WireObject[] {
   const annotations = { 'muster.dev/expected-duration': duration, ...options.annotations };
   return gang(name, size, { ...options, annotations });
 }
 
-/** All that is nominated is bound; what became free is planned. */
+/** Binds all nominated pods, and plans what became free. */
 export async function scheduleAll(world: World): Promise<void> {
   await world.settle();
   await world.schedule();
 }
 
-/** All members end well, and their places are free. */
+/** Ends all members with success, which frees their nodes. */
 export function end(world: World, name: string): void {
   for (const { metadata } of listMembers(world, name)) world.finish(metadata.name);
 }
 
-/** All members are deleted. */
+/** Deletes all members. */
 export function remove(world: World, name: string): void {
   for (const { metadata } of listMembers(world, name)) world.delete(metadata.name);
 }
@@ -55,7 +55,7 @@ export function listMembers(world: World, name: string): readonly WireObject[] {
   return world.cluster.list('Pod').filter(({ metadata }) => metadata.labels?.['muster.dev/pod-group'] === name);
 }
 
-/** An annotation on all members; undefined: taken away. */
+/** Sets an annotation on all members; undefined removes it. */
 export function annotate(world: World, name: string, key: string, value: string | undefined): void {
   for (const { metadata } of listMembers(world, name)) {
     world.cluster.update('Pod', `default/${metadata.name}`, (raw) => {
@@ -65,7 +65,7 @@ export function annotate(world: World, name: string, key: string, value: string 
   }
 }
 
-/** Names of the gangs of which all members are bound, in the given order. */
+/** Names of the gangs with all members bound, in the given order. */
 export function runningOf(world: World, ...names: readonly string[]): readonly string[] {
   return names.filter((name) => world.stateOf(name) === 'Running');
 }

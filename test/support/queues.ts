@@ -1,4 +1,4 @@
-/** Queues in short form: what a test does not say is as in a queue without any setting. */
+/** Builders of queues in short form, with the defaults of a queue without settings. */
 import type { Amounts } from '../../src/core/queues/amounts.ts';
 import type { Applicant, LineQuery, OrderWeights } from '../../src/core/queues/line.ts';
 import { plainQueue, type Queue, type QueueSpec, type QueueTree } from '../../src/core/queues/queue.ts';
@@ -41,7 +41,7 @@ export function anApplicant(tree: QueueTree, { queue, ...rest }: ApplicantOption
   return { priority: 0, createdAt: 0, asked: gpus(8), ...rest, queue: queueNamed(tree, queue) };
 }
 
-/** In a cluster of 100 GPUs of which nothing is used. */
+/** For a cluster of 100 GPUs, none of them in use. */
 export function aLineQuery(tree: QueueTree, options: Partial<LineQuery> = {}): LineQuery {
   return {
     tree,

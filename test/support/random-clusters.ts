@@ -1,4 +1,4 @@
-/** Small random clusters and gangs for the laws: fast-check arbitraries. */
+/** Small random clusters and gangs as fast-check arbitraries, for the laws. */
 import fc from 'fast-check';
 import type { GangRequest } from '../../src/core/gang-request.ts';
 import type { LabelRequirement, NodeModel, PodModel } from '../../src/core/model.ts';
@@ -31,7 +31,7 @@ const podArb: fc.Arbitrary<PodOptions> = fc.record({
   template: fc.constantFrom({}, {}, {}, avoidTrain, port),
 });
 
-/** Up to seven nodes in up to three racks, some not ready, with bound pods (also too many) and occupants. */
+/** Up to seven nodes in up to three racks, some not ready, with bound pods (sometimes too many) and occupants. */
 export const sceneArb: fc.Arbitrary<Scene> = fc
   .record({
     shapes: fc.array(nodeArb, { minLength: 1, maxLength: 7, size: 'max' }),
@@ -103,7 +103,7 @@ export const gangArb: fc.Arbitrary<GangRequest> = fc
     return aGang(all, { min: Math.max(1, all.length - missing), ...options });
   });
 
-/** One role of plain members, all of which must be placed. */
+/** One role of equal members, all of which must be placed. */
 export const plainGangArb: fc.Arbitrary<GangRequest> = roleArb.map((role) =>
   aGang(membersOf({ ...role, kind: 'plain' }, 'w')),
 );

@@ -1,6 +1,6 @@
 /**
- * Small random fabrics: irregular trees of up to three labelled levels, some labels missing, some nodes partly taken.
- * `optimum.ts` searches them exhaustively, `treeSnapshot` gives them to the planner.
+ * Small random fabrics: irregular trees of up to three labelled levels, with some labels missing and some nodes partly
+ * taken. `optimum.ts` searches them exhaustively, `snapshotOf` passes them to the planner.
  */
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
@@ -17,20 +17,23 @@ export const TREE_LEVELS = ['block', 'rack', 'cell'].map((name) => ({ name, labe
 
 export interface TreeNode {
   readonly name: string;
-  /** By level, outer to inner; undefined: the node does not carry the label. */
+  /** By level, outer to inner; undefined: the node lacks the label. */
   readonly labels: readonly (string | undefined)[];
-  /** Of its eight GPUs; a bound pod has the others. */
+  /** Free GPUs out of eight; a bound pod has the others. */
   readonly free: number;
-  /** Whose pod has them: one on its own, a member of another gang or of one that shares its outermost domain with none. */
+  /**
+   * Whose pod has the others: a lone pod, a member of another gang, or a member of a gang that is exclusive in its
+   * outermost domain.
+   */
   readonly takenBy: 'nobody' | 'other' | 'hermit';
-  /** That pod is not bound yet: it holds a reservation. */
+  /** That pod is not bound yet but has a reservation. */
   readonly reserved?: boolean;
-  /** `nvidia.com/gpu.product`; undefined: not labelled. */
+  /** `nvidia.com/gpu.product`; undefined: no label. */
   readonly model?: string | undefined;
 }
 
 export interface Tree {
-  /** How many levels the scheme has, from the outermost of `TREE_LEVELS`; nodes carry as many labels. */
+  /** Number of levels in the scheme, from the outermost of `TREE_LEVELS`. */
   readonly depth: number;
   readonly nodes: readonly TreeNode[];
 }
@@ -40,22 +43,22 @@ const GPUS = 8;
 /** CPUs of every node. */
 export const CPUS = 96;
 
-/** In the order in which a gang prefers them: joined by NVLink, unknown, PCIe only. */
+/** In the order of a gang's preference: joined by NVLink, unknown, PCIe only. */
 export const MODELS = ['NVIDIA-H100-80GB-HBM3', undefined, 'NVIDIA-L40S'] as const;
 
 export interface TreeShape {
   readonly maxNodes?: number;
-  /** Some nodes are taken by gangs, exclusive ones among them; otherwise only by pods on their own. */
+  /** Whether gangs, some of them exclusive, take nodes; otherwise only lone pods do. */
   readonly gangs?: boolean;
-  /** Nodes have one of `MODELS`; otherwise none is labelled. */
+  /** Whether nodes have one of `MODELS`; otherwise none has the label. */
   readonly models?: boolean;
-  /** How often a label is missing: one in `missing`; 0: never. */
+  /** One label in `missing` is absent; 0: none. */
   readonly missing?: number;
 }
 
 /**
- * How many names a level has is drawn for each tree, and who carries which is drawn for each node: domains of one node
- * beside domains of many, one name under several parents, nodes that skip a level.
+ * Draws the number of names of each level per tree, and the names per node. This yields domains of one node beside
+ * domains of many, one name under several parents, and nodes that skip a level.
  */
 export function treeArb({
   maxNodes = 10,
@@ -100,23 +103,23 @@ export interface Role {
   readonly cpu: number;
 }
 
-/** A gang to place on a tree. Levels as `optimum.ts` numbers them, the depth of the tree being the hosts. */
+/** A gang to place on a tree. Levels are numbered as in `optimum.ts`; the tree's depth means the hosts. */
 export interface DrawnGang {
   readonly roles: readonly Role[];
-  /** How many members need not be placed. */
+  /** Number of members that need not be placed. */
   readonly spare: number;
   readonly required?: number | undefined;
   readonly preferred?: number | undefined;
-  /** Whether only the preferred level will do yet. */
+  /** Whether only the preferred level is acceptable so far. */
   readonly patient?: boolean;
   readonly slices?: { readonly size: number; readonly level: number } | undefined;
   readonly spread?: number | undefined;
   readonly exclusive?: number | undefined;
-  /** Members that run already: rank and index of the node. */
+  /** Members already running: rank and index of the node. */
   readonly placed?: readonly { readonly rank: number; readonly on: number }[];
 }
 
-/** What the planner is told about the drawn gang; ranks follow the roles, after those of the placed members. */
+/** The drawn gang as the planner's request; its ranks follow the roles, after those of the placed members. */
 export function requestOf(tree: Tree, gang: DrawnGang): GangRequest {
   const { roles, spare, placed = [], slices } = gang;
   const all = roles.flatMap(({ count, gpus, cpu }, i) => members(count, { name: 'abc'[i]!, gpus, cpu, memory: 0 }));
@@ -149,7 +152,7 @@ const NOW = 1_000_000;
 
 const snapshots = new WeakMap<Tree, Snapshot>();
 
-/** Plans the drawn gang on the drawn tree; a plan leaves the tree's snapshot as it was, for the next one. */
+/** Plans the drawn gang on the drawn tree; the plan leaves the tree's snapshot unchanged. */
 export function planOn(tree: Tree, gang: DrawnGang, score: PlacementScore = 'best-fit'): Plan {
   const snapshot = snapshots.get(tree) ?? snapshotOf(tree);
   snapshots.set(tree, snapshot);
@@ -168,7 +171,7 @@ export interface Seat {
   readonly role: Role;
 }
 
-/** Who was placed where, in the order of ranks; empty when there is no placement. */
+/** The placed members with their nodes in rank order; empty when there is no placement. */
 export function seatsOf(tree: Tree, gang: DrawnGang, plan: Plan): readonly Seat[] {
   if (plan.kind !== 'placed') return [];
   const { members: all } = requestOf(tree, gang);
@@ -179,7 +182,7 @@ export function seatsOf(tree: Tree, gang: DrawnGang, plan: Plan): readonly Seat[
     .sort((a, b) => a.rank - b.rank);
 }
 
-/** @param order indices of the nodes, in the order in which the table hears of them. */
+/** @param order indices of the nodes in the order in which the table receives them. */
 export function snapshotOf(tree: Tree, order: readonly number[] = tree.nodes.map((_, i) => i)): Snapshot {
   const table = new NodeTable(TREE_LEVELS.slice(0, tree.depth));
   for (const index of order) table.applyNode(nodeModelOf(tree.nodes[index]!));
@@ -225,7 +228,7 @@ function fillerOf({ name, free, takenBy }: TreeNode): PodModel | undefined {
   return aPod({ ...filler, labels, annotations });
 }
 
-/** The tree as text, for a counterexample: one line a node. */
+/** The tree as text for a counterexample, one line per node. */
 export function drawTree({ nodes }: Tree): string {
   return nodes
     .map(({ name, labels, free, takenBy, reserved, model }) => {

@@ -1,6 +1,6 @@
 /**
  * Scenarios: a small world with nodes, an API server in memory, kube-scheduler's side of the protocol, and the real
- * Muster between them, all on a clock that the test turns. A test reads as a story:
+ * Muster between them, all on a clock that the test advances. A test reads as a story:
  *
  *   const world = await startWorld({ nodes: 8 });
  *   world.create(gang('a', 8));
@@ -26,7 +26,7 @@ export const GATE = 'muster.dev/gang';
 export const PLAN = 'muster.dev/plan';
 export const SECOND = 1_000;
 
-/** One registry for all worlds of a file: each starts collectors of the process. */
+/** Shared by all worlds of a file, because each registry starts collectors of the process. */
 const sharedMetrics = new Metrics();
 
 export interface PodOptions {
@@ -36,18 +36,18 @@ export interface PodOptions {
   readonly annotations?: Readonly<Record<string, string>>;
   /** Merged over the default spec. */
   readonly spec?: Readonly<Record<string, unknown>>;
-  /** Milliseconds; the world's start when left out. */
+  /** Milliseconds; the start of the world by default. */
   readonly createdAt?: number;
   readonly nodeName?: string;
 }
 
 export interface GangOptions extends PodOptions {
-  /** `muster.dev/min-members`; all members when left out, none written when undefined is given. */
+  /** `muster.dev/min-members`; all members by default, no annotation when undefined is passed. */
   readonly min?: number | undefined;
-  /** Index of the first member; those before exist already. */
+  /** Index of the first member; earlier ones exist already. */
   readonly from?: number;
   readonly gated?: boolean;
-  /** No managed resource: never reaches the extender. Implies the gate. */
+  /** Requests no managed resource, so it never reaches the extender. Implies the gate. */
   readonly silent?: boolean;
 }
 
@@ -59,7 +59,7 @@ export interface RunningOptions extends Omit<GangOptions, 'from' | 'gated' | 'si
 
 const START = Date.UTC(2026, 0, 1);
 
-/** Any pod, in `default`. */
+/** Any pod in `default`. */
 export function pod(name: string, options: PodOptions = {}): WireObject {
   const { createdAt = START, spec, gpus, priority, labels, annotations, nodeName } = options;
   const raw = aRawPod({
@@ -109,7 +109,7 @@ export class World {
   readonly cluster = new ClusterInMemory(() => this.clock.now());
   readonly scheduler: KubeScheduler;
   readonly metrics: Metrics;
-  /** Events that were written, as `reason: note`. */
+  /** The written Events as `reason: note`. */
   readonly told: string[] = [];
   readonly #options: ProcessOptions;
   muster: MusterProcess;
@@ -181,8 +181,8 @@ export class World {
   }
 
   /**
-   * A gang that runs already: `<name>-0` on the first of the nodes, and so on. Its pods run since `startedAt` (now), and with
-   * `graceSeconds` an eviction takes that long (see `finishTerminations`).
+   * A gang that already runs: `<name>-0` on the first of the nodes, and so on. Its pods have run since `startedAt` (now
+   * by default). With `graceSeconds` an eviction takes that long (see `finishTerminations`).
    */
   running(name: string, nodes: readonly string[], options: RunningOptions = {}): void {
     const { graceSeconds = 0, startedAt = this.clock.now(), ...rest } = options;
@@ -196,7 +196,7 @@ export class World {
     }
   }
 
-  /** A disruption budget over the pods with these labels; evictions of running ones use it up. */
+  /** A disruption budget over the pods with these labels; evicting running ones uses it up. */
   disruptionBudget(name: string, labels: Readonly<Record<string, string>>, allowed: number): void {
     this.cluster.create('PodDisruptionBudget', {
       metadata: { name, namespace: 'default' },
@@ -211,14 +211,14 @@ export class World {
     });
   }
 
-  /** The pods that Muster has evicted, in order; not those whose eviction was refused. */
+  /** The pods that Muster has evicted, in order, without refused evictions. */
   evictions(): readonly string[] {
     return this.cluster.writes
       .filter(({ verb, outcome }) => verb === 'evict' && outcome === 'ok')
       .map(({ pod: name }) => name);
   }
 
-  /** The evicted pods whose grace period is over go; returns their names. */
+  /** Deletes the evicted pods whose grace period is over; returns their names. */
   finishTerminations(): readonly string[] {
     return this.cluster.finishTerminations();
   }
@@ -231,7 +231,7 @@ export class World {
     for (const name of names) this.cluster.delete('Pod', keyIn(name));
   }
 
-  /** The first step of deleting a pod that has a finalizer (every pod of a Job) or runs. */
+  /** The first step of deleting a pod that runs or has a finalizer (as every pod of a Job). */
   beginDeletion(name: string): void {
     this.cluster.update('Pod', keyIn(name), ({ metadata }) => {
       metadata.deletionTimestamp = new Date(this.clock.now()).toISOString();
@@ -252,7 +252,7 @@ export class World {
     return this.pod(name).metadata.uid!;
   }
 
-  /** kube-scheduler erases a nomination, as after any failed attempt. */
+  /** kube-scheduler clears a nomination, as after any failed attempt. */
   eraseNomination(name: string): void {
     this.cluster.update('Pod', keyIn(name), ({ status }) => {
       delete status.nominatedNodeName;
@@ -261,7 +261,7 @@ export class World {
 
   // Time
 
-  /** Lets everything happen that needs no more time. */
+  /** Runs everything that is due without advancing the time. */
   async settle(): Promise<void> {
     for (let quiet = 0, turns = 0; quiet < 3; turns++) {
       if (turns > 10_000) throw new Error('expected the world to come to rest, found it busy after 10,000 turns');
@@ -270,7 +270,7 @@ export class World {
     }
   }
 
-  /** Time passes, and everything happens when it is due. */
+  /** Advances the time and runs everything when it is due. */
   async pass(ms: number): Promise<void> {
     const until = this.clock.now() + ms;
     await this.settle();
@@ -281,21 +281,24 @@ export class World {
     this.clock.jumpTo(until);
   }
 
-  /** The process is frozen: time passes and no timer fires. */
+  /** Freezes the process: time passes and no timer fires. */
   freeze(ms: number): void {
     this.clock.jumpTo(this.clock.now() + ms);
   }
 
   // kube-scheduler's calls
 
-  /** kube-scheduler tries every pod once, in the order of their creation. */
+  /** kube-scheduler tries every pod once, in order of creation. */
   async schedule(...names: readonly string[]): Promise<void> {
     const keys = names.length > 0 ? names.map(keyIn) : this.cluster.list('Pod').map(keyOf);
     for (const key of keys) await this.scheduler.attempt(key);
     await this.settle();
   }
 
-  /** A filter call for the pod as it is now. Without names: its nominated node if it has one, else every node. */
+  /**
+   * A filter call for the pod in its current state. By default with its nominated node, or with every node if it has
+   * none.
+   */
   async filter(name: string, names?: readonly string[], change: (raw: WireObject) => void = () => {}) {
     const raw = structuredClone(this.pod(name));
     change(raw);
@@ -304,7 +307,7 @@ export class World {
     return await this.#post<FilterAnswer>('filter', filterBody(raw, offered));
   }
 
-  /** A filter call with the list as it was before the pod was nominated. */
+  /** A filter call with the pod as it was before its nomination. */
   filterEarly(name: string, names: readonly string[]): Promise<FilterAnswer> {
     return this.filter(name, names, ({ status }) => {
       delete status.nominatedNodeName;
@@ -326,20 +329,20 @@ export class World {
     return await this.#post('preempt', { Pod: this.pod(name), NodeNameToVictims: null, NodeNameToMetaVictims });
   }
 
-  /** A bind call; without a node: on the nominated one. It stands until it is answered. */
+  /** A bind call, to the nominated node by default. It stays open until it is answered. */
   bind(name: string, node?: string): BindCall {
     const raw = this.pod(name);
     return this.#bind(raw, node ?? raw.status.nominatedNodeName);
   }
 
-  /** Bind calls for these pods, made at once. */
+  /** Bind calls for these pods, made together. */
   bindAll(...names: readonly string[]): readonly BindCall[] {
     return names.map((name) => this.bind(name));
   }
 
   // Muster
 
-  /** SIGKILL and a new start; calls in the air break. */
+  /** SIGKILL and a new start; calls in flight break. */
   async restart(): Promise<void> {
     this.muster.kill();
     for (const breakOff of [...this.#calls]) breakOff();
@@ -349,7 +352,7 @@ export class World {
     await this.settle();
   }
 
-  /** A process that has not read the cluster yet; `this.muster` stays what it is. */
+  /** A process that has not read the cluster yet; `this.muster` does not change. */
   startUnrecovered(): MusterProcess {
     return startProcess(this.cluster, this.clock, this.#options);
   }
@@ -358,7 +361,7 @@ export class World {
     return this.muster.view.gang(keyIn(name))?.state;
   }
 
-  /** Why the gang is where it is, as people read it; '' when there is nothing to say. */
+  /** The gang's reason as users read it; '' when there is none. */
   reasonOf(name: string): string {
     const reason = this.muster.view.gang(keyIn(name))?.publication.reason;
     return reason ? explain(reason) : '';
@@ -369,18 +372,18 @@ export class World {
     return ((await response.json()) as GangItem).status;
   }
 
-  /** Which node each member holds in the reservations, by pod name. */
+  /** The node of each member in the reservations, by pod name. */
   slotsOf(name: string): Readonly<Record<string, string>> {
     const slots = this.muster.reservations.slotsOf(keyIn(name));
     return sorted(slots.map(({ pod: { name: member }, node }) => [member, node]));
   }
 
-  /** Nominations as they are written, by pod name; of the gang, or of all pods. */
+  /** Nominations on the pods, by pod name; of the gang, or of all pods. */
   nominations(name?: string): Readonly<Record<string, string>> {
     return this.#read(name, ({ status }) => status.nominatedNodeName);
   }
 
-  /** Plan annotations as they are written, by pod name. */
+  /** Plan annotations on the pods, by pod name. */
   records(name?: string): Readonly<Record<string, string>> {
     return this.#read(name, ({ metadata }) => metadata.annotations?.[PLAN]);
   }
@@ -390,21 +393,21 @@ export class World {
     return this.#read(name, ({ spec }) => spec.nodeName);
   }
 
-  /** Members whose gate is still there. */
+  /** Members that still have their gate. */
   gated(name: string): readonly string[] {
     const gates = this.#read(name, ({ spec }) => spec.schedulingGates?.[0]?.name);
     return Object.keys(gates);
   }
 
-  /** Rounds of the decision loop since the process began; all worlds that share the metrics count together. */
+  /** Rounds of the decision loop since the process started; worlds that share metrics are counted together. */
   async rounds(): Promise<number> {
     const { values } = await this.metrics.decisionRoundDuration.get();
     return values.find(({ metricName }) => metricName?.endsWith('_count'))?.value ?? 0;
   }
 
   /**
-   * Nodes where bound pods, slots and holds together ask for more GPUs than there are; a pod that is bound counts once,
-   * also when Muster has not seen it yet.
+   * Nodes where bound pods, slots and holds together request more GPUs than exist; a bound pod counts once, even if
+   * Muster has not seen it yet.
    */
   overbooked(): readonly string[] {
     const taken = new Map<string, number>();
@@ -416,7 +419,7 @@ export class World {
       if (raw.status.phase !== 'Succeeded' && raw.status.phase !== 'Failed') take(raw.spec.nodeName, gpusOf(raw));
     }
     for (const holder of [
-      // A fenced slot takes space only when the pods on its node have left.
+      // A fenced slot takes up space only after the pods on its node have gone.
       ...[...this.muster.reservations.slots()].filter(({ state }) => state !== 'fenced'),
       ...[...this.muster.reservations.holds()].map(([, hold]) => hold),
     ]) {
@@ -485,7 +488,7 @@ export class World {
   }
 }
 
-/** What each of the calls came to. */
+/** The verdict of each call. */
 export function verdicts(calls: readonly BindCall[]): readonly string[] {
   return calls.map(({ verdict }) => verdict);
 }

@@ -1,4 +1,4 @@
-/** Small random clusters in which gangs run until a known or unknown time, and plain counts of what fits there. */
+/** Small random clusters in which gangs run until a known or unknown time, and simple counts of what fits there. */
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest } from '../../src/core/gang-request.ts';
@@ -11,7 +11,7 @@ import { RACK } from './topology.ts';
 
 export const policy = { isAccelerator: (resource: string) => resource === GPU, score: 'best-fit' } as const;
 export const FOREVER = Number.POSITIVE_INFINITY;
-/** Of each node. */
+/** GPUs of each node. */
 export const GPUS = 8;
 export const CORES = 16;
 
@@ -22,7 +22,7 @@ export interface Shape {
 
 export interface DrawnGang {
   readonly key: string;
-  /** Node of each member. */
+  /** The node of each member. */
   readonly on: readonly number[];
   readonly shape: Shape;
   readonly startedAt: number;
@@ -30,7 +30,7 @@ export interface DrawnGang {
 }
 
 export interface StartWorld {
-  /** Rack of each node. */
+  /** The rack of each node. */
   readonly nodes: readonly string[];
   readonly gangs: readonly DrawnGang[];
 }
@@ -40,7 +40,7 @@ export const shapeArb: fc.Arbitrary<Shape> = fc.record({
   cpu: fc.constantFrom(1, 1, 2, 6),
 });
 
-/** Up to five nodes in up to two racks, gangs that never take more than there is. */
+/** Up to five nodes in up to two racks, and gangs that never exceed the capacity. */
 export const startWorldArb: fc.Arbitrary<StartWorld> = fc
   .record({
     nodes: fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 5 }),
@@ -96,7 +96,7 @@ export function shapeOf({ members: [member] }: GangRequest): Shape {
   return { gpus: amount(GPU), cpu: amount('cpu') / 1000 };
 }
 
-/** What is taken of a node from `from` on, as long as it is. */
+/** What is taken on a node from `from` until `until`. */
 interface Load {
   readonly node: string;
   readonly shape: Shape;
@@ -119,7 +119,7 @@ function asMember({ namespace, name, uid, labels, template }: PodModel) {
   return { namespace, name, uid, labels, template, rank: 0, pinnedTo: undefined };
 }
 
-/** How many such members the node takes from `from` to `until` beside the loads, tried one after the other at each instant. */
+/** How many such members fit on the node beside the loads at every instant from `from` to `until`. */
 export function countBeside(node: string, shape: Shape, loads: readonly Load[], from: number, until: number): number {
   const there = loads.filter((load) => load.node === node);
   const instants = [from, ...there.map((load) => load.from).filter((at) => at > from && at < until)];
@@ -138,7 +138,7 @@ export function countBeside(node: string, shape: Shape, loads: readonly Load[], 
   return Math.min(...fits);
 }
 
-/** The most members that one rack, or the whole cluster, takes. */
+/** The most members that fit into one rack, or into the whole cluster. */
 export function countRoom(
   nodes: readonly string[],
   required: boolean,

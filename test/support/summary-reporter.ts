@@ -1,8 +1,9 @@
+/** A vitest reporter that prints the totals. */
 import type { Reporter, TestModule } from 'vitest/node';
 
 /**
- * Ends the run with `N passed, N failed` alone on a line. What broke outside a test (a file that does not load, a
- * hook, an unhandled error, an interrupt) counts as failed, so that a broken run never says `0 failed`.
+ * Ends the run with `N passed, N failed` alone on a line. Problems outside a test (a file that does not load, a hook,
+ * an unhandled error, an interrupt) count as failed, so that a broken run never prints `0 failed`.
  */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[], reason: string): void {

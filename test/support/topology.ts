@@ -1,14 +1,14 @@
 /**
- * Clusters from ASCII drawings, one domain a line, free GPUs in brackets:
+ * Clusters from ASCII drawings, one domain per line, free GPUs in brackets:
  *
  *   rack-a: n1[8] n2[8] n3[4]
  *   rack-b: n4[8] n5[0/16] n6[-2]
  *   -: n7[8] cpu1[cpu]
  *
- * Nodes have 8 GPUs unless `/16` says otherwise; `[cpu]` is a node without any. Domain `-` means no label at all. What is
- * not free is taken by one bound filler pod that needs nothing but GPUs; more than the node has overcommits it.
+ * Nodes have 8 GPUs unless `/16` says otherwise; `[cpu]` is a node without any. Domain `-` means no label. What is not
+ * free is taken by one bound filler pod that requests only GPUs; more than the node has overcommits it.
  *
- * Paths draw several levels, outer to inner, all lines with as many parts, `-` for a level whose label is missing:
+ * Paths draw several levels, outer to inner. All lines have the same number of parts, with `-` for a missing label:
  *
  *   block-1/rack-1: n1[8] n2[8]
  *   block-1/-: n3[8]
@@ -21,7 +21,7 @@ import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
 import type { Placeable } from '../../src/core/transaction.ts';
 import { aNode, aPod, type NodeOptions } from './builders.ts';
 
-/** The node labels that a drawing's domains are read from. */
+/** The node labels that define a drawing's domains. */
 export const ZONE = 'example.com/zone';
 export const BLOCK = 'example.com/block';
 export const RACK = 'example.com/rack';
@@ -43,11 +43,11 @@ export interface DrawnCluster {
 }
 
 export interface DrawingOptions {
-  /** More about single nodes. */
+  /** Further options of single nodes. */
   readonly nodes?: Readonly<Record<string, NodeOptions>>;
-  /** More bound pods. */
+  /** Further bound pods. */
   readonly pods?: readonly PodModel[];
-  /** Pods that hold space without being bound, each with its node and whom it shields against (everyone). */
+  /** Unbound pods that take up space, each with its node and the pods it shields against (all by default). */
   readonly occupants?: readonly DrawnOccupant[];
 }
 
@@ -66,7 +66,7 @@ export function drawSnapshot(drawing: string, options: DrawingOptions = {}): Sna
   return seat(buildSnapshot(parseDrawing(drawing, options)), options.occupants ?? []);
 }
 
-/** @throws Error when the drawing is not understood. */
+/** @throws Error when the drawing cannot be parsed. */
 export function parseDrawing(drawing: string, options: DrawingOptions = {}): DrawnCluster {
   const nodes: NodeModel[] = [];
   const pods: PodModel[] = [...(options.pods ?? [])];
@@ -114,8 +114,8 @@ export function seat(snapshot: Snapshot, occupants: readonly DrawnOccupant[]): S
 }
 
 /**
- * All that a plan can see: equal texts mean equal plans. A resource that no node has (any more) makes no difference,
- * whether there is a column for it or not.
+ * Everything that a plan can depend on: equal texts mean equal plans. A resource that no node has (any more) makes no
+ * difference, with or without a column for it.
  */
 export function printSnapshot(snapshot: Snapshot): string {
   const { byName, indexOf, columns, free, allocatable, podsOn, repelling, rank, topology, nodes } = snapshot;

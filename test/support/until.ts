@@ -1,4 +1,4 @@
-/** Waits for a condition, looking every few milliseconds. Throws after `seconds` with what was waited for. */
+/** Waits for a condition, polling every few milliseconds. Throws after `seconds` with `what` in the message. */
 export async function until(what: string, condition: () => boolean, seconds = 10): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   while (!condition()) {

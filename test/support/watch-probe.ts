@@ -1,4 +1,4 @@
-/** A watcher on the fake API server, and everything it says. */
+/** A watcher on the fake API server that records all its calls. */
 import { ApiClient } from '../../src/cluster/api.ts';
 import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
 import type { Clock } from '../../src/cluster/timing.ts';
@@ -19,7 +19,7 @@ function project(raw: unknown): Slim {
   return { name: metadata.name, uid: metadata.uid, note };
 }
 
-/** Time stands still and every wait is over at the next turn of the event loop. */
+/** Time stands still, and every wait ends at the next turn of the event loop. */
 class TestClock implements Clock {
   readonly waits: number[] = [];
   #now = 0;
@@ -38,7 +38,7 @@ class TestClock implements Clock {
   }
 }
 
-/** A watcher, and what its consumer and observer are told: `+name/uid`, `~name/uid:note`, `-name/uid`. */
+/** A watcher with the calls to its consumer and observer: `+name/uid`, `~name/uid:note`, `-name/uid`. */
 export class Probe {
   readonly changes: string[] = [];
   readonly restarts: string[] = [];
@@ -76,8 +76,8 @@ export class Probe {
     return until('synced', () => this.watcher.synced);
   }
 
-  /** Waits until the consumer was told this much, then gives it and starts anew. */
-  async told(count: number): Promise<string[]> {
+  /** Waits for this many changes, then returns and clears them. */
+  async takeChanges(count: number): Promise<string[]> {
     await until(`${count} changes, got ${this.changes.join(' ')}`, () => this.changes.length >= count);
     return this.changes.splice(0);
   }

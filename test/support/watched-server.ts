@@ -1,10 +1,13 @@
-/** A fake API server for each test of a file, and the watchers that the test starts on it; all of it ends with the test. */
+/**
+ * A fake API server for each test of a file, and the watchers that the test starts on it; all of it stops with the
+ * test.
+ */
 import { afterEach, beforeEach } from 'vitest';
 import type { WatchedKind, WatcherOptions } from '../../src/cluster/watcher.ts';
 import { FakeApiServer } from './fake-api-server.ts';
 import { PODS, Probe, type Slim } from './watch-probe.ts';
 
-/** Registers the hooks. `server()` is the one of the test that runs. */
+/** Registers the hooks. `server()` is the one of the current test. */
 export function useWatchedServer() {
   let server: FakeApiServer;
   let probes: Probe[];
@@ -24,7 +27,7 @@ export function useWatchedServer() {
 
   return {
     server: () => server,
-    /** Another server takes the place of one that was stopped. */
+    /** Starts another server in place of one that was stopped. */
     async restart(port: number): Promise<void> {
       server = await FakeApiServer.startAt(port, PODS);
     },

@@ -1,3 +1,4 @@
+/** The Event recorder: the Event's form, its limits, and what happens when writing fails. */
 import { setImmediate as settle } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import {
@@ -18,7 +19,7 @@ interface Written {
   readonly [key: string]: unknown;
 }
 
-/** A recorder with a clock to set, and an API server that remembers, or answers with `outcome`. */
+/** A recorder with a settable clock, and an API server that remembers Events, or answers with `answer`. */
 function createRecorder(answer?: EventWriter['createEvent']) {
   const clock = { now: Date.UTC(2026, 0, 2, 12, 0, 0, 7) };
   const written: Written[] = [];
@@ -73,7 +74,7 @@ describe('EventRecorder', () => {
     expect(await count('written')).toBe(1);
   });
 
-  test('two Events of one millisecond have two names, and the longest object name still makes a valid one', async () => {
+  test('two Events of one millisecond get two names, and the longest object name still makes a valid one', async () => {
     const { recorder, written } = createRecorder();
     const long = 'x'.repeat(253);
     recorder.record(about(long, 'a'));
@@ -83,7 +84,7 @@ describe('EventRecorder', () => {
     for (const event of written) expect(event.metadata.name.length).toBeLessThanOrEqual(253);
   });
 
-  test('the same Event is told once in five minutes, another note or object at once', async () => {
+  test('the same Event is written once in five minutes, another note or object at once', async () => {
     const { recorder, clock, written, count } = createRecorder();
     recorder.record(about('a'));
     recorder.record(about('a'));
@@ -98,7 +99,7 @@ describe('EventRecorder', () => {
     expect(written).toHaveLength(4);
   });
 
-  test('one object gets a burst, then one Event each 30 s; the others are not affected', async () => {
+  test('one object gets a burst, then one Event every 30 s; other objects are not affected', async () => {
     const { recorder, clock, written, count } = createRecorder();
     for (let i = 0; i < objectLimit.burst + 5; i++) recorder.record(about('a', `note ${i}`));
     await settle();
@@ -123,7 +124,7 @@ describe('EventRecorder', () => {
     expect(written).toHaveLength(totalLimit.burst + totalLimit.perSecond);
   });
 
-  test('a clock that is set back neither throws nor opens the gates', async () => {
+  test('a clock that is set back neither throws nor lifts the limits', async () => {
     const { recorder, clock, written } = createRecorder();
     for (let i = 0; i < objectLimit.burst; i++) recorder.record(about('a', `note ${i}`));
     clock.now -= 3_600_000;
@@ -135,7 +136,7 @@ describe('EventRecorder', () => {
   test.each([
     { how: 'answers with an error', answer: async () => ({ kind: 'failed', message: 'namespace is terminating' }) },
     { how: 'rejects', answer: () => Promise.reject(new Error('namespace is terminating')) },
-  ])('an API server that $how is counted and logged, and the next time is no repetition', async ({ answer }) => {
+  ])('an API server that $how is counted and logged, and the next Event is no repetition', async ({ answer }) => {
     const { recorder, lines, count } = createRecorder(answer);
     recorder.record(about('a'));
     await settle();

@@ -1,3 +1,4 @@
+/** The logger: format, verbosity, and robustness against bad values and outputs. */
 import { describe, expect, test } from 'vitest';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
 
@@ -9,7 +10,7 @@ function capture(verbosity = 2): { readonly logger: Logger; readonly lines: stri
 }
 
 describe('logger', () => {
-  test('writes one JSON object a line: ts, level, msg, then the fields', () => {
+  test('writes one JSON object per line: ts, level, msg, then the fields', () => {
     const { logger, lines } = capture();
     logger.info(0, 'planned', { gang: 'ml/train', slots: 8, node: undefined });
     expect(lines).toEqual([
@@ -44,13 +45,13 @@ describe('logger', () => {
     expect(error.stack).toContain('log.test.ts');
   });
 
-  test('what was thrown need not be an Error', () => {
+  test('a thrown value need not be an Error', () => {
     const { logger, lines } = capture();
     logger.error('odd', 'just text');
     expect(JSON.parse(lines[0]!).error).toBe('just text');
   });
 
-  test('a field that cannot be written loses only itself', () => {
+  test('a field that cannot be serialized loses only itself', () => {
     const { logger, lines } = capture();
     const cycle: Record<string, unknown> = {};
     cycle.self = cycle;
@@ -60,7 +61,7 @@ describe('logger', () => {
     expect(line.cycle).toMatch(/^\(not written: /);
   });
 
-  test('never throws: not when the output does, not when a value does', () => {
+  test('never throws, whether the output or a value does', () => {
     const broken = createLogger({
       verbosity: 0,
       now: () => noon,

@@ -1,3 +1,4 @@
+/** The metrics, compared with docs/METRICS.md, and their labels and buckets. */
 import { readFileSync } from 'node:fs';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { describe, expect, test } from 'vitest';
@@ -22,7 +23,7 @@ function readDocumented(): readonly Entry[] {
     });
 }
 
-/** Names and types of everything in the registry, as Prometheus would read it. */
+/** Names and types of everything in the registry, as Prometheus reads it. */
 async function readRegistered(metrics: Metrics): Promise<readonly Omit<Entry, 'labels'>[]> {
   return [...(await metrics.render()).matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => ({
     name: name!,
@@ -30,7 +31,7 @@ async function readRegistered(metrics: Metrics): Promise<readonly Omit<Entry, 'l
   }));
 }
 
-/** Muster's own metrics with their labels, which prom-client keeps but does not declare. */
+/** Muster's own metrics with their labels, which prom-client stores without declaring them. */
 function readOwn(metrics: Metrics): readonly Omit<Entry, 'type'>[] {
   return Object.values(metrics)
     .filter((value) => value instanceof Counter || value instanceof Gauge || value instanceof Histogram)
@@ -49,14 +50,14 @@ describe('docs/METRICS.md', () => {
     expect(rows.toSorted(byName)).toEqual((await readRegistered(new Metrics())).toSorted(byName));
   });
 
-  test('lists the labels of each of our metrics', () => {
+  test('lists the labels of each Muster metric', () => {
     const rows = documented
       .filter(({ name }) => name.startsWith('muster_'))
       .map(({ name, labels }) => ({ name, labels }));
     expect(rows.toSorted(byName)).toEqual(readOwn(new Metrics()).toSorted(byName));
   });
 
-  test('says what each metric means', () => {
+  test('explains each metric', () => {
     const text = readFileSync(new URL('../../docs/METRICS.md', import.meta.url), 'utf8');
     for (const line of text.split('\n').filter((row) => row.startsWith('| `'))) {
       expect(line.split('|')[4]?.trim(), line).not.toBe('');
@@ -65,7 +66,7 @@ describe('docs/METRICS.md', () => {
 });
 
 describe('Metrics', () => {
-  test('no label can carry the name of an object', () => {
+  test('no label can hold the name of an object', () => {
     const labels = new Set(readOwn(new Metrics()).flatMap((metric) => metric.labels));
     for (const label of ['pod', 'gang', 'node', 'namespace', 'uid', 'plan']) expect(labels).not.toContain(label);
   });
@@ -77,7 +78,7 @@ describe('Metrics', () => {
     expect(await b.render()).toContain('muster_nominations_lost_total 0');
   });
 
-  test('request durations are told apart from 0.1 ms to 30 s', async () => {
+  test('request durations are resolved from 0.1 ms to 30 s', async () => {
     const metrics = new Metrics();
     metrics.requestDuration.observe({ verb: 'bind', outcome: 'bound' }, 20);
     const bounds = [...(await metrics.render()).matchAll(/request_duration_seconds_bucket\{le="([^"]+)"/g)].map(

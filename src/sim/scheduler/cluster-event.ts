@@ -1,6 +1,6 @@
 /**
- * What happened in the cluster, as kube-scheduler's queue sees it (framework/events.go), and which plugin's refusal each
- * event may have undone (the EventsToRegister and queueing hints of the plugins). `Extender` has no hints: any event will do.
+ * Cluster events as kube-scheduler's queue sees them (framework/events.go), and which plugin's rejection each event may
+ * resolve (EventsToRegister and the queueing hints of the plugins). `Extender` has no hints, so any event counts.
  */
 import { conflictsOnPorts, toleratesTaints, wantsNode } from '../../core/feasibility.ts';
 import { matchesSelector } from '../../core/selector.ts';
@@ -54,7 +54,7 @@ const EVENTS: Readonly<Record<Exclude<Plugin, 'Extender'>, readonly EventKind[]>
   ],
 };
 
-/** Whether the event may let a pod through that these plugins refused. */
+/** Whether the event may make a pod schedulable that these plugins rejected. */
 export function isWorthRequeuing(
   waiting: PodInfo,
   plugins: ReadonlySet<Plugin>,
@@ -114,7 +114,7 @@ function podHelps(
   }
 }
 
-/** What changed about a pod; plain `Update` when nothing of it matters to a plugin. */
+/** What changed about a pod; plain `Update` when no plugin cares about the change. */
 export function podChanges({ model: before }: PodInfo, { model: after }: PodInfo): readonly PodChange[] {
   const amounts = new Map(after.template.requests.map(({ name, amount }) => [name, amount]));
   const changes: PodChange[] = [];
@@ -127,7 +127,7 @@ export function podChanges({ model: before }: PodInfo, { model: after }: PodInfo
   return changes.length > 0 ? changes : ['Update'];
 }
 
-/** What changed about a node; nothing for a heartbeat, which moves no condition to another status. */
+/** What changed about a node; empty for a heartbeat, which changes no condition's status. */
 export function nodeChanges(before: Node, after: Node): readonly NodeChange[] {
   const conditions = (node: Node) => (node.status?.conditions ?? []).map(({ type, status }) => [type, status]);
   const annotations = ({ metadata }: Node) => metadata.annotations ?? {};
@@ -141,7 +141,7 @@ export function nodeChanges(before: Node, after: Node): readonly NodeChange[] {
   return changes;
 }
 
-/** Cheap, and right for what keeps the order of its keys; a false difference only wakes a pod too often. */
+/** Cheap, and exact as long as key order is stable; a false difference only wakes a pod once too often. */
 function isEqual(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }

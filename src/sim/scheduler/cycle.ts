@@ -1,9 +1,11 @@
 /**
- * Where a pod goes (schedule_one.go schedulePod): the one serial part of kube-scheduler.
+ * Finds a node for a pod (schedule_one.go schedulePod), the one serial part of kube-scheduler.
  *
- * 1. A nominated pod is tried on its node alone, the extenders being asked about that one node; success is final.
- * 2. Otherwise nodes are filtered from where the last pass ended until enough are feasible, and the extenders asked in turn.
- * 3. Of several nodes the one with the highest score is taken, equal ones by chance.
+ * 1. A nominated pod is tried on its node alone, and extenders are asked about that node only. If it fits, that is
+ *    final.
+ * 2. Otherwise nodes are filtered, starting where the last cycle stopped, until enough are feasible. Then the extenders
+ *    are asked one after the other.
+ * 3. The feasible node with the highest score wins; ties are broken at random.
  */
 import type { ExtenderClient } from './extender-client.ts';
 import { FilterState, type NodeStatus, type Plugin } from './filters.ts';
@@ -14,7 +16,7 @@ import { scoreNodes } from './scores.ts';
 const MIN_FEASIBLE_NODES = 100;
 const MIN_FEASIBLE_PERCENTAGE = 5;
 
-/** No node takes the pod, and which plugins are to blame. */
+/** No node fits the pod; `plugins` are those that rejected nodes. */
 export interface Misfit {
   readonly kind: 'misfit';
   readonly nodeCount: number;
@@ -25,17 +27,17 @@ export interface Misfit {
 export type Verdict =
   | { readonly kind: 'node'; readonly node: string }
   | Misfit
-  /** No refusal of a plugin: the pod backs off and tries again. */
+  /** Not a plugin's rejection: the pod backs off and tries again. */
   | { readonly kind: 'no nodes' | 'error'; readonly message: string };
 
 export interface CycleParts {
   readonly cache: SchedulerCache;
-  /** In the order of the calls. */
+  /** In calling order. */
   readonly extenders: readonly ExtenderClient[];
   readonly labelsOf: NamespaceLabels;
-  /** At least 0, less than 1. */
+  /** Returns a number in [0, 1). */
   readonly random: () => number;
-  /** 0: kube-scheduler's adaptive rule. */
+  /** 0 selects kube-scheduler's adaptive rule. */
   readonly percentageOfNodesToScore: number;
 }
 
@@ -47,6 +49,7 @@ export class SchedulingCycle {
     this.#parts = parts;
   }
 
+  /** Chooses a node. Failures of extenders are verdicts of kind `error`, never exceptions. */
   async place(pod: PodInfo): Promise<Verdict> {
     const { cache } = this.#parts;
     if (cache.nodes().length === 0) return { kind: 'no nodes', message: 'no nodes available to schedule pods' };
@@ -69,7 +72,7 @@ export class SchedulingCycle {
     }
   }
 
-  /** The nominated node if it is still good. An error only means that all nodes are tried. */
+  /** The nominated node if it still fits. An error here only means that all nodes are tried. */
   async #tryNominated(pod: PodInfo, statuses: Map<string, NodeStatus>): Promise<string | undefined> {
     const node = this.#parts.cache.node(pod.model.nominatedNodeName);
     if (!node) return undefined;
@@ -104,7 +107,7 @@ export class SchedulingCycle {
     return feasible;
   }
 
-  /** Required node affinity to named nodes in every term: no other node is looked at (nodeaffinity PreFilter). */
+  /** If every term of the required node affinity names nodes, only these are examined (nodeaffinity PreFilter). */
   #narrow(
     { model }: PodInfo,
     nodes: readonly NodeInfo[],
@@ -125,7 +128,7 @@ export class SchedulingCycle {
     return nodes.filter(({ name }) => names.has(name));
   }
 
-  /** How many feasible nodes end the search (schedule_one.go numFeasibleNodesToFind). */
+  /** The number of feasible nodes after which the search stops (schedule_one.go numFeasibleNodesToFind). */
   #enough(count: number): number {
     if (count < MIN_FEASIBLE_NODES) return count;
     const adaptive = Math.max(MIN_FEASIBLE_PERCENTAGE, 50 - Math.floor(count / 125));
@@ -133,7 +136,7 @@ export class SchedulingCycle {
     return Math.max(MIN_FEASIBLE_NODES, Math.floor((count * percentage) / 100));
   }
 
-  /** @throws Error when an extender that is not ignorable fails. */
+  /** @throws Error when a call to an extender fails and the extender is not ignorable. */
   async #askExtenders(
     pod: PodInfo,
     nodes: readonly NodeInfo[],
@@ -173,7 +176,7 @@ export class SchedulingCycle {
     const own = scoreNodes(pod, nodes, cache.nodes());
     const interested = extenders.filter((extender) => extender.isInterested(pod.raw));
     const raws = nodes.map(({ raw }) => raw!);
-    // A failed call gives no scores and is no error.
+    // A failed call contributes no scores and is not an error.
     const given = await Promise.all(
       interested.map((extender) => extender.prioritize(pod.raw, raws).catch(() => new Map<string, number>())),
     );

@@ -1,6 +1,6 @@
 /**
- * kube-scheduler's HTTP client of one extender (pkg/scheduler/extender.go): JSON as Go writes it, keep-alive as Go's
- * transport does it (at most two idle connections, any number of busy ones), one timeout over the whole call.
+ * kube-scheduler's HTTP client for one extender (pkg/scheduler/extender.go): JSON as Go encodes it, keep-alive as in
+ * Go's transport (at most two idle connections, any number of busy ones), and one timeout for the whole call.
  */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { gunzipSync } from 'node:zlib';
@@ -8,7 +8,7 @@ import type { RawContainer } from '../../core/raw-pod.ts';
 import type { SimClock } from '../clock.ts';
 import type { Node, Pod } from '../objects.ts';
 
-/** An entry of `extenders` of a KubeSchedulerConfiguration, without TLS. An absent verb: the hook is off. */
+/** One entry of `extenders` in a KubeSchedulerConfiguration, without TLS. A missing verb disables that call. */
 export interface ExtenderOptions {
   readonly urlPrefix: string;
   readonly filterVerb?: string;
@@ -16,7 +16,7 @@ export interface ExtenderOptions {
   readonly preemptVerb?: string;
   readonly bindVerb?: string;
   readonly weight?: number;
-  /** Such as `30s`; 5 s unless given. */
+  /** A Go duration such as `30s`; defaults to 5 s. */
   readonly httpTimeout?: string;
   readonly nodeCacheCapable?: boolean;
   readonly ignorable?: boolean;
@@ -29,7 +29,7 @@ export interface FilterAnswer {
   readonly unresolvable: Readonly<Record<string, string>>;
 }
 
-/** UIDs of victims by node. */
+/** Victims by node name; `violations` counts violated disruption budgets. */
 export type Victims = ReadonlyMap<string, { readonly pods: readonly Pod[]; readonly violations: number }>;
 export type MetaVictims = ReadonlyMap<string, { readonly uids: readonly string[]; readonly violations: number }>;
 
@@ -51,13 +51,13 @@ export class ExtenderClient {
     this.#managed = new Set((options.managedResources ?? []).map(({ name }) => name));
   }
 
-  /** Breaks every call under way, as the end of the process does. */
+  /** Aborts every call in flight, like the end of the process. */
   close(): void {
     for (const abort of [...this.#underWay]) abort();
     this.#agent.destroy();
   }
 
-  /** Whether the pod requests one of the managed resources, or there are none (extender.go IsInterested). */
+  /** Whether the pod requests a managed resource; always true when none is configured (extender.go IsInterested). */
   isInterested({ spec }: Pod): boolean {
     if (this.#managed.size === 0) return true;
     const requestsOne = ({ resources }: RawContainer) =>
@@ -67,7 +67,7 @@ export class ExtenderClient {
     return [...(spec.containers ?? []), ...(spec.initContainers ?? [])].some(requestsOne);
   }
 
-  /** @throws Error when the call fails, its answer has an `Error`, or names a node that was not offered. */
+  /** @throws Error when the call fails, or its answer carries an `Error` or names a node that was not offered. */
   async filter(pod: Pod, nodes: readonly Node[]): Promise<FilterAnswer> {
     const { filterVerb, nodeCacheCapable = false } = this.options;
     const offered = nodes.map(({ metadata }) => metadata.name);
@@ -90,7 +90,10 @@ export class ExtenderClient {
     };
   }
 
-  /** Scores by node, weighted and on the scale of the plugins' scores: 100 instead of 10. @throws Error */
+  /**
+   * Weighted scores by node on the scale of the plugins' scores, 0 to 100 instead of 0 to 10.
+   * @throws Error when the call fails.
+   */
   async prioritize(pod: Pod, nodes: readonly Node[]): Promise<ReadonlyMap<string, number>> {
     const { prioritizeVerb, weight = 0 } = this.options;
     if (!prioritizeVerb) return new Map();
@@ -105,7 +108,7 @@ export class ExtenderClient {
     );
   }
 
-  /** @throws Error when the call fails, or would make kube-scheduler die of a `null` (extender.go:186). */
+  /** @throws Error when the call fails, or when its `null` would crash kube-scheduler (extender.go:186). */
   async preempt(pod: Pod, victims: Victims): Promise<MetaVictims> {
     const entries = [...victims].map(([node, { pods, violations }]) => [
       node,
@@ -131,7 +134,7 @@ export class ExtenderClient {
     );
   }
 
-  /** @throws Error when the call fails or its answer has an `Error`. */
+  /** @throws Error when the call fails or its answer carries an `Error`. */
   async bind({ metadata: { name, namespace, uid } }: Pod, node: string): Promise<void> {
     const args = { PodName: name, PodNamespace: namespace, PodUID: uid, Node: node };
     const { Error: failure } = expectObject(await this.#send(this.options.bindVerb ?? '', args));
@@ -162,7 +165,7 @@ export class ExtenderClient {
     });
     const fail = (error: Error) => reject(new Error(`Post "${url}": ${error.message}`));
     call.on('response', (response) => readBody(response).then(resolve, fail));
-    // Not tried again: to Go's transport a POST that was written is not replayable (net/http/transport.go).
+    // No retry: Go's transport never replays a POST that it has written (net/http/transport.go).
     call.on('error', fail);
     call.on('close', () => {
       cancelTimeout();
@@ -173,7 +176,7 @@ export class ExtenderClient {
   }
 }
 
-/** In the order of Go's encoder on the wire. */
+/** In the order in which Go writes them. */
 function headersFor(url: string, body: Buffer): string[] {
   const headers = {
     Host: new URL(url).host,
@@ -193,13 +196,13 @@ async function readBody(response: IncomingMessage): Promise<{ status: number; bo
   return { status: response.statusCode ?? 0, body: plain.toString('utf8') };
 }
 
-/** Informers drop `managedFields` (scheduler.go:665). */
+/** kube-scheduler's informers drop `managedFields` (scheduler.go:665). */
 function strip<T extends Pod | Node>(object: T): T {
   const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { readonly managedFields?: unknown };
   return { ...object, metadata };
 }
 
-/** encoding/json escapes what could end a script element. */
+/** encoding/json escapes `<`, `>`, `&` and the line separators, which could break out of a script element. */
 function toGoJson(value: object): string {
   return JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,
@@ -207,7 +210,10 @@ function toGoJson(value: object): string {
   );
 }
 
-/** A Go duration of one unit. @throws Error */
+/**
+ * Milliseconds of a Go duration with a single unit.
+ * @throws Error when it is not one.
+ */
 function readDuration(text: string): number {
   const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
   if (amount === undefined) throw new Error(`expected a duration like 30s or 500ms, found ${JSON.stringify(text)}`);

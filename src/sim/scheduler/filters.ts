@@ -1,8 +1,8 @@
 /**
- * The Filter plugins of kube-scheduler's default profile, in their order, with their own words for why a node is out
- * (pkg/scheduler/framework/plugins). A `FilterState` is what their PreFilter works out for one pod:
+ * The Filter plugins of kube-scheduler's default profile, in their order and with their messages
+ * (pkg/scheduler/framework/plugins). A `FilterState` is what their PreFilter computes for one pod:
  *
- * 1. one pass over the pods on all nodes counts those that matter to spread and inter-pod terms, by topology value;
+ * 1. one pass over the pods on all nodes counts, by topology value, those that matter to spread and inter-pod terms;
  * 2. `check` judges one node in constant time, apart from host ports;
  * 3. `addPod` and `removePod` keep the counts right while nominated pods or victims are tried on a node.
  */
@@ -27,7 +27,7 @@ export type Plugin =
   | 'InterPodAffinity'
   | 'Extender';
 
-/** Why a node is out. `resolvable`: evicting pods may help (code Unschedulable, not UnschedulableAndUnresolvable). */
+/** Why a node was rejected. `resolvable`: evicting pods may help (Unschedulable, not UnschedulableAndUnresolvable). */
 export interface NodeStatus {
   readonly plugin: Plugin;
   readonly reasons: readonly string[];
@@ -46,23 +46,26 @@ const NO_SPREAD_LABEL = unresolvable(
   "node(s) didn't match pod topology spread constraints (missing required label)",
 );
 const SKEWED = resolvable('PodTopologySpread', "node(s) didn't match pod topology spread constraints");
-const NO_COMPANY = unresolvable('InterPodAffinity', "node(s) didn't match pod affinity rules");
-const REPELLED = resolvable('InterPodAffinity', "node(s) didn't match pod anti-affinity rules");
-const REPELLED_BY_OTHERS = resolvable('InterPodAffinity', "node(s) didn't satisfy existing pods anti-affinity rules");
+const NO_AFFINITY = unresolvable('InterPodAffinity', "node(s) didn't match pod affinity rules");
+const ANTI_AFFINITY = resolvable('InterPodAffinity', "node(s) didn't match pod anti-affinity rules");
+const EXISTING_ANTI_AFFINITY = resolvable(
+  'InterPodAffinity',
+  "node(s) didn't satisfy existing pods anti-affinity rules",
+);
 
-/** How many matching pods there are by topology `key=value`. */
+/** The number of matching pods by topology `key=value`. */
 type Counts = Map<string, number>;
 
 export class FilterState {
   readonly pod: PodInfo;
   readonly #labelsOf: NamespaceLabels;
-  /** By constraint; has every value that an eligible node offers, also with no pod. */
+  /** One entry per constraint; holds every value of an eligible node, also those without pods. */
   readonly #spread: readonly Counts[];
-  /** Pods that match all affinity terms of the pod. */
-  readonly #company: Counts = new Map();
-  /** Pods that the pod avoids, and pods that avoid it. */
-  readonly #avoided: Counts = new Map();
-  readonly #avoiding: Counts = new Map();
+  /** Pods that match all affinity terms of this pod. */
+  readonly #affinity: Counts = new Map();
+  /** Pods that this pod's anti-affinity rejects, and pods whose anti-affinity rejects this pod. */
+  readonly #antiAffinity: Counts = new Map();
+  readonly #existingAntiAffinity: Counts = new Map();
 
   constructor(pod: PodInfo, nodes: readonly NodeInfo[], labelsOf: NamespaceLabels) {
     this.pod = pod;
@@ -89,8 +92,9 @@ export class FilterState {
   }
 
   /**
-   * Undefined when the node is feasible. Pods nominated to it with at least the pod's priority count as if they ran
-   * there; without them the node must be feasible, too (framework/runtime/framework.go RunFilterPluginsWithNominatedPods).
+   * Undefined when the node is feasible. Pods nominated to the node with at least this pod's priority count as if they
+   * ran there. The node must be feasible without them too (framework/runtime/framework.go
+   * RunFilterPluginsWithNominatedPods).
    */
   checkBeside(node: NodeInfo, nominated: readonly PodInfo[] = []): NodeStatus | undefined {
     const { uid, priority } = this.pod.model;
@@ -102,7 +106,7 @@ export class FilterState {
     return status ?? this.check(node);
   }
 
-  /** The first plugin's refusal; undefined when all of them take the node. */
+  /** The first plugin's rejection; undefined when all of them accept the node. */
   check(node: NodeInfo): NodeStatus | undefined {
     const { template } = this.pod.model;
     const rejection = rejectNode(template, node.model);
@@ -133,16 +137,17 @@ export class FilterState {
   #checkTerms(node: NodeInfo): NodeStatus | undefined {
     const { labels } = node.model;
     const { affinity, antiAffinity } = this.pod;
-    if (affinity.some(({ topologyKey }) => labels[topologyKey] === undefined)) return NO_COMPANY;
-    if (!affinity.every(({ topologyKey }) => has(this.#company, topologyKey, labels[topologyKey]))) {
-      // The first of a group that wants to be together may go anywhere.
-      const isFirst = ![...this.#company.values()].some((count) => count > 0);
-      if (!isFirst || !this.#matchesAll(affinity, this.pod)) return NO_COMPANY;
+    if (affinity.some(({ topologyKey }) => labels[topologyKey] === undefined)) return NO_AFFINITY;
+    if (!affinity.every(({ topologyKey }) => has(this.#affinity, topologyKey, labels[topologyKey]))) {
+      // The first pod of a group with affinity to itself may go anywhere.
+      const isFirst = ![...this.#affinity.values()].some((count) => count > 0);
+      if (!isFirst || !this.#matchesAll(affinity, this.pod)) return NO_AFFINITY;
     }
-    if (antiAffinity.some(({ topologyKey }) => has(this.#avoided, topologyKey, labels[topologyKey]))) return REPELLED;
-    if (this.#avoiding.size === 0) return undefined;
-    return Object.entries(labels).some(([key, value]) => has(this.#avoiding, key, value))
-      ? REPELLED_BY_OTHERS
+    if (antiAffinity.some(({ topologyKey }) => has(this.#antiAffinity, topologyKey, labels[topologyKey])))
+      return ANTI_AFFINITY;
+    if (this.#existingAntiAffinity.size === 0) return undefined;
+    return Object.entries(labels).some(([key, value]) => has(this.#existingAntiAffinity, key, value))
+      ? EXISTING_ANTI_AFFINITY
       : undefined;
   }
 
@@ -160,10 +165,12 @@ export class FilterState {
       if (value !== undefined) bump(counts, `${topologyKey}=${value}`, sign);
     };
     if (pod.affinity.length > 0 && this.#matchesAll(pod.affinity, other)) {
-      for (const term of pod.affinity) bumpTerm(this.#company, term);
+      for (const term of pod.affinity) bumpTerm(this.#affinity, term);
     }
-    for (const term of pod.antiAffinity) if (matchesTerm(term, other, this.#labelsOf)) bumpTerm(this.#avoided, term);
-    for (const term of other.antiAffinity) if (matchesTerm(term, pod, this.#labelsOf)) bumpTerm(this.#avoiding, term);
+    for (const term of pod.antiAffinity)
+      if (matchesTerm(term, other, this.#labelsOf)) bumpTerm(this.#antiAffinity, term);
+    for (const term of other.antiAffinity)
+      if (matchesTerm(term, pod, this.#labelsOf)) bumpTerm(this.#existingAntiAffinity, term);
   }
 
   #matchesAll(terms: readonly PodTerm[], pod: PodInfo): boolean {
@@ -181,7 +188,7 @@ export class FilterState {
   }
 }
 
-/** Every resource that is short, not only the first (noderesources/fit.go fitsRequest). */
+/** Reports every resource that is short, not only the first (noderesources/fit.go fitsRequest). */
 function checkResources({ requests }: PodInfo, node: NodeInfo): NodeStatus | undefined {
   const short = requests.filter(({ name, amount }) => amount > node.allocatable(name) - node.requested(name));
   const reasons = short.map(({ name }) => `Insufficient ${name}`);

@@ -1,10 +1,10 @@
+/** The message of a pod that fits no node, as kube-scheduler puts it into conditions and Events. */
 import type { NodeStatus } from './filters.ts';
 
 /**
- * Why no node takes a pod, in kube-scheduler's words (framework/types.go FitError.Error): reasons are counted by exact
- * text and sorted as text.
+ * Counts reasons by exact text and sorts them as text (framework/types.go FitError.Error).
  *
- * @param absent the reason of nodes without a status; none unless given.
+ * @param absent the reason for nodes without a status; omitted by default.
  */
 export function describeMisfit(nodeCount: number, statuses: ReadonlyMap<string, NodeStatus>, absent?: string): string {
   const counts = new Map<string, number>();

@@ -1,12 +1,13 @@
 /**
- * A model of kube-scheduler v1.37.2 as an extender's client, for the embedded control plane. It reads and writes the object
- * store directly, which stands for informers and client; to extenders it speaks HTTP.
+ * A model of kube-scheduler v1.37.2 as an extender's client, for the embedded control plane. It reads and writes the
+ * object store directly, which replaces informers and client; to extenders it speaks HTTP.
  *
- * One pod at a time: pop → place → assume, then the binding goes on by itself, any number at once. What fails goes back
- * to the queue with a condition and an Event that say why.
+ * One pod at a time: pop, place, assume. The binding then runs on its own, any number at once. A pod that fails returns
+ * to the queue with a condition and an Event that give the reason.
  *
- * Left out: volumes and DRA claims, pod groups, resizes, TLS, metrics, Reserve/Permit/PreBind, most Score plugins, the series
- * of repeated Events. Victims are deleted within the cycle, not beside it; the cache is read live, not as a snapshot a cycle.
+ * Not implemented: volumes and DRA claims, pod groups, resizes, TLS, metrics, Reserve/Permit/PreBind, most Score
+ * plugins, and the aggregation of repeated Events. Victims are deleted within the cycle, not concurrently; the cache is
+ * read live, without a snapshot per cycle.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { SimClock } from '../clock.ts';
@@ -27,22 +28,22 @@ import { SchedulerCache } from './scheduler-cache.ts';
 export interface KubeSchedulerParts {
   readonly store: ObjectStore;
   readonly clock: SimClock;
-  /** At least 0, less than 1. Decides between nodes of equal score. */
+  /** Returns a number in [0, 1). Breaks ties between nodes of equal score. */
   readonly random: () => number;
-  /** As in a KubeSchedulerConfiguration; none: the plain kube-scheduler. */
+  /** As in a KubeSchedulerConfiguration; without any it is the plain kube-scheduler. */
   readonly extenders?: readonly ExtenderOptions[];
-  /** 0, the default: kube-scheduler's adaptive rule. */
+  /** 0, the default, selects kube-scheduler's adaptive rule. */
   readonly percentageOfNodesToScore?: number;
   readonly podInitialBackoffMs?: number;
   readonly podMaxBackoffMs?: number;
-  /** It takes the pods that ask for it by this name. */
+  /** Only pods with this `spec.schedulerName` are scheduled; `default-scheduler` by default. */
   readonly schedulerName?: string;
 }
 
 const NO_PLUGINS: ReadonlySet<Plugin> = new Set();
 const STORAGE = new Set(['persistentvolumes', 'persistentvolumeclaims', 'storageclasses']);
 
-/** One run of the process: it starts once, and a stopped one is replaced by another. */
+/** One run of the process: it starts once. To restart it, create another. */
 export class KubeScheduler {
   readonly #parts: KubeSchedulerParts;
   readonly #schedulerName: string;
@@ -63,7 +64,7 @@ export class KubeScheduler {
     const { store, clock, random, extenders = [], percentageOfNodesToScore = 0 } = parts;
     this.#parts = parts;
     this.#schedulerName = parts.schedulerName ?? 'default-scheduler';
-    // Ignorable ones are asked last (scheduler.go:583).
+    // Ignorable extenders are called last (scheduler.go:583).
     this.#extenders = extenders
       .toSorted((a, b) => Number(a.ignorable ?? false) - Number(b.ignorable ?? false))
       .map((options) => new ExtenderClient(options, clock));
@@ -95,7 +96,7 @@ export class KubeScheduler {
     this.#loop = this.#run();
   }
 
-  /** Ends as a killed process does: calls under way break, assumptions are forgotten. */
+  /** Ends like a killed process: calls in flight are cut off and assumed pods are forgotten. */
   async stop(): Promise<void> {
     this.#running = false;
     this.#unsubscribe();
@@ -111,7 +112,7 @@ export class KubeScheduler {
       const entry = this.#queue.pop();
       if (entry) await this.#scheduleOne(entry);
       else await this.#untilReady();
-      // Others get their turn: the extender may well live in this process.
+      // Yields to the event loop, since the extender may run in this process.
       await setImmediate();
     }
   }
@@ -159,13 +160,16 @@ export class KubeScheduler {
       if (this.#running) this.#reports.scheduled(raw, node);
     } catch (error) {
       if (!this.#running) return;
-      // It took space until now: that is as good as a deleted pod to the others.
+      // The pod has taken up space until now. For other pods this is like the deletion of a bound pod.
       if (this.#cache.forget(model.uid)) this.#queue.move({ kind: 'AssignedPodDelete', pod: entry.pod });
       this.#fail(entry, NO_PLUGINS, 'SchedulerError', (error as Error).message, '');
     }
   }
 
-  /** False: no extender binds this pod, or those that do failed and may be ignored. @throws Error */
+  /**
+   * Returns false when no extender binds this pod, or those that do failed and are ignorable.
+   * @throws Error when an extender's bind fails and the extender is not ignorable.
+   */
   async #bindByExtender(pod: Pod, node: string): Promise<boolean> {
     for (const extender of this.#extenders) {
       if (!extender.options.bindVerb || !extender.isInterested(pod)) continue;
@@ -188,7 +192,10 @@ export class KubeScheduler {
     }
   }
 
-  /** Back to the queue, then the status patch: what it sets off must find the pod there (schedule_one.go FailureHandler). */
+  /**
+   * Requeues first, then patches the status: events from the patch must find the pod queued (schedule_one.go
+   * FailureHandler).
+   */
   #fail(
     entry: QueuedPod,
     plugins: ReadonlySet<Plugin>,
@@ -231,7 +238,7 @@ export class KubeScheduler {
     else for (const change of nodeChanges(before, after)) this.#queue.move({ kind: `Node${change}`, node });
   }
 
-  /** Pods that ended are none: the informer does not list them. */
+  /** Ended pods count as absent, since the informer does not list them. */
   #observePod(before: Pod | undefined, after: Pod | undefined): void {
     const old = before && isLive(before) ? this.#reader.read(before) : undefined;
     const pod = after && isLive(after) ? this.#reader.read(after) : undefined;
@@ -270,7 +277,7 @@ export class KubeScheduler {
     if (left && left !== nominatedNodeName) this.#freeNomination(old);
   }
 
-  /** An unbound pod was deleted, or is about to be while it is assumed: its binding goes on in vain. */
+  /** An unbound pod was deleted, or an assumed one is about to be; its binding goes on but will fail. */
   #observeGone(pod: PodInfo): void {
     const { uid, nominatedNodeName } = pod.model;
     this.#queue.remove(uid);
@@ -279,13 +286,13 @@ export class KubeScheduler {
     else if (nominatedNodeName) this.#freeNomination(pod);
   }
 
-  /** The node it was nominated to is free for pods of no higher priority. */
+  /** The node of the former nomination is open again to pods of the same or a lower priority. */
   #freeNomination(pod: PodInfo): void {
     this.#queue.move({ kind: 'AssignedPodDelete', pod }, ({ model }) => model.priority <= pod.model.priority);
   }
 }
 
-/** The informer's field selector. */
+/** The field selector of kube-scheduler's pod informer. */
 function isLive({ status }: Pod): boolean {
   return status.phase !== 'Succeeded' && status.phase !== 'Failed';
 }

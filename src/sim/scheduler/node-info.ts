@@ -1,6 +1,6 @@
 /**
- * Pods and nodes as kube-scheduler's cache has them (framework/types.go PodInfo and NodeInfo): what filters read is worked
- * out once for each version of an object.
+ * Pods and nodes as in kube-scheduler's cache (framework/types.go PodInfo and NodeInfo). What the filters read is
+ * computed once per version of an object.
  */
 import type { LabelSelector, Labels, NodeModel, PodModel, ResourceAmount } from '../../core/model.ts';
 import { PodProjector } from '../../core/pod-projection.ts';
@@ -10,7 +10,7 @@ import { MEMBER_MARKER } from '../../core/resources.ts';
 import { matchesSelector, readSelector } from '../../core/selector.ts';
 import type { Node, Pod } from '../objects.ts';
 
-/** A required inter-pod term, over any topology key. */
+/** A required inter-pod affinity term, for any topology key. */
 export interface PodTerm {
   readonly topologyKey: string;
   readonly selector: LabelSelector | undefined;
@@ -21,13 +21,13 @@ export interface PodTerm {
 export interface PodInfo {
   readonly raw: Pod;
   readonly model: PodModel;
-  /** What NodeResourcesFit looks at: without `pods` and without what is ignored by the scheduler. */
+  /** The requests that NodeResourcesFit checks: without `pods` and without resources ignored by the scheduler. */
   readonly requests: readonly ResourceAmount[];
   readonly affinity: readonly PodTerm[];
   readonly antiAffinity: readonly PodTerm[];
 }
 
-/** The labels of a namespace, for terms with a namespace selector. */
+/** Returns the labels of a namespace, for terms with a namespace selector. */
 export type NamespaceLabels = (namespace: string) => Labels;
 
 export class PodReader {
@@ -35,12 +35,12 @@ export class PodReader {
   readonly #known = new WeakMap<Pod, PodInfo>();
   readonly #ignored: ReadonlySet<string>;
 
-  /** @param ignored extended resources with `ignoredByScheduler`. */
+  /** @param ignored names of extended resources with `ignoredByScheduler`. */
   constructor(ignored: ReadonlySet<string>) {
     this.#ignored = ignored;
   }
 
-  /** @throws Error when a resource amount is no quantity. */
+  /** @throws Error when a resource amount is not a valid quantity. */
   read(raw: Pod): PodInfo {
     const known = this.#known.get(raw);
     if (known) return known;
@@ -62,7 +62,7 @@ export class PodReader {
   }
 }
 
-/** Whether a term means a pod (kube-scheduler v0.37.2 framework/types.go AffinityTerm.Matches). */
+/** Whether a term selects a pod (kube-scheduler v0.37.2 framework/types.go AffinityTerm.Matches). */
 export function matchesTerm(term: PodTerm, { model }: PodInfo, labelsOf: NamespaceLabels): boolean {
   const { namespace, labels } = model;
   if (!matchesSelector(term.selector, labels)) return false;
@@ -70,7 +70,7 @@ export function matchesTerm(term: PodTerm, { model }: PodInfo, labelsOf: Namespa
   return term.namespaceSelector !== undefined && matchesSelector(term.namespaceSelector, labelsOf(namespace));
 }
 
-/** A node with the pods on it, assumed ones included. It may know pods before it knows the node. */
+/** A node with its pods, assumed ones included. Pods may be known before the node is. */
 export class NodeInfo {
   readonly name: string;
   readonly pods = new Map<string, PodInfo>();
@@ -83,7 +83,7 @@ export class NodeInfo {
     this.name = name;
   }
 
-  /** Undefined while there are only pods. */
+  /** Undefined while only pods of the node are known. */
   get raw(): Node | undefined {
     return this.#raw;
   }
@@ -95,7 +95,7 @@ export class NodeInfo {
 
   setNode(raw: Node | undefined): void {
     this.#raw = raw;
-    // Readiness is none of kube-scheduler's business: the taint that goes with it is.
+    // kube-scheduler ignores the Ready condition; it honours the taint that goes with it.
     this.#model = raw && { ...projectNode(raw), ready: true };
     this.#allocatable = new Map((this.#model?.allocatable ?? []).map(({ name, amount }) => [name, amount]));
   }
@@ -126,7 +126,7 @@ export class NodeInfo {
   }
 }
 
-/** The marker counts like any resource unless the configuration says otherwise; `podRequests` leaves it out. */
+/** The marker counts like any resource unless the configuration ignores it; `podRequests` leaves it out. */
 function markerRequests({ spec }: Pod): readonly ResourceAmount[] {
   const amountIn = ({ resources }: RawContainer) => Number(resources?.requests?.[MEMBER_MARKER] ?? 0);
   const amount = (spec.containers ?? []).reduce((sum, container) => sum + amountIn(container), 0);

@@ -1,6 +1,6 @@
 /**
- * What kube-scheduler writes about pods: PodScheduled conditions, nominations and Events. A pod's status is patched only
- * when reason, message or nomination changed, for each patch is an event that may wake the pod again.
+ * What kube-scheduler writes about pods: PodScheduled conditions, nominations and Events. A pod's status is patched
+ * only when reason, message or nomination changed, because each patch is an event that may wake the pod again.
  */
 import { ApiRefusal } from '../api-refusal.ts';
 import { type SimClock, timestamp } from '../clock.ts';
@@ -21,7 +21,7 @@ interface Report {
 export class PodReports {
   readonly #store: ObjectStore;
   readonly #clock: SimClock;
-  /** Reports made of a pod in one version: the same again is not told again (client-go tools/events getKey). */
+  /** Reports already made about one version of a pod; they are not repeated (client-go tools/events getKey). */
   readonly #made = new Set<string>();
   #serial = 0;
 
@@ -30,13 +30,13 @@ export class PodReports {
     this.#clock = clock;
   }
 
-  /** An attempt failed. `nomination` undefined leaves the nomination as it is; empty erases it. */
+  /** An attempt failed. `nomination`: undefined keeps the pod's nomination, '' clears it. */
   failed(pod: Pod, reason: 'Unschedulable' | 'SchedulerError', message: string, nomination: string | undefined): void {
     this.#record(pod, { type: 'Warning', reason: 'FailedScheduling', action: 'Scheduling', note: cut(message) });
     this.#patch(pod, { type: 'PodScheduled', status: 'False', lastProbeTime: null, reason, message }, nomination);
   }
 
-  /** A pod that is being deleted was taken from the queue. */
+  /** The queue returned a pod that is being deleted. */
   skipped(pod: Pod): void {
     const note = `skip schedule deleting pod: ${pod.metadata.namespace}/${pod.metadata.name}`;
     this.#record(pod, { type: 'Warning', reason: 'FailedScheduling', action: 'Scheduling', note });
@@ -47,7 +47,7 @@ export class PodReports {
     this.#record(pod, { type: 'Normal', reason: 'Scheduled', action: 'Binding', note });
   }
 
-  /** A victim is about to be deleted for a pod of higher priority. */
+  /** A victim is about to be deleted in favour of a pod of higher priority. */
   preempted(victim: Pod, preemptor: Pod, node: string): void {
     const message = `${preemptor.spec.schedulerName}: preempting to accommodate a higher priority pod`;
     const reason = 'PreemptionByScheduler';
@@ -74,7 +74,7 @@ export class PodReports {
     try {
       this.#store.update('pods', metadata.namespace, metadata.name, change, { uid: metadata.uid });
     } catch (error) {
-      // Gone or another pod by now.
+      // The pod is gone or was recreated.
       if (!(error instanceof ApiRefusal)) throw error;
     }
   }

@@ -1,12 +1,13 @@
 /**
- * What kube-scheduler does when no node takes a pod (plugins/defaultpreemption, framework/preemption): it looks for one
- * node where evicting pods of lower priority would help.
+ * kube-scheduler's preemption when no node fits a pod (plugins/defaultpreemption, framework/preemption): it looks for
+ * one node where evicting pods of lower priority would help.
  *
- * 1. Dry run on each node that only refused for what runs there: remove all lower pods, then give back, the most important
- *    ones first, all that need not go. Extenders' filters are not asked.
- * 2. Extenders with a preempt verb replace the candidates; their answer is checked as far as kube-scheduler checks it.
- * 3. One node is chosen: fewest budget violations, lowest highest priority, lowest sum, fewest pods, latest start.
- * 4. Its victims are deleted, weaker nominations to it erased, and the pod nominated.
+ * 1. Dry run on each node rejected for a resolvable reason: remove all pods of lower priority, then add back those that
+ *    need not go, the most important ones first. Filters of extenders are not called.
+ * 2. Extenders with a preempt verb replace the candidates; the model validates their answer as kube-scheduler does.
+ * 3. One node is chosen: fewest budget violations, lowest top priority, lowest sum of priorities, fewest pods, latest
+ *    start.
+ * 4. Its victims are deleted, nominations of lower priority to it are cleared, and the pod is nominated.
  */
 import { matchesSelector, readSelector } from '../../core/selector.ts';
 import { ApiRefusal } from '../api-refusal.ts';
@@ -24,7 +25,7 @@ const MIN_CANDIDATES = 100;
 const CANDIDATE_SHARE = 0.1;
 const NOT_HELPFUL = 'Preemption is not helpful for scheduling';
 
-/** `nomination` undefined leaves the pod's nomination as it is; empty erases it. */
+/** `nomination`: undefined keeps the pod's nomination, '' clears it. */
 export interface PreemptionResult {
   readonly message: string;
   readonly nomination: string | undefined;
@@ -38,7 +39,7 @@ export interface PreemptionParts extends CycleParts {
 
 interface Candidate {
   readonly node: NodeInfo;
-  /** The most important one first. */
+  /** Most important first. */
   readonly victims: readonly PodInfo[];
   readonly violations: number;
 }
@@ -80,7 +81,7 @@ export class Preemption {
     return waitsForVictims ? 'not eligible due to a terminating pod on the nominated node.' : undefined;
   }
 
-  /** Candidates, the nodes that cannot become one, and errors. */
+  /** The candidates, the statuses of the nodes that cannot be one, and errors. */
   #dryRun(pod: PodInfo, statuses: ReadonlyMap<string, NodeStatus>) {
     const { cache, labelsOf, random } = this.#parts;
     const all = cache.nodes();
@@ -104,7 +105,7 @@ export class Preemption {
     return { candidates, failures, errors };
   }
 
-  /** The fewest pods that must go from a node; leaves the node as it was. */
+  /** The fewest pods that must leave the node; restores the node before it returns. */
   #selectVictims(
     state: FilterState,
     node: NodeInfo,
@@ -154,7 +155,7 @@ export class Preemption {
     return violating;
   }
 
-  /** @throws Error when an extender that is not ignorable fails or answers what cannot be. */
+  /** @throws Error when an extender that is not ignorable fails or gives an invalid answer. */
   async #askExtenders(pod: PodInfo, candidates: readonly Candidate[]): Promise<readonly Candidate[]> {
     let current = candidates;
     for (const extender of this.#parts.extenders) {
@@ -177,7 +178,7 @@ export class Preemption {
     return current;
   }
 
-  /** @throws Error unless node and pods are known to be there (extender.go convertToVictims). */
+  /** @throws Error unless the node and all victims on it are known (extender.go convertToVictims). */
   #readCandidate(name: string, meta: { uids: readonly string[]; violations: number }, url: string): Candidate {
     const node = this.#parts.cache.node(name);
     if (!node) throw new Error(`nodeinfo not found for node name "${name}"`);
@@ -202,7 +203,7 @@ export class Preemption {
     return candidates.toSorted((a, b) => compareLists(cost(a), cost(b)))[0];
   }
 
-  /** util.GetEarliestPodStartTime: of the victims with the highest priority. */
+  /** util.GetEarliestPodStartTime: among the victims with the highest priority. */
   #earliestStart(victims: readonly PodInfo[]): number {
     const highest = Math.max(...victims.map(({ model }) => model.priority));
     const top = victims.filter(({ model }) => model.priority === highest);
@@ -228,7 +229,7 @@ export class Preemption {
       try {
         deletePod(store, clock, raw.metadata.namespace, raw.metadata.name);
       } catch (error) {
-        // Gone already.
+        // Already gone.
         if (!(error instanceof ApiRefusal)) throw error;
       }
     }

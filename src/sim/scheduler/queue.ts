@@ -1,11 +1,10 @@
 /**
- * kube-scheduler's queue of pods (backend/queue): active, backing off, unschedulable or gated.
+ * kube-scheduler's queue of pods (backend/queue): active, in back-off, unschedulable or gated.
  *
- * - A pod that plugins or the extender refused waits until an event may have changed that, then backs off:
- *   initial << (n - 1), capped, ending with a window of a second. With nothing else to do the scheduler takes it at once
- *   (SchedulerPopFromBackoffQ).
- * - A pod that failed with an error backs off at once, waits for no event, and is never taken early.
- * - Events that come while a pod is in flight count when it comes back.
+ * - A pod that plugins or an extender rejected waits until an event may help, then backs off for initial << (n - 1),
+ *   capped, rounded up to the next full second. An idle scheduler pops it early (SchedulerPopFromBackoffQ).
+ * - A pod that failed with an error backs off at once, needs no event, and is never popped early.
+ * - Events that arrive while a pod is in flight are considered when it returns.
  */
 import type { SimClock } from '../clock.ts';
 import { type ClusterEvent, isWorthRequeuing } from './cluster-event.ts';
@@ -21,7 +20,7 @@ export interface QueueOptions {
   readonly initialBackoffMs: number;
   readonly maxBackoffMs: number;
   readonly labelsOf: NamespaceLabels;
-  /** There is something to pop. */
+  /** Called when there may be a pod to pop. */
   readonly onReady: () => void;
 }
 
@@ -31,14 +30,14 @@ type Place = 'active' | 'backoff' | 'unschedulable' | 'gated' | 'in flight';
 export interface QueuedPod {
   pod: PodInfo;
   place: Place;
-  /** When it was put into the queue last. */
+  /** When it last entered the queue, in milliseconds since the epoch. */
   since: number;
-  /** Attempts that ended with a refusal, and errors since the last of them. */
+  /** Attempts that ended with a rejection, and errors since the latest of them. */
   refusals: number;
   errors: number;
-  /** Who refused it last; empty after an error. */
+  /** The plugins that rejected it last; empty after an error. */
   plugins: ReadonlySet<Plugin>;
-  /** Events since it was popped. */
+  /** Events since it was last popped. */
   events: ClusterEvent[];
 }
 
@@ -60,7 +59,7 @@ export class SchedulingQueue {
     this.#pods.clear();
   }
 
-  /** Where a pod is; undefined when the queue does not have it. */
+  /** Where a pod is; undefined when it is not in the queue. */
   placeOf(uid: string): Place | undefined {
     return this.#pods.get(uid)?.place;
   }
@@ -79,7 +78,7 @@ export class SchedulingQueue {
     this.#activate(this.#pods.get(pod.model.uid)!);
   }
 
-  /** A pod changed, in one or several ways; one that the queue lost comes back. */
+  /** A pod changed in the given ways. A pod missing from the queue is added again. */
   update(pod: PodInfo, events: readonly ClusterEvent[]): void {
     const entry = this.#pods.get(pod.model.uid);
     if (entry?.place === 'in flight') {
@@ -98,7 +97,7 @@ export class SchedulingQueue {
     this.#pods.delete(uid);
   }
 
-  /** The pod to schedule next, which is in flight from now on: the active ones first, by priority and age. */
+  /** Takes out the pod to schedule next: active pods first, by priority, then by age. */
   pop(): QueuedPod | undefined {
     this.#completeBackoffs();
     const next =
@@ -114,16 +113,16 @@ export class SchedulingQueue {
     return next;
   }
 
-  /** The pod in flight does not come back. */
+  /** Drops a pod in flight: it needs no further attempt. */
   done({ pod }: QueuedPod): void {
     const { uid } = pod.model;
     if (this.#pods.get(uid)?.place === 'in flight') this.#pods.delete(uid);
   }
 
-  /** A failed attempt ends. `plugins` says who refused the pod; none: it was an error. */
+  /** Returns a pod after a failed attempt. `plugins` are those that rejected it; empty after an error. */
   giveBack(entry: QueuedPod, pod: PodInfo, plugins: ReadonlySet<Plugin>): void {
     const known = this.#pods.get(pod.model.uid);
-    // Added again meanwhile, as happens when a pod is updated while it is bound in vain.
+    // The pod was added again in the meantime: it was updated during a binding that then failed.
     if (known && known !== entry) return;
     entry.pod = pod;
     entry.since = this.now;
@@ -138,7 +137,7 @@ export class SchedulingQueue {
     if (plugins.size === 0 || entry.events.some((event) => this.#concerns(entry, event))) this.#requeue(entry);
   }
 
-  /** Something happened in the cluster: pods move that it may help, of those that `mayHelp` lets through. */
+  /** Moves the pods that a cluster event may help, restricted to those that `mayHelp` accepts. */
   move(event: ClusterEvent, mayHelp: (pod: PodInfo) => boolean = () => true): void {
     for (const entry of this.#pods.values()) {
       if (entry.place === 'in flight') entry.events.push(event);
@@ -164,13 +163,13 @@ export class SchedulingQueue {
     } else this.#activate(entry);
   }
 
-  /** Gates are looked at whenever a pod would become active (plugins/schedulinggates PreEnqueue). */
+  /** Gates are checked whenever a pod would become active (plugins/schedulinggates PreEnqueue). */
   #activate(entry: QueuedPod): void {
     entry.place = entry.pod.model.gates.length > 0 ? 'gated' : 'active';
     if (entry.place === 'active') this.#options.onReady();
   }
 
-  /** When it stops backing off: windows of a second are kept, in which order decides (backoff_queue.go alignToWindow). */
+  /** End of the back-off in full seconds; within a second, priority decides (backoff_queue.go alignToWindow). */
   #backoffEnd({ since, errors, refusals }: QueuedPod): number {
     const { initialBackoffMs, maxBackoffMs } = this.#options;
     const count = errors > 0 ? errors : refusals;
@@ -206,7 +205,7 @@ export class SchedulingQueue {
     });
   }
 
-  /** Nobody waits for ever for an event that was not told (scheduling_queue.go flushUnschedulableEntitiesLeftover). */
+  /** A missed event must not strand a pod (scheduling_queue.go flushUnschedulableEntitiesLeftover). */
   #flushLater(): void {
     this.#cancelFlush = this.#options.clock.setTimeout(FLUSH_INTERVAL_MS, () => {
       const before = this.now - MAX_UNSCHEDULABLE_MS;

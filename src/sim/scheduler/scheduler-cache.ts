@@ -1,18 +1,18 @@
 /**
- * What kube-scheduler believes of the cluster (backend/cache/cache.go, backend/queue/nominator.go): nodes with bound and
- * assumed pods, and which pods are nominated to which node.
+ * kube-scheduler's view of the cluster (backend/cache/cache.go, backend/queue/nominator.go): nodes with their bound and
+ * assumed pods, and the nominated node of each pod.
  */
 import type { Node } from '../objects.ts';
 import { NodeInfo, type PodInfo } from './node-info.ts';
 
 export class SchedulerCache {
   readonly #nodes = new Map<string, NodeInfo>();
-  /** By UID: the node that a pod is counted on. */
+  /** The node that a pod counts on, by UID of the pod. */
   readonly #places = new Map<string, string>();
   readonly #assumed = new Set<string>();
   readonly #nominated = new Map<string, { readonly pod: PodInfo; readonly node: string }>();
 
-  /** Existing nodes, in the order in which they came. */
+  /** Existing nodes, in the order in which they were added. */
   nodes(): readonly NodeInfo[] {
     return [...this.#nodes.values()].filter(({ raw }) => raw !== undefined);
   }
@@ -36,21 +36,21 @@ export class SchedulerCache {
     return this.#assumed.has(uid);
   }
 
-  /** Counts a pod on a node before it is bound. Its nomination has served its purpose. */
+  /** Counts a pod on a node before it is bound, and drops its nomination. */
   assume(pod: PodInfo, node: string): void {
     this.#place(pod, node);
     this.#assumed.add(pod.model.uid);
     this.denominate(pod.model.uid);
   }
 
-  /** Takes an assumption back; false when there is none: the pod was bound or deleted meanwhile. */
+  /** Undoes an assumption. Returns false when there is none: the pod was bound or deleted in the meantime. */
   forget(uid: string): boolean {
     if (!this.#assumed.has(uid)) return false;
     this.removePod(uid);
     return true;
   }
 
-  /** A bound pod, as it is now; confirms or corrects an assumption (cache.go:620). */
+  /** Records a bound pod in its current version; confirms or corrects an assumption (cache.go:620). */
   setPod(pod: PodInfo): void {
     this.#assumed.delete(pod.model.uid);
     this.denominate(pod.model.uid);
@@ -65,7 +65,7 @@ export class SchedulerCache {
     this.#dropIfEmpty(node);
   }
 
-  /** An empty node takes the nomination back. */
+  /** An empty node name clears the nomination. */
   nominate(pod: PodInfo, node: string): void {
     if (node === '') this.denominate(pod.model.uid);
     else this.#nominated.set(pod.model.uid, { pod, node });
@@ -75,7 +75,7 @@ export class SchedulerCache {
     this.#nominated.delete(uid);
   }
 
-  /** Pods nominated by node, as of now. */
+  /** Nominated pods by node. */
   nominations(): ReadonlyMap<string, readonly PodInfo[]> {
     const byNode = new Map<string, PodInfo[]>();
     for (const { pod, node } of this.#nominated.values()) {

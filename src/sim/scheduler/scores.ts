@@ -1,6 +1,6 @@
 /**
- * A few of kube-scheduler's Score plugins with their default weights: LeastAllocated, preferred node affinity and soft
- * topology spread. The others would be the same for every node of a cluster of equal nodes and images.
+ * Some of kube-scheduler's Score plugins with their default weights: LeastAllocated, preferred node affinity and soft
+ * topology spread. The others would score all nodes alike in a cluster of equal nodes and images.
  */
 import type { RawNodeTerm } from '../../core/raw-pod.ts';
 import { matchesNodeTerm, matchesSelector, readNodeTerm, readSelector } from '../../core/selector.ts';
@@ -10,7 +10,7 @@ const MAX_SCORE = 100;
 const NODE_AFFINITY_WEIGHT = 2;
 const SPREAD_WEIGHT = 2;
 
-/** Sums of the plugins' weighted scores, in the order of the nodes. */
+/** Sum of the plugins' weighted scores per node, in the order of `nodes`. `all` are the nodes of the cluster. */
 export function scoreNodes(pod: PodInfo, nodes: readonly NodeInfo[], all: readonly NodeInfo[]): readonly number[] {
   const affinity = normalise(nodes.map((node) => preference(pod, node)));
   const spread = spreadScores(pod, nodes, all);
@@ -34,7 +34,7 @@ interface PreferredTerm {
   readonly preference: RawNodeTerm;
 }
 
-/** The weights of the preferred terms that the node satisfies. */
+/** Sum of the weights of the preferred terms that the node satisfies. */
 function preference({ raw }: PodInfo, node: NodeInfo): number {
   const terms = raw.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
   return (terms as readonly PreferredTerm[])
@@ -42,7 +42,7 @@ function preference({ raw }: PodInfo, node: NodeInfo): number {
     .reduce((sum, { weight }) => sum + weight, 0);
 }
 
-/** podtopologyspread/scoring.go: the fewer matching pods in a node's domains, the better. */
+/** podtopologyspread/scoring.go: the fewer matching pods in a node's domains, the higher the score. */
 function spreadScores(
   { raw, model }: PodInfo,
   nodes: readonly NodeInfo[],

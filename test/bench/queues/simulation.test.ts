@@ -1,10 +1,11 @@
+/** The queue simulation of the benchmark: FIFO, pod by pod, and Muster. */
 import { describe, expect, test } from 'vitest';
 import { PodByPod, StrictFifo } from '../../../bench/queues/baselines.ts';
 import { MusterPolicy } from '../../../bench/queues/muster.ts';
 import { type Policy, simulate } from '../../../bench/queues/simulation.ts';
 import type { Job } from '../../../bench/queues/trace.ts';
 
-/** Tenant, submission and duration in seconds, pods, GPUs of each. */
+/** Tenant, submission and duration in seconds, pods, GPUs per pod. */
 type Short = readonly [tenant: string, submit: number, duration: number, pods: number, gpus: number];
 
 const WEEK = { from: 0, to: 7 * 86_400_000 };
@@ -28,7 +29,7 @@ const muster = (quotas: Readonly<Record<string, number>>, knowsLengths = true, b
   new MusterPolicy(new Map(Object.entries(quotas)), { knowsLengths, backfill });
 
 describe('strict FIFO', () => {
-  test('nobody passes the first, and the GPU time of the window is counted', () => {
+  test('no job passes the first, and the GPU time of the window is counted', () => {
     const { delays, useful, held } = run(
       new StrictFifo(1),
       [
@@ -45,7 +46,7 @@ describe('strict FIFO', () => {
 });
 
 describe('pod by pod', () => {
-  test('a pod holds its node for the rest of its gang, and gives it back after ten minutes', () => {
+  test('a pod holds its node for the rest of its gang, and releases it after ten minutes', () => {
     const { delays, useful, held } = run(new PodByPod(2), [
       ['a', 0, 1_000, 1, 8],
       ['a', 10, 100, 2, 8],
@@ -57,7 +58,7 @@ describe('pod by pod', () => {
 });
 
 describe("Muster's queues", () => {
-  test('a short job passes a blocked gang whose start it does not delay, a long one does not', () => {
+  test('a short job passes a blocked gang if it does not delay its start, a long one does not', () => {
     const jobs: readonly Short[] = [
       ['a', 0, 100, 1, 4],
       ['a', 10, 50, 1, 8],
@@ -68,7 +69,7 @@ describe("Muster's queues", () => {
     expect(run(muster({ a: 1 }, true, 'none'), jobs).delays).toEqual([0, 90, 130, 120]);
   });
 
-  test('what a tenant borrowed is evicted for one within its guarantee, one grace period later', () => {
+  test('borrowed nodes are reclaimed for a tenant within its guarantee, one grace period later', () => {
     const { delays, evictions, useful, held } = run(muster({ a: 1, b: 1 }), [
       ['a', 0, 1_000, 1, 8],
       ['a', 0, 1_000, 1, 8],
@@ -76,13 +77,13 @@ describe("Muster's queues", () => {
     ]);
     expect(delays[2]).toBe(30);
     expect(evictions.toSorted()).toEqual([0, 0, 1]);
-    // The evicted one starts anew when the other tenant is done.
+    // The evicted job restarts when the other tenant is done.
     expect(delays.slice(0, 2).toSorted((x, y) => x - y)).toEqual([0, 330]);
     expect(useful).toBe(8 * (1_000 + 1_000 + 200));
     expect(held).toBe(useful + 8 * 130);
   });
 
-  test('nobody is evicted for space that comes by itself within the grace period', () => {
+  test('no job is evicted for space that becomes free by itself within the grace period', () => {
     const { delays, evictions } = run(muster({ a: 1, b: 1 }), [
       ['a', 0, 1_000, 1, 8],
       ['a', 0, 120, 1, 8],
@@ -92,7 +93,7 @@ describe("Muster's queues", () => {
     expect(evictions).toEqual([0, 0, 0]);
   });
 
-  test('without known lengths a blocked gang has its nodes drained after half an hour', () => {
+  test('without known run times a blocked gang has its nodes drained after half an hour', () => {
     const stream: readonly Short[] = Array.from({ length: 200 }, (_, i) => ['a', 20 + i * 50, 100, 1, 2] as const);
     const { delays } = run(muster({ a: 1 }, false), [['a', 0, 100, 1, 2], ['a', 10, 100, 1, 8], ...stream]);
     expect(delays[1]).toBeGreaterThanOrEqual(1_800);

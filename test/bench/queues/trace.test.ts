@@ -1,3 +1,4 @@
+/** Reading the published job trace into gangs. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +8,7 @@ const HEADER = 'submit_s,duration_s,num_gpus,vc';
 const data = join(import.meta.dirname, '../../data/philly');
 
 describe('reading a trace', () => {
-  test('jobs come in the order of submission, in milliseconds, under keys that start with their tenant', () => {
+  test('jobs are sorted by submission, in milliseconds, under keys that start with their tenant', () => {
     const jobs = readTrace(`${HEADER}\n20,5,1,b\n10,7,8,a\n`);
     expect(jobs).toEqual([
       { key: 'a/job-1', tenant: 'a', submittedAt: 10_000, durationMs: 7_000, pods: 1, gpus: 8 },

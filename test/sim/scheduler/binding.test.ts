@@ -1,3 +1,4 @@
+/** The binding cycle of the kube-scheduler model: binds by an extender (held, failing, succeeding) and by itself. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
 import { ALL_VERBS, GPU, type SchedulerWorld, startSchedulerWorld } from './scheduler-world.ts';
@@ -6,7 +7,7 @@ let world: SchedulerWorld;
 
 afterEach(() => world.stop());
 
-/** Binds that the test answers: the verdict by pod. */
+/** Holds every bind; returns a function that answers the bind of a pod. */
 function holdBinds(): (pod: string, answer: unknown) => Promise<void> {
   const held = new Map<string, (answer: unknown) => void>();
   world.extender.answers.bind = ({ PodName }) => new Promise((resolve) => held.set(PodName, resolve));
@@ -20,7 +21,7 @@ function holdBinds(): (pod: string, answer: unknown) => Promise<void> {
 const binds = () => world.extender.callsOf('bind').map(({ args }) => `${args.PodName} ${args.Node}`);
 
 describe('while a bind is held', () => {
-  test('the pod takes its space, and other pods are scheduled and bound beside it, any number', async () => {
+  test('the pod takes up its space, and any number of other pods are scheduled and bound meanwhile', async () => {
     world = await startSchedulerWorld();
     world.addNodes(50);
     holdBinds();
@@ -31,7 +32,7 @@ describe('while a bind is held', () => {
     expect(new Set(world.extender.callsOf('bind').map(({ args }) => args.Node)).size).toBe(50);
   });
 
-  test('updates of the pod set nothing off', async () => {
+  test('updates of the pod trigger no attempt', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     holdBinds();
@@ -48,7 +49,7 @@ describe('while a bind is held', () => {
     expect(world.extender.callsOf('filter').map(({ args }) => args.Pod.metadata.name)).toEqual(['train', 'web']);
   });
 
-  test('deleting the pod frees its node at once, and the call goes on', async () => {
+  test('deleting the pod frees its node at once, and the call continues', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     const answer = holdBinds();
@@ -63,7 +64,7 @@ describe('while a bind is held', () => {
     await until('the Event', () => world.notes('FailedScheduling').includes('the pod is gone'));
   });
 
-  test('the beginning of a graceful deletion frees it as well', async () => {
+  test('the start of a graceful deletion frees it as well', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     holdBinds();
@@ -76,7 +77,7 @@ describe('while a bind is held', () => {
     await until('the second bind', () => binds().length === 2);
   });
 
-  test('the pod takes its space where it is bound, no longer where it was nominated', async () => {
+  test('the pod takes up space where it will be bound, no longer where it was nominated', async () => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     holdBinds();
@@ -91,7 +92,7 @@ describe('while a bind is held', () => {
     expect(binds()).toEqual(['first node-0', 'second node-1']);
   });
 
-  test('the end of the scheduler breaks the calls; the next one schedules the pod again', async () => {
+  test('stopping the scheduler cuts off the calls; its successor schedules the pod again', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     holdBinds();
@@ -99,12 +100,12 @@ describe('while a bind is held', () => {
     await until('the bind', () => binds().length === 1);
     await world.restart();
     await until('another bind', () => binds().length === 2);
-    expect(world.said('train')).toBe('');
+    expect(world.message('train')).toBe('');
   });
 });
 
 describe('a bind that fails', () => {
-  test('is a SchedulerError with its text, and the nomination is erased', async () => {
+  test('is a SchedulerError with its text, and the nomination is cleared', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.extender.answers.bind = () => ({ Error: 'gang was released' });
@@ -114,7 +115,7 @@ describe('a bind that fails', () => {
     expect(world.pod('train').status.nominatedNodeName).toBeUndefined();
   });
 
-  test('gives the space to others at once', async () => {
+  test('frees the space for other pods at once', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     const answer = holdBinds();
@@ -130,7 +131,7 @@ describe('a bind that fails', () => {
   test.each([
     ['an HTTP status', () => ({ status: 503 }), /^failed bind with extender at URL .*, code 503$/],
     ['a connection that breaks', 'break', /^Post "http:.*\/bind": /],
-    ['a time-out', 'time out', /^Post "http:.*\/bind": context deadline exceeded/],
+    ['a timeout', 'time out', /^Post "http:.*\/bind": context deadline exceeded/],
   ])('by %s', async (_, how, text) => {
     world = await startSchedulerWorld();
     world.addNodes(1);
@@ -143,7 +144,7 @@ describe('a bind that fails', () => {
     await world.refused('train', text);
   });
 
-  test('is tried again after 1, 2, 4 … seconds and the rest of that second, whatever happens before', async () => {
+  test('is retried after 1, 2, 4 … seconds, rounded up to full seconds, whatever happens before', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.extender.answers.bind = () => ({ Error: `no ${binds().length}` });
@@ -163,7 +164,7 @@ describe('a bind that fails', () => {
     expect(seconds).toEqual([2, 3, 5, 9, 11, 11]);
   });
 
-  test('is told although the pod was bound in truth, and the pod stays bound', async () => {
+  test('is reported although the pod was in fact bound, and the pod stays bound', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     const bind = world.extender.answers.bind!;
@@ -174,7 +175,7 @@ describe('a bind that fails', () => {
     world.addPod('train');
     await world.bound('train');
     await until('the Event', () => world.notes('FailedScheduling').length === 1);
-    expect(world.said('train')).toBe('answered too late');
+    expect(world.message('train')).toBe('answered too late');
     world.addPod('other');
     await world.refused('other', /Insufficient/);
   });
@@ -194,7 +195,7 @@ describe('a bind that succeeds', () => {
     expect(binds()).toEqual(['train node-0']);
   });
 
-  test('on another node than told: the truth counts', async () => {
+  test('on another node than the chosen one: the node in the pod counts', async () => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     const bind = world.extender.answers.bind!;
@@ -209,7 +210,7 @@ describe('a bind that succeeds', () => {
 });
 
 describe('without a bindVerb', () => {
-  test('kube-scheduler binds itself, which ends the nomination and sets PodScheduled', async () => {
+  test('kube-scheduler binds the pod itself, which clears the nomination and sets PodScheduled', async () => {
     const { bindVerb: _, ...others } = ALL_VERBS;
     world = await startSchedulerWorld({ extender: { ...others, bindVerb: '' } });
     world.addNodes(2);
@@ -222,7 +223,7 @@ describe('without a bindVerb', () => {
     expect(binds()).toEqual([]);
   });
 
-  test('the plain scheduler spreads pods over the emptiest nodes and knows no gangs', async () => {
+  test('the plain scheduler spreads pods over the emptiest nodes and ignores gangs', async () => {
     world = await startSchedulerWorld({ extender: null });
     world.addNodes(3);
     for (const gang of ['red', 'blue']) for (const rank of [0, 1]) world.addPod(`${gang}-${rank}`);

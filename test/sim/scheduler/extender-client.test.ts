@@ -1,3 +1,4 @@
+/** The kube-scheduler model's HTTP client: requests as recorded, connections and timeouts as in Go. */
 import { afterEach, expect, test } from 'vitest';
 import { realClock } from '../../../src/sim/clock.ts';
 import type { Node, Pod } from '../../../src/sim/objects.ts';
@@ -19,7 +20,7 @@ afterEach(async () => {
   await extender.stop();
 });
 
-/** Makes the call that kube-scheduler made when it was recorded. */
+/** Repeats the call that a real kube-scheduler made when it was recorded. */
 async function repeat(name: RecordingName): Promise<void> {
   const args = JSON.parse(readRecording(name).body);
   const pod = args.Pod as Pod;
@@ -50,7 +51,7 @@ test.each(recordings)('%s: the bytes and headers are those that the real kube-sc
   expect(sent).toEqual(Object.keys(headers));
 });
 
-test('text is escaped as Go escapes it, and managedFields stay at home', async () => {
+test('text is escaped as Go escapes it, and managedFields are dropped', async () => {
   await start();
   const metadata = { name: 'a<b>&c', namespace: 'default', uid: 'u', managedFields: [{ manager: 'kubectl' }] };
   await client.filter({ metadata, spec: {}, status: {} } as unknown as Pod, []);
@@ -59,7 +60,7 @@ test('text is escaped as Go escapes it, and managedFields stay at home', async (
   );
 });
 
-test('at most two idle connections are kept, any number of busy ones opened', async () => {
+test('at most two idle connections are kept, and any number of busy ones opened', async () => {
   await start();
   const pods = Array.from({ length: 20 }, (_, i) => ({ metadata: { name: `p-${i}`, namespace: 'n', uid: `${i}` } }));
   let release = () => {};
@@ -77,7 +78,7 @@ test('at most two idle connections are kept, any number of busy ones opened', as
   clearInterval(poll);
 });
 
-test('the time-out covers the whole answer', async () => {
+test('the timeout covers the whole answer', async () => {
   await start({ httpTimeout: '50ms' });
   extender.answers.filter = () => new Promise(() => {});
   await expect(client.filter({ metadata: {} } as Pod, [])).rejects.toThrow(
@@ -95,7 +96,7 @@ test.each([
   expect(client.isInterested({ spec } as unknown as Pod)).toBe(interested);
 });
 
-test('a duration that Go would not read is refused', () => {
+test('a duration that Go cannot parse is refused', () => {
   const options = { urlPrefix: 'http://127.0.0.1', httpTimeout: '5 seconds' };
   expect(() => new ExtenderClient(options, realClock)).toThrow('expected a duration like 30s or 500ms');
 });

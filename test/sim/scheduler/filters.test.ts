@@ -1,3 +1,4 @@
+/** The filter plugins of the kube-scheduler model and the message of a pod that fits nowhere. */
 import { describe, expect, test } from 'vitest';
 import type { Labels } from '../../../src/core/model.ts';
 import type { Node, Pod, PodSpec } from '../../../src/sim/objects.ts';
@@ -62,7 +63,7 @@ const spread = (maxSkew: number, more: object = {}) => ({
 const app = (name: string) => ({ labels: { app: name } });
 const hostname = 'kubernetes.io/hostname';
 
-/** `fits`, or the reasons, of each node. A `!` marks what evicting pods cannot change. */
+/** `fits`, or the reasons, per node. A `!` marks reasons that evicting pods cannot change. */
 function judge(
   pod: ReturnType<typeof aPod>,
   nodes: readonly NodeInfo[],
@@ -80,15 +81,15 @@ describe('one node', () => {
   const tolerations = [{ operator: 'Exists' as const }];
   test.each<[string, Partial<PodSpec>, object, string]>([
     ['room', {}, {}, 'fits'],
-    ['too little cpu', requests({ cpu: '4' }), {}, 'Insufficient cpu'],
-    ['less than it has at all', requests({ cpu: '5' }), {}, '!Insufficient cpu'],
+    ['more than is free', requests({ cpu: '4' }), {}, 'Insufficient cpu'],
+    ['more than the node has in total', requests({ cpu: '5' }), {}, '!Insufficient cpu'],
     [
-      'too little of several',
+      'several resources short',
       requests({ cpu: '4', memory: '9Gi', 'nvidia.com/gpu': '8' }),
       {},
       '!Insufficient cpu + Insufficient memory',
     ],
-    ['a resource that it has not', requests({ 'amd.com/gpu': '1' }), {}, '!Insufficient amd.com/gpu'],
+    ['a resource that the node lacks', requests({ 'amd.com/gpu': '1' }), {}, '!Insufficient amd.com/gpu'],
     ['a full number of pods', {}, { pods: '1' }, 'Too many pods'],
     ['a taint', {}, { spec: taint }, '!node(s) had untolerated taint(s)'],
     ['a tolerated taint', { tolerations }, { spec: taint }, 'fits'],
@@ -119,32 +120,32 @@ describe('inter-pod terms', () => {
   const repelled = "node(s) didn't match pod anti-affinity rules";
   const repelledByOthers = "node(s) didn't satisfy existing pods anti-affinity rules";
 
-  test('affinity: into a domain of such a pod', () => {
+  test('affinity: only into a domain with such a pod', () => {
     const nodes = cluster();
     nodes[0]!.add(aPod({}, app('x')));
     expect(judge(aPod(near('x', 'zone')), nodes)).toEqual(['fits', 'fits', noAffinity, noAffinity]);
   });
 
-  test('affinity to its own kind: the first one goes to any domain, a stranger nowhere', () => {
+  test('affinity to its own kind: the first pod fits in any domain, a stranger in none', () => {
     expect(judge(aPod(near('x', 'zone'), app('x')), cluster())).toEqual(['fits', 'fits', 'fits', noAffinity]);
     expect(judge(aPod(near('x', 'zone'), app('y')), cluster())).toEqual(Array(4).fill(noAffinity));
   });
 
-  test('anti-affinity: into no domain of such a pod, over hosts and wider', () => {
+  test('anti-affinity: into no domain with such a pod, per host and wider', () => {
     const nodes = cluster();
     nodes[0]!.add(aPod({}, app('x')));
     expect(judge(aPod(apart('x', 'zone')), nodes)).toEqual([repelled, repelled, 'fits', 'fits']);
     expect(judge(aPod(apart('x', hostname)), nodes)).toEqual([repelled, 'fits', 'fits', 'fits']);
   });
 
-  test('anti-affinity of pods that are there keeps newcomers away', () => {
+  test('anti-affinity of existing pods rejects newcomers', () => {
     const nodes = cluster();
     nodes[0]!.add(aPod(apart('x', 'zone')));
     expect(judge(aPod({}, app('x')), nodes)).toEqual([repelledByOthers, repelledByOthers, 'fits', 'fits']);
     expect(judge(aPod({}, app('y')), nodes)).toEqual(Array(4).fill('fits'));
   });
 
-  test('only the pod’s own namespace counts, or those that the term names or selects', () => {
+  test('only pods in its own namespace count, or in those that the term names or selects', () => {
     const nodes = cluster();
     nodes[0]!.add(aPod({}, { ...app('x'), namespace: 'other' }));
     const labelsOf = (namespace: string): Labels => (namespace === 'other' ? { team: 'blue' } : {});
@@ -156,7 +157,7 @@ describe('inter-pod terms', () => {
     expect(verdictFor({ namespaceSelector: {} })).toBe(repelled);
   });
 
-  test('a nominated pod of at least the same priority repels as if it ran; company must not depend on it', () => {
+  test('a nominated pod of at least the same priority repels as if it ran, but affinity must not depend on it', () => {
     const nodes = cluster();
     const check = (pod: ReturnType<typeof aPod>, nominated: ReturnType<typeof aPod>) =>
       new FilterState(pod, nodes, () => ({})).checkBeside(nodes[0]!, [nominated])?.reasons[0] ?? 'fits';
@@ -169,7 +170,7 @@ describe('inter-pod terms', () => {
 
 describe('DoNotSchedule topology spread', () => {
   const skewed = "node(s) didn't match pod topology spread constraints";
-  /** Zone a has two such pods, zone b one, zone c none. */
+  /** Zone a has two matching pods, zone b one, zone c none. */
   const cluster = () => {
     const nodes = ['a', 'b', 'c'].map((zone) => aNode(zone, { zone }));
     for (const i of [0, 0, 1]) nodes[i]!.add(aPod({}, app('x')));
@@ -182,7 +183,7 @@ describe('DoNotSchedule topology spread', () => {
     expect(judge(aPod(spread(2), app('y')), cluster())).toEqual(['fits', 'fits', 'fits']);
   });
 
-  test('a node without the label is out for good', () => {
+  test('a node without the label is rejected as unresolvable', () => {
     const nodes = [...cluster(), aNode('d')];
     expect(judge(aPod(spread(9), app('x')), nodes)[3]).toBe(`!${skewed} (missing required label)`);
   });
@@ -193,7 +194,7 @@ describe('DoNotSchedule topology spread', () => {
     expect(judge(aPod(spread(2, { minDomains: 3 }), app('x')), nodes)).toEqual([skewed, 'fits']);
   });
 
-  test('pods that are leaving do not count, nor do domains that the pod cannot use', () => {
+  test('terminating pods do not count, nor do domains that the pod cannot use', () => {
     const nodes = cluster();
     nodes[2]!.setNode({ ...nodes[2]!.raw!, spec: { taints: [{ key: 'down', effect: 'NoSchedule' }] } });
     nodes[1]!.add(aPod({}, { ...app('x'), deleting: true }));

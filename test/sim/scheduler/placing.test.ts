@@ -1,3 +1,7 @@
+/**
+ * How the kube-scheduler model places a pod: what it offers to the extender, and how it uses nominations, answers and
+ * scores.
+ */
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
 import { GPU, type SchedulerWorld, startSchedulerWorld } from './scheduler-world.ts';
@@ -10,7 +14,7 @@ const namesOf = (verb: string) => world.extender.callsOf(verb).map(({ args }) =>
 const waits = { _gang: 'gang waits for all its members' };
 
 describe('which nodes the extender is offered', () => {
-  test('every node that the plugins pass, in one call; it binds the pod, and an Event says so', async () => {
+  test('every node that passes the plugins, in one call; the extender binds the pod, and an Event says so', async () => {
     world = await startSchedulerWorld();
     world.addNodes(3);
     world.addNode('small', { gpus: 4 });
@@ -29,7 +33,7 @@ describe('which nodes the extender is offered', () => {
     expect(world.extender.calls).toEqual([]);
   });
 
-  test('no call either when there are no nodes at all; the pod backs off as after an error', async () => {
+  test('none without nodes in the cluster: the pod backs off as after an error', async () => {
     world = await startSchedulerWorld();
     world.addPod('train');
     expect(await world.refused('train')).toBe('no nodes available to schedule pods');
@@ -54,7 +58,7 @@ describe('which nodes the extender is offered', () => {
     expect(namesOf('filter')).toEqual([['node-2']]);
   });
 
-  test('of 200 nodes 100 that pass, and the next pod other ones', async () => {
+  test('of 200 nodes 100 that pass, and others for the next pod', async () => {
     world = await startSchedulerWorld();
     world.addNodes(200);
     world.addPod('first');
@@ -81,7 +85,7 @@ describe('which nodes the extender is offered', () => {
     expect(namesOf('filter').map(({ length }) => length)).toEqual([offered]);
   });
 
-  test('pods that request none of the managed resources do not reach it, and are bound directly', async () => {
+  test('none for pods that request no managed resource; they are bound directly', async () => {
     world = await startSchedulerWorld({ extender: { managedResources: [{ name: GPU }] } });
     world.addNodes(1);
     world.addPod('web', { gpus: 0 });
@@ -89,7 +93,7 @@ describe('which nodes the extender is offered', () => {
     expect(world.extender.calls).toEqual([]);
   });
 
-  test('a resource that is ignored by the scheduler is on no node and still no obstacle', async () => {
+  test('a resource that no node has is no obstacle if the scheduler ignores it', async () => {
     const resources = { requests: { 'muster.dev/member': '1' }, limits: { 'muster.dev/member': '1' } };
     const spec = { containers: [{ name: 'main', resources }] };
     const marker = { name: 'muster.dev/member', ignoredByScheduler: true };
@@ -115,7 +119,7 @@ describe('a nominated pod', () => {
     expect(namesOf('prioritize')).toEqual([]);
   });
 
-  test('is offered all nodes in a second call when the extender refuses that node', async () => {
+  test('is offered all nodes in a second call when the extender rejects that node', async () => {
     world = await startSchedulerWorld();
     world.addNodes(3);
     world.extender.answers.filter = ({ NodeNames }) => ({ NodeNames: NodeNames.length === 1 ? [] : ['node-1'] });
@@ -124,7 +128,7 @@ describe('a nominated pod', () => {
     expect(namesOf('filter')).toEqual([['node-2'], ['node-0', 'node-1', 'node-2']]);
   });
 
-  test('is offered all nodes, too, when that first call fails', async () => {
+  test('is offered all nodes in a second call when the first call fails', async () => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     world.extender.answers.filter = ({ NodeNames }) =>
@@ -133,7 +137,7 @@ describe('a nominated pod', () => {
     expect(await world.bound('train')).toBe('node-0');
   });
 
-  test('keeps its node from pods of the same or a lower priority, also while it is gated', async () => {
+  test('keeps its node from pods of the same or a lower priority, even while it is gated', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.addPod('gated', { nominated: 'node-0', spec: { schedulingGates: [{ name: 'muster.dev/gang' }] } });
@@ -154,7 +158,7 @@ describe('a nominated pod', () => {
         })),
     ],
     ['is deleted', () => world.store.remove('pods', 'default', 'gated')],
-  ])('gives the node free when it %s', async (_, leave) => {
+  ])('frees the node when it %s', async (_, leave) => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.addPod('gated', { nominated: 'node-0', spec: { schedulingGates: [{ name: 'muster.dev/gang' }] } });
@@ -164,7 +168,7 @@ describe('a nominated pod', () => {
     expect(await world.bound('lone')).toBe('node-0');
   });
 
-  test('loses its nomination when no node takes it and no preemption helps', async () => {
+  test('loses its nomination when no node fits and no preemption helps', async () => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     world.extender.answers.filter = () => ({ NodeNames: [], FailedAndUnresolvableNodes: waits });
@@ -175,7 +179,7 @@ describe('a nominated pod', () => {
     expect(world.pod('train').status.nominatedNodeName).toBeUndefined();
   });
 
-  test('keeps it when its priority never preempts', async () => {
+  test('keeps its nomination when its priority class never preempts', async () => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     world.store.create('priorityclasses', { metadata: { name: 'gang' }, value: 0, preemptionPolicy: 'Never' });
@@ -187,7 +191,7 @@ describe('a nominated pod', () => {
 });
 
 describe('what the extender answers', () => {
-  test('reasons are counted by their text, and unlisted nodes have none', async () => {
+  test('reasons are counted by their text, and nodes without a reason are omitted', async () => {
     world = await startSchedulerWorld();
     world.addNodes(4);
     world.addNode('small', { gpus: 4 });
@@ -200,7 +204,7 @@ describe('what the extender answers', () => {
     expect(await world.refused('train')).toBe(
       `0/5 nodes are available: 1 Insufficient ${GPU}, 1 no such node, 2 wrong rack. preemption: 0/5 nodes are available: 5 Preemption is not helpful for scheduling.`,
     );
-    expect(world.notes('FailedScheduling')[0]).toBe(world.said('train'));
+    expect(world.notes('FailedScheduling')[0]).toBe(world.message('train'));
   });
 
   test('an unchanged reason is not patched again', async () => {
@@ -224,7 +228,7 @@ describe('what the extender answers', () => {
       () => ({ NodeNames: ['node-9'] }),
       /claims a filtered node "node-9" which is not found in the input node list/,
     ],
-  ])('%s is an error of the attempt: the nomination is erased, the reason SchedulerError', async (_, answer, text) => {
+  ])('%s is an error: the nomination is cleared, the reason is SchedulerError', async (_, answer, text) => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     world.extender.answers.filter = answer;
@@ -234,7 +238,7 @@ describe('what the extender answers', () => {
     expect(world.pod('train').status.nominatedNodeName).toBeUndefined();
   });
 
-  test('an error of an ignorable extender means that it has no say', async () => {
+  test('an error of an ignorable extender is skipped', async () => {
     world = await startSchedulerWorld({ extender: { ignorable: true } });
     world.addNodes(1);
     world.extender.answers.filter = () => ({ status: 500 });
@@ -277,7 +281,7 @@ describe('choosing among several nodes', () => {
     expect(await world.bound('train')).toBe('node-2');
   });
 
-  test('it is not asked about a single node', async () => {
+  test('the extender is not asked about a single node', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.addPod('train');
@@ -288,7 +292,7 @@ describe('choosing among several nodes', () => {
   test.each([
     ['fails', () => ({ status: 500 })],
     ['answers a fraction', () => [{ Host: 'node-0', Score: 3.5 }]],
-  ])('without its scores when it %s: the emptiest node wins', async (_, answer) => {
+  ])('the extender’s scores are dropped when it %s: the emptiest node wins', async (_, answer) => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     world.addRunning('busy', 'node-0', { gpus: 0 });
@@ -297,14 +301,14 @@ describe('choosing among several nodes', () => {
     expect(await world.bound('train')).toBe('node-1');
   });
 
-  test('equal ones by chance', async () => {
+  test('ties are broken at random', async () => {
     world = await startSchedulerWorld({ random: () => 0.99 });
     world.addNodes(4);
     world.addPod('train');
     expect(await world.bound('train')).toBe('node-3');
   });
 
-  test('the preferred node and the emptier domain come first', async () => {
+  test('the preferred node and the emptier domain win', async () => {
     world = await startSchedulerWorld({ extender: null });
     for (const name of ['a', 'b', 'c']) world.addNode(name, { labels: { zone: name === 'c' ? '2' : '1', disk: name } });
     const preference = { matchExpressions: [{ key: 'disk', operator: 'In' as const, values: ['b'] }] };

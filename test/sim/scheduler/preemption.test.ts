@@ -1,3 +1,4 @@
+/** Preemption in the kube-scheduler model: which victims it chooses, and how an extender changes them. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
 import { GPU, type PodOptions, type SchedulerWorld, startSchedulerWorld } from './scheduler-world.ts';
@@ -31,14 +32,14 @@ const leaving = () =>
   world.store.list('pods').flatMap(({ metadata }) => (metadata.deletionTimestamp ? [metadata.name] : []));
 
 describe('preemption', () => {
-  test('the weakest pod goes, the preemptor is nominated, and gets the node when it is free', async () => {
+  test('evicts the pod of lowest priority, nominates the preemptor, and places it once the node is free', async () => {
     echo();
     world.addNodes(2);
     world.addRunning('low', 'node-0', classed('low'));
     world.addRunning('middle', 'node-1', classed('middle'));
     world.addPod('urgent', classed('high'));
     await world.refused('urgent', /preempting 1 victims/);
-    expect(world.said('urgent')).toBe(
+    expect(world.message('urgent')).toBe(
       `0/2 nodes are available: 2 Insufficient ${GPU}. preemption: found a potential placement for pod on node node-0, preempting 1 victims`,
     );
     expect(leaving()).toEqual(['low']);
@@ -51,7 +52,7 @@ describe('preemption', () => {
     expect(await world.bound('urgent')).toBe('node-0');
   });
 
-  test('only pods that must go are victims: the more important ones are given back first', async () => {
+  test('evicts only pods that must go: the more important ones are added back first', async () => {
     echo();
     world.addNodes(1);
     for (const name of ['a', 'b']) world.addRunning(name, 'node-0', classed('low', { gpus: 2 }));
@@ -63,7 +64,7 @@ describe('preemption', () => {
     ]);
   });
 
-  test('a disruption budget is spared where possible, and its violation told', async () => {
+  test('spares a disruption budget where possible, and reports a violation', async () => {
     echo();
     world.addNodes(2);
     for (const [i, app] of ['guarded', 'free'].entries()) {
@@ -80,7 +81,7 @@ describe('preemption', () => {
     expect(leaving()).toEqual(['free']);
   });
 
-  test('nobody of the same priority goes, and nothing is asked', async () => {
+  test('evicts no pod of the same priority, and asks no extender', async () => {
     world.addNodes(2);
     world.addRunning('same', 'node-0', classed('high'));
     world.addRunning('other', 'node-1', classed('high'));
@@ -91,7 +92,7 @@ describe('preemption', () => {
     expect(world.extender.callsOf('preempt')).toEqual([]);
   });
 
-  test('a polite priority preempts nobody', async () => {
+  test('does not happen for a priority class that never preempts', async () => {
     world.addNodes(1);
     world.addRunning('low', 'node-0', classed('low'));
     world.addPod('polite', classed('polite'));
@@ -99,7 +100,7 @@ describe('preemption', () => {
     expect(leaving()).toEqual([]);
   });
 
-  test('nodes that the extender refused for good are no candidates', async () => {
+  test('leaves out nodes that the extender rejected as unresolvable', async () => {
     world.addNodes(1);
     world.addRunning('low', 'node-0', classed('low', { gpus: 0 }));
     world.extender.answers.filter = () => ({ NodeNames: [], FailedAndUnresolvableNodes: { 'node-0': 'waits' } });
@@ -108,7 +109,7 @@ describe('preemption', () => {
     expect(leaving()).toEqual([]);
   });
 
-  test('a node in FailedNodes is one, and an error when nobody there has to go', async () => {
+  test('considers nodes in FailedNodes, and fails when no pod there has to go', async () => {
     world.addNodes(1);
     world.addRunning('low', 'node-0', classed('low', { gpus: 0 }));
     world.extender.answers.filter = () => ({ NodeNames: [], FailedNodes: { 'node-0': 'waits' } });
@@ -117,7 +118,7 @@ describe('preemption', () => {
     expect(world.pod('urgent').status.nominatedNodeName).toBe('node-0');
   });
 
-  test('weaker pods lose their nomination to the node', async () => {
+  test('clears nominations of lower priority to the node', async () => {
     echo();
     world.addNodes(1);
     world.addRunning('low', 'node-0', classed('low'));
@@ -129,7 +130,7 @@ describe('preemption', () => {
     expect(world.pod('urgent').status.nominatedNodeName).toBe('node-0');
   });
 
-  test('it does not preempt again while its victims end', async () => {
+  test('does not happen again while the victims terminate', async () => {
     echo();
     world.addNodes(1);
     world.addRunning('low', 'node-0', classed('low'));
@@ -142,7 +143,7 @@ describe('preemption', () => {
     expect(world.pod('urgent').status.nominatedNodeName).toBe('node-0');
   });
 
-  test('a pod whose bind is held can be a victim: it is deleted', async () => {
+  test('may evict a pod whose bind is held', async () => {
     echo();
     world.addNodes(1);
     world.extender.answers.bind = ({ PodName }) => (PodName === 'held' ? new Promise(() => {}) : {});
@@ -166,7 +167,7 @@ describe('what the extender answers about victims', () => {
   };
   const of = (...names: string[]) => ({ Pods: names.map((name) => ({ UID: uidOf(name) })), NumPDBViolations: 0 });
 
-  test('it replaces the candidates', async () => {
+  test('replaces the candidates', async () => {
     answer({ 'node-1': of('c') });
     world.addPod('urgent', classed('high'));
     await world.refused('urgent', /on node node-1, preempting 1 victims/);
@@ -186,7 +187,7 @@ describe('what the extender answers about victims', () => {
     ['a pod of another node', () => ({ 'node-0': of('c') }), /claims to preempt pod .* not found on that node/],
     ['an unknown node', () => ({ 'node-9': of('c') }), /nodeinfo not found for node name "node-9"/],
     ['null for a node', () => ({ 'node-0': null }), /cannot unmarshal null/],
-  ])('%s is an error, and nobody goes', async (_, victims, text) => {
+  ])('%s is an error, and no pod is evicted', async (_, victims, text) => {
     answer(victims());
     world.addPod('urgent', classed('high'));
     await world.refused('urgent', text);

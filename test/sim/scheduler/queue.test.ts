@@ -1,3 +1,4 @@
+/** The queue of the kube-scheduler model: order, gates, and when a rejected pod is tried again. */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { PodSpec } from '../../../src/sim/objects.ts';
 import { until } from '../../support/until.ts';
@@ -11,7 +12,7 @@ const attempts = (pod: string) => world.extender.callsOf('filter').filter(({ arg
 const refuse = () => ({ NodeNames: [], FailedAndUnresolvableNodes: { _gang: 'waits' } });
 const labelled = (app: string) => ({ labelSelector: { matchLabels: { app } }, topologyKey: 'kubernetes.io/hostname' });
 
-/** Another pod's attempt: all events before it have been dealt with. */
+/** Another pod's attempt: all earlier events have been processed by then. */
 async function passThrough(): Promise<void> {
   const name = `probe-${world.store.version}`;
   world.addPod(name, { gpus: 0 });
@@ -38,7 +39,7 @@ describe('the order of pods', () => {
     expect(world.extender.callsOf('filter').map(({ args }) => args.Pod.metadata.name)).toEqual(['c', 'a', 'b']);
   });
 
-  test('an unschedulable pod goes behind those that came while it was tried', async () => {
+  test('an unschedulable pod queues behind those that arrived while it was tried', async () => {
     world = await startSchedulerWorld();
     world.addNodes(4);
     world.extender.answers.filter = ({ Pod, NodeNames }) =>
@@ -50,7 +51,7 @@ describe('the order of pods', () => {
     expect(world.extender.callsOf('bind').map(({ args }) => args.PodName)).toEqual(['second', 'first']);
   });
 
-  test('pods of other schedulers, bound ones and ended ones are left alone', async () => {
+  test('pods of other schedulers, bound pods and ended pods are left alone', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.addPod('foreign', { spec: { schedulerName: 'batch' } });
@@ -73,11 +74,11 @@ describe('a gated pod', () => {
     world.addNode('late');
     await passThrough();
     expect(attempts('member')).toEqual([]);
-    // The API server's own, from its creation.
+    // Set by the API server at creation.
     expect(world.pod('member').status.conditions).toMatchObject([{ reason: 'SchedulingGated' }]);
   });
 
-  test('is tried at once when its last gate goes', async () => {
+  test('is tried at once when its last gate is removed', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.addPod('member', gates);
@@ -88,7 +89,7 @@ describe('a gated pod', () => {
 });
 
 describe('a pod that the extender refused', () => {
-  test('is tried again on any event, at once if there is nothing else to do', async () => {
+  test('is tried again on any event, at once if the scheduler is idle', async () => {
     world = await startSchedulerWorld();
     world.addNodes(2);
     world.extender.answers.filter = refuse;
@@ -110,7 +111,7 @@ describe('a pod that the extender refused', () => {
     }
   });
 
-  test('wakes itself by a reason that is another one each time', async () => {
+  test('wakes itself by a reason that differs each time', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.extender.answers.filter = () => ({
@@ -121,13 +122,13 @@ describe('a pod that the extender refused', () => {
     await world.refused('member', /20th/);
   });
 
-  test('is not tried on a heartbeat of a node', async () => {
+  test('is not tried on a node heartbeat', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     world.extender.answers.filter = ({ Pod, NodeNames }) => (Pod.metadata.name === 'member' ? refuse() : { NodeNames });
     world.addPod('member');
     await world.refused('member');
-    // Its own status patch is an event, too.
+    // Its own status patch is an event too.
     await until('the second attempt', () => attempts('member').length === 2);
     world.store.update('nodes', undefined, 'node-0', (node) => ({
       ...node,
@@ -144,7 +145,7 @@ describe('a pod that the extender refused', () => {
     world.extender.answers.filter = ({ Pod, NodeNames }) => {
       const { name } = Pod.metadata;
       order.push(name);
-      // Each attempt of the probes brings the next probe, and is an event for the member.
+      // Each attempt of a probe adds the next probe, and is an event for the member.
       if (name.startsWith('probe') && order.length < 8) world.addPod(`probe-${order.length}`, { gpus: 0 });
       patch('member', { annotations: { at: String(order.length) } });
       return name === 'member' ? refuse() : { NodeNames };
@@ -155,7 +156,7 @@ describe('a pod that the extender refused', () => {
     expect(order.slice(0, 8)).toEqual(['member', ...order.slice(1, 8).filter((name) => name.startsWith('probe'))]);
   });
 
-  test('is tried again for what happened while it was in flight', async () => {
+  test('is tried again for an event that happened while it was in flight', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     let during = () => world.addNode('late');
@@ -170,7 +171,7 @@ describe('a pod that the extender refused', () => {
 });
 
 describe('a pod that a plugin refused', () => {
-  test('for resources: is tried when a pod goes or a node that is large enough comes, not when one is annotated', async () => {
+  test('for resources: is tried when a pod goes or a large enough node joins, not on an annotation', async () => {
     world = await startSchedulerWorld({ extender: null });
     world.addNodes(1);
     world.addRunning('holder', 'node-0');
@@ -193,7 +194,7 @@ describe('a pod that a plugin refused', () => {
 
   const cases: readonly (readonly [string, NodeOptions, Partial<PodSpec>, () => void])[] = [
     [
-      'a taint, when the taint goes',
+      'a taint, when the taint is removed',
       { taints: [{ key: 'down', effect: 'NoSchedule' }] },
       {},
       () => void world.store.update('nodes', undefined, 'node-0', (node) => ({ ...node, spec: {} })),
@@ -205,7 +206,7 @@ describe('a pod that a plugin refused', () => {
       () => void world.store.update('nodes', undefined, 'node-0', (node) => ({ ...node, spec: {} })),
     ],
     [
-      'its node selector, when the label comes',
+      'its node selector, when the label is set',
       {},
       { nodeSelector: { disk: 'fast' } },
       () =>
@@ -215,7 +216,7 @@ describe('a pod that a plugin refused', () => {
         })),
     ],
     [
-      'lonely affinity, when the company comes',
+      'unmet affinity, when a matching pod starts',
       {},
       { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [labelled('friend')] } } },
       () => void world.addRunning('friend', 'node-0', { gpus: 0, labels: { app: 'friend' } }),
@@ -230,7 +231,7 @@ describe('a pod that a plugin refused', () => {
     expect(await world.bound('train')).toBe('node-0');
   });
 
-  test('is tried after five minutes although nothing happened', async () => {
+  test('is tried after five minutes without any event', async () => {
     world = await startSchedulerWorld();
     world.addNodes(1);
     let calls = 0;

@@ -1,4 +1,7 @@
-/** A kube-scheduler model with its object store, a clock turned by hand, and a real HTTP extender on loopback. */
+/**
+ * Test fixture: the kube-scheduler model with its object store, a clock advanced by hand, and a real HTTP extender on
+ * loopback.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { SimClock } from '../../../src/sim/clock.ts';
@@ -11,7 +14,7 @@ import { until } from '../../support/until.ts';
 
 export const GPU = 'nvidia.com/gpu';
 
-/** Time that only the test moves. */
+/** A clock that only the test moves. */
 export class TestClock implements SimClock {
   #now = Date.UTC(2026, 0, 1);
   #timers: { readonly at: number; readonly callback: () => void }[] = [];
@@ -28,7 +31,7 @@ export class TestClock implements SimClock {
     };
   }
 
-  /** Fires in order what falls due. */
+  /** Runs the callbacks that fall due, in order. */
   advance(ms: number): void {
     const end = this.#now + ms;
     for (;;) {
@@ -48,18 +51,18 @@ export interface ExtenderCall {
   readonly args: any;
   readonly text: string;
   readonly headers: readonly string[];
-  /** Connections that were open when it came. */
+  /** Connections that were open when the call arrived. */
   readonly connections: number;
 }
 
-/** What to answer: a body, `{ status }` for anything but 200, or a promise of one of them. */
+/** The reply to a call: a body, `{ status }` for anything but 200, or a promise of either. */
 export type Reply = unknown;
 
 export interface TestExtender {
   readonly url: string;
   readonly calls: ExtenderCall[];
   readonly server: ReturnType<typeof createServer>;
-  /** By verb; a filter echoes every name, a prioritize is empty, a bind succeeds without one. */
+  /** Answers by verb. By default filter returns every name, prioritize nothing, and bind succeeds. */
   readonly answers: Partial<Record<string, (args: ExtenderCall['args']) => Reply>>;
   callsOf(verb: string): readonly ExtenderCall[];
   stop(): Promise<void>;
@@ -121,15 +124,15 @@ export interface SchedulerWorld {
   addNodes(count: number, options?: NodeOptions): void;
   addNode(name: string, options?: NodeOptions): void;
   addPod(name: string, options?: PodOptions): Pod;
-  /** A pod that runs on a node. */
+  /** Adds a pod that runs on a node. */
   addRunning(name: string, node: string, options?: PodOptions): Pod;
   pod(name: string): Pod;
-  /** The text of its PodScheduled condition; '' without one. */
-  said(name: string): string;
+  /** The message of its PodScheduled condition; '' without one. */
+  message(name: string): string;
   notes(reason: string): readonly string[];
   bound(name: string): Promise<string>;
   refused(name: string, text?: RegExp): Promise<string>;
-  /** Waits until whatever could be tried now was tried: two pods that fit nowhere have had their turns. */
+  /** Waits until everything that could be tried has been: two pods that fit nowhere have had their turns. */
   turn(): Promise<void>;
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -146,11 +149,11 @@ export const ALL_VERBS = {
 };
 
 type WorldOptions = Partial<Omit<KubeSchedulerParts, 'store' | 'clock' | 'extenders'>> & {
-  /** Fields of the one extender entry; `null` for the plain scheduler. */
+  /** Fields of the single extender entry; `null` for the plain scheduler. */
   readonly extender?: Partial<ExtenderOptions> | null;
 };
 
-/** The extender takes every pod unless told otherwise, and binds it. */
+/** The extender takes and binds every pod unless told otherwise. */
 export async function startSchedulerWorld({
   extender: entry = {},
   ...parts
@@ -204,7 +207,7 @@ export async function startSchedulerWorld({
       if (!pod) throw new Error(`expected pod ${name} to exist`);
       return pod;
     },
-    said: (name) =>
+    message: (name) =>
       (store.get('pods', 'default', name)?.status.conditions ?? []).find(({ type }) => type === 'PodScheduled')
         ?.message ?? '',
     notes: (reason) =>
@@ -217,8 +220,8 @@ export async function startSchedulerWorld({
       return world.pod(name).spec.nodeName ?? '';
     },
     refused: async (name, text = /./) => {
-      await until(`pod ${name} to be refused like ${text}`, () => text.test(world.said(name)));
-      return world.said(name);
+      await until(`pod ${name} to be refused like ${text}`, () => text.test(world.message(name)));
+      return world.message(name);
     },
     turn: async () => {
       for (let i = 0; i < 2; i++) {
