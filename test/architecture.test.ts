@@ -16,7 +16,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   gang: ['core', 'telemetry'],
   http: ['core', 'gang', 'telemetry'],
   sim: ['core'],
-  demo: ['core', 'cluster', 'sim'],
+  demo: ['core', 'cluster', 'sim', 'telemetry'],
   /** main.ts, cli.ts with its folder, and config*.ts put everything together. */
   composition: ['core', 'telemetry', 'cluster', 'gang', 'http', 'sim', 'demo'],
 };

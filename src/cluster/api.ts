@@ -1,7 +1,11 @@
 /** Muster's client of the API server: every write, with its retries, and the requests of watches. */
+import { type Clock, sleep } from '../core/clock.ts';
+import { PLAN } from '../core/dialects/muster.ts';
+import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../core/write-outcome.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import { backoffDelay } from './backoff.ts';
 import type { Endpoint } from './kubeconfig.ts';
 import { Semaphore } from './semaphore.ts';
-import { backoffDelay, type Clock, systemClock } from './timing.ts';
 import {
   type ApiResponse,
   type ApiStream,
@@ -11,25 +15,8 @@ import {
   Transport,
 } from './transport.ts';
 
-/** A pod by name and UID, so that a later pod of the same name is never meant. */
-export interface PodIdentity {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-}
-
-/** The outcome of an eviction. `blocked`: a disruption budget does not allow it now; the message names the budget. */
-export type EvictionOutcome = Outcome | { readonly kind: 'blocked'; readonly message: string };
-
-/** The outcome of a write. Expected outcomes are values; writes never throw. */
-export type Outcome =
-  | { readonly kind: 'ok'; readonly body: unknown }
-  /** The object no longer exists: 404, or the UID belongs to an earlier object. */
-  | { readonly kind: 'gone' }
-  /** The object's state does not allow it: bound elsewhere, being deleted, or existing already. */
-  | { readonly kind: 'conflict'; readonly message: string }
-  /** `status` 0: no answer arrived. */
-  | { readonly kind: 'failed'; readonly status: number; readonly message: string };
+/** As `WriteOutcome`, with what the API server answered. */
+export type Outcome = Exclude<WriteOutcome, { readonly kind: 'ok' }> | { readonly kind: 'ok'; readonly body: unknown };
 
 export interface ApiClientOptions {
   /** Milliseconds for one exchange. */
@@ -40,7 +27,6 @@ export interface ApiClientOptions {
   readonly random?: () => number;
 }
 
-const PLAN_ANNOTATION = 'muster.dev/plan';
 const PATCH_TYPE = {
   merge: 'application/merge-patch+json',
   strategic: 'application/strategic-merge-patch+json',
@@ -115,7 +101,7 @@ export class ApiClient {
 
   /** Records the plan on the pod and keeps its nomination. */
   recordPlan(pod: PodIdentity, plan: string): Promise<Outcome> {
-    const body = { metadata: { uid: pod.uid, annotations: { [PLAN_ANNOTATION]: plan } } };
+    const body = { metadata: { uid: pod.uid, annotations: { [PLAN]: plan } } };
     return this.patch(`${podPath(pod)}/status`, body, 'merge');
   }
 
@@ -171,7 +157,7 @@ export class ApiClient {
 
   #patchNomination(pod: PodIdentity, node: string | null, plan: string | null): Promise<Outcome> {
     const body = {
-      metadata: { uid: pod.uid, annotations: { [PLAN_ANNOTATION]: plan } },
+      metadata: { uid: pod.uid, annotations: { [PLAN]: plan } },
       status: { nominatedNodeName: node },
     };
     return this.patch(`${podPath(pod)}/status`, body, 'merge');
@@ -205,7 +191,7 @@ export class ApiClient {
       if (retryAfterMs === undefined || attempt === MAX_ATTEMPTS) return tried;
       const delay = Math.max(retryAfterMs, backoffDelay(RETRY, attempt, this.#random()));
       if (this.#clock.now() + delay > deadline) return tried;
-      await this.#clock.sleep(delay, this.#closing.signal);
+      await sleep(this.#clock, delay, this.#closing.signal);
       if (this.#closing.signal.aborted) return tried;
     }
   }

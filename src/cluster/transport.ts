@@ -1,8 +1,8 @@
 /** HTTP to the API server: requests, streams, credentials and timeouts. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { buildConnector, Pool } from 'undici';
+import type { Clock } from '../core/clock.ts';
 import type { Credentials, Endpoint } from './kubeconfig.ts';
-import type { Clock } from './timing.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 

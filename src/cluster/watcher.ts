@@ -1,7 +1,9 @@
 /** Watches one kind over HTTP and keeps a `Store` of its objects up to date. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type Clock, sleep } from '../core/clock.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import { type Backoff, backoffDelay } from './backoff.ts';
 import { Store, type StoreHandler } from './store.ts';
-import { type Backoff, backoffDelay, type Clock, systemClock } from './timing.ts';
 import { type ApiStream, isIdleTimeout } from './transport.ts';
 import {
   type Effect,
@@ -140,7 +142,7 @@ export class Watcher<T> {
     while (!signal.aborted) {
       const state = this.#state;
       if (state.kind === 'waiting') {
-        await this.#clock.sleep(this.#delayOf(state.pace), signal);
+        await sleep(this.#clock, this.#delayOf(state.pace), signal);
         this.#input({ kind: 'due' });
       } else {
         const startedAt = this.#clock.now();

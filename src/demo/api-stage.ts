@@ -1,8 +1,8 @@
 /** Runs the demo's story on a Kubernetes API server, embedded or real. */
 import type { ApiClient } from '../cluster/api.ts';
-import type { Clock } from '../cluster/timing.ts';
 import type { ApiResponse } from '../cluster/transport.ts';
 import { Watcher } from '../cluster/watcher.ts';
+import { type Clock, sleep } from '../core/clock.ts';
 import { accelerator, containerName, FIRST_PODS, jobOf, rackLabel } from './scene.ts';
 import type { NodeView, PodChange, PodView, Stage, TrainingJob } from './stage.ts';
 
@@ -123,7 +123,7 @@ export class ApiStage implements Stage {
       const found = (await this.#list<RawObject>(path)).length;
       if (found === count) return;
       if (this.#clock.now() > deadline) throw new Error(`expected ${count} ${what} within 20 s, found ${found}`);
-      await this.#clock.sleep(POLL_MS);
+      await sleep(this.#clock, POLL_MS);
     }
   }
 

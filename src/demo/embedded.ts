@@ -1,7 +1,7 @@
 /** The demo's control plane: the embedded one in this process, with Muster as a process beside it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../cluster/timing.ts';
+import type { Clock } from '../core/clock.ts';
 import type { ObjectStore } from '../sim/object-store.ts';
 import { startEmbeddedPlane } from '../sim/plane.ts';
 import type { ExtenderOptions } from '../sim/scheduler/extender-client.ts';
@@ -27,7 +27,7 @@ export function extenderEntry(musterUrl: string): ExtenderOptions {
 
 /** The embedded control plane in this process, which needs nothing but Node. Muster runs in a process of its own. */
 export async function openEmbeddedPlane(dir: string, clock: Clock): Promise<Plane> {
-  const plane = await startEmbeddedPlane({ scheduler: null, admissionPolicy: true });
+  const plane = await startEmbeddedPlane({ clock, scheduler: null, admissionPolicy: true });
   createNodes(plane.store);
   const kubeconfig = join(dir, 'kubeconfig');
   writeFileSync(kubeconfig, JSON.stringify(kubeconfigFor(plane.url)));

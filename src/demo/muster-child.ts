@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { extname, join } from 'node:path';
-import type { Clock } from '../cluster/timing.ts';
+import { type Clock, sleep } from '../core/clock.ts';
 import { rackLabel } from './scene.ts';
 
 export interface MusterChildOptions {
@@ -62,7 +62,7 @@ export async function startMusterChild({ dir, kubeconfig, clock, port }: MusterC
       await stop(child);
       throw new Error(`expected Muster to become ready within 20 s, found this as the end of its log:\n${log}`);
     }
-    await clock.sleep(POLL_MS);
+    await sleep(clock, POLL_MS);
   }
   return { url, stop: () => stop(child) };
 }

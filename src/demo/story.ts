@@ -1,5 +1,5 @@
 /** Plays one run of the demo: submits the jobs and acts as their training processes. */
-import type { Clock } from '../cluster/timing.ts';
+import { type Clock, sleep } from '../core/clock.ts';
 import { type Frame, frameOf } from './frame.ts';
 import { advance, applyChange, isOver, podsOf, type RunState, standsStill, startRun } from './run-state.ts';
 import type { NodeView, Stage, TrainingJob } from './stage.ts';
@@ -56,7 +56,7 @@ export async function playRun(parts: RunParts): Promise<readonly Frame[]> {
       if (isOver(state) || standsStill(state, settings.patienceMs)) break;
       if (state.now - state.startedAt > settings.longestMs) break;
       await finishTrained(stage, state, settings.trainingMs);
-      await clock.sleep(TICK_MS, signal);
+      await sleep(clock, TICK_MS, signal);
       signal.throwIfAborted();
     }
     record();

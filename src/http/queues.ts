@@ -1,7 +1,8 @@
 /** The read-only API for queues, `GET /v1/queues`: the tree, which gangs wait and for how long, and which run. */
 import { Hono } from 'hono';
+import type { Clock } from '../core/clock.ts';
 import { dimensionOf } from '../core/queues/amounts.ts';
-import type { Clock, SchedulerView } from '../gang/framework/ports.ts';
+import type { SchedulerView } from '../gang/framework/ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { WaitingItem } from './queue-gangs.ts';
 import { listQueueProblems, type QueueReport, reportQueues } from './queue-report.ts';

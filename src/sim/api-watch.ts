@@ -74,13 +74,13 @@ export function serveWatch(
   const seconds = Number(query.get('timeoutSeconds')) || DEFAULT_TIMEOUT_SECONDS;
   let cancelBookmark = () => {};
   const keepMarking = () => {
-    cancelBookmark = clock.setTimeout(BOOKMARK_MS, () => {
+    cancelBookmark = clock.after(BOOKMARK_MS, () => {
       sendBookmark();
       keepMarking();
     });
   };
   if (bookmarks) keepMarking();
-  const cancelTimeout = clock.setTimeout(seconds * 1000, () => {
+  const cancelTimeout = clock.after(seconds * 1000, () => {
     finish();
     response.end();
   });

@@ -20,7 +20,7 @@ export class DisruptionBudgets {
     this.#unsubscribe = store.subscribe(({ resource }) => {
       if (resource !== 'pods' && resource !== 'poddisruptionbudgets') return;
       if (this.#cancel !== undefined || store.list('poddisruptionbudgets').length === 0) return;
-      this.#cancel = clock.setTimeout(0, () => {
+      this.#cancel = clock.after(0, () => {
         this.#cancel = undefined;
         for (const budget of store.list('poddisruptionbudgets')) this.#reconcile(budget);
       });

@@ -16,7 +16,7 @@ export class GarbageCollector {
     const { store, clock } = this.#registry;
     this.#unsubscribe = store.subscribe(({ type, resource, object }) => {
       if (type !== 'DELETED' || resource === 'pods') return;
-      if (this.#gone.size === 0) this.#cancel = clock.setTimeout(0, () => this.#sweep());
+      if (this.#gone.size === 0) this.#cancel = clock.after(0, () => this.#sweep());
       this.#gone.add(object.metadata.uid);
     });
   }

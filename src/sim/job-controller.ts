@@ -5,7 +5,7 @@
  * Not implemented: indexes that fail permanently, success policies, failure policies by exit code, deadlines, and the
  * finalizer on pods, since no deletion goes unseen within one process.
  */
-import { type SimClock, timestamp } from './clock.ts';
+import type { Clock } from '../core/clock.ts';
 import {
   completedIndexes,
   ignoresFailure,
@@ -20,6 +20,7 @@ import type { ObjectStore, StoreEvent } from './object-store.ts';
 import { type Condition, type Job, type JobStatus, type Pod, withCondition } from './objects.ts';
 import type { Registry } from './registry.ts';
 import { builtInKind } from './resource-kinds.ts';
+import { timestamp } from './timestamp.ts';
 
 /** Delay before a failed pod is replaced; it doubles with each further failure (job_controller.go:60). */
 const BACKOFF_MS = 10_000;
@@ -52,7 +53,7 @@ interface Memory {
 export class JobController {
   readonly #registry: Registry;
   readonly #store: ObjectStore;
-  readonly #clock: SimClock;
+  readonly #clock: Clock;
   readonly #memories = new Map<string, Memory>();
   #unsubscribe = () => {};
 
@@ -125,7 +126,7 @@ export class JobController {
   #wake(job: Job, afterMs = 0): void {
     const memory = this.#memoryOf(job);
     memory.cancel?.();
-    memory.cancel = this.#clock.setTimeout(afterMs, () => {
+    memory.cancel = this.#clock.after(afterMs, () => {
       memory.cancel = undefined;
       const live = this.#store.get('jobs', job.metadata.namespace, job.metadata.name);
       if (live !== undefined && live.metadata.uid === job.metadata.uid) this.#sync(live, memory);

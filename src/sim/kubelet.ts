@@ -4,10 +4,11 @@
  * deleted pod waits out its grace period, becomes Failed, then disappears. A node gets a lease, and is Ready unless
  * `e2e.muster.dev/down` is set.
  */
-import { type SimClock, timestamp } from './clock.ts';
+import type { Clock } from '../core/clock.ts';
 import type { ObjectStore, StoreEvent } from './object-store.ts';
 import { type Condition, type Node, type Pod, withCondition } from './objects.ts';
 import type { Registry } from './registry.ts';
+import { timestamp } from './timestamp.ts';
 
 const RUN_SECONDS = 'e2e.muster.dev/run-seconds';
 const EXIT_CODE = 'e2e.muster.dev/exit-code';
@@ -24,7 +25,7 @@ interface Step {
 
 export class Kubelet {
   readonly #store: ObjectStore;
-  readonly #clock: SimClock;
+  readonly #clock: Clock;
   /** Cancels the next step of each pod and node, by UID. */
   readonly #due = new Map<string, () => void>();
   #unsubscribe = () => {};
@@ -68,7 +69,7 @@ export class Kubelet {
     this.#due.get(uid)?.();
     this.#due.delete(uid);
     if (step === undefined) return;
-    const cancel = this.#clock.setTimeout(Math.max(0, step.at - this.#clock.now()), () => {
+    const cancel = this.#clock.after(Math.max(0, step.at - this.#clock.now()), () => {
       this.#due.delete(uid);
       step.act();
     });

@@ -3,10 +3,10 @@
  * not Ready, and marks the pods on a node that is not Ready as not Ready. Eviction is up to `taint-eviction.ts`.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { timestamp } from './clock.ts';
 import type { StoreEvent } from './object-store.ts';
 import { type Node, type NodeTaint, type Pod, withCondition } from './objects.ts';
 import type { Registry } from './registry.ts';
+import { timestamp } from './timestamp.ts';
 
 const NOT_READY = 'node.kubernetes.io/not-ready';
 const UNREACHABLE = 'node.kubernetes.io/unreachable';
@@ -36,7 +36,7 @@ export class NodeLifecycle {
     const node = object as Node;
     if (isDeepStrictEqual(taintsOf(node).map(idOf), (node.spec?.taints ?? []).map(idOf))) return;
     // Not within the write that caused it: a real controller sees each change later.
-    this.#registry.clock.setTimeout(0, () => this.#reconcile(node.metadata.name));
+    this.#registry.clock.after(0, () => this.#reconcile(node.metadata.name));
   }
 
   #reconcile(name: string): void {

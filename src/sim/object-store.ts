@@ -8,9 +8,10 @@
  * - The last `historyLimit` changes are kept, so that a watch can resume from a resource version.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../core/clock.ts';
 import { alreadyExists, conflict, foreignUid, notFound } from './api-refusal.ts';
-import { realClock, type SimClock, timestamp } from './clock.ts';
 import { type ApiObject, keyOf, type Metadata, type NewObject, type ObjectOf } from './objects.ts';
+import { timestamp } from './timestamp.ts';
 
 /** One change. `previous` is the object before a `MODIFIED` or `DELETED`. */
 export interface StoreEvent<R extends string = string> {
@@ -28,7 +29,7 @@ export interface Preconditions {
 }
 
 export interface ObjectStoreOptions {
-  readonly clock?: SimClock;
+  readonly clock: Clock;
   /** How many changes are kept for watches. */
   readonly historyLimit?: number;
 }
@@ -38,7 +39,7 @@ const NAME_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 
 export class ObjectStore {
-  readonly #clock: SimClock;
+  readonly #clock: Clock;
   readonly #historyLimit: number;
   readonly #objects = new Map<string, Map<string, ApiObject>>();
   readonly #listeners = new Set<(event: StoreEvent) => void>();
@@ -51,7 +52,7 @@ export class ObjectStore {
   readonly #undelivered: StoreEvent[] = [];
   #delivering = false;
 
-  constructor({ clock = realClock, historyLimit = 10_000 }: ObjectStoreOptions = {}) {
+  constructor({ clock, historyLimit = 10_000 }: ObjectStoreOptions) {
     this.#clock = clock;
     this.#historyLimit = historyLimit;
   }

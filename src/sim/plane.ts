@@ -3,9 +3,10 @@
  * node and a model of kube-scheduler, all in this process and without files. Muster runs beside it as on a real cluster
  * and talks HTTP to both.
  */
+
+import type { Clock } from '../core/clock.ts';
 import { GANG_POLICY } from './admission.ts';
 import { EmbeddedApiServer } from './api-server.ts';
-import { realClock, type SimClock } from './clock.ts';
 import { DisruptionBudgets } from './disruption-budgets.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { JobController } from './job-controller.ts';
@@ -22,7 +23,7 @@ export type PlaneSchedulerOptions = Omit<KubeSchedulerParts, 'store' | 'clock' |
 export interface EmbeddedPlaneOptions {
   /** Port of the API server; a free port by default. */
   readonly port?: number;
-  readonly clock?: SimClock;
+  readonly clock: Clock;
   /** Returns a number in [0, 1); `Math.random` by default. */
   readonly random?: () => number;
   /** By default kube-scheduler starts without an extender; `null` leaves it stopped until `scheduler.start`. */
@@ -53,8 +54,8 @@ const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const PRIORITY_CLASSES = { 'system-cluster-critical': 2_000_000_000, 'system-node-critical': 2_000_001_000 };
 
 /** Starts the API server, the controllers and, unless told otherwise, kube-scheduler. Call `stop` in the end. */
-export async function startEmbeddedPlane(options: EmbeddedPlaneOptions = {}): Promise<EmbeddedPlane> {
-  const { port = 0, clock = realClock, random = Math.random, scheduler: given = {}, admissionPolicy = false } = options;
+export async function startEmbeddedPlane(options: EmbeddedPlaneOptions): Promise<EmbeddedPlane> {
+  const { port = 0, clock, random = Math.random, scheduler: given = {}, admissionPolicy = false } = options;
   const store = new ObjectStore({ clock });
   for (const name of NAMESPACES) store.create('namespaces', { metadata: { name } });
   for (const [name, value] of Object.entries(PRIORITY_CLASSES))

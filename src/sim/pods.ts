@@ -4,13 +4,14 @@
  * pkg/apis/core/validation/validation.go; the messages match a real server's answers.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../core/clock.ts';
 import type { RawContainer, RawToleration } from '../core/raw-pod.ts';
 import { matchesSelector, readSelector } from '../core/selector.ts';
 import { admitGangMember } from './admission.ts';
 import { ApiRefusal, conflict, foreignUid, invalid, notFound } from './api-refusal.ts';
-import { type SimClock, timestamp } from './clock.ts';
 import type { ObjectStore, Preconditions } from './object-store.ts';
 import { type ApiObject, type NewObject, type Pod, type PodSpec, withCondition } from './objects.ts';
+import { timestamp } from './timestamp.ts';
 
 const DEFAULT_GRACE_SECONDS = 30;
 const TAINT_TOLERATION_SECONDS = 300;
@@ -26,7 +27,7 @@ const GATED = {
  * Completes a pod at creation: defaults, priority, admission.
  * @throws ApiRefusal 403 when its PriorityClass does not exist.
  */
-export function completePod(store: ObjectStore, clock: SimClock, object: NewObject): NewObject {
+export function completePod(store: ObjectStore, clock: Clock, object: NewObject): NewObject {
   const given = (object.spec ?? {}) as PodSpec;
   const spec: PodSpec = {
     restartPolicy: 'Always',
@@ -135,7 +136,7 @@ export interface Binding extends Preconditions {
  * Assigns a pod to a node and clears its nomination.
  * @throws ApiRefusal 404; 409 when the UID differs or the pod is being deleted, already bound or gated.
  */
-export function bindPod(store: ObjectStore, clock: SimClock, binding: Binding): Pod {
+export function bindPod(store: ObjectStore, clock: Clock, binding: Binding): Pod {
   const { namespace, name, node, annotations, uid, resourceVersion } = binding;
   const refuse = (why: string) => conflict('pods/binding', name, why);
   const assign = (pod: Pod): Pod => {
@@ -172,7 +173,7 @@ export interface PodDeletion extends Preconditions {
  */
 export function deletePod(
   store: ObjectStore,
-  clock: SimClock,
+  clock: Clock,
   namespace: string,
   name: string,
   { graceSeconds, ...preconditions }: PodDeletion = {},
@@ -212,7 +213,7 @@ export function deletePod(
  */
 export function evictPod(
   store: ObjectStore,
-  clock: SimClock,
+  clock: Clock,
   namespace: string,
   name: string,
   deletion: PodDeletion = {},
@@ -230,7 +231,7 @@ export function evictPod(
  */
 export function disruptPod(
   store: ObjectStore,
-  clock: SimClock,
+  clock: Clock,
   { metadata: { namespace, name, uid } }: Pod,
   [reason, message]: readonly [reason: string, message: string],
   deletion: PodDeletion = {},

@@ -2,8 +2,9 @@
  * The layer between API requests and the store: defaults, validation, and which part of an object a write may change.
  * The controllers that create or delete objects in-process use it as well.
  */
+
+import type { Clock } from '../core/clock.ts';
 import { ApiRefusal, alreadyExists, conflict, invalid, notFound } from './api-refusal.ts';
-import type { SimClock } from './clock.ts';
 import { completeJob } from './jobs.ts';
 import type { ObjectStore, Preconditions } from './object-store.ts';
 import type { ApiObject, Metadata, NewObject, Pod } from './objects.ts';
@@ -18,9 +19,9 @@ export type Subresource = '' | 'status';
 
 export class Registry {
   readonly store: ObjectStore;
-  readonly clock: SimClock;
+  readonly clock: Clock;
 
-  constructor(store: ObjectStore, clock: SimClock) {
+  constructor(store: ObjectStore, clock: Clock) {
     this.store = store;
     this.clock = clock;
   }

@@ -66,7 +66,7 @@ export class TaintEviction {
     const { store, clock } = this.#registry;
     const seconds = stayOf(spec.tolerations ?? [], taints);
     if (seconds === Number.POSITIVE_INFINITY) return;
-    const cancel = clock.setTimeout(seconds * 1000, () => {
+    const cancel = clock.after(seconds * 1000, () => {
       this.#due.delete(uid);
       const pod = store.get('pods', namespace, name);
       if (pod?.metadata.uid === uid) disruptPod(store, clock, pod, WHY);

@@ -26,10 +26,12 @@ afterEach(async () => {
 
 /** A client whose waits end at once. */
 function client(options: ApiClientOptions = {}): ApiClient {
-  const sleep = async (ms: number) => {
+  const after = (ms: number, callback: () => void) => {
     waits.push(ms);
+    queueMicrotask(callback);
+    return () => {};
   };
-  return new ApiClient(openEndpoint(server.url), { clock: { now: () => 0, sleep }, random: () => 0.5, ...options });
+  return new ApiClient(openEndpoint(server.url), { clock: { now: () => 0, after }, random: () => 0.5, ...options });
 }
 
 /** Makes the first `count` requests that match `filter` fail. */
@@ -303,11 +305,13 @@ describe('a busy server', () => {
   test('gets no retry when the retry window is over', async () => {
     putPod();
     let now = 0;
-    const sleep = async (ms: number) => {
+    const after = (ms: number, callback: () => void) => {
       now += ms;
+      queueMicrotask(callback);
+      return () => {};
     };
     await api.close();
-    api = client({ requestTimeoutMs: 3000, clock: { now: () => now, sleep } });
+    api = client({ requestTimeoutMs: 3000, clock: { now: () => now, after } });
     server.fault = () => ({ kind: 'answer', status: 429, headers: { 'retry-after': '2' } });
     expect(await api.nominate(POD, 'n1', 'p')).toMatchObject({ kind: 'failed', status: 429 });
     expect(server.requests).toHaveLength(2);

@@ -31,6 +31,12 @@ function writeConfig(name: string, cluster: object, user: object): string {
   return path;
 }
 
+/** Time that passes at once. */
+function soon(_ms: number, callback: () => void): () => void {
+  const immediate = setImmediate(callback);
+  return () => clearImmediate(immediate);
+}
+
 test('a client certificate is presented, the server verified, and one handshake serves many calls', async () => {
   const { certFile, keyFile } = authority.issue('api-server', 'serverAuth');
   const mine = authority.issue('muster-client', 'clientAuth');
@@ -109,7 +115,7 @@ test('a token that changes is picked up, and requested again when it was refused
     credentials: async () => ({ headers: { authorization: token, 'x-asked': String(++asked) }, tls: {} }),
   };
   let now = 0;
-  const api = new ApiClient(endpoint, { clock: { now: () => now, sleep: async () => {} } });
+  const api = new ApiClient(endpoint, { clock: { now: () => now, after: soon } });
   const seen = async () => {
     await api.request('GET', '/version');
     return server.requests.at(-1)?.headers.authorization;
@@ -138,7 +144,7 @@ test('unavailable credentials are a failure, and are requested again', async () 
       return { headers: {}, tls: {} };
     },
   };
-  const api = new ApiClient(endpoint, { clock: { now: () => 0, sleep: async () => {} } });
+  const api = new ApiClient(endpoint, { clock: { now: () => 0, after: soon } });
   const pod = { namespace: 'ns', name: 'a', uid: 'u' };
   expect(await api.nominate(pod, 'n', 'p')).toEqual({ kind: 'failed', status: 0, message: 'plugin failed' });
   broken = false;

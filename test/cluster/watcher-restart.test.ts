@@ -100,7 +100,7 @@ describe('waiting between requests', () => {
 
   test('is cut short by stop', async () => {
     server().fault = () => ({ kind: 'answer', status: 500 });
-    const probe = watch({}, { clock: { now: () => 0, sleep: neverButForSignal } });
+    const probe = watch({}, { clock: { now: () => 0, after: never } });
     await until('a failure', () => probe.restarts.length === 1);
     await probe.watcher.stop();
   });
@@ -116,6 +116,7 @@ describe('waiting between requests', () => {
   });
 });
 
-function neverButForSignal(_: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()));
+/** A timer that never fires. */
+function never(): () => void {
+  return () => {};
 }

@@ -3,7 +3,7 @@ import { NOTHING } from '../../src/core/queues/amounts.ts';
 import { plainQueue } from '../../src/core/queues/queue.ts';
 import { projectQueue, type QueueModel } from '../../src/core/queues/queue-projection.ts';
 import type { QueueStatus } from '../../src/core/queues/queue-status.ts';
-import type { WriteOutcome } from '../../src/gang/framework/ports.ts';
+import type { WriteOutcome } from '../../src/core/write-outcome.ts';
 import { QueueMirror } from '../../src/gang/write/queue-mirror.ts';
 import { HandClock } from '../support/hand-clock.ts';
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { ApiRefusal } from '../../src/sim/api-refusal.ts';
 import { ObjectStore, type StoreEvent } from '../../src/sim/object-store.ts';
+import { systemClock } from '../../src/telemetry/clock.ts';
 
 const thing = (name: string, fields: object = {}) => ({ metadata: { name, namespace: 'ns' }, ...fields });
 
@@ -25,7 +26,7 @@ function refusalOf(act: () => unknown): { readonly status: number; readonly reas
 
 describe('the object store', () => {
   test('gives each change the next resource version and delivers changes in order', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     const events = follow(store);
     store.create('things', thing('a'));
     store.create('things', thing('b'));
@@ -36,7 +37,7 @@ describe('the object store', () => {
   });
 
   test('records no change for an update that changes nothing', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     const created = store.create('things', thing('a', { spec: { size: 1 } }));
     const events = follow(store);
     expect(store.update('things', 'ns', 'a', (object) => ({ ...object, spec: { size: 1 } }))).toBe(created);
@@ -44,7 +45,7 @@ describe('the object store', () => {
   });
 
   test('delivers a change made by a listener after every listener has seen the current one', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     store.subscribe(({ type, object }) => {
       if (type === 'ADDED') store.update('things', 'ns', object.metadata.name, (o) => ({ ...o, seen: true }));
     });
@@ -54,7 +55,7 @@ describe('the object store', () => {
   });
 
   test('keeps the identity of an object, and gives a recreated object another UID', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     const first = store.create('things', thing('a'));
     const updated = store.update('things', 'ns', 'a', (object) => ({
       ...object,
@@ -66,7 +67,7 @@ describe('the object store', () => {
   });
 
   test('refuses as the API server does: 404, 409 for a taken name, 409 for a precondition', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     store.create('things', thing('a'));
     expect(refusalOf(() => store.remove('things', 'ns', 'b'))).toEqual({ status: 404, reason: 'NotFound' });
     expect(refusalOf(() => store.create('things', thing('a')))).toEqual({ status: 409, reason: 'AlreadyExists' });
@@ -77,7 +78,7 @@ describe('the object store', () => {
   });
 
   test('removes an object with its last finalizer', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     store.create('things', { metadata: { name: 'a', namespace: 'ns', finalizers: ['x'] } });
     const events = follow(store);
     store.remove('things', 'ns', 'a');
@@ -88,7 +89,7 @@ describe('the object store', () => {
   });
 
   test('starts the history after the changes it has dropped', () => {
-    const store = new ObjectStore({ historyLimit: 5 });
+    const store = new ObjectStore({ clock: systemClock, historyLimit: 5 });
     for (let i = 0; i < 20; i++) store.create('things', thing(`a${i}`));
     const versions = (events: readonly StoreEvent[] | undefined) => events?.map(({ version }) => version);
     expect(versions(store.since(18))).toEqual([19, 20]);
@@ -100,7 +101,7 @@ describe('the object store', () => {
   });
 
   test('generates valid and distinct names', () => {
-    const store = new ObjectStore();
+    const store = new ObjectStore({ clock: systemClock });
     const names = [1, 2, 3].map(() => store.create('things', { metadata: { generateName: 'a-' } }).metadata.name);
     expect(new Set(names).size).toBe(3);
     for (const name of names) expect(name).toMatch(/^a-[a-z0-9]{5}$/);

@@ -1,6 +1,7 @@
 /** The whole embedded control plane over HTTP: a Job from creation to completion, and a restart of kube-scheduler. */
 import { afterEach, expect, test } from 'vitest';
 import { type EmbeddedPlane, startEmbeddedPlane } from '../../src/sim/plane.ts';
+import { systemClock } from '../../src/telemetry/clock.ts';
 import { until } from '../support/until.ts';
 
 let plane: EmbeddedPlane | undefined;
@@ -29,7 +30,7 @@ const createJob = (name: string, size: number) => {
 const phases = () => plane!.store.list('pods').map(({ status }) => status.phase);
 
 test('a Job runs to its end on the embedded control plane', async () => {
-  plane = await startEmbeddedPlane();
+  plane = await startEmbeddedPlane({ clock: systemClock });
   await addNode('n1');
   await createJob('train', 2);
   const isComplete = () =>
@@ -41,7 +42,7 @@ test('a Job runs to its end on the embedded control plane', async () => {
 });
 
 test('kube-scheduler can be stopped and started again', async () => {
-  plane = await startEmbeddedPlane({ scheduler: null });
+  plane = await startEmbeddedPlane({ clock: systemClock, scheduler: null });
   await addNode('n1');
   await createJob('train', 1);
   await until('the pod', () => phases().length === 1);

@@ -6,12 +6,14 @@
 import type { Hono } from 'hono';
 import { ClusterState } from '../../src/cluster/state.ts';
 import { defaultConfiguration } from '../../src/config.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { PodProjector } from '../../src/core/pod-projection.ts';
 import { manageResources } from '../../src/core/pod-template.ts';
 import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
+import type { WriteOutcome } from '../../src/core/write-outcome.ts';
 import { assembleScheduler } from '../../src/gang/assembly.ts';
 import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
-import type { Clock, ClusterWriter, WriteOutcome } from '../../src/gang/framework/ports.ts';
+import type { ClusterWriter } from '../../src/gang/framework/ports.ts';
 import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
 import { Extender } from '../../src/http/extender.ts';

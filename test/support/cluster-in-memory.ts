@@ -4,7 +4,8 @@
  * hang, and hold back the watch of one kind while other kinds continue, to produce any order that a real cluster can.
  */
 import { matchesSelector, readSelector } from '../../src/core/selector.ts';
-import type { ClusterWriter, EvictionOutcome, QueueWriter, WriteOutcome } from '../../src/gang/framework/ports.ts';
+import type { EvictionOutcome, WriteOutcome } from '../../src/core/write-outcome.ts';
+import type { ClusterWriter, QueueWriter } from '../../src/gang/framework/ports.ts';
 
 export type Kind =
   | 'Node'

@@ -1,8 +1,8 @@
 /** A watcher on the fake API server that records all its calls. */
 import { ApiClient } from '../../src/cluster/api.ts';
 import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
-import type { Clock } from '../../src/cluster/timing.ts';
 import { type WatchedKind, Watcher, type WatcherOptions } from '../../src/cluster/watcher.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { until } from './until.ts';
 
 export const PODS = '/api/v1/pods';
@@ -32,9 +32,10 @@ class TestClock implements Clock {
     this.#now += ms;
   }
 
-  async sleep(ms: number): Promise<void> {
+  after(ms: number, callback: () => void): () => void {
     this.waits.push(ms);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    const timer = setTimeout(callback, 1);
+    return () => clearTimeout(timer);
   }
 }
 

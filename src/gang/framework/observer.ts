@@ -6,12 +6,13 @@ import type { Plan } from '../../core/plan.ts';
 import type { Gang } from '../../core/pod-group.ts';
 import type { Preemption } from '../../core/preemption.ts';
 import type { PlannedStart } from '../../core/queues/planned-start.ts';
+import type { EvictionOutcome, WriteOutcome } from '../../core/write-outcome.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
-import type { EvictionOutcome, GangObserver, RefusalCause, ReleaseCause, RoundReport, WriteOutcome } from './ports.ts';
+import type { GangObserver, RefusalCause, ReleaseCause, RoundReport } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;

@@ -20,19 +20,12 @@ import type { UseByQueue } from '../../core/queues/quota.ts';
 import type { RunLength } from '../../core/queues/run-length.ts';
 import type { Snapshot } from '../../core/snapshot.ts';
 import type { Drift } from '../../core/topology-finding.ts';
+import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/write-outcome.ts';
 import type { Outcome } from '../../telemetry/outcomes.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Stranger } from '../state/occupancy.ts';
 import type { Preempting } from '../state/preempting.ts';
 import type { GangRecord } from '../state/records.ts';
-
-/** Time; tests pass one that they turn by hand. `clock.ts` implements it. */
-export interface Clock {
-  /** Milliseconds since the epoch, never going backwards. */
-  now(): number;
-  /** Calls back once after `ms`; returns how to cancel it. */
-  after(ms: number, callback: () => void): () => void;
-}
 
 /** Asks for a round of the loop soon, with the gang read anew when one is given. `coordinator.ts` implements it. */
 export interface Waker {
@@ -55,22 +48,6 @@ export interface ClusterView {
   /** `Queue` objects. */
   queues(): Iterable<QueueModel>;
   snapshot(): Snapshot;
-}
-
-/** How a write ended. `gone`: the object does not exist any more, or another one has its name. */
-export type WriteOutcome =
-  | { readonly kind: 'ok' }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'conflict'; readonly message: string }
-  | { readonly kind: 'failed'; readonly status: number; readonly message: string };
-
-/** How an eviction ended. `blocked`: a disruption budget does not allow it now; the message names the budget. */
-export type EvictionOutcome = WriteOutcome | { readonly kind: 'blocked'; readonly message: string };
-
-export interface PodIdentity {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
 }
 
 /** Writes to pods; `kube/client.ts` implements it and bounds its concurrency. */

@@ -2,7 +2,8 @@
  * When the next round of the decision loop comes: soon after an event, and whenever something is due by time alone. Any
  * number of events make one round.
  */
-import type { Clock, Waker } from './ports.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Waker } from './ports.ts';
 
 /** Rounds take at most a tenth of the time while events keep coming, unless that made them rarer than ten a second. */
 const MAX_PAUSE_MS = 100;

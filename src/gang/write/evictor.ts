@@ -5,8 +5,9 @@
 import { OVER_TIME, PREEMPTED_BY } from '../../core/dialects/muster.ts';
 import { findViolated } from '../../core/disruption.ts';
 import { keyOf, type PodModel } from '../../core/model.ts';
+import type { EvictionOutcome } from '../../core/write-outcome.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { EvictionOutcome, MemberEvictor, Waker } from '../framework/ports.ts';
+import type { MemberEvictor, Waker } from '../framework/ports.ts';
 import {
   isStanding,
   NO_NOTICE,

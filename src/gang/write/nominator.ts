@@ -8,8 +8,9 @@
  */
 import { GANG_GATE } from '../../core/dialects/muster.ts';
 import { keyOf, type PodModel } from '../../core/model.ts';
+import type { WriteOutcome } from '../../core/write-outcome.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { Waker, WriteOutcome } from '../framework/ports.ts';
+import type { Waker } from '../framework/ports.ts';
 import { noteErased } from '../state/attempt.ts';
 import { renderPlan } from '../state/plan-record.ts';
 import type { GangRecord } from '../state/records.ts';

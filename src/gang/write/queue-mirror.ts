@@ -6,10 +6,13 @@
  * Driven by level: `reconcile` looks each round at what is missing and starts it, so a failed write, a restart or an object
  * that somebody deleted is mended by a later look. Nothing is written for one queue more often than each `intervalMs`.
  */
+
+import type { Clock } from '../../core/clock.ts';
 import type { QueueSpec } from '../../core/queues/queue.ts';
 import { type QueueModel, renderSpec } from '../../core/queues/queue-projection.ts';
 import { patchStatus, type QueueStatus } from '../../core/queues/queue-status.ts';
-import type { Clock, GangObserver, QueueWriter, WriteOutcome } from '../framework/ports.ts';
+import type { WriteOutcome } from '../../core/write-outcome.ts';
+import type { GangObserver, QueueWriter } from '../framework/ports.ts';
 
 /** On objects that Muster made of queues of the file. */
 export const MIRRORED_LABEL = 'muster.dev/mirrored';

@@ -4,8 +4,8 @@
  */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { gunzipSync } from 'node:zlib';
+import type { Clock } from '../../core/clock.ts';
 import type { RawContainer } from '../../core/raw-pod.ts';
-import type { SimClock } from '../clock.ts';
 import type { Node, Pod } from '../objects.ts';
 
 /** One entry of `extenders` in a KubeSchedulerConfiguration, without TLS. A missing verb disables that call. */
@@ -38,13 +38,13 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 
 export class ExtenderClient {
   readonly options: ExtenderOptions;
-  readonly #clock: SimClock;
+  readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS });
   readonly #managed: ReadonlySet<string>;
   readonly #underWay = new Set<() => void>();
 
-  constructor(options: ExtenderOptions, clock: SimClock) {
+  constructor(options: ExtenderOptions, clock: Clock) {
     this.options = options;
     this.#clock = clock;
     this.#timeoutMs = readDuration(options.httpTimeout ?? '5s');
@@ -160,7 +160,7 @@ export class ExtenderClient {
     const call = request(url, { agent: this.#agent, method: 'POST', headers: headersFor(url, body) });
     const abort = () => call.destroy(new Error('context canceled'));
     this.#underWay.add(abort);
-    const cancelTimeout = this.#clock.setTimeout(this.#timeoutMs, () => {
+    const cancelTimeout = this.#clock.after(this.#timeoutMs, () => {
       call.destroy(new Error('context deadline exceeded (Client.Timeout exceeded while awaiting headers)'));
     });
     const fail = (error: Error) => reject(new Error(`Post "${url}": ${error.message}`));

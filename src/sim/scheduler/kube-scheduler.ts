@@ -10,7 +10,7 @@
  * read live, without a snapshot per cycle.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { SimClock } from '../clock.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { ObjectStore, StoreEvent } from '../object-store.ts';
 import type { Node, Pod } from '../objects.ts';
 import { bindPod } from '../pods.ts';
@@ -27,7 +27,7 @@ import { SchedulerCache } from './scheduler-cache.ts';
 
 export interface KubeSchedulerParts {
   readonly store: ObjectStore;
-  readonly clock: SimClock;
+  readonly clock: Clock;
   /** Returns a number in [0, 1). Breaks ties between nodes of equal score. */
   readonly random: () => number;
   /** As in a KubeSchedulerConfiguration; without any it is the plain kube-scheduler. */

@@ -2,10 +2,12 @@
  * What kube-scheduler writes about pods: PodScheduled conditions, nominations and Events. A pod's status is patched
  * only when reason, message or nomination changed, because each patch is an event that may wake the pod again.
  */
+
+import type { Clock } from '../../core/clock.ts';
 import { ApiRefusal } from '../api-refusal.ts';
-import { type SimClock, timestamp } from '../clock.ts';
 import type { ObjectStore } from '../object-store.ts';
 import { type Condition, type Pod, withCondition } from '../objects.ts';
+import { timestamp } from '../timestamp.ts';
 
 /** pkg/apis/core/validation/events.go:37. */
 const MAX_NOTE_LENGTH = 1_024;
@@ -20,12 +22,12 @@ interface Report {
 
 export class PodReports {
   readonly #store: ObjectStore;
-  readonly #clock: SimClock;
+  readonly #clock: Clock;
   /** Reports already made about one version of a pod; they are not repeated (client-go tools/events getKey). */
   readonly #made = new Set<string>();
   #serial = 0;
 
-  constructor(store: ObjectStore, clock: SimClock) {
+  constructor(store: ObjectStore, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
   }
@@ -89,7 +91,7 @@ export class PodReports {
     this.#serial++;
     this.#store.create('events', {
       metadata: {
-        name: `${name}.${this.#clock.now().toString(16)}${this.#serial.toString(16).padStart(4, '0')}`,
+        name: `${name}.${Math.floor(this.#clock.now()).toString(16)}${this.#serial.toString(16).padStart(4, '0')}`,
         namespace,
       },
       involvedObject: { kind: 'Pod', namespace, name, uid, apiVersion: 'v1', resourceVersion },

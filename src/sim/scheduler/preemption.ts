@@ -9,9 +9,10 @@
  *    start.
  * 4. Its victims are deleted, nominations of lower priority to it are cleared, and the pod is nominated.
  */
+
+import type { Clock } from '../../core/clock.ts';
 import { matchesSelector, readSelector } from '../../core/selector.ts';
 import { ApiRefusal } from '../api-refusal.ts';
-import type { SimClock } from '../clock.ts';
 import type { ObjectStore } from '../object-store.ts';
 import type { Pod } from '../objects.ts';
 import { deletePod } from '../pods.ts';
@@ -33,7 +34,7 @@ export interface PreemptionResult {
 
 export interface PreemptionParts extends CycleParts {
   readonly store: ObjectStore;
-  readonly clock: SimClock;
+  readonly clock: Clock;
   readonly reports: PodReports;
 }
 

@@ -6,7 +6,7 @@
  * - A pod that failed with an error backs off at once, needs no event, and is never popped early.
  * - Events that arrive while a pod is in flight are considered when it returns.
  */
-import type { SimClock } from '../clock.ts';
+import type { Clock } from '../../core/clock.ts';
 import { type ClusterEvent, isWorthRequeuing } from './cluster-event.ts';
 import type { Plugin } from './filters.ts';
 import type { NamespaceLabels, PodInfo } from './node-info.ts';
@@ -16,7 +16,7 @@ const FLUSH_INTERVAL_MS = 30_000;
 const MAX_UNSCHEDULABLE_MS = 300_000;
 
 export interface QueueOptions {
-  readonly clock: SimClock;
+  readonly clock: Clock;
   readonly initialBackoffMs: number;
   readonly maxBackoffMs: number;
   readonly labelsOf: NamespaceLabels;
@@ -198,7 +198,7 @@ export class SchedulingQueue {
     if (time >= this.#timerAt) return;
     this.#cancelTimer();
     this.#timerAt = time;
-    this.#cancelTimer = this.#options.clock.setTimeout(Math.max(0, time - this.now), () => {
+    this.#cancelTimer = this.#options.clock.after(Math.max(0, time - this.now), () => {
       this.#timerAt = Number.POSITIVE_INFINITY;
       this.#completeBackoffs();
       for (const entry of this.#pods.values()) if (entry.place === 'backoff') this.#wakeAt(this.#backoffEnd(entry));
@@ -207,7 +207,7 @@ export class SchedulingQueue {
 
   /** A missed event must not strand a pod (scheduling_queue.go flushUnschedulableEntitiesLeftover). */
   #flushLater(): void {
-    this.#cancelFlush = this.#options.clock.setTimeout(FLUSH_INTERVAL_MS, () => {
+    this.#cancelFlush = this.#options.clock.after(FLUSH_INTERVAL_MS, () => {
       const before = this.now - MAX_UNSCHEDULABLE_MS;
       for (const entry of this.#pods.values()) {
         if (entry.place === 'unschedulable' && entry.since < before) this.#requeue(entry);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EmbeddedPlane, type PlaneSchedulerOptions, startEmbeddedPlane } from '../../../src/sim/plane.ts';
 import type { ExtenderOptions } from '../../../src/sim/scheduler/extender-client.ts';
+import { systemClock } from '../../../src/telemetry/clock.ts';
 import { ApiClient } from './api-client.ts';
 import { type Cluster, type ControlPlaneOptions, installMuster } from './control-plane.ts';
 import { newToken, type Tokens, writeKubeconfig } from './credentials.ts';
@@ -22,7 +23,7 @@ export async function startEmbeddedCluster(options: ControlPlaneOptions = {}): P
   const removeDir = () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   process.once('exit', removeDir);
   const [musterPort] = (await freePorts(1)) as [number];
-  const plane = await startEmbeddedPlane({ scheduler: null });
+  const plane = await startEmbeddedPlane({ clock: systemClock, scheduler: null });
   const tokens: Tokens = { admin: newToken(), scheduler: newToken(), muster: newToken() };
   const api = new ApiClient(plane.url, undefined, tokens.admin);
   const kubeconfigOf = (name: keyof Tokens) =>

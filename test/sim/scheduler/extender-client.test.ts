@@ -1,8 +1,8 @@
 /** The kube-scheduler model's HTTP client: requests as recorded, connections and timeouts as in Go. */
 import { afterEach, expect, test } from 'vitest';
-import { realClock } from '../../../src/sim/clock.ts';
 import type { Node, Pod } from '../../../src/sim/objects.ts';
 import { ExtenderClient } from '../../../src/sim/scheduler/extender-client.ts';
+import { systemClock } from '../../../src/telemetry/clock.ts';
 import { type RecordingName, readRecording, recordings } from '../../contract/recording.ts';
 import { until } from '../../support/until.ts';
 import { ALL_VERBS, startExtender, type TestExtender } from './scheduler-world.ts';
@@ -12,7 +12,7 @@ let client: ExtenderClient;
 
 async function start(options: object = {}): Promise<void> {
   extender = await startExtender();
-  client = new ExtenderClient({ urlPrefix: extender.url, ...ALL_VERBS, ...options }, realClock);
+  client = new ExtenderClient({ urlPrefix: extender.url, ...ALL_VERBS, ...options }, systemClock);
 }
 
 afterEach(async () => {
@@ -98,5 +98,5 @@ test.each([
 
 test('a duration that Go cannot parse is refused', () => {
   const options = { urlPrefix: 'http://127.0.0.1', httpTimeout: '5 seconds' };
-  expect(() => new ExtenderClient(options, realClock)).toThrow('expected a duration like 30s or 500ms');
+  expect(() => new ExtenderClient(options, systemClock)).toThrow('expected a duration like 30s or 500ms');
 });

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { SimClock } from '../../../src/sim/clock.ts';
+import type { Clock } from '../../../src/core/clock.ts';
 import { ObjectStore } from '../../../src/sim/object-store.ts';
 import type { Node, Pod, PodSpec } from '../../../src/sim/objects.ts';
 import { completePod } from '../../../src/sim/pods.ts';
@@ -15,7 +15,7 @@ import { until } from '../../support/until.ts';
 export const GPU = 'nvidia.com/gpu';
 
 /** A clock that only the test moves. */
-export class TestClock implements SimClock {
+export class TestClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
   #timers: { readonly at: number; readonly callback: () => void }[] = [];
 
@@ -23,7 +23,7 @@ export class TestClock implements SimClock {
     return this.#now;
   }
 
-  setTimeout(ms: number, callback: () => void): () => void {
+  after(ms: number, callback: () => void): () => void {
     const timer = { at: this.#now + ms, callback };
     this.#timers.push(timer);
     return () => {
