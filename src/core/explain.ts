@@ -3,11 +3,10 @@
  * carries live counts; `explainStably` goes into filter replies and changes only with the kind of cause, because every
  * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
-
 import type { GangProblem } from './gang-problems.ts';
 import { instantText } from './instant.ts';
 import { explainObstacle, type Obstacle, stableObstacle } from './obstacle.ts';
-import type { Unschedulable } from './plan.ts';
+import type { Unschedulable } from './report.ts';
 import type { TopologyShortfall } from './shortfall.ts';
 import type { SpareCause } from './victims.ts';
 

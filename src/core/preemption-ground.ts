@@ -1,28 +1,28 @@
 /** Where a preemptor might start: domains and masks, and the units that are in its way there. */
 import type { Ledger } from './disruption.ts';
-import { nearIn } from './field.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
+import type { NodeMask } from './node-mask.ts';
+import { equalMasks, maskUsable } from './node-mask.ts';
 import type { PlannedSlot } from './plan.ts';
+import { createPlanContext, listDomains, listPoolMasks, type PlanContext } from './plan-context.ts';
 import { Room } from './room.ts';
-import { type Mask, Round } from './round.ts';
 import type { Snapshot } from './snapshot.ts';
-import { type DomainIdx, domainsWithin, ROOT } from './topology.ts';
+import { type DomainIdx, ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import { Transaction } from './transaction.ts';
 import { Trial } from './trial.ts';
-import { maskUsable } from './usable.ts';
 import type { Seat, Vacancy } from './vacancy.ts';
 import type { Candidate, Choice } from './victims.ts';
 
 /** One domain and the nodes in it that count. */
 export interface Plot {
   readonly scope: DomainIdx;
-  readonly mask: Mask;
+  readonly mask: NodeMask;
 }
 
 export interface Ground {
-  readonly round: Round;
+  readonly context: PlanContext;
   /** Counting members by node says whether the gang fits; otherwise it is only necessary. */
   readonly isExact: boolean;
   readonly isPicky: boolean;
@@ -57,8 +57,8 @@ export function describeGround(
   const snapshot = isPicky ? vacancy.settle() : vacancy.snapshot;
   const tx = new Transaction(snapshot);
   tx.occupy(gang.priority);
-  const round = new Round(tx, gang, policy, asked);
-  const { classes, usable } = round;
+  const context = createPlanContext(tx, gang, policy, asked);
+  const { classes, usable } = context;
   const opensDomains = !equalMasks(usable, maskUsable(source, gang.key, asked));
   const onNode = new Map<NodeIdx, Tenant[]>();
   for (const choice of choices) {
@@ -71,8 +71,8 @@ export function describeGround(
     }
   }
   return {
-    round,
-    isExact: classes.length === 1 && !round.isSpread && !round.isSlicedUnevenly && !opensDomains,
+    context,
+    isExact: classes.length === 1 && !context.isSpread && !context.isSlicedUnevenly && !opensDomains,
     isPicky,
     vacancy,
     choices,
@@ -93,20 +93,10 @@ function isParticular({ template }: MemberRequest): boolean {
 }
 
 /** Sets of plots, to be tried one after the other: in each GPU pool, then everywhere. */
-export function listGrounds({ round }: Ground): readonly (readonly Plot[])[] {
-  const scopes = listScopes(round);
-  const pools = round.listPools().flatMap((mask) => scopes.map((scope) => ({ scope, mask })));
-  return [pools, scopes.map((scope) => ({ scope, mask: round.usable }))];
-}
-
-/** Domains of the level that the gang asks for; with members that are placed, only where some of them are. */
-function listScopes({ anchor, asked, field }: Round): readonly DomainIdx[] {
-  const { topology } = field;
-  if (anchor === undefined) return [];
-  if (topology.levelOf[anchor]! >= asked.outermost) return [anchor];
-  return domainsWithin(topology, anchor, asked.outermost).filter(
-    (domain) => !field.nearBefore || nearIn(field, domain) > 0,
-  );
+export function listGrounds({ context }: Ground): readonly (readonly Plot[])[] {
+  const scopes = listDomains(context);
+  const pools = listPoolMasks(context).flatMap((mask) => scopes.map((scope) => ({ scope, mask })));
+  return [pools, scopes.map((scope) => ({ scope, mask: context.usable }))];
 }
 
 /**
@@ -119,10 +109,10 @@ export function openTrial(
   ledger: Ledger,
   placeWithout?: (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined,
 ): Trial {
-  const { round, vacancy, isPicky } = ground;
-  const { scope, mask } = plot ?? { scope: ROOT, mask: round.usable };
+  const { context, vacancy, isPicky } = ground;
+  const { scope, mask } = plot ?? { scope: ROOT, mask: context.usable };
   const { choices, seats } = plot ? narrow(ground, plot) : { choices: ground.choices, seats: ground.seatsOf };
-  const room = new Room(round.tx, round, scope, mask);
+  const room = new Room(context.tx, context, scope, mask);
   const trial: Trial = new Trial({
     vacancy,
     room,
@@ -136,13 +126,13 @@ export function openTrial(
 }
 
 /** The choices that matter on the plot, and their seats there. */
-function narrow({ round, onNode }: Ground, { scope, mask }: Plot) {
-  const { topology } = round.tx.snapshot;
+function narrow({ context, onNode }: Ground, { scope, mask }: Plot) {
+  const { topology } = context.tx.snapshot;
   const seats = new Map<Candidate, Seat[]>();
   const affected = new Set<Choice>();
   for (let i = topology.start[scope]!; i < topology.end[scope]!; i++) {
     const node = topology.order[i]! as NodeIdx;
-    if ((mask && mask[node] !== 1) || !round.crowd.some(({ allowed }) => allowed[node] === 1)) continue;
+    if ((mask && mask[node] !== 1) || !context.mainClasses.some(({ allowed }) => allowed[node] === 1)) continue;
     for (const { choice, candidate, seat } of onNode.get(node) ?? []) {
       affected.add(choice);
       const known = seats.get(candidate);
@@ -157,8 +147,4 @@ function narrow({ round, onNode }: Ground, { scope, mask }: Plot) {
   }));
   choices.sort((a, b) => ((a.whole ?? a.members[0]!).unit.key < (b.whole ?? b.members[0]!).unit.key ? -1 : 1));
   return { choices, seats };
-}
-
-function equalMasks(a: Mask, b: Mask): boolean {
-  return a === b || (a !== undefined && b !== undefined && a.every((value, row) => value === b[row]));
 }

@@ -1,11 +1,12 @@
 /**
  * How many members of a gang one domain takes, kept up to date while pods leave their nodes and come back: the counts of
- * `tally.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
+ * `domain-capacity.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
  */
-import type { RequestClass } from './gang-request.ts';
+import { type SliceShape, UNLIMITED } from './domain-capacity.ts';
+import type { RequestClass } from './member-classes.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Mask, Round } from './round.ts';
-import { type SliceShape, UNLIMITED } from './tally.ts';
+import type { NodeMask } from './node-mask.ts';
+import type { PlanContext } from './plan-context.ts';
 import { type DomainIdx, domainsWithin, type Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -17,12 +18,12 @@ export class Room {
   readonly #min: number;
 
   /** @param tx holds what occupies space unbound; its snapshot is the one that changes. */
-  constructor(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask) {
-    const { gang, crowd } = round;
-    const slice = round.isSlicedUnevenly ? undefined : round.asked.slice;
-    this.#counts = crowd.map((members) => new ClassRoom(tx, members, scope, mask, slice));
-    this.#volumes = gang.min === gang.members.length ? listVolumes(tx, round, scope, mask) : [];
-    this.#uncounted = gang.members.length - crowd.reduce((sum, { pods }) => sum + pods.length, 0);
+  constructor(tx: Transaction, context: PlanContext, scope: DomainIdx, mask: NodeMask) {
+    const { gang, mainClasses } = context;
+    const slice = context.isSlicedUnevenly ? undefined : context.asked.slice;
+    this.#counts = mainClasses.map((members) => new ClassRoom(tx, members, scope, mask, slice));
+    this.#volumes = gang.min === gang.members.length ? listVolumes(tx, context, scope, mask) : [];
+    this.#uncounted = gang.members.length - mainClasses.reduce((sum, { pods }) => sum + pods.length, 0);
     this.#min = gang.min;
   }
 
@@ -44,11 +45,11 @@ export class Room {
  * Of several classes that all have to fit, what each asks for together with the more demanding ones. Where sizes divide each
  * other, as 8, 4, 2 and 1 do, that says whether they fit, as far as accelerators go.
  */
-function listVolumes(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask): readonly Volume[] {
-  const { crowd, policy, usesFabric } = round;
-  if (crowd.length === 1 || !usesFabric) return [];
-  const demanding = crowd.toSorted((a, b) => b.accelerators - a.accelerators);
-  const requests = crowd.flatMap(({ pods }) => pods[0]!.template.requests);
+function listVolumes(tx: Transaction, context: PlanContext, scope: DomainIdx, mask: NodeMask): readonly Volume[] {
+  const { mainClasses, policy, usesAccelerators } = context;
+  if (mainClasses.length === 1 || !usesAccelerators) return [];
+  const demanding = mainClasses.toSorted((a, b) => b.accelerators - a.accelerators);
+  const requests = mainClasses.flatMap(({ pods }) => pods[0]!.template.requests);
   const resources = new Set(requests.map(({ name }) => name).filter(policy.isAccelerator));
   const column = resources.size === 1 ? tx.snapshot.columns.get([...resources][0]!) : undefined;
   if (column === undefined) return [];
@@ -66,12 +67,12 @@ class Volume {
   readonly #column: number;
   readonly #piece: number;
   readonly #demand: number;
-  readonly #mask: Mask;
+  readonly #mask: NodeMask;
   readonly #offset: number;
   readonly #free: Float64Array;
   #total = 0;
 
-  constructor(tx: Transaction, column: number, piece: number, demand: number, scope: DomainIdx, mask: Mask) {
+  constructor(tx: Transaction, column: number, piece: number, demand: number, scope: DomainIdx, mask: NodeMask) {
     const { topology } = tx.snapshot;
     this.#tx = tx;
     this.#column = column;
@@ -100,7 +101,7 @@ class Volume {
 class ClassRoom {
   readonly #tx: Transaction;
   readonly #members: RequestClass;
-  readonly #mask: Mask;
+  readonly #mask: NodeMask;
   readonly #topology: Topology;
   readonly #offset: number;
   /** By position from the offset: members that the node takes. */
@@ -109,7 +110,7 @@ class ClassRoom {
   /** Undefined: not sliced, or the scope is inside a domain of the slices' level. */
   readonly #slices: SliceRoom | undefined;
 
-  constructor(tx: Transaction, members: RequestClass, scope: DomainIdx, mask: Mask, slice: SliceShape | undefined) {
+  constructor(tx: Transaction, members: RequestClass, scope: DomainIdx, mask: NodeMask, slice: SliceShape | undefined) {
     const { topology } = tx.snapshot;
     this.#tx = tx;
     this.#members = members;

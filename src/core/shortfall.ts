@@ -1,9 +1,9 @@
 /** Why a gang that asks something of the fabric found no place there: the level, the best domain, what it lacks. */
-import { freeIn } from './field.ts';
-import type { RequestClass } from './gang-request.ts';
+import { freeIn } from './domain-stats.ts';
+import type { RequestClass } from './member-classes.ts';
 import { keyOf, type PodModel } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Round } from './round.ts';
+import type { PlanContext } from './plan-context.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type DomainIdx, pathOf } from './topology.ts';
 import type { LevelProblem } from './topology-request.ts';
@@ -36,9 +36,9 @@ const EXAMPLES = 3;
  * To be asked while nothing of the gang is in the transaction.
  * @param best the domain that takes most members.
  */
-export function describeShortfall(round: Round, best: DomainIdx | undefined): TopologyShortfall | undefined {
-  const { asked, largest: members } = round;
-  const { topology } = round.tx.snapshot;
+export function describeShortfall(context: PlanContext, best: DomainIdx | undefined): TopologyShortfall | undefined {
+  const { asked, largest: members } = context;
+  const { topology } = context.tx.snapshot;
   const { outermost, slice, widensAt } = asked;
   if (outermost < 0 && !slice) return undefined;
   return {
@@ -46,7 +46,7 @@ export function describeShortfall(round: Round, best: DomainIdx | undefined): To
     level: topology.levels[outermost]?.name,
     best: best === undefined || outermost < 0 ? undefined : pathOf(topology, best),
     slice: slice && { size: slice.size, level: topology.levels[slice.level]!.name },
-    squatters: outermost >= 0 && members.accelerators > 0 ? findSquatters(round, members) : undefined,
+    squatters: outermost >= 0 && members.accelerators > 0 ? findSquatters(context, members) : undefined,
     widensAt,
   };
 }
@@ -55,14 +55,14 @@ export function describeShortfall(round: Round, best: DomainIdx | undefined): To
  * The domain of the level that would hold the class if fewest pods without accelerators made room. O(pods), but nearly all
  * domains are left out because even their free accelerators are too few.
  */
-function findSquatters(round: Round, members: RequestClass): Squatters | undefined {
-  const { tx, asked, field, usable, policy } = round;
+function findSquatters(context: PlanContext, members: RequestClass): Squatters | undefined {
+  const { tx, asked, stats, usable, policy } = context;
   const { topology, podsOn } = tx.snapshot;
   // An elastic gang starts with its minimum.
-  const want = Math.min(members.pods.length, round.gang.min);
+  const want = Math.min(members.pods.length, context.gang.min);
   let found: Squatters | undefined;
   for (const domain of Array.from(topology.domainsAt[asked.outermost]!) as DomainIdx[]) {
-    if (freeIn(field, domain) < want * members.accelerators) continue;
+    if (freeIn(stats, domain) < want * members.accelerators) continue;
     const inTheWay: PodModel[] = [];
     let fits = 0;
     for (let i = topology.start[domain]!; i < topology.end[domain]!; i++) {

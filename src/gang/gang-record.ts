@@ -1,10 +1,11 @@
 /** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
+
 import type { PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Obstacle } from '../core/obstacle.ts';
-import type { Unschedulable } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { Standing } from '../core/queues/line.ts';
+import type { Unschedulable } from '../core/report.ts';
 import { type Census, deriveState, type GangState } from './lifecycle.ts';
 import type { Preempting } from './preempting.ts';
 import type { Reservations } from './reservations.ts';

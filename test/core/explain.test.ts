@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably, type Reason } from '../../src/core/explain.ts';
-import type { Unschedulable } from '../../src/core/plan.ts';
+import type { Unschedulable } from '../../src/core/report.ts';
 import type { TopologyShortfall } from '../../src/core/shortfall.ts';
 import type { LevelProblem } from '../../src/core/topology-request.ts';
 

@@ -1,7 +1,7 @@
 /* What a gang that found no domain is told: causes inside the best one, and the pods that are in the way. */
 import { describe, expect, test } from 'vitest';
-import type { Cause } from '../../src/core/causes.ts';
 import type { TopologyRequest } from '../../src/core/gang-request.ts';
+import type { Cause } from '../../src/core/report.ts';
 import type { Squatters } from '../../src/core/shortfall.ts';
 import { aPod, type PodOptions } from '../support/builders.ts';
 import { aGang, members, plan, reasonText } from '../support/gangs.ts';

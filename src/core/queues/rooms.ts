@@ -4,8 +4,8 @@
  */
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
 import type { NodeIdx } from '../node-idx.ts';
+import { createPlanContext } from '../plan-context.ts';
 import { Room } from '../room.ts';
-import { Round } from '../round.ts';
 import { type DomainIdx, domainAt, ROOT } from '../topology.ts';
 import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
@@ -28,12 +28,12 @@ export class Rooms {
     this.#tx.occupy(gang.priority);
     this.#level = asked.outermost;
     this.#isPicky = snapshot.repelling.includes(1) || gang.members.some(isPicky);
-    const round = new Round(this.#tx, gang, policy, asked);
+    const context = createPlanContext(this.#tx, gang, policy, asked);
     const { domainsAt } = snapshot.topology;
     const scopes = this.#level < 0 ? [ROOT] : (Array.from(domainsAt[this.#level]!) as DomainIdx[]);
     for (const scope of scopes) {
       // Which domains are closed to the gang depends on who is there: a mask would be true for today only.
-      const room = new Room(this.#tx, round, scope, undefined);
+      const room = new Room(this.#tx, context, scope, undefined);
       this.#rooms.set(scope, room);
       if (room.fits()) this.fitting.add(scope);
     }
