@@ -1,12 +1,12 @@
 /** Where a preemptor might start: domains and masks, and the units that are in its way there. */
 import type { Ledger } from './disruption.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from './gang-request.ts';
+import { LiveCapacity } from './live-capacity.ts';
 import type { NodeIdx } from './node-idx.ts';
 import type { NodeMask } from './node-mask.ts';
 import { equalMasks, maskUsable } from './node-mask.ts';
 import type { PlannedSlot } from './plan.ts';
 import { createPlanContext, listDomains, listPoolMasks, type PlanContext } from './plan-context.ts';
-import { Room } from './room.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type DomainIdx, ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
@@ -112,10 +112,10 @@ export function openTrial(
   const { context, vacancy, isPicky } = ground;
   const { scope, mask } = plot ?? { scope: ROOT, mask: context.usable };
   const { choices, seats } = plot ? narrow(ground, plot) : { choices: ground.choices, seats: ground.seatsOf };
-  const room = new Room(context.tx, context, scope, mask);
+  const capacity = new LiveCapacity(context, { domain: scope, mask });
   const trial: Trial = new Trial({
     vacancy,
-    room,
+    capacity,
     choices,
     seats,
     ledger,

@@ -1,20 +1,20 @@
 /** One place where a gang may start, and what is evicted for it so far: evict, put back, ask whether the gang fits. */
 import type { Ledger } from './disruption.ts';
-import type { Room } from './room.ts';
+import type { LiveCapacity } from './live-capacity.ts';
 import type { Seat, Vacancy } from './vacancy.ts';
 import type { Candidate, Choice } from './victims.ts';
 
 export interface TrialParts {
   /** Everything that may be evicted is gone from it. */
   readonly vacancy: Vacancy;
-  readonly room: Room;
+  readonly capacity: LiveCapacity;
   readonly choices: readonly Choice[];
-  /** Where a candidate's pods matter for the room. */
+  /** Where a candidate's pods matter for the capacity. */
   readonly seats: ReadonlyMap<Candidate, readonly Seat[]>;
   readonly ledger: Ledger;
   /** What a node takes depends on who is on it, not only on what is left. */
   readonly isPicky: boolean;
-  /** Asked when the room is enough; undefined: then the gang fits. */
+  /** Asked when the capacity is enough; undefined: then the gang fits. */
   readonly confirm: (() => boolean) | undefined;
 }
 
@@ -67,8 +67,8 @@ export class Trial {
   }
 
   fits(): boolean {
-    const { room, confirm } = this.#parts;
-    if (!room.fits()) return false;
+    const { capacity, confirm } = this.#parts;
+    if (!capacity.fits()) return false;
     if (!confirm) return true;
     this.moves += MOVES_OF_A_PLAN;
     this.#plans++;
@@ -109,10 +109,10 @@ export class Trial {
   }
 
   #refresh(candidate: Candidate): void {
-    const { vacancy, room, isPicky } = this.#parts;
+    const { vacancy, capacity, isPicky } = this.#parts;
     const seats = this.seatsOf(candidate);
     if (isPicky) vacancy.settle();
-    for (const { node } of seats) room.refresh(node);
+    for (const { node } of seats) capacity.refresh(node);
     this.moves += seats.length;
   }
 }

@@ -3,9 +3,9 @@
  * the usual case. O(nodes) to make, O(1) for each pod that leaves.
  */
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
+import { LiveCapacity } from '../live-capacity.ts';
 import type { NodeIdx } from '../node-idx.ts';
 import { createPlanContext } from '../plan-context.ts';
-import { Room } from '../room.ts';
 import { type DomainIdx, domainAt, ROOT } from '../topology.ts';
 import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
@@ -16,7 +16,7 @@ export class Rooms {
   readonly fitting = new Set<DomainIdx>();
   readonly #tx: Transaction;
   readonly #departures: Departures;
-  readonly #rooms = new Map<DomainIdx, Room>();
+  readonly #capacities = new Map<DomainIdx, LiveCapacity>();
   readonly #level: number;
   readonly #isPicky: boolean;
 
@@ -33,9 +33,9 @@ export class Rooms {
     const scopes = this.#level < 0 ? [ROOT] : (Array.from(domainsAt[this.#level]!) as DomainIdx[]);
     for (const scope of scopes) {
       // Which domains are closed to the gang depends on who is there: a mask would be true for today only.
-      const room = new Room(this.#tx, context, scope, undefined);
-      this.#rooms.set(scope, room);
-      if (room.fits()) this.fitting.add(scope);
+      const capacity = new LiveCapacity(context, { domain: scope, mask: undefined });
+      this.#capacities.set(scope, capacity);
+      if (capacity.fits()) this.fitting.add(scope);
     }
   }
 
@@ -47,10 +47,10 @@ export class Rooms {
     for (const { node } of departure.seats) {
       const scope = this.#scopeOf(node);
       if (scope === undefined || this.fitting.has(scope)) continue;
-      this.#rooms.get(scope)!.refresh(node);
+      this.#capacities.get(scope)!.refresh(node);
       touched.add(scope);
     }
-    for (const scope of touched) if (this.#rooms.get(scope)!.fits()) this.fitting.add(scope);
+    for (const scope of touched) if (this.#capacities.get(scope)!.fits()) this.fitting.add(scope);
   }
 
   /** Whether the departure frees something in the domain. */
