@@ -7,7 +7,7 @@ import type { GangRequest } from '../core/gang-request.ts';
 import type { PodModel } from '../core/model.ts';
 import { type PlannedSlot, planGang } from '../core/plan.ts';
 import { lowestPriority, type Preemption } from '../core/preemption.ts';
-import { planQuotaRoom } from '../core/queues/quota-room.ts';
+import { planQuotaPreemption } from '../core/queues/quota-preemption.ts';
 import { planReclaim } from '../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { withoutPods } from '../core/vacancy.ts';
@@ -97,7 +97,8 @@ export class Preemptor {
     const then = { ...withoutPods(snapshot, promised), occupants };
     const look = (gang: GangRequest): Preemption => {
       const of = { gang, running, budgets: view.budgets(), barred };
-      if (terms.quotaIsFull && reclaim) return planQuotaRoom(then, { ...of, holders: reclaim }, settings.policy, now);
+      if (terms.quotaIsFull && reclaim)
+        return planQuotaPreemption(then, { ...of, holders: reclaim }, settings.policy, now);
       const fitsThen = promised.length > 0 && planGang(then, gang, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
       return planReclaim(then, { ...of, guarantees: reclaim, soon: terms.listSoon() }, settings.policy, now);

@@ -14,7 +14,7 @@ import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../co
 import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
 import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
-import type { QuotaHolders } from '../core/queues/quota-room.ts';
+import type { QuotaHolders } from '../core/queues/quota-preemption.ts';
 import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../core/queues/reclaim.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { VictimUnit } from '../core/victims.ts';

@@ -29,14 +29,14 @@ export interface QuotaHolders extends Guarantees {
   readonly amountsOf: (pods: readonly PodModel[]) => Amounts;
 }
 
-export interface QuotaRoomRequest extends Omit<PreemptionRequest, 'rights'> {
+export interface QuotaPreemptionRequest extends Omit<PreemptionRequest, 'rights'> {
   readonly holders: QuotaHolders;
 }
 
 /** To be asked when `judgeQuota` refuses. Never `coming`: quota that others will leave is nobody's. */
-export function planQuotaRoom(
+export function planQuotaPreemption(
   snapshot: Snapshot,
-  request: QuotaRoomRequest,
+  request: QuotaPreemptionRequest,
   policy: PlanPolicy,
   now: number,
 ): Preemption {

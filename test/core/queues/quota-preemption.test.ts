@@ -5,7 +5,7 @@ import type { Preemption } from '../../../src/core/preemption.ts';
 import { type Amounts, addUse } from '../../../src/core/queues/amounts.ts';
 import { buildQueueTree } from '../../../src/core/queues/queue.ts';
 import { rollUp } from '../../../src/core/queues/quota.ts';
-import { planQuotaRoom } from '../../../src/core/queues/quota-room.ts';
+import { planQuotaPreemption } from '../../../src/core/queues/quota-preemption.ts';
 import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../../../src/core/queues/reclaim.ts';
 import type { RunningGang } from '../../../src/core/victims.ts';
 import { aPod, GPU, type PodOptions } from '../../support/builders.ts';
@@ -88,7 +88,7 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
     barred: new Set(barred),
     holders,
   };
-  return planQuotaRoom(snapshot, request, policy, NOW);
+  return planQuotaPreemption(snapshot, request, policy, NOW);
 }
 
 function victimsOf(found: Preemption): readonly string[] {
