@@ -12,8 +12,8 @@ import { type DomainIdx, ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import { Transaction } from './transaction.ts';
 import { Trial } from './trial.ts';
-import type { Seat, Vacancy } from './vacancy.ts';
 import type { Candidate, Choice } from './victims.ts';
+import type { RemovablePod, SnapshotWithoutPods } from './without-pods.ts';
 
 /** One domain and the nodes in it that count. */
 export interface Plot {
@@ -26,9 +26,9 @@ export interface Ground {
   /** Counting members by node says whether the gang fits; otherwise it is only necessary. */
   readonly isExact: boolean;
   readonly isPicky: boolean;
-  readonly vacancy: Vacancy;
+  readonly withoutPods: SnapshotWithoutPods;
   readonly choices: readonly Choice[];
-  readonly seatsOf: ReadonlyMap<Candidate, readonly Seat[]>;
+  readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
   /** Candidates by node row: whom to evict there. */
   readonly onNode: ReadonlyMap<NodeIdx, readonly Tenant[]>;
   /** Whether some member might go to the node of this name. */
@@ -38,23 +38,23 @@ export interface Ground {
 interface Tenant {
   readonly choice: Choice;
   readonly candidate: Candidate;
-  readonly seat: Seat;
+  readonly pod: RemovablePod;
 }
 
 /** @param vacancy without all that may be evicted. */
 export function describeGround(
   source: Snapshot,
-  vacancy: Vacancy,
+  vacancy: SnapshotWithoutPods,
   gang: GangRequest,
   policy: PlanPolicy,
   asked: ResolvedTopology,
   choices: readonly Choice[],
-  seatsOf: ReadonlyMap<Candidate, readonly Seat[]>,
+  seatsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>,
 ): Ground {
   // Lists of pods matter to few gangs, and to make 5,000 of them takes as long as a plan.
   const readsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(isParticular);
   const isPicky = readsPods || source.repelling.includes(1);
-  const snapshot = isPicky ? vacancy.settle() : vacancy.snapshot;
+  const snapshot = isPicky ? vacancy.sync() : vacancy.snapshot;
   const tx = new Transaction(snapshot);
   tx.occupy(gang.priority);
   const context = createPlanContext(tx, gang, policy, asked);
@@ -65,8 +65,8 @@ export function describeGround(
     for (const candidate of choice.whole ? [choice.whole, ...choice.members] : choice.members) {
       for (const seat of seatsOf.get(candidate)!) {
         const tenants = onNode.get(seat.node);
-        if (tenants) tenants.push({ choice, candidate, seat });
-        else onNode.set(seat.node, [{ choice, candidate, seat }]);
+        if (tenants) tenants.push({ choice, candidate, pod: seat });
+        else onNode.set(seat.node, [{ choice, candidate, pod: seat }]);
       }
     }
   }
@@ -74,9 +74,9 @@ export function describeGround(
     context,
     isExact: classes.length === 1 && !context.isSpread && !context.isSlicedUnevenly && !opensDomains,
     isPicky,
-    vacancy,
+    withoutPods: vacancy,
     choices,
-    seatsOf,
+    podsOf: seatsOf,
     onNode,
     isUsable(name) {
       const row = snapshot.indexOf.get(name);
@@ -109,15 +109,15 @@ export function openTrial(
   ledger: Ledger,
   placeWithout?: (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined,
 ): Trial {
-  const { context, vacancy, isPicky } = ground;
+  const { context, withoutPods: vacancy, isPicky } = ground;
   const { scope, mask } = plot ?? { scope: ROOT, mask: context.usable };
-  const { choices, seats } = plot ? narrow(ground, plot) : { choices: ground.choices, seats: ground.seatsOf };
+  const { choices, seats } = plot ? narrow(ground, plot) : { choices: ground.choices, seats: ground.podsOf };
   const capacity = new LiveCapacity(context, { domain: scope, mask });
   const trial: Trial = new Trial({
-    vacancy,
+    snapshot: vacancy,
     capacity,
     choices,
-    seats,
+    podsOf: seats,
     ledger,
     isPicky,
     confirm: placeWithout && (() => placeWithout([...trial.evicted]) !== undefined),
@@ -128,12 +128,12 @@ export function openTrial(
 /** The choices that matter on the plot, and their seats there. */
 function narrow({ context, onNode }: Ground, { scope, mask }: Plot) {
   const { topology } = context.tx.snapshot;
-  const seats = new Map<Candidate, Seat[]>();
+  const seats = new Map<Candidate, RemovablePod[]>();
   const affected = new Set<Choice>();
   for (let i = topology.start[scope]!; i < topology.end[scope]!; i++) {
     const node = topology.order[i]! as NodeIdx;
     if ((mask && mask[node] !== 1) || !context.mainClasses.some(({ allowed }) => allowed[node] === 1)) continue;
-    for (const { choice, candidate, seat } of onNode.get(node) ?? []) {
+    for (const { choice, candidate, pod: seat } of onNode.get(node) ?? []) {
       affected.add(choice);
       const known = seats.get(candidate);
       if (known) known.push(seat);

@@ -1,16 +1,16 @@
 /** One place where a gang may start, and what is evicted for it so far: evict, put back, ask whether the gang fits. */
 import type { Ledger } from './disruption.ts';
 import type { LiveCapacity } from './live-capacity.ts';
-import type { Seat, Vacancy } from './vacancy.ts';
 import type { Candidate, Choice } from './victims.ts';
+import type { RemovablePod, SnapshotWithoutPods } from './without-pods.ts';
 
 export interface TrialParts {
   /** Everything that may be evicted is gone from it. */
-  readonly vacancy: Vacancy;
+  readonly snapshot: SnapshotWithoutPods;
   readonly capacity: LiveCapacity;
   readonly choices: readonly Choice[];
   /** Where a candidate's pods matter for the capacity. */
-  readonly seats: ReadonlyMap<Candidate, readonly Seat[]>;
+  readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
   readonly ledger: Ledger;
   /** What a node takes depends on who is on it, not only on what is left. */
   readonly isPicky: boolean;
@@ -77,18 +77,18 @@ export class Trial {
 
   /** A gang and a member of it are never evicted both. */
   evict(candidate: Candidate): void {
-    const { vacancy, ledger } = this.#parts;
+    const { snapshot, ledger } = this.#parts;
     this.#evicted.add(candidate);
     ledger.add(candidate.cover);
-    for (const seat of this.seatsOf(candidate)) vacancy.leave(seat);
+    for (const pod of this.podsOf(candidate)) snapshot.remove(pod);
     this.#refresh(candidate);
   }
 
   restore(candidate: Candidate): void {
-    const { vacancy, ledger } = this.#parts;
+    const { snapshot, ledger } = this.#parts;
     this.#evicted.delete(candidate);
     ledger.remove(candidate.cover);
-    for (const seat of this.seatsOf(candidate)) vacancy.take(seat);
+    for (const pod of this.podsOf(candidate)) snapshot.restore(pod);
     this.#refresh(candidate);
   }
 
@@ -104,15 +104,15 @@ export class Trial {
     this.setTo(this.#open);
   }
 
-  seatsOf(candidate: Candidate): readonly Seat[] {
-    return this.#parts.seats.get(candidate) ?? [];
+  podsOf(candidate: Candidate): readonly RemovablePod[] {
+    return this.#parts.podsOf.get(candidate) ?? [];
   }
 
   #refresh(candidate: Candidate): void {
-    const { vacancy, capacity, isPicky } = this.#parts;
-    const seats = this.seatsOf(candidate);
-    if (isPicky) vacancy.settle();
-    for (const { node } of seats) capacity.refresh(node);
-    this.moves += seats.length;
+    const { snapshot, capacity, isPicky } = this.#parts;
+    const pods = this.podsOf(candidate);
+    if (isPicky) snapshot.sync();
+    for (const { node } of pods) capacity.refresh(node);
+    this.moves += pods.length;
   }
 }

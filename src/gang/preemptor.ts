@@ -10,7 +10,7 @@ import { lowestPriority, type Preemption } from '../core/preemption.ts';
 import { planQuotaPreemption } from '../core/queues/quota-preemption.ts';
 import { planReclaim } from '../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { withoutPods } from '../core/vacancy.ts';
+import { withoutPods } from '../core/without-pods.ts';
 import { demandOf } from './demand.ts';
 import { type GangRecord, stateOf } from './gang-record.ts';
 import type { GangTable } from './gang-table.ts';

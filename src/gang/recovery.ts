@@ -10,7 +10,7 @@ import { keyOf, type PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { Transaction } from '../core/transaction.ts';
-import { withoutPods } from '../core/vacancy.ts';
+import { withoutPods } from '../core/without-pods.ts';
 import { compareUrgency, type GangRecord } from './gang-record.ts';
 import type { GangTable } from './gang-table.ts';
 import { parsePlan } from './nominator.ts';

@@ -13,7 +13,7 @@ import { isTerminated, type PodModel } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import { withOccupants } from '../core/snapshot.ts';
 import { Transaction } from '../core/transaction.ts';
-import { withoutPods } from '../core/vacancy.ts';
+import { withoutPods } from '../core/without-pods.ts';
 import { placedOrKept, requestOf } from './demand.ts';
 import type { Evictor } from './evictor.ts';
 import { type GangRecord, placeOf, stateOf, widensAt } from './gang-record.ts';

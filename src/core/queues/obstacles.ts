@@ -26,14 +26,14 @@ export function findObstacles({ request, asked, slots, gone, without }: Obstacle
   if (gone.length === 0) return gone;
   const { indexOf } = without(gone);
   const byNode = Map.groupBy(slots, ({ node }) => indexOf.get(node)!);
-  const onNodes = gone.filter(({ seats }) => seats.some(({ node }) => byNode.has(node)));
+  const onNodes = gone.filter(({ pods }) => pods.some(({ node }) => byNode.has(node)));
   const isFree = (left: ReadonlySet<Departure>, changed: readonly PlannedSlot[]) =>
     areFree(without(left), request, asked, slots, changed);
   // Only where gangs exclude each other from whole domains does somebody on another node matter.
   const needed = new Set(isFree(new Set(onNodes), []) ? onNodes : gone);
   for (const departure of [...needed].reverse()) {
     needed.delete(departure);
-    const nodes = new Set(departure.seats.map(({ node }) => node));
+    const nodes = new Set(departure.pods.map(({ node }) => node));
     const changed = [...nodes].flatMap((node) => byNode.get(node) ?? []);
     if (!isFree(needed, changed)) needed.add(departure);
   }

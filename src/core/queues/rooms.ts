@@ -42,9 +42,9 @@ export class Rooms {
   /** Lets it leave; domains may be added to `fitting`. */
   leave(departure: Departure): void {
     this.#departures.leave(departure);
-    if (this.#isPicky) this.#departures.settle();
+    if (this.#isPicky) this.#departures.sync();
     const touched = new Set<DomainIdx>();
-    for (const { node } of departure.seats) {
+    for (const { node } of departure.pods) {
       const scope = this.#scopeOf(node);
       if (scope === undefined || this.fitting.has(scope)) continue;
       this.#capacities.get(scope)!.refresh(node);
@@ -54,8 +54,8 @@ export class Rooms {
   }
 
   /** Whether the departure frees something in the domain. */
-  touches({ seats }: Departure, scope: DomainIdx): boolean {
-    return seats.some(({ node }) => this.#scopeOf(node) === scope);
+  touches({ pods }: Departure, scope: DomainIdx): boolean {
+    return pods.some(({ node }) => this.#scopeOf(node) === scope);
   }
 
   /** Takes back what it placed; nobody may leave any more. */

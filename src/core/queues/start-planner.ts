@@ -166,7 +166,7 @@ class StartSearch {
     const supply = new Supply(
       this.#stages,
       sum(nodes.map((node) => Math.max(0, sumColumns(free, chosen, node)))),
-      this.#departures.all.map(({ seats }) => sum(seats.map(({ pod }) => amountOf(pod)))),
+      this.#departures.all.map(({ pods }) => sum(pods.map(({ pod }) => amountOf(pod)))),
       this.#earlier.map((start) => {
         const amounts = new Map(start.request.members.map((member) => [member.uid, amountOf(member)]));
         const own = start.slots.filter(({ node }) => indexOf.has(node) && this.#matters(indexOf.get(node)!));
