@@ -15,7 +15,7 @@ import { Budgets, Ledger } from './disruption.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from './model.ts';
 import { type PlannedSlot, planGang } from './plan.ts';
-import { describeGround, type Ground, listGrounds, openTrial } from './preemption-ground.ts';
+import { createSearchSpace, isUsableNode, listSearchDomains, openTrial, type SearchSpace } from './search-space.ts';
 import type { Snapshot } from './snapshot.ts';
 import { resolveTopology } from './topology-request.ts';
 import type { Trial } from './trial.ts';
@@ -116,13 +116,14 @@ export function planPreemption(
   for (const { whole, members } of choices) {
     for (const candidate of whole ? [whole] : members) for (const pod of podsOf.get(candidate)!) withoutAll.remove(pod);
   }
-  const ground = describeGround(snapshot, withoutAll, gang, policy, resolution.topology, choices, podsOf);
+  const asked = resolution.topology;
+  const space = createSearchSpace(snapshot, { gang, policy, asked, withoutAll, choices, podsOf });
   const without = (candidates: readonly Candidate[]) => {
     const victims = candidates.flatMap((candidate) => podsOf.get(candidate)!);
     return placeOn(removePods(snapshot, removable.all, [...leaving, ...victims]).sync(), gang, policy);
   };
-  const found = chooseVictims(ground, budgets, moves, without);
-  if (!found) return explainNone(ground, spared);
+  const found = chooseVictims(space, budgets, moves, without);
+  if (!found) return explainNone(space, spared);
   const { slots, candidates } = found;
   const { violations, lostWork } = costOf(candidates, budgets);
   const victims = candidates.map(({ unit }) => unit).sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -165,17 +166,19 @@ function listPods(
 
 type PlaceWithout = (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined;
 
-/** The first set of grounds that holds the gang at all decides. */
-function chooseVictims(ground: Ground, budgets: Budgets, moves: number, without: PlaceWithout) {
-  for (const plots of listGrounds(ground)) {
-    const trials = plots.map((plot) => openTrial(ground, plot, new Ledger(budgets))).filter((trial) => trial.fits());
+/** The first set of domains that holds the gang at all decides. */
+function chooseVictims(space: SearchSpace, budgets: Budgets, moves: number, without: PlaceWithout) {
+  for (const domains of listSearchDomains(space)) {
+    const trials = domains
+      .map((within) => openTrial(space, within, new Ledger(budgets)))
+      .filter((trial) => trial.fits());
     const found = searchTrials(trials, budgets, moves);
     if (!found) continue;
     const slots = found.candidates.length > 0 ? without(found.candidates) : undefined;
     if (slots) return { slots, candidates: found.candidates };
   }
-  if (ground.isExact) return undefined;
-  const trial = openTrial(ground, undefined, new Ledger(budgets), without);
+  if (space.isExact) return undefined;
+  const trial = openTrial(space, undefined, new Ledger(budgets), without);
   const found = searchTrials(trial.fits() ? [trial] : [], budgets, moves);
   const slots = found && without(found.candidates);
   return slots && { slots, candidates: found.candidates };
@@ -220,8 +223,8 @@ function spareElsewhere(trials: readonly Trial[], set: VictimSet, budgets: Budge
   return { candidates, cost: costOf(candidates, budgets) };
 }
 
-function explainNone(ground: Ground, spared: ReturnType<typeof listChoices>['spared']): NoPreemption {
-  return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => ground.isUsable(nodeName))));
+function explainNone(space: SearchSpace, spared: ReturnType<typeof listChoices>['spared']): NoPreemption {
+  return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => isUsableNode(space, nodeName))));
 }
 
 /** That nobody can be evicted, and who is protected. */

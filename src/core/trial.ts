@@ -13,7 +13,7 @@ export interface TrialParts {
   readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
   readonly ledger: Ledger;
   /** What a node takes depends on who is on it, not only on what is left. */
-  readonly isPicky: boolean;
+  readonly readsPods: boolean;
   /** Asked when the capacity is enough; undefined: then the gang fits. */
   readonly confirm: (() => boolean) | undefined;
 }
@@ -109,7 +109,7 @@ export class Trial {
   }
 
   #refresh(candidate: Candidate): void {
-    const { snapshot, capacity, isPicky } = this.#parts;
+    const { snapshot, capacity, readsPods: isPicky } = this.#parts;
     const pods = this.podsOf(candidate);
     if (isPicky) snapshot.sync();
     for (const { node } of pods) capacity.refresh(node);
