@@ -4,8 +4,8 @@
  * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 import type { GangProblem } from './gang-problems.ts';
+import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
 import { instantText } from './instant.ts';
-import { explainObstacle, type Obstacle, stableObstacle } from './obstacle.ts';
 import type { Unschedulable } from './report.ts';
 import type { TopologyShortfall } from './shortfall.ts';
 import type { SpareCause } from './victims.ts';
@@ -15,7 +15,7 @@ export type Reason =
   | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
-  | Obstacle
+  | HoldReason
   | (Unschedulable & { readonly preemption?: PreemptionOutlook })
   | {
       readonly kind: 'preempting';
@@ -70,7 +70,7 @@ export function explain(reason: Reason): string {
     case 'quota':
     case 'over-time':
     case 'behind':
-      return explainObstacle(reason);
+      return explainHoldReason(reason);
     case 'nominated':
       return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
     case 'backing-off':
@@ -106,7 +106,7 @@ function stableText(reason: Reason): string {
     case 'quota':
     case 'over-time':
     case 'behind':
-      return stableObstacle(reason);
+      return explainHoldReasonStably(reason);
     case 'nominated':
       return 'is planned; this member goes to its nominated node';
     case 'backing-off':

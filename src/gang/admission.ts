@@ -3,8 +3,8 @@
  * queues (`core/queues/line.ts`). What keeps one back is left in its record, for people.
  */
 
+import type { HoldReason } from '../core/hold-reason.ts';
 import type { PodModel } from '../core/model.ts';
-import type { Obstacle } from '../core/obstacle.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { subtractAmounts } from '../core/queues/amounts.ts';
 import type { Applicant, Line, Offer } from '../core/queues/line.ts';
@@ -33,14 +33,14 @@ export class Admission {
   readonly #closed = new Map<Queue, GangRecord>();
   /** Gangs that were not let past may be now. */
   #looksAgain = false;
-  readonly #refusesOverTime: (record: GangRecord) => Obstacle | undefined;
+  readonly #refusesOverTime: (record: GangRecord) => HoldReason | undefined;
 
   /** @param refusesOverTime why a gang that ran too long may not start again; undefined: it may. */
   constructor(
     parts: CoordinatorParts,
     queues: QueueTable,
     history: RunHistory,
-    refusesOverTime: (record: GangRecord) => Obstacle | undefined,
+    refusesOverTime: (record: GangRecord) => HoldReason | undefined,
   ) {
     this.#parts = parts;
     this.#queues = queues;
@@ -58,7 +58,7 @@ export class Admission {
   }
 
   /** Why the gang may not be placed whatever the others do; undefined: it may. */
-  findObstacle(record: GangRecord): Obstacle | undefined {
+  findObstacle(record: GangRecord): HoldReason | undefined {
     const { gang } = record;
     const choice = this.#queues.choose(gang.namespace, gang.queue);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
@@ -83,7 +83,7 @@ export class Admission {
   }
 
   /** The gang that has waited so long for quota of the queue that nobody else gets any; undefined: there is none. */
-  closedFor(queue: Queue): Obstacle | undefined {
+  closedFor(queue: Queue): HoldReason | undefined {
     const record = queue.path.map((each) => this.#closed.get(each)).find((each) => each !== undefined);
     return record && behind(record, 'quota');
   }
@@ -293,6 +293,6 @@ function isFoundByPlanning({ obstacle }: GangRecord): boolean {
   return obstacle?.kind === 'quota' || (obstacle?.kind === 'behind' && obstacle.cause === 'planned-start');
 }
 
-function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): Obstacle {
+function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
   return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }

@@ -1,8 +1,8 @@
 /** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
 
 import type { PreemptionOutlook, Reason } from '../core/explain.ts';
+import type { HoldReason } from '../core/hold-reason.ts';
 import type { PodModel } from '../core/model.ts';
-import type { Obstacle } from '../core/obstacle.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { Standing } from '../core/queues/line.ts';
 import type { Unschedulable } from '../core/report.ts';
@@ -49,7 +49,7 @@ export interface GangRecord {
   /** The barrier was opened: the gang has started, and later members pass. */
   opened: boolean;
   /** Why it may not be placed, whatever room there is; undefined: it may. */
-  obstacle: Obstacle | undefined;
+  obstacle: HoldReason | undefined;
   /** Its place among all that wait, from 1, and what that follows from; undefined: it is in no line. */
   standing: { readonly position: number; readonly standing: Standing } | undefined;
   /** Since when it has been complete and allowed to start, without room, milliseconds. */

@@ -4,8 +4,8 @@
  */
 
 import { HOLD, QUEUE } from '../core/dialects/muster.ts';
+import type { HoldReason } from '../core/hold-reason.ts';
 import type { PodModel } from '../core/model.ts';
-import type { Obstacle } from '../core/obstacle.ts';
 import { type Gang, gangKeyOf } from '../core/pod-group.ts';
 import { type Forecast, forecastStarts } from '../core/queues/forecast.ts';
 import { DEFAULT_QUEUE, plainQueue } from '../core/queues/queue.ts';
@@ -72,7 +72,7 @@ export class Queueing {
    * Why a pod outside gangs may not start now; undefined: it may. What is being bound counts already, and what is bound since
    * the last round: kube-scheduler asks for one pod after the other, faster than rounds follow.
    */
-  obstacleOfLone(pod: PodModel): Obstacle | undefined {
+  obstacleOfLone(pod: PodModel): HoldReason | undefined {
     const { settings, reservations } = this.#parts;
     if (!pod.template.requests.some(({ name }) => settings.policy.isAccelerator(name))) return undefined;
     if (pod.annotations[HOLD] === 'true') return { kind: 'held' };

@@ -7,7 +7,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { OVER_TIME } from '../core/dialects/muster.ts';
-import type { Obstacle } from '../core/obstacle.ts';
+import type { HoldReason } from '../core/hold-reason.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { Evictor } from './evictor.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -50,7 +50,7 @@ export class RunLimits {
   }
 
   /** Why the gang may not start again; undefined: it may. */
-  obstacleOf({ gang }: GangRecord): Obstacle | undefined {
+  obstacleOf({ gang }: GangRecord): HoldReason | undefined {
     const ended = this.#endedOf(gang);
     return ended && { kind: 'over-time', queue: ended.queue, limitMs: ended.limitMs };
   }

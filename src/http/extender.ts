@@ -4,8 +4,8 @@
  */
 import { PREEMPTIBLE } from '../core/dialects/muster.ts';
 import { explainStably, type Reason } from '../core/explain.ts';
+import { explainHoldReasonStably } from '../core/hold-reason.ts';
 import type { PodModel } from '../core/model.ts';
-import { stableObstacle } from '../core/obstacle.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import { MAX_SCORE } from '../core/scoring.ts';
 import type { Binder } from '../gang/binder.ts';
@@ -66,7 +66,7 @@ export class Extender {
     const gang = gangKeyOf(pod);
     if (gang !== undefined) return { outcome: 'waiting', body: reject(GANG_KEY, this.#stableReason(gang)) };
     const obstacle = this.#parts.coordinator.queueing.obstacleOfLone(pod);
-    if (obstacle) return { outcome: 'queued', body: reject(QUEUE_KEY, `the pod ${stableObstacle(obstacle)}`) };
+    if (obstacle) return { outcome: 'queued', body: reject(QUEUE_KEY, `the pod ${explainHoldReasonStably(obstacle)}`) };
     const names = lonePods.filter(view.snapshot(), pod, args.nodeNames);
     if (names.length > 0 || args.nodeNames.length === 0) return { outcome: 'lone', body: { NodeNames: names } };
     return { outcome: 'reserved', body: reject(RESERVED_KEY, 'what is free is reserved for gangs that are starting') };
