@@ -7,7 +7,7 @@
  *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
  * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
  *    (`drains.ts`), and as many of them as possible stay.
- * 4. Of those that leave, only those in the way are waited for (`obstacles.ts`).
+ * 4. Of those that leave, only those in the way are waited for (`blockers.ts`).
  *
  * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several kinds of
  * members, slices that differ) it may place a gang and, against expectation, not place it when there is more room: then the instant
@@ -21,9 +21,9 @@ import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
 import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import { type Keep, KeptStarts, layOver } from './beside-starts.ts';
+import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
 import { compareDrainCosts, costOf, listDrains } from './drains.ts';
-import { findObstacles } from './obstacles.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 import { Rooms } from './rooms.ts';
 import { AFTER_ALL, acceleratorsOf, findFirst, listStages, type Stage, Supply } from './stages.ts';
@@ -40,7 +40,7 @@ const MOST_SPARES = 16;
 interface Found {
   readonly stage: Omit<Stage, 'gone'>;
   readonly slots: readonly PlannedSlot[];
-  readonly obstacles: readonly Departure[];
+  readonly blockers: readonly Departure[];
 }
 
 /**
@@ -66,14 +66,14 @@ export function planStart(
   const search = new StartSearch(snapshot, request, resolution.topology, lengthMs, endings, earlier, policy, now);
   const found = search.findKnown() ?? search.findUnknown();
   if (!found) return undefined;
-  const { stage, slots, obstacles } = found;
+  const { stage, slots, blockers } = found;
   return {
     gang: request.key,
     startsAt: stage.at,
     endsAt: stage.at + search.length,
     slots,
     request,
-    waitsFor: obstacles.map(({ ending }) => ending.key),
+    waitsFor: blockers.map(({ ending }) => ending.key),
   };
 }
 
@@ -119,7 +119,7 @@ class StartSearch {
     const answer = findFirst(candidates, steps, (stage) => this.#place(this.#listGone(stage), stage));
     if (!answer) return undefined;
     const { item: stage, value: slots } = answer;
-    return { stage, slots, obstacles: this.#findObstacles(this.#listGone(stage), stage, slots) };
+    return { stage, slots, blockers: this.#findBlockers(this.#listGone(stage), stage, slots) };
   }
 
   /** When those of known end are not enough. */
@@ -186,9 +186,9 @@ class StartSearch {
   /** Plans again with one of those that are waited for still there, the largest first, while that is cheaper. */
   #drainLess(known: readonly Departure[], drained: readonly Departure[], slots: readonly PlannedSlot[]): Found {
     const describe = (departures: readonly Departure[], chosen: readonly PlannedSlot[]) => {
-      const obstacles = this.#findObstacles([...known, ...departures], AFTER_ALL, chosen);
-      const unknown = obstacles.filter((departure) => drainable.has(departure));
-      return { slots: chosen, obstacles, departures, unknown, cost: costOf(unknown, this.#policy) };
+      const blockers = this.#findBlockers([...known, ...departures], AFTER_ALL, chosen);
+      const unknown = blockers.filter((departure) => drainable.has(departure));
+      return { slots: chosen, blockers, departures, unknown, cost: costOf(unknown, this.#policy) };
     };
     const drainable = new Set(drained);
     let best = describe(drained, slots);
@@ -205,7 +205,7 @@ class StartSearch {
       const other = describe(rest, chosen);
       if (compareDrainCosts(other.cost, best.cost) < 0) best = other;
     }
-    return { stage: AFTER_ALL, slots: best.slots, obstacles: best.obstacles };
+    return { stage: AFTER_ALL, slots: best.slots, blockers: best.blockers };
   }
 
   #compare(a: Departure, b: Departure): number {
@@ -230,9 +230,9 @@ class StartSearch {
     return plan.kind === 'placed' ? plan.slots : undefined;
   }
 
-  #findObstacles(gone: readonly Departure[], stage: Omit<Stage, 'gone'>, slots: readonly PlannedSlot[]) {
+  #findBlockers(gone: readonly Departure[], stage: Omit<Stage, 'gone'>, slots: readonly PlannedSlot[]) {
     const without = (left: Iterable<Departure>) => this.#view(left, stage);
-    return findObstacles({ request: this.#request, asked: this.#asked, slots, gone, without });
+    return findBlockers({ request: this.#request, asked: this.#asked, slots, gone, without });
   }
 }
 

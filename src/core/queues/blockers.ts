@@ -8,7 +8,7 @@ import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import type { Departure } from './departures.ts';
 
-export interface ObstacleQuery {
+export interface BlockerQuery {
   readonly request: GangRequest;
   readonly asked: ResolvedTopology;
   readonly slots: readonly PlannedSlot[];
@@ -22,7 +22,7 @@ export interface ObstacleQuery {
  * The departures that have to leave for the slots to be free: none of them can stay while the others leave. Those that leave last may
  * stay first. O(departures on the slots' nodes x (slots + nodes)).
  */
-export function findObstacles({ request, asked, slots, gone, without }: ObstacleQuery): readonly Departure[] {
+export function findBlockers({ request, asked, slots, gone, without }: BlockerQuery): readonly Departure[] {
   if (gone.length === 0) return gone;
   const { indexOf } = without(gone);
   const byNode = Map.groupBy(slots, ({ node }) => indexOf.get(node)!);
