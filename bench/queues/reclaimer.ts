@@ -3,9 +3,9 @@ import type { PodModel } from '../../src/core/model.ts';
 import type { PlannedSlot } from '../../src/core/plan.ts';
 import { describeGang, type Gang } from '../../src/core/pod-group.ts';
 import { type Amounts, addUse, sumAmounts } from '../../src/core/queues/amounts.ts';
-import type { Applicant } from '../../src/core/queues/line.ts';
 import type { PlannedStart } from '../../src/core/queues/planned-start.ts';
 import type { QueueTree } from '../../src/core/queues/queue.ts';
+import type { PendingGang } from '../../src/core/queues/queue-order.ts';
 import type { UseByQueue } from '../../src/core/queues/quota.ts';
 import { type Borrower, evictionRights, isOwedAny, listBeyond } from '../../src/core/queues/reclaim.ts';
 import { planReclaim } from '../../src/core/queues/reclaim-plan.ts';
@@ -33,7 +33,7 @@ export class Reclaimer {
    * @param soon when those end that are gone before a victim could be.
    */
   find(
-    { queue, asked }: Applicant,
+    { queue, asked }: PendingGang,
     job: Job,
     use: UseByQueue,
     starts: readonly PlannedStart[],

@@ -1,14 +1,14 @@
 /**
  * Who of the gangs that have not started is tried next, and on which terms: a pass over all of them in the order of the
- * queues (`core/queues/line.ts`). What keeps one back is left in its record, for people.
+ * queues (`core/queues/queue-order.ts`). What keeps one back is left in its record, for people.
  */
 
 import type { HoldReason } from '../core/hold-reason.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { subtractAmounts } from '../core/queues/amounts.ts';
-import type { Applicant, Line, Offer } from '../core/queues/line.ts';
 import type { Queue } from '../core/queues/queue.ts';
+import type { PendingGang, QueueHead, QueueOrder } from '../core/queues/queue-order.ts';
 import { judgeQuota, type QuotaRefusal } from '../core/queues/quota.ts';
 import { Backfill } from './backfill.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -18,7 +18,7 @@ import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { Attempt, Terms } from './terms.ts';
 
-interface Candidate extends Applicant {
+interface Candidate extends PendingGang {
   readonly record: GangRecord;
 }
 
@@ -155,14 +155,14 @@ export class Admission {
     let position = 0;
     let barrier: GangRecord | undefined;
     for (let offer = line.next(); offer; offer = line.next()) {
-      const { record } = offer.applicant;
+      const { record } = offer.gang;
       record.standing = { position: ++position, standing: offer.standing };
       if (barrier) {
         record.obstacle = behind(barrier, 'no-backfill');
         continue;
       }
       if (this.#offer(offer, line, attempt)) continue;
-      const closed = this.#findClosed(offer, now, () => ask(record, this.#termsOf(offer.applicant)));
+      const closed = this.#findClosed(offer, now, () => ask(record, this.#termsOf(offer.gang)));
       if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
       for (const other of closed ? line.close(closed.queue) : []) {
         other.record.standing = { position: ++position, standing: offer.standing };
@@ -186,7 +186,7 @@ export class Admission {
    * anything, and nothing for a gang that would not find room with all the quota there is.
    */
   #findClosed(
-    { applicant, verdict }: Offer<Candidate>,
+    { gang: applicant, verdict }: QueueHead<Candidate>,
     now: number,
     ask: () => Question,
   ): { readonly queue: Queue; readonly cause: 'strict' | 'quota' } | undefined {
@@ -205,8 +205,8 @@ export class Admission {
 
   /** Returns whether the gang has started. */
   #offer(
-    { applicant, verdict }: Offer<Candidate>,
-    line: Line<Candidate>,
+    { gang: applicant, verdict }: QueueHead<Candidate>,
+    line: QueueOrder<Candidate>,
     attempt: (record: GangRecord, terms: Terms) => Attempt,
   ): boolean {
     const { record } = applicant;

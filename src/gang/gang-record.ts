@@ -4,7 +4,7 @@ import type { PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { HoldReason } from '../core/hold-reason.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
-import type { Standing } from '../core/queues/line.ts';
+import type { OrderScore } from '../core/queues/queue-order.ts';
 import type { Unschedulable } from '../core/report.ts';
 import { type Census, deriveState, type GangState } from './lifecycle.ts';
 import type { Preempting } from './preempting.ts';
@@ -51,7 +51,7 @@ export interface GangRecord {
   /** Why it may not be placed, whatever room there is; undefined: it may. */
   obstacle: HoldReason | undefined;
   /** Its place among all that wait, from 1, and what that follows from; undefined: it is in no line. */
-  standing: { readonly position: number; readonly standing: Standing } | undefined;
+  standing: { readonly position: number; readonly standing: OrderScore } | undefined;
   /** Since when it has been complete and allowed to start, without room, milliseconds. */
   blockedSince: number | undefined;
   /** Since when its queue has had too little quota left for it, be it a guarantee or a limit, milliseconds. */

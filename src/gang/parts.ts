@@ -3,8 +3,8 @@
 import type { PlanPolicy } from '../core/gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from '../core/model.ts';
 import type { GangSources } from '../core/pod-group.ts';
-import type { OrderWeights } from '../core/queues/line.ts';
 import type { QueueSpec } from '../core/queues/queue.ts';
+import type { OrderWeights } from '../core/queues/queue-order.ts';
 import type { QueueModel } from '../core/queues/queue-projection.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Barrier } from './barrier.ts';

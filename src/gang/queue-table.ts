@@ -8,10 +8,10 @@ import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { type Amounts, addAmounts, addTo, addUse, dimensionOf, NOTHING, sumAmounts } from '../core/queues/amounts.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../core/queues/fair-share.ts';
-import { type Applicant, Line } from '../core/queues/line.ts';
 import { findModelRefusals } from '../core/queues/model-quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../core/queues/queue.ts';
 import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
+import { type PendingGang, QueueOrder } from '../core/queues/queue-order.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
 import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
 import type { QuotaHolders } from '../core/queues/quota-preemption.ts';
@@ -168,9 +168,9 @@ export class QueueTable {
     return rankQueues(this.#tree, projected, this.#capacity.amounts);
   }
 
-  line<A extends Applicant>(applicants: readonly A[], now: number): Line<A> {
+  line<A extends PendingGang>(applicants: readonly A[], now: number): QueueOrder<A> {
     const { weights, maxAgeMs } = this.#parts.settings.queues;
-    return new Line(applicants, {
+    return new QueueOrder(applicants, {
       tree: this.#tree,
       capacity: this.#capacity.amounts,
       usage: this.#usage,
