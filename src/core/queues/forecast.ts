@@ -9,7 +9,7 @@ import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts'
 import { isTerminated, type PodTemplate } from '../model.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
-import { acceleratorsOf } from './stages.ts';
+import { acceleratorsOf } from './time-steps.ts';
 
 /** A gang in line. */
 export interface WaitingGang {

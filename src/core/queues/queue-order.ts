@@ -62,23 +62,23 @@ export interface QueueOrderQuery {
   readonly now: number;
 }
 
-export interface QueueHead<A extends PendingGang> {
-  readonly gang: A;
+export interface QueueHead<G extends PendingGang> {
+  readonly gang: G;
   readonly standing: OrderScore;
   readonly verdict: QuotaVerdict;
 }
 
-interface ScoredGang<A extends PendingGang> {
-  readonly gang: A;
+interface ScoredGang<G extends PendingGang> {
+  readonly gang: G;
   readonly factors: Omit<OrderFactors, 'fairShare'>;
   /** Without fair share, which all of a queue have in common. */
   readonly score: number;
 }
 
 /** The pending gangs of one queue. */
-interface PendingQueue<A extends PendingGang> {
+interface PendingQueue<G extends PendingGang> {
   readonly queue: Queue;
-  readonly waiting: readonly ScoredGang<A>[];
+  readonly waiting: readonly ScoredGang<G>[];
   /** Position of the head; the fields below are about that gang. */
   at: number;
   verdict: QuotaVerdict;
@@ -88,16 +88,16 @@ interface PendingQueue<A extends PendingGang> {
   score: number;
 }
 
-export class QueueOrder<A extends PendingGang> {
+export class QueueOrder<G extends PendingGang> {
   readonly #query: QueueOrderQuery;
   readonly #use: Map<string, Map<string, number>>;
   readonly #fair: FairTree;
-  #queues: PendingQueue<A>[];
+  #queues: PendingQueue<G>[];
   #charges = 0;
   /** `#charges` when the scores were made. */
   #scoredAt = 0;
 
-  constructor(gangs: readonly A[], query: QueueOrderQuery) {
+  constructor(gangs: readonly G[], query: QueueOrderQuery) {
     this.#query = query;
     this.#use = rollUp(query.tree, query.held);
     const projected = new Map<string, Amounts>();
@@ -106,7 +106,7 @@ export class QueueOrder<A extends PendingGang> {
     }
     this.#fair = new FairTree(query.tree, projected, query.capacity);
     this.#queues = [...arrange(gangs, query)].map(([queue, waiting]) => {
-      const pending: PendingQueue<A> = { queue, waiting, at: 0, verdict: WITHIN, judgedAt: 0, fairShare: 0, score: 0 };
+      const pending: PendingQueue<G> = { queue, waiting, at: 0, verdict: WITHIN, judgedAt: 0, fairShare: 0, score: 0 };
       this.#judge(pending);
       this.#score(pending);
       return pending;
@@ -114,7 +114,7 @@ export class QueueOrder<A extends PendingGang> {
   }
 
   /** The next gang to try, whatever its verdict: refused gangs come too, so that their reason is known. Undefined: no more. */
-  next(): QueueHead<A> | undefined {
+  next(): QueueHead<G> | undefined {
     if (this.#scoredAt !== this.#charges) for (const pending of this.#queues) this.#score(pending);
     this.#scoredAt = this.#charges;
     for (;;) {
@@ -128,7 +128,7 @@ export class QueueOrder<A extends PendingGang> {
   }
 
   /** The gang started, or will: it counts for its queue from now on. */
-  charge(gang: A, amounts: Amounts): void {
+  charge(gang: G, amounts: Amounts): void {
     for (const { name } of gang.queue.path) addAmounts(this.#use.get(name)!, amounts);
     this.#fair.add(gang.queue, projectUsage(NOTHING, amounts));
     this.#charges++;
@@ -139,7 +139,7 @@ export class QueueOrder<A extends PendingGang> {
    *
    * @returns the gangs left out; those of one queue in its order.
    */
-  close(queue: Queue): readonly A[] {
+  close(queue: Queue): readonly G[] {
     const { true: closed = [], false: open = [] } = Object.groupBy(this.#queues, (pending) =>
       pending.queue.path.includes(queue) ? 'true' : 'false',
     );
@@ -147,23 +147,23 @@ export class QueueOrder<A extends PendingGang> {
     return closed.flatMap((pending) => pending.waiting.slice(pending.at).map(({ gang }) => gang));
   }
 
-  #judge(pending: PendingQueue<A>): void {
+  #judge(pending: PendingQueue<G>): void {
     pending.verdict = judgeQuota(pending.queue, pending.waiting[pending.at]!.gang.asked, this.#use);
     pending.judgedAt = this.#charges;
   }
 
-  #score(pending: PendingQueue<A>): void {
+  #score(pending: PendingQueue<G>): void {
     pending.fairShare = this.#fair.factorOf(pending.queue);
     pending.score = pending.waiting[pending.at]!.score + this.#query.weights.fairShare * pending.fairShare;
   }
 
-  #findFirst(): PendingQueue<A> | undefined {
-    let first: PendingQueue<A> | undefined;
+  #findFirst(): PendingQueue<G> | undefined {
+    let first: PendingQueue<G> | undefined;
     for (const pending of this.#queues) if (first === undefined || isBefore(pending, first)) first = pending;
     return first;
   }
 
-  #takeHead(pending: PendingQueue<A>): QueueHead<A> {
+  #takeHead(pending: PendingQueue<G>): QueueHead<G> {
     const { verdict, fairShare, score } = pending;
     const { gang, factors } = pending.waiting[pending.at++]!;
     if (pending.at === pending.waiting.length) {
@@ -180,33 +180,33 @@ export class QueueOrder<A extends PendingGang> {
   }
 }
 
-function isBefore<A extends PendingGang>(a: PendingQueue<A>, b: PendingQueue<A>): boolean {
+function isBefore<G extends PendingGang>(a: PendingQueue<G>, b: PendingQueue<G>): boolean {
   // Refused ones take nothing from anyone; behind borrowers they would keep their queue's next from its guarantee.
   if (borrows(a) !== borrows(b)) return borrows(b);
   if (a.score !== b.score) return a.score > b.score;
   return compareAges(a.waiting[a.at]!.gang, b.waiting[b.at]!.gang) < 0;
 }
 
-function borrows<A extends PendingGang>({ verdict }: PendingQueue<A>): boolean {
+function borrows<G extends PendingGang>({ verdict }: PendingQueue<G>): boolean {
   return verdict.kind === 'borrows';
 }
 
 /** By queue, each in its own order. */
-function arrange<A extends PendingGang>(
-  gangs: readonly A[],
+function arrange<G extends PendingGang>(
+  gangs: readonly G[],
   query: QueueOrderQuery,
-): ReadonlyMap<Queue, readonly ScoredGang<A>[]> {
+): ReadonlyMap<Queue, readonly ScoredGang<G>[]> {
   const { weights, capacity, maxAgeMs, now } = query;
   const priorities = [...new Set(gangs.map(({ priority }) => priority))].sort((a, b) => a - b);
   const places = new Map(priorities.map((priority, place) => [priority, place / Math.max(1, priorities.length - 1)]));
-  const rank = (gang: A): ScoredGang<A> => {
+  const rank = (gang: G): ScoredGang<G> => {
     const priority = places.get(gang.priority)!;
     const age = Math.min(1, Math.max(0, now - gang.createdAt) / maxAgeMs);
     const size = Math.min(1, dominantShare(gang.asked, capacity).share);
     const score = weights.priority * priority + weights.age * age + weights.size * size;
     return { gang, factors: { priority, age, size }, score };
   };
-  const ordered = new Map<Queue, readonly ScoredGang<A>[]>();
+  const ordered = new Map<Queue, readonly ScoredGang<G>[]>();
   for (const [queue, members] of Map.groupBy(gangs, (gang) => gang.queue)) {
     ordered.set(
       queue,

@@ -2,7 +2,7 @@
  * When a blocked gang starts at the earliest, and where.
  *
  * 1. Whoever runs leaves at its end; those of unknown end leave after all others, the longest running first. Before anything is
- *    planned, members are counted node by node (`rooms.ts`): that rules out most instants, in the usual case all before the answer.
+ *    planned, members are counted node by node (`fitting-domains.ts`): that rules out most instants, in the usual case all before the answer.
  * 2. What is free only grows, so the earliest instant is found by halving. Beside earlier planned starts it may also shrink: then the
  *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
  * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
@@ -24,9 +24,9 @@ import { type Keep, KeptStarts, layOver } from './beside-starts.ts';
 import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
 import { compareDrainCosts, costOf, listDrains } from './drains.ts';
+import { FittingDomains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
-import { Rooms } from './rooms.ts';
-import { AFTER_ALL, acceleratorsOf, findFirst, listStages, type Stage, Supply } from './stages.ts';
+import { AcceleratorSupply, AFTER_ALL, acceleratorsOf, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
 
 /** Instants tried one after the other beside earlier starts. */
 const MOST_STEPS = 16;
@@ -38,7 +38,7 @@ const MOST_DOMAINS = 4;
 const MOST_SPARES = 16;
 
 interface Found {
-  readonly stage: Omit<Stage, 'gone'>;
+  readonly step: Omit<TimeStep, 'gone'>;
   readonly slots: readonly PlannedSlot[];
   readonly blockers: readonly Departure[];
 }
@@ -66,11 +66,11 @@ export function planStart(
   const search = new StartSearch(snapshot, request, resolution.topology, lengthMs, endings, earlier, policy, now);
   const found = search.findKnown() ?? search.findUnknown();
   if (!found) return undefined;
-  const { stage, slots, blockers } = found;
+  const { step, slots, blockers } = found;
   return {
     gang: request.key,
-    startsAt: stage.at,
-    endsAt: stage.at + search.length,
+    startsAt: step.at,
+    endsAt: step.at + search.length,
     slots,
     request,
     waitsFor: blockers.map(({ ending }) => ending.key),
@@ -84,7 +84,7 @@ class StartSearch {
   readonly #policy: PlanPolicy;
   readonly #earlier: readonly PlannedStart[];
   readonly #departures: Departures;
-  readonly #stages: readonly Stage[];
+  readonly #steps: readonly TimeStep[];
   readonly #kept: KeptStarts;
   readonly #matters: (node: NodeIdx) => boolean;
   #keep: { readonly from: number; readonly keep: Keep } | undefined;
@@ -106,20 +106,20 @@ class StartSearch {
     this.#earlier = earlier;
     this.#matters = chooseNodes(snapshot, request);
     this.#departures = new Departures(snapshot, endings, request.priority, this.#matters);
-    this.#stages = listStages(this.#departures.all, earlier, request.topology.patientUntil, now);
+    this.#steps = listTimeSteps(this.#departures.all, earlier, request.topology.patientUntil, now);
     this.#kept = new KeptStarts(earlier, endings);
   }
 
   findKnown(): Found | undefined {
     const first = this.#countUntilFit();
     if (first < 0) return undefined;
-    const later = this.#stages.slice(first);
+    const later = this.#steps.slice(first);
     const candidates = this.#earlier.length > 0 ? this.#withSupply(later) : later;
     const steps = this.#earlier.length > 0 ? MOST_STEPS : 1;
-    const answer = findFirst(candidates, steps, (stage) => this.#place(this.#listGone(stage), stage));
+    const answer = findFirst(candidates, steps, (step) => this.#place(this.#listGone(step), step));
     if (!answer) return undefined;
-    const { item: stage, value: slots } = answer;
-    return { stage, slots, blockers: this.#findBlockers(this.#listGone(stage), stage, slots) };
+    const { item: step, value: slots } = answer;
+    return { step, slots, blockers: this.#findBlockers(this.#listGone(step), step, slots) };
   }
 
   /** When those of known end are not enough. */
@@ -128,10 +128,10 @@ class StartSearch {
     const known = all.filter(({ ending }) => Number.isFinite(ending.endsAt));
     const unknown = all.slice(known.length);
     this.#departures.setTo(known);
-    const rooms = new Rooms(this.#departures, this.#request, this.#policy, this.#asked);
-    const drains = listDrains(rooms, unknown, this.#policy);
-    rooms.close();
-    if (rooms.fitting.size === 0) return undefined;
+    const domains = new FittingDomains(this.#departures, this.#request, this.#policy, this.#asked);
+    const drains = listDrains(domains, unknown, this.#policy);
+    domains.close();
+    if (domains.fitting.size === 0) return undefined;
     for (const { departures } of drains.slice(0, MOST_DOMAINS)) {
       const slots = this.#place([...known, ...departures], AFTER_ALL);
       if (slots) return this.#drainLess(known, departures, slots);
@@ -141,20 +141,20 @@ class StartSearch {
     return answer && this.#drainLess(known, unknown.slice(0, answer.item), answer.value);
   }
 
-  /** The first stage at which members can be counted; -1: none. */
+  /** The first step at which members can be counted; -1: none. */
   #countUntilFit(): number {
-    const rooms = new Rooms(this.#departures, this.#request, this.#policy, this.#asked);
+    const domains = new FittingDomains(this.#departures, this.#request, this.#policy, this.#asked);
     let left = 0;
-    const first = this.#stages.findIndex(({ gone }) => {
-      while (left < gone) rooms.leave(this.#departures.all[left++]!);
-      return rooms.fitting.size > 0;
+    const first = this.#steps.findIndex(({ gone }) => {
+      while (left < gone) domains.leave(this.#departures.all[left++]!);
+      return domains.fitting.size > 0;
     });
-    rooms.close();
+    domains.close();
     return first;
   }
 
   /** Stages with enough accelerators beside the earlier starts. */
-  #withSupply(stages: readonly Stage[]): readonly Stage[] {
+  #withSupply(steps: readonly TimeStep[]): readonly TimeStep[] {
     const { priority, members, min } = this.#request;
     const amountOf = ({ template }: { readonly template: PodTemplate }) => acceleratorsOf(template, this.#policy);
     const sum = (amounts: readonly number[]) => amounts.reduce((total, amount) => total + amount, 0);
@@ -163,8 +163,8 @@ class StartSearch {
     const { columns, free, byName, indexOf } = tx.snapshot;
     const chosen = chooseColumns(columns, this.#policy.isAccelerator);
     const nodes = byName.filter(this.#matters);
-    const supply = new Supply(
-      this.#stages,
+    const supply = new AcceleratorSupply(
+      this.#steps,
       sum(nodes.map((node) => Math.max(0, sumColumns(free, chosen, node)))),
       this.#departures.all.map(({ pods }) => sum(pods.map(({ pod }) => amountOf(pod)))),
       this.#earlier.map((start) => {
@@ -180,7 +180,7 @@ class StartSearch {
         .sort((a, b) => a - b)
         .slice(0, min),
     );
-    return stages.filter((stage) => supply.isEnough(this.#stages.indexOf(stage), demand, this.length));
+    return steps.filter((step) => supply.isEnough(this.#steps.indexOf(step), demand, this.length));
   }
 
   /** Plans again with one of those that are waited for still there, the largest first, while that is cheaper. */
@@ -205,18 +205,18 @@ class StartSearch {
       const other = describe(rest, chosen);
       if (compareDrainCosts(other.cost, best.cost) < 0) best = other;
     }
-    return { stage: AFTER_ALL, slots: best.slots, blockers: best.blockers };
+    return { step: AFTER_ALL, slots: best.slots, blockers: best.blockers };
   }
 
   #compare(a: Departure, b: Departure): number {
     return compareDrainCosts(costOf([a], this.#policy), costOf([b], this.#policy));
   }
 
-  #listGone({ gone }: Stage): readonly Departure[] {
+  #listGone({ gone }: TimeStep): readonly Departure[] {
     return this.#departures.all.slice(0, gone);
   }
 
-  #view(gone: Iterable<Departure>, { at, from }: Omit<Stage, 'gone'>): Snapshot {
+  #view(gone: Iterable<Departure>, { at, from }: Omit<TimeStep, 'gone'>): Snapshot {
     const snapshot = this.#departures.setTo(gone);
     // Many views of one instant are made in a row, to see who is in the way there.
     if (this.#keep?.from !== from) {
@@ -225,13 +225,13 @@ class StartSearch {
     return layOver(snapshot, this.#keep.keep);
   }
 
-  #place(gone: readonly Departure[], stage: Omit<Stage, 'gone'>): readonly PlannedSlot[] | undefined {
-    const plan = planGang(this.#view(gone, stage), this.#request, this.#policy, stage.at);
+  #place(gone: readonly Departure[], step: Omit<TimeStep, 'gone'>): readonly PlannedSlot[] | undefined {
+    const plan = planGang(this.#view(gone, step), this.#request, this.#policy, step.at);
     return plan.kind === 'placed' ? plan.slots : undefined;
   }
 
-  #findBlockers(gone: readonly Departure[], stage: Omit<Stage, 'gone'>, slots: readonly PlannedSlot[]) {
-    const without = (left: Iterable<Departure>) => this.#view(left, stage);
+  #findBlockers(gone: readonly Departure[], step: Omit<TimeStep, 'gone'>, slots: readonly PlannedSlot[]) {
+    const without = (left: Iterable<Departure>) => this.#view(left, step);
     return findBlockers({ request: this.#request, asked: this.#asked, slots, gone, without });
   }
 }

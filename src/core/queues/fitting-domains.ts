@@ -11,14 +11,14 @@ import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import type { Departure, Departures } from './departures.ts';
 
-export class Rooms {
+export class FittingDomains {
   /** Domains where it might fit by now, in the order in which that became true. */
   readonly fitting = new Set<DomainIdx>();
   readonly #tx: Transaction;
   readonly #departures: Departures;
   readonly #capacities = new Map<DomainIdx, LiveCapacity>();
   readonly #level: number;
-  readonly #isPicky: boolean;
+  readonly #readsPods: boolean;
 
   /** @param asked as if the gang's patience were over. */
   constructor(departures: Departures, gang: GangRequest, policy: PlanPolicy, asked: ResolvedTopology) {
@@ -27,7 +27,7 @@ export class Rooms {
     this.#tx = new Transaction(snapshot);
     this.#tx.occupy(gang.priority);
     this.#level = asked.outermost;
-    this.#isPicky = snapshot.repelling.includes(1) || gang.members.some(isPicky);
+    this.#readsPods = snapshot.repelling.includes(1) || gang.members.some(readsNeighbours);
     const context = createPlanContext(this.#tx, gang, policy, asked);
     const { domainsAt } = snapshot.topology;
     const scopes = this.#level < 0 ? [ROOT] : (Array.from(domainsAt[this.#level]!) as DomainIdx[]);
@@ -42,7 +42,7 @@ export class Rooms {
   /** Lets it leave; domains may be added to `fitting`. */
   leave(departure: Departure): void {
     this.#departures.leave(departure);
-    if (this.#isPicky) this.#departures.sync();
+    if (this.#readsPods) this.#departures.sync();
     const touched = new Set<DomainIdx>();
     for (const { node } of departure.pods) {
       const scope = this.#scopeOf(node);
@@ -69,7 +69,7 @@ export class Rooms {
 }
 
 /** Whether it matters to the member who else is on a node. */
-function isPicky({ template }: MemberRequest): boolean {
+function readsNeighbours({ template }: MemberRequest): boolean {
   const { hostPorts, antiAffinity, selfAntiAffine } = template;
   return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
 }
