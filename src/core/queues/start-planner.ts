@@ -20,12 +20,12 @@ import { type PlannedSlot, planGang } from '../plan.ts';
 import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
 import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
-import { type Keep, KeptStarts, layOver } from './beside-starts.ts';
 import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
 import { compareDrainCosts, costOf, listDrains } from './drains.ts';
 import { FittingDomains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
+import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
 import { AcceleratorSupply, AFTER_ALL, acceleratorsOf, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
 
 /** Instants tried one after the other beside earlier starts. */
@@ -85,9 +85,9 @@ class StartSearch {
   readonly #earlier: readonly PlannedStart[];
   readonly #departures: Departures;
   readonly #steps: readonly TimeStep[];
-  readonly #kept: KeptStarts;
+  readonly #reservations: StartReservations;
   readonly #matters: (node: NodeIdx) => boolean;
-  #keep: { readonly from: number; readonly keep: Keep } | undefined;
+  #reserved: { readonly from: number; readonly capacity: ReservedCapacity } | undefined;
 
   constructor(
     snapshot: Snapshot,
@@ -107,7 +107,7 @@ class StartSearch {
     this.#matters = chooseNodes(snapshot, request);
     this.#departures = new Departures(snapshot, endings, request.priority, this.#matters);
     this.#steps = listTimeSteps(this.#departures.all, earlier, request.topology.patientUntil, now);
-    this.#kept = new KeptStarts(earlier, endings);
+    this.#reservations = new StartReservations(earlier, endings);
   }
 
   findKnown(): Found | undefined {
@@ -219,10 +219,10 @@ class StartSearch {
   #view(gone: Iterable<Departure>, { at, from }: Omit<TimeStep, 'gone'>): Snapshot {
     const snapshot = this.#departures.setTo(gone);
     // Many views of one instant are made in a row, to see who is in the way there.
-    if (this.#keep?.from !== from) {
-      this.#keep = { from, keep: this.#kept.keep(snapshot, from, at + this.length) };
+    if (this.#reserved?.from !== from) {
+      this.#reserved = { from, capacity: this.#reservations.reserve(snapshot, from, at + this.length) };
     }
-    return layOver(snapshot, this.#keep.keep);
+    return withReserved(snapshot, this.#reserved.capacity);
   }
 
   #place(gone: readonly Departure[], step: Omit<TimeStep, 'gone'>): readonly PlannedSlot[] | undefined {
