@@ -32,7 +32,7 @@ interface PlacedNode {
 /** Names by level, as some node has them; each combination once. */
 type Place = PlacedNode['names'];
 
-const MOST_EXAMPLES = 3;
+const MAX_EXAMPLES = 3;
 const OUTER_KEYS = new Set(OUTER_LABELS.map(({ key }) => key));
 const ACCELERATOR_KEYS = new Set(ACCELERATOR_LABELS.map(({ key }) => key));
 
@@ -83,7 +83,7 @@ function* findGaps({ levels }: LevelScheme, placed: readonly PlacedNode[]): Gene
     const judged = isAcceleratorLevel(level) ? sameModels(all, isIn) : all;
     const missing = judged.filter((node) => !isIn(node));
     if (missing.length === 0) continue;
-    const examples = missing.slice(0, MOST_EXAMPLES).map(({ node }) => node.name);
+    const examples = missing.slice(0, MAX_EXAMPLES).map(({ node }) => node.name);
     const labelled = judged.length - missing.length;
     yield { kind: 'partial-coverage', level, labelled, of: judged.length, counted, examples };
   }
@@ -107,7 +107,7 @@ function findInversions({ levels }: LevelScheme, places: readonly Place[]): read
     const outersOf = group(pairs.map(([a, b]) => [b, a] as const));
     const spanning = [...outersOf].filter(([, outers]) => outers.size > 1).sort(byName);
     if (spanning.length === 0 || [...innersOf.values()].some((inners) => inners.size > 1)) return [];
-    const examples = spanning.slice(0, MOST_EXAMPLES).map(([name, outers]) => ({ inner: name, outers: some(outers) }));
+    const examples = spanning.slice(0, MAX_EXAMPLES).map(([name, outers]) => ({ inner: name, outers: some(outers) }));
     return [{ kind: 'inverted-levels', outer: levels[index]!, inner, examples }];
   });
 }
@@ -128,7 +128,7 @@ function* findShared(
     );
     const shared = [...parentsOf].filter(([, parents]) => parents.size > 1).sort(byName);
     if (shared.length === 0) continue;
-    const examples = shared.slice(0, MOST_EXAMPLES).map(([name, parents]) => ({ name, parents: some(parents) }));
+    const examples = shared.slice(0, MAX_EXAMPLES).map(([name, parents]) => ({ name, parents: some(parents) }));
     const domains = [...parentsOf.values()].reduce((sum, parents) => sum + parents.size, 0);
     yield isAcceleratorLevel(level)
       ? { kind: 'split-domain', level, names: shared.length, examples }
@@ -209,7 +209,7 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 }
 
 function some(names: ReadonlySet<string>): readonly string[] {
-  return [...names].sort().slice(0, MOST_EXAMPLES);
+  return [...names].sort().slice(0, MAX_EXAMPLES);
 }
 
 function pathOf(names: readonly (string | undefined)[]): string {

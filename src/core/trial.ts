@@ -22,7 +22,7 @@ export interface TrialParts {
 const MOVES_OF_A_PLAN = 500;
 
 /** How many plans one trial may ask for: a second or two on 5,000 nodes. */
-const MOST_PLANS = 200;
+const MAX_PLANS = 200;
 
 export class Trial {
   /** Pods moved so far: what a search costs. */
@@ -54,7 +54,7 @@ export class Trial {
 
   /** No more plans are asked for, so that nothing seems to fit: what was searched until then may not be the least. */
   get isExhausted(): boolean {
-    return this.#plans > MOST_PLANS;
+    return this.#plans > MAX_PLANS;
   }
 
   /** Every plan is asked for, so that it is better to ask for many changes at once. */
@@ -72,7 +72,7 @@ export class Trial {
     if (!confirm) return true;
     this.moves += MOVES_OF_A_PLAN;
     this.#plans++;
-    return this.#plans <= MOST_PLANS && confirm();
+    return this.#plans <= MAX_PLANS && confirm();
   }
 
   /** A gang and a member of it are never evicted both. */

@@ -20,7 +20,7 @@ import { withoutPods } from '../without-pods.ts';
 import { type Amounts, NOTHING, subtractAmounts } from './amounts.ts';
 import { judgeQuota, listRefusals, type UseByQueue } from './quota.ts';
 import type { ReclaimQuery } from './reclaim.ts';
-import { type Guarantees, MOST_SETS } from './reclaim-plan.ts';
+import { type Guarantees, MAX_SETS } from './reclaim-plan.ts';
 
 /** What is needed to know who uses the quota. */
 export interface QuotaHolders extends Guarantees {
@@ -67,9 +67,9 @@ export function planQuotaPreemption(
     return plan.kind === 'placed' ? plan.slots : undefined;
   };
   let open = keepBudgets(candidates.sort(compareWorth), budgets);
-  for (let sets = 0; sets < MOST_SETS; sets++) {
+  for (let sets = 0; sets < MAX_SETS; sets++) {
     // The last set is one of those of which no queue loses too much whichever are taken.
-    const beyondAll = sets === MOST_SETS - 1 ? new Set(holders.listBeyond(open)) : undefined;
+    const beyondAll = sets === MAX_SETS - 1 ? new Set(holders.listBeyond(open)) : undefined;
     const found = chooseFirst(beyondAll ? open.filter((unit) => !beyondAll.has(unit)) : open, place);
     if (!found) break;
     const beyond = new Set(holders.listBeyond(found.units));

@@ -32,7 +32,7 @@ export interface ReclaimRequest extends Omit<PreemptionRequest, 'running' | 'rig
 }
 
 /** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
-export const MOST_SETS = 4;
+export const MAX_SETS = 4;
 
 const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
 
@@ -59,7 +59,7 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
     if (found.kind !== 'none' && isFine && listBeyondOf(found, guarantees).length === 0) return found;
   }
   const barred = new Set(request.barred);
-  for (let sets = 0; sets < MOST_SETS; sets++) {
+  for (let sets = 0; sets < MAX_SETS; sets++) {
     const found = search(barred);
     const beyond = listBeyondOf(found, guarantees);
     if (beyond.length === 0) return found;

@@ -29,13 +29,13 @@ import { type ReservedCapacity, StartReservations, withReserved } from './reserv
 import { AcceleratorSupply, AFTER_ALL, acceleratorsOf, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
 
 /** Instants tried one after the other beside earlier starts. */
-const MOST_STEPS = 16;
+const MAX_STEPS = 16;
 
 /** Domains to drain that are tried, the cheapest first. */
-const MOST_DOMAINS = 4;
+const MAX_DOMAINS = 4;
 
 /** Plans that look for somebody who need not be drained after all. */
-const MOST_SPARES = 16;
+const MAX_SPARES = 16;
 
 interface Found {
   readonly step: Omit<TimeStep, 'gone'>;
@@ -115,7 +115,7 @@ class StartSearch {
     if (first < 0) return undefined;
     const later = this.#steps.slice(first);
     const candidates = this.#earlier.length > 0 ? this.#withSupply(later) : later;
-    const steps = this.#earlier.length > 0 ? MOST_STEPS : 1;
+    const steps = this.#earlier.length > 0 ? MAX_STEPS : 1;
     const answer = findFirst(candidates, steps, (step) => this.#place(this.#listGone(step), step));
     if (!answer) return undefined;
     const { item: step, value: slots } = answer;
@@ -132,7 +132,7 @@ class StartSearch {
     const drains = listDrains(domains, unknown, this.#policy);
     domains.close();
     if (domains.fitting.size === 0) return undefined;
-    for (const { departures } of drains.slice(0, MOST_DOMAINS)) {
+    for (const { departures } of drains.slice(0, MAX_DOMAINS)) {
       const slots = this.#place([...known, ...departures], AFTER_ALL);
       if (slots) return this.#drainLess(known, departures, slots);
     }
@@ -193,7 +193,7 @@ class StartSearch {
     const drainable = new Set(drained);
     let best = describe(drained, slots);
     const tried = new Set<Departure>();
-    for (let plans = 0; plans < MOST_SPARES && best.unknown.length > 1; plans++) {
+    for (let plans = 0; plans < MAX_SPARES && best.unknown.length > 1; plans++) {
       const largest = best.unknown
         .filter((departure) => !tried.has(departure))
         .reduce<Departure | undefined>((a, b) => (a && this.#compare(a, b) >= 0 ? a : b), undefined);
