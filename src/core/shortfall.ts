@@ -9,7 +9,7 @@ import { type DomainIdx, pathOf } from './topology.ts';
 import type { LevelProblem } from './topology-request.ts';
 
 /** Pods without accelerators that keep a domain from holding the gang. */
-export interface Squatters {
+export interface BlockingPods {
   readonly domain: string;
   readonly pods: number;
   /** `namespace/name` of the first few. */
@@ -25,7 +25,7 @@ export type TopologyShortfall =
       /** Path of the domain that takes most members; undefined when none takes any. */
       readonly best: string | undefined;
       readonly slice: { readonly size: number; readonly level: string } | undefined;
-      readonly squatters: Squatters | undefined;
+      readonly blockingPods: BlockingPods | undefined;
       /** When the next wider level will do, milliseconds since the epoch; undefined: never. */
       readonly widensAt: number | undefined;
     };
@@ -46,7 +46,7 @@ export function describeShortfall(context: PlanContext, best: DomainIdx | undefi
     level: topology.levels[outermost]?.name,
     best: best === undefined || outermost < 0 ? undefined : pathOf(topology, best),
     slice: slice && { size: slice.size, level: topology.levels[slice.level]!.name },
-    squatters: outermost >= 0 && members.accelerators > 0 ? findSquatters(context, members) : undefined,
+    blockingPods: outermost >= 0 && members.accelerators > 0 ? findBlockingPods(context, members) : undefined,
     widensAt,
   };
 }
@@ -55,12 +55,12 @@ export function describeShortfall(context: PlanContext, best: DomainIdx | undefi
  * The domain of the level that would hold the class if fewest pods without accelerators made room. O(pods), but nearly all
  * domains are left out because even their free accelerators are too few.
  */
-function findSquatters(context: PlanContext, members: RequestClass): Squatters | undefined {
+function findBlockingPods(context: PlanContext, members: RequestClass): BlockingPods | undefined {
   const { tx, asked, stats, usable, policy } = context;
   const { topology, podsOn } = tx.snapshot;
   // An elastic gang starts with its minimum.
   const want = Math.min(members.pods.length, context.gang.min);
-  let found: Squatters | undefined;
+  let found: BlockingPods | undefined;
   for (const domain of Array.from(topology.domainsAt[asked.outermost]!) as DomainIdx[]) {
     if (freeIn(stats, domain) < want * members.accelerators) continue;
     const inTheWay: PodModel[] = [];

@@ -15,7 +15,7 @@ import { type PendingGang, QueueOrder } from '../core/queues/queue-order.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
 import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
 import type { QuotaHolders } from '../core/queues/quota-preemption.ts';
-import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../core/queues/reclaim.ts';
+import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../core/queues/reclaim.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { VictimUnit } from '../core/victims.ts';
 import type { GangRecord } from './gang-record.ts';
@@ -237,7 +237,7 @@ export class QueueTable {
       amountsOf,
       rights: (pod) => (isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
-      listBeyond: (victims) => listBeyond(query, victims, amountsOf),
+      listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
       evict: (victims) => this.#leaving.add(victims.flatMap(({ pods }) => pods.map(({ uid }) => uid))),
     };
   }

@@ -37,7 +37,7 @@ export function adoptSlots(parts: CoordinatorParts, gangs: GangTable): void {
       const written = parsePlan(pod);
       if (!written) continue;
       recorded++;
-      if (!tx.seat(pod, written.node)) {
+      if (!tx.tryPlace(pod, written.node)) {
         record.clearing.set(pod.uid, pod);
         continue;
       }

@@ -177,7 +177,7 @@ export class Repairer {
     tx.occupy();
     const others: PodModel[] = [];
     for (const pod of absent) {
-      if (isHealthy(snapshot, pod.nodeName) && tx.seat(pod, pod.nodeName)) {
+      if (isHealthy(snapshot, pod.nodeName) && tx.tryPlace(pod, pod.nodeName)) {
         this.#keep(record, placeOf(pod), pod, pod.nodeName, until);
       } else others.push(pod);
     }

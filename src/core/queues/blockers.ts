@@ -62,7 +62,7 @@ function areFree(
     for (const occupant of occupants) {
       if (occupant.shields >= priority && nodes.has(occupant.node)) tx.place(occupant.node, occupant);
     }
-    return changed.every(({ uid, node }) => tx.seat(byUid.get(uid)!, node));
+    return changed.every(({ uid, node }) => tx.tryPlace(byUid.get(uid)!, node));
   } finally {
     tx.rollback(0);
   }

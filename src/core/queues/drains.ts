@@ -34,12 +34,12 @@ export function listDrains(
   });
   const drains = [...lastOf].map(([domain, last]): Drain => {
     const there = departures.slice(0, last + 1).filter((departure) => domains.touches(departure, domain));
-    return { departures: there, cost: costOf(there, policy) };
+    return { departures: there, cost: drainCostOf(there, policy) };
   });
   return drains.sort((a, b) => compareDrainCosts(a.cost, b.cost));
 }
 
-export function costOf(departures: readonly Departure[], policy: PlanPolicy): DrainCost {
+export function drainCostOf(departures: readonly Departure[], policy: PlanPolicy): DrainCost {
   const pods = departures.flatMap(({ ending }) => ending.pods);
   return {
     accelerators: pods.reduce((sum, { template }) => sum + acceleratorsOf(template, policy), 0),

@@ -20,7 +20,7 @@ import { withoutPods } from '../without-pods.ts';
 import { type Amounts, NOTHING, subtractAmounts } from './amounts.ts';
 import { judgeQuota, listRefusals, type UseByQueue } from './quota.ts';
 import type { ReclaimQuery } from './reclaim.ts';
-import { type Guarantees, MAX_SETS } from './reclaim-plan.ts';
+import { type Guarantees, MAX_VICTIM_SETS } from './reclaim-plan.ts';
 
 /** What is needed to know who uses the quota. */
 export interface QuotaHolders extends Guarantees {
@@ -67,18 +67,18 @@ export function planQuotaPreemption(
     return plan.kind === 'placed' ? plan.slots : undefined;
   };
   let open = keepBudgets(candidates.sort(compareWorth), budgets);
-  for (let sets = 0; sets < MAX_SETS; sets++) {
+  for (let sets = 0; sets < MAX_VICTIM_SETS; sets++) {
     // The last set is one of those of which no queue loses too much whichever are taken.
-    const beyondAll = sets === MAX_SETS - 1 ? new Set(holders.listBeyond(open)) : undefined;
-    const found = chooseFirst(beyondAll ? open.filter((unit) => !beyondAll.has(unit)) : open, place);
+    const excessOfAll = sets === MAX_VICTIM_SETS - 1 ? new Set(holders.listExcess(open)) : undefined;
+    const found = chooseFirst(excessOfAll ? open.filter((unit) => !excessOfAll.has(unit)) : open, place);
     if (!found) break;
-    const beyond = new Set(holders.listBeyond(found.units));
-    if (beyond.size === 0) {
+    const excess = new Set(holders.listExcess(found.units));
+    if (excess.size === 0) {
       const victims = found.units.toSorted((a, b) => (a.key < b.key ? -1 : 1));
       const lostWork = victims.reduce((sum, unit) => sum + unit.lostWork, 0);
       return { kind: 'preempt', slots: found.slots, victims, violations: 0, lostWork };
     }
-    open = open.filter((unit) => !beyond.has(unit));
+    open = open.filter((unit) => !excess.has(unit));
   }
   return countSpared(spared);
 }

@@ -22,7 +22,7 @@ import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
-import { compareDrainCosts, costOf, listDrains } from './drains.ts';
+import { compareDrainCosts, drainCostOf, listDrains } from './drains.ts';
 import { FittingDomains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
@@ -188,7 +188,7 @@ class StartSearch {
     const describe = (departures: readonly Departure[], chosen: readonly PlannedSlot[]) => {
       const blockers = this.#findBlockers([...known, ...departures], AFTER_ALL, chosen);
       const unknown = blockers.filter((departure) => drainable.has(departure));
-      return { slots: chosen, blockers, departures, unknown, cost: costOf(unknown, this.#policy) };
+      return { slots: chosen, blockers, departures, unknown, cost: drainCostOf(unknown, this.#policy) };
     };
     const drainable = new Set(drained);
     let best = describe(drained, slots);
@@ -209,7 +209,7 @@ class StartSearch {
   }
 
   #compare(a: Departure, b: Departure): number {
-    return compareDrainCosts(costOf([a], this.#policy), costOf([b], this.#policy));
+    return compareDrainCosts(drainCostOf([a], this.#policy), drainCostOf([b], this.#policy));
   }
 
   #listGone({ gone }: TimeStep): readonly Departure[] {
