@@ -1,4 +1,5 @@
 /** What the planner is asked: the members to place, and how they fall into classes that ask for the same. */
+import type { IsAccelerator } from './accelerators.ts';
 import type { Labels, Named, PodTemplate } from './model.ts';
 
 export interface MemberRequest extends Named {
@@ -61,6 +62,6 @@ export type PlacementScore = (typeof PLACEMENT_SCORES)[number];
 
 export interface PlanPolicy {
   /** Which resources are accelerators: broken up as little as possible, kept free of pods that need none. */
-  readonly isAccelerator: (resource: string) => boolean;
+  readonly isAccelerator: IsAccelerator;
   readonly score: PlacementScore;
 }

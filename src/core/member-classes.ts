@@ -2,6 +2,7 @@
  * Groups a gang's members into classes of interchangeable ones, so that a plan judges a node once for each class and not
  * once for each member. O(members) plus O(nodes) for each class that refusals, pins or quotas keep off some nodes.
  */
+import { sumAccelerators } from './accelerators.ts';
 import { repelledBy } from './feasibility.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from './gang-request.ts';
 import type { PodTemplate } from './model.ts';
@@ -55,9 +56,7 @@ export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
         return pinnedTo && !pinnedTo.has(name) ? 0 : value;
       });
     }
-    const accelerators = template.requests
-      .filter(({ name }) => policy.isAccelerator(name))
-      .reduce((sum, { amount }) => sum + amount, 0);
+    const accelerators = sumAccelerators(template, policy.isAccelerator);
     return { pods, requests: resolveRequests(template, snapshot), allowed, accelerators };
   });
 }

@@ -1,4 +1,5 @@
 /** Why a gang that asks something of the fabric found no place there: the level, the best domain, what it lacks. */
+import { type IsAccelerator, requestsAccelerator } from './accelerators.ts';
 import { freeIn } from './domain-stats.ts';
 import type { RequestClass } from './member-classes.ts';
 import { keyOf, type PodModel } from './model.ts';
@@ -82,10 +83,10 @@ function findBlockingPods(context: PlanContext, members: RequestClass): Blocking
   return found;
 }
 
-function isMovable({ owner, template }: PodModel, isAccelerator: (resource: string) => boolean): boolean {
+function isMovable({ owner, template }: PodModel, isAccelerator: IsAccelerator): boolean {
   // Every node has the same DaemonSet and static pods: to name them helps nobody.
   if (owner?.kind === 'DaemonSet' || owner?.kind === 'Node') return false;
-  return !template.requests.some(({ name }) => isAccelerator(name));
+  return !requestsAccelerator(template, isAccelerator);
 }
 
 /** By resources alone: how many members the node takes once the pods are gone. */

@@ -3,6 +3,7 @@
  * a wrong one costs no error, only slow jobs. Everything is judged from the nodes and the scheme in force, in one pass over
  * the nodes for each rule; O(nodes × levels), on demand: 16 ms for 5,000 nodes. Same nodes in any order: same findings.
  */
+import type { IsAccelerator } from './accelerators.ts';
 import {
   ACCELERATOR_LABELS,
   AWS_CAPACITY_BLOCK,
@@ -19,7 +20,7 @@ import { carriedKeys, type Level, type LevelScheme, variantOf } from './topology
 export interface LintInput {
   readonly scheme: LevelScheme;
   readonly nodes: Iterable<NodeModel>;
-  readonly isAccelerator: (resource: string) => boolean;
+  readonly isAccelerator: IsAccelerator;
   readonly drift: Drift;
 }
 

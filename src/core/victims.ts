@@ -7,6 +7,7 @@
  *
  * O(pods), plus sorting the members of elastic gangs.
  */
+import { type IsAccelerator, sumAccelerators } from './accelerators.ts';
 import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from './dialects/muster.ts';
 import type { Budgets, Cover } from './disruption.ts';
 import { instantOf } from './instant.ts';
@@ -76,7 +77,7 @@ export interface VictimQuery {
   readonly rights: EvictionRights;
   readonly running: Iterable<RunningGang>;
   readonly barred: ReadonlySet<string>;
-  readonly isAccelerator: (resource: string) => boolean;
+  readonly isAccelerator: IsAccelerator;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -205,7 +206,7 @@ function appraiser({ now, isAccelerator }: VictimQuery) {
   const acceleratorsOf = (template: PodTemplate): number => {
     let sum = known.get(template);
     if (sum === undefined) {
-      sum = template.requests.reduce((total, { name, amount }) => total + (isAccelerator(name) ? amount : 0), 0);
+      sum = sumAccelerators(template, isAccelerator);
       known.set(template, sum);
     }
     return sum;

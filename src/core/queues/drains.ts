@@ -1,9 +1,9 @@
 /** For whom of unknown end a gang may wait: as few accelerators as possible. */
+import { sumAccelerators } from '../accelerators.ts';
 import type { PlanPolicy } from '../gang-request.ts';
 import type { DomainIdx } from '../topology.ts';
 import type { Departure } from './departures.ts';
 import type { FittingDomains } from './fitting-domains.ts';
-import { acceleratorsOf } from './time-steps.ts';
 
 /** What it costs to wait for some, less is better: accelerators, then pods. */
 export interface DrainCost {
@@ -42,7 +42,7 @@ export function listDrains(
 export function drainCostOf(departures: readonly Departure[], policy: PlanPolicy): DrainCost {
   const pods = departures.flatMap(({ ending }) => ending.pods);
   return {
-    accelerators: pods.reduce((sum, { template }) => sum + acceleratorsOf(template, policy), 0),
+    accelerators: pods.reduce((sum, { template }) => sum + sumAccelerators(template, policy.isAccelerator), 0),
     pods: pods.length,
   };
 }

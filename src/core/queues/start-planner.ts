@@ -13,6 +13,7 @@
  * members, slices that differ) it may place a gang and, against expectation, not place it when there is more room: then the instant
  * found may not be the earliest. Deterministic; the snapshot stays as it is.
  */
+import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, PlanPolicy } from '../gang-request.ts';
 import type { PodTemplate } from '../model.ts';
 import type { NodeIdx } from '../node-idx.ts';
@@ -26,7 +27,7 @@ import { compareDrainCosts, drainCostOf, listDrains } from './drains.ts';
 import { FittingDomains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
-import { AcceleratorSupply, AFTER_ALL, acceleratorsOf, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
+import { AcceleratorSupply, AFTER_ALL, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
 
 /** Instants tried one after the other beside earlier starts. */
 const MAX_STEPS = 16;
@@ -156,7 +157,8 @@ class StartSearch {
   /** Stages with enough accelerators beside the earlier starts. */
   #withSupply(steps: readonly TimeStep[]): readonly TimeStep[] {
     const { priority, members, min } = this.#request;
-    const amountOf = ({ template }: { readonly template: PodTemplate }) => acceleratorsOf(template, this.#policy);
+    const amountOf = ({ template }: { readonly template: PodTemplate }) =>
+      sumAccelerators(template, this.#policy.isAccelerator);
     const sum = (amounts: readonly number[]) => amounts.reduce((total, amount) => total + amount, 0);
     const tx = new Transaction(this.#departures.setTo([]));
     tx.occupy(priority);

@@ -1,6 +1,4 @@
 /** The instants at which a gang may start: when something leaves, or when more becomes good enough for it. */
-import type { PlanPolicy } from '../gang-request.ts';
-import type { PodTemplate } from '../model.ts';
 import type { Departure } from './departures.ts';
 import type { PlannedStart } from './planned-start.ts';
 
@@ -78,10 +76,6 @@ export class AcceleratorSupply {
     }
     return true;
   }
-}
-
-export function acceleratorsOf({ requests }: PodTemplate, { isAccelerator }: PlanPolicy): number {
-  return requests.reduce((sum, { name, amount }) => (isAccelerator(name) ? sum + amount : sum), 0);
 }
 
 /**
