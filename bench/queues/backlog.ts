@@ -1,8 +1,8 @@
-/** Waiting jobs by queue and shape. */
-import type { Applicant } from '../../src/core/queues/line.ts';
+/** Jobs that wait, by queue and shape. */
+import type { PendingGang } from '../../src/core/queues/queue-order.ts';
 import type { Job } from './trace.ts';
 
-export interface Waiting extends Applicant {
+export interface Waiting extends PendingGang {
   readonly job: Job;
 }
 

@@ -3,12 +3,12 @@
  * the coordinator. One queue per tenant.
  */
 import { type Amounts, addUse, NOTHING } from '../../src/core/queues/amounts.ts';
-import { besideStarts } from '../../src/core/queues/beside-starts.ts';
 import { decayUsage } from '../../src/core/queues/fair-share.ts';
-import { Line, type OrderWeights } from '../../src/core/queues/line.ts';
 import type { Ending, PlannedStart } from '../../src/core/queues/planned-start.ts';
 import { buildQueueTree, plainQueue, type QueueTree } from '../../src/core/queues/queue.ts';
+import { type OrderWeights, QueueOrder } from '../../src/core/queues/queue-order.ts';
 import { rollUp } from '../../src/core/queues/quota.ts';
+import { reservedView } from '../../src/core/queues/reserved-view.ts';
 import { planStart } from '../../src/core/queues/start-planner.ts';
 import { GPU } from '../../test/support/builders.ts';
 import { Backlog, type Waiting } from './backlog.ts';
@@ -112,7 +112,7 @@ export class MusterPolicy implements Policy {
       this.#head = undefined;
       return;
     }
-    const line = new Line(
+    const line = new QueueOrder(
       this.#waiting.list((first) => this.#countHopeful(first)),
       {
         tree: this.#tree,
@@ -127,7 +127,7 @@ export class MusterPolicy implements Policy {
     const last = this.#head;
     this.#head = undefined;
     for (let next = line.next(); next; next = line.next()) {
-      const { applicant, verdict } = next;
+      const { gang: applicant, verdict } = next;
       if (this.#place(applicant, stage) || (verdict.kind === 'within' && this.#reclaim(applicant, stage))) {
         line.charge(applicant, applicant.asked);
         continue;
@@ -182,7 +182,7 @@ export class MusterPolicy implements Policy {
     if (starts.length === 0) return this.#cluster.find(job);
     const key = `${starts.map(({ gang, startsAt }) => `${gang} ${startsAt}`).join()} ${job.pods} ${job.gpus}`;
     if (this.#refused.has(key)) return undefined;
-    const beside = besideStarts(this.#cluster.snapshot, starts, this.#endings, endsAt);
+    const beside = reservedView(this.#cluster.snapshot, starts, this.#endings, endsAt);
     const slots = this.#cluster.findOn(beside, job);
     if (!slots) this.#refused.add(key);
     return slots;

@@ -3,11 +3,11 @@ import type { PodModel } from '../../src/core/model.ts';
 import type { PlannedSlot } from '../../src/core/plan.ts';
 import { describeGang, type Gang } from '../../src/core/pod-group.ts';
 import { type Amounts, addUse, sumAmounts } from '../../src/core/queues/amounts.ts';
-import type { Applicant } from '../../src/core/queues/line.ts';
 import type { PlannedStart } from '../../src/core/queues/planned-start.ts';
 import type { QueueTree } from '../../src/core/queues/queue.ts';
+import type { PendingGang } from '../../src/core/queues/queue-order.ts';
 import type { UseByQueue } from '../../src/core/queues/quota.ts';
-import { type Borrower, evictionRights, isOwedAny, listBeyond } from '../../src/core/queues/reclaim.ts';
+import { type Borrower, evictionRights, isOwedAny, listExcessVictims } from '../../src/core/queues/reclaim.ts';
 import { planReclaim } from '../../src/core/queues/reclaim-plan.ts';
 import { type Occupant, withOccupants } from '../../src/core/snapshot.ts';
 import type { RunningGang } from '../../src/core/victims.ts';
@@ -33,7 +33,7 @@ export class Reclaimer {
    * @param soon jobs that end before a victim could be gone.
    */
   find(
-    { queue, asked }: Applicant,
+    { queue, asked }: PendingGang,
     job: Job,
     use: UseByQueue,
     starts: readonly PlannedStart[],
@@ -56,7 +56,7 @@ export class Reclaimer {
     const guarantees = {
       rights: evictionRights(query),
       isOwed: true,
-      listBeyond: (units: readonly Borrower[]) => listBeyond(query, units, amountsOf),
+      listExcess: (units: readonly Borrower[]) => listExcessVictims(query, units, amountsOf),
     };
     const gang = this.#cluster.requestOf(job);
     const leaving = new Map([...soon].flatMap(([each, at]) => this.#cluster.podsOf(each).map((pod) => [pod, at])));

@@ -3,11 +3,10 @@
  * carries live counts; `explainStably` goes into filter replies and changes only with the kind of cause, because every
  * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
-
 import type { GangProblem } from './gang-problems.ts';
+import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
 import { instantText } from './instant.ts';
-import { explainObstacle, type Obstacle, stableObstacle } from './obstacle.ts';
-import type { Unschedulable } from './plan.ts';
+import type { Unschedulable } from './report.ts';
 import type { TopologyShortfall } from './shortfall.ts';
 import type { SpareCause } from './victims.ts';
 
@@ -16,7 +15,7 @@ export type Reason =
   | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
-  | Obstacle
+  | HoldReason
   | (Unschedulable & { readonly preemption?: PreemptionOutlook })
   | {
       readonly kind: 'preempting';
@@ -71,7 +70,7 @@ export function explain(reason: Reason): string {
     case 'quota':
     case 'over-time':
     case 'behind':
-      return explainObstacle(reason);
+      return explainHoldReason(reason);
     case 'nominated':
       return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
     case 'backing-off':
@@ -107,7 +106,7 @@ function stableText(reason: Reason): string {
     case 'quota':
     case 'over-time':
     case 'behind':
-      return stableObstacle(reason);
+      return explainHoldReasonStably(reason);
     case 'nominated':
       return 'is planned; this member goes to its nominated node';
     case 'backing-off':
@@ -179,7 +178,7 @@ function explainRoom(reason: Unschedulable): string {
   const room = `room for ${fits} of ${want} members`;
   if (topology === undefined) return `${room}${listCauses(reason)}`;
   if (topology.kind !== 'no-domain') return explainLevel(topology);
-  const { level, best, slice, squatters, widensAt } = topology;
+  const { level, best, slice, blockingPods, widensAt } = topology;
   const inSlices = slice ? ` in slices of ${slice.size}, each in one ${slice.level}` : '';
   const parts = [
     level === undefined
@@ -188,8 +187,8 @@ function explainRoom(reason: Unschedulable): string {
         ? `${level}: no domain takes any of ${want} members${inSlices}`
         : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}`,
   ];
-  if (squatters) {
-    const { domain, pods, examples } = squatters;
+  if (blockingPods) {
+    const { domain, pods, examples } = blockingPods;
     const others = pods > examples.length ? ` and ${pods - examples.length} more` : '';
     parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
   }

@@ -1,7 +1,7 @@
 /** What keeps a gang back although its pods exist: bad keys, contradictions, members that nobody could hold back. */
 import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import { GANG_GATE, type KeyProblem, MAX_MEMBERS, MIN_MEMBERS, POD_GROUP_LABEL } from './dialects/muster.ts';
-import { memberKeys, speaksForGang } from './member-keys.ts';
+import { isGangWideKey, memberKeys } from './member-keys.ts';
 import { isTerminated, type PodModel } from './model.ts';
 import { findMissingKeys, type MissingKey } from './topology-keys.ts';
 
@@ -60,14 +60,14 @@ function missingMinimum(name: string, members: readonly PodModel[]): GangProblem
 function findContradictions(members: readonly PodModel[]): readonly GangProblem[] {
   const problems: GangProblem[] = [];
   // One member for all that say the same: in a sound gang that is one.
-  const speakers = [...new Map(members.map((pod) => [memberKeys(pod).voice, pod])).values()];
-  const entries = speakers.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
-  const keys = new Set(entries.flatMap(Object.keys).filter(speaksForGang));
+  const distinctMembers = [...new Map(members.map((pod) => [memberKeys(pod).gangWide, pod])).values()];
+  const entries = distinctMembers.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
+  const keys = new Set(entries.flatMap(Object.keys).filter(isGangWideKey));
   for (const key of [...keys].sort()) {
     const values = distinct(entries.map((all) => all[key]).filter((value) => value !== undefined));
     if (values.length > 1) problems.push({ kind: 'contradiction', key, values });
   }
-  for (const pod of speakers) {
+  for (const pod of distinctMembers) {
     const names = distinct(
       [pod.labels[POD_GROUP_LABEL], pod.labels[COSCHEDULING_LABEL]].filter((value) => value !== undefined),
     );

@@ -1,10 +1,6 @@
 /** What the planner is asked: the members to place, and how they fall into classes that ask for the same. */
-import { repelledBy } from './feasibility.ts';
+import type { IsAccelerator } from './accelerators.ts';
 import type { Labels, Named, PodTemplate } from './model.ts';
-import type { MemberClass } from './placement.ts';
-import { matchesSelector } from './selector.ts';
-import type { Snapshot } from './snapshot.ts';
-import { type Placeable, resolveRequests } from './transaction.ts';
 
 export interface MemberRequest extends Named {
   readonly uid: string;
@@ -66,71 +62,6 @@ export type PlacementScore = (typeof PLACEMENT_SCORES)[number];
 
 export interface PlanPolicy {
   /** Which resources are accelerators: broken up as little as possible, kept free of pods that need none. */
-  readonly isAccelerator: (resource: string) => boolean;
+  readonly isAccelerator: IsAccelerator;
   readonly score: PlacementScore;
-}
-
-export type RequestClass = MemberClass<MemberRequest>;
-
-/** Members with one template, labels that mean the same to every selector, and the same freedom of nodes, together. */
-export function classify(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly RequestClass[] {
-  const groups = new Map<string, MemberRequest[]>();
-  const repellers = listRepellers(snapshot, gang);
-  /** Groups of members that nothing but their template puts there: found without the text, 1.6 ms of a plan for 4,600. */
-  const plain = new Map<PodTemplate, MemberRequest[]>();
-  const { pools, poolOf } = snapshot.pools;
-  const isExcluded = (row: number) => gang.excludedModels.has(pools[poolOf[row]!]?.model ?? '');
-  const isNarrowed = gang.avoided.size + gang.excludedModels.size > 0;
-  for (const member of gang.members) {
-    const isPlain = !member.pinnedTo && repellers.length === 0 && member.template.spread.length === 0;
-    const known = isPlain ? plain.get(member.template) : undefined;
-    if (known) {
-      known.push(member);
-      continue;
-    }
-    const pins = member.pinnedTo ? [...member.pinnedTo].sort().join(',') : '*';
-    const key = `${pins} ${describeLabels(member, repellers)} ${member.template.key}`;
-    const group = groups.get(key) ?? [];
-    group.push(member);
-    groups.set(key, group);
-    if (isPlain) plain.set(member.template, group);
-  }
-  return [...groups.values()].map((pods) => {
-    const { template, pinnedTo } = pods[0]!;
-    let { allowed } = snapshot.verdicts.of(template);
-    const refused = gang.refused.get(template.key);
-    if (refused || pinnedTo || isNarrowed) {
-      allowed = allowed.map((value, row) => {
-        const name = snapshot.nodes[row]?.name;
-        if (name === undefined || refused?.has(name) || gang.avoided.has(name) || isExcluded(row)) return 0;
-        return pinnedTo && !pinnedTo.has(name) ? 0 : value;
-      });
-    }
-    const accelerators = template.requests
-      .filter(({ name }) => policy.isAccelerator(name))
-      .reduce((sum, { amount }) => sum + amount, 0);
-    return { pods, requests: resolveRequests(template, snapshot), allowed, accelerators };
-  });
-}
-
-/** Templates whose anti-affinity may keep a member off a node: of bound pods, occupants and the members themselves. */
-function listRepellers(snapshot: Snapshot, gang: GangRequest): readonly PodTemplate[] {
-  const repellers = new Set<PodTemplate>();
-  const add = ({ template }: Placeable) => {
-    if (template.antiAffinity.length > 0) repellers.add(template);
-  };
-  snapshot.repelling.forEach((repels, row) => {
-    if (repels === 1) for (const pod of snapshot.podsOn[row]!) add(pod);
-  });
-  for (const pod of [...snapshot.occupants, ...gang.members]) add(pod);
-  return [...repellers];
-}
-
-/** Which selectors the member's labels match: its own spread constraints, and the anti-affinity of others. */
-function describeLabels(member: MemberRequest, repellers: readonly PodTemplate[]): string {
-  const bits = [
-    ...member.template.spread.map(({ selector }) => matchesSelector(selector, member.labels)),
-    ...repellers.map(({ antiAffinity }) => repelledBy(antiAffinity, [member])),
-  ];
-  return bits.map(Number).join('');
 }

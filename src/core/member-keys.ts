@@ -19,7 +19,7 @@ export interface MemberKeys {
   readonly index: MemberIndex | undefined;
   readonly problems: readonly KeyProblem[];
   /** What the member says about the whole gang: members with the same text do not contradict each other. */
-  readonly voice: string;
+  readonly gangWide: string;
 }
 
 /** A pod model is never changed, so what was read off it stays true; it goes with the pod. */
@@ -34,7 +34,7 @@ export function memberKeys(pod: PodModel): MemberKeys {
       explicitRank: wholeNumber(annotations[RANK]),
       index: memberIndex(pod),
       problems: checkKeys(labels, annotations),
-      voice: voiceOf(pod),
+      gangWide: gangWideText(pod),
     };
     known.set(pod, keys);
   }
@@ -47,13 +47,13 @@ function recordedRank({ nodeName, annotations }: PodModel): number | undefined {
   return placement === undefined ? undefined : parsePlacement(placement)?.rank;
 }
 
-function voiceOf({ labels, annotations }: PodModel): string {
+function gangWideText({ labels, annotations }: PodModel): string {
   const all = { ...labels, ...annotations };
-  const spoken = Object.keys(all).filter(speaksForGang).sort();
-  return JSON.stringify([labels[POD_GROUP_LABEL], labels[COSCHEDULING_LABEL], spoken.map((key) => [key, all[key]])]);
+  const gangWide = Object.keys(all).filter(isGangWideKey).sort();
+  return JSON.stringify([labels[POD_GROUP_LABEL], labels[COSCHEDULING_LABEL], gangWide.map((key) => [key, all[key]])]);
 }
 
-const OF_ONE_MEMBER: ReadonlySet<string> = new Set(
+const MEMBER_KEYS: ReadonlySet<string> = new Set(
   [
     'pod-group',
     'rank',
@@ -68,6 +68,6 @@ const OF_ONE_MEMBER: ReadonlySet<string> = new Set(
 );
 
 /** Whether the key says something about the whole gang, so that every member has to say the same. */
-export function speaksForGang(key: string): boolean {
-  return key.startsWith(PREFIX) && !OF_ONE_MEMBER.has(key);
+export function isGangWideKey(key: string): boolean {
+  return key.startsWith(PREFIX) && !MEMBER_KEYS.has(key);
 }

@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { type NodeRejection, rejectNode } from './feasibility.ts';
 import type { NodeModel, PodTemplate } from './model.ts';
 
-export interface Verdict {
+export interface NodeVerdict {
   /** 1 where the template may be placed, by node row. */
   readonly allowed: Uint8Array;
   /** How many nodes each reason excludes. */
@@ -15,7 +15,7 @@ export interface Verdict {
 
 export class NodeVerdicts {
   readonly #nodes: readonly (NodeModel | undefined)[];
-  readonly #known = new LRUCache<string, Verdict>({ max: 1024 });
+  readonly #known = new LRUCache<string, NodeVerdict>({ max: 1024 });
 
   /** @param nodes the rows of one node-set generation; a new generation needs a new instance. */
   constructor(nodes: readonly (NodeModel | undefined)[]) {
@@ -23,7 +23,7 @@ export class NodeVerdicts {
   }
 
   /** Judging 5,000 nodes takes about a millisecond and is the largest part of a cold 64-pod plan; a hit is free. */
-  of(template: PodTemplate): Verdict {
+  of(template: PodTemplate): NodeVerdict {
     const known = this.#known.get(template.key);
     if (known) return known;
     const allowed = new Uint8Array(this.#nodes.length);
@@ -34,7 +34,7 @@ export class NodeVerdicts {
       if (reason === undefined) allowed[row] = 1;
       else rejected.set(reason, (rejected.get(reason) ?? 0) + 1);
     });
-    const verdict: Verdict = { allowed, rejected };
+    const verdict: NodeVerdict = { allowed, rejected };
     this.#known.set(template.key, verdict);
     return verdict;
   }

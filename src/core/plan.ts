@@ -1,21 +1,23 @@
 /**
  * Places a gang: all of it, or nothing.
  *
- * 1. Lay what others hold (reservations, nominations) over the snapshot; group the members into classes that ask for
- *    the same; leave out the nodes that what the gang asks of the fabric forbids (`usable.ts`).
- * 2. Count how many members every domain takes (`tally.ts`), pool by pool: never two GPU models while one suffices.
- * 3. Choose the domain, level by level outward (`domain-choice.ts`), and descend to nodes (`descent.ts`).
- * 4. Elastic: when not all existing members fit, as many as fit, but at least the minimum (`elastic.ts`).
- * 5. Hand the nodes to the members in rank order, neighbours next to each other.
+ * 1. Check the request: enough members, and levels that the topology has.
+ * 2. Lay what others hold (reservations, nominations) over the snapshot, and collect what the plan reads (`plan-context.ts`).
+ * 3. Place the whole gang (`place-whole.ts`): choose the domain, level by level outward (`domain-choice.ts`), descend to nodes
+ *    (`descend.ts`, `fill.ts`), in one GPU pool while a single pool holds the gang.
+ * 4. An elastic gang that does not fit whole gets as many members as fit, and at least its minimum (`place-partial.ts`). It
+ *    starts smaller in one GPU pool rather than larger in two.
+ * 5. Give the nodes to the members in rank order, neighbours next to each other; or report why there is no place
+ *    (`report.ts`).
  *
  * Deterministic: ties are broken by node and domain name. O(pools x classes x nodes) in the usual case.
  */
-import { type Cause, explainCauses } from './causes.ts';
-import { placeMost } from './elastic.ts';
-import { placeAll } from './gang-placement.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
-import { type Mask, type Placement, Round } from './round.ts';
-import { describeShortfall, type TopologyShortfall } from './shortfall.ts';
+import type { NodeMask } from './node-mask.ts';
+import { placePartial } from './place-partial.ts';
+import { placeWhole } from './place-whole.ts';
+import { createPlanContext, listPoolMasks, listUsableMasks, type Placement, type PlanContext } from './plan-context.ts';
+import { reportUnschedulable, type Unschedulable } from './report.ts';
 import type { Snapshot } from './snapshot.ts';
 import { resolveTopology } from './topology-request.ts';
 import { Transaction } from './transaction.ts';
@@ -23,16 +25,6 @@ import { Transaction } from './transaction.ts';
 export interface PlannedSlot {
   readonly uid: string;
   readonly node: string;
-}
-
-export interface Unschedulable {
-  readonly kind: 'unschedulable';
-  /** How many members would fit, and how many have to. */
-  readonly fits: number;
-  readonly want: number;
-  readonly causes: readonly Cause[];
-  /** What it lacks on the fabric; undefined when it asks for nothing there. */
-  readonly topology: TopologyShortfall | undefined;
 }
 
 export type Plan =
@@ -54,30 +46,32 @@ export function planGang(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
   const tx = new Transaction(snapshot);
   try {
     tx.occupy(gang.priority);
-    const round = new Round(tx, gang, policy, resolution.topology);
-    const pools = round.listPools();
-    const wide = round.listWide();
-    const whole = placeAll(round, pools) ?? placeEnough(round, pools) ?? placeAll(round, wide);
-    if (whole) return { kind: 'placed', slots: assignMembers(snapshot, whole) };
-    const beforeMost = tx.checkpoint();
-    const most = placeMost(round, wide);
-    if (most.count >= gang.min) return { kind: 'placed', slots: assignMembers(snapshot, most.placement) };
-    const causes = explainCauses(round, most);
-    tx.rollback(beforeMost);
-    const shortfall = describeShortfall(round, most.domain);
-    return { kind: 'unschedulable', fits: most.count, want: gang.min, causes, topology: shortfall };
+    const context = createPlanContext(tx, gang, policy, resolution.topology);
+    return placeGang(context);
   } finally {
     tx.rollback(0);
   }
 }
 
-/** An elastic gang starts smaller in one GPU pool rather than larger in two. */
-function placeEnough(round: Round, pools: readonly Mask[]): Placement | undefined {
-  const { tx, gang } = round;
+function placeGang(context: PlanContext): Plan {
+  const { tx, gang } = context;
+  const pools = listPoolMasks(context);
+  const usable = listUsableMasks(context);
+  const placement = placeWhole(context, pools) ?? placeEnough(context, pools) ?? placeWhole(context, usable);
+  if (placement) return { kind: 'placed', slots: assignMembers(tx.snapshot, placement) };
+  const empty = tx.checkpoint();
+  const partial = placePartial(context, usable);
+  if (partial.count >= gang.min) return { kind: 'placed', slots: assignMembers(tx.snapshot, partial.placement) };
+  return reportUnschedulable(context, partial, empty);
+}
+
+/** Only some members of an elastic gang, but in one GPU pool. */
+function placeEnough(context: PlanContext, pools: readonly NodeMask[]): Placement | undefined {
+  const { tx, gang } = context;
   if (pools.length === 0 || gang.min === gang.members.length) return undefined;
   const before = tx.checkpoint();
-  const most = placeMost(round, pools);
-  if (most.count >= gang.min) return most.placement;
+  const partial = placePartial(context, pools);
+  if (partial.count >= gang.min) return partial.placement;
   tx.rollback(before);
   return undefined;
 }

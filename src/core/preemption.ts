@@ -15,11 +15,10 @@ import { Budgets, Ledger } from './disruption.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from './model.ts';
 import { type PlannedSlot, planGang } from './plan.ts';
-import { describeGround, type Ground, listGrounds, openTrial } from './preemption-ground.ts';
+import { createSearchSpace, isUsableNode, listSearchDomains, openTrial, type SearchSpace } from './search-space.ts';
 import type { Snapshot } from './snapshot.ts';
 import { resolveTopology } from './topology-request.ts';
 import type { Trial } from './trial.ts';
-import { type Seat, Seats, vacate } from './vacancy.ts';
 import { improveVictims } from './victim-bound.ts';
 import { compareCosts, costOf } from './victim-cost.ts';
 import { reduceVictims, searchVictims, type VictimSet } from './victim-search.ts';
@@ -34,6 +33,7 @@ import {
   type SparedUnit,
   type VictimUnit,
 } from './victims.ts';
+import { type RemovablePod, RemovablePods, removePods } from './without-pods.ts';
 
 export interface PreemptionRequest {
   /** The preemptor. */
@@ -99,10 +99,10 @@ export function planPreemption(
   const { patientUntil } = gang.topology;
   if (patientUntil !== undefined && now < patientUntil && placeOn(snapshot, gang, policy)) return NOTHING;
 
-  const seats = new Seats(snapshot);
-  const leaving = listLeaving(snapshot, now).flatMap((pod) => seats.seat(pod) ?? []);
+  const removable = new RemovablePods(snapshot);
+  const leaving = listLeaving(snapshot, now).flatMap((pod) => removable.add(pod) ?? []);
   if (leaving.length > 0) {
-    const slots = placeOn(vacate(snapshot, seats.all, leaving).settle(), gang, policy);
+    const slots = placeOn(removePods(snapshot, removable.all, leaving).sync(), gang, policy);
     if (slots) return { kind: 'coming', slots };
   }
 
@@ -111,18 +111,19 @@ export function planPreemption(
   const query = { ...request, gang: gang.key, rights, isAccelerator: policy.isAccelerator, now };
   const { choices, spared } = listChoices(snapshot, query, budgets);
   if (choices.length === 0 && spared.length === 0) return NOTHING;
-  const seatsOf = seatChoices(choices, seats);
-  const vacancy = vacate(snapshot, seats.all, leaving);
+  const podsOf = listPods(choices, removable);
+  const withoutAll = removePods(snapshot, removable.all, leaving);
   for (const { whole, members } of choices) {
-    for (const candidate of whole ? [whole] : members) for (const seat of seatsOf.get(candidate)!) vacancy.leave(seat);
+    for (const candidate of whole ? [whole] : members) for (const pod of podsOf.get(candidate)!) withoutAll.remove(pod);
   }
-  const ground = describeGround(snapshot, vacancy, gang, policy, resolution.topology, choices, seatsOf);
+  const asked = resolution.topology;
+  const space = createSearchSpace(snapshot, { gang, policy, asked, withoutAll, choices, podsOf });
   const without = (candidates: readonly Candidate[]) => {
-    const victims = candidates.flatMap((candidate) => seatsOf.get(candidate)!);
-    return placeOn(vacate(snapshot, seats.all, [...leaving, ...victims]).settle(), gang, policy);
+    const victims = candidates.flatMap((candidate) => podsOf.get(candidate)!);
+    return placeOn(removePods(snapshot, removable.all, [...leaving, ...victims]).sync(), gang, policy);
   };
-  const found = chooseVictims(ground, budgets, moves, without);
-  if (!found) return explainNone(ground, spared);
+  const found = chooseVictims(space, budgets, moves, without);
+  if (!found) return explainNone(space, spared);
   const { slots, candidates } = found;
   const { violations, lostWork } = costOf(candidates, budgets);
   const victims = candidates.map(({ unit }) => unit).sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -141,38 +142,43 @@ export function lowestPriority({ byName, podsOn }: Snapshot): number {
   return lowest;
 }
 
-/** A gang and its members on their own have the same seats. */
-function seatChoices(choices: readonly Choice[], seats: Seats): ReadonlyMap<Candidate, readonly Seat[]> {
-  const seatsOf = new Map<Candidate, readonly Seat[]>();
+/** A gang and its members on their own have the same removable pods. */
+function listPods(
+  choices: readonly Choice[],
+  removable: RemovablePods,
+): ReadonlyMap<Candidate, readonly RemovablePod[]> {
+  const podsOf = new Map<Candidate, readonly RemovablePod[]>();
   for (const { whole, members } of choices) {
     const pods = whole?.unit.pods ?? members.flatMap(({ unit }) => unit.pods);
-    const own = pods.flatMap((pod) => seats.seat(pod) ?? []);
-    if (whole) seatsOf.set(whole, own);
+    const own = pods.flatMap((pod) => removable.add(pod) ?? []);
+    if (whole) podsOf.set(whole, own);
     if (members.length === 0) continue;
-    const seatOf = new Map(own.map((seat) => [seat.pod, seat]));
+    const removableOf = new Map(own.map((each) => [each.pod, each]));
     for (const member of members) {
-      seatsOf.set(
+      podsOf.set(
         member,
-        member.unit.pods.flatMap((pod) => seatOf.get(pod) ?? []),
+        member.unit.pods.flatMap((pod) => removableOf.get(pod) ?? []),
       );
     }
   }
-  return seatsOf;
+  return podsOf;
 }
 
 type PlaceWithout = (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined;
 
-/** The first set of grounds that holds the gang at all decides. */
-function chooseVictims(ground: Ground, budgets: Budgets, moves: number, without: PlaceWithout) {
-  for (const plots of listGrounds(ground)) {
-    const trials = plots.map((plot) => openTrial(ground, plot, new Ledger(budgets))).filter((trial) => trial.fits());
+/** The first set of domains that holds the gang at all decides. */
+function chooseVictims(space: SearchSpace, budgets: Budgets, moves: number, without: PlaceWithout) {
+  for (const domains of listSearchDomains(space)) {
+    const trials = domains
+      .map((within) => openTrial(space, within, new Ledger(budgets)))
+      .filter((trial) => trial.fits());
     const found = searchTrials(trials, budgets, moves);
     if (!found) continue;
     const slots = found.candidates.length > 0 ? without(found.candidates) : undefined;
     if (slots) return { slots, candidates: found.candidates };
   }
-  if (ground.isExact) return undefined;
-  const trial = openTrial(ground, undefined, new Ledger(budgets), without);
+  if (space.isExact) return undefined;
+  const trial = openTrial(space, undefined, new Ledger(budgets), without);
   const found = searchTrials(trial.fits() ? [trial] : [], budgets, moves);
   const slots = found && without(found.candidates);
   return slots && { slots, candidates: found.candidates };
@@ -206,7 +212,7 @@ function spareElsewhere(trials: readonly Trial[], set: VictimSet, budgets: Budge
   for (let again = true; again; ) {
     again = false;
     for (const trial of trials) {
-      if (!candidates.some((candidate) => trial.seatsOf(candidate).length > 0)) continue;
+      if (!candidates.some((candidate) => trial.podsOf(candidate).length > 0)) continue;
       const fewer = reduceVictims(trial, candidates);
       trial.reopen();
       if (!fewer || fewer.length === candidates.length) continue;
@@ -217,8 +223,8 @@ function spareElsewhere(trials: readonly Trial[], set: VictimSet, budgets: Budge
   return { candidates, cost: costOf(candidates, budgets) };
 }
 
-function explainNone(ground: Ground, spared: ReturnType<typeof listChoices>['spared']): NoPreemption {
-  return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => ground.isUsable(nodeName))));
+function explainNone(space: SearchSpace, spared: ReturnType<typeof listChoices>['spared']): NoPreemption {
+  return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => isUsableNode(space, nodeName))));
 }
 
 /** That nobody can be evicted, and who is protected. */

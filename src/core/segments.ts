@@ -4,19 +4,19 @@
  */
 import type { PlacementScore } from './gang-request.ts';
 
-export interface Part {
+export interface SegmentPart {
   /** More than 0. */
   readonly capacity: number;
   /** Members of the gang that are there already. */
-  readonly near: number;
+  readonly placed: number;
   /** Nothing in it is in use. */
-  readonly whole: boolean;
+  readonly isWhole: boolean;
   /** It is in no known domain of its siblings' level: nobody knows how far it is from them. */
-  readonly loose: boolean;
+  readonly isUnlabelled: boolean;
 }
 
 /** How many units each part gets, by index into the parts; parts that get none are left out. */
-export type Shares = readonly { readonly part: number; readonly count: number }[];
+export type Segments = readonly { readonly part: number; readonly count: number }[];
 
 /** How many parts it takes at least; Infinity when all of them do not suffice. */
 export function countFewest(capacities: readonly number[], want: number): number {
@@ -34,9 +34,9 @@ export function countFewest(capacities: readonly number[], want: number): number
  * Divides `want` among the fewest parts; it has to fit. Parts with members of the gang come first.
  * @param step segments are whole multiples of it where capacities allow: what one node takes, so that nodes stay whole.
  */
-export function divide(parts: readonly Part[], want: number, step: number, score: PlacementScore): Shares {
+export function divide(parts: readonly SegmentPart[], want: number, step: number, score: PlacementScore): Segments {
   const order = [...parts.keys()];
-  const near = order.filter((i) => parts[i]!.near > 0).sort((a, b) => parts[b]!.near - parts[a]!.near || a - b);
+  const near = order.filter((i) => parts[i]!.placed > 0).sort((a, b) => parts[b]!.placed - parts[a]!.placed || a - b);
   const shares: { part: number; count: number }[] = [];
   let rest = want;
   for (const part of near) {
@@ -45,14 +45,14 @@ export function divide(parts: readonly Part[], want: number, step: number, score
     rest -= count;
   }
   if (rest > 0) {
-    const away = order.filter((i) => parts[i]!.near === 0);
+    const away = order.filter((i) => parts[i]!.placed === 0);
     shares.push(...divideAway(parts, away, rest, step, score));
   }
   return shares.sort((a, b) => a.part - b.part);
 }
 
 function divideAway(
-  parts: readonly Part[],
+  parts: readonly SegmentPart[],
   away: readonly number[],
   want: number,
   step: number,
@@ -60,7 +60,7 @@ function divideAway(
 ) {
   const capacityOf = (part: number) => parts[part]!.capacity;
   const fewest = countFewest(away.map(capacityOf), want);
-  const known = away.filter((part) => !parts[part]!.loose);
+  const known = away.filter((part) => !parts[part]!.isUnlabelled);
   // Nobody knows how far away a loose part is: known ones that are as few are better, whatever their sizes.
   const eligible = countFewest(known.map(capacityOf), want) === fewest ? known : away;
   const sorted = [...eligible].sort((a, b) => capacityOf(a) - capacityOf(b) || preferEqual(parts, a, b));
@@ -77,9 +77,11 @@ function divideAway(
 }
 
 /** Among parts of one capacity: known domains, then the ones that are broken already, so that whole ones stay whole. */
-function preferEqual(parts: readonly Part[], a: number, b: number): number {
+function preferEqual(parts: readonly SegmentPart[], a: number, b: number): number {
   return (
-    Number(parts[a]!.loose) - Number(parts[b]!.loose) || Number(parts[a]!.whole) - Number(parts[b]!.whole) || a - b
+    Number(parts[a]!.isUnlabelled) - Number(parts[b]!.isUnlabelled) ||
+    Number(parts[a]!.isWhole) - Number(parts[b]!.isWhole) ||
+    a - b
   );
 }
 
@@ -87,7 +89,13 @@ function preferEqual(parts: readonly Part[], a: number, b: number): number {
  * The tightest `fewest` parts in a row (they are sorted) that take even segments; if no such row does, the tightest row
  * that holds all. O(parts x fewest) at worst.
  */
-function chooseWindow(parts: readonly Part[], sorted: readonly number[], want: number, fewest: number, step: number) {
+function chooseWindow(
+  parts: readonly SegmentPart[],
+  sorted: readonly number[],
+  want: number,
+  fewest: number,
+  step: number,
+) {
   let tightest: readonly number[] | undefined;
   for (let i = 0; i + fewest <= sorted.length; i++) {
     const window = sorted.slice(i, i + fewest);
@@ -99,7 +107,7 @@ function chooseWindow(parts: readonly Part[], sorted: readonly number[], want: n
 }
 
 /** Whether no part is too small for its even segment. */
-function isEven(parts: readonly Part[], window: readonly number[], want: number, step: number): boolean {
+function isEven(parts: readonly SegmentPart[], window: readonly number[], want: number, step: number): boolean {
   let rest = want;
   return window.every((part, i) => {
     const segment = segmentOf(rest, window.length - i, step);
@@ -114,7 +122,7 @@ function segmentOf(rest: number, count: number, step: number): number {
 }
 
 /** As many parts of each capacity, but the best of that capacity. */
-function exchangeEquals(parts: readonly Part[], sorted: readonly number[], chosen: readonly number[]): number[] {
+function exchangeEquals(parts: readonly SegmentPart[], sorted: readonly number[], chosen: readonly number[]): number[] {
   const needed = new Map<number, number>();
   for (const part of chosen) needed.set(parts[part]!.capacity, (needed.get(parts[part]!.capacity) ?? 0) + 1);
   return sorted.filter((part) => {
@@ -126,7 +134,7 @@ function exchangeEquals(parts: readonly Part[], sorted: readonly number[], chose
 }
 
 /** Even segments in steps; a part that is smaller gives what it has. The chosen parts are sorted by capacity. */
-function share(parts: readonly Part[], chosen: readonly number[], want: number, step: number) {
+function share(parts: readonly SegmentPart[], chosen: readonly number[], want: number, step: number) {
   const shares: { part: number; count: number }[] = [];
   let rest = want;
   let later = chosen.reduce((sum, part) => sum + parts[part]!.capacity, 0);
@@ -142,7 +150,7 @@ function share(parts: readonly Part[], chosen: readonly number[], want: number, 
 }
 
 /** Largest parts whole, the rest into the tightest that holds it. */
-function fillUp(parts: readonly Part[], sorted: readonly number[], want: number) {
+function fillUp(parts: readonly SegmentPart[], sorted: readonly number[], want: number) {
   const left = [...sorted];
   const shares: { part: number; count: number }[] = [];
   let rest = want;
@@ -160,13 +168,13 @@ function fillUp(parts: readonly Part[], sorted: readonly number[], want: number)
 }
 
 /** Over all parts as evenly as their capacities allow, counting the members that are there already. O(want x parts). */
-export function spreadEvenly(parts: readonly Part[], want: number): Shares {
+export function spreadEvenly(parts: readonly SegmentPart[], want: number): Segments {
   const given = parts.map(() => 0);
   for (let unit = 0; unit < want; unit++) {
     let least = -1;
     for (let i = 0; i < parts.length; i++) {
       if (given[i]! >= parts[i]!.capacity) continue;
-      if (least < 0 || parts[i]!.near + given[i]! < parts[least]!.near + given[least]!) least = i;
+      if (least < 0 || parts[i]!.placed + given[i]! < parts[least]!.placed + given[least]!) least = i;
     }
     if (least < 0) break;
     given[least]!++;

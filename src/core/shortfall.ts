@@ -1,15 +1,16 @@
 /** Why a gang that asks something of the fabric found no place there: the level, the best domain, what it lacks. */
-import { freeIn } from './field.ts';
-import type { RequestClass } from './gang-request.ts';
+import { type IsAccelerator, requestsAccelerator } from './accelerators.ts';
+import { freeIn } from './domain-stats.ts';
+import type { RequestClass } from './member-classes.ts';
 import { keyOf, type PodModel } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Round } from './round.ts';
+import type { PlanContext } from './plan-context.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type DomainIdx, pathOf } from './topology.ts';
 import type { LevelProblem } from './topology-request.ts';
 
 /** Pods without accelerators that keep a domain from holding the gang. */
-export interface Squatters {
+export interface BlockingPods {
   readonly domain: string;
   readonly pods: number;
   /** `namespace/name` of the first few. */
@@ -25,7 +26,7 @@ export type TopologyShortfall =
       /** Path of the domain that takes most members; undefined when none takes any. */
       readonly best: string | undefined;
       readonly slice: { readonly size: number; readonly level: string } | undefined;
-      readonly squatters: Squatters | undefined;
+      readonly blockingPods: BlockingPods | undefined;
       /** When the next wider level will do, milliseconds since the epoch; undefined: never. */
       readonly widensAt: number | undefined;
     };
@@ -36,9 +37,9 @@ const EXAMPLES = 3;
  * To be asked while nothing of the gang is in the transaction.
  * @param best the domain that takes most members.
  */
-export function describeShortfall(round: Round, best: DomainIdx | undefined): TopologyShortfall | undefined {
-  const { asked, largest: members } = round;
-  const { topology } = round.tx.snapshot;
+export function describeShortfall(context: PlanContext, best: DomainIdx | undefined): TopologyShortfall | undefined {
+  const { asked, largest: members } = context;
+  const { topology } = context.tx.snapshot;
   const { outermost, slice, widensAt } = asked;
   if (outermost < 0 && !slice) return undefined;
   return {
@@ -46,7 +47,7 @@ export function describeShortfall(round: Round, best: DomainIdx | undefined): To
     level: topology.levels[outermost]?.name,
     best: best === undefined || outermost < 0 ? undefined : pathOf(topology, best),
     slice: slice && { size: slice.size, level: topology.levels[slice.level]!.name },
-    squatters: outermost >= 0 && members.accelerators > 0 ? findSquatters(round, members) : undefined,
+    blockingPods: outermost >= 0 && members.accelerators > 0 ? findBlockingPods(context, members) : undefined,
     widensAt,
   };
 }
@@ -55,14 +56,14 @@ export function describeShortfall(round: Round, best: DomainIdx | undefined): To
  * The domain of the level that would hold the class if fewest pods without accelerators made room. O(pods), but nearly all
  * domains are left out because even their free accelerators are too few.
  */
-function findSquatters(round: Round, members: RequestClass): Squatters | undefined {
-  const { tx, asked, field, usable, policy } = round;
+function findBlockingPods(context: PlanContext, members: RequestClass): BlockingPods | undefined {
+  const { tx, asked, stats, usable, policy } = context;
   const { topology, podsOn } = tx.snapshot;
   // An elastic gang starts with its minimum.
-  const want = Math.min(members.pods.length, round.gang.min);
-  let found: Squatters | undefined;
+  const want = Math.min(members.pods.length, context.gang.min);
+  let found: BlockingPods | undefined;
   for (const domain of Array.from(topology.domainsAt[asked.outermost]!) as DomainIdx[]) {
-    if (freeIn(field, domain) < want * members.accelerators) continue;
+    if (freeIn(stats, domain) < want * members.accelerators) continue;
     const inTheWay: PodModel[] = [];
     let fits = 0;
     for (let i = topology.start[domain]!; i < topology.end[domain]!; i++) {
@@ -82,10 +83,10 @@ function findSquatters(round: Round, members: RequestClass): Squatters | undefin
   return found;
 }
 
-function isMovable({ owner, template }: PodModel, isAccelerator: (resource: string) => boolean): boolean {
+function isMovable({ owner, template }: PodModel, isAccelerator: IsAccelerator): boolean {
   // Every node has the same DaemonSet and static pods: to name them helps nobody.
   if (owner?.kind === 'DaemonSet' || owner?.kind === 'Node') return false;
-  return !template.requests.some(({ name }) => isAccelerator(name));
+  return !requestsAccelerator(template, isAccelerator);
 }
 
 /** By resources alone: how many members the node takes once the pods are gone. */

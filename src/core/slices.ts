@@ -1,23 +1,27 @@
 /**
- * Slice by slice: for gangs whose slices are not all the same (a launcher in the first one, leaders of another size), and
- * for members that join slices whose other members are placed already. Each slice goes into one domain of its level:
- * where its members are, else one that the gang uses already, else the one with most room.
- * O(slices x domains) at worst; uniform gangs take the direct way in `descent.ts`.
+ * Places a gang slice by slice: for gangs whose slices are not all the same (a launcher in the first one, leaders of another
+ * size), and for members that join slices whose other members are placed already.
+ *
+ * 1. Cut the members into slices of consecutive ranks. Slices with placed members come first.
+ * 2. Each slice goes into one domain of its level: where its members are, else one that the gang uses already, else the
+ *    one with most room.
+ * 3. Interchangeable slices get their places in depth-first order, so that neighbours in rank are neighbours.
+ *
+ * O(slices x domains) at worst; uniform gangs take the direct way in `descend.ts`.
  */
-import type { MemberRequest, PlacedMember, RequestClass } from './gang-request.ts';
+import type { SliceShape } from './domain-capacity.ts';
+import type { MemberRequest, PlacedMember } from './gang-request.ts';
+import type { RequestClass } from './member-classes.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { SliceShape } from './tally.ts';
-import { type DomainIdx, domainAt, findMost, type Topology } from './topology.ts';
-import type { Transaction } from './transaction.ts';
+import { countCapacity, placeClassInside } from './place-class.ts';
+import type { PlanContext, SearchDomain } from './plan-context.ts';
+import { type DomainIdx, domainAt, domainsWithin, findMost, type Topology } from './topology.ts';
 
 /** Members of one class in one slice, in rank order. */
 interface SlicePart {
   readonly members: RequestClass;
   readonly pods: readonly MemberRequest[];
 }
-
-/** Puts the members of one class into the domain and returns their nodes, fewer than asked for when there is no room. */
-export type LayClass = (members: RequestClass, domain: DomainIdx, want: number) => readonly NodeIdx[];
 
 interface Slice {
   readonly index: number;
@@ -29,38 +33,48 @@ interface Slice {
   readonly demand: number;
 }
 
-/** A slice that has its place: the nodes of each part's members. */
-interface Seated {
+/** A slice that has its place, and the nodes of each part's members. */
+interface PlacedSlice {
   readonly slice: Slice;
   readonly domain: DomainIdx;
   readonly nodes: readonly (readonly NodeIdx[])[];
 }
 
-export interface SliceSearch {
-  readonly shape: SliceShape;
-  readonly classes: readonly RequestClass[];
-  /** Members of higher ranks are left out. */
-  readonly lastRank: number;
-  readonly placed: readonly PlacedMember[];
-  /** Domains to try, the best first. */
-  readonly candidates: readonly DomainIdx[];
-  /** Slices choose in rank order, or the most demanding first. Those that have an anchor come first in any case. */
+interface SliceOrder {
+  /** The most demanding slices choose first; otherwise they choose in rank order. Anchored slices always come first. */
   readonly demandingFirst: boolean;
-  /** The level over which slices are spread; -1: none. */
-  readonly spread: number;
-  readonly lay: LayClass;
+  /** The domains with most room are tried first; otherwise the tightest. */
+  readonly largestFirst: boolean;
 }
 
-/** Nodes by member UID: of whole slices only. */
-export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<string, NodeIdx> {
-  const { shape, placed, candidates, demandingFirst, lay } = search;
+/** In rank order and into few domains; where that leaves a slice over, the demanding first; at last the tightest for each. */
+export const SLICE_ORDERS: readonly [SliceOrder, ...SliceOrder[]] = [
+  { demandingFirst: false, largestFirst: true },
+  { demandingFirst: true, largestFirst: true },
+  { demandingFirst: true, largestFirst: false },
+];
+
+/**
+ * Places whole slices only, as many as fit.
+ * @param count only so many members, the first by rank.
+ * @returns nodes by member UID.
+ */
+export function placeSlices(
+  context: PlanContext,
+  within: SearchDomain,
+  { demandingFirst, largestFirst }: SliceOrder,
+  count = context.gang.members.length,
+): ReadonlyMap<string, NodeIdx> {
+  const { tx, asked, gang, classes } = context;
   const { topology, indexOf } = tx.snapshot;
-  const anchors = findAnchors(topology, shape, placed, indexOf);
+  const shape = asked.slice!;
+  const candidates = listCandidates(context, within, shape, largestFirst);
+  const anchors = findAnchors(topology, shape, gang.placed, indexOf);
   const used: DomainIdx[] = [...anchors.values()];
   /** A domain too full for a slice is too full for the next one like it. */
   const full = new Set<string>();
-  const seated: Seated[] = [];
-  const slices = cut(search).sort(
+  const placed: PlacedSlice[] = [];
+  const slices = cut(classes, shape, gang.members[count - 1]!.rank).sort(
     (a, b) =>
       Number(anchors.has(b.index)) - Number(anchors.has(a.index)) ||
       (demandingFirst ? b.demand - a.demand : 0) ||
@@ -69,13 +83,15 @@ export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<s
   for (const slice of slices) {
     const anchor = anchors.get(slice.index);
     const eligible =
-      anchor === undefined ? sortCandidates(topology, search, used) : narrow(topology, candidates, anchor);
+      anchor === undefined
+        ? sortCandidates(topology, candidates, asked.spread, used)
+        : narrow(topology, candidates, anchor);
     for (const domain of eligible) {
       if (full.has(`${domain} ${slice.likeness}`)) continue;
       const before = tx.checkpoint();
-      const nodes = seat(slice.parts, domain, lay);
+      const nodes = placeSlice(context, slice, { domain, mask: within.mask });
       if (nodes) {
-        seated.push({ slice, domain, nodes });
+        placed.push({ slice, domain, nodes });
         used.push(domain);
         break;
       }
@@ -83,13 +99,32 @@ export function placeSlices(tx: Transaction, search: SliceSearch): ReadonlyMap<s
       full.add(`${domain} ${slice.likeness}`);
     }
   }
-  return nameSeats(seated, anchors);
+  return assignNodes(placed, anchors);
 }
 
-/** Those spread least over, then those the gang uses already, else in the order given. */
+/** Domains of the slices' level, or the domain itself when it is inside of one. */
+function listCandidates(
+  context: PlanContext,
+  within: SearchDomain,
+  { level }: SliceShape,
+  largestFirst: boolean,
+): readonly DomainIdx[] {
+  const { topology } = context.tx.snapshot;
+  const { domain } = within;
+  if (topology.levelOf[domain]! > level) return [domain];
+  const capacity = countCapacity(context, context.largest, within);
+  const sign = largestFirst ? 1 : -1;
+  return domainsWithin(topology, domain, level).sort((a, b) => sign * (capacity.fits(b) - capacity.fits(a)) || a - b);
+}
+
+/**
+ * Those in the emptiest domains of the spread level, then those the gang uses already, else in the order given.
+ * @param spread the level over which slices are spread; -1: none.
+ */
 function sortCandidates(
   topology: Topology,
-  { candidates, spread }: SliceSearch,
+  candidates: readonly DomainIdx[],
+  spread: number,
   used: readonly DomainIdx[],
 ): readonly DomainIdx[] {
   const own = new Set(used);
@@ -109,9 +144,12 @@ function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], anch
 }
 
 /** Interchangeable slices get their places in depth-first order, so that neighbours in rank are neighbours. */
-function nameSeats(seated: readonly Seated[], anchors: ReadonlyMap<number, DomainIdx>): ReadonlyMap<string, NodeIdx> {
-  const byLikeness = new Map<string, Seated[]>();
-  for (const each of seated) {
+function assignNodes(
+  placed: readonly PlacedSlice[],
+  anchors: ReadonlyMap<number, DomainIdx>,
+): ReadonlyMap<string, NodeIdx> {
+  const byLikeness = new Map<string, PlacedSlice[]>();
+  for (const each of placed) {
     const { index, likeness } = each.slice;
     const key = anchors.has(index) ? `slice ${index}` : likeness;
     byLikeness.set(key, [...(byLikeness.get(key) ?? []), each]);
@@ -132,22 +170,22 @@ function nameSeats(seated: readonly Seated[], anchors: ReadonlyMap<number, Domai
 }
 
 /** Nodes of each part's members; undefined when the domain has no room for all of them. */
-function seat(
-  parts: readonly SlicePart[],
-  domain: DomainIdx,
-  lay: LayClass,
+function placeSlice(
+  context: PlanContext,
+  { parts }: Slice,
+  within: SearchDomain,
 ): readonly (readonly NodeIdx[])[] | undefined {
-  const seats: (readonly NodeIdx[])[] = [];
+  const nodes: (readonly NodeIdx[])[] = [];
   for (const { members, pods } of parts) {
-    const nodes = lay(members, domain, pods.length);
-    if (nodes.length < pods.length) return undefined;
-    seats.push(nodes);
+    const own = placeClassInside(context, members, within, pods.length);
+    if (own.length < pods.length) return undefined;
+    nodes.push(own);
   }
-  return seats;
+  return nodes;
 }
 
-/** The gang's slices. */
-function cut({ classes, shape: { size }, lastRank }: SliceSearch): Slice[] {
+/** The gang's slices, without members of higher ranks. */
+function cut(classes: readonly RequestClass[], { size }: SliceShape, lastRank: number): Slice[] {
   const slices = new Map<number, Map<RequestClass, MemberRequest[]>>();
   for (const members of classes) {
     for (const pod of members.pods) {

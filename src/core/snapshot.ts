@@ -5,7 +5,6 @@
  * and refreshes only the rows that changed since the last snapshot; whatever a plan writes into the columns it takes
  * back through `transaction.ts`, so the same snapshot serves any number of plans.
  */
-
 import type { GpuPools } from './gpu-pools.ts';
 import type { Labels, NodeModel, PodModel, PodTemplate } from './model.ts';
 import type { NodeIdx } from './node-idx.ts';

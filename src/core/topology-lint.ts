@@ -3,6 +3,7 @@
  * a wrong one costs no error, only slow jobs. Everything is judged from the nodes and the scheme in force, in one pass over
  * the nodes for each rule; O(nodes × levels), on demand: 16 ms for 5,000 nodes. Same nodes in any order: same findings.
  */
+import type { IsAccelerator } from './accelerators.ts';
 import {
   ACCELERATOR_LABELS,
   AWS_CAPACITY_BLOCK,
@@ -19,7 +20,7 @@ import { carriedKeys, type Level, type LevelScheme, variantOf } from './topology
 export interface LintInput {
   readonly scheme: LevelScheme;
   readonly nodes: Iterable<NodeModel>;
-  readonly isAccelerator: (resource: string) => boolean;
+  readonly isAccelerator: IsAccelerator;
   readonly drift: Drift;
 }
 
@@ -32,7 +33,7 @@ interface PlacedNode {
 /** Names by level, as some node has them; each combination once. */
 type Place = PlacedNode['names'];
 
-const MOST_EXAMPLES = 3;
+const MAX_EXAMPLES = 3;
 const OUTER_KEYS = new Set(OUTER_LABELS.map(({ key }) => key));
 const ACCELERATOR_KEYS = new Set(ACCELERATOR_LABELS.map(({ key }) => key));
 
@@ -83,7 +84,7 @@ function* findGaps({ levels }: LevelScheme, placed: readonly PlacedNode[]): Gene
     const judged = isAcceleratorLevel(level) ? sameModels(all, isIn) : all;
     const missing = judged.filter((node) => !isIn(node));
     if (missing.length === 0) continue;
-    const examples = missing.slice(0, MOST_EXAMPLES).map(({ node }) => node.name);
+    const examples = missing.slice(0, MAX_EXAMPLES).map(({ node }) => node.name);
     const labelled = judged.length - missing.length;
     yield { kind: 'partial-coverage', level, labelled, of: judged.length, counted, examples };
   }
@@ -107,7 +108,7 @@ function findInversions({ levels }: LevelScheme, places: readonly Place[]): read
     const outersOf = group(pairs.map(([a, b]) => [b, a] as const));
     const spanning = [...outersOf].filter(([, outers]) => outers.size > 1).sort(byName);
     if (spanning.length === 0 || [...innersOf.values()].some((inners) => inners.size > 1)) return [];
-    const examples = spanning.slice(0, MOST_EXAMPLES).map(([name, outers]) => ({ inner: name, outers: some(outers) }));
+    const examples = spanning.slice(0, MAX_EXAMPLES).map(([name, outers]) => ({ inner: name, outers: some(outers) }));
     return [{ kind: 'inverted-levels', outer: levels[index]!, inner, examples }];
   });
 }
@@ -128,7 +129,7 @@ function* findShared(
     );
     const shared = [...parentsOf].filter(([, parents]) => parents.size > 1).sort(byName);
     if (shared.length === 0) continue;
-    const examples = shared.slice(0, MOST_EXAMPLES).map(([name, parents]) => ({ name, parents: some(parents) }));
+    const examples = shared.slice(0, MAX_EXAMPLES).map(([name, parents]) => ({ name, parents: some(parents) }));
     const domains = [...parentsOf.values()].reduce((sum, parents) => sum + parents.size, 0);
     yield isAcceleratorLevel(level)
       ? { kind: 'split-domain', level, names: shared.length, examples }
@@ -209,7 +210,7 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 }
 
 function some(names: ReadonlySet<string>): readonly string[] {
-  return [...names].sort().slice(0, MOST_EXAMPLES);
+  return [...names].sort().slice(0, MAX_EXAMPLES);
 }
 
 function pathOf(names: readonly (string | undefined)[]): string {

@@ -5,7 +5,7 @@
  * One walk over the tree, O(nodes + pods x levels).
  */
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
-import { freeIn, isWhole, surveyField, totalIn } from './field.ts';
+import { freeIn, isWhole, sumDomainStats, totalIn } from './domain-stats.ts';
 import type { PlanPolicy } from './gang-request.ts';
 import type { NodeIdx } from './node-idx.ts';
 import { gangKeyOf } from './pod-group.ts';
@@ -63,7 +63,7 @@ export function reportDomains(
   const host = topology.levels.length - 1;
   const tx = new Transaction(snapshot);
   tx.occupy();
-  const field = surveyField(snapshot, chooseColumns(snapshot.columns, isAccelerator), score);
+  const stats = sumDomainStats(snapshot, chooseColumns(snapshot.columns, isAccelerator), score);
   tx.rollback(0);
   const residents = findResidents(snapshot);
 
@@ -91,8 +91,8 @@ export function reportDomains(
   const count = (domain: DomainIdx, { ready, gangs }: Walked): DomainContents => ({
     nodes: topology.end[domain]! - topology.start[domain]!,
     ready,
-    accelerators: { free: freeIn(field, domain), total: totalIn(field, domain) },
-    whole: isWhole(field, domain),
+    accelerators: { free: freeIn(stats, domain), total: totalIn(stats, domain) },
+    whole: isWhole(stats, domain),
     gangs: gangs.size,
     exclusive: residents.exclusiveIn.get(domain) ?? null,
   });

@@ -77,7 +77,7 @@ export class Transaction {
   }
 
   /** Places the pod on the node of this name if there is one and it takes the pod; returns whether. */
-  seat(pod: Placeable, name: string): boolean {
+  tryPlace(pod: Placeable, name: string): boolean {
     const node = this.snapshot.indexOf.get(name);
     if (node === undefined || this.capacity(node, pod, resolveRequests(pod.template, this.snapshot)) < 1) return false;
     this.place(node, pod);

@@ -1,20 +1,20 @@
 /** One place where a gang may start, and what is evicted for it so far: evict, put back, ask whether the gang fits. */
 import type { Ledger } from './disruption.ts';
-import type { Room } from './room.ts';
-import type { Seat, Vacancy } from './vacancy.ts';
+import type { LiveCapacity } from './live-capacity.ts';
 import type { Candidate, Choice } from './victims.ts';
+import type { RemovablePod, SnapshotWithoutPods } from './without-pods.ts';
 
 export interface TrialParts {
   /** Everything that may be evicted is gone from it. */
-  readonly vacancy: Vacancy;
-  readonly room: Room;
+  readonly snapshot: SnapshotWithoutPods;
+  readonly capacity: LiveCapacity;
   readonly choices: readonly Choice[];
-  /** Where a candidate's pods matter for the room. */
-  readonly seats: ReadonlyMap<Candidate, readonly Seat[]>;
+  /** Where a candidate's pods matter for the capacity. */
+  readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
   readonly ledger: Ledger;
   /** What a node takes depends on who is on it, not only on what is left. */
-  readonly isPicky: boolean;
-  /** Asked when the room is enough; undefined: then the gang fits. */
+  readonly readsPods: boolean;
+  /** Asked when the capacity is enough; undefined: then the gang fits. */
   readonly confirm: (() => boolean) | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface TrialParts {
 const MOVES_OF_A_PLAN = 500;
 
 /** How many plans one trial may ask for: a second or two on 5,000 nodes. */
-const MOST_PLANS = 200;
+const MAX_PLANS = 200;
 
 export class Trial {
   /** Pods moved so far: what a search costs. */
@@ -54,7 +54,7 @@ export class Trial {
 
   /** No more plans are asked for, so that nothing seems to fit: what was searched until then may not be the least. */
   get isExhausted(): boolean {
-    return this.#plans > MOST_PLANS;
+    return this.#plans > MAX_PLANS;
   }
 
   /** Every plan is asked for, so that it is better to ask for many changes at once. */
@@ -67,28 +67,28 @@ export class Trial {
   }
 
   fits(): boolean {
-    const { room, confirm } = this.#parts;
-    if (!room.fits()) return false;
+    const { capacity, confirm } = this.#parts;
+    if (!capacity.fits()) return false;
     if (!confirm) return true;
     this.moves += MOVES_OF_A_PLAN;
     this.#plans++;
-    return this.#plans <= MOST_PLANS && confirm();
+    return this.#plans <= MAX_PLANS && confirm();
   }
 
   /** A gang and a member of it are never evicted both. */
   evict(candidate: Candidate): void {
-    const { vacancy, ledger } = this.#parts;
+    const { snapshot, ledger } = this.#parts;
     this.#evicted.add(candidate);
     ledger.add(candidate.cover);
-    for (const seat of this.seatsOf(candidate)) vacancy.leave(seat);
+    for (const pod of this.podsOf(candidate)) snapshot.remove(pod);
     this.#refresh(candidate);
   }
 
   restore(candidate: Candidate): void {
-    const { vacancy, ledger } = this.#parts;
+    const { snapshot, ledger } = this.#parts;
     this.#evicted.delete(candidate);
     ledger.remove(candidate.cover);
-    for (const seat of this.seatsOf(candidate)) vacancy.take(seat);
+    for (const pod of this.podsOf(candidate)) snapshot.restore(pod);
     this.#refresh(candidate);
   }
 
@@ -104,15 +104,15 @@ export class Trial {
     this.setTo(this.#open);
   }
 
-  seatsOf(candidate: Candidate): readonly Seat[] {
-    return this.#parts.seats.get(candidate) ?? [];
+  podsOf(candidate: Candidate): readonly RemovablePod[] {
+    return this.#parts.podsOf.get(candidate) ?? [];
   }
 
   #refresh(candidate: Candidate): void {
-    const { vacancy, room, isPicky } = this.#parts;
-    const seats = this.seatsOf(candidate);
-    if (isPicky) vacancy.settle();
-    for (const { node } of seats) room.refresh(node);
-    this.moves += seats.length;
+    const { snapshot, capacity, readsPods: isPicky } = this.#parts;
+    const pods = this.podsOf(candidate);
+    if (isPicky) snapshot.sync();
+    for (const { node } of pods) capacity.refresh(node);
+    this.moves += pods.length;
   }
 }

@@ -27,7 +27,7 @@ const dearestFirst: Order = () => (a, b) => compareDearest(a.unit, b.unit);
 /** Those that lose most for each pod that makes room. */
 const worstBargainFirst: Order = (trial) => {
   const price = (candidate: Candidate) => {
-    return candidate.unit.lostWork / Math.max(1, trial.seatsOf(candidate).length);
+    return candidate.unit.lostWork / Math.max(1, trial.podsOf(candidate).length);
   };
   return (a, b) => price(b) - price(a) || compareDearest(a.unit, b.unit);
 };
@@ -37,15 +37,15 @@ const dearestNodesFirst: Order = (trial) => {
   const lossAt = new Map<NodeIdx, number>();
   const prices = new Map<Candidate, number>();
   for (const candidate of trial.evicted) {
-    const seats = trial.seatsOf(candidate);
-    for (const { node } of seats) {
-      lossAt.set(node, (lossAt.get(node) ?? 0) + candidate.unit.lostWork / seats.length);
+    const pods = trial.podsOf(candidate);
+    for (const { node } of pods) {
+      lossAt.set(node, (lossAt.get(node) ?? 0) + candidate.unit.lostWork / pods.length);
     }
   }
   for (const candidate of trial.evicted) {
-    const seats = trial.seatsOf(candidate);
-    const sum = seats.reduce((total, { node }) => total + lossAt.get(node)!, 0);
-    prices.set(candidate, sum / Math.max(1, seats.length));
+    const pods = trial.podsOf(candidate);
+    const sum = pods.reduce((total, { node }) => total + lossAt.get(node)!, 0);
+    prices.set(candidate, sum / Math.max(1, pods.length));
   }
   return (a, b) => prices.get(b)! - prices.get(a)! || compareDearest(a.unit, b.unit);
 };

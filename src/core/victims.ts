@@ -7,13 +7,15 @@
  *
  * O(pods), plus sorting the members of elastic gangs.
  */
+import { type IsAccelerator, sumAccelerators } from './accelerators.ts';
 import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from './dialects/muster.ts';
 import type { Budgets, Cover } from './disruption.ts';
 import { instantOf } from './instant.ts';
 import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
 import { type Gang, gangNameOf } from './pod-group.ts';
+import type { Ranks } from './ranks.ts';
 import type { Snapshot } from './snapshot.ts';
-import { sortOutsideFirst } from './surplus.ts';
+import { type DomainIdx, domainAt } from './topology.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** A gang with members on nodes, as a possible victim. */
@@ -75,7 +77,7 @@ export interface VictimQuery {
   readonly rights: EvictionRights;
   readonly running: Iterable<RunningGang>;
   readonly barred: ReadonlySet<string>;
-  readonly isAccelerator: (resource: string) => boolean;
+  readonly isAccelerator: IsAccelerator;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -167,6 +169,31 @@ function countSurplus({ gang, bound, started }: RunningGang): number {
   return Math.max(0, Math.min(started - minMember, bound.length - 1));
 }
 
+/**
+ * Members of an elastic gang in the order in which it gives them up: those first that have the fewest others in their
+ * outermost domain, then in the next inner one, and so on; among equals the highest rank. O(members x levels), plus sorting.
+ */
+export function sortOutsideFirst(snapshot: Snapshot, ranks: Ranks, bound: readonly PodModel[]): readonly PodModel[] {
+  const { topology, indexOf } = snapshot;
+  const crowds = new Map<DomainIdx, number>();
+  const located = bound.map((pod) => {
+    const node = indexOf.get(pod.nodeName);
+    const domains = topology.levels.map((_, level) =>
+      node === undefined ? undefined : domainAt(topology, node, level),
+    );
+    for (const domain of domains) if (domain !== undefined) crowds.set(domain, (crowds.get(domain) ?? 0) + 1);
+    return { pod, domains, rank: ranks.get(pod.uid) ?? -1 };
+  });
+  const crowdOf = (domain: DomainIdx | undefined) => (domain === undefined ? 0 : crowds.get(domain)!);
+  const weighed = located.map(({ pod, domains, rank }) => ({ pod, rank, crowds: domains.map(crowdOf) }));
+  weighed.sort((a, b) => {
+    const level = a.crowds.findIndex((crowd, i) => crowd !== b.crowds[i]);
+    const byCrowd = level < 0 ? 0 : a.crowds[level]! - b.crowds[level]!;
+    return byCrowd || b.rank - a.rank || (keyOf(a.pod) < keyOf(b.pod) ? -1 : 1);
+  });
+  return weighed.map(({ pod }) => pod);
+}
+
 /** What stays on its node whatever happens: system components, what a DaemonSet or the kubelet would put back at once, others' gangs. */
 export function isMovable(pod: PodModel): boolean {
   if (isTerminated(pod) || pod.priority >= SYSTEM_CRITICAL || pod.nativeGang) return false;
@@ -179,7 +206,7 @@ function appraiser({ now, isAccelerator }: VictimQuery) {
   const acceleratorsOf = (template: PodTemplate): number => {
     let sum = known.get(template);
     if (sum === undefined) {
-      sum = template.requests.reduce((total, { name, amount }) => total + (isAccelerator(name) ? amount : 0), 0);
+      sum = sumAccelerators(template, isAccelerator);
       known.set(template, sum);
     }
     return sum;

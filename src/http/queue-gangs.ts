@@ -3,8 +3,8 @@ import { explain, type Reason } from '../core/explain.ts';
 import { instantText } from '../core/instant.ts';
 import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { Forecast } from '../core/queues/forecast.ts';
-import type { Factors } from '../core/queues/line.ts';
 import type { PlannedStart } from '../core/queues/planned-start.ts';
+import type { OrderFactors } from '../core/queues/queue-order.ts';
 import type { LengthBasis, RunLength } from '../core/queues/run-length.ts';
 import type { GangView, SchedulerView } from '../gang/framework/ports.ts';
 
@@ -38,7 +38,7 @@ export interface WaitingItem extends GangFacts {
   /** Position among all gangs in line, from 1; null when it is not in line, and `reason` says why. */
   readonly position: number | null;
   readonly score: number | null;
-  readonly factors: Factors | null;
+  readonly factors: OrderFactors | null;
   /** True within its queue's guarantee, false when it would borrow. */
   readonly within: boolean | null;
   readonly members: { readonly have: number; readonly want: number | null };

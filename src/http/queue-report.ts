@@ -4,9 +4,9 @@
  */
 import { type Amounts, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { QueueShare } from '../core/queues/fair-share.ts';
-import type { OrderWeights } from '../core/queues/line.ts';
 import type { Queue } from '../core/queues/queue.ts';
 import { explainQueueProblem } from '../core/queues/queue-choice.ts';
+import type { OrderWeights } from '../core/queues/queue-order.ts';
 import { borrowed } from '../core/queues/quota.ts';
 import type { QueueView } from '../gang/framework/ports.ts';
 import {

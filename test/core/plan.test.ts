@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Cause } from '../../src/core/causes.ts';
+import type { Cause } from '../../src/core/report.ts';
 import { aTemplate, GPU } from '../support/builders.ts';
 import { aGang, type GangOptions, members, plan, planText } from '../support/gangs.ts';
 import { type DrawingOptions, drawSnapshot } from '../support/topology.ts';

@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PLACEMENT_SCORES, type PlacementScore } from '../../src/core/gang-request.ts';
-import { countFewest, divide, type Part, type Shares, spreadEvenly } from '../../src/core/segments.ts';
+import { countFewest, divide, type SegmentPart, type Segments, spreadEvenly } from '../../src/core/segments.ts';
 
 /** Parts by their capacity: `18`, `18w` with nothing in use, `18l` of an unknown level, `18n3` with three members. */
-function draw(drawn: string): readonly Part[] {
+function draw(drawn: string): readonly SegmentPart[] {
   return drawn.split(' ').map((word) => {
     const [, capacity, whole, loose, near] = /^(\d+)(w?)(l?)(?:n(\d+))?$/.exec(word)!;
-    return { capacity: Number(capacity), whole: whole !== '', loose: loose !== '', near: Number(near ?? 0) };
+    return { capacity: Number(capacity), isWhole: whole !== '', isUnlabelled: loose !== '', placed: Number(near ?? 0) };
   });
 }
 
 /** `part×count` for each part that gets any. */
-const print = (shares: Shares) => shares.map(({ part, count }) => `${part}×${count}`).join(' ');
+const print = (shares: Segments) => shares.map(({ part, count }) => `${part}×${count}`).join(' ');
 
 describe('how many parts it takes', () => {
   test.each<[string, number, number]>([
@@ -93,9 +93,9 @@ describe('over all parts evenly', () => {
 describe('laws', () => {
   const partArb = fc.record({
     capacity: fc.integer({ min: 1, max: 20 }),
-    near: fc.constantFrom(0, 0, 0, 1, 4),
-    whole: fc.boolean(),
-    loose: fc.boolean(),
+    placed: fc.constantFrom(0, 0, 0, 1, 4),
+    isWhole: fc.boolean(),
+    isUnlabelled: fc.boolean(),
   });
   const problemArb = fc
     .record({
@@ -108,7 +108,7 @@ describe('laws', () => {
       const room = problem.parts.reduce((sum, { capacity }) => sum + capacity, 0);
       return { ...problem, want: Math.max(1, Math.floor(room * filled)) };
     });
-  const countIn = (shares: Shares, part: number) => shares.find((share) => share.part === part)?.count ?? 0;
+  const countIn = (shares: Segments, part: number) => shares.find((share) => share.part === part)?.count ?? 0;
 
   test('everything is divided, no part takes more than it has, none is named twice or for nothing', () => {
     fc.assert(
@@ -131,13 +131,13 @@ describe('laws', () => {
     fc.assert(
       fc.property(problemArb, ({ parts, want, step, score }) => {
         const shares = divide(parts, want, step, score);
-        const home = parts.flatMap(({ near, capacity }) => (near > 0 ? capacity : []));
-        const away = parts.flatMap(({ near, capacity }) => (near > 0 ? [] : capacity));
+        const home = parts.flatMap(({ placed, capacity }) => (placed > 0 ? capacity : []));
+        const away = parts.flatMap(({ placed, capacity }) => (placed > 0 ? [] : capacity));
         const beyond = want - home.reduce((sum, capacity) => sum + capacity, 0);
-        const used = shares.filter(({ part }) => parts[part]!.near === 0);
+        const used = shares.filter(({ part }) => parts[part]!.placed === 0);
         expect(used.length).toBe(beyond <= 0 ? 0 : countFewest(away, beyond));
-        for (const [part, { near, capacity }] of parts.entries()) {
-          if (near > 0 && used.length > 0) expect(countIn(shares, part)).toBe(capacity);
+        for (const [part, { placed, capacity }] of parts.entries()) {
+          if (placed > 0 && used.length > 0) expect(countIn(shares, part)).toBe(capacity);
         }
       }),
       { numRuns: 2000 },
@@ -166,7 +166,12 @@ describe('laws', () => {
         fc.nat(100),
         (capacity, count, more) => {
           const want = 1 + (more % (capacity * count));
-          const parts = Array.from({ length: count }, () => ({ capacity, near: 0, whole: false, loose: false }));
+          const parts = Array.from({ length: count }, () => ({
+            capacity,
+            placed: 0,
+            isWhole: false,
+            isUnlabelled: false,
+          }));
           const counts = divide(parts, want, 1, 'best-fit').map((share) => share.count);
           expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
         },
@@ -180,7 +185,7 @@ describe('laws', () => {
       fc.property(problemArb, ({ parts, want }) => {
         const shares = spreadEvenly(parts, want);
         expect(shares.reduce((sum, { count }) => sum + count, 0)).toBe(want);
-        const held = parts.map(({ near }, part) => near + countIn(shares, part));
+        const held = parts.map(({ placed }, part) => placed + countIn(shares, part));
         for (const { part: from } of shares) {
           for (const [to, { capacity }] of parts.entries()) {
             if (countIn(shares, to) < capacity) expect(held[from]! - 1).toBeLessThanOrEqual(held[to]!);

@@ -1,8 +1,8 @@
 /* What a gang that found no domain is told: causes inside the best one, and the pods that are in the way. */
 import { describe, expect, test } from 'vitest';
-import type { Cause } from '../../src/core/causes.ts';
 import type { TopologyRequest } from '../../src/core/gang-request.ts';
-import type { Squatters } from '../../src/core/shortfall.ts';
+import type { Cause } from '../../src/core/report.ts';
+import type { BlockingPods } from '../../src/core/shortfall.ts';
 import { aPod, type PodOptions } from '../support/builders.ts';
 import { aGang, members, plan, reasonText } from '../support/gangs.ts';
 import { type DrawingOptions, drawSnapshot } from '../support/topology.ts';
@@ -71,7 +71,7 @@ describe('pods without accelerators that are in the way', () => {
   const racks = 'rack-1: n1[8] n2[8]\nrack-2: n3[8] n4[8] n5[0]';
   const workers = members(2, { cpu: 30 });
 
-  test.each<[string, Members, readonly ReturnType<typeof web>[], Squatters | undefined]>([
+  test.each<[string, Members, readonly ReturnType<typeof web>[], BlockingPods | undefined]>([
     [
       'are named with the rack that they keep from holding the gang',
       workers,
@@ -105,15 +105,15 @@ describe('pods without accelerators that are in the way', () => {
     ['nor are static pods', workers, ['n1', 'n3'].map((node) => web(node, owned('Node'))), undefined],
     ['nor pods beside which there is room enough', members(3, { cpu: 30 }), [web('n1', { cpu: 2 })], undefined],
     ['a gang without accelerators has no claim on the room', members(10, { gpus: 0, cpu: 30 }), [web('n1')], undefined],
-  ])('%s', (_, all, pods, squatters) => {
+  ])('%s', (_, all, pods, blockingPods) => {
     const result = plan(drawSnapshot(racks, { pods }), aGang(all, { topology: required }));
-    expect(result).toMatchObject({ kind: 'unschedulable', topology: { kind: 'no-domain', squatters } });
+    expect(result).toMatchObject({ kind: 'unschedulable', topology: { kind: 'no-domain', blockingPods } });
   });
 
   test('what counts for an elastic gang is its minimum', () => {
     const gang = aGang(members(4, { cpu: 30 }), { min: 2, topology: required });
     const snapshot = drawSnapshot(racks, { pods: [web('n1'), web('n3'), web('n4')] });
-    expect(plan(snapshot, gang)).toMatchObject({ topology: { squatters: { domain: 'rack-1', pods: 1 } } });
+    expect(plan(snapshot, gang)).toMatchObject({ topology: { blockingPods: { domain: 'rack-1', pods: 1 } } });
   });
 
   test('people read it in one sentence', () => {

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { Budgets, Ledger } from '../../src/core/disruption.ts';
 import type { DisruptionBudgetModel } from '../../src/core/model.ts';
 import { assignRanks } from '../../src/core/ranks.ts';
-import { sortOutsideFirst } from '../../src/core/surplus.ts';
-import { Seats, Vacancy } from '../../src/core/vacancy.ts';
 import { compareCosts, FREE } from '../../src/core/victim-cost.ts';
+import { sortOutsideFirst } from '../../src/core/victims.ts';
+import { RemovablePods, SnapshotWithoutPods } from '../../src/core/without-pods.ts';
 import { aPod, GPU } from '../support/builders.ts';
 import { buildSnapshot, drawSnapshot, parseDrawing, printSnapshot } from '../support/topology.ts';
 
@@ -80,32 +80,30 @@ describe('a cluster without some pods', () => {
   test('is what a snapshot would be that never had them, and the snapshot is what it was', () => {
     const snapshot = drawSnapshot(drawing, { pods: [...gone, ...staying] });
     const before = printSnapshot(snapshot);
-    const seats = new Seats(snapshot);
-    const left = gone.map((pod) => seats.seat(pod)!);
-    const vacancy = new Vacancy(snapshot, seats.all);
-    for (const seat of left) vacancy.leave(seat);
-    expect(printSnapshot(vacancy.settle())).toBe(
-      printSnapshot(buildSnapshot(parseDrawing(drawing, { pods: staying }))),
-    );
-    expect([...vacancy.snapshot.exclusive.subarray(0, 2)]).toEqual([0, 0]);
+    const removable = new RemovablePods(snapshot);
+    const left = gone.map((pod) => removable.add(pod)!);
+    const without = new SnapshotWithoutPods(snapshot, removable.all);
+    for (const pod of left) without.remove(pod);
+    expect(printSnapshot(without.sync())).toBe(printSnapshot(buildSnapshot(parseDrawing(drawing, { pods: staying }))));
+    expect([...without.snapshot.exclusive.subarray(0, 2)]).toEqual([0, 0]);
     expect(printSnapshot(snapshot)).toBe(before);
-    for (const seat of left) vacancy.take(seat);
-    expect(printSnapshot(vacancy.settle())).toBe(before);
+    for (const pod of left) without.restore(pod);
+    expect(printSnapshot(without.sync())).toBe(before);
   });
 
-  test('a pod on a node that is not there has no seat', () => {
-    expect(new Seats(drawSnapshot(drawing)).seat(aPod({ nodeName: 'gone' }))).toBeUndefined();
+  test('a pod on a node that is not there cannot be removed', () => {
+    expect(new RemovablePods(drawSnapshot(drawing)).add(aPod({ nodeName: 'gone' }))).toBeUndefined();
   });
 
   test("what it takes of a resource that no node has is nobody's", () => {
     const snapshot = drawSnapshot(drawing, { pods: gone });
-    const seats = new Seats(snapshot);
-    const seat = seats.seat(gone[3]!)!;
-    const vacancy = new Vacancy(snapshot, seats.all);
-    vacancy.leave(seat);
+    const removable = new RemovablePods(snapshot);
+    const pod = removable.add(gone[3]!)!;
+    const without = new SnapshotWithoutPods(snapshot, removable.all);
+    without.remove(pod);
     const gpus = snapshot.columns.get(GPU)!;
     const row = snapshot.indexOf.get('n2')!;
-    expect(vacancy.snapshot.free[gpus]![row]! - snapshot.free[gpus]![row]!).toBe(8);
+    expect(without.snapshot.free[gpus]![row]! - snapshot.free[gpus]![row]!).toBe(8);
   });
 });
 

@@ -1,7 +1,7 @@
 /** Builders of queues in short form, with the defaults of a queue without settings. */
 import type { Amounts } from '../../src/core/queues/amounts.ts';
-import type { Applicant, LineQuery, OrderWeights } from '../../src/core/queues/line.ts';
 import { plainQueue, type Queue, type QueueSpec, type QueueTree } from '../../src/core/queues/queue.ts';
+import type { OrderWeights, PendingGang, QueueOrderQuery } from '../../src/core/queues/queue-order.ts';
 import { GPU } from './builders.ts';
 
 export const WEIGHTS: OrderWeights = { priority: 1_000_000, fairShare: 10_000, age: 100, size: 0 };
@@ -34,15 +34,15 @@ export function queueNamed(tree: QueueTree, name: string): Queue {
   return queue;
 }
 
-export type ApplicantOptions = Partial<Omit<Applicant, 'queue'>> & { readonly key: string; readonly queue: string };
+export type PendingGangOptions = Partial<Omit<PendingGang, 'queue'>> & { readonly key: string; readonly queue: string };
 
 /** A gang of 8 GPUs. */
-export function anApplicant(tree: QueueTree, { queue, ...rest }: ApplicantOptions): Applicant {
+export function aPendingGang(tree: QueueTree, { queue, ...rest }: PendingGangOptions): PendingGang {
   return { priority: 0, createdAt: 0, asked: gpus(8), ...rest, queue: queueNamed(tree, queue) };
 }
 
-/** For a cluster of 100 GPUs, none of them in use. */
-export function aLineQuery(tree: QueueTree, options: Partial<LineQuery> = {}): LineQuery {
+/** In a cluster of 100 GPUs of which nothing is used. */
+export function aQueueOrderQuery(tree: QueueTree, options: Partial<QueueOrderQuery> = {}): QueueOrderQuery {
   return {
     tree,
     capacity: gpus(100),

@@ -2,6 +2,7 @@
  * Amounts of what queues share. A dimension is a resource, or a resource on one GPU model, so that a quota can speak of
  * GPUs in general or of H100 only; a pod on a node of known model counts in both.
  */
+import type { IsAccelerator } from '../accelerators.ts';
 import type { PodTemplate } from '../model.ts';
 import { scaleOf } from '../resources.ts';
 
@@ -54,7 +55,7 @@ export function addUse(
   into: Map<string, number>,
   template: PodTemplate,
   model: string | undefined,
-  isAccelerator: (resource: string) => boolean,
+  isAccelerator: IsAccelerator,
   times = 1,
 ): void {
   for (const { name, amount } of template.requests) {

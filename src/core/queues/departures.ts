@@ -2,19 +2,19 @@
 import { isTerminated, type PodModel } from '../model.ts';
 import type { NodeIdx } from '../node-idx.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { type Seat, Seats, Vacancy } from '../vacancy.ts';
+import { type RemovablePod, RemovablePods, SnapshotWithoutPods } from '../without-pods.ts';
 import type { Ending } from './planned-start.ts';
 
 /** An ending and its pods on nodes that matter. */
 export interface Departure {
   readonly ending: Ending;
-  readonly seats: readonly Seat[];
+  readonly pods: readonly RemovablePod[];
 }
 
 export class Departures {
   /** Those with pods that matter, by their ends; of unknown end after all others, the longest running first. */
   readonly all: readonly Departure[];
-  readonly #vacancy: Vacancy;
+  readonly #view: SnapshotWithoutPods;
   readonly #gone = new Set<Departure>();
 
   /**
@@ -22,39 +22,39 @@ export class Departures {
    * @param matters nodes that do.
    */
   constructor(snapshot: Snapshot, endings: readonly Ending[], priority: number, matters: (node: NodeIdx) => boolean) {
-    const seats = new Seats(snapshot);
+    const removable = new RemovablePods(snapshot);
     const occupants = new Map(snapshot.occupants.map((occupant) => [occupant.uid, occupant]));
-    const seat = (pod: PodModel): readonly Seat[] => {
+    const find = (pod: PodModel): readonly RemovablePod[] => {
       if (isTerminated(pod)) return [];
       const occupant = pod.nodeName === '' ? occupants.get(pod.uid) : undefined;
       const node = occupant?.node ?? snapshot.indexOf.get(pod.nodeName);
       if (node === undefined || !matters(node) || (occupant && occupant.shields < priority)) return [];
       // What leaves is added to what is free, under the occupant that is still in the list.
-      const own = seats.seat(occupant ? { ...pod, nodeName: snapshot.nodes[node]!.name } : pod);
+      const own = removable.add(occupant ? { ...pod, nodeName: snapshot.nodes[node]!.name } : pod);
       return own ? [own] : [];
     };
-    const departures = endings.map((ending) => ({ ending, seats: ending.pods.flatMap(seat) }));
-    this.all = departures.filter((departure) => departure.seats.length > 0).sort(compareDepartures);
-    this.#vacancy = new Vacancy(snapshot, seats.all);
+    const departures = endings.map((ending) => ({ ending, pods: ending.pods.flatMap(find) }));
+    this.all = departures.filter((departure) => departure.pods.length > 0).sort(compareDepartures);
+    this.#view = new SnapshotWithoutPods(snapshot, removable.all);
   }
 
-  /** Its resources are always up to date, its lists of pods only after `settle`. */
+  /** Its resources are always up to date, its lists of pods only after `sync`. */
   get snapshot(): Snapshot {
-    return this.#vacancy.snapshot;
+    return this.#view.snapshot;
   }
 
-  settle(): Snapshot {
-    return this.#vacancy.settle();
+  sync(): Snapshot {
+    return this.#view.sync();
   }
 
   leave(departure: Departure): void {
     this.#gone.add(departure);
-    for (const seat of departure.seats) this.#vacancy.leave(seat);
+    for (const pod of departure.pods) this.#view.remove(pod);
   }
 
   stay(departure: Departure): void {
     this.#gone.delete(departure);
-    for (const seat of departure.seats) this.#vacancy.take(seat);
+    for (const pod of departure.pods) this.#view.restore(pod);
   }
 
   /** Exactly these are gone then. */
@@ -62,7 +62,7 @@ export class Departures {
     const wanted = new Set(departures);
     for (const departure of this.#gone) if (!wanted.has(departure)) this.stay(departure);
     for (const departure of wanted) if (!this.#gone.has(departure)) this.leave(departure);
-    return this.settle();
+    return this.sync();
   }
 }
 

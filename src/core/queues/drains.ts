@@ -1,9 +1,9 @@
 /** For whom of unknown end a gang may wait: as few accelerators as possible. */
+import { sumAccelerators } from '../accelerators.ts';
 import type { PlanPolicy } from '../gang-request.ts';
 import type { DomainIdx } from '../topology.ts';
 import type { Departure } from './departures.ts';
-import type { Rooms } from './rooms.ts';
-import { acceleratorsOf } from './stages.ts';
+import type { FittingDomains } from './fitting-domains.ts';
 
 /** What it costs to wait for some, less is better: accelerators, then pods. */
 export interface DrainCost {
@@ -18,27 +18,31 @@ export interface Drain {
 
 /**
  * One for each domain that the gang might be in: whoever is there leaves, the longest running first, until its members can be
- * counted there. The cheapest first. Everybody has left the rooms then.
+ * counted there. The cheapest first. Everybody has left the domains then.
  * @param departures of unknown end, in that order.
  */
-export function listDrains(rooms: Rooms, departures: readonly Departure[], policy: PlanPolicy): readonly Drain[] {
-  const known = new Set(rooms.fitting);
+export function listDrains(
+  domains: FittingDomains,
+  departures: readonly Departure[],
+  policy: PlanPolicy,
+): readonly Drain[] {
+  const known = new Set(domains.fitting);
   const lastOf = new Map<DomainIdx, number>();
   departures.forEach((departure, i) => {
-    rooms.leave(departure);
-    for (const domain of rooms.fitting) if (!known.has(domain) && !lastOf.has(domain)) lastOf.set(domain, i);
+    domains.leave(departure);
+    for (const domain of domains.fitting) if (!known.has(domain) && !lastOf.has(domain)) lastOf.set(domain, i);
   });
   const drains = [...lastOf].map(([domain, last]): Drain => {
-    const there = departures.slice(0, last + 1).filter((departure) => rooms.touches(departure, domain));
-    return { departures: there, cost: costOf(there, policy) };
+    const there = departures.slice(0, last + 1).filter((departure) => domains.touches(departure, domain));
+    return { departures: there, cost: drainCostOf(there, policy) };
   });
   return drains.sort((a, b) => compareDrainCosts(a.cost, b.cost));
 }
 
-export function costOf(departures: readonly Departure[], policy: PlanPolicy): DrainCost {
+export function drainCostOf(departures: readonly Departure[], policy: PlanPolicy): DrainCost {
   const pods = departures.flatMap(({ ending }) => ending.pods);
   return {
-    accelerators: pods.reduce((sum, { template }) => sum + acceleratorsOf(template, policy), 0),
+    accelerators: pods.reduce((sum, { template }) => sum + sumAccelerators(template, policy.isAccelerator), 0),
     pods: pods.length,
   };
 }

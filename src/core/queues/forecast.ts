@@ -5,11 +5,11 @@
  *
  * O((waiting + endings) log endings + pods that end + nodes).
  */
+import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
 import { isTerminated, type PodTemplate } from '../model.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
-import { acceleratorsOf } from './stages.ts';
 
 /** A gang in line. */
 export interface WaitingGang {
@@ -177,7 +177,7 @@ function isOpen({ nodes }: Snapshot, node: number): boolean {
 /** Of the members with which it may start at least: of an elastic gang the most modest ones. */
 function countAsked({ members, min }: GangRequest, policy: PlanPolicy): Counts {
   const counts = new Map<string, number>();
-  const total = ({ template }: MemberRequest) => acceleratorsOf(template, policy);
+  const total = ({ template }: MemberRequest) => sumAccelerators(template, policy.isAccelerator);
   const least = min < members.length ? members.toSorted((a, b) => total(a) - total(b)).slice(0, min) : members;
   for (const { template } of least) addTo(counts, template, policy);
   return counts;

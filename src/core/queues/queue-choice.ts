@@ -29,7 +29,7 @@ export function chooseQueue(tree: QueueTree, namespace: string, label: string | 
     return refuse({ kind: 'unknown-queue', queue: name, usable: usableBy(tree, namespace) });
   }
   if (queue.children.length > 0) return refuse({ kind: 'no-leaf', queue: name, usable: usableBy(tree, namespace) });
-  const by = barrierOf(queue, namespace);
+  const by = findExcluding(queue, namespace);
   if (by) {
     return refuse({ kind: 'not-allowed', queue: name, namespace, by: by.name, usable: usableBy(tree, namespace) });
   }
@@ -52,13 +52,13 @@ function defaultOf(tree: QueueTree, namespace: string): string | undefined {
 }
 
 /** The outermost queue of the path that keeps the namespace out. */
-function barrierOf(queue: Queue, namespace: string): Queue | undefined {
+function findExcluding(queue: Queue, namespace: string): Queue | undefined {
   return queue.path.find(({ spec }) => spec.namespaces !== undefined && !spec.namespaces.includes(namespace));
 }
 
 function usableBy(tree: QueueTree, namespace: string): readonly string[] {
   return tree.leaves
-    .filter((leaf) => barrierOf(leaf, namespace) === undefined)
+    .filter((leaf) => findExcluding(leaf, namespace) === undefined)
     .map((leaf) => leaf.name)
     .sort();
 }

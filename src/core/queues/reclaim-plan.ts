@@ -20,7 +20,7 @@ export interface Guarantees {
   /** Some queue owes the gang space. */
   readonly isOwed: boolean;
   /** Those of the units without which every queue keeps its guarantee. */
-  listBeyond(units: readonly Borrower[]): readonly Borrower[];
+  listExcess(units: readonly Borrower[]): readonly Borrower[];
 }
 
 export interface ReclaimRequest extends Omit<PreemptionRequest, 'running' | 'rights'> {
@@ -32,7 +32,7 @@ export interface ReclaimRequest extends Omit<PreemptionRequest, 'running' | 'rig
 }
 
 /** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
-export const MOST_SETS = 4;
+export const MAX_VICTIM_SETS = 4;
 
 const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
 
@@ -53,23 +53,23 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
   }
   if (!guarantees) return search(request.barred);
   if (guarantees.isOwed) {
-    const kept = guarantees.listBeyond([...running.map(borrowerOf), ...listLone(snapshot, guarantees)]);
+    const kept = guarantees.listExcess([...running.map(borrowerOf), ...listLone(snapshot, guarantees)]);
     const found = search(new Set([...request.barred, ...kept.map(({ key }) => key)]));
     const isFine = found.kind !== 'preempt' || found.violations === 0;
-    if (found.kind !== 'none' && isFine && listBeyondOf(found, guarantees).length === 0) return found;
+    if (found.kind !== 'none' && isFine && listExcessOf(found, guarantees).length === 0) return found;
   }
   const barred = new Set(request.barred);
-  for (let sets = 0; sets < MOST_SETS; sets++) {
+  for (let sets = 0; sets < MAX_VICTIM_SETS; sets++) {
     const found = search(barred);
-    const beyond = listBeyondOf(found, guarantees);
-    if (beyond.length === 0) return found;
-    for (const { key } of beyond) barred.add(key);
+    const excess = listExcessOf(found, guarantees);
+    if (excess.length === 0) return found;
+    for (const { key } of excess) barred.add(key);
   }
   return NONE;
 }
 
-function listBeyondOf(found: Preemption, guarantees: Guarantees): readonly Borrower[] {
-  return found.kind === 'preempt' ? guarantees.listBeyond(found.victims) : [];
+function listExcessOf(found: Preemption, guarantees: Guarantees): readonly Borrower[] {
+  return found.kind === 'preempt' ? guarantees.listExcess(found.victims) : [];
 }
 
 /** Pods outside gangs that the gang has a right to. */

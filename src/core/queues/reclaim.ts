@@ -75,7 +75,7 @@ export function isOwedAny(query: Omit<ReclaimQuery, 'queueOf' | 'priority'>): bo
  * that owes the gang space the one that crosses the line may go, too, since gangs are evicted whole; priority alone is no
  * reason to cross it, or the two would take the same space from each other for ever.
  */
-export function listBeyond(
+export function listExcessVictims(
   query: ReclaimQuery,
   units: readonly Borrower[],
   amountsOf: (pods: readonly PodModel[]) => Amounts,
@@ -83,7 +83,7 @@ export function listBeyond(
   const dimensions = promisedDimensions(query);
   if (dimensions.length === 0) return [];
   const taken = new Map<Queue, Map<string, number>>();
-  const beyond: Borrower[] = [];
+  const excess: Borrower[] = [];
   const youngestFirst = units.toSorted(
     (a, b) => b.startedAt - a.startedAt || a.pods.length - b.pods.length || (a.key < b.key ? -1 : 1),
   );
@@ -100,7 +100,7 @@ export function listBeyond(
         return left > kept && (isOwed || left - amountIn(amounts, dimension) >= kept);
       });
     if (!levels.every(mayLose)) {
-      beyond.push(unit);
+      excess.push(unit);
       continue;
     }
     for (const level of levels) {
@@ -109,7 +109,7 @@ export function listBeyond(
       addAmounts(sum, amounts);
     }
   }
-  return beyond;
+  return excess;
 }
 
 function promisedDimensions({ tree, asked }: Pick<ReclaimQuery, 'tree' | 'asked'>): readonly string[] {

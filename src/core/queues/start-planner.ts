@@ -2,17 +2,18 @@
  * When a blocked gang starts at the earliest, and where.
  *
  * 1. Whoever runs leaves at its end; those of unknown end leave after all others, the longest running first. Before anything is
- *    planned, members are counted node by node (`rooms.ts`): that rules out most instants, in the usual case all before the answer.
+ *    planned, members are counted node by node (`fitting-domains.ts`): that rules out most instants, in the usual case all before the answer.
  * 2. What is free only grows, so the earliest instant is found by halving. Beside earlier planned starts it may also shrink: then the
  *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
  * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
  *    (`drains.ts`), and as many of them as possible stay.
- * 4. Of those that leave, only those in the way are waited for (`obstacles.ts`).
+ * 4. Of those that leave, only those in the way are waited for (`blockers.ts`).
  *
  * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several kinds of
  * members, slices that differ) it may place a gang and, against expectation, not place it when there is more room: then the instant
  * found may not be the earliest. Deterministic; the snapshot stays as it is.
  */
+import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, PlanPolicy } from '../gang-request.ts';
 import type { PodTemplate } from '../model.ts';
 import type { NodeIdx } from '../node-idx.ts';
@@ -20,27 +21,27 @@ import { type PlannedSlot, planGang } from '../plan.ts';
 import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
 import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
-import { type Keep, KeptStarts, layOver } from './beside-starts.ts';
+import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
-import { compareDrainCosts, costOf, listDrains } from './drains.ts';
-import { findObstacles } from './obstacles.ts';
+import { compareDrainCosts, drainCostOf, listDrains } from './drains.ts';
+import { FittingDomains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
-import { Rooms } from './rooms.ts';
-import { AFTER_ALL, acceleratorsOf, findFirst, listStages, type Stage, Supply } from './stages.ts';
+import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
+import { AcceleratorSupply, AFTER_ALL, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
 
 /** Instants tried one after the other beside earlier starts. */
-const MOST_STEPS = 16;
+const MAX_STEPS = 16;
 
 /** Domains to drain that are tried, the cheapest first. */
-const MOST_DOMAINS = 4;
+const MAX_DOMAINS = 4;
 
 /** Plans that look for somebody who need not be drained after all. */
-const MOST_SPARES = 16;
+const MAX_SPARES = 16;
 
 interface Found {
-  readonly stage: Omit<Stage, 'gone'>;
+  readonly step: Omit<TimeStep, 'gone'>;
   readonly slots: readonly PlannedSlot[];
-  readonly obstacles: readonly Departure[];
+  readonly blockers: readonly Departure[];
 }
 
 /**
@@ -66,14 +67,14 @@ export function planStart(
   const search = new StartSearch(snapshot, request, resolution.topology, lengthMs, endings, earlier, policy, now);
   const found = search.findKnown() ?? search.findUnknown();
   if (!found) return undefined;
-  const { stage, slots, obstacles } = found;
+  const { step, slots, blockers } = found;
   return {
     gang: request.key,
-    startsAt: stage.at,
-    endsAt: stage.at + search.length,
+    startsAt: step.at,
+    endsAt: step.at + search.length,
     slots,
     request,
-    waitsFor: obstacles.map(({ ending }) => ending.key),
+    waitsFor: blockers.map(({ ending }) => ending.key),
   };
 }
 
@@ -84,10 +85,10 @@ class StartSearch {
   readonly #policy: PlanPolicy;
   readonly #earlier: readonly PlannedStart[];
   readonly #departures: Departures;
-  readonly #stages: readonly Stage[];
-  readonly #kept: KeptStarts;
+  readonly #steps: readonly TimeStep[];
+  readonly #reservations: StartReservations;
   readonly #matters: (node: NodeIdx) => boolean;
-  #keep: { readonly from: number; readonly keep: Keep } | undefined;
+  #reserved: { readonly from: number; readonly capacity: ReservedCapacity } | undefined;
 
   constructor(
     snapshot: Snapshot,
@@ -106,20 +107,20 @@ class StartSearch {
     this.#earlier = earlier;
     this.#matters = chooseNodes(snapshot, request);
     this.#departures = new Departures(snapshot, endings, request.priority, this.#matters);
-    this.#stages = listStages(this.#departures.all, earlier, request.topology.patientUntil, now);
-    this.#kept = new KeptStarts(earlier, endings);
+    this.#steps = listTimeSteps(this.#departures.all, earlier, request.topology.patientUntil, now);
+    this.#reservations = new StartReservations(earlier, endings);
   }
 
   findKnown(): Found | undefined {
     const first = this.#countUntilFit();
     if (first < 0) return undefined;
-    const later = this.#stages.slice(first);
+    const later = this.#steps.slice(first);
     const candidates = this.#earlier.length > 0 ? this.#withSupply(later) : later;
-    const steps = this.#earlier.length > 0 ? MOST_STEPS : 1;
-    const answer = findFirst(candidates, steps, (stage) => this.#place(this.#listGone(stage), stage));
+    const steps = this.#earlier.length > 0 ? MAX_STEPS : 1;
+    const answer = findFirst(candidates, steps, (step) => this.#place(this.#listGone(step), step));
     if (!answer) return undefined;
-    const { item: stage, value: slots } = answer;
-    return { stage, slots, obstacles: this.#findObstacles(this.#listGone(stage), stage, slots) };
+    const { item: step, value: slots } = answer;
+    return { step, slots, blockers: this.#findBlockers(this.#listGone(step), step, slots) };
   }
 
   /** When those of known end are not enough. */
@@ -128,11 +129,11 @@ class StartSearch {
     const known = all.filter(({ ending }) => Number.isFinite(ending.endsAt));
     const unknown = all.slice(known.length);
     this.#departures.setTo(known);
-    const rooms = new Rooms(this.#departures, this.#request, this.#policy, this.#asked);
-    const drains = listDrains(rooms, unknown, this.#policy);
-    rooms.close();
-    if (rooms.fitting.size === 0) return undefined;
-    for (const { departures } of drains.slice(0, MOST_DOMAINS)) {
+    const domains = new FittingDomains(this.#departures, this.#request, this.#policy, this.#asked);
+    const drains = listDrains(domains, unknown, this.#policy);
+    domains.close();
+    if (domains.fitting.size === 0) return undefined;
+    for (const { departures } of drains.slice(0, MAX_DOMAINS)) {
       const slots = this.#place([...known, ...departures], AFTER_ALL);
       if (slots) return this.#drainLess(known, departures, slots);
     }
@@ -141,32 +142,33 @@ class StartSearch {
     return answer && this.#drainLess(known, unknown.slice(0, answer.item), answer.value);
   }
 
-  /** The first stage at which members can be counted; -1: none. */
+  /** The first step at which members can be counted; -1: none. */
   #countUntilFit(): number {
-    const rooms = new Rooms(this.#departures, this.#request, this.#policy, this.#asked);
+    const domains = new FittingDomains(this.#departures, this.#request, this.#policy, this.#asked);
     let left = 0;
-    const first = this.#stages.findIndex(({ gone }) => {
-      while (left < gone) rooms.leave(this.#departures.all[left++]!);
-      return rooms.fitting.size > 0;
+    const first = this.#steps.findIndex(({ gone }) => {
+      while (left < gone) domains.leave(this.#departures.all[left++]!);
+      return domains.fitting.size > 0;
     });
-    rooms.close();
+    domains.close();
     return first;
   }
 
   /** Stages with enough accelerators beside the earlier starts. */
-  #withSupply(stages: readonly Stage[]): readonly Stage[] {
+  #withSupply(steps: readonly TimeStep[]): readonly TimeStep[] {
     const { priority, members, min } = this.#request;
-    const amountOf = ({ template }: { readonly template: PodTemplate }) => acceleratorsOf(template, this.#policy);
+    const amountOf = ({ template }: { readonly template: PodTemplate }) =>
+      sumAccelerators(template, this.#policy.isAccelerator);
     const sum = (amounts: readonly number[]) => amounts.reduce((total, amount) => total + amount, 0);
     const tx = new Transaction(this.#departures.setTo([]));
     tx.occupy(priority);
     const { columns, free, byName, indexOf } = tx.snapshot;
     const chosen = chooseColumns(columns, this.#policy.isAccelerator);
     const nodes = byName.filter(this.#matters);
-    const supply = new Supply(
-      this.#stages,
+    const supply = new AcceleratorSupply(
+      this.#steps,
       sum(nodes.map((node) => Math.max(0, sumColumns(free, chosen, node)))),
-      this.#departures.all.map(({ seats }) => sum(seats.map(({ pod }) => amountOf(pod)))),
+      this.#departures.all.map(({ pods }) => sum(pods.map(({ pod }) => amountOf(pod)))),
       this.#earlier.map((start) => {
         const amounts = new Map(start.request.members.map((member) => [member.uid, amountOf(member)]));
         const own = start.slots.filter(({ node }) => indexOf.has(node) && this.#matters(indexOf.get(node)!));
@@ -180,20 +182,20 @@ class StartSearch {
         .sort((a, b) => a - b)
         .slice(0, min),
     );
-    return stages.filter((stage) => supply.isEnough(this.#stages.indexOf(stage), demand, this.length));
+    return steps.filter((step) => supply.isEnough(this.#steps.indexOf(step), demand, this.length));
   }
 
   /** Plans again with one of those that are waited for still there, the largest first, while that is cheaper. */
   #drainLess(known: readonly Departure[], drained: readonly Departure[], slots: readonly PlannedSlot[]): Found {
     const describe = (departures: readonly Departure[], chosen: readonly PlannedSlot[]) => {
-      const obstacles = this.#findObstacles([...known, ...departures], AFTER_ALL, chosen);
-      const unknown = obstacles.filter((departure) => drainable.has(departure));
-      return { slots: chosen, obstacles, departures, unknown, cost: costOf(unknown, this.#policy) };
+      const blockers = this.#findBlockers([...known, ...departures], AFTER_ALL, chosen);
+      const unknown = blockers.filter((departure) => drainable.has(departure));
+      return { slots: chosen, blockers, departures, unknown, cost: drainCostOf(unknown, this.#policy) };
     };
     const drainable = new Set(drained);
     let best = describe(drained, slots);
     const tried = new Set<Departure>();
-    for (let plans = 0; plans < MOST_SPARES && best.unknown.length > 1; plans++) {
+    for (let plans = 0; plans < MAX_SPARES && best.unknown.length > 1; plans++) {
       const largest = best.unknown
         .filter((departure) => !tried.has(departure))
         .reduce<Departure | undefined>((a, b) => (a && this.#compare(a, b) >= 0 ? a : b), undefined);
@@ -205,34 +207,34 @@ class StartSearch {
       const other = describe(rest, chosen);
       if (compareDrainCosts(other.cost, best.cost) < 0) best = other;
     }
-    return { stage: AFTER_ALL, slots: best.slots, obstacles: best.obstacles };
+    return { step: AFTER_ALL, slots: best.slots, blockers: best.blockers };
   }
 
   #compare(a: Departure, b: Departure): number {
-    return compareDrainCosts(costOf([a], this.#policy), costOf([b], this.#policy));
+    return compareDrainCosts(drainCostOf([a], this.#policy), drainCostOf([b], this.#policy));
   }
 
-  #listGone({ gone }: Stage): readonly Departure[] {
+  #listGone({ gone }: TimeStep): readonly Departure[] {
     return this.#departures.all.slice(0, gone);
   }
 
-  #view(gone: Iterable<Departure>, { at, from }: Omit<Stage, 'gone'>): Snapshot {
+  #view(gone: Iterable<Departure>, { at, from }: Omit<TimeStep, 'gone'>): Snapshot {
     const snapshot = this.#departures.setTo(gone);
     // Many views of one instant are made in a row, to see who is in the way there.
-    if (this.#keep?.from !== from) {
-      this.#keep = { from, keep: this.#kept.keep(snapshot, from, at + this.length) };
+    if (this.#reserved?.from !== from) {
+      this.#reserved = { from, capacity: this.#reservations.reserve(snapshot, from, at + this.length) };
     }
-    return layOver(snapshot, this.#keep.keep);
+    return withReserved(snapshot, this.#reserved.capacity);
   }
 
-  #place(gone: readonly Departure[], stage: Omit<Stage, 'gone'>): readonly PlannedSlot[] | undefined {
-    const plan = planGang(this.#view(gone, stage), this.#request, this.#policy, stage.at);
+  #place(gone: readonly Departure[], step: Omit<TimeStep, 'gone'>): readonly PlannedSlot[] | undefined {
+    const plan = planGang(this.#view(gone, step), this.#request, this.#policy, step.at);
     return plan.kind === 'placed' ? plan.slots : undefined;
   }
 
-  #findObstacles(gone: readonly Departure[], stage: Omit<Stage, 'gone'>, slots: readonly PlannedSlot[]) {
-    const without = (left: Iterable<Departure>) => this.#view(left, stage);
-    return findObstacles({ request: this.#request, asked: this.#asked, slots, gone, without });
+  #findBlockers(gone: readonly Departure[], step: Omit<TimeStep, 'gone'>, slots: readonly PlannedSlot[]) {
+    const without = (left: Iterable<Departure>) => this.#view(left, step);
+    return findBlockers({ request: this.#request, asked: this.#asked, slots, gone, without });
   }
 }
 

@@ -3,18 +3,19 @@
  *
  *   1. usage of the queues is brought up to date; gangs that ran too long are ended
  *   2. gangs that have started and lack places, in order of priority and age
- *   3. a pass over the gangs that wait, in the order of the queues (`core/queues/line.ts`); whatever keeps one back is left
+ *   3. a pass over the gangs that wait, in the order of the queues (`core/queues/queue-order.ts`); whatever keeps one back is left
  *      in its record, for people
  *   4. gangs whose last members are about to come
  *
  * Candidates are handed out one after the other: what one of them takes counts before the next is chosen.
  */
+
+import type { HoldReason } from '../../core/hold-reason.ts';
 import type { PodModel } from '../../core/model.ts';
-import type { Obstacle } from '../../core/obstacle.ts';
 import type { Gang } from '../../core/pod-group.ts';
 import { subtractAmounts } from '../../core/queues/amounts.ts';
-import type { Applicant, Line, Offer } from '../../core/queues/line.ts';
 import type { Queue } from '../../core/queues/queue.ts';
+import type { PendingGang, QueueHead, QueueOrder } from '../../core/queues/queue-order.ts';
 import { judgeQuota } from '../../core/queues/quota.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
@@ -29,7 +30,7 @@ import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
 
 /** A waiting gang as the order of the queues sees it. */
-interface WaitingGang extends Applicant {
+interface WaitingGang extends PendingGang {
   readonly record: GangRecord;
 }
 
@@ -82,7 +83,7 @@ export class Admission {
   }
 
   /** Why the gang may not be placed whatever the others do; undefined: it may. */
-  findHoldReason(record: GangRecord): Obstacle | undefined {
+  findHoldReason(record: GangRecord): HoldReason | undefined {
     const { gang } = record;
     const choice = this.#queues.choose(gang.namespace, gang.queue);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
@@ -91,7 +92,7 @@ export class Admission {
   }
 
   /** The gang that has waited so long for quota of the queue that nobody else gets any; undefined: there is none. */
-  closedFor(queue: Queue): Obstacle | undefined {
+  closedFor(queue: Queue): HoldReason | undefined {
     const record = queue.path.map((each) => this.#closed.get(each)).find((each) => each !== undefined);
     return record && behind(record, 'quota');
   }
@@ -235,24 +236,24 @@ export class Admission {
     this.#closed.clear();
     let position = 0;
     let blocker: GangRecord | undefined;
-    for (let offer = order.next(); offer; offer = order.next()) {
-      const { applicant, standing, verdict: quota } = offer;
-      const { record } = applicant;
+    for (let head = order.next(); head; head = order.next()) {
+      const { gang, standing, verdict: quota } = head;
+      const { record } = gang;
       assignPosition(record.admission, { position: ++position, standing });
       if (blocker) {
         holdBack(record.admission, behind(blocker, 'no-backfill'));
         continue;
       }
-      this.#noteQuota(offer);
-      const constraints = this.#constrainWaiting(applicant, quota.kind === 'refused');
+      this.#noteQuota(head);
+      const constraints = this.#constrainWaiting(gang, quota.kind === 'refused');
       yield { kind: 'waiting', record, constraints, pass };
       const verdict = this.#takeVerdict();
       if (verdict === 'started') {
-        this.#charge(applicant, order);
+        this.#charge(gang, order);
         continue;
       }
       if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);
-      const closed = this.#findClosed(offer, now);
+      const closed = this.#findClosed(head, now);
       if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
       for (const other of closed ? order.close(closed.queue) : []) {
         assignPosition(other.record.admission, { position: ++position, standing });
@@ -270,8 +271,8 @@ export class Admission {
     }
   }
 
-  #noteQuota({ applicant, verdict }: Offer<WaitingGang>): void {
-    const { admission } = applicant.record;
+  #noteQuota({ gang, verdict }: QueueHead<WaitingGang>): void {
+    const { admission } = gang.record;
     noteQuota(admission, verdict.kind === 'within' ? undefined : this.#context.clock.now());
     if (verdict.kind !== 'refused') return;
     holdBack(admission, { kind: 'quota', refusal: verdict.refusal });
@@ -279,12 +280,12 @@ export class Admission {
   }
 
   /** The candidate has started. */
-  #charge(applicant: WaitingGang, order: Line<WaitingGang>): void {
+  #charge(gang: WaitingGang, order: QueueOrder<WaitingGang>): void {
     if (this.#backfill.starts.length > 0) this.#context.observer.onBackfilled();
-    const amounts = this.#queues.holdingsOf(applicant.record);
-    order.charge(applicant, amounts);
-    this.#queues.charge(applicant.queue, amounts);
-    noteStarted(applicant.record.admission);
+    const amounts = this.#queues.holdingsOf(gang.record);
+    order.charge(gang, amounts);
+    this.#queues.charge(gang.queue, amounts);
+    noteStarted(gang.record.admission);
   }
 
   /**
@@ -293,10 +294,10 @@ export class Admission {
    * anything, and nothing for a gang that would not find room with all the quota there is.
    */
   #findClosed(
-    { applicant, verdict }: Offer<WaitingGang>,
+    { gang, verdict }: QueueHead<WaitingGang>,
     now: number,
   ): { readonly queue: Queue; readonly cause: 'strict' | 'quota' } | undefined {
-    const { record, queue, asked } = applicant;
+    const { record, queue, asked } = gang;
     if (queue.spec.order === 'strict') return { queue, cause: 'strict' };
     const { drainAfterMs } = this.#context.settings.queues;
     if (verdict.kind === 'within' || now - (record.admission.lacksQuotaSince ?? now) < drainAfterMs) return undefined;
@@ -337,6 +338,6 @@ function isFoundByPlanning({ admission: { holdReason } }: GangRecord): boolean {
   return holdReason?.kind === 'quota' || (holdReason?.kind === 'behind' && holdReason.cause === 'planned-start');
 }
 
-function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): Obstacle {
+function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
   return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }

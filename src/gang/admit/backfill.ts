@@ -8,8 +8,8 @@
  * Owner of the planned starts. They are volatile: after a restart they are planned again.
  */
 import { isTerminated, type PodModel } from '../../core/model.ts';
-import { type KeptStarts, keepStarts } from '../../core/queues/beside-starts.ts';
 import type { Ending, PlannedStart } from '../../core/queues/planned-start.ts';
+import { reserveStarts, type StartReservations } from '../../core/queues/reserved-view.ts';
 import { planStart } from '../../core/queues/start-planner.ts';
 import type { Snapshot } from '../../core/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -53,7 +53,7 @@ export class Backfill {
   /** Those of them that others must not delay. */
   readonly #known: PlannedStart[] = [];
   readonly #draining: PlannedStart[] = [];
-  #kept: KeptStarts | undefined;
+  #kept: StartReservations | undefined;
   /** Whoever leaves, as the pass sees it. */
   #leavers: readonly Ending[] | undefined;
   #records: readonly GangRecord[] = [];
@@ -127,7 +127,7 @@ export class Backfill {
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);
     else return;
     this.#leavers ??= this.#departures.list(this.#records);
-    this.#kept = keepStarts(this.#known, this.#draining, this.#leavers);
+    this.#kept = reserveStarts(this.#known, this.#draining, this.#leavers);
   }
 
   /**
@@ -231,7 +231,7 @@ export class Backfill {
 
   /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
   #listKept(snapshot: Snapshot): readonly Kept[] {
-    const { free } = this.#kept!.until(snapshot, Number.POSITIVE_INFINITY);
+    const { free } = this.#kept!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
     const kept = new Map<string, Kept>();
     for (const { slots, request } of [...this.#known, ...this.#draining]) {
       for (const { node } of slots) {

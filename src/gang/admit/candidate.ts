@@ -1,7 +1,8 @@
 /** What admission hands to the planner: one gang after the other, and what each has to keep to. */
-import type { KeptStarts } from '../../core/queues/beside-starts.ts';
+
 import type { PlannedStart } from '../../core/queues/planned-start.ts';
 import type { Queue } from '../../core/queues/queue.ts';
+import type { StartReservations } from '../../core/queues/reserved-view.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { GangRecord } from '../state/records.ts';
 
@@ -41,7 +42,7 @@ export interface AdmissionConstraints {
 }
 
 export interface ReservedStarts {
-  readonly kept: KeptStarts;
+  readonly kept: StartReservations;
   /** When the gang itself ends, milliseconds since the epoch; Infinity: nobody knows. */
   readonly endsAt: number;
   /** The first of the starts. */

@@ -1,4 +1,5 @@
 /** When whoever runs is expected to end: what planned starts are made of. */
+import { requestsAccelerator } from '../../core/accelerators.ts';
 import { keyOf, type PodModel } from '../../core/model.ts';
 import { gangKeyOf } from '../../core/pod-group.ts';
 import type { Ending } from '../../core/queues/planned-start.ts';
@@ -53,7 +54,7 @@ export class Departures {
     for (const row of byName) {
       for (const pod of podsOn[row]!) {
         if (gangKeyOf(pod) !== undefined && !pod.deleting) continue;
-        if (!pod.deleting && (!isMovable(pod) || !asksFor(pod, isAccelerator))) continue;
+        if (!pod.deleting && (!isMovable(pod) || !requestsAccelerator(pod.template, isAccelerator))) continue;
         const endsAt = pod.deleting ? Math.max(now, pod.goneBy ?? now + LEAVES_MS) : Number.POSITIVE_INFINITY;
         endings.push({ key: keyOf(pod), pods: [pod], startedAt: startOf(pod), endsAt });
       }
@@ -79,8 +80,4 @@ export class Departures {
     const { deadlineAt } = record.gang;
     return deadlineAt === undefined || deadlineAt <= now ? end : Math.min(end, deadlineAt);
   }
-}
-
-function asksFor({ template }: PodModel, isAccelerator: (resource: string) => boolean): boolean {
-  return template.requests.some(({ name }) => isAccelerator(name));
 }

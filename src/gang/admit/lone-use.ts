@@ -2,6 +2,7 @@
  * What lone pods with accelerators hold, by the queue that they would be in: teams that start pods one by one use up their
  * share like any other. Kept up to date pod by pod.
  */
+import { requestsAccelerator } from '../../core/accelerators.ts';
 import { QUEUE } from '../../core/dialects/muster.ts';
 import { isTerminated, type PodModel } from '../../core/model.ts';
 import { gangKeyOf } from '../../core/pod-group.ts';
@@ -61,7 +62,7 @@ export class LoneUse {
 
   #counts(pod: PodModel): boolean {
     if (pod.nodeName === '' || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
-    return pod.template.requests.some(({ name }) => this.#isAccelerator(name));
+    return requestsAccelerator(pod.template, this.#isAccelerator);
   }
 
   #groupOf({ namespace, labels }: PodModel): Group {

@@ -16,14 +16,14 @@ import {
   sumAmounts,
 } from '../../core/queues/amounts.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
-import { type Applicant, Line } from '../../core/queues/line.ts';
 import { findModelRefusals } from '../../core/queues/model-quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/queue.ts';
 import { chooseQueue, type QueueChoice } from '../../core/queues/queue-choice.ts';
+import { type PendingGang, QueueOrder } from '../../core/queues/queue-order.ts';
 import { mergeQueues } from '../../core/queues/queue-projection.ts';
 import { judgeQuota, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
-import type { QuotaHolders } from '../../core/queues/quota-room.ts';
-import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../../core/queues/reclaim.ts';
+import type { QuotaHolders } from '../../core/queues/quota-preemption.ts';
+import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/queues/reclaim.ts';
 import type { Snapshot } from '../../core/snapshot.ts';
 import type { VictimUnit } from '../../core/victims.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -181,9 +181,9 @@ export class QueueTable {
     return rankQueues(this.#tree, projected, this.#capacity.amounts);
   }
 
-  order<A extends Applicant>(applicants: readonly A[], now: number): Line<A> {
+  order<G extends PendingGang>(pending: readonly G[], now: number): QueueOrder<G> {
     const { weights, maxAgeMs } = this.#context.settings.queues;
-    return new Line(applicants, {
+    return new QueueOrder(pending, {
       tree: this.#tree,
       capacity: this.#capacity.amounts,
       usage: this.#usage,
@@ -249,7 +249,7 @@ export class QueueTable {
       amountsOf,
       rights: (pod) => (isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
-      listBeyond: (victims) => listBeyond(query, victims, amountsOf),
+      listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
     };
   }
 

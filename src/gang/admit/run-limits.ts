@@ -7,7 +7,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { OVER_TIME } from '../../core/dialects/muster.ts';
-import type { Obstacle } from '../../core/obstacle.ts';
+import type { HoldReason } from '../../core/hold-reason.ts';
 import type { Gang } from '../../core/pod-group.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
@@ -53,7 +53,7 @@ export class RunLimits {
   }
 
   /** Why the gang may not start again; undefined: it may. */
-  holdReasonOf({ gang }: GangRecord): Obstacle | undefined {
+  holdReasonOf({ gang }: GangRecord): HoldReason | undefined {
     const ended = this.#endedOf(gang);
     return ended && { kind: 'over-time', queue: ended.queue, limitMs: ended.limitMs };
   }

@@ -1,5 +1,5 @@
 /**
- * How many accelerators are left on each node and in each home (`core/homes.ts`), beside what slots and holds take: what a
+ * How many accelerators are left on each node and in each home (`core/leaf-domains.ts`), beside what slots and holds take: what a
  * lone pod's node is chosen by. Sole owner of the columns it is kept in, which are in the depth-first order of the topology:
  * a home is a range of them, and ties are broken by that order.
  *
@@ -7,7 +7,8 @@
  * 2. A new generation, or something else held: the nodes where something changed are found by comparing, and only those
  *    are added up again with their homes. Adding up all 5,000 made a filter call 60 to 100 µs slower.
  */
-import { findHomes, type Homes } from '../../core/homes.ts';
+import { sumAccelerators } from '../../core/accelerators.ts';
+import { findLeafDomains, type LeafDomains } from '../../core/leaf-domains.ts';
 import type { PodTemplate } from '../../core/model.ts';
 import { NameList } from '../../core/name-list.ts';
 import type { NodeIdx } from '../../core/node-idx.ts';
@@ -21,7 +22,7 @@ interface Ground {
   readonly topology: Topology;
   /** All nodes' names, by position. */
   readonly names: NameList;
-  readonly homes: Homes;
+  readonly homes: LeafDomains;
 }
 
 /** Accelerators of a node set. */
@@ -66,7 +67,7 @@ export class AcceleratorUse {
   breakageAt(snapshot: Snapshot, node: NodeIdx): number {
     const { ground, share, shareOfHome } = this.#count(snapshot);
     const position = snapshot.topology.position[node]!;
-    return breakageOf(share[position]!, shareOfHome[ground.homes.homeAt[position]!]!);
+    return breakageOf(share[position]!, shareOfHome[ground.homes.leafDomainAt[position]!]!);
   }
 
   /**
@@ -126,7 +127,7 @@ export class AcceleratorUse {
     const before = Math.max(0, left[position]!);
     left[position] = sumColumns(free, columns, node) - (this.#held.get(nodes[node]!.name) ?? 0);
     share[position] = shareLeft(left[position]!, sumColumns(allocatable, columns, node));
-    const { homeAt, isDomain } = ground.homes;
+    const { leafDomainAt: homeAt, isDomain } = ground.homes;
     const home = homeAt[position]!;
     // An overcommitted node is as full as a full one.
     leftOfHome[home]! += Math.max(0, left[position]!) - before;
@@ -148,8 +149,7 @@ export class AcceleratorUse {
   #acceleratorsIn(template: PodTemplate): number {
     const known = this.#requested.get(template);
     if (known !== undefined) return known;
-    const requested = template.requests.filter(({ name }) => this.#isAccelerator(name));
-    const sum = requested.reduce((total, { amount }) => total + amount, 0);
+    const sum = sumAccelerators(template, this.#isAccelerator);
     this.#requested.set(template, sum);
     return sum;
   }
@@ -157,7 +157,7 @@ export class AcceleratorUse {
   #groundOf({ topology, nodes }: Snapshot): Ground {
     if (this.#ground?.topology !== topology) {
       const names = NameList.from(Array.from(topology.order, (row) => nodes[row]!.name));
-      this.#ground = { topology, names, homes: findHomes(topology) };
+      this.#ground = { topology, names, homes: findLeafDomains(topology) };
     }
     return this.#ground;
   }
@@ -170,7 +170,11 @@ function startTally(snapshot: Snapshot, ground: Ground, isAccelerator: (resource
   const columns = chooseColumns(snapshot.columns, isAccelerator);
   const totalOfHome = new Float64Array(homes.start.length);
   for (let position = 0; position < topology.order.length; position++) {
-    totalOfHome[homes.homeAt[position]!]! += sumColumns(allocatable, columns, topology.order[position] as NodeIdx);
+    totalOfHome[homes.leafDomainAt[position]!]! += sumColumns(
+      allocatable,
+      columns,
+      topology.order[position] as NodeIdx,
+    );
   }
   return {
     nodes,

@@ -1,7 +1,8 @@
 /** Whether the queues let a pod outside gangs start. */
+import { requestsAccelerator } from '../../core/accelerators.ts';
 import { HOLD, QUEUE } from '../../core/dialects/muster.ts';
+import type { HoldReason } from '../../core/hold-reason.ts';
 import type { PodModel } from '../../core/model.ts';
-import type { Obstacle } from '../../core/obstacle.ts';
 import { gangKeyOf } from '../../core/pod-group.ts';
 import { judgeQuota } from '../../core/queues/quota.ts';
 import type { Admission } from '../admit/admission.ts';
@@ -25,9 +26,9 @@ export class LoneAdmission {
    * Why the pod may not start now; undefined: it may. What is being bound counts already, and what is bound since the last
    * round: kube-scheduler asks for one pod after the other, faster than rounds follow.
    */
-  findHoldReason(pod: PodModel): Obstacle | undefined {
+  findHoldReason(pod: PodModel): HoldReason | undefined {
     const { settings, reservations } = this.#context;
-    if (!pod.template.requests.some(({ name }) => settings.policy.isAccelerator(name))) return undefined;
+    if (!requestsAccelerator(pod.template, settings.policy.isAccelerator)) return undefined;
     if (pod.annotations[HOLD] === 'true') return { kind: 'held' };
     const choice = this.#queues.choose(pod.namespace, pod.labels[QUEUE]);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };

@@ -1,8 +1,8 @@
 /** What kube-scheduler is answered, looked up in the tables: nothing is planned or awaited here but a held bind. */
 import { PREEMPTIBLE } from '../../core/dialects/muster.ts';
 import { explainStably, type Reason } from '../../core/explain.ts';
+import { explainHoldReasonStably } from '../../core/hold-reason.ts';
 import type { PodModel } from '../../core/model.ts';
-import { stableObstacle } from '../../core/obstacle.ts';
 import { gangKeyOf } from '../../core/pod-group.ts';
 import { MAX_SCORE } from '../../core/scoring.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -65,7 +65,7 @@ export class Verbs implements ExtenderVerbs {
     const gang = gangKeyOf(pod);
     if (gang !== undefined) return { outcome: 'waiting', key: GANG_KEY, reason: this.#stableReason(gang) };
     const held = loneAdmission.findHoldReason(pod);
-    if (held) return { outcome: 'queued', key: QUEUE_KEY, reason: `the pod ${stableObstacle(held)}` };
+    if (held) return { outcome: 'queued', key: QUEUE_KEY, reason: `the pod ${explainHoldReasonStably(held)}` };
     const nodeNames = lonePods.filter(view.snapshot(), pod, call.nodeNames);
     if (nodeNames.length > 0 || call.nodeNames.length === 0) return { outcome: 'lone', nodeNames };
     const reason = 'what is free is reserved for gangs that are starting';

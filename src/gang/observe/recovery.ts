@@ -10,7 +10,7 @@ import { keyOf, type PodModel } from '../../core/model.ts';
 import { gangKeyOf } from '../../core/pod-group.ts';
 import type { Snapshot } from '../../core/snapshot.ts';
 import { Transaction } from '../../core/transaction.ts';
-import { withoutPods } from '../../core/vacancy.ts';
+import { withoutPods } from '../../core/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { eraseNomination } from '../state/attempt.ts';
 import { parsePlan } from '../state/plan-record.ts';
@@ -41,7 +41,7 @@ export function adoptSlots(
       const written = parsePlan(pod);
       if (!written) continue;
       recorded++;
-      if (!tx.seat(pod, written.node)) {
+      if (!tx.tryPlace(pod, written.node)) {
         eraseNomination(record.attempt, pod);
         continue;
       }

@@ -4,7 +4,7 @@
  * 16 in a full cluster of 1,000 nodes took 500 to 800 ms, and takes 20 to 35 ms.
  */
 import type { GangRequest } from '../../core/gang-request.ts';
-import type { Unschedulable } from '../../core/plan.ts';
+import type { Unschedulable } from '../../core/report.ts';
 import type { Occupant, Snapshot } from '../../core/snapshot.ts';
 import type { Reservations } from '../state/reservations.ts';
 

@@ -45,7 +45,7 @@ export function planBeside(
   const plan = planOn(input, policy, now);
   if (plan.kind === 'unschedulable') failed?.add(request, '', plan);
   if (plan.kind !== 'placed' || !reserved) return { plan, isKnown: false, isBehind: false };
-  const clear = planOn({ request, occupied: reserved.kept.until(occupied, reserved.endsAt) }, policy, now);
+  const clear = planOn({ request, occupied: reserved.kept.viewUntil(occupied, reserved.endsAt) }, policy, now);
   if (clear.kind === 'unschedulable') failed?.add(request, reserved.span, clear);
   return { plan: clear, isKnown: false, isBehind: clear.kind !== 'placed' };
 }

@@ -58,11 +58,11 @@ export function findDisplaced(
   const tx = new Transaction(snapshot);
   tx.occupy();
   for (const { slot, pod } of planned) tx.place(snapshot.indexOf.get(slot.node)!, pod);
-  const taken = places.filter(({ pod, node }) => !tx.seat(pod, node));
+  const taken = places.filter(({ pod, node }) => !tx.tryPlace(pod, node));
   const displaced: GangRecord[] = [];
   for (const { record, slots } of candidates) {
     const before = tx.checkpoint();
-    if (slots.every(({ pod, node }) => tx.seat(pod, node))) continue;
+    if (slots.every(({ pod, node }) => tx.tryPlace(pod, node))) continue;
     tx.rollback(before);
     displaced.push(record);
   }

@@ -7,11 +7,11 @@ import type { GangRequest } from '../../core/gang-request.ts';
 import type { PodModel } from '../../core/model.ts';
 import { planGang } from '../../core/plan.ts';
 import { lowestPriority, type Preemption } from '../../core/preemption.ts';
-import { planQuotaRoom, type QuotaHolders } from '../../core/queues/quota-room.ts';
+import { planQuotaPreemption, type QuotaHolders } from '../../core/queues/quota-preemption.ts';
 import { planReclaim } from '../../core/queues/reclaim-plan.ts';
 import type { Snapshot } from '../../core/snapshot.ts';
-import { withoutPods } from '../../core/vacancy.ts';
 import type { VictimUnit } from '../../core/victims.ts';
+import { withoutPods } from '../../core/without-pods.ts';
 import type { Backfill } from '../admit/backfill.ts';
 import type { Candidate, ReservedStarts } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
@@ -191,7 +191,7 @@ export class Preemptor {
     const look = (wanted: GangRequest): Preemption => {
       const of = { gang: wanted, running, budgets: view.budgets(), barred };
       if (constraints.isQuotaFull && rights)
-        return planQuotaRoom(then, { ...of, holders: rights }, settings.policy, now);
+        return planQuotaPreemption(then, { ...of, holders: rights }, settings.policy, now);
       const fitsThen = promised.length > 0 && planGang(then, wanted, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
       return planReclaim(then, { ...of, guarantees: rights, soon }, settings.policy, now);
@@ -260,5 +260,5 @@ const NOBODY: ReadonlyMap<PodModel, number> = new Map();
 
 /** The snapshot as a gang may use it that must not delay these starts. */
 function beside(reserved: ReservedStarts | undefined, occupied: Snapshot): Snapshot {
-  return reserved ? reserved.kept.until(occupied, reserved.endsAt) : occupied;
+  return reserved ? reserved.kept.viewUntil(occupied, reserved.endsAt) : occupied;
 }

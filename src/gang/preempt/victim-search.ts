@@ -1,4 +1,5 @@
 /** What a gang that looks for victims goes by: who runs, who is leaving already, and when another look is worth it. */
+import { requestsAccelerator } from '../../core/accelerators.ts';
 import type { PodModel } from '../../core/model.ts';
 import type { PlannedSlot } from '../../core/plan.ts';
 import type { Preemption } from '../../core/preemption.ts';
@@ -61,7 +62,7 @@ export function listLeaving(
   promised: ReadonlySet<PodModel>,
   isAccelerator: (resource: string) => boolean,
 ): readonly PodModel[] {
-  const asks = ({ template }: PodModel) => template.requests.some(({ name }) => isAccelerator(name));
+  const asks = ({ template }: PodModel) => requestsAccelerator(template, isAccelerator);
   const matters = members.some(asks) ? asks : () => true;
   const leaves = (pod: PodModel) => (pod.deleting || promised.has(pod)) && matters(pod);
   return [...new Set(slots.map(({ node }) => node))].flatMap(

@@ -13,7 +13,7 @@ import { isTerminated, type PodModel } from '../../core/model.ts';
 import { planGang } from '../../core/plan.ts';
 import { withOccupants } from '../../core/snapshot.ts';
 import { Transaction } from '../../core/transaction.ts';
-import { withoutPods } from '../../core/vacancy.ts';
+import { withoutPods } from '../../core/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import { widensAt } from '../state/attempt.ts';
@@ -185,7 +185,7 @@ export class Repairer {
     tx.occupy();
     const others: Absentee[] = [];
     for (const { key, pod } of absent) {
-      if (isHealthy(snapshot, pod.nodeName) && tx.seat(pod, pod.nodeName)) {
+      if (isHealthy(snapshot, pod.nodeName) && tx.tryPlace(pod, pod.nodeName)) {
         reservations.keepPlace({ key, pod, node: pod.nodeName, until });
       } else others.push({ key, pod });
     }

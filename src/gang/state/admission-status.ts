@@ -1,6 +1,6 @@
 /** What the queues have decided about a gang that waits. Written by this module only, for admission. Volatile. */
-import type { Obstacle } from '../../core/obstacle.ts';
-import type { Standing } from '../../core/queues/line.ts';
+import type { HoldReason } from '../../core/hold-reason.ts';
+import type { OrderScore } from '../../core/queues/queue-order.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** A gang's place in the order of all that wait. */
@@ -8,12 +8,12 @@ export interface Position {
   /** From 1. */
   readonly position: number;
   /** What the place follows from. */
-  readonly standing: Standing;
+  readonly standing: OrderScore;
 }
 
 interface WritableAdmissionStatus {
   /** Why the gang may not be placed, whatever room there is; undefined: it may. */
-  holdReason: Obstacle | undefined;
+  holdReason: HoldReason | undefined;
   /** Undefined: it is not in the order. */
   position: Position | undefined;
   /** Since when it has been complete and allowed to start, without room, milliseconds. */
@@ -32,7 +32,7 @@ export function newAdmissionStatus(): AdmissionStatus {
   return { holdReason: undefined, position: undefined, blockedSince: undefined, lacksQuotaSince: undefined };
 }
 
-export function holdBack(status: AdmissionStatus, reason: Obstacle | undefined): void {
+export function holdBack(status: AdmissionStatus, reason: HoldReason | undefined): void {
   writable(status).holdReason = reason;
 }
 

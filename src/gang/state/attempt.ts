@@ -3,8 +3,8 @@
  * when the next plan is due. Written by this module only. Volatile: a restart begins a new attempt.
  */
 import type { PodModel } from '../../core/model.ts';
-import type { Unschedulable } from '../../core/plan.ts';
 import type { Gang } from '../../core/pod-group.ts';
+import type { Unschedulable } from '../../core/report.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** When a gang was first seen, and with how many members: the rate at which its members come follows from that. */

@@ -3,7 +3,7 @@ import type { PodModel } from '../../../src/core/model.ts';
 import type { Amounts } from '../../../src/core/queues/amounts.ts';
 import { buildQueueTree } from '../../../src/core/queues/queue.ts';
 import { rollUp } from '../../../src/core/queues/quota.ts';
-import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../../../src/core/queues/reclaim.ts';
+import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../../src/core/queues/reclaim.ts';
 import type { VictimUnit } from '../../../src/core/victims.ts';
 import { aPod } from '../../support/builders.ts';
 import { aQueue, gpus, gpusOf, type QueueOptions, queueNamed } from '../../support/queues.ts';
@@ -180,18 +180,18 @@ describe('too many victims', () => {
   test('are those that leave a queue less than its guarantee, the one that crosses the line not among them', () => {
     const asked = query({ queues: TEAMS, held: { a: 20 }, queue: 'b', asks: 10 });
     const victims = [unit('old', 'a', 8, 1), unit('middle', 'a', 6, 2), unit('young', 'a', 6, 3)];
-    expect(listBeyond(asked, victims, sizes).map(({ key }) => key)).toEqual(['old']);
+    expect(listExcessVictims(asked, victims, sizes).map(({ key }) => key)).toEqual(['old']);
   });
 
   test('are never those of its own queue, or of none', () => {
     const asked = query({ queues: TEAMS, held: { a: 10, b: 10 }, queue: 'b', asks: 10, priority: 5 });
     const victims = [unit('own', 'b', 8, 1), unit('free', 'none', 8, 2)];
-    expect(listBeyond(asked, victims, sizes)).toEqual([]);
+    expect(listExcessVictims(asked, victims, sizes)).toEqual([]);
   });
 
   test('count for every queue above the victim', () => {
     const asked = query({ queues: ORGS, held: { n1: 14, n2: 8 }, queue: 's1', asks: 10 });
     const victims = [unit('first', 'n1', 3, 2), unit('second', 'n1', 3, 1)];
-    expect(listBeyond(asked, victims, sizes).map(({ key }) => key)).toEqual(['second']);
+    expect(listExcessVictims(asked, victims, sizes).map(({ key }) => key)).toEqual(['second']);
   });
 });

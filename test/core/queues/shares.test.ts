@@ -6,9 +6,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Amounts } from '../../../src/core/queues/amounts.ts';
 import { decayUsage } from '../../../src/core/queues/fair-share.ts';
-import { type Applicant, Line } from '../../../src/core/queues/line.ts';
 import { buildQueueTree, type Queue } from '../../../src/core/queues/queue.ts';
-import { aLineQuery, aQueue, gpus } from '../../support/queues.ts';
+import { type PendingGang, QueueOrder } from '../../../src/core/queues/queue-order.ts';
+import { aQueue, aQueueOrderQuery, gpus } from '../../support/queues.ts';
 
 /** Ticks of virtual time. */
 const HALF_LIFE = 80;
@@ -16,7 +16,7 @@ const HALF_LIVES = 10;
 /** Gangs that wait in each queue. */
 const BACKLOG = 6;
 
-interface Gang extends Applicant {
+interface Gang extends PendingGang {
   readonly size: number;
   readonly ticks: number;
 }
@@ -100,9 +100,9 @@ function simulate({ capacity, orgs, seed }: World): readonly Team[] {
   /** @returns whether somebody is left who might start: the backlog of a queue has run out. */
   const startRound = (now: number): boolean => {
     for (const own of teams) while (own.waiting.length < BACKLOG) own.waiting.push(aGang(own, now));
-    const line = new Line(
+    const line = new QueueOrder(
       teams.flatMap(({ waiting }) => waiting),
-      aLineQuery(tree, {
+      aQueueOrderQuery(tree, {
         capacity: gpus(capacity),
         usage: new Map(teams.map(({ queue, usage }) => [queue.name, usage])),
         held: new Map(teams.map(({ queue, held }) => [queue.name, gpus(held)])),
@@ -110,8 +110,8 @@ function simulate({ capacity, orgs, seed }: World): readonly Team[] {
         now,
       }),
     );
-    for (let offer = line.next(); offer && offer.applicant.size <= free; offer = line.next()) {
-      const gang = offer.applicant;
+    for (let offer = line.next(); offer && offer.gang.size <= free; offer = line.next()) {
+      const gang = offer.gang;
       const own = byName.get(gang.queue.name)!;
       line.charge(gang, gang.asked);
       own.held += gang.size;

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { planGang } from '../../../src/core/plan.ts';
-import { besideStarts } from '../../../src/core/queues/beside-starts.ts';
 import type { Ending, PlannedStart } from '../../../src/core/queues/planned-start.ts';
+import { reservedView } from '../../../src/core/queues/reserved-view.ts';
 import { planStart } from '../../../src/core/queues/start-planner.ts';
 import { aPod } from '../../support/builders.ts';
 import {
@@ -147,7 +147,7 @@ describe('beside planned starts', () => {
         const until = NOW + wish.length;
         // Those that might start now have not: they are to come, too.
         const room = countRoom(world.nodes, false, wish.shape, loadsOf(endings, known), -FOREVER, until);
-        const view = besideStarts(snapshot, starts, endings, until);
+        const view = reservedView(snapshot, starts, endings, until);
         const isPlaced = (count: number) =>
           planGang(view, gangOf('default/small', count, wish.shape), policy, NOW).kind === 'placed';
         if (room > 0) expect(isPlaced(room)).toBe(true);
@@ -199,7 +199,7 @@ describe('EASY backfill', () => {
             const snapshot = snapshotOf({ nodes }, running);
             const starts = head ? [head] : [];
             const until = now + length;
-            const view = besideStarts(snapshot, starts, running, until);
+            const view = reservedView(snapshot, starts, running, until);
             const plan = planGang(view, request, policy, now);
             const room = countRoom(nodes, required, shape, loadsOf(running, starts), now, until);
             expect(plan.kind === 'placed').toBe(room >= count);

@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { GangRequest } from '../../../src/core/gang-request.ts';
 import type { PodModel } from '../../../src/core/model.ts';
 import { planGang } from '../../../src/core/plan.ts';
-import { besideStarts } from '../../../src/core/queues/beside-starts.ts';
 import type { Ending, PlannedStart } from '../../../src/core/queues/planned-start.ts';
-import { findFirst } from '../../../src/core/queues/stages.ts';
+import { reservedView } from '../../../src/core/queues/reserved-view.ts';
 import { planStart } from '../../../src/core/queues/start-planner.ts';
+import { findFirst } from '../../../src/core/queues/time-steps.ts';
 import { type Snapshot, withOccupants } from '../../../src/core/snapshot.ts';
 import { aPod } from '../../support/builders.ts';
 import { aGang, type GangOptions, members, planText } from '../../support/gangs.ts';
@@ -148,12 +148,12 @@ describe('planning a start', () => {
     expect(text(planned(occupied, gang(1, 8), []))).toBe('never');
     const head = planned(occupied, gang(1, 8), endings)!;
     const room = (endsAt: number, gpus: number) =>
-      planGang(besideStarts(occupied, [head], endings, endsAt), { ...gang(1, gpus), key: 'default/x' }, policy, NOW)
+      planGang(reservedView(occupied, [head], endings, endsAt), { ...gang(1, gpus), key: 'default/x' }, policy, NOW)
         .kind;
     expect(room(200, 1)).toBe('unschedulable');
     const half = planned(occupied, gang(1, 4), endings)!;
     // Four are planned and four are left, but only once the gang that was placed is gone.
-    expect(besideStarts(occupied, [half], endings, FOREVER).free).toEqual(occupied.free);
+    expect(reservedView(occupied, [half], endings, FOREVER).free).toEqual(occupied.free);
   });
 
   test('beside earlier starts it takes the first gap that is long enough', () => {
@@ -172,8 +172,8 @@ describe('the view beside planned starts', () => {
     const endings = [ending('a', runOn('a', 8, ['n1']), 200)];
     const snapshot = draw('r: n1[8]', endings);
     const head = planned(snapshot, gang(1, 8), endings)!;
-    expect(besideStarts(snapshot, [head], endings, 200)).toBe(snapshot);
-    expect(besideStarts(snapshot, [head], endings, 201)).not.toBe(snapshot);
+    expect(reservedView(snapshot, [head], endings, 200)).toBe(snapshot);
+    expect(reservedView(snapshot, [head], endings, 201)).not.toBe(snapshot);
   });
 
   test('keeps a gang off where its ports would be in the way', () => {
@@ -181,7 +181,7 @@ describe('the view beside planned starts', () => {
     const listening = (key: string) =>
       aGang(members(1, { name: key, template: { gpus: 1, ...bare, ...port } }), { key: `default/${key}` });
     const snapshot = drawSnapshot('r: n1[8]');
-    const view = besideStarts(snapshot, [planned(snapshot, listening('first'), [])!], [], FOREVER);
+    const view = reservedView(snapshot, [planned(snapshot, listening('first'), [])!], [], FOREVER);
     expect(planGang(view, listening('second'), policy, NOW).kind).toBe('unschedulable');
     expect(planGang(view, { ...gang(1, 7), key: 'default/x' }, policy, NOW).kind).toBe('placed');
   });
@@ -192,7 +192,7 @@ describe('the view beside planned starts', () => {
     const other = { ...gang(1, 1), key: 'default/x' };
     const nodeIn = (view: Snapshot) => planText(view, other);
     expect(nodeIn(snapshot)).toBe(lonely.slots[0]!.node);
-    expect(nodeIn(besideStarts(snapshot, [lonely], [], FOREVER))).toBe('n2');
+    expect(nodeIn(reservedView(snapshot, [lonely], [], FOREVER))).toBe('n2');
   });
 });
 

@@ -40,9 +40,7 @@ describe('a state of the gang package', () => {
   });
 
   test('is not made writable by a cast', () => {
-    const casts = files
-      .filter(({ text }) => /\bas unknown as\b|-readonly\b/.test(text))
-      .map(({ path }) => path);
+    const casts = files.filter(({ text }) => /\bas unknown as\b|-readonly\b/.test(text)).map(({ path }) => path);
     expect(casts).toEqual([]);
   });
 

@@ -5,8 +5,8 @@ import type { Preemption } from '../../../src/core/preemption.ts';
 import { type Amounts, addUse } from '../../../src/core/queues/amounts.ts';
 import { buildQueueTree } from '../../../src/core/queues/queue.ts';
 import { rollUp } from '../../../src/core/queues/quota.ts';
-import { planQuotaRoom } from '../../../src/core/queues/quota-room.ts';
-import { evictionRights, isOwedAny, listBeyond, type ReclaimQuery } from '../../../src/core/queues/reclaim.ts';
+import { planQuotaPreemption } from '../../../src/core/queues/quota-preemption.ts';
+import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../../src/core/queues/reclaim.ts';
 import type { RunningGang } from '../../../src/core/victims.ts';
 import { aPod, GPU, type PodOptions } from '../../support/builders.ts';
 import { aGang, members } from '../../support/gangs.ts';
@@ -79,7 +79,7 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
     amountsOf,
     rights: evictionRights(query),
     isOwed: isOwedAny(query),
-    listBeyond: (units: Parameters<typeof listBeyond>[1]) => listBeyond(query, units, amountsOf),
+    listExcess: (units: Parameters<typeof listExcessVictims>[1]) => listExcessVictims(query, units, amountsOf),
   };
   const request = {
     gang: aGang(members(want, { cpu: 0, memory: 0 }), { priority }),
@@ -88,7 +88,7 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
     barred: new Set(barred),
     holders,
   };
-  return planQuotaRoom(snapshot, request, policy, NOW);
+  return planQuotaPreemption(snapshot, request, policy, NOW);
 }
 
 function victimsOf(found: Preemption): readonly string[] {

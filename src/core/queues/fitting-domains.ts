@@ -3,22 +3,22 @@
  * the usual case. O(nodes) to make, O(1) for each pod that leaves.
  */
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
+import { LiveCapacity } from '../live-capacity.ts';
 import type { NodeIdx } from '../node-idx.ts';
-import { Room } from '../room.ts';
-import { Round } from '../round.ts';
+import { createPlanContext } from '../plan-context.ts';
 import { type DomainIdx, domainAt, ROOT } from '../topology.ts';
 import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import type { Departure, Departures } from './departures.ts';
 
-export class Rooms {
+export class FittingDomains {
   /** Domains where it might fit by now, in the order in which that became true. */
   readonly fitting = new Set<DomainIdx>();
   readonly #tx: Transaction;
   readonly #departures: Departures;
-  readonly #rooms = new Map<DomainIdx, Room>();
+  readonly #capacities = new Map<DomainIdx, LiveCapacity>();
   readonly #level: number;
-  readonly #isPicky: boolean;
+  readonly #readsPods: boolean;
 
   /** @param asked as if the gang's patience were over. */
   constructor(departures: Departures, gang: GangRequest, policy: PlanPolicy, asked: ResolvedTopology) {
@@ -27,35 +27,35 @@ export class Rooms {
     this.#tx = new Transaction(snapshot);
     this.#tx.occupy(gang.priority);
     this.#level = asked.outermost;
-    this.#isPicky = snapshot.repelling.includes(1) || gang.members.some(isPicky);
-    const round = new Round(this.#tx, gang, policy, asked);
+    this.#readsPods = snapshot.repelling.includes(1) || gang.members.some(readsNeighbours);
+    const context = createPlanContext(this.#tx, gang, policy, asked);
     const { domainsAt } = snapshot.topology;
     const scopes = this.#level < 0 ? [ROOT] : (Array.from(domainsAt[this.#level]!) as DomainIdx[]);
     for (const scope of scopes) {
       // Which domains are closed to the gang depends on who is there: a mask would be true for today only.
-      const room = new Room(this.#tx, round, scope, undefined);
-      this.#rooms.set(scope, room);
-      if (room.fits()) this.fitting.add(scope);
+      const capacity = new LiveCapacity(context, { domain: scope, mask: undefined });
+      this.#capacities.set(scope, capacity);
+      if (capacity.fits()) this.fitting.add(scope);
     }
   }
 
   /** Lets it leave; domains may be added to `fitting`. */
   leave(departure: Departure): void {
     this.#departures.leave(departure);
-    if (this.#isPicky) this.#departures.settle();
+    if (this.#readsPods) this.#departures.sync();
     const touched = new Set<DomainIdx>();
-    for (const { node } of departure.seats) {
+    for (const { node } of departure.pods) {
       const scope = this.#scopeOf(node);
       if (scope === undefined || this.fitting.has(scope)) continue;
-      this.#rooms.get(scope)!.refresh(node);
+      this.#capacities.get(scope)!.refresh(node);
       touched.add(scope);
     }
-    for (const scope of touched) if (this.#rooms.get(scope)!.fits()) this.fitting.add(scope);
+    for (const scope of touched) if (this.#capacities.get(scope)!.fits()) this.fitting.add(scope);
   }
 
   /** Whether the departure frees something in the domain. */
-  touches({ seats }: Departure, scope: DomainIdx): boolean {
-    return seats.some(({ node }) => this.#scopeOf(node) === scope);
+  touches({ pods }: Departure, scope: DomainIdx): boolean {
+    return pods.some(({ node }) => this.#scopeOf(node) === scope);
   }
 
   /** Takes back what it placed; nobody may leave any more. */
@@ -69,7 +69,7 @@ export class Rooms {
 }
 
 /** Whether it matters to the member who else is on a node. */
-function isPicky({ template }: MemberRequest): boolean {
+function readsNeighbours({ template }: MemberRequest): boolean {
   const { hostPorts, antiAffinity, selfAntiAffine } = template;
   return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
 }

@@ -5,17 +5,21 @@ import { type Snapshot, sumColumns } from './snapshot.ts';
 import type { DomainIdx, Topology } from './topology.ts';
 
 /** Sums along the depth-first order: entry i is about the nodes in front of the i-th. */
-export interface Field {
+export interface DomainStats {
   readonly topology: Topology;
   readonly score: PlacementScore;
   readonly freeBefore: Float64Array;
   readonly totalBefore: Float64Array;
   /** Members that are placed already; undefined when there are none. */
-  readonly nearBefore: Float64Array | undefined;
+  readonly placedBefore: Float64Array | undefined;
 }
 
 /** @param accelerators columns. */
-export function surveyField(snapshot: Snapshot, accelerators: readonly number[], score: PlacementScore): Field {
+export function sumDomainStats(
+  snapshot: Snapshot,
+  accelerators: readonly number[],
+  score: PlacementScore,
+): DomainStats {
   const { topology, free, allocatable } = snapshot;
   const size = topology.order.length + 1;
   const [freeBefore, totalBefore] = [new Float64Array(size), new Float64Array(size)];
@@ -25,40 +29,40 @@ export function surveyField(snapshot: Snapshot, accelerators: readonly number[],
     freeBefore[i + 1] = freeBefore[i]! + Math.max(0, sumColumns(free, accelerators, node));
     totalBefore[i + 1] = totalBefore[i]! + sumColumns(allocatable, accelerators, node);
   }
-  return { topology, score, freeBefore, totalBefore, nearBefore: undefined };
+  return { topology, score, freeBefore, totalBefore, placedBefore: undefined };
 }
 
 /** @param nodes where members are; a node that holds several is named several times. */
-export function withNear(field: Field, nodes: readonly NodeIdx[]): Field {
-  if (nodes.length === 0) return field;
-  const { position, order } = field.topology;
-  const nearBefore = new Float64Array(order.length + 1);
-  for (const node of nodes) nearBefore[position[node]! + 1]!++;
-  for (let i = 0; i < order.length; i++) nearBefore[i + 1]! += nearBefore[i]!;
-  return { ...field, nearBefore };
+export function withPlaced(stats: DomainStats, nodes: readonly NodeIdx[]): DomainStats {
+  if (nodes.length === 0) return stats;
+  const { position, order } = stats.topology;
+  const placedBefore = new Float64Array(order.length + 1);
+  for (const node of nodes) placedBefore[position[node]! + 1]!++;
+  for (let i = 0; i < order.length; i++) placedBefore[i + 1]! += placedBefore[i]!;
+  return { ...stats, placedBefore };
 }
 
 /** Accelerators that are free in the domain. */
-export function freeIn(field: Field, domain: DomainIdx): number {
-  return sumOf(field, field.freeBefore, domain);
+export function freeIn(stats: DomainStats, domain: DomainIdx): number {
+  return sumOf(stats, stats.freeBefore, domain);
 }
 
 /** Accelerators of the domain's nodes. */
-export function totalIn(field: Field, domain: DomainIdx): number {
-  return sumOf(field, field.totalBefore, domain);
+export function totalIn(stats: DomainStats, domain: DomainIdx): number {
+  return sumOf(stats, stats.totalBefore, domain);
 }
 
 /** Members of the gang that are in the domain already. */
-export function nearIn(field: Field, domain: DomainIdx): number {
-  return field.nearBefore ? sumOf(field, field.nearBefore, domain) : 0;
+export function placedIn(stats: DomainStats, domain: DomainIdx): number {
+  return stats.placedBefore ? sumOf(stats, stats.placedBefore, domain) : 0;
 }
 
 /** Whether the domain has accelerators and all of them are free. */
-export function isWhole(field: Field, domain: DomainIdx): boolean {
-  const total = totalIn(field, domain);
-  return total > 0 && freeIn(field, domain) >= total;
+export function isWhole(stats: DomainStats, domain: DomainIdx): boolean {
+  const total = totalIn(stats, domain);
+  return total > 0 && freeIn(stats, domain) >= total;
 }
 
-function sumOf({ topology }: Field, before: Float64Array, domain: DomainIdx): number {
+function sumOf({ topology }: DomainStats, before: Float64Array, domain: DomainIdx): number {
   return before[topology.end[domain]!]! - before[topology.start[domain]!]!;
 }

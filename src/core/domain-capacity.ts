@@ -2,8 +2,9 @@
  * How many members of one class every domain takes: counted once for each node, added up along the depth-first order,
  * so that a domain's count is one subtraction. O(nodes).
  */
+import type { MemberClass } from './member-classes.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { MemberClass } from './placement.ts';
+import type { NodeMask } from './node-mask.ts';
 import type { DomainIdx, Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -16,7 +17,7 @@ export interface SliceShape {
 /** More members than any node takes: a capacity that is not cut off tells how tight a node is. */
 export const UNLIMITED = 2 ** 20;
 
-export class Tally {
+export class DomainCapacity {
   readonly topology: Topology;
   readonly slice: SliceShape | undefined;
   /** Position of the first counted node, and how many members it and the following ones take. */
@@ -37,16 +38,15 @@ export class Tally {
   }
 
   /**
-   * @param mask nodes that count, by row; undefined: all.
-   * @param domain what lies outside of it is not counted.
+   * @param within nothing else is counted.
+   * @param slice undefined: without slices.
    */
   static count(
     tx: Transaction,
     members: MemberClass,
-    mask: Uint8Array | undefined,
-    domain: DomainIdx,
+    { domain, mask }: { readonly domain: DomainIdx; readonly mask: NodeMask },
     slice: SliceShape | undefined,
-  ): Tally {
+  ): DomainCapacity {
     const { topology } = tx.snapshot;
     const [from, to] = [topology.start[domain]!, topology.end[domain]!];
     const capacity = new Float64Array(to - from);
@@ -56,7 +56,7 @@ export class Tally {
       if (members.allowed[node] !== 1 || (mask && mask[node] !== 1)) continue;
       capacity[i] = Math.min(UNLIMITED, tx.capacity(node, pod, members.requests));
     }
-    return new Tally(topology, from, capacity, slice);
+    return new DomainCapacity(topology, from, capacity, slice);
   }
 
   /** What the node at this position of the depth-first order takes. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { classify, type PlanPolicy } from '../../src/core/gang-request.ts';
-import { chooseFewest } from '../../src/core/placement.ts';
+import { chooseFewest } from '../../src/core/fill.ts';
+import type { PlanPolicy } from '../../src/core/gang-request.ts';
+import { classify } from '../../src/core/member-classes.ts';
 import { aGang, members } from '../support/gangs.ts';
 import { drawSnapshot } from '../support/topology.ts';
 

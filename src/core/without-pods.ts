@@ -14,8 +14,8 @@ interface Footprint {
 }
 
 /** A pod on its node. */
-export interface Seat {
-  /** Its number in `Seats.all`. */
+export interface RemovablePod {
+  /** Its number in `RemovablePods.all`. */
   readonly id: number;
   readonly node: NodeIdx;
   readonly pod: PodModel;
@@ -23,8 +23,8 @@ export interface Seat {
 }
 
 /** Numbers pods on nodes; each template is measured once. */
-export class Seats {
-  readonly all: Seat[] = [];
+export class RemovablePods {
+  readonly all: RemovablePod[] = [];
   readonly #snapshot: Snapshot;
   readonly #footprints = new Map<PodTemplate, Footprint>();
 
@@ -33,7 +33,7 @@ export class Seats {
   }
 
   /** Undefined: its node is not there. */
-  seat(pod: PodModel): Seat | undefined {
+  add(pod: PodModel): RemovablePod | undefined {
     const node = this.#snapshot.indexOf.get(pod.nodeName);
     if (node === undefined) return undefined;
     let footprint = this.#footprints.get(pod.template);
@@ -41,9 +41,9 @@ export class Seats {
       footprint = this.#measure(pod.template);
       this.#footprints.set(pod.template, footprint);
     }
-    const seat = { id: this.all.length, node, pod, footprint };
-    this.all.push(seat);
-    return seat;
+    const removable = { id: this.all.length, node, pod, footprint };
+    this.all.push(removable);
+    return removable;
   }
 
   #measure({ requests }: PodTemplate): Footprint {
@@ -56,22 +56,22 @@ export class Seats {
   }
 }
 
-export class Vacancy {
+export class SnapshotWithoutPods {
   readonly snapshot: Snapshot;
-  readonly #seats: readonly Seat[];
+  readonly #removable: readonly RemovablePod[];
   readonly #podsOn: (readonly PodModel[])[];
   readonly #repelling: Uint8Array;
   readonly #exclusive: Uint8Array;
   readonly #source: Snapshot;
-  /** 1 for a seat that is empty, by its number. */
+  /** 1 for a pod that is removed, by its number. */
   readonly #gone: Uint8Array;
   readonly #stale = new Set<NodeIdx>();
-  #seatsOn: ReadonlyMap<NodeIdx, readonly Seat[]> | undefined;
+  #podsByNode: ReadonlyMap<NodeIdx, readonly RemovablePod[]> | undefined;
 
-  constructor(source: Snapshot, seats: readonly Seat[]) {
+  constructor(source: Snapshot, all: readonly RemovablePod[]) {
     this.#source = source;
-    this.#seats = seats;
-    this.#gone = new Uint8Array(seats.length);
+    this.#removable = all;
+    this.#gone = new Uint8Array(all.length);
     this.#podsOn = source.podsOn.slice();
     this.#repelling = source.repelling.slice();
     this.#exclusive = source.exclusive.slice();
@@ -84,22 +84,22 @@ export class Vacancy {
     };
   }
 
-  /** A seat is left once before it is taken again. */
-  leave(seat: Seat): void {
-    this.#shift(seat, 1);
+  /** A pod is removed at most once before it is restored. */
+  remove(pod: RemovablePod): void {
+    this.#shift(pod, 1);
   }
 
-  take(seat: Seat): void {
-    this.#shift(seat, -1);
+  restore(pod: RemovablePod): void {
+    this.#shift(pod, -1);
   }
 
   /** Makes the lists of pods true, which resources alone do not need. */
-  settle(): Snapshot {
+  sync(): Snapshot {
     if (this.#stale.size === 0) return this.snapshot;
-    this.#seatsOn ??= Map.groupBy(this.#seats, ({ node }) => node);
+    this.#podsByNode ??= Map.groupBy(this.#removable, ({ node }) => node);
     for (const node of this.#stale) {
       const gone = new Set<string>();
-      for (const { id, pod } of this.#seatsOn.get(node) ?? []) if (this.#gone[id] === 1) gone.add(pod.uid);
+      for (const { id, pod } of this.#podsByNode.get(node) ?? []) if (this.#gone[id] === 1) gone.add(pod.uid);
       const pods = this.#source.podsOn[node]!.filter(({ uid }) => !gone.has(uid));
       this.#podsOn[node] = pods;
       this.#repelling[node] = pods.some(({ template }) => template.antiAffinity.length > 0) ? 1 : 0;
@@ -109,7 +109,7 @@ export class Vacancy {
     return this.snapshot;
   }
 
-  #shift({ id, node, footprint }: Seat, sign: 1 | -1): void {
+  #shift({ id, node, footprint }: RemovablePod, sign: 1 | -1): void {
     this.#gone[id] = sign === 1 ? 1 : 0;
     this.#stale.add(node);
     const { free } = this.snapshot;
@@ -118,17 +118,21 @@ export class Vacancy {
   }
 }
 
-/** The cluster without the pods of these seats. @param all every seat that may be left or taken later. */
-export function vacate(snapshot: Snapshot, all: readonly Seat[], seats: readonly Seat[]): Vacancy {
-  const vacancy = new Vacancy(snapshot, all);
-  for (const seat of seats) vacancy.leave(seat);
-  return vacancy;
+/** The cluster without some of the pods. @param all every pod that may be removed or restored later. */
+export function removePods(
+  snapshot: Snapshot,
+  all: readonly RemovablePod[],
+  removed: readonly RemovablePod[],
+): SnapshotWithoutPods {
+  const view = new SnapshotWithoutPods(snapshot, all);
+  for (const pod of removed) view.remove(pod);
+  return view;
 }
 
 /** The cluster as it will be when the pods are gone. O(nodes). */
 export function withoutPods(snapshot: Snapshot, pods: readonly PodModel[]): Snapshot {
   if (pods.length === 0) return snapshot;
-  const seats = new Seats(snapshot);
-  for (const pod of pods) seats.seat(pod);
-  return vacate(snapshot, seats.all, seats.all).settle();
+  const removable = new RemovablePods(snapshot);
+  for (const pod of pods) removable.add(pod);
+  return removePods(snapshot, removable.all, removable.all).sync();
 }

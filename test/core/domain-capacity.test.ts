@@ -1,10 +1,11 @@
 /* Counting members and slices, against plain counting domain by domain. */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { classify } from '../../src/core/gang-request.ts';
+import { DomainCapacity, type SliceShape } from '../../src/core/domain-capacity.ts';
+import { classify } from '../../src/core/member-classes.ts';
 import type { NodeIdx } from '../../src/core/node-idx.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import { type SliceShape, Tally } from '../../src/core/tally.ts';
 import { type DomainIdx, domainAt, pathOf, ROOT } from '../../src/core/topology.ts';
 import { Transaction } from '../../src/core/transaction.ts';
 import { aGang, type GangOptions, members } from '../support/gangs.ts';
@@ -13,7 +14,7 @@ import { drawSnapshot } from '../support/topology.ts';
 function countOf(snapshot: Snapshot, gpus: number, slice?: SliceShape, mask?: Uint8Array, options: GangOptions = {}) {
   const policy = { isAccelerator: () => true, score: 'best-fit' } as const;
   const [all] = classify(snapshot, aGang(members(1, { gpus }), options), policy);
-  return Tally.count(new Transaction(snapshot), all!, mask, ROOT, slice);
+  return DomainCapacity.count(new Transaction(snapshot), all!, { domain: ROOT, mask }, slice);
 }
 
 const drawing = `block-1/rack-1: n1[8] n2[4]

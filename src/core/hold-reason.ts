@@ -5,7 +5,7 @@ import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-cho
 import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
 
 /** Why a complete gang is not placed, whatever room there is. */
-export type Obstacle =
+export type HoldReason =
   /** An operator holds it. */
   | { readonly kind: 'held' }
   | { readonly kind: 'queue'; readonly problem: QueueChoiceProblem }
@@ -26,42 +26,42 @@ export type Obstacle =
     };
 
 /** For people. */
-export function explainObstacle(obstacle: Obstacle): string {
-  switch (obstacle.kind) {
+export function explainHoldReason(reason: HoldReason): string {
+  switch (reason.kind) {
     case 'held':
       return 'held by muster.dev/hold: "true"; set it to "false" or remove it from every member to release the gang';
     case 'queue':
-      return explainQueueProblem(obstacle.problem);
+      return explainQueueProblem(reason.problem);
     case 'quota':
-      return explainQuota(obstacle.refusal);
+      return explainQuota(reason.refusal);
     case 'over-time':
-      return `ran for ${formatDuration(obstacle.limitMs)}, the longest that queue ${obstacle.queue} allows; it starts again only with another owner: delete its Job and create it anew`;
+      return `ran for ${formatDuration(reason.limitMs)}, the longest that queue ${reason.queue} allows; it starts again only with another owner: delete its Job and create it anew`;
     case 'behind':
-      return explainBehind(obstacle);
+      return explainBehind(reason);
     default:
-      return obstacle satisfies never;
+      return reason satisfies never;
   }
 }
 
 /** For filter replies: without counts and times. */
-export function stableObstacle(obstacle: Obstacle): string {
-  switch (obstacle.kind) {
+export function explainHoldReasonStably(reason: HoldReason): string {
+  switch (reason.kind) {
     case 'held':
       return 'is held by an operator';
     case 'queue':
-      return `cannot start: ${explainQueueProblem(obstacle.problem)}`;
+      return `cannot start: ${explainQueueProblem(reason.problem)}`;
     case 'quota':
-      return `waits for quota of queue ${obstacle.refusal.queue}`;
+      return `waits for quota of queue ${reason.refusal.queue}`;
     case 'over-time':
-      return `ran as long as queue ${obstacle.queue} allows`;
+      return `ran as long as queue ${reason.queue} allows`;
     case 'behind':
       return 'waits so that it does not delay a gang before it';
     default:
-      return obstacle satisfies never;
+      return reason satisfies never;
   }
 }
 
-function explainBehind({ gang, cause, startsAt }: Obstacle & { readonly kind: 'behind' }): string {
+function explainBehind({ gang, cause, startsAt }: HoldReason & { readonly kind: 'behind' }): string {
   switch (cause) {
     case 'strict':
       return `waits behind gang ${gang}, which is first in its queue, and the queue's order is strict`;

@@ -15,12 +15,12 @@ import type { PodModel } from '../model.ts';
 import { type PlannedSlot, planGang } from '../plan.ts';
 import { countSpared, type Preemption, type PreemptionRequest } from '../preemption.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { withoutPods } from '../vacancy.ts';
 import { type Candidate, listChoices, type VictimUnit } from '../victims.ts';
+import { withoutPods } from '../without-pods.ts';
 import { type Amounts, NOTHING, subtractAmounts } from './amounts.ts';
 import { judgeQuota, listRefusals, type UseByQueue } from './quota.ts';
 import type { ReclaimQuery } from './reclaim.ts';
-import { type Guarantees, MOST_SETS } from './reclaim-plan.ts';
+import { type Guarantees, MAX_VICTIM_SETS } from './reclaim-plan.ts';
 
 /** What is needed to know who uses the quota. */
 export interface QuotaHolders extends Guarantees {
@@ -29,14 +29,14 @@ export interface QuotaHolders extends Guarantees {
   readonly amountsOf: (pods: readonly PodModel[]) => Amounts;
 }
 
-export interface QuotaRoomRequest extends Omit<PreemptionRequest, 'rights'> {
+export interface QuotaPreemptionRequest extends Omit<PreemptionRequest, 'rights'> {
   readonly holders: QuotaHolders;
 }
 
 /** To be asked when `judgeQuota` refuses. Never `coming`: quota that others will leave is nobody's. */
-export function planQuotaRoom(
+export function planQuotaPreemption(
   snapshot: Snapshot,
-  request: QuotaRoomRequest,
+  request: QuotaPreemptionRequest,
   policy: PlanPolicy,
   now: number,
 ): Preemption {
@@ -67,18 +67,18 @@ export function planQuotaRoom(
     return plan.kind === 'placed' ? plan.slots : undefined;
   };
   let open = keepBudgets(candidates.sort(compareWorth), budgets);
-  for (let sets = 0; sets < MOST_SETS; sets++) {
+  for (let sets = 0; sets < MAX_VICTIM_SETS; sets++) {
     // The last set is one of those of which no queue loses too much whichever are taken.
-    const beyondAll = sets === MOST_SETS - 1 ? new Set(holders.listBeyond(open)) : undefined;
-    const found = chooseFirst(beyondAll ? open.filter((unit) => !beyondAll.has(unit)) : open, place);
+    const excessOfAll = sets === MAX_VICTIM_SETS - 1 ? new Set(holders.listExcess(open)) : undefined;
+    const found = chooseFirst(excessOfAll ? open.filter((unit) => !excessOfAll.has(unit)) : open, place);
     if (!found) break;
-    const beyond = new Set(holders.listBeyond(found.units));
-    if (beyond.size === 0) {
+    const excess = new Set(holders.listExcess(found.units));
+    if (excess.size === 0) {
       const victims = found.units.toSorted((a, b) => (a.key < b.key ? -1 : 1));
       const lostWork = victims.reduce((sum, unit) => sum + unit.lostWork, 0);
       return { kind: 'preempt', slots: found.slots, victims, violations: 0, lostWork };
     }
-    open = open.filter((unit) => !beyond.has(unit));
+    open = open.filter((unit) => !excess.has(unit));
   }
   return countSpared(spared);
 }

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { type Applicant, Line, type LineQuery } from '../../../src/core/queues/line.ts';
 import { buildQueueTree, type QueueTree } from '../../../src/core/queues/queue.ts';
+import { type PendingGang, QueueOrder, type QueueOrderQuery } from '../../../src/core/queues/queue-order.ts';
 import {
-  type ApplicantOptions,
-  aLineQuery,
-  anApplicant,
+  aPendingGang,
   aQueue,
+  aQueueOrderQuery,
   gpus,
   gpusOf,
+  type PendingGangOptions,
   type QueueOptions,
   queueNamed,
   WEIGHTS,
@@ -15,21 +15,21 @@ import {
 
 interface Scene {
   readonly tree: QueueTree;
-  readonly applicants: readonly Applicant[];
-  readonly line: Line<Applicant>;
+  readonly applicants: readonly PendingGang[];
+  readonly line: QueueOrder<PendingGang>;
   /** By key. */
-  gang(key: string): Applicant;
+  gang(key: string): PendingGang;
 }
 
 function aScene(
   queues: readonly QueueOptions[],
-  gangs: readonly ApplicantOptions[],
-  query: Partial<LineQuery> = {},
+  gangs: readonly PendingGangOptions[],
+  query: Partial<QueueOrderQuery> = {},
 ): Scene {
   const tree = buildQueueTree(queues.map(aQueue));
-  const applicants = gangs.map((gang) => anApplicant(tree, gang));
+  const applicants = gangs.map((gang) => aPendingGang(tree, gang));
   const gang = (key: string) => applicants.find((applicant) => applicant.key === key)!;
-  return { tree, applicants, line: new Line(applicants, aLineQuery(tree, query)), gang };
+  return { tree, applicants, line: new QueueOrder(applicants, aQueueOrderQuery(tree, query)), gang };
 }
 
 /** What is offered from now on, as `key` or `key verdict` where it is not within. */
@@ -38,7 +38,7 @@ function offers({ line }: Scene): readonly string[] {
   for (let offer = line.next(); offer; offer = line.next()) {
     const { kind } = offer.verdict;
     expect(offer.standing.within).toBe(kind === 'within');
-    seen.push(kind === 'within' ? offer.applicant.key : `${offer.applicant.key} ${kind}`);
+    seen.push(kind === 'within' ? offer.gang.key : `${offer.gang.key} ${kind}`);
   }
   return seen;
 }
@@ -111,7 +111,7 @@ test('what is charged counts for the fair share of those that follow', () => {
     { key: 'n/a2', queue: 'a', createdAt: 2 },
     { key: 'n/b1', queue: 'b', createdAt: 3 },
   ]);
-  expect(scene.line.next()!.applicant.key).toBe('n/a1');
+  expect(scene.line.next()!.gang.key).toBe('n/a1');
   scene.line.charge(scene.gang('n/a1'), gpus(8));
   expect(offers(scene)).toEqual(['n/b1', 'n/a2']);
 });
@@ -145,7 +145,7 @@ test('a queue whose guarantee was used up by a start borrows from then on', () =
     ],
     { held: gpusOf({ a: 8, b: 90 }) },
   );
-  expect(scene.line.next()!.applicant.key).toBe('n/a1');
+  expect(scene.line.next()!.gang.key).toBe('n/a1');
   scene.line.charge(scene.gang('n/a1'), gpus(8));
   expect(offers(scene)).toEqual(['n/a2 borrows', 'n/b borrows']);
 });
@@ -211,9 +211,9 @@ test('of a closed queue, or of one below it, nobody else is offered', () => {
     { name: 'other' },
   ];
   const gangs = ['a', 'a', 'b', 'other'].map((queue, i) => ({ key: `n/${queue}${i}`, queue, createdAt: i }));
-  const keys = (left: readonly Applicant[]) => left.map(({ key }) => key);
+  const keys = (left: readonly PendingGang[]) => left.map(({ key }) => key);
   const leaf = aScene(queues, gangs);
-  expect(leaf.line.next()!.applicant.key).toBe('n/a0');
+  expect(leaf.line.next()!.gang.key).toBe('n/a0');
   expect(keys(leaf.line.close(queueNamed(leaf.tree, 'a')))).toEqual(['n/a1']);
   expect(offers(leaf)).toEqual(['n/b2', 'n/other3']);
   const inner = aScene(queues, gangs);

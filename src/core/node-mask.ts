@@ -1,6 +1,6 @@
 /**
- * Which nodes a gang may use at all because of what it asks of the fabric: a node that is in no domain of a level it
- * asks for is in none, and domains that other gangs have for themselves, or that they are in already, are not for it.
+ * Which nodes count for a gang. A node that lacks a domain of some level the gang asks for cannot be used. Neither can
+ * a domain that another gang has for itself, nor, for an exclusive gang, a domain that another gang is in.
  */
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
 import type { NodeIdx } from './node-idx.ts';
@@ -9,11 +9,14 @@ import type { Snapshot } from './snapshot.ts';
 import { type DomainIdx, domainAt, findLevel, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
+/** 1 where the node counts, by row; undefined: all nodes count. */
+export type NodeMask = Uint8Array | undefined;
+
 /**
  * 1 where the gang may be, by node row; undefined when it may be everywhere. Without exclusive gangs O(nodes x levels asked for),
  * for a gang that is exclusive itself O(pods).
  */
-export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopology): Uint8Array | undefined {
+export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopology): NodeMask {
   const { topology, nodes } = snapshot;
   const levels = listAsked(asked);
   const closed = listClosed(snapshot, gang, asked.exclusive);
@@ -29,7 +32,7 @@ export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopo
 }
 
 /** Whether the node is in a domain of every level that is asked for: if it is and may not be used, another gang is in the way. */
-export function isKnown({ topology }: Snapshot, asked: ResolvedTopology, node: NodeIdx): boolean {
+export function isInAskedLevels({ topology }: Snapshot, asked: ResolvedTopology, node: NodeIdx): boolean {
   return listAsked(asked).every((level) => domainAt(topology, node, level) !== undefined);
 }
 
@@ -38,7 +41,7 @@ function listAsked({ required, outermost, slice, spread, exclusive }: ResolvedTo
 }
 
 /** 1 where the node is in a domain of the level, by node row; undefined when all nodes are. */
-export function maskLabelled({ topology, nodes, byName }: Snapshot, level: number): Uint8Array | undefined {
+export function maskLevel({ topology, nodes, byName }: Snapshot, level: number): NodeMask {
   if (byName.every((node) => domainAt(topology, node, level) !== undefined)) return undefined;
   return Uint8Array.from(nodes, (node, row) =>
     node && domainAt(topology, row as NodeIdx, level) !== undefined ? 1 : 0,
@@ -46,8 +49,12 @@ export function maskLabelled({ topology, nodes, byName }: Snapshot, level: numbe
 }
 
 /** Where both masks allow, by node row. */
-export function intersect(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+export function intersectMasks(a: NodeMask, b: NodeMask): NodeMask {
   return a && b ? a.map((value, row) => value & b[row]!) : (a ?? b);
+}
+
+export function equalMasks(a: NodeMask, b: NodeMask): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.every((value, row) => value === b[row]));
 }
 
 /** Domains that exclusive gangs are in, and those with any other gang when this one is exclusive. */

@@ -1,9 +1,12 @@
 /**
- * The cluster as a gang may use it that must not delay planned starts.
+ * The cluster as a gang may use it without delaying planned starts.
  *
- * A gang that ends before a start is not in its way. Any other one is still there when the start comes: it may take of a node what is
- * free now, but no more than what will be free then beside the start's slots. So, resource by resource,
- * `free' = min(free, free + freed until then - slots)`, and with several starts the least of that over the instants at which one begins.
+ * A gang that ends before a start is not in its way. Any other gang is still there when the start comes. Of a node it may
+ * take what is free now, but no more than what will be free then beside the start's slots. So, resource by resource,
+ * `free' = min(free, free + freed until then - slots)`; with several starts, the least of that over the instants at which
+ * one begins.
+ *
+ * O(nodes + pods that end) for one view. `StartReservations` is made once for many views; each is then O(nodes + slots).
  */
 import { isTerminated, type PodModel, type PodTemplate, type ResourceAmount } from '../model.ts';
 import type { NodeIdx } from '../node-idx.ts';
@@ -16,23 +19,24 @@ interface Claim {
   readonly amounts: readonly ResourceAmount[];
 }
 
-/** What a view lacks on one node, and who will be there. */
-interface Take {
+/** What a view lacks of one resource on one node. */
+interface ReservedAmount {
   readonly node: NodeIdx;
   readonly column: number;
   readonly amount: number;
 }
 
-export interface Keep {
+/** What is kept for planned starts: who will be there, and what of the nodes they need. */
+export interface ReservedCapacity {
   readonly occupants: readonly Occupant[];
-  readonly takes: readonly Take[];
+  readonly amounts: readonly ReservedAmount[];
 }
 
-/** The view with what is kept; the snapshot itself when nothing is. */
-export function layOver(snapshot: Snapshot, { occupants, takes }: Keep): Snapshot {
+/** The view without what is reserved; the snapshot itself when nothing is. */
+export function withReserved(snapshot: Snapshot, { occupants, amounts }: ReservedCapacity): Snapshot {
   if (occupants.length === 0) return snapshot;
   const free = snapshot.free.map((column) => column.slice());
-  for (const { node, column, amount } of takes) free[column]![node]! -= amount;
+  for (const { node, column, amount } of amounts) free[column]![node]! -= amount;
   return { ...snapshot, free, occupants: [...snapshot.occupants, ...occupants] };
 }
 
@@ -42,7 +46,7 @@ interface Release {
   readonly amounts: readonly ResourceAmount[];
 }
 
-interface Slot {
+interface StartSlot {
   readonly start: PlannedStart;
   readonly node: string;
   readonly amounts: readonly ResourceAmount[];
@@ -51,44 +55,44 @@ interface Slot {
 }
 
 /**
- * The snapshot as a gang may use it that ends at `endsAt` (Infinity: unknown) without delaying any of the starts: for each one with
- * `startsAt < endsAt` its slots are occupants, which take no resources, and free is what they leave of it. The snapshot itself when
- * no start is in question. Of unbound pods that end, only those whose occupant counts against everyone free anything. O(nodes + pods
- * that end); whoever asks often makes the `KeptStarts` once, then it is O(nodes + slots).
+ * The view for a gang that ends at `endsAt` (Infinity: unknown). The slots of each start with `startsAt < endsAt` become
+ * occupants that take no resources; what they need is taken off what is free. The snapshot itself when there is no such
+ * start. Unbound pods that end free something only if their occupant counts against everyone.
  */
-export function besideStarts(
+export function reservedView(
   snapshot: Snapshot,
   starts: readonly PlannedStart[],
   endings: readonly Ending[],
   endsAt: number,
 ): Snapshot {
-  return new KeptStarts(starts, endings).until(snapshot, endsAt);
+  return new StartReservations(starts, endings).viewUntil(snapshot, endsAt);
 }
 
-/** Later than anything that is known to end, milliseconds. */
+/** Later than any known end, milliseconds. */
 const LAST_DAY = Number.MAX_SAFE_INTEGER;
 
 /**
- * Starts of which nobody knows when they come are kept as if that were on the last day, when all who are there will have left: what is
- * free now beyond that is there for others.
+ * Reserves for all starts. Those that nobody knows the time of are treated as if they came on the last day, when all pods
+ * of now have left: others may use what is free beyond that.
+ * @param draining starts of unknown time.
  */
-export function keepStarts(
+export function reserveStarts(
   known: readonly PlannedStart[],
   draining: readonly PlannedStart[],
   endings: readonly Ending[],
-): KeptStarts {
-  if (draining.length === 0) return new KeptStarts(known, endings);
+): StartReservations {
+  if (draining.length === 0) return new StartReservations(known, endings);
   const starts = draining.map((start) => ({ ...start, startsAt: LAST_DAY, endsAt: Number.POSITIVE_INFINITY }));
   const ends = endings.map((ending) => (Number.isFinite(ending.endsAt) ? ending : { ...ending, endsAt: LAST_DAY }));
-  return new KeptStarts([...known, ...starts], ends);
+  return new StartReservations([...known, ...starts], ends);
 }
 
 /** Planned starts, and what is freed on their nodes. */
-export class KeptStarts {
-  readonly #slots: readonly Slot[];
+export class StartReservations {
+  readonly #slots: readonly StartSlot[];
   readonly #nodes: ReadonlySet<string>;
   readonly #releases = new Map<string, Release[]>();
-  /** When unbound pods leave, by UID. */
+  /** When unbound pods end, by UID. */
   readonly #unbound = new Map<string, number>();
 
   constructor(starts: readonly PlannedStart[], endings: readonly Ending[]) {
@@ -98,27 +102,27 @@ export class KeptStarts {
     for (const ending of endings) this.add(ending);
   }
 
-  /** One more that ends: a gang that was placed just now. */
+  /** Adds one more ending: a gang that was placed just now. */
   add({ endsAt, pods }: Ending): void {
     if (endsAt === Number.POSITIVE_INFINITY) return;
     for (const pod of pods) this.#addPod(pod, endsAt);
   }
 
-  /** As `besideStarts`, for any snapshot on which the same pods are bound. */
-  until(snapshot: Snapshot, endsAt: number): Snapshot {
-    return this.between(snapshot, Number.NEGATIVE_INFINITY, endsAt);
+  /** As `reservedView`, for any snapshot on which the same pods are bound. */
+  viewUntil(snapshot: Snapshot, endsAt: number): Snapshot {
+    return this.viewBetween(snapshot, Number.NEGATIVE_INFINITY, endsAt);
   }
 
   /**
-   * The same for a gang that is there from `from` on.
-   * @param snapshot without whoever has left by then.
+   * The same for a gang that starts at `from`.
+   * @param snapshot without the pods that have ended by then.
    */
-  between(snapshot: Snapshot, from: number, until: number): Snapshot {
-    return layOver(snapshot, this.keep(snapshot, from, until));
+  viewBetween(snapshot: Snapshot, from: number, until: number): Snapshot {
+    return withReserved(snapshot, this.reserve(snapshot, from, until));
   }
 
-  /** What is kept from a gang that is there from `from` to `until`; the same whoever has left already. */
-  keep(snapshot: Snapshot, from: number, until: number): Keep {
+  /** What a gang that runs from `from` to `until` has to leave; the same whichever pods have ended already. */
+  reserve(snapshot: Snapshot, from: number, until: number): ReservedCapacity {
     const claims = new Map<NodeIdx, Claim[]>();
     const occupants: Occupant[] = [];
     for (const { start, node, occupant, amounts } of this.#slots) {
@@ -129,15 +133,15 @@ export class KeptStarts {
       if (there) there.push({ start, amounts });
       else claims.set(row, [{ start, amounts }]);
     }
-    const takes: Take[] = [];
-    if (claims.size === 0) return { occupants, takes };
+    const reserved: ReservedAmount[] = [];
+    if (claims.size === 0) return { occupants, amounts: reserved };
     const releases = this.#listReleases(snapshot);
     for (const [node, own] of claims) {
-      countKept(snapshot.columns, own, releases(node), from, until).forEach((amount, column) => {
-        if (amount > 0) takes.push({ node, column, amount });
+      countReserved(snapshot.columns, own, releases(node), from, until).forEach((amount, column) => {
+        if (amount > 0) reserved.push({ node, column, amount });
       });
     }
-    return { occupants, takes };
+    return { occupants, amounts: reserved };
   }
 
   #addPod(pod: PodModel, endsAt: number): void {
@@ -164,7 +168,7 @@ export class KeptStarts {
   }
 }
 
-function listSlots(start: PlannedStart): readonly Slot[] {
+function listSlots(start: PlannedStart): readonly StartSlot[] {
   const { key, members, topology } = start.request;
   const { exclusive } = topology;
   const byUid = new Map(members.map((member) => [member.uid, member]));
@@ -181,8 +185,8 @@ function listSlots(start: PlannedStart): readonly Slot[] {
   });
 }
 
-/** What the claims need of a node beyond what is freed for them: the most at any instant of the span, by column. */
-function countKept(
+/** What the claims need of a node beyond what is freed for them, by column: the most at any instant from `from` to `until`. */
+function countReserved(
   columns: Snapshot['columns'],
   claims: readonly Claim[],
   releases: readonly Release[],

@@ -4,23 +4,32 @@
  * 1. Spread asked for: over all domains of its level, evenly.
  * 2. Slices: whole ones over the domains of their level, a shorter last one as if it were whole, or beside the others where only
  *    that fits. With a preferred level the division that touches fewest domains of it.
- * 3. Each domain is filled (`filling.ts`).
+ * 3. Each domain is filled (`fill.ts`).
  *
  * The result is in depth-first order: handed out in rank order, neighbours in rank are neighbours on the fabric.
  */
-import { countTouched, domainsInside, fill, type Layout, nodeStep, type Share, share, spreadOver } from './filling.ts';
+import type { DomainCapacity } from './domain-capacity.ts';
+import {
+  countTouched,
+  type DomainShare,
+  divideAmong,
+  domainsInside,
+  fill,
+  type Layout,
+  nodeStep,
+  spreadOver,
+} from './fill.ts';
 import type { NodeIdx } from './node-idx.ts';
 import { countFewest } from './segments.ts';
-import type { Tally } from './tally.ts';
 import { childrenOf, type DomainIdx } from './topology.ts';
 
 /** One node for each of `want` members, which the domain has to hold: in rank order. */
 export function descend(layout: Layout, domain: DomainIdx, want: number): NodeIdx[] {
-  const { tally, asked } = layout;
-  const { levelOf } = layout.field.topology;
-  if (!tally.isInsideSlice(domain)) return descendInFewest(layout, domain, want);
+  const { capacity, asked } = layout;
+  const { levelOf } = layout.stats.topology;
+  if (!capacity.isInsideSlice(domain)) return descendInFewest(layout, domain, want);
   if (asked.spread > levelOf[domain]!) {
-    return spreadOver(layout, domain, want, (part) => tally.fits(part)).flatMap(({ domain: part, count }) =>
+    return spreadOver(layout, domain, want, (part) => capacity.fits(part)).flatMap(({ domain: part, count }) =>
       fill(layout, part, count),
     );
   }
@@ -38,18 +47,18 @@ interface Division {
 
 /** Even division first; with a preferred level, others if they touch fewer domains of it. */
 function descendInFewest(layout: Layout, domain: DomainIdx, want: number): NodeIdx[] {
-  const { asked, field, tally } = layout;
-  const { topology } = field;
-  const { size, level } = tally.slice!;
-  const isRoomy = want % size > 0 && tally.slices(domain) > Math.floor(want / size);
+  const { asked, stats, capacity } = layout;
+  const { topology } = stats;
+  const { size, level } = capacity.slice!;
+  const isRoomy = want % size > 0 && capacity.slices(domain) > Math.floor(want / size);
   const even = descendInSlices({ layout, over: -1, tailAsSlice: isRoomy }, domain, want);
   const { preferred } = asked;
   if (preferred <= topology.levelOf[domain]! || asked.spread > topology.levelOf[domain]!) return even;
-  const capacities = [...domainsInside(topology, domain, preferred)].map((part) => tally.fits(part));
+  const capacities = [...domainsInside(topology, domain, preferred)].map((part) => capacity.fits(part));
   const least = countFewest(capacities, want);
   let best = even;
   let fewest = countTouched(topology, even, preferred);
-  const filled: Layout = { ...layout, field: { ...field, score: 'least-fragmentation' } };
+  const filled: Layout = { ...layout, stats: { ...stats, score: 'least-fragmentation' } };
   for (const over of preferred <= level ? [-1, preferred] : [-1]) {
     for (const each of [layout, filled]) {
       for (const tailAsSlice of isRoomy ? [true, false] : [false]) {
@@ -65,15 +74,15 @@ function descendInFewest(layout: Layout, domain: DomainIdx, want: number): NodeI
 
 function descendInSlices(division: Division, domain: DomainIdx, want: number): NodeIdx[] {
   const { layout, tailAsSlice } = division;
-  const { size } = layout.tally.slice!;
+  const { size } = layout.capacity.slice!;
   const short = want % size;
   const whole = (want - short) / size;
-  const placed: Share[] = [];
+  const placed: DomainShare[] = [];
   for (const { domain: part, count } of divideSlices(division, domain, whole + (tailAsSlice ? 1 : 0))) {
     shareSlices(layout, part, count, placed);
   }
   const tail =
-    short === 0 ? undefined : tailAsSlice ? placed.at(-1)!.domain : chooseTail(layout.tally, domain, placed, short);
+    short === 0 ? undefined : tailAsSlice ? placed.at(-1)!.domain : chooseTail(layout.capacity, domain, placed, short);
   const nodes: NodeIdx[] = [];
   let last: NodeIdx[] = [];
   for (const { domain: part, count } of placed) {
@@ -87,47 +96,60 @@ function descendInSlices(division: Division, domain: DomainIdx, want: number): N
   return [...nodes, ...last];
 }
 
-function divideSlices({ layout, over }: Division, domain: DomainIdx, want: number): readonly Share[] {
-  const { tally, field, asked } = layout;
-  const { levelOf } = field.topology;
+function divideSlices({ layout, over }: Division, domain: DomainIdx, want: number): readonly DomainShare[] {
+  const { capacity, stats, asked } = layout;
+  const { levelOf } = stats.topology;
   if (want === 0) return [];
-  if (asked.spread > levelOf[domain]!) return spreadOver(layout, domain, want, (part) => tally.slices(part));
+  if (asked.spread > levelOf[domain]!) return spreadOver(layout, domain, want, (part) => capacity.slices(part));
   if (over < 0) return [{ domain, count: want }];
-  const parts = [...domainsInside(field.topology, domain, over)].filter((part) => levelOf[part]! <= tally.slice!.level);
-  const capacities = parts.map((part) => tally.slices(part));
-  return share(layout, parts, capacities, want, sliceStep(layout, domain, want));
+  const parts = [...domainsInside(stats.topology, domain, over)].filter(
+    (part) => levelOf[part]! <= capacity.slice!.level,
+  );
+  const capacities = parts.map((part) => capacity.slices(part));
+  return divideAmong(layout, parts, capacities, want, sliceStep(layout, domain, want));
 }
 
 /** How many slices fill the largest node. */
 function sliceStep(layout: Layout, domain: DomainIdx, want: number): number {
-  const { size } = layout.tally.slice!;
+  const { size } = layout.capacity.slice!;
   return Math.max(1, Math.floor(nodeStep(layout, domain, want * size) / size));
 }
 
 /** Whole slices down to the domains of their level. */
-function shareSlices(layout: Layout, domain: DomainIdx, want: number, into: Share[]): void {
+function shareSlices(layout: Layout, domain: DomainIdx, want: number, into: DomainShare[]): void {
   if (want === 0) return;
-  const { tally, field } = layout;
-  const { topology } = field;
-  const { level } = tally.slice!;
+  const { capacity, stats } = layout;
+  const { topology } = stats;
+  const { level } = capacity.slice!;
   if (topology.levelOf[domain] === level) {
     into.push({ domain, count: want });
     return;
   }
   const children = [...childrenOf(topology, domain)].filter((child) => topology.levelOf[child]! <= level);
-  const capacities = children.map((child) => tally.slices(child));
-  for (const { domain: child, count } of share(layout, children, capacities, want, sliceStep(layout, domain, want))) {
+  const capacities = children.map((child) => capacity.slices(child));
+  for (const { domain: child, count } of divideAmong(
+    layout,
+    children,
+    capacities,
+    want,
+    sliceStep(layout, domain, want),
+  )) {
     shareSlices(layout, child, count, into);
   }
 }
 
 /** Where the short slice goes: beside whole ones if it fits there, else where it fits most tightly. */
-function chooseTail(tally: Tally, domain: DomainIdx, placed: readonly Share[], short: number): DomainIdx {
-  const used = new Map(placed.map(({ domain: part, count }) => [part, count * tally.slice!.size]));
+function chooseTail(
+  capacity: DomainCapacity,
+  domain: DomainIdx,
+  placed: readonly DomainShare[],
+  short: number,
+): DomainIdx {
+  const used = new Map(placed.map(({ domain: part, count }) => [part, count * capacity.slice!.size]));
   let best: DomainIdx | undefined;
   let least = Number.POSITIVE_INFINITY;
-  for (const part of tally.sliceDomains(domain)) {
-    const left = tally.fits(part) - (used.get(part) ?? 0);
+  for (const part of capacity.sliceDomains(domain)) {
+    const left = capacity.fits(part) - (used.get(part) ?? 0);
     const cost = left + (used.has(part) ? 0 : UNUSED);
     if (left >= short && cost < least) {
       least = cost;

@@ -1,54 +1,55 @@
 /**
  * How many members of a gang one domain takes, kept up to date while pods leave their nodes and come back: the counts of
- * `tally.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
+ * `domain-capacity.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
  */
-import type { RequestClass } from './gang-request.ts';
+import { type SliceShape, UNLIMITED } from './domain-capacity.ts';
+import type { RequestClass } from './member-classes.ts';
 import type { NodeIdx } from './node-idx.ts';
-import type { Mask, Round } from './round.ts';
-import { type SliceShape, UNLIMITED } from './tally.ts';
+import type { NodeMask } from './node-mask.ts';
+import type { PlanContext, SearchDomain } from './plan-context.ts';
 import { type DomainIdx, domainsWithin, type Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 
-export class Room {
-  readonly #counts: readonly ClassRoom[];
-  readonly #volumes: readonly Volume[];
+export class LiveCapacity {
+  readonly #classes: readonly ClassCapacity[];
+  readonly #pieces: readonly AcceleratorPieces[];
   /** Members of classes that are not counted, because they find room anywhere or nowhere. */
   readonly #uncounted: number;
   readonly #min: number;
 
-  /** @param tx holds what occupies space unbound; its snapshot is the one that changes. */
-  constructor(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask) {
-    const { gang, crowd } = round;
-    const slice = round.isSlicedUnevenly ? undefined : round.asked.slice;
-    this.#counts = crowd.map((members) => new ClassRoom(tx, members, scope, mask, slice));
-    this.#volumes = gang.min === gang.members.length ? listVolumes(tx, round, scope, mask) : [];
-    this.#uncounted = gang.members.length - crowd.reduce((sum, { pods }) => sum + pods.length, 0);
+  /** @param context its transaction holds what occupies space unbound; the snapshot below is the one that changes. */
+  constructor(context: PlanContext, within: SearchDomain) {
+    const { tx, gang, asked, mainClasses, isSlicedUnevenly } = context;
+    const slice = isSlicedUnevenly ? undefined : asked.slice;
+    this.#classes = mainClasses.map((members) => new ClassCapacity(tx, members, within, slice));
+    this.#pieces = gang.min === gang.members.length ? listPieces(context, within) : [];
+    this.#uncounted = gang.members.length - mainClasses.reduce((sum, { pods }) => sum + pods.length, 0);
     this.#min = gang.min;
   }
 
-  /** To be told of each node whose pods changed. */
+  /** Must be called for each node whose pods changed. */
   refresh(node: NodeIdx): void {
-    for (const count of this.#counts) count.refresh(node);
-    for (const volume of this.#volumes) volume.refresh(node);
+    for (const members of this.#classes) members.refresh(node);
+    for (const pieces of this.#pieces) pieces.refresh(node);
   }
 
   /** Whether the gang's minimum fits, each class counted for itself: exact for one class, necessary for several. */
   fits(): boolean {
     let fits = this.#uncounted;
-    for (const count of this.#counts) fits += count.most();
-    return fits >= this.#min && this.#volumes.every((volume) => volume.isEnough());
+    for (const members of this.#classes) fits += members.most();
+    return fits >= this.#min && this.#pieces.every((pieces) => pieces.isEnough());
   }
 }
 
 /**
- * Of several classes that all have to fit, what each asks for together with the more demanding ones. Where sizes divide each
- * other, as 8, 4, 2 and 1 do, that says whether they fit, as far as accelerators go.
+ * For several classes that all have to fit: what each class asks for together with the more demanding ones. Where sizes
+ * divide each other, as 8, 4, 2 and 1 do, that says whether the classes fit, as far as accelerators go.
  */
-function listVolumes(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask): readonly Volume[] {
-  const { crowd, policy, usesFabric } = round;
-  if (crowd.length === 1 || !usesFabric) return [];
-  const demanding = crowd.toSorted((a, b) => b.accelerators - a.accelerators);
-  const requests = crowd.flatMap(({ pods }) => pods[0]!.template.requests);
+function listPieces(context: PlanContext, within: SearchDomain): readonly AcceleratorPieces[] {
+  const { tx, mainClasses, policy, usesAccelerators } = context;
+  if (mainClasses.length === 1 || !usesAccelerators) return [];
+  const demanding = mainClasses.toSorted((a, b) => b.accelerators - a.accelerators);
+  const requests = mainClasses.flatMap(({ pods }) => pods[0]!.template.requests);
   const resources = new Set(requests.map(({ name }) => name).filter(policy.isAccelerator));
   const column = resources.size === 1 ? tx.snapshot.columns.get([...resources][0]!) : undefined;
   if (column === undefined) return [];
@@ -56,30 +57,38 @@ function listVolumes(tx: Transaction, round: Round, scope: DomainIdx, mask: Mask
     const larger = demanding.slice(0, i + 1);
     if (larger.some((other) => other.accelerators % accelerators !== 0)) return [];
     const demand = larger.reduce((sum, { pods, accelerators: each }) => sum + pods.length * each, 0);
-    return [new Volume(tx, column, accelerators, demand, scope, mask)];
+    return [new AcceleratorPieces(tx, within, { column, size: accelerators, demand })];
   });
 }
 
-/** Accelerators that are free on the nodes of a scope, in pieces of one size. */
-class Volume {
+interface PieceDemand {
+  /** Of the accelerator in the snapshot. */
+  readonly column: number;
+  readonly size: number;
+  /** Accelerators that all pieces together have to have. */
+  readonly demand: number;
+}
+
+/** Accelerators that are free on the nodes of a domain, in pieces of one size. */
+class AcceleratorPieces {
   readonly #tx: Transaction;
   readonly #column: number;
-  readonly #piece: number;
+  readonly #size: number;
   readonly #demand: number;
-  readonly #mask: Mask;
+  readonly #mask: NodeMask;
   readonly #offset: number;
   readonly #free: Float64Array;
   #total = 0;
 
-  constructor(tx: Transaction, column: number, piece: number, demand: number, scope: DomainIdx, mask: Mask) {
+  constructor(tx: Transaction, { domain, mask }: SearchDomain, { column, size, demand }: PieceDemand) {
     const { topology } = tx.snapshot;
     this.#tx = tx;
     this.#column = column;
-    this.#piece = piece;
+    this.#size = size;
     this.#demand = demand;
     this.#mask = mask;
-    this.#offset = topology.start[scope]!;
-    this.#free = new Float64Array(topology.end[scope]! - this.#offset);
+    this.#offset = topology.start[domain]!;
+    this.#free = new Float64Array(topology.end[domain]! - this.#offset);
     for (let i = 0; i < this.#free.length; i++) this.refresh(topology.order[this.#offset + i]! as NodeIdx);
   }
 
@@ -87,7 +96,7 @@ class Volume {
     if (this.#mask && this.#mask[node] !== 1) return;
     const { free, topology } = this.#tx.snapshot;
     const at = topology.position[node]! - this.#offset;
-    const pieces = Math.floor(Math.max(0, free[this.#column]![node]!) / this.#piece) * this.#piece;
+    const pieces = Math.floor(Math.max(0, free[this.#column]![node]!) / this.#size) * this.#size;
     this.#total += pieces - this.#free[at]!;
     this.#free[at] = pieces;
   }
@@ -97,28 +106,28 @@ class Volume {
   }
 }
 
-class ClassRoom {
+class ClassCapacity {
   readonly #tx: Transaction;
   readonly #members: RequestClass;
-  readonly #mask: Mask;
+  readonly #mask: NodeMask;
   readonly #topology: Topology;
   readonly #offset: number;
   /** By position from the offset: members that the node takes. */
   readonly #capacity: Int32Array;
   #total = 0;
-  /** Undefined: not sliced, or the scope is inside a domain of the slices' level. */
-  readonly #slices: SliceRoom | undefined;
+  /** Undefined: not sliced, or the domain is inside a domain of the slices' level. */
+  readonly #slices: SliceCapacity | undefined;
 
-  constructor(tx: Transaction, members: RequestClass, scope: DomainIdx, mask: Mask, slice: SliceShape | undefined) {
+  constructor(tx: Transaction, members: RequestClass, { domain, mask }: SearchDomain, slice: SliceShape | undefined) {
     const { topology } = tx.snapshot;
     this.#tx = tx;
     this.#members = members;
     this.#mask = mask;
     this.#topology = topology;
-    this.#offset = topology.start[scope]!;
-    this.#capacity = new Int32Array(topology.end[scope]! - this.#offset);
-    const isInside = slice === undefined || topology.levelOf[scope]! >= slice.level;
-    this.#slices = isInside ? undefined : new SliceRoom(topology, scope, slice);
+    this.#offset = topology.start[domain]!;
+    this.#capacity = new Int32Array(topology.end[domain]! - this.#offset);
+    const isInside = slice === undefined || topology.levelOf[domain]! >= slice.level;
+    this.#slices = isInside ? undefined : new SliceCapacity(topology, domain, slice);
     for (let i = 0; i < this.#capacity.length; i++) this.refresh(topology.order[this.#offset + i]! as NodeIdx);
   }
 
@@ -142,19 +151,19 @@ class ClassRoom {
 }
 
 /** The same in whole slices and a shorter last one. */
-class SliceRoom {
+class SliceCapacity {
   readonly #size: number;
   /** Number of the slices' domain by position; -1: none. */
   readonly #domainAt: Int32Array;
   readonly #sums: Float64Array;
   #whole = 0;
 
-  constructor(topology: Topology, scope: DomainIdx, { size, level }: SliceShape) {
-    const domains = domainsWithin(topology, scope, level);
-    const offset = topology.start[scope]!;
+  constructor(topology: Topology, within: DomainIdx, { size, level }: SliceShape) {
+    const domains = domainsWithin(topology, within, level);
+    const offset = topology.start[within]!;
     this.#size = size;
     this.#sums = new Float64Array(domains.length);
-    this.#domainAt = new Int32Array(topology.end[scope]! - offset).fill(-1);
+    this.#domainAt = new Int32Array(topology.end[within]! - offset).fill(-1);
     domains.forEach((domain, i) => {
       this.#domainAt.fill(i, topology.start[domain]! - offset, topology.end[domain]! - offset);
     });
@@ -168,7 +177,7 @@ class SliceRoom {
     this.#whole += Math.floor(this.#sums[domain]! / this.#size) - before;
   }
 
-  /** As `Tally.most`. */
+  /** As `DomainCapacity.most`. */
   most(want: number): number {
     const whole = this.#whole * this.#size;
     if (whole >= want) return want;

@@ -1,14 +1,14 @@
 /** Who is in the way of chosen slots, among those that leave. */
 import type { GangRequest } from '../gang-request.ts';
 import type { NodeIdx } from '../node-idx.ts';
+import { maskUsable } from '../node-mask.ts';
 import type { PlannedSlot } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
-import { maskUsable } from '../usable.ts';
 import type { Departure } from './departures.ts';
 
-export interface ObstacleQuery {
+export interface BlockerQuery {
   readonly request: GangRequest;
   readonly asked: ResolvedTopology;
   readonly slots: readonly PlannedSlot[];
@@ -22,18 +22,18 @@ export interface ObstacleQuery {
  * The departures that have to leave for the slots to be free: none of them can stay while the others leave. Those that leave last may
  * stay first. O(departures on the slots' nodes x (slots + nodes)).
  */
-export function findObstacles({ request, asked, slots, gone, without }: ObstacleQuery): readonly Departure[] {
+export function findBlockers({ request, asked, slots, gone, without }: BlockerQuery): readonly Departure[] {
   if (gone.length === 0) return gone;
   const { indexOf } = without(gone);
   const byNode = Map.groupBy(slots, ({ node }) => indexOf.get(node)!);
-  const onNodes = gone.filter(({ seats }) => seats.some(({ node }) => byNode.has(node)));
+  const onNodes = gone.filter(({ pods }) => pods.some(({ node }) => byNode.has(node)));
   const isFree = (left: ReadonlySet<Departure>, changed: readonly PlannedSlot[]) =>
     areFree(without(left), request, asked, slots, changed);
   // Only where gangs exclude each other from whole domains does somebody on another node matter.
   const needed = new Set(isFree(new Set(onNodes), []) ? onNodes : gone);
   for (const departure of [...needed].reverse()) {
     needed.delete(departure);
-    const nodes = new Set(departure.seats.map(({ node }) => node));
+    const nodes = new Set(departure.pods.map(({ node }) => node));
     const changed = [...nodes].flatMap((node) => byNode.get(node) ?? []);
     if (!isFree(needed, changed)) needed.add(departure);
   }
@@ -62,7 +62,7 @@ function areFree(
     for (const occupant of occupants) {
       if (occupant.shields >= priority && nodes.has(occupant.node)) tx.place(occupant.node, occupant);
     }
-    return changed.every(({ uid, node }) => tx.seat(byUid.get(uid)!, node));
+    return changed.every(({ uid, node }) => tx.tryPlace(byUid.get(uid)!, node));
   } finally {
     tx.rollback(0);
   }

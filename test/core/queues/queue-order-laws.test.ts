@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Applicant, Line, type Offer } from '../../../src/core/queues/line.ts';
 import { buildQueueTree, type QueueTree } from '../../../src/core/queues/queue.ts';
+import { type PendingGang, type QueueHead, QueueOrder } from '../../../src/core/queues/queue-order.ts';
 import { judgeQuota, rollUp, type UseByQueue } from '../../../src/core/queues/quota.ts';
 import { GPU } from '../../support/builders.ts';
-import { aLineQuery, anApplicant, aQueue, gpus, gpusOf } from '../../support/queues.ts';
+import { aPendingGang, aQueue, aQueueOrderQuery, gpus, gpusOf } from '../../support/queues.ts';
 
 /*
  * Random queues (two organisations with teams, two queues beside them) and gangs; every third gang that may start does.
@@ -38,19 +38,19 @@ const world = fc.record({
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 
 interface Step {
-  readonly offer: Offer<Applicant>;
+  readonly offer: QueueHead<PendingGang>;
   /** When it was offered. */
   readonly use: UseByQueue;
   /** Those not offered yet, this one included. */
-  readonly waiting: readonly Applicant[];
+  readonly waiting: readonly PendingGang[];
   readonly charged: boolean;
 }
 
 interface Run {
   readonly tree: QueueTree;
-  readonly applicants: readonly Applicant[];
+  readonly applicants: readonly PendingGang[];
   readonly steps: readonly Step[];
-  readonly leftOut: readonly Applicant[];
+  readonly leftOut: readonly PendingGang[];
 }
 
 function byLeaf(counts: readonly number[]): Record<string, number> {
@@ -61,18 +61,18 @@ function run(drawn: World, turned = false): Run {
   const tree = buildQueueTree(NAMES.map((name, i) => aQueue({ name, parent: PARENTS[name], ...drawn.quotas[i]! })));
   const starting = new Set<string>();
   const applicants = drawn.gangs.map(({ starts, size, ...rest }, i) => {
-    const applicant = anApplicant(tree, { ...rest, key: `n/${i}`, asked: gpus(size) });
+    const applicant = aPendingGang(tree, { ...rest, key: `n/${i}`, asked: gpus(size) });
     if (starts) starting.add(applicant.key);
     return applicant;
   });
   const held = byLeaf(drawn.held);
-  const query = aLineQuery(tree, { held: gpusOf(held), usage: gpusOf(byLeaf(drawn.usage)), now: 10 });
-  const line = new Line(turned ? applicants.toReversed() : applicants, query);
+  const query = aQueueOrderQuery(tree, { held: gpusOf(held), usage: gpusOf(byLeaf(drawn.usage)), now: 10 });
+  const line = new QueueOrder(turned ? applicants.toReversed() : applicants, query);
   const steps: Step[] = [];
-  let waiting: readonly Applicant[] = applicants;
-  let leftOut: readonly Applicant[] = [];
+  let waiting: readonly PendingGang[] = applicants;
+  let leftOut: readonly PendingGang[] = [];
   for (let offer = line.next(); offer; offer = line.next()) {
-    const { applicant, verdict } = offer;
+    const { gang: applicant, verdict } = offer;
     const charged = verdict.kind !== 'refused' && starting.has(applicant.key);
     steps.push({ offer, use: rollUp(tree, gpusOf(held)), waiting, charged });
     waiting = waiting.filter((other) => other !== applicant);
@@ -91,7 +91,7 @@ test('everyone is offered exactly once or left out by closing the queue', () => 
   fc.assert(
     fc.property(world, (drawn) => {
       const { applicants, steps, leftOut } = run(drawn);
-      const met = [...steps.map(({ offer }) => offer.applicant), ...leftOut];
+      const met = [...steps.map(({ offer }) => offer.gang), ...leftOut];
       expect(met.map(({ key }) => key).sort()).toEqual(applicants.map(({ key }) => key).sort());
       for (const { queue } of leftOut) expect(queue.name).toBe(drawn.closed);
     }),
@@ -101,7 +101,7 @@ test('everyone is offered exactly once or left out by closing the queue', () => 
 test('the order in which they are given does not matter', () => {
   fc.assert(
     fc.property(world, (drawn) => {
-      const told = (steps: readonly Step[]) => steps.map(({ offer }) => ({ ...offer, applicant: offer.applicant.key }));
+      const told = (steps: readonly Step[]) => steps.map(({ offer }) => ({ ...offer, applicant: offer.gang.key }));
       expect(told(run(drawn, true).steps)).toEqual(told(run(drawn).steps));
     }),
   );
@@ -111,7 +111,7 @@ test('a verdict is that of the moment in which it is offered', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       for (const { offer, use } of run(drawn).steps) {
-        expect(offer.verdict).toEqual(judgeQuota(offer.applicant.queue, offer.applicant.asked, use));
+        expect(offer.verdict).toEqual(judgeQuota(offer.gang.queue, offer.gang.asked, use));
       }
     }),
   );
@@ -122,8 +122,8 @@ test('no limit is passed by charging what is not refused, unless it was before',
     fc.property(world, (drawn) => {
       for (const { offer, use, charged } of run(drawn).steps) {
         if (!charged) continue;
-        for (const { name, limit, spec, guaranteed, promised } of offer.applicant.queue.path) {
-          const after = (use.get(name)!.get(GPU) ?? 0) + offer.applicant.asked.get(GPU)!;
+        for (const { name, limit, spec, guaranteed, promised } of offer.gang.queue.path) {
+          const after = (use.get(name)!.get(GPU) ?? 0) + offer.gang.asked.get(GPU)!;
           expect(after).toBeLessThanOrEqual(limit.get(GPU) ?? Number.POSITIVE_INFINITY);
           const own = guaranteed.get(GPU) ?? 0;
           if (!spec.allowBorrowing && own > 0 && promised.has(GPU)) expect(after).toBeLessThanOrEqual(own);
@@ -137,7 +137,7 @@ test('inside a queue the order is by priority, age and name, whatever quota says
   fc.assert(
     fc.property(world, (drawn) => {
       for (const { offer, waiting } of run(drawn).steps) {
-        const { queue, priority, createdAt, key } = offer.applicant;
+        const { queue, priority, createdAt, key } = offer.gang;
         for (const other of waiting) {
           if (other.queue !== queue || other.key === key) continue;
           const differences = [other.priority - priority, createdAt - other.createdAt, key < other.key ? -1 : 1];
