@@ -1,6 +1,6 @@
 /** When whoever runs is expected to end: what planned starts are made of. */
 import { requestsAccelerator } from '../../core/accelerators.ts';
-import { keyOf, type PodModel } from '../../core/model.ts';
+import { keyOf } from '../../core/model.ts';
 import { gangKeyOf } from '../../core/pod-group.ts';
 import type { Ending } from '../../core/queues/planned-start.ts';
 import { estimateRunLength, expectedEnd, type RunLength } from '../../core/queues/run-length.ts';
