@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { extenderOutcomes, failedOutcomes } from '../../src/telemetry/outcomes.ts';
 
 interface Entry {
   readonly name: string;
@@ -65,6 +66,14 @@ describe('docs/METRICS.md', () => {
   });
 });
 
+test('docs/METRICS.md names every outcome of an extender call', () => {
+  const text = readFileSync(new URL('../../docs/METRICS.md', import.meta.url), 'utf8');
+  const row = text.split('\n').find((line) => line.startsWith('| `muster_extender_request_duration_seconds`'));
+  for (const [verb, outcomes] of Object.entries(extenderOutcomes)) {
+    for (const outcome of [verb, ...outcomes, ...failedOutcomes]) expect(row).toContain(`\`${outcome}\``);
+  }
+});
+
 describe('Metrics', () => {
   test('no label can hold the name of an object', () => {
     const labels = new Set(readOwn(new Metrics()).flatMap((metric) => metric.labels));
@@ -80,7 +89,7 @@ describe('Metrics', () => {
 
   test('request durations are resolved from 0.1 ms to 30 s', async () => {
     const metrics = new Metrics();
-    metrics.requestDuration.observe({ verb: 'bind', outcome: 'bound' }, 20);
+    metrics.observeRequest('bind', 'bound', 20);
     const bounds = [...(await metrics.render()).matchAll(/request_duration_seconds_bucket\{le="([^"]+)"/g)].map(
       (m) => m[1],
     );
