@@ -180,8 +180,9 @@ export async function expectReason(
 export async function expectToStay(what: string, holds: () => Promise<boolean>, forMs: number): Promise<void> {
   const end = performance.now() + forMs;
   while (performance.now() < end) {
+    const asked = performance.now();
     expect(await holds(), what).toBe(true);
-    await delay(100);
+    await delay(Math.max(100, performance.now() - asked));
   }
 }
 
