@@ -7,15 +7,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ApiClient as MusterClient } from '../../src/cluster/api.ts';
 import { loadEndpoint } from '../../src/cluster/kubeconfig.ts';
 import { ApiError } from './cluster/api-client.ts';
-import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
+import type { Cluster } from './cluster/control-plane.ts';
 import { startEmbeddedCluster } from './cluster/embedded.ts';
+import { borrowControlPlane } from './cluster/plane-pool.ts';
 
 let real: Cluster;
 let embedded: Cluster;
 
 beforeAll(async () => {
   const options = { scheduler: { profile: 'none' }, admissionPolicy: false } as const;
-  [real, embedded] = await Promise.all([startControlPlane(options), startEmbeddedCluster(options)]);
+  [real, embedded] = await Promise.all([borrowControlPlane(options), startEmbeddedCluster(options)]);
 });
 
 afterAll(() => Promise.all([real?.stop(), embedded?.stop()]));

@@ -53,12 +53,12 @@ scenarios('a gang starts whole, or not at all', {}, (scenario) => {
     await expectNoOvercommit(world);
   });
 
-  scenario('the last member comes 10 s late: the gang starts when it is there', async (world) => {
+  scenario('the last member comes 5 s late: the gang starts when it is there', async (world) => {
     await world.cluster.addNodes({ count: 8 });
     const pods = gangPods({ gang: 'late', size: 8 });
     await world.cluster.api.createMany('pods', pods.slice(0, 7));
     await expectReason(world, 'late', 'Gathering', /7 of 8 members exist/);
-    await expectToStay('no member is bound', async () => (await boundPodsOf(world, 'late')).length === 0, 10_000);
+    await expectToStay('no member is bound', async () => (await boundPodsOf(world, 'late')).length === 0, 5_000);
     await world.cluster.api.createMany('pods', pods.slice(7));
     await expectBound(world, 'late', 8);
   });

@@ -22,23 +22,6 @@ scenarios('outages', { gang }, (scenario) => {
     await expectBound(world, 'gap', 9);
   });
 
-  scenario(
-    'Muster is frozen for 40 s: nothing is bound meanwhile, and the gang starts whole after it',
-    async (world) => {
-      await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
-      await holdAtBarrier(world, 'ice', 8);
-      world.muster.freeze();
-      try {
-        await unblock(world, 'ice');
-        await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'ice')).length === 0, 40_000);
-      } finally {
-        world.muster.thaw();
-      }
-      await expectBound(world, 'ice', 8);
-      await expectNoOvercommit(world);
-    },
-  );
-
   scenario('Muster is killed and started again: the gang starts whole', async (world) => {
     await world.cluster.addNodes({ count: 8, labels: ONE_ZONE });
     await holdAtBarrier(world, 'kill', 8);

@@ -4,7 +4,8 @@
  */
 import type { V1Pod } from '@kubernetes/client-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
+import type { Cluster } from './cluster/control-plane.ts';
+import { borrowControlPlane } from './cluster/plane-pool.ts';
 import { waitFor } from './cluster/wait.ts';
 import { type StopRule, startWriteProxy } from './cluster/write-proxy.ts';
 import { startMuster } from './muster.ts';
@@ -29,7 +30,7 @@ let world: World | undefined;
 
 beforeAll(async () => {
   // Without the admission policy each row chooses whether its members carry the gate.
-  cluster = await startControlPlane({ admissionPolicy: false });
+  cluster = await borrowControlPlane({ admissionPolicy: false });
   await cluster.addNodes({ count: 2 * SIZE });
 });
 

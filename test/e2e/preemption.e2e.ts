@@ -36,7 +36,7 @@ scenarios('preemption', { preemption }, (scenario) => {
       const sizes = [16, 32, 64];
       await api.createMany(
         'jobs',
-        sizes.map((size) => gpuJob({ name: `train-${size}`, size, graceSeconds: 30 })),
+        sizes.map((size) => gpuJob({ name: `train-${size}`, size, graceSeconds: 10 })),
       );
       const [train16, train32, train64] = (await Promise.all(
         sizes.map((size) => expectBound(world, `train-${size}`, size)),

@@ -35,13 +35,17 @@ scenarios('queues', { queues, queueObjects: true }, (scenario) => {
         beta: { weight: 30, quotas: [{ resource: GPU, guaranteed: 24 }] },
       });
       await world.cluster.addNodes({ count: 10 });
-      const sizes = [3, 2, 2, 1, 1, 1];
+      // What is borrowed is what started last.
+      const sizes = [3, 2, 1, 1];
+      const borrowed = [2, 1];
       const everyAlpha = (check: typeof expectBound) =>
-        Promise.all(sizes.map((size, i) => check(world, `alpha-${i}`, size)));
-      const jobs = sizes.map((size, i) =>
+        Promise.all([...sizes, ...borrowed].map((size, i) => check(world, `alpha-${i}`, size)));
+      const jobs = [...sizes, ...borrowed].map((size, i) =>
         gpuJob({ name: `alpha-${i}`, size, queue: 'alpha', graceSeconds: GRACE_SECONDS }),
       );
-      await api.createMany('jobs', jobs);
+      await api.createMany('jobs', jobs.slice(0, sizes.length));
+      await waitForLaterSecond(world, 7);
+      await api.createMany('jobs', jobs.slice(sizes.length));
       const before = (await everyAlpha(expectBound)).flat();
       await expectQueue(world, 'alpha', 'to hold all', ({ status }) => status?.use?.[GPU] === '80');
 
@@ -161,6 +165,18 @@ scenarios('queues', { queues, queueObjects: true }, (scenario) => {
     },
   );
 });
+
+/** Waits until so many pods run, and any that starts now is younger than they are: start times are whole seconds. */
+async function waitForLaterSecond({ cluster }: World, count: number): Promise<void> {
+  await waitFor(
+    async () => {
+      const starts = (await cluster.api.list('pods')).map(({ status }) => Date.parse(String(status?.startTime)));
+      // NaN is no time before now.
+      return starts.length === count && starts.every((start) => start + 1_000 <= Date.now());
+    },
+    { what: `${count} pods to have run since a second before` },
+  );
+}
 
 /** A backlog that is left would go on for a while. */
 async function endAll({ cluster, muster }: World): Promise<void> {

@@ -6,7 +6,8 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { blocked, ONE_ZONE, unblock } from './blocked.ts';
 import { auditBindings } from './cluster/audit.ts';
-import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
+import type { Cluster } from './cluster/control-plane.ts';
+import { borrowControlPlane } from './cluster/plane-pool.ts';
 import { waitFor } from './cluster/wait.ts';
 import { type StopRule, startWriteProxy, type WriteKind } from './cluster/write-proxy.ts';
 import { startMuster } from './muster.ts';
@@ -32,7 +33,7 @@ let world: World | undefined;
 
 beforeAll(async () => {
   // Without the admission policy each row chooses whether its members carry the gate.
-  cluster = await startControlPlane({ admissionPolicy: false, apiServerArgs: audit.apiServerArgs });
+  cluster = await borrowControlPlane({ admissionPolicy: false, apiServerArgs: audit.apiServerArgs });
   await cluster.addNodes({ count: NODES, labels: ONE_ZONE });
 });
 

@@ -3,8 +3,8 @@
  * The latter has to come to the same outcome. Where they differ, it is wrong.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, type RunnerTestCase, test } from 'vitest';
-import { startControlPlane } from './cluster/control-plane.ts';
 import { startEmbeddedCluster } from './cluster/embedded.ts';
+import { borrowControlPlane } from './cluster/plane-pool.ts';
 import { settledOutcome } from './outcome.ts';
 import { type StartCluster, startWorld, type World, type WorldOptions } from './world.ts';
 
@@ -33,7 +33,7 @@ export function scenarios(title: string, options: ScenarioOptions, define: (scen
   /** What each scenario came to on the real control plane; undefined when it failed there. */
   const outcomes = new Map<string, PromiseWithResolvers<string | undefined>>();
 
-  suite(realTitle, startControlPlane, options, (run) => {
+  suite(realTitle, borrowControlPlane, options, (run) => {
     const scenario = (name: string, body: Body, timeoutMs?: number) => {
       if (outcomes.has(name)) throw new Error(`expected each scenario to have a name of its own, got twice: ${name}`);
       outcomes.set(name, Promise.withResolvers());

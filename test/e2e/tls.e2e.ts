@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Authority, createAuthority } from '../http/support.ts';
-import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
+import type { Cluster } from './cluster/control-plane.ts';
+import { borrowControlPlane } from './cluster/plane-pool.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
 import { gangPods } from './objects.ts';
 import { expectBound, worldOf } from './world.ts';
@@ -16,7 +17,7 @@ beforeAll(async () => {
   const server = authority.issue('server', 'serverAuth');
   const scheduler = authority.issue('scheduler', 'clientAuth');
   const { caFile } = authority;
-  cluster = await startControlPlane();
+  cluster = await borrowControlPlane();
   await cluster.scheduler.restart({
     extenderUrl: `https://127.0.0.1:${cluster.musterPort}`,
     extender: { enableHTTPS: true, tlsConfig: { serverName: 'localhost', caFile, ...scheduler } },

@@ -4,7 +4,7 @@ import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import type { GangItem } from '../../src/http/inspect.ts';
 import type { ApiClient } from './cluster/api-client.ts';
-import { type Cluster, type ControlPlaneOptions, startControlPlane } from './cluster/control-plane.ts';
+import type { Cluster, ControlPlaneOptions } from './cluster/control-plane.ts';
 import { DEADLINE_MS, waitFor } from './cluster/wait.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
 
@@ -38,8 +38,8 @@ const NOT_READY = 'node.kubernetes.io/not-ready';
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
 
 export async function startWorld(
-  { gang, topology, preemption, repair, queues, queueObjects = false, ...options }: WorldOptions = {},
-  start: StartCluster = startControlPlane,
+  { gang, topology, preemption, repair, queues, queueObjects = false, ...options }: WorldOptions,
+  start: StartCluster,
 ): Promise<World> {
   const cluster = await start({ admissionPolicy: true, ...options });
   const config = {
@@ -180,8 +180,9 @@ export async function expectReason(
 export async function expectToStay(what: string, holds: () => Promise<boolean>, forMs: number): Promise<void> {
   const end = performance.now() + forMs;
   while (performance.now() < end) {
+    const asked = performance.now();
     expect(await holds(), what).toBe(true);
-    await delay(100);
+    await delay(Math.max(100, performance.now() - asked));
   }
 }
 

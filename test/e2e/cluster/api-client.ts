@@ -138,11 +138,19 @@ export class ApiClient {
 
   /** Server-side apply of an object of any kind, including custom ones. */
   async apply(object: KubeObject): Promise<KubeObject> {
-    const { apiVersion = 'v1', kind = '', metadata } = object;
+    const path = await this.#pathOf(object);
+    return this.request('PATCH', `${path}?fieldManager=e2e&force=true`, object, patchTypes.apply);
+  }
+
+  /** Deletes an object of any kind. */
+  async remove(object: KubeObject): Promise<void> {
+    await this.request('DELETE', await this.#pathOf(object));
+  }
+
+  async #pathOf({ apiVersion = 'v1', kind = '', metadata }: KubeObject): Promise<string> {
     const { name, namespaced } = await this.#discover(apiVersion, kind);
     const scope = namespaced ? `/namespaces/${metadata?.namespace ?? 'default'}` : '';
-    const path = `${groupPath(apiVersion)}${scope}/${name}/${metadata?.name}?fieldManager=e2e&force=true`;
-    return this.request('PATCH', path, object, patchTypes.apply);
+    return `${groupPath(apiVersion)}${scope}/${name}/${metadata?.name}`;
   }
 
   /** Streams a watch until the signal aborts or the server ends it. Parameters are those of the request's query. */

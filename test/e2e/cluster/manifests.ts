@@ -32,7 +32,18 @@ export async function applyManifests(api: ApiClient, path: string): Promise<void
     });
   }
   for (const object of objects) if (object.kind === 'CustomResourceDefinition') await waitForDefinition(api, object);
-  if (objects.some(({ kind }) => kind === 'MutatingAdmissionPolicy')) await waitForAdmissionPolicy(api);
+  if (objects.some(isAdmissionPolicy)) await waitForAdmissionPolicy(api, true);
+}
+
+/** Deletes what a manifest file installed, and waits until it is in force no longer. */
+export async function removeManifests(api: ApiClient, path: string): Promise<void> {
+  const objects = readManifests(path);
+  for (const object of objects.toReversed()) await api.remove(object);
+  if (objects.some(isAdmissionPolicy)) await waitForAdmissionPolicy(api, false);
+}
+
+function isAdmissionPolicy({ kind }: KubeObject): boolean {
+  return kind === 'MutatingAdmissionPolicy';
 }
 
 /** Applies an object; `false` if the API server does not serve its kind yet. A refusal is an error at once. */
@@ -46,8 +57,35 @@ async function applyOrWait(api: ApiClient, object: KubeObject): Promise<boolean>
   }
 }
 
+const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+/** Removes every custom resource, its objects included, and waits until none is served. */
+export async function removeDefinitions(api: ApiClient): Promise<void> {
+  const { items } = await api.request<{ items: readonly KubeObject[] }>('GET', definitions);
+  for (const { metadata } of items) await api.request('DELETE', `${definitions}/${metadata?.name}`);
+  for (const definition of items) {
+    const path = servedPath(definition);
+    await waitFor(async () => !(await isServed(api, path)), { what: `${path} not to be served` });
+  }
+}
+
 /** The API server takes a moment to serve a new kind. */
 async function waitForDefinition(api: ApiClient, definition: KubeObject): Promise<void> {
+  const path = servedPath(definition);
+  await waitFor(() => isServed(api, path), { what: `${path} to be served` });
+}
+
+async function isServed(api: ApiClient, path: string): Promise<boolean> {
+  try {
+    await api.request('GET', path);
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
+  }
+}
+
+function servedPath(definition: KubeObject): string {
   const { spec } = definition as KubeObject & {
     readonly spec: {
       readonly group: string;
@@ -55,12 +93,11 @@ async function waitForDefinition(api: ApiClient, definition: KubeObject): Promis
       readonly versions: readonly { readonly name: string }[];
     };
   };
-  const path = `/apis/${spec.group}/${spec.versions[0]?.name}/${spec.names.plural}`;
-  await waitFor(async () => Boolean(await api.request('GET', path)), { what: `${path} to be served` });
+  return `/apis/${spec.group}/${spec.versions[0]?.name}/${spec.names.plural}`;
 }
 
-/** The API server takes a moment to enforce a new policy: dry runs show when. */
-async function waitForAdmissionPolicy(api: ApiClient): Promise<void> {
+/** The API server takes a moment to enforce a new policy, or to forget an old one: dry runs show when. */
+async function waitForAdmissionPolicy(api: ApiClient, isInForce: boolean): Promise<void> {
   const probe = {
     metadata: { generateName: 'admission-probe-', labels: { 'muster.dev/pod-group': 'probe' } },
     spec: { containers: [{ name: 'main', image: 'none' }] },
@@ -69,8 +106,8 @@ async function waitForAdmissionPolicy(api: ApiClient): Promise<void> {
     async () => {
       const path = '/api/v1/namespaces/default/pods?dryRun=All';
       const pod = await api.request<{ spec: { schedulingGates?: unknown[] } }>('POST', path, probe);
-      return pod.spec.schedulingGates !== undefined;
+      return (pod.spec.schedulingGates !== undefined) === isInForce;
     },
-    { what: 'the admission policy to be in force' },
+    { what: `the admission policy to be in force: ${isInForce}` },
   );
 }

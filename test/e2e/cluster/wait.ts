@@ -13,6 +13,9 @@ export interface WaitOptions {
   readonly check?: () => void;
 }
 
+/** The longest pause between two looks that only grew with the time waited, milliseconds. */
+const LONGEST_PAUSE_MS = 200;
+
 /**
  * Polls until the condition gives a value other than `undefined` or `false`. An exception counts as "not yet".
  * At the deadline it throws an error which says what was last seen: throw a descriptive error inside the condition to
@@ -20,9 +23,11 @@ export interface WaitOptions {
  */
 export async function waitFor<T>(condition: () => Promise<T | undefined | false>, options: WaitOptions): Promise<T> {
   const { what, deadlineMs = DEADLINE_MS, intervalMs = 50, check } = options;
-  const deadline = performance.now() + deadlineMs;
+  const started = performance.now();
+  const deadline = started + deadlineMs;
   for (;;) {
     check?.();
+    const asked = performance.now();
     let lastSeen: string;
     try {
       const value = await condition();
@@ -33,6 +38,15 @@ export async function waitFor<T>(condition: () => Promise<T | undefined | false>
     }
     if (performance.now() >= deadline)
       throw new Error(`expected ${what} within ${deadlineMs} ms, last seen: ${lastSeen}`);
-    await delay(intervalMs);
+    await delay(Math.max(intervalMs, pauseAfter(asked, started)));
   }
+}
+
+/**
+ * Asking must not be what keeps the machine busy: who has waited for long looks less often, a tenth of that time being lost at
+ * most, and who takes long to look does nothing else for no more than half of the time.
+ */
+function pauseAfter(asked: number, started: number): number {
+  const now = performance.now();
+  return Math.max(now - asked, Math.min((now - started) / 10, LONGEST_PAUSE_MS));
 }

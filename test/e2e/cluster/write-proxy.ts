@@ -10,7 +10,10 @@ import { writeKubeconfig } from './credentials.ts';
 /** What Muster writes to a pod: `fence` records the place of a preemptor, `announce` tells a victim. */
 export type WriteKind = 'nominate' | 'clear' | 'ungate' | 'bind' | 'fence' | 'announce' | 'evict';
 
-/** When the proxy stops: after this many writes of the kind have been applied; 0: none gets through. */
+/**
+ * When the proxy stops: after this many pods have had a write of the kind applied; 0: none gets through. By pod, as Muster
+ * repeats a write at times: kube-scheduler may erase a nomination while the others are written.
+ */
 export interface StopRule {
   readonly kind: WriteKind;
   readonly after: number;
@@ -32,7 +35,7 @@ export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise
   const ca = cluster.caFile && readFileSync(cluster.caFile);
   const agent = new Agent({ keepAlive: true });
   let isStopped = false;
-  let counted = 0;
+  const written = new Set<string>();
   let underWay = 0;
 
   const forward = ({ method = 'GET', url = '/', headers }: IncomingMessage, body: Buffer | undefined) => {
@@ -52,13 +55,14 @@ export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise
   };
   const write = async (request: IncomingMessage, answer: ServerResponse): Promise<void> => {
     const body = await buffer(request);
-    const counts = kindOf(request.url ?? '', body) === rule.kind;
-    if (counts && counted === rule.after) isStopped = true;
+    const path = request.url ?? '';
+    const counts = kindOf(path, body) === rule.kind && !written.has(path);
+    if (counts && written.size === rule.after) isStopped = true;
     // Never answered: Muster is about to be killed.
     if (isStopped) return;
-    if (counts) counted++;
+    if (counts) written.add(path);
     // From here on, not from when it is answered: Muster writes many at the same time.
-    isStopped = counts && counted === rule.after;
+    isStopped = counts && written.size === rule.after;
     const isLost = isStopped && rule.answerLost === true;
     underWay++;
     try {

@@ -1,0 +1,20 @@
+/**
+ * Gives the workers a folder for what they and the programs write, and removes it when all of them have ended. Each Muster
+ * that starts finds there what the ones before have compiled.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export function setup(): () => void {
+  const dir = mkdtempSync(join(tmpdir(), 'muster-e2e-run-'));
+  const before = process.env.TMPDIR;
+  process.env.TMPDIR = dir;
+  process.env.NODE_COMPILE_CACHE = join(dir, 'compiled');
+  return () => {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+    delete process.env.NODE_COMPILE_CACHE;
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  };
+}
