@@ -1,5 +1,5 @@
 import type { Section } from './config-section.ts';
-import { formatDuration } from './core/duration.ts';
+import { formatDuration } from './core/text-values.ts';
 
 /** How gangs make room for themselves. */
 export interface PreemptionConfiguration {

@@ -1,5 +1,5 @@
-import { formatDuration, parseDuration } from './core/duration.ts';
 import { parseExactly, type Scale } from './core/quantity.ts';
+import { formatDuration, parseDuration } from './core/text-values.ts';
 
 /** Inclusive bounds. */
 export interface Range {

@@ -10,7 +10,7 @@ import {
 } from './config-repair.ts';
 import { Section, type TextForm } from './config-section.ts';
 import { checkTopology, readTopology, type TopologyConfiguration } from './config-topology.ts';
-import { formatDuration } from './core/duration.ts';
+import { formatDuration } from './core/text-values.ts';
 
 /*
  * MusterConfiguration: one YAML document, strict and defaulted. docs/configuration.md describes every field. Durations

@@ -4,8 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { COSCHEDULING_LABEL } from '../core/dialects/coscheduling.ts';
-import { PREEMPTED_BY } from '../core/dialects/muster.ts';
+import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/dialects/muster.ts';
 import {
   type ClaimModel,
   type DisruptionBudgetModel,

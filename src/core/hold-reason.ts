@@ -1,8 +1,7 @@
 /** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
-import { formatDuration } from './duration.ts';
-import { instantText } from './instant.ts';
 import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-choice.ts';
 import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
+import { formatDuration, instantText } from './text-values.ts';
 
 /** Why a complete gang is not placed, whatever room there is. */
 export type HoldReason =

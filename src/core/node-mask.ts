@@ -3,9 +3,9 @@
  * a domain that another gang has for itself, nor, for an exclusive gang, a domain that another gang is in.
  */
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { gangKeyOf } from './pod-group.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, domainAt, findLevel, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 

@@ -2,8 +2,8 @@
  * Who is in which gang, and what the gang asks for: pods, Jobs and PodGroup objects in, one `Gang` value out.
  * Whatever is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says why.
  */
-import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import {
+  COSCHEDULING_LABEL,
   EXPECTED_DURATION,
   GANG_GATE,
   HOLD,

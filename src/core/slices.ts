@@ -12,9 +12,9 @@
 import type { SliceShape } from './domain-capacity.ts';
 import type { MemberRequest, PlacedMember } from './gang-request.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { countCapacity, placeClassInside } from './place-class.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, domainAt, domainsWithin, findMost, type Topology } from './topology.ts';
 
 /** Members of one class in one slice, in rank order. */

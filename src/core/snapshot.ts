@@ -7,9 +7,8 @@
  */
 import type { GpuPools } from './gpu-pools.ts';
 import type { Labels, NodeModel, PodModel, PodTemplate } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { NodeVerdicts } from './node-verdicts.ts';
-import type { Topology } from './topology.ts';
+import type { NodeIdx, Topology } from './topology.ts';
 
 /** A pod that holds space without being bound: a reservation's slot, a foreign nomination, a pinned DaemonSet pod. */
 export interface Occupant {

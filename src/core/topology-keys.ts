@@ -11,7 +11,7 @@ import {
 } from './dialects/muster.ts';
 import type { TopologyRequest } from './gang-request.ts';
 import type { Labels, PodModel } from './model.ts';
-import { wholeNumber } from './whole-number.ts';
+import { wholeNumber } from './text-values.ts';
 
 /** One key makes no sense without the other. */
 export interface MissingKey {

@@ -10,13 +10,12 @@
 import { type IsAccelerator, sumAccelerators } from './accelerators.ts';
 import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from './dialects/muster.ts';
 import type { Budgets, Cover } from './disruption.ts';
-import { instantOf } from './instant.ts';
 import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
 import { type Gang, gangNameOf } from './pod-group.ts';
 import type { Ranks } from './ranks.ts';
 import type { Snapshot } from './snapshot.ts';
+import { instantOf, wholeNumber } from './text-values.ts';
 import { type DomainIdx, domainAt } from './topology.ts';
-import { wholeNumber } from './whole-number.ts';
 
 /** A gang with members on nodes, as a possible victim. */
 export interface RunningGang {

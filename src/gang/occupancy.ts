@@ -1,9 +1,10 @@
 /** Who holds space without being bound, as the planner sees it. */
+
 import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
 import type { PodModel } from '../core/model.ts';
-import type { NodeIdx } from '../core/node-idx.ts';
 import { gangKeyOf } from '../core/pod-group.ts';
 import type { Occupant, Snapshot } from '../core/snapshot.ts';
+import type { NodeIdx } from '../core/topology.ts';
 import type { Reservations } from './reservations.ts';
 
 /**

@@ -7,9 +7,10 @@
  *   evict    all of them, once the budgets allow all of them
  *   free     a member is nominated when nobody in its way is left on its node
  */
+
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../core/dialects/muster.ts';
-import { instantOf } from '../core/instant.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
+import { instantOf } from '../core/text-values.ts';
 import type { VictimUnit } from '../core/victims.ts';
 
 /** A pod that is to be evicted, and the unit that it is evicted with: a gang's key, or its own. */

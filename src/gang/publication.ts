@@ -1,8 +1,9 @@
 /** Step 6 of a round: why each gang is where it is, told when it changes. */
+
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../core/dialects/muster.ts';
 import { explain, type Reason, type Repair } from '../core/explain.ts';
-import { instantOf } from '../core/instant.ts';
 import type { PodModel } from '../core/model.ts';
+import { instantOf } from '../core/text-values.ts';
 import type { GangRecord } from './gang-record.ts';
 import { GANG_STATES, type GangState } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';

@@ -2,18 +2,18 @@
  * The queues as they are now: which there are, which gang is in which, what each holds and has used. The only owner of the
  * decayed usage; `core/queues/` does the arithmetic.
  */
+
 import { QUEUE } from '../core/dialects/muster.ts';
 import { GPU_PRODUCT } from '../core/gpu-pools.ts';
 import type { PodModel } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { type Amounts, addAmounts, addTo, addUse, dimensionOf, NOTHING, sumAmounts } from '../core/queues/amounts.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../core/queues/fair-share.ts';
-import { findModelRefusals } from '../core/queues/model-quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../core/queues/queue.ts';
 import { chooseQueue, type QueueChoice } from '../core/queues/queue-choice.ts';
 import { type PendingGang, QueueOrder } from '../core/queues/queue-order.ts';
 import { mergeQueues } from '../core/queues/queue-projection.ts';
-import { type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
+import { findModelRefusals, type QuotaRefusal, rollUp, type UseByQueue } from '../core/queues/quota.ts';
 import type { QuotaHolders } from '../core/queues/quota-preemption.ts';
 import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../core/queues/reclaim.ts';
 import type { Snapshot } from '../core/snapshot.ts';

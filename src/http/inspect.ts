@@ -1,8 +1,9 @@
 /** The read-only inspect API: what the coordinator knows of every gang, as data and as one sentence. */
+
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
 import type { TopologyRequest } from '../core/gang-request.ts';
-import { instantText } from '../core/instant.ts';
+import { instantText } from '../core/text-values.ts';
 import type { Coordinator } from '../gang/coordinator.ts';
 import type { GangRecord } from '../gang/gang-record.ts';
 import type { Reservations } from '../gang/reservations.ts';

@@ -1,12 +1,13 @@
 /** The gangs of the queues for `GET /v1/queues` (`queue-report.ts`): who waits, for what and until when; who runs. */
+
 import { explain, type Reason } from '../core/explain.ts';
-import { instantText } from '../core/instant.ts';
 import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { Forecast } from '../core/queues/forecast.ts';
 import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { OrderFactors } from '../core/queues/queue-order.ts';
 import type { QueueModel } from '../core/queues/queue-projection.ts';
 import type { LengthBasis, RunLength } from '../core/queues/run-length.ts';
+import { instantText } from '../core/text-values.ts';
 import { priorityIn } from '../gang/admission.ts';
 import type { GangRecord } from '../gang/gang-record.ts';
 import type { QueueSettings } from '../gang/parts.ts';

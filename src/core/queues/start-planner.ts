@@ -6,7 +6,7 @@
  * 2. What is free only grows, so the earliest instant is found by halving. Beside earlier planned starts it may also shrink: then the
  *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
  * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
- *    (`drains.ts`), and as many of them as possible stay.
+ *    (`fitting-domains.ts`), and as many of them as possible stay.
  * 4. Of those that leave, only those in the way are waited for (`blockers.ts`).
  *
  * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several kinds of
@@ -16,15 +16,14 @@
 import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, PlanPolicy } from '../gang-request.ts';
 import type { PodTemplate } from '../model.ts';
-import type { NodeIdx } from '../node-idx.ts';
 import { type PlannedSlot, planGang } from '../plan.ts';
 import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
+import type { NodeIdx } from '../topology.ts';
 import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
-import { compareDrainCosts, drainCostOf, listDrains } from './drains.ts';
-import { FittingDomains } from './fitting-domains.ts';
+import { compareDrainCosts, drainCostOf, FittingDomains, listDrains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
 import { AcceleratorSupply, AFTER_ALL, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
