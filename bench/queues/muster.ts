@@ -243,7 +243,12 @@ export class MusterPolicy implements Policy {
     const length = this.#options.knowsLengths ? job.durationMs : undefined;
     const request = this.#cluster.requestOf(job);
     const earlier = this.#fences.map(({ start }) => start);
-    const start = planStart(this.#cluster.snapshot, request, length, this.#endings, earlier, planPolicy, now);
+    const start = planStart(
+      this.#cluster.snapshot,
+      { request, lengthMs: length, endings: this.#endings, earlier },
+      planPolicy,
+      now,
+    );
     if (!start || start.startsAt < Number.POSITIVE_INFINITY) return { job, start };
     // Its nodes drain from now on.
     return { job, start: { ...start, startsAt: now } };

@@ -224,7 +224,12 @@ export class Backfill {
     const { clock, settings, observer } = this.#parts;
     const length = this.endings.lengthOf(record)?.ms;
     const begun = clock.now();
-    const start = planStart(occupied, request, length, this.#endings, this.#starts, settings.policy, now);
+    const start = planStart(
+      occupied,
+      { request, lengthMs: length, endings: this.#endings, earlier: this.#starts },
+      settings.policy,
+      now,
+    );
     const tookMs = clock.now() - begun;
     this.#spentMs += tookMs;
     observer.onStartPlanned(record.gang.key, start, tookMs / 1000);

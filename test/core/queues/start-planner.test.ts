@@ -34,7 +34,7 @@ function gang(count: number, gpus: number, options: GangOptions = {}): GangReque
 }
 
 function planned(snapshot: Snapshot, request: GangRequest, endings: readonly Ending[], earlier: PlannedStart[] = []) {
-  return planStart(snapshot, request, 50, endings, earlier, policy, NOW);
+  return planStart(snapshot, { request, lengthMs: 50, endings, earlier }, policy, NOW);
 }
 
 /** When, where, and for whom it waits. */
@@ -90,7 +90,14 @@ describe('planning a start', () => {
   });
 
   test('of unknown length it never ends', () => {
-    expect(planStart(drawSnapshot('r: n1[8]'), gang(1, 8), undefined, [], [], policy, NOW)?.endsAt).toBe(FOREVER);
+    expect(
+      planStart(
+        drawSnapshot('r: n1[8]'),
+        { request: gang(1, 8), lengthMs: undefined, endings: [], earlier: [] },
+        policy,
+        NOW,
+      )?.endsAt,
+    ).toBe(FOREVER);
   });
 
   test('an elastic gang starts with its minimum', () => {
@@ -161,7 +168,8 @@ describe('planning a start', () => {
     const snapshot = draw('r: n1[8] n2[8] n3[8]', endings);
     const wide = planned(snapshot, { ...gang(3, 8), key: 'default/wide' }, endings)!;
     expect(text(wide)).toBe('200: n1 n2 n3 after a');
-    const start = (length: number) => planStart(snapshot, gang(1, 8), length, endings, [wide], policy, NOW);
+    const start = (length: number) =>
+      planStart(snapshot, { request: gang(1, 8), lengthMs: length, endings, earlier: [wide] }, policy, NOW);
     expect(text(start(100))).toBe('100: n3');
     expect(text(start(101))).toMatch(/^250: n\d/);
   });
