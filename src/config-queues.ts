@@ -1,8 +1,8 @@
 /** The section `queues` of the configuration. */
 
 import type { Section, TextForm } from './config-section.ts';
+import { explainQueueProblem } from './core/queues/explain-queue.ts';
 import { buildQueueTree, type QueueSpec, type Quota } from './core/queues/queue.ts';
-import { explainQueueProblem } from './core/queues/queue-choice.ts';
 import { renderSpec } from './core/queues/queue-projection.ts';
 import { scaleOf } from './core/resources.ts';
 import { formatDuration } from './core/text-values.ts';

@@ -1,6 +1,7 @@
 /** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
-import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-choice.ts';
-import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
+import { explainQueueProblem, explainQuota } from './queues/explain-queue.ts';
+import type { QueueChoiceProblem } from './queues/queue-choice.ts';
+import type { QuotaRefusal } from './queues/quota.ts';
 import { formatDuration, instantText } from './text-values.ts';
 
 /** Why a complete gang is not placed, whatever room there is. */

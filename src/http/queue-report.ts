@@ -2,10 +2,11 @@
  * What `GET /v1/queues` answers, put together from the tables. Amounts are in whole units (CPUs, bytes, GPUs), instants
  * RFC 3339, lengths seconds. What is only expected carries `estimated: true` and what it is based on.
  */
+
 import { type Amounts, perUnit, resourceOf } from '../core/queues/amounts.ts';
+import { explainQueueProblem } from '../core/queues/explain-queue.ts';
 import type { QueueShare } from '../core/queues/fair-share.ts';
 import type { Queue } from '../core/queues/queue.ts';
-import { explainQueueProblem } from '../core/queues/queue-choice.ts';
 import type { OrderWeights } from '../core/queues/queue-order.ts';
 import type { QueueModel } from '../core/queues/queue-projection.ts';
 import { borrowed } from '../core/queues/quota.ts';

@@ -1,8 +1,10 @@
 /** The fabric as Muster sees it: domains with what is free, and what the linter finds. Read only. */
+
 import { Hono } from 'hono';
+import { explainFinding } from '../core/explain-finding.ts';
 import type { PlanPolicy } from '../core/gang-request.ts';
 import { type Snapshot, withOccupants } from '../core/snapshot.ts';
-import { type Drift, explainFinding, isWarning, type TopologyFinding } from '../core/topology-finding.ts';
+import { type Drift, isWarning, type TopologyFinding } from '../core/topology-finding.ts';
 import { lintTopology } from '../core/topology-lint.ts';
 import { type ClusterReport, type LevelReport, reportDomains, reportLevels } from '../core/topology-report.ts';
 import { listOccupants } from '../gang/occupancy.ts';

@@ -210,16 +210,3 @@ export function borrowed(queue: Queue, use: UseByQueue): Amounts {
   }
   return above;
 }
-
-/** What was expected, what was found, what to do. */
-export function explainQuota({ cause, queue, dimension, used, asked, bound }: QuotaRefusal): string {
-  const found = `${used} used and ${asked} asked for`;
-  if (cause === 'limit') {
-    return `queue ${queue}: expected at most ${bound} ${dimension} (its limit), found ${found}; ${
-      asked > bound ? 'ask for less or raise the limit' : 'wait until less is used, or raise the limit'
-    }`;
-  }
-  return `queue ${queue}: expected at most ${bound} ${dimension} (its guarantee; it may not borrow), found ${found}; ${
-    asked > bound ? 'ask for less, raise the guarantee' : 'wait until less is used, raise the guarantee'
-  } or allow borrowing`;
-}
