@@ -17,10 +17,10 @@ import {
   TOPOLOGY_PATIENCE,
 } from './dialects/muster.ts';
 import { findProblems, type GangProblem } from './gang-problems.ts';
-import type { TopologyRequest } from './gang-request.ts';
 import type { JobModel, Labels, PodGroupModel, PodModel } from './model.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
 import { readTopologyKeys } from './topology-keys.ts';
+import type { TopologyRequest } from './topology-request.ts';
 
 export interface Gang {
   /** `namespace/name`. */

@@ -2,8 +2,8 @@
 
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
-import type { TopologyRequest } from '../core/gang-request.ts';
 import { instantText } from '../core/text-values.ts';
+import type { TopologyRequest } from '../core/topology-request.ts';
 import type { Coordinator } from '../gang/coordinator.ts';
 import type { GangRecord } from '../gang/gang-record.ts';
 import type { Reservations } from '../gang/reservations.ts';

@@ -1,8 +1,10 @@
 /** Gangs to plan, and plans as short texts. */
+
 import { explain } from '../../src/core/explain.ts';
-import type { GangRequest, MemberRequest, PlacementScore, TopologyRequest } from '../../src/core/gang-request.ts';
+import type { GangRequest, MemberRequest, PlacementScore } from '../../src/core/gang-request.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aPod, type PodOptions } from './builders.ts';
 
 const isAccelerator = (resource: string) => resource.startsWith('nvidia.com/');
