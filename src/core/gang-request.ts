@@ -1,11 +1,11 @@
 /** What the planner is asked: the members to place, and how they fall into classes that ask for the same. */
-
 import type { IsAccelerator } from './accelerators.ts';
-import type { Labels, Named, PodTemplate } from './model.ts';
+import type { Labels, Named, PodTemplate, PodUid } from './model.ts';
+import type { GangKey } from './pod-group.ts';
 import type { TopologyRequest } from './topology-request.ts';
 
 export interface MemberRequest extends Named {
-  readonly uid: string;
+  readonly uid: PodUid;
   readonly labels: Labels;
   readonly template: PodTemplate;
   /** Its place in the gang's order, distinct within the gang: neighbours in rank are placed next to each other. */
@@ -22,7 +22,7 @@ export interface PlacedMember {
 }
 
 export interface GangRequest {
-  readonly key: string;
+  readonly key: GangKey;
   readonly priority: number;
   /** Members to place now, in rank order. */
   readonly members: readonly MemberRequest[];

@@ -1,4 +1,5 @@
 /** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
+import type { GangKey } from './pod-group.ts';
 import { explainQueueProblem, explainQuota } from './queues/explain-queue.ts';
 import type { QueueChoiceProblem } from './queues/queue-choice.ts';
 import type { QuotaRefusal } from './queues/quota.ts';
@@ -15,7 +16,7 @@ export type HoldReason =
   /** It would fit, and would keep another gang waiting. */
   | {
       readonly kind: 'behind';
-      readonly gang: string;
+      readonly gang: GangKey;
       /**
        * `strict`: nobody passes in this queue. `quota`: the other one has waited long for quota that this one would use up. `planned-start`: the room
        * is planned for the other one. `no-backfill`: nobody passes anybody.

@@ -11,7 +11,7 @@ import { type IsAccelerator, sumAccelerators } from './accelerators.ts';
 import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from './dialects/muster.ts';
 import type { Budgets, Cover } from './disruption.ts';
 import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
-import { type Gang, gangNameOf } from './pod-group.ts';
+import { type Gang, type GangKey, gangNameOf } from './pod-group.ts';
 import type { Ranks } from './ranks.ts';
 import type { Snapshot } from './snapshot.ts';
 import { instantOf, wholeNumber } from './text-values.ts';
@@ -32,7 +32,7 @@ export interface VictimUnit {
   readonly key: string;
   readonly kind: 'gang' | 'member' | 'pod';
   /** Key of the gang; undefined for a lone pod. */
-  readonly gang: string | undefined;
+  readonly gang: GangKey | undefined;
   readonly pods: readonly PodModel[];
   readonly priority: number;
   /** Accelerator-seconds since the start or the last checkpoint: whole numbers, so that sums compare exactly. */
@@ -72,7 +72,7 @@ export interface SparedUnit {
 }
 
 export interface VictimQuery {
-  readonly gang: string;
+  readonly gang: GangKey;
   readonly rights: EvictionRights;
   readonly running: Iterable<RunningGang>;
   readonly barred: ReadonlySet<string>;
@@ -223,7 +223,7 @@ function unitMeasurer({ now, isAccelerator }: VictimQuery) {
     key: string,
     pods: readonly PodModel[],
     checkpoint: number,
-    gang: string | undefined,
+    gang: GangKey | undefined,
   ): VictimUnit => {
     let priority = Number.NEGATIVE_INFINITY;
     let lostWork = 0;

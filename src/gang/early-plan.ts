@@ -3,7 +3,8 @@
  * not afterwards. The whole gang is planned, with stand-ins for the members to come; their places are kept for at most
  * `regatherMs`, then everything is given back and the gang waits until it is complete.
  */
-import type { PodModel } from '../core/model.ts';
+
+import type { PodModel, PodUid } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';
 import { missingRanks } from '../core/ranks.ts';
@@ -125,6 +126,6 @@ function standInsFor(gang: Gang): readonly PodModel[] {
   }));
 }
 
-function placeOf({ key }: Gang, rank: number): string {
-  return `${key}: member to come of rank ${rank}`;
+function placeOf({ key }: Gang, rank: number): PodUid {
+  return `${key}: member to come of rank ${rank}` as PodUid;
 }

@@ -2,7 +2,7 @@
 
 import type { PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { HoldReason } from '../core/hold-reason.ts';
-import type { PodModel } from '../core/model.ts';
+import type { PodModel, PodUid } from '../core/model.ts';
 import type { Gang } from '../core/pod-group.ts';
 import type { OrderScore } from '../core/queues/queue-order.ts';
 import type { Unschedulable } from '../core/report.ts';
@@ -234,8 +234,8 @@ export function stateOf({ gang, census, lost }: GangRecord, reservations: Reserv
 }
 
 /** The key of the space that is kept for the replacement of a member. */
-export function placeOf({ uid }: Pick<PodModel, 'uid'>): string {
-  return `place of ${uid}`;
+export function placeOf({ uid }: Pick<PodModel, 'uid'>): PodUid {
+  return `place of ${uid}` as PodUid;
 }
 
 /** Priority, then age; the name breaks ties. */

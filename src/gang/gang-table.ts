@@ -1,6 +1,6 @@
 /** Step 1 of a round: the records of all gangs, read anew where their pods, Jobs or claims changed. */
 import { isTerminated, type PodModel } from '../core/model.ts';
-import { describeGang, type Gang, gangKeyOf } from '../core/pod-group.ts';
+import { describeGang, type Gang, type GangKey, gangKeyOf } from '../core/pod-group.ts';
 import { endAttempt, endPreemptions, type GangRecord, newRecord, stateOf } from './gang-record.ts';
 import { sameMembers, takeCensus } from './lifecycle.ts';
 import type { CoordinatorParts } from './parts.ts';
@@ -54,7 +54,7 @@ export class GangTable {
       this.#drop(key);
       return;
     }
-    const gang = describeGang(key, sources);
+    const gang = describeGang(key as GangKey, sources);
     const census = takeCensus(gang);
     const known = this.#records.get(key);
     const record = known ?? newRecord(gang, census, clock.now());

@@ -8,7 +8,9 @@
  *
  * Driven by level: after a restart of Muster the next look at the gang finds the same places again.
  */
+
 import { findViolated } from '../core/disruption.ts';
+import type { PodUid } from '../core/model.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import { withOccupants } from '../core/snapshot.ts';
@@ -155,7 +157,7 @@ export class Repairer {
     // Those that left unseen, before a restart of Muster, looked like the ones that are there.
     const pattern = record.census.bound.at(-1)!;
     for (let number = 0, more = wanted - chosen.length; more > 0; number++) {
-      const uid = `${record.gang.key}: missing member ${number}`;
+      const uid = `${record.gang.key}: missing member ${number}` as PodUid;
       if (record.vacancies.has(uid)) continue;
       elsewhere.push({ ...pattern, uid });
       more--;
