@@ -4,7 +4,7 @@
  */
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { PlanPolicy } from '../src/core/gang-request.ts';
-import type { NodeModel, PodModel } from '../src/core/model.ts';
+import type { NodeModel, PodModel, PodUid } from '../src/core/model.ts';
 import { NodeVerdicts } from '../src/core/node-verdicts.ts';
 import { planGang } from '../src/core/plan.ts';
 import { manageResources } from '../src/core/pod-template.ts';
@@ -68,7 +68,7 @@ function seatOccupants(table: NodeTable, count: number): readonly Occupant[] {
     .filter((_, i) => i % step === 0)
     .slice(0, count)
     .map((node, i) => {
-      const uid = `slot-${i}`;
+      const uid = `slot-${i}` as PodUid;
       const namespace = nodes[node]!.name;
       const shields = Number.POSITIVE_INFINITY;
       return { uid, node, namespace, labels: {}, template, shields, gang: undefined, exclusive: undefined };

@@ -3,11 +3,12 @@
  * whole nodes with a higher priority than most. The cost to the others is compared with a lower bound for any choice:
  * the cheapest GPU-seconds for as many GPUs, as if gangs could be split.
  */
+
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from '../src/core/model.ts';
 import { planGang } from '../src/core/plan.ts';
-import { describeGang } from '../src/core/pod-group.ts';
+import { describeGang, gangKey } from '../src/core/pod-group.ts';
 import { planPreemption } from '../src/core/preemption.ts';
 import type { RunningGang } from '../src/core/victims.ts';
 import { aNode, aPod, aTemplate } from '../test/support/builders.ts';
@@ -232,7 +233,12 @@ class Cluster {
         disruptionsAllowed: random.below(2) * size,
       });
     }
-    const gang = describeGang(`default/gang-${g}`, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
+    const gang = describeGang(gangKey('default', `gang-${g}`), {
+      pods,
+      jobs: [],
+      podGroup: undefined,
+      blocksOnClaim: () => false,
+    });
     this.running.push({ gang, bound: pods, started: size });
   }
 

@@ -3,11 +3,12 @@
  * GPUs in four levels (zone, spine, leaf, rack) above the hosts, a fifth of the nodes full and some partly used.
  * Between two plans pods end and start on 20 nodes.
  */
+
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
 import type { NodeModel, PodModel } from '../src/core/model.ts';
-import type { NodeIdx } from '../src/core/node-idx.ts';
 import { planGang } from '../src/core/plan.ts';
+import type { NodeIdx } from '../src/core/topology.ts';
 import { buildTopology } from '../src/core/topology.ts';
 import { configureLevels } from '../src/core/topology-levels.ts';
 import { aNode, aPod, aTemplate } from '../test/support/builders.ts';

@@ -1,10 +1,10 @@
 /** The `queues` section of the configuration. */
 import type { Section, TextForm } from './config-section.ts';
-import { formatDuration } from './core/duration.ts';
+import { explainQueueProblem } from './core/queues/explain-queue.ts';
 import { buildQueueTree, type QueueSpec, type Quota } from './core/queues/queue.ts';
-import { explainQueueProblem } from './core/queues/queue-choice.ts';
 import { renderSpec } from './core/queues/queue-projection.ts';
 import { scaleOf } from './core/resources.ts';
+import { formatDuration } from './core/text-values.ts';
 
 /** The weight of each factor in the order of gangs. */
 export interface OrderWeightsConfiguration {

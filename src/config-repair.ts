@@ -1,6 +1,6 @@
 /** The sections `preemption` and `repair` of the configuration. */
 import type { Section } from './config-section.ts';
-import { formatDuration } from './core/duration.ts';
+import { formatDuration } from './core/text-values.ts';
 
 /** How Muster preempts for gangs. */
 export interface PreemptionConfiguration {

@@ -1,6 +1,7 @@
 /** A reader for the sections of a configuration file, which collects all problems. */
-import { formatDuration, parseDuration } from './core/duration.ts';
+
 import { parseExactly, type Scale } from './core/quantity.ts';
+import { formatDuration, parseDuration } from './core/text-values.ts';
 
 /** Inclusive bounds. */
 export interface Range {

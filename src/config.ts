@@ -11,7 +11,7 @@ import {
 } from './config-repair.ts';
 import { Section, type TextForm } from './config-section.ts';
 import { checkTopology, readTopology, type TopologyConfiguration } from './config-topology.ts';
-import { formatDuration } from './core/duration.ts';
+import { formatDuration } from './core/text-values.ts';
 
 /*
  * MusterConfiguration is one strict YAML document in which every field has a default. docs/configuration.md describes

@@ -1,7 +1,7 @@
 /** The nodes as seen by Muster's planner, and the jobs on them. */
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../../src/core/gang-request.ts';
-import type { PodModel, PodTemplate } from '../../src/core/model.ts';
+import type { PodModel, PodTemplate, PodUid } from '../../src/core/model.ts';
 import { type PlannedSlot, planGang } from '../../src/core/plan.ts';
 import { type Amounts, addTo } from '../../src/core/queues/amounts.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
@@ -158,7 +158,7 @@ export class Cluster {
       return {
         namespace: tenant,
         name,
-        uid: `${tenant}/${name}`,
+        uid: `${tenant}/${name}` as PodUid,
         labels,
         template: template!,
         rank,

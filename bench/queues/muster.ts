@@ -91,9 +91,10 @@ export class MusterPolicy implements Policy {
 
   arrive(job: Job): void {
     const asked = new Map<string, number>();
-    addUse(asked, this.#cluster.requestOf(job).members[0]!.template, undefined, planPolicy.isAccelerator, job.pods);
+    const { key, members } = this.#cluster.requestOf(job);
+    addUse(asked, members[0]!.template, undefined, planPolicy.isAccelerator, job.pods);
     const queue = this.#tree.byName.get(job.tenant)!;
-    this.#waiting.add({ key: job.key, queue, priority: 0, createdAt: job.submittedAt, asked, job });
+    this.#waiting.add({ key, queue, priority: 0, createdAt: job.submittedAt, asked, job });
   }
 
   leave(job: Job): void {
@@ -217,12 +218,13 @@ export class MusterPolicy implements Policy {
     const leaving = [...found.victims, ...soon.keys()];
     const waitsFor = new Set(leaving.filter((each) => this.#cluster.nodesOf(each).some((node) => nodes.has(node))));
     const startsAt = Math.max(stage.now, ...[...waitsFor].map((each) => this.#seated.get(each)!.endsAt));
+    const request = this.#cluster.requestOf(job);
     const start = {
-      gang: job.key,
+      gang: request.key,
       startsAt,
       endsAt: this.#endOf(job, startsAt),
       slots: found.slots,
-      request: this.#cluster.requestOf(job),
+      request,
       waitsFor: [...waitsFor].map(({ key }) => key),
     };
     this.#fences = [...this.#fences, { applicant, start, waitsFor }];
@@ -246,7 +248,12 @@ export class MusterPolicy implements Policy {
     const length = this.#options.knowsLengths ? job.durationMs : undefined;
     const request = this.#cluster.requestOf(job);
     const earlier = this.#fences.map(({ start }) => start);
-    const start = planStart(this.#cluster.snapshot, request, length, this.#endings, earlier, planPolicy, now);
+    const start = planStart(
+      this.#cluster.snapshot,
+      { request, lengthMs: length, endings: this.#endings, earlier },
+      planPolicy,
+      now,
+    );
     if (!start || start.startsAt < Number.POSITIVE_INFINITY) return { job, start };
     // Its nodes drain from now on.
     return { job, start: { ...start, startsAt: now } };

@@ -1,7 +1,7 @@
 /** Chooses the victims for a gang within its queue's guarantee. */
 import type { PodModel } from '../../src/core/model.ts';
 import type { PlannedSlot } from '../../src/core/plan.ts';
-import { describeGang, type Gang } from '../../src/core/pod-group.ts';
+import { describeGang, type Gang, type GangKey } from '../../src/core/pod-group.ts';
 import { type Amounts, addUse, sumAmounts } from '../../src/core/queues/amounts.ts';
 import type { PlannedStart } from '../../src/core/queues/planned-start.ts';
 import type { QueueTree } from '../../src/core/queues/queue.ts';
@@ -81,7 +81,7 @@ export class Reclaimer {
   #gangOf(job: Job, pods: readonly PodModel[]): Gang {
     let gang = this.#gangs.get(job);
     if (!gang) {
-      gang = describeGang(job.key, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
+      gang = describeGang(job.key as GangKey, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
       this.#gangs.set(job, gang);
     }
     return gang;

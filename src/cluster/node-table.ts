@@ -4,12 +4,13 @@
  * A snapshot has its own columns. Refreshing it copies only the rows that changed since the last one, so a plan never
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
+
 import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
 import { buildPools, type GpuPools } from '../core/gpu-pools.ts';
 import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';
-import type { NodeIdx } from '../core/node-idx.ts';
 import { NodeVerdicts } from '../core/node-verdicts.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import type { NodeIdx } from '../core/topology.ts';
 import { buildTopology, type Topology } from '../core/topology.ts';
 import type { Drift } from '../core/topology-finding.ts';
 import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology-levels.ts';

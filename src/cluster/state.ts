@@ -4,8 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { COSCHEDULING_LABEL } from '../core/dialects/coscheduling.ts';
-import { PREEMPTED_BY } from '../core/dialects/muster.ts';
+import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/dialects/muster.ts';
 import {
   type ClaimModel,
   type DisruptionBudgetModel,
@@ -18,7 +17,7 @@ import {
   type PriorityClassModel,
   type StorageClassModel,
 } from '../core/model.ts';
-import { type GangSources, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
+import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
 import type { QueueModel } from '../core/queues/queue-projection.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Drift } from '../core/topology-finding.ts';
@@ -30,7 +29,7 @@ export interface ClusterListener {
   /** A pod was added, changed or (`now` undefined) deleted. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void;
   /** A Job, PodGroup or claim that describes a gang changed. `undefined`: any gang may be affected. */
-  onSource(gang: string | undefined): void;
+  onSource(gang: GangKey | undefined): void;
   /** Nodes changed, so capacity may have appeared or gone. */
   onNodes(): void;
   /** A disruption budget changed, and with it what may be evicted. */
@@ -55,13 +54,13 @@ export interface Stranger {
 export class ClusterState {
   readonly #table: NodeTable;
   readonly #pods = new Map<string, PodModel>();
-  readonly #gangPods = new Map<string, Map<string, PodModel>>();
+  readonly #gangPods = new Map<GangKey, Map<string, PodModel>>();
   readonly #strangers = new Map<string, Stranger>();
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
-  readonly #jobsOfGang = new Map<string, Map<string, JobModel>>();
+  readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
   /** The gang of a Job's pods by the Job's UID: the label may come from admission instead of the template. */
-  readonly #gangByOwner = new Map<string, string>();
+  readonly #gangByOwner = new Map<string, GangKey>();
   readonly #podGroups = new Map<string, PodGroupModel>();
   readonly #claims = new Map<string, ClaimModel>();
   readonly #storageClasses = new Map<string, StorageClassModel>();
@@ -98,7 +97,7 @@ export class ClusterState {
   }
 
   /** Keys (`namespace/name`) of all gangs that have pods. */
-  gangs(): Iterable<string> {
+  gangs(): Iterable<GangKey> {
     return this.#gangPods.keys();
   }
 
@@ -126,7 +125,7 @@ export class ClusterState {
   }
 
   /** The objects that describe the gang; no pods when it is gone. */
-  sourcesOf(gang: string): GangSources {
+  sourcesOf(gang: GangKey): GangSources {
     const pods = [...(this.#gangPods.get(gang)?.values() ?? [])];
     const namespace = gang.slice(0, gang.indexOf('/'));
     const jobs = new Map(this.#jobsOfGang.get(gang));
@@ -187,8 +186,8 @@ export class ClusterState {
     },
   };
 
-  readonly podGroups: Sink<PodGroupModel> = keep(this.#podGroups, keyOf, (group) =>
-    this.#listener.onSource(keyOf(group)),
+  readonly podGroups: Sink<PodGroupModel> = keep(this.#podGroups, keyOf, ({ namespace, name }) =>
+    this.#listener.onSource(gangKey(namespace, name)),
   );
   readonly claims: Sink<ClaimModel> = keep(this.#claims, keyOf, () => this.#listener.onSource(undefined));
   readonly storageClasses: Sink<StorageClassModel> = keep(
@@ -240,7 +239,7 @@ export class ClusterState {
     if (members?.size === 0) this.#gangPods.delete(gang!);
   }
 
-  #gangOf(job: JobModel): string | undefined {
+  #gangOf(job: JobModel): GangKey | undefined {
     return gangOfJob(job) ?? this.#gangByOwner.get(job.uid);
   }
 
@@ -281,9 +280,9 @@ function keep<T>(
   };
 }
 
-function gangOfJob(job: JobModel): string | undefined {
+function gangOfJob(job: JobModel): GangKey | undefined {
   const name = gangNameOf(job.templateLabels);
-  return name === undefined ? undefined : `${job.namespace}/${name}`;
+  return name === undefined ? undefined : gangKey(job.namespace, name);
 }
 
 function readStranger(pod: PodModel): Stranger | undefined {

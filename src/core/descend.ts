@@ -19,8 +19,8 @@ import {
   nodeStep,
   spreadOver,
 } from './fill.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { countFewest } from './segments.ts';
+import type { NodeIdx } from './topology.ts';
 import { childrenOf, type DomainIdx } from './topology.ts';
 
 /** One node for each of `want` members, which the domain has to hold: in rank order. */

@@ -3,9 +3,8 @@
  * so that a domain's count is one subtraction. O(nodes).
  */
 import type { MemberClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { NodeMask } from './node-mask.ts';
-import type { DomainIdx, Topology } from './topology.ts';
+import type { DomainIdx, NodeIdx, Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Chunks of consecutive ranks that stay inside one domain of a level. */

@@ -1,8 +1,7 @@
 /** What a plan asks of a domain besides how many members it takes: what is free and whole there, and who is near. */
 import type { PlacementScore } from './gang-request.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { type Snapshot, sumColumns } from './snapshot.ts';
-import type { DomainIdx, Topology } from './topology.ts';
+import type { DomainIdx, NodeIdx, Topology } from './topology.ts';
 
 /** Sums along the depth-first order: entry i is about the nodes in front of the i-th. */
 export interface DomainStats {

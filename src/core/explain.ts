@@ -5,9 +5,9 @@
  */
 import type { GangProblem } from './gang-problems.ts';
 import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
-import { instantText } from './instant.ts';
 import type { Unschedulable } from './report.ts';
 import type { TopologyShortfall } from './shortfall.ts';
+import { instantText } from './text-values.ts';
 import type { SpareCause } from './victims.ts';
 
 /** Why a gang is not running (yet). */

@@ -12,8 +12,8 @@
  */
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainStats, freeIn, isWhole, placedIn } from './domain-stats.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { countFewest, divide, type SegmentPart, type Segments, spreadEvenly } from './segments.ts';
+import type { NodeIdx } from './topology.ts';
 import { childrenOf, type DomainIdx, domainAt, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 

@@ -1,6 +1,12 @@
 /** What keeps a gang back although its pods exist: bad keys, contradictions, members that nobody could hold back. */
-import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
-import { GANG_GATE, type KeyProblem, MAX_MEMBERS, MIN_MEMBERS, POD_GROUP_LABEL } from './dialects/muster.ts';
+import {
+  COSCHEDULING_LABEL,
+  GANG_GATE,
+  type KeyProblem,
+  MAX_MEMBERS,
+  MIN_MEMBERS,
+  POD_GROUP_LABEL,
+} from './dialects/muster.ts';
 import { isGangWideKey, memberKeys } from './member-keys.ts';
 import { isTerminated, type PodModel } from './model.ts';
 import { findMissingKeys, type MissingKey } from './topology-keys.ts';

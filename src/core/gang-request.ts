@@ -1,9 +1,11 @@
 /** What the planner is asked: the members to place, and how they fall into classes that ask for the same. */
 import type { IsAccelerator } from './accelerators.ts';
-import type { Labels, Named, PodTemplate } from './model.ts';
+import type { Labels, Named, PodTemplate, PodUid } from './model.ts';
+import type { GangKey } from './pod-group.ts';
+import type { TopologyRequest } from './topology-request.ts';
 
 export interface MemberRequest extends Named {
-  readonly uid: string;
+  readonly uid: PodUid;
   readonly labels: Labels;
   readonly template: PodTemplate;
   /** Its place in the gang's order, distinct within the gang: neighbours in rank are placed next to each other. */
@@ -19,24 +21,8 @@ export interface PlacedMember {
   readonly node: string;
 }
 
-/** What the gang asks of the fabric: names of levels, or node-label keys, as its owner wrote them. */
-export interface TopologyRequest {
-  /** All members inside one domain of this level, or none is placed. */
-  readonly required: string | undefined;
-  /** One domain of this level if there is one, else of the next outer level, and so on. */
-  readonly preferred: string | undefined;
-  /** Until then only the preferred level will do, milliseconds since the epoch; undefined: it is widened at once. */
-  readonly patientUntil: number | undefined;
-  /** Chunks of `size` consecutive ranks, each inside one domain of the level. */
-  readonly slice: { readonly size: number; readonly level: string } | undefined;
-  /** Members, or slices, are divided evenly among domains of this level. */
-  readonly spread: string | undefined;
-  /** No other gang in the domains of this level that this one uses. */
-  readonly exclusive: string | undefined;
-}
-
 export interface GangRequest {
-  readonly key: string;
+  readonly key: GangKey;
   readonly priority: number;
   /** Members to place now, in rank order. */
   readonly members: readonly MemberRequest[];

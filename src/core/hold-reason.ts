@@ -1,8 +1,9 @@
 /** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
-import { formatDuration } from './duration.ts';
-import { instantText } from './instant.ts';
-import { explainQueueProblem, type QueueChoiceProblem } from './queues/queue-choice.ts';
-import { explainQuota, type QuotaRefusal } from './queues/quota.ts';
+import type { GangKey } from './pod-group.ts';
+import { explainQueueProblem, explainQuota } from './queues/explain-queue.ts';
+import type { QueueChoiceProblem } from './queues/queue-choice.ts';
+import type { QuotaRefusal } from './queues/quota.ts';
+import { formatDuration, instantText } from './text-values.ts';
 
 /** Why a complete gang is not placed, whatever room there is. */
 export type HoldReason =
@@ -15,7 +16,7 @@ export type HoldReason =
   /** It would fit, and would keep another gang waiting. */
   | {
       readonly kind: 'behind';
-      readonly gang: string;
+      readonly gang: GangKey;
       /**
        * `strict`: nobody passes in this queue. `quota`: the other one has waited long for quota that this one would use up. `planned-start`: the room
        * is planned for the other one. `no-backfill`: nobody passes anybody.

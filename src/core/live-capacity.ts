@@ -4,9 +4,9 @@
  */
 import { type SliceShape, UNLIMITED } from './domain-capacity.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { NodeMask } from './node-mask.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, domainsWithin, type Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 

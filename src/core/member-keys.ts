@@ -3,12 +3,19 @@
  * each of the thousands of events while it starts, and all but one of its pods are the same as before: reading all keys
  * each time took 10 s of CPU time for one such start, remembered it takes 0.3 s.
  */
-import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import { type MemberIndex, memberIndex } from './dialects/member-index.ts';
-import { checkKeys, type KeyProblem, PLACEMENT, POD_GROUP_LABEL, PREFIX, RANK } from './dialects/muster.ts';
+import {
+  COSCHEDULING_LABEL,
+  checkKeys,
+  type KeyProblem,
+  PLACEMENT,
+  POD_GROUP_LABEL,
+  PREFIX,
+  RANK,
+} from './dialects/muster.ts';
 import type { PodModel } from './model.ts';
 import { parsePlacement } from './placement-record.ts';
-import { wholeNumber } from './whole-number.ts';
+import { wholeNumber } from './text-values.ts';
 
 export interface MemberKeys {
   /** The rank that its placement says, when it is bound. */

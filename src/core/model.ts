@@ -111,10 +111,15 @@ export interface Owner {
   readonly uid: string;
 }
 
+declare const podUidBrand: unique symbol;
+
+/** A pod's `metadata.uid`: the projection makes it, and whoever plans for a pod that does not exist yet. */
+export type PodUid = string & { readonly [podUidBrand]: true };
+
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
 
 export interface PodModel extends Named {
-  readonly uid: string;
+  readonly uid: PodUid;
   readonly labels: Labels;
   /** Only the keys under `muster.dev/`. */
   readonly annotations: Labels;

@@ -1,7 +1,7 @@
 /**
  * Names as the bytes they came in. kube-scheduler offers thousands of node names in a call. Reading 5,000 of them as bytes,
  * with their hashes in the same pass, takes 0.2 ms; making strings of them takes 0.5 ms, and the first look at each in a
- * Map, which hashes it, another 0.9 ms. `name-index.ts` finds names by the hashes.
+ * Map, which hashes it, another 0.9 ms. `NameIndex` finds names by the hashes.
  */
 
 const QUOTE = 0x22;
@@ -132,3 +132,34 @@ export class NameList {
 
 /** Hashes stay small integers, which arrays hold without boxing. */
 const MAX_HASH = 2 ** 30 - 1;
+
+/** No name is at this place. */
+const FREE = -1;
+
+/** A set of names, found by their bytes: an open hash table over the hashes that reading the names gave already. */
+export class NameIndex {
+  readonly #names: NameList;
+  /** Position of a name by its hash, or at the next place that was free. At least half of the places are free. */
+  readonly #positions: Int32Array;
+
+  constructor(names: NameList) {
+    this.#names = names;
+    this.#positions = new Int32Array(2 ** Math.ceil(Math.log2(2 * names.length + 2))).fill(FREE);
+    const last = this.#positions.length - 1;
+    for (let position = 0; position < names.length; position++) {
+      let place = names.hashAt(position) & last;
+      while (this.#positions[place] !== FREE) place = (place + 1) & last;
+      this.#positions[place] = position;
+    }
+  }
+
+  /** Whether the name at this position of another list is among the names. */
+  has(other: NameList, position: number): boolean {
+    const last = this.#positions.length - 1;
+    for (let place = other.hashAt(position) & last; ; place = (place + 1) & last) {
+      const found = this.#positions[place]!;
+      if (found === FREE) return false;
+      if (this.#names.equals(found, other, position)) return true;
+    }
+  }
+}

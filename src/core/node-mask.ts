@@ -3,9 +3,9 @@
  * a domain that another gang has for itself, nor, for an exclusive gang, a domain that another gang is in.
  */
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
-import type { NodeIdx } from './node-idx.ts';
-import { gangKeyOf } from './pod-group.ts';
+import { type GangKey, gangKeyOf } from './pod-group.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, domainAt, findLevel, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
@@ -16,7 +16,7 @@ export type NodeMask = Uint8Array | undefined;
  * 1 where the gang may be, by node row; undefined when it may be everywhere. Without exclusive gangs O(nodes x levels asked for),
  * for a gang that is exclusive itself O(pods).
  */
-export function maskUsable(snapshot: Snapshot, gang: string, asked: ResolvedTopology): NodeMask {
+export function maskUsable(snapshot: Snapshot, gang: GangKey, asked: ResolvedTopology): NodeMask {
   const { topology, nodes } = snapshot;
   const levels = listAsked(asked);
   const closed = listClosed(snapshot, gang, asked.exclusive);
@@ -58,7 +58,7 @@ export function equalMasks(a: NodeMask, b: NodeMask): boolean {
 }
 
 /** Domains that exclusive gangs are in, and those with any other gang when this one is exclusive. */
-function listClosed(snapshot: Snapshot, gang: string, own: number): ReadonlySet<DomainIdx> {
+function listClosed(snapshot: Snapshot, gang: GangKey, own: number): ReadonlySet<DomainIdx> {
   const { topology, byName, exclusive, podsOn, occupants } = snapshot;
   const closed = new Set<DomainIdx>();
   const close = (node: NodeIdx, level: number): void => {

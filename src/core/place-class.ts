@@ -10,9 +10,9 @@ import { DomainCapacity } from './domain-capacity.ts';
 import { withPlaced } from './domain-stats.ts';
 import type { Layout } from './fill.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
 import { fillSpread } from './spread-constraints.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, ROOT } from './topology.ts';
 
 /** How many members of the class each domain inside takes now. */

@@ -10,11 +10,11 @@
  */
 import type { DomainCapacity } from './domain-capacity.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { NodeMask } from './node-mask.ts';
 import { countCapacity, placeClass } from './place-class.ts';
 import { listDomains, type Placement, type PlanContext, type SearchDomain } from './plan-context.ts';
 import { placeSlices, SLICE_ORDERS } from './slices.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, ROOT } from './topology.ts';
 
 /** As many members as could be placed. */

@@ -13,11 +13,11 @@ import { descend } from './descend.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type ClassDemand, chooseDomains } from './domain-choice.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { intersectMasks, type NodeMask } from './node-mask.ts';
 import { countCapacity, layoutOf, placeClass } from './place-class.ts';
 import type { LevelAttempt, Placement, PlanContext, SearchDomain } from './plan-context.ts';
 import { placeSlices, SLICE_ORDERS } from './slices.ts';
+import type { NodeIdx } from './topology.ts';
 import { ROOT } from './topology.ts';
 
 /** @param masks nodes to try, one set after the other. */

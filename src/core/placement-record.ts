@@ -3,8 +3,7 @@
  * each topology level and ends with the node, `-` where a level is unknown: `m1k2j3 block-2/rack-7/node-12 5`. It is
  * written in the Binding, so it is there before any container starts, and never changed.
  */
-import { wholeNumber } from './whole-number.ts';
-
+import { wholeNumber } from './text-values.ts';
 export interface PlacementRecord {
   readonly plan: string;
   /** Domain names, outer to inner; the last one is the node. */

@@ -10,9 +10,9 @@
 import { type DomainStats, placedIn, sumDomainStats, withPlaced } from './domain-stats.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
 import { classify, type RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { intersectMasks, maskLevel, maskUsable, type NodeMask } from './node-mask.ts';
 import { chooseColumns, type Snapshot, sumColumns } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, domainsWithin, findMost, ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import type { Transaction } from './transaction.ts';

@@ -13,6 +13,7 @@
  * Deterministic: ties are broken by node and domain name. O(pools x classes x nodes) in the usual case.
  */
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
+import type { PodUid } from './model.ts';
 import type { NodeMask } from './node-mask.ts';
 import { placePartial } from './place-partial.ts';
 import { placeWhole } from './place-whole.ts';
@@ -23,7 +24,7 @@ import { resolveTopology } from './topology-request.ts';
 import { Transaction } from './transaction.ts';
 
 export interface PlannedSlot {
-  readonly uid: string;
+  readonly uid: PodUid;
   readonly node: string;
 }
 

@@ -2,8 +2,8 @@
  * Who is in which gang, and what the gang asks for: pods, Jobs and PodGroup objects in, one `Gang` value out.
  * Whatever is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says why.
  */
-import { COSCHEDULING_LABEL } from './dialects/coscheduling.ts';
 import {
+  COSCHEDULING_LABEL,
   EXPECTED_DURATION,
   GANG_GATE,
   HOLD,
@@ -17,14 +17,22 @@ import {
   TOPOLOGY_PATIENCE,
 } from './dialects/muster.ts';
 import { findProblems, type GangProblem } from './gang-problems.ts';
-import type { TopologyRequest } from './gang-request.ts';
 import type { JobModel, Labels, PodGroupModel, PodModel } from './model.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
 import { readTopologyKeys } from './topology-keys.ts';
+import type { TopologyRequest } from './topology-request.ts';
+
+declare const gangKeyBrand: unique symbol;
+
+/** `namespace/name` of a gang; `gangKey` makes it. */
+export type GangKey = string & { readonly [gangKeyBrand]: true };
+
+export function gangKey(namespace: string, name: string): GangKey {
+  return `${namespace}/${name}` as GangKey;
+}
 
 export interface Gang {
-  /** `namespace/name`. */
-  readonly key: string;
+  readonly key: GangKey;
   readonly namespace: string;
   readonly name: string;
   /** Every pod of the gang that counts (not failed, not leaving), in rank order. */
@@ -92,14 +100,14 @@ export function gangNameOf(labels: Labels): string | undefined {
  * `namespace/name` of the pod's gang. Undefined for a lone pod, and for a pod that another controller schedules as a
  * gang or still gates: never fight another controller.
  */
-export function gangKeyOf(pod: PodModel): string | undefined {
+export function gangKeyOf(pod: PodModel): GangKey | undefined {
   if (pod.nativeGang || pod.gates.some((gate) => gate !== GANG_GATE)) return undefined;
   const name = gangNameOf(pod.labels);
-  return name === undefined ? undefined : `${pod.namespace}/${name}`;
+  return name === undefined ? undefined : gangKey(pod.namespace, name);
 }
 
 /** Reads a gang off its sources. Pods must not be empty. */
-export function describeGang(key: string, sources: GangSources): Gang {
+export function describeGang(key: GangKey, sources: GangSources): Gang {
   const [namespace, name] = key.split('/') as [string, string];
   const present = sources.pods.filter(countsAsMember);
   const ranks = assignRanks(present);

@@ -6,11 +6,11 @@
  * 2. Else the template is built, and its key finds the shared one that another text led to.
  */
 import { LRUCache } from 'lru-cache';
-import { instantOf } from './instant.ts';
-import type { Labels, PodModel, PodTemplate } from './model.ts';
+import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import { findController } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
+import { instantOf } from './text-values.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
 const NO_LABELS: Labels = Object.freeze({});
@@ -47,7 +47,7 @@ export class PodProjector {
     return {
       namespace: metadata?.namespace ?? '',
       name,
-      uid: metadata?.uid ?? '',
+      uid: (metadata?.uid ?? '') as PodUid,
       labels: metadata?.labels ?? NO_LABELS,
       annotations: pickAnnotations(metadata?.annotations),
       priority: spec?.priority ?? 0,

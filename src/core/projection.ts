@@ -2,7 +2,6 @@
  * Wire JSON to model, one function per kind (pods: `pod-projection.ts`). The API server has validated the objects, so
  * they are typed, not checked; absent fields get the API's defaults.
  */
-import { instantOf } from './instant.ts';
 import type {
   ClaimModel,
   DisruptionBudgetModel,
@@ -19,6 +18,7 @@ import type {
 import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata } from './raw-pod.ts';
 import { readAmounts } from './resources.ts';
 import { readSelector } from './selector.ts';
+import { instantOf } from './text-values.ts';
 
 /** Set by the volume controller when a binding is complete (component-helpers storage/volume AnnBindCompleted). */
 const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';

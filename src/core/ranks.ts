@@ -13,10 +13,10 @@
  */
 import type { MemberIndex } from './dialects/member-index.ts';
 import { type MemberKeys, memberKeys } from './member-keys.ts';
-import type { PodModel } from './model.ts';
+import type { PodModel, PodUid } from './model.ts';
 
 /** By UID. The same for the same pods in any order. */
-export type Ranks = ReadonlyMap<string, number>;
+export type Ranks = ReadonlyMap<PodUid, number>;
 
 /** A member while the ranks are given out. Its keys are looked up once: a large gang is described thousands of times. */
 interface Member {

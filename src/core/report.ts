@@ -4,11 +4,11 @@
  */
 import { rejectNode } from './feasibility.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { isInAskedLevels } from './node-mask.ts';
 import type { PartialPlacement } from './place-partial.ts';
 import type { PlanContext } from './plan-context.ts';
 import { describeShortfall, type TopologyShortfall } from './shortfall.ts';
+import type { NodeIdx } from './topology.ts';
 import { ROOT } from './topology.ts';
 
 /** Why nodes are out, and how many. Counts are for people and metrics, never for a filter reply. */

@@ -6,11 +6,11 @@
 import type { Ledger } from './disruption.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from './gang-request.ts';
 import { LiveCapacity } from './live-capacity.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { equalMasks, maskUsable } from './node-mask.ts';
 import type { PlannedSlot } from './plan.ts';
 import { createPlanContext, listDomains, listPoolMasks, type PlanContext, type SearchDomain } from './plan-context.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 import { ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import { Transaction } from './transaction.ts';

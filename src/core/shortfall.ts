@@ -3,9 +3,9 @@ import { type IsAccelerator, requestsAccelerator } from './accelerators.ts';
 import { freeIn } from './domain-stats.ts';
 import type { RequestClass } from './member-classes.ts';
 import { keyOf, type PodModel } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { PlanContext } from './plan-context.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, pathOf } from './topology.ts';
 import type { LevelProblem } from './topology-request.ts';
 

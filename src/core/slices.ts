@@ -12,9 +12,10 @@
 import type { SliceShape } from './domain-capacity.ts';
 import type { MemberRequest, PlacedMember } from './gang-request.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { NodeIdx } from './node-idx.ts';
+import type { PodUid } from './model.ts';
 import { countCapacity, placeClassInside } from './place-class.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
+import type { NodeIdx } from './topology.ts';
 import { type DomainIdx, domainAt, domainsWithin, findMost, type Topology } from './topology.ts';
 
 /** Members of one class in one slice, in rank order. */
@@ -64,7 +65,7 @@ export function placeSlices(
   within: SearchDomain,
   { demandingFirst, largestFirst }: SliceOrder,
   count = context.gang.members.length,
-): ReadonlyMap<string, NodeIdx> {
+): ReadonlyMap<PodUid, NodeIdx> {
   const { tx, asked, gang, classes } = context;
   const { topology, indexOf } = tx.snapshot;
   const shape = asked.slice!;
@@ -147,14 +148,14 @@ function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], anch
 function assignNodes(
   placed: readonly PlacedSlice[],
   anchors: ReadonlyMap<number, DomainIdx>,
-): ReadonlyMap<string, NodeIdx> {
+): ReadonlyMap<PodUid, NodeIdx> {
   const byLikeness = new Map<string, PlacedSlice[]>();
   for (const each of placed) {
     const { index, likeness } = each.slice;
     const key = anchors.has(index) ? `slice ${index}` : likeness;
     byLikeness.set(key, [...(byLikeness.get(key) ?? []), each]);
   }
-  const nodes = new Map<string, NodeIdx>();
+  const nodes = new Map<PodUid, NodeIdx>();
   for (const alike of byLikeness.values()) {
     const places = [...alike].sort((a, b) => a.domain - b.domain);
     const slices = alike.map(({ slice }) => slice).sort((a, b) => a.index - b.index);

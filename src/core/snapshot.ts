@@ -6,14 +6,14 @@
  * back through `transaction.ts`, so the same snapshot serves any number of plans.
  */
 import type { GpuPools } from './gpu-pools.ts';
-import type { Labels, NodeModel, PodModel, PodTemplate } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
+import type { Labels, NodeModel, PodModel, PodTemplate, PodUid } from './model.ts';
 import type { NodeVerdicts } from './node-verdicts.ts';
-import type { Topology } from './topology.ts';
+import type { GangKey } from './pod-group.ts';
+import type { NodeIdx, Topology } from './topology.ts';
 
 /** A pod that holds space without being bound: a reservation's slot, a foreign nomination, a pinned DaemonSet pod. */
 export interface Occupant {
-  readonly uid: string;
+  readonly uid: PodUid;
   readonly node: NodeIdx;
   readonly namespace: string;
   readonly labels: Labels;
@@ -21,7 +21,7 @@ export interface Occupant {
   /** Counts against a gang of this priority or lower. `Infinity`: against everyone. */
   readonly shields: number;
   /** The gang it is a member of; undefined: none. */
-  readonly gang: string | undefined;
+  readonly gang: GangKey | undefined;
   /** The topology level at which its gang tolerates no other gang beside itself; undefined: at none. */
   readonly exclusive: string | undefined;
 }

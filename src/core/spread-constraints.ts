@@ -6,8 +6,8 @@
 import { toleratesTaints, wantsNode } from './feasibility.ts';
 import type { MemberClass } from './member-classes.ts';
 import type { SpreadConstraint } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { matchesSelector } from './selector.ts';
+import type { NodeIdx } from './topology.ts';
 import type { Placeable, Transaction } from './transaction.ts';
 
 /**

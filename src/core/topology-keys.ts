@@ -9,9 +9,9 @@ import {
   TOPOLOGY_REQUIRED,
   TOPOLOGY_SPREAD,
 } from './dialects/muster.ts';
-import type { TopologyRequest } from './gang-request.ts';
 import type { Labels, PodModel } from './model.ts';
-import { wholeNumber } from './whole-number.ts';
+import { wholeNumber } from './text-values.ts';
+import type { TopologyRequest } from './topology-request.ts';
 
 /** One key makes no sense without the other. */
 export interface MissingKey {

@@ -7,9 +7,9 @@
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
 import { freeIn, isWhole, sumDomainStats, totalIn } from './domain-stats.ts';
 import type { PlanPolicy } from './gang-request.ts';
-import type { NodeIdx } from './node-idx.ts';
 import { gangKeyOf } from './pod-group.ts';
 import { chooseColumns, type Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 import { childrenOf, type DomainIdx, domainAt, findLevel, pathOf, ROOT, type Topology } from './topology.ts';
 import { Transaction } from './transaction.ts';
 

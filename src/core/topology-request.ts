@@ -1,6 +1,21 @@
-/** What a gang asks of the fabric, resolved on one topology: level numbers instead of names. */
-import type { TopologyRequest } from './gang-request.ts';
+/** What a gang asks of the fabric, as its owner wrote it and resolved on one topology: level numbers instead of names. */
 import { findLevel, type Topology } from './topology.ts';
+
+/** What the gang asks of the fabric: names of levels, or node-label keys, as its owner wrote them. */
+export interface TopologyRequest {
+  /** All members inside one domain of this level, or none is placed. */
+  readonly required: string | undefined;
+  /** One domain of this level if there is one, else of the next outer level, and so on. */
+  readonly preferred: string | undefined;
+  /** Until then only the preferred level will do, milliseconds since the epoch; undefined: it is widened at once. */
+  readonly patientUntil: number | undefined;
+  /** Chunks of `size` consecutive ranks, each inside one domain of the level. */
+  readonly slice: { readonly size: number; readonly level: string } | undefined;
+  /** Members, or slices, are divided evenly among domains of this level. */
+  readonly spread: string | undefined;
+  /** No other gang in the domains of this level that this one uses. */
+  readonly exclusive: string | undefined;
+}
 
 /** Level numbers; -1: the whole cluster, that is, not asked for. */
 export interface ResolvedTopology {

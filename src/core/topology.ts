@@ -10,11 +10,16 @@
  * O(nodes x levels), plus sorting the domains.
  */
 import type { NodeModel } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { Level, LevelScheme } from './topology-levels.ts';
 
+declare const nodeBrand: unique symbol;
+declare const domainBrand: unique symbol;
+
+/** A node's row in every column. Rows of deleted nodes are reused; `nodes[idx]` is undefined in between. */
+export type NodeIdx = number & { readonly [nodeBrand]: true };
+
 /** Number of a domain in a topology, depth first. */
-export type DomainIdx = number & { readonly __brand: 'DomainIdx' };
+export type DomainIdx = number & { readonly [domainBrand]: true };
 
 /** The whole cluster: the domain that every other is in. */
 export const ROOT = 0 as DomainIdx;

@@ -4,8 +4,8 @@
  */
 import { conflictsOnPorts, repelledBy } from './feasibility.ts';
 import type { Labels, PodTemplate } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 
 /** What placing needs to know of a pod. */
 export interface Placeable {

@@ -9,7 +9,7 @@
  * O(pods) moves for each order; which units are left depends on the order: `victim-bound.ts` improves on it where there are few.
  */
 import type { Budgets } from './disruption.ts';
-import type { NodeIdx } from './node-idx.ts';
+import type { NodeIdx } from './topology.ts';
 import type { Trial } from './trial.ts';
 import { type Cost, compareCosts, compareDearest, costOf } from './victim-cost.ts';
 import type { Candidate, Choice } from './victims.ts';

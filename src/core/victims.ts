@@ -10,13 +10,12 @@
 import { type IsAccelerator, sumAccelerators } from './accelerators.ts';
 import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from './dialects/muster.ts';
 import type { Budgets, Cover } from './disruption.ts';
-import { instantOf } from './instant.ts';
 import { isTerminated, keyOf, type PodModel, type PodTemplate } from './model.ts';
-import { type Gang, gangNameOf } from './pod-group.ts';
+import { type Gang, type GangKey, gangNameOf } from './pod-group.ts';
 import type { Ranks } from './ranks.ts';
 import type { Snapshot } from './snapshot.ts';
+import { instantOf, wholeNumber } from './text-values.ts';
 import { type DomainIdx, domainAt } from './topology.ts';
-import { wholeNumber } from './whole-number.ts';
 
 /** A gang with members on nodes, as a possible victim. */
 export interface RunningGang {
@@ -33,7 +32,7 @@ export interface VictimUnit {
   readonly key: string;
   readonly kind: 'gang' | 'member' | 'pod';
   /** Key of the gang; undefined for a lone pod. */
-  readonly gang: string | undefined;
+  readonly gang: GangKey | undefined;
   readonly pods: readonly PodModel[];
   readonly priority: number;
   /** Accelerator-seconds since the start or the last checkpoint: whole numbers, so that sums compare exactly. */
@@ -73,7 +72,7 @@ export interface SparedUnit {
 }
 
 export interface VictimQuery {
-  readonly gang: string;
+  readonly gang: GangKey;
   readonly rights: EvictionRights;
   readonly running: Iterable<RunningGang>;
   readonly barred: ReadonlySet<string>;
@@ -91,34 +90,29 @@ export function listChoices(
   query: VictimQuery,
   budgets: Budgets,
 ): { readonly choices: readonly Choice[]; readonly spared: readonly SparedUnit[] } {
-  const named: { readonly key: string; readonly choice: Choice }[] = [];
+  const choices: { readonly key: string; readonly choice: Choice }[] = [];
   const spared: SparedUnit[] = [];
-  const appraise = appraiser(query);
-  const judge = (unit: VictimUnit): Candidate | SpareCause => {
+  const measure = unitMeasurer(query);
+  const check = (unit: VictimUnit): Candidate | SpareCause => {
     if (query.barred.has(unit.key)) return 'barred';
     const cover = budgets.coverOf(unit.pods);
     return cover ? { unit, cover } : 'budget';
   };
-  const offer = (
-    right: EvictionRight,
-    unit: VictimUnit,
-    annotated: readonly PodModel[],
-    surplus: readonly VictimUnit[],
-    limit: number,
-  ) => {
+  const consider = ({ right, unit, annotated, surplus, limit }: EvictableUnit) => {
     if (!unit.pods.every(isMovable)) return;
     const spare = (cause: SpareCause, until = Number.POSITIVE_INFINITY) => {
       spared.push({ cause, pods: unit.pods, until });
     };
     if (right === 'guaranteed') return spare('guaranteed');
     if (annotated.some(({ annotations }) => annotations[PREEMPTIBLE] === 'false')) return spare('preemptible');
-    const verdict = judge(unit);
-    const members = surplus.map(judge).filter((each) => typeof each === 'object');
-    if (typeof verdict === 'string') spare(verdict);
-    if (typeof verdict === 'string' && members.length === 0) return;
+    const checked = check(unit);
+    const members = surplus.map(check).filter((each) => typeof each === 'object');
+    if (typeof checked === 'string') spare(checked);
+    if (typeof checked === 'string' && members.length === 0) return;
     const protectedUntil = unit.startedAt + longestRuntime(annotated);
     if (query.now < protectedUntil) return spare('min-runtime', protectedUntil);
-    named.push({ key: unit.key, choice: { whole: typeof verdict === 'object' ? verdict : undefined, members, limit } });
+    const whole = typeof checked === 'object' ? checked : undefined;
+    choices.push({ key: unit.key, choice: { whole, members, limit } });
   };
   for (const running of query.running) {
     const { gang, bound } = running;
@@ -128,22 +122,34 @@ export function listChoices(
     if (right === 'never') continue;
     const annotated = gang.members.length > 0 ? gang.members : bound;
     const checkpoint = newestCheckpoint([...annotated, ...bound]);
-    const unit = appraise('gang', gang.key, bound, checkpoint, gang.key);
+    const unit = measure('gang', gang.key, bound, checkpoint, gang.key);
     const limit = countSurplus(running);
     const outside = limit > 0 ? sortOutsideFirst(snapshot, gang.ranks, bound) : [];
-    const surplus = outside.map((pod) => appraise('member', keyOf(pod), [pod], checkpoint, gang.key));
-    offer(right, unit, annotated, surplus, limit);
+    const surplus = outside.map((pod) => measure('member', keyOf(pod), [pod], checkpoint, gang.key));
+    consider({ right, unit, annotated, surplus, limit });
   }
   for (const row of snapshot.byName) {
     for (const pod of snapshot.podsOn[row]!) {
       if (pod.deleting || gangNameOf(pod.labels) !== undefined || !isMovable(pod)) continue;
       const right = query.rights(pod);
       if (right === 'never') continue;
-      offer(right, appraise('pod', keyOf(pod), [pod], newestCheckpoint([pod]), undefined), [pod], [], 0);
+      const unit = measure('pod', keyOf(pod), [pod], newestCheckpoint([pod]), undefined);
+      consider({ right, unit, annotated: [pod], surplus: [], limit: 0 });
     }
   }
-  named.sort((a, b) => (a.key < b.key ? -1 : 1));
-  return { choices: named.map(({ choice }) => choice), spared };
+  choices.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { choices: choices.map(({ choice }) => choice), spared };
+}
+
+/** A unit that the preemptor may have a right to. */
+interface EvictableUnit {
+  readonly right: EvictionRight;
+  readonly unit: VictimUnit;
+  /** Pods whose annotations speak for the unit. */
+  readonly annotated: readonly PodModel[];
+  /** Members that the gang might give up instead, and how many of them at most. */
+  readonly surplus: readonly VictimUnit[];
+  readonly limit: number;
 }
 
 function leastRight(bound: readonly PodModel[], rights: EvictionRights): EvictionRight {
@@ -175,21 +181,21 @@ function countSurplus({ gang, bound, started }: RunningGang): number {
  */
 export function sortOutsideFirst(snapshot: Snapshot, ranks: Ranks, bound: readonly PodModel[]): readonly PodModel[] {
   const { topology, indexOf } = snapshot;
-  const crowds = new Map<DomainIdx, number>();
+  const counts = new Map<DomainIdx, number>();
   const located = bound.map((pod) => {
     const node = indexOf.get(pod.nodeName);
     const domains = topology.levels.map((_, level) =>
       node === undefined ? undefined : domainAt(topology, node, level),
     );
-    for (const domain of domains) if (domain !== undefined) crowds.set(domain, (crowds.get(domain) ?? 0) + 1);
+    for (const domain of domains) if (domain !== undefined) counts.set(domain, (counts.get(domain) ?? 0) + 1);
     return { pod, domains, rank: ranks.get(pod.uid) ?? -1 };
   });
-  const crowdOf = (domain: DomainIdx | undefined) => (domain === undefined ? 0 : crowds.get(domain)!);
-  const weighed = located.map(({ pod, domains, rank }) => ({ pod, rank, crowds: domains.map(crowdOf) }));
+  const countOf = (domain: DomainIdx | undefined) => (domain === undefined ? 0 : counts.get(domain)!);
+  const weighed = located.map(({ pod, domains, rank }) => ({ pod, rank, counts: domains.map(countOf) }));
   weighed.sort((a, b) => {
-    const level = a.crowds.findIndex((crowd, i) => crowd !== b.crowds[i]);
-    const byCrowd = level < 0 ? 0 : a.crowds[level]! - b.crowds[level]!;
-    return byCrowd || b.rank - a.rank || (keyOf(a.pod) < keyOf(b.pod) ? -1 : 1);
+    const level = a.counts.findIndex((count, i) => count !== b.counts[i]);
+    const byCount = level < 0 ? 0 : a.counts[level]! - b.counts[level]!;
+    return byCount || b.rank - a.rank || (keyOf(a.pod) < keyOf(b.pod) ? -1 : 1);
   });
   return weighed.map(({ pod }) => pod);
 }
@@ -201,7 +207,8 @@ export function isMovable(pod: PodModel): boolean {
   return pod.owner?.kind !== 'DaemonSet' && pod.owner?.kind !== 'Node';
 }
 
-function appraiser({ now, isAccelerator }: VictimQuery) {
+/** Measures units: what losing them costs. Each template is summed once. */
+function unitMeasurer({ now, isAccelerator }: VictimQuery) {
   const known = new Map<PodTemplate, number>();
   const acceleratorsOf = (template: PodTemplate): number => {
     let sum = known.get(template);
@@ -216,7 +223,7 @@ function appraiser({ now, isAccelerator }: VictimQuery) {
     key: string,
     pods: readonly PodModel[],
     checkpoint: number,
-    gang: string | undefined,
+    gang: GangKey | undefined,
   ): VictimUnit => {
     let priority = Number.NEGATIVE_INFINITY;
     let lostWork = 0;

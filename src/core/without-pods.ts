@@ -4,8 +4,8 @@
  */
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
 import type { PodModel, PodTemplate } from './model.ts';
-import type { NodeIdx } from './node-idx.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { NodeIdx } from './topology.ts';
 
 /** What a pod takes: column numbers and amounts, of resources that some node has. */
 interface Footprint {

@@ -12,6 +12,7 @@
  * A round is synchronous: nothing happens in between. What the extender endpoints ask is answered from the tables.
  */
 import type { PodModel } from '../core/model.ts';
+import type { GangKey } from '../core/pod-group.ts';
 import type { Admission } from './admit/admission.ts';
 import type { Candidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';
@@ -122,7 +123,7 @@ export class Coordinator {
   }
 
   /** Something a gang is described by changed; `undefined`: any gang's. */
-  onSource(gang: string | undefined): void {
+  onSource(gang: GangKey | undefined): void {
     this.#parts.gangs.mark(gang);
     this.#parts.timer.wake();
   }
@@ -143,7 +144,7 @@ export class Coordinator {
   }
 
   /** Reads one gang and decides nothing: gangs that were read one by one before `recover` make that one short. */
-  read(gang: string): void {
+  read(gang: GangKey): void {
     this.#parts.gangs.mark(gang);
     this.#parts.gangs.readChanged();
   }
@@ -153,7 +154,7 @@ export class Coordinator {
    * called once, when every watch is synced, before anything is served.
    * @param unread gangs that have not been read; what changed since then is known.
    */
-  recover(unread: Iterable<string>): void {
+  recover(unread: Iterable<GangKey>): void {
     const { gangs, queues, timer } = this.#parts;
     for (const gang of unread) gangs.mark(gang);
     gangs.readChanged();

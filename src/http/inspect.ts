@@ -1,8 +1,8 @@
 /** The read-only API for gangs, `GET /v1/gangs`: state and reason of each, as data and as one sentence. */
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
-import type { TopologyRequest } from '../core/gang-request.ts';
-import { instantText } from '../core/instant.ts';
+import { instantText } from '../core/text-values.ts';
+import type { TopologyRequest } from '../core/topology-request.ts';
 import type { GangView, SchedulerView } from '../gang/framework/ports.ts';
 
 /** One item of `GET /v1/gangs`, shaped like a Kubernetes object. */

@@ -1,11 +1,11 @@
 /** The gangs in `GET /v1/queues` (`queue-report.ts`): which ones wait, for what and until when, and which ones run. */
 import { explain, type Reason } from '../core/explain.ts';
-import { instantText } from '../core/instant.ts';
 import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { Forecast } from '../core/queues/forecast.ts';
 import type { PlannedStart } from '../core/queues/planned-start.ts';
 import type { OrderFactors } from '../core/queues/queue-order.ts';
 import type { LengthBasis, RunLength } from '../core/queues/run-length.ts';
+import { instantText } from '../core/text-values.ts';
 import type { GangView, SchedulerView } from '../gang/framework/ports.ts';
 
 /** Null: any model. */

@@ -2,10 +2,11 @@
  * The answer to `GET /v1/queues`, composed from the tables. Amounts are in whole units (CPUs, bytes, GPUs), times in
  * RFC 3339, durations in seconds. Expected values carry `estimated: true` and their basis.
  */
+
 import { type Amounts, perUnit, resourceOf } from '../core/queues/amounts.ts';
+import { explainQueueProblem } from '../core/queues/explain-queue.ts';
 import type { QueueShare } from '../core/queues/fair-share.ts';
 import type { Queue } from '../core/queues/queue.ts';
-import { explainQueueProblem } from '../core/queues/queue-choice.ts';
 import type { OrderWeights } from '../core/queues/queue-order.ts';
 import { borrowed } from '../core/queues/quota.ts';
 import type { QueueView } from '../gang/framework/ports.ts';

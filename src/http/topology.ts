@@ -3,9 +3,10 @@
  * linter.
  */
 import { Hono } from 'hono';
+import { explainFinding } from '../core/explain-finding.ts';
 import type { PlanPolicy } from '../core/gang-request.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { type Drift, explainFinding, isWarning, type TopologyFinding } from '../core/topology-finding.ts';
+import { type Drift, isWarning, type TopologyFinding } from '../core/topology-finding.ts';
 import { lintTopology } from '../core/topology-lint.ts';
 import { type ClusterReport, type LevelReport, reportDomains, reportLevels } from '../core/topology-report.ts';
 import type { SchedulerView } from '../gang/framework/ports.ts';

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import type { ClaimModel, DisruptionBudgetModel, JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
+import { type GangKey, gangKey } from '../../src/core/pod-group.ts';
 import { projectQueue } from '../../src/core/queues/queue-projection.ts';
 import { HOST } from '../../src/core/topology.ts';
 import { aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
@@ -66,7 +67,7 @@ function aState() {
   };
   const membersOf = (gang: string) =>
     state
-      .sourcesOf(gang)
+      .sourcesOf(gang as GangKey)
       .pods.map(({ name }) => name)
       .sort()
       .join(' ');
@@ -113,7 +114,7 @@ describe('gangs', () => {
     const { state, apply, remove, membersOf } = aState();
     apply(aMember('a'));
     apply(aMember('a', { priority: 7 }));
-    expect(state.sourcesOf('default/train').pods.map(({ priority }) => priority)).toEqual([7]);
+    expect(state.sourcesOf(gangKey('default', 'train')).pods.map(({ priority }) => priority)).toEqual([7]);
     expect(state.pod('uid-of-default/a')?.priority).toBe(7);
     remove(aMember('a'));
     expect(membersOf('default/train')).toBe('');
@@ -176,7 +177,7 @@ describe('usage of nodes by pods', () => {
 describe('the Jobs of a gang', () => {
   const jobsOf = (state: ClusterState, gang = 'default/train') =>
     state
-      .sourcesOf(gang)
+      .sourcesOf(gang as GangKey)
       .jobs.map(({ name }) => name)
       .sort()
       .join(' ');
@@ -223,7 +224,7 @@ describe('the Jobs of a gang', () => {
     state.jobs.applied(before, undefined);
     const after = aJob({ ...labelled, parallelism: 9 });
     state.jobs.applied(after, before);
-    expect(state.sourcesOf('default/train').jobs).toEqual([after]);
+    expect(state.sourcesOf(gangKey('default', 'train')).jobs).toEqual([after]);
     const moved = aJob({ templateLabels: { [POD_GROUP]: 'other' } });
     state.jobs.applied(moved, after);
     expect([jobsOf(state), jobsOf(state, 'default/other')]).toEqual(['', 'job']);
@@ -242,11 +243,11 @@ describe('the PodGroup of a gang', () => {
     state.podGroups.applied(aPodGroup('train', 'ml'), undefined);
     state.podGroups.applied(aPodGroup('train'), undefined);
     apply(aPod(options));
-    const { podGroup } = state.sourcesOf('default/train');
+    const { podGroup } = state.sourcesOf(gangKey('default', 'train'));
     expect(podGroup?.name).toBe(expected);
     expect(podGroup?.namespace).toBe(expected && 'default');
     state.podGroups.deleted(aPodGroup('train'));
-    expect(state.sourcesOf('default/train').podGroup).toBeUndefined();
+    expect(state.sourcesOf(gangKey('default', 'train')).podGroup).toBeUndefined();
   });
 });
 
@@ -264,12 +265,12 @@ describe('claims', () => {
     const { state } = aState();
     for (const storageClass of classes) state.storageClasses.applied(storageClass, undefined);
     for (const claim of claims) state.claims.applied(claim, undefined);
-    expect(state.sourcesOf('default/train').blocksOnClaim('data')).toBe(blocks);
+    expect(state.sourcesOf(gangKey('default', 'train')).blocksOnClaim('data')).toBe(blocks);
   });
 
   test('a deleted claim or class blocks', () => {
     const { state } = aState();
-    const blocks = () => state.sourcesOf('default/train').blocksOnClaim('data');
+    const blocks = () => state.sourcesOf(gangKey('default', 'train')).blocksOnClaim('data');
     state.storageClasses.applied(waiting, undefined);
     state.claims.applied(aClaim(), undefined);
     expect(blocks()).toBe(false);

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { NameIndex } from '../../src/core/name-index.ts';
-import { NameList } from '../../src/core/name-list.ts';
+import { NameIndex, NameList } from '../../src/core/name-list.ts';
 
 function read(text: string, before = '', after = ''): readonly string[] | undefined {
   const bytes = new TextEncoder().encode(`${before}${text}${after}`);

@@ -1,6 +1,8 @@
 /* Spread over domains, and domains for one gang alone. */
+
 import { describe, expect, test } from 'vitest';
-import type { MemberRequest, TopologyRequest } from '../../src/core/gang-request.ts';
+import type { MemberRequest } from '../../src/core/gang-request.ts';
+import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aPod } from '../support/builders.ts';
 import { aGang, type GangOptions, members, planText } from '../support/gangs.ts';
 import { type DrawnOccupant, drawSnapshot } from '../support/topology.ts';

@@ -1,6 +1,8 @@
 /* Chunks of consecutive ranks, each inside one domain. */
+
 import { describe, expect, test } from 'vitest';
-import type { MemberRequest, PlacedMember, TopologyRequest } from '../../src/core/gang-request.ts';
+import type { MemberRequest, PlacedMember } from '../../src/core/gang-request.ts';
+import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aGang, type GangOptions, members, planText, reasonText } from '../support/gangs.ts';
 import { drawSnapshot } from '../support/topology.ts';
 

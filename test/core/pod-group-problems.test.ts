@@ -1,9 +1,10 @@
 /* Everything that can be wrong with a gang: what is found, and how it is told (expected, found, what to do). */
+
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably } from '../../src/core/explain.ts';
 import type { GangProblem } from '../../src/core/gang-problems.ts';
 import type { PodModel } from '../../src/core/model.ts';
-import { describeGang, type GangSources } from '../../src/core/pod-group.ts';
+import { describeGang, type GangSources, gangKey } from '../../src/core/pod-group.ts';
 import { aPod, type PodOptions } from '../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
@@ -22,7 +23,7 @@ function aMember(name: string, { labels, annotations, ...rest }: PodOptions = {}
 
 function problemsOf(pods: readonly PodModel[], sources: Partial<GangSources> = {}): readonly GangProblem[] {
   const all = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, ...sources };
-  return describeGang('default/train', all).problems;
+  return describeGang(gangKey('default', 'train'), all).problems;
 }
 
 function textOf(problems: readonly GangProblem[]): string {

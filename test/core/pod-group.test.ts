@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JobModel, PodGroupModel, PodModel } from '../../src/core/model.ts';
-import { describeGang, type GangSources, gangKeyOf, gangNameOf } from '../../src/core/pod-group.ts';
+import { describeGang, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../../src/core/pod-group.ts';
 import { aPod, type PodOptions } from '../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
@@ -37,7 +37,13 @@ const aMember = (name: string, options: PodOptions = {}): PodModel =>
   aPod({ name, labels: { [POD_GROUP]: 'train' }, ...options });
 
 function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
-  return describeGang('default/train', { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, ...sources });
+  return describeGang(gangKey('default', 'train'), {
+    pods,
+    jobs: [],
+    podGroup: undefined,
+    blocksOnClaim: () => false,
+    ...sources,
+  });
 }
 
 describe('which gang a pod is in', () => {

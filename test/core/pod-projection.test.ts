@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { rejectNode } from '../../src/core/feasibility.ts';
+import type { PodUid } from '../../src/core/model.ts';
 import { PodProjector } from '../../src/core/pod-projection.ts';
 import { describeSource, sealTemplate } from '../../src/core/pod-template.ts';
 import { aNode, aPod, aRawPod, aTemplate, GPU, type RawPodOptions } from '../support/builders.ts';
@@ -66,7 +67,7 @@ describe('the pod', () => {
       spec: { containers: null },
     });
     const template = aTemplate({ gpus: 0, cpu: 0, memory: 0 });
-    expect(pod).toEqual(aPod({ namespace: '', name: '', uid: '', template }));
+    expect(pod).toEqual(aPod({ namespace: '', name: '', uid: '' as PodUid, template }));
   });
 
   test.each([

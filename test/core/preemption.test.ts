@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DisruptionBudgetModel, PodModel } from '../../src/core/model.ts';
-import { describeGang } from '../../src/core/pod-group.ts';
+import { describeGang, gangKey } from '../../src/core/pod-group.ts';
 import { type Preemption, planPreemption } from '../../src/core/preemption.ts';
 import type { RunningGang } from '../../src/core/victims.ts';
 import { aPod, GPU, type PodOptions } from '../support/builders.ts';
@@ -65,7 +65,7 @@ function decide({ cluster, jobs, want = 1, gang = {}, budgets = [], barred = [],
     if (job.lone) return [];
     const sources = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false };
     const bound = pods.filter(({ deleting }) => !deleting);
-    return [{ gang: describeGang(`default/${name}`, sources), bound, started: bound.length }];
+    return [{ gang: describeGang(gangKey('default', name), sources), bound, started: bound.length }];
   });
   const { template, ...rest } = gang;
   const request = {
@@ -433,7 +433,7 @@ describe('who is spared', () => {
       { ...one({ lone: true, ...label('web') }), budgets: [covers('web', 1), covers('web', 1)] },
       'none, 1 budget',
     ],
-    ['itself', { ...one({}), gang: { key: 'default/it' } }, 'none'],
+    ['itself', { ...one({}), gang: { key: gangKey('default', 'it') } }, 'none'],
     [
       'those on nodes that are of no use are not told of',
       { ...one({ annotations: { 'muster.dev/preemptible': 'false' } }), gang: { refused: ['n1'] } },

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably } from '../../src/core/explain.ts';
 import type { PodModel } from '../../src/core/model.ts';
-import { describeGang } from '../../src/core/pod-group.ts';
+import { describeGang, gangKey } from '../../src/core/pod-group.ts';
 import { assignRanks, sortByRank } from '../../src/core/ranks.ts';
 import { aPod } from '../support/builders.ts';
 
@@ -358,7 +358,7 @@ describe('laws', () => {
 
 describe('two members that were given one rank', () => {
   const gang = (...pods: readonly PodModel[]) =>
-    describeGang('default/train', {
+    describeGang(gangKey('default', 'train'), {
       pods: pods.map((member) => ({
         ...member,
         annotations: { ...member.annotations, 'muster.dev/min-members': '2' },
@@ -396,7 +396,7 @@ describe('two members that were given one rank', () => {
 });
 
 test('a gang says the rank of each member, and lists them in that order', () => {
-  const { members, ranks } = describeGang('default/train', {
+  const { members, ranks } = describeGang(gangKey('default', 'train'), {
     pods: [job('b', 2), job('a', 0)],
     jobs: [],
     podGroup: undefined,

@@ -1,8 +1,9 @@
 /* What a gang that found no domain is told: causes inside the best one, and the pods that are in the way. */
+
 import { describe, expect, test } from 'vitest';
-import type { TopologyRequest } from '../../src/core/gang-request.ts';
 import type { Cause } from '../../src/core/report.ts';
 import type { BlockingPods } from '../../src/core/shortfall.ts';
+import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aPod, type PodOptions } from '../support/builders.ts';
 import { aGang, members, plan, reasonText } from '../support/gangs.ts';
 import { type DrawingOptions, drawSnapshot } from '../support/topology.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { TopologyRequest } from '../../src/core/gang-request.ts';
 import { findMissingKeys, readTopologyKeys } from '../../src/core/topology-keys.ts';
+import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aPod } from '../support/builders.ts';
 import { NO_TOPOLOGY } from '../support/gangs.ts';
 

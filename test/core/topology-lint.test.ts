@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { explainFinding } from '../../src/core/explain-finding.ts';
 import type { NodeModel } from '../../src/core/model.ts';
-import { explainFinding, isWarning } from '../../src/core/topology-finding.ts';
+import { isWarning } from '../../src/core/topology-finding.ts';
 import { configureLevels, detectLevels, type LevelScheme } from '../../src/core/topology-levels.ts';
 import { type LintInput, lintTopology } from '../../src/core/topology-lint.ts';
 import { aNode, GPU } from '../support/builders.ts';

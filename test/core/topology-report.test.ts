@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { gangKey } from '../../src/core/pod-group.ts';
 import { configureLevels } from '../../src/core/topology-levels.ts';
 import { type DomainReport, reportDomains, reportLevels } from '../../src/core/topology-report.ts';
 import { aPod, GPU } from '../support/builders.ts';
@@ -69,7 +70,7 @@ test('a gang counts once in each domain where it has a pod, bound or not; a lone
   const reserved = aPod({ name: 'z-0', gpus: 1 });
   const { uid, namespace, labels, template } = reserved;
   const slot = { uid, namespace, labels, template, node: snapshot.indexOf.get('n3')!, shields: Infinity };
-  const occupants = [{ ...slot, gang: 'default/x', exclusive: undefined }];
+  const occupants = [{ ...slot, gang: gangKey('default', 'x'), exclusive: undefined }];
   const { cluster, domains } = reportDomains({ ...snapshot, occupants }, policy, false);
   expect(domains.map(({ name, gangs }) => [name, gangs])).toEqual([
     ['rack-a', 2],

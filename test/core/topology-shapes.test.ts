@@ -1,11 +1,12 @@
 /* Fabrics of the field: which levels are found on them, how many domains, and where gangs go. */
+
 import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, PlacementScore } from '../../src/core/gang-request.ts';
 import type { NodeModel, PodModel } from '../../src/core/model.ts';
-import type { NodeIdx } from '../../src/core/node-idx.ts';
 import { planGang } from '../../src/core/plan.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { NodeIdx } from '../../src/core/topology.ts';
 import { domainAt, findLevel, pathOf } from '../../src/core/topology.ts';
 import { aPod } from '../support/builders.ts';
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { NodeModel } from '../../src/core/model.ts';
-import type { NodeIdx } from '../../src/core/node-idx.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { NodeIdx } from '../../src/core/topology.ts';
 import {
   buildTopology,
   childrenOf,

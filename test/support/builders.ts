@@ -2,7 +2,14 @@
  * Builders with option records: a test states what it is about, the rest has sensible defaults. Specific options win:
  * an explicit `requests`, `template` or `allocatable` overrides the short forms (`gpus`, `cpu`, …).
  */
-import { keyOf, type NodeModel, type PodModel, type PodTemplate, type ResourceAmount } from '../../src/core/model.ts';
+import {
+  keyOf,
+  type NodeModel,
+  type PodModel,
+  type PodTemplate,
+  type PodUid,
+  type ResourceAmount,
+} from '../../src/core/model.ts';
 import { sealTemplate } from '../../src/core/pod-template.ts';
 
 export const GPU = 'nvidia.com/gpu';
@@ -79,7 +86,7 @@ export function aPod(options: PodOptions = {}): PodModel {
   };
   return {
     ...named,
-    uid: `uid-of-${keyOf(named)}`,
+    uid: `uid-of-${keyOf(named)}` as PodUid,
     labels: {},
     annotations: {},
     priority: 0,

@@ -1,8 +1,10 @@
 /** Builders of gangs to plan, and plans as short texts. */
 import { explain } from '../../src/core/explain.ts';
-import type { GangRequest, MemberRequest, PlacementScore, TopologyRequest } from '../../src/core/gang-request.ts';
+import type { GangRequest, MemberRequest, PlacementScore } from '../../src/core/gang-request.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';
+import type { GangKey } from '../../src/core/pod-group.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aPod, type PodOptions } from './builders.ts';
 
 const isAccelerator = (resource: string) => resource.startsWith('nvidia.com/');
@@ -29,7 +31,9 @@ export function members(
   });
 }
 
-export type GangOptions = Omit<Partial<GangRequest>, 'refused' | 'topology'> & {
+export type GangOptions = Omit<Partial<GangRequest>, 'key' | 'refused' | 'topology'> & {
+  /** `namespace/name`. */
+  readonly key?: string;
   readonly topology?: Partial<TopologyRequest>;
   /** Nodes of members already placed, with the ranks after the others. */
   readonly near?: readonly string[];
@@ -39,9 +43,9 @@ export type GangOptions = Omit<Partial<GangRequest>, 'refused' | 'topology'> & {
 
 /** All members must be placed unless `min` says otherwise. */
 export function aGang(all: readonly MemberRequest[], options: GangOptions = {}): GangRequest {
-  const { refused = [], near = [], topology, ...rest } = options;
+  const { key = 'default/train', refused = [], near = [], topology, ...rest } = options;
   return {
-    key: 'default/train',
+    key: key as GangKey,
     priority: 0,
     members: all,
     min: all.length,

@@ -2,11 +2,12 @@
  * Small random clusters full of jobs, for a preempting gang: drawn as data, passed to the planner as models, and read
  * by `preemption-optimum.ts`, which knows nothing of the models.
  */
+
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest } from '../../src/core/gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from '../../src/core/model.ts';
-import { describeGang } from '../../src/core/pod-group.ts';
+import { describeGang, gangKey } from '../../src/core/pod-group.ts';
 import { type Preemption, type PreemptionRequest, planPreemption, SEARCH_MOVES } from '../../src/core/preemption.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import type { RunningGang } from '../../src/core/victims.ts';
@@ -171,7 +172,7 @@ export function preemptorOf({ wish, required }: World): GangRequest {
 export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): readonly RunningGang[] {
   return [...pods].flatMap(([job, own]) => {
     if (!job.isGang) return [];
-    const gang = describeGang(`default/${job.name}`, {
+    const gang = describeGang(gangKey('default', job.name), {
       pods: own,
       jobs: [],
       podGroup: undefined,

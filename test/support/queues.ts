@@ -1,4 +1,5 @@
 /** Builders of queues in short form, with the defaults of a queue without settings. */
+import type { GangKey } from '../../src/core/pod-group.ts';
 import type { Amounts } from '../../src/core/queues/amounts.ts';
 import { plainQueue, type Queue, type QueueSpec, type QueueTree } from '../../src/core/queues/queue.ts';
 import type { OrderWeights, PendingGang, QueueOrderQuery } from '../../src/core/queues/queue-order.ts';
@@ -34,11 +35,14 @@ export function queueNamed(tree: QueueTree, name: string): Queue {
   return queue;
 }
 
-export type PendingGangOptions = Partial<Omit<PendingGang, 'queue'>> & { readonly key: string; readonly queue: string };
+export type PendingGangOptions = Partial<Omit<PendingGang, 'queue' | 'key'>> & {
+  readonly key: string;
+  readonly queue: string;
+};
 
 /** A gang of 8 GPUs. */
-export function aPendingGang(tree: QueueTree, { queue, ...rest }: PendingGangOptions): PendingGang {
-  return { priority: 0, createdAt: 0, asked: gpus(8), ...rest, queue: queueNamed(tree, queue) };
+export function aPendingGang(tree: QueueTree, { key, queue, ...rest }: PendingGangOptions): PendingGang {
+  return { priority: 0, createdAt: 0, asked: gpus(8), ...rest, key: key as GangKey, queue: queueNamed(tree, queue) };
 }
 
 /** In a cluster of 100 GPUs of which nothing is used. */

@@ -2,12 +2,13 @@
  * Small random fabrics: irregular trees of up to three labelled levels, with some labels missing and some nodes partly
  * taken. `optimum.ts` searches them exhaustively, `snapshotOf` passes them to the planner.
  */
+
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, PlacementScore, PlanPolicy } from '../../src/core/gang-request.ts';
 import type { NodeModel, PodModel } from '../../src/core/model.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';
-import { gangKeyOf } from '../../src/core/pod-group.ts';
+import { gangKey, gangKeyOf } from '../../src/core/pod-group.ts';
 import { type Occupant, type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
 import { aNode, aPod } from './builders.ts';
 import { members } from './gangs.ts';
@@ -129,7 +130,7 @@ export function requestOf(tree: Tree, gang: DrawnGang): GangRequest {
     return level === undefined ? undefined : (TREE_LEVELS.slice(0, tree.depth)[level]?.name ?? 'host');
   };
   return {
-    key: 'default/train',
+    key: gangKey('default', 'train'),
     priority: 0,
     members: all.map((member, i) => ({ ...member, rank: free[i]! })),
     min: Math.max(1, all.length - spare),

@@ -13,8 +13,10 @@
  *   block-1/rack-1: n1[8] n2[8]
  *   block-1/-: n3[8]
  */
+
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { NodeModel, PodModel } from '../../src/core/model.ts';
+import type { NodeModel, PodModel, PodUid } from '../../src/core/model.ts';
+import type { GangKey } from '../../src/core/pod-group.ts';
 import { type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
 import { type DomainIdx, pathOf } from '../../src/core/topology.ts';
 import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
@@ -108,7 +110,16 @@ export function seat(snapshot: Snapshot, occupants: readonly DrawnOccupant[]): S
       const { namespace, labels, template } = pod;
       const node = snapshot.indexOf.get(on);
       if (node === undefined) throw new Error(`expected a node of the drawing, got "${on}"`);
-      return { uid: `occupant-${i}`, node, namespace, labels, template, shields, gang, exclusive };
+      return {
+        uid: `occupant-${i}` as PodUid,
+        node,
+        namespace,
+        labels,
+        template,
+        shields,
+        gang: gang as GangKey | undefined,
+        exclusive,
+      };
     }),
   );
 }

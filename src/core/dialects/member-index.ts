@@ -6,7 +6,7 @@
  * LeaderWorkerSet a StatefulSet's.
  */
 import type { Labels, PodModel } from '../model.ts';
-import { wholeNumber } from '../whole-number.ts';
+import { wholeNumber } from '../text-values.ts';
 
 export interface MemberIndex {
   /** Tells the runs apart. */

@@ -2,11 +2,13 @@
  * What users write: the labels and annotations under `muster.dev/`. One table names every key, where it belongs and
  * which values it takes, so that an unknown key or a bad value is found and never silently ignored.
  */
-import { parseDuration } from '../duration.ts';
 import type { Labels } from '../model.ts';
+import { parseDuration } from '../text-values.ts';
 
 export const PREFIX = 'muster.dev/';
 export const POD_GROUP_LABEL = 'muster.dev/pod-group';
+/** The co-scheduling plugin's label, which names a PodGroup object (kubernetes-sigs/scheduler-plugins, apis/scheduling/v1alpha1). */
+export const COSCHEDULING_LABEL = 'scheduling.x-k8s.io/pod-group';
 export const MIN_MEMBERS = 'muster.dev/min-members';
 export const MAX_MEMBERS = 'muster.dev/max-members';
 export const RANK = 'muster.dev/rank';

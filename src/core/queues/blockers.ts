@@ -1,9 +1,9 @@
 /** Who is in the way of chosen slots, among those that leave. */
 import type { GangRequest } from '../gang-request.ts';
-import type { NodeIdx } from '../node-idx.ts';
 import { maskUsable } from '../node-mask.ts';
 import type { PlannedSlot } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
+import type { NodeIdx } from '../topology.ts';
 import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import type { Departure } from './departures.ts';

@@ -1,7 +1,7 @@
 /** The cluster while gangs leave it, in any combination and back again. */
 import { isTerminated, type PodModel } from '../model.ts';
-import type { NodeIdx } from '../node-idx.ts';
 import type { Snapshot } from '../snapshot.ts';
+import type { NodeIdx } from '../topology.ts';
 import { type RemovablePod, RemovablePods, SnapshotWithoutPods } from '../without-pods.ts';
 import type { Ending } from './planned-start.ts';
 

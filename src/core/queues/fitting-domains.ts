@@ -2,10 +2,11 @@
  * In which domains a gang might fit while others leave: members counted node by node, which is necessary for a plan, and enough in
  * the usual case. O(nodes) to make, O(1) for each pod that leaves.
  */
+import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
 import { LiveCapacity } from '../live-capacity.ts';
-import type { NodeIdx } from '../node-idx.ts';
 import { createPlanContext } from '../plan-context.ts';
+import type { NodeIdx } from '../topology.ts';
 import { type DomainIdx, domainAt, ROOT } from '../topology.ts';
 import type { ResolvedTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
@@ -72,4 +73,50 @@ export class FittingDomains {
 function readsNeighbours({ template }: MemberRequest): boolean {
   const { hostPorts, antiAffinity, selfAntiAffine } = template;
   return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
+}
+
+/** What it costs to wait for some, less is better: accelerators, then pods. */
+export interface DrainCost {
+  readonly accelerators: number;
+  readonly pods: number;
+}
+
+export interface Drain {
+  readonly departures: readonly Departure[];
+  readonly cost: DrainCost;
+}
+
+/**
+ * One for each domain that the gang might be in: whoever is there leaves, the longest running first, until its members can be
+ * counted there. The cheapest first. Everybody has left the domains then.
+ * @param departures of unknown end, in that order.
+ */
+export function listDrains(
+  domains: FittingDomains,
+  departures: readonly Departure[],
+  policy: PlanPolicy,
+): readonly Drain[] {
+  const known = new Set(domains.fitting);
+  const lastOf = new Map<DomainIdx, number>();
+  departures.forEach((departure, i) => {
+    domains.leave(departure);
+    for (const domain of domains.fitting) if (!known.has(domain) && !lastOf.has(domain)) lastOf.set(domain, i);
+  });
+  const drains = [...lastOf].map(([domain, last]): Drain => {
+    const there = departures.slice(0, last + 1).filter((departure) => domains.touches(departure, domain));
+    return { departures: there, cost: drainCostOf(there, policy) };
+  });
+  return drains.sort((a, b) => compareDrainCosts(a.cost, b.cost));
+}
+
+export function drainCostOf(departures: readonly Departure[], policy: PlanPolicy): DrainCost {
+  const pods = departures.flatMap(({ ending }) => ending.pods);
+  return {
+    accelerators: pods.reduce((sum, { template }) => sum + sumAccelerators(template, policy.isAccelerator), 0),
+    pods: pods.length,
+  };
+}
+
+export function compareDrainCosts(a: DrainCost, b: DrainCost): number {
+  return a.accelerators - b.accelerators || a.pods - b.pods;
 }

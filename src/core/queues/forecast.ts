@@ -8,6 +8,7 @@
 import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
 import { isTerminated, type PodTemplate } from '../model.ts';
+import type { GangKey } from '../pod-group.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 
@@ -21,7 +22,7 @@ export interface WaitingGang {
 }
 
 export interface Forecast {
-  readonly gang: string;
+  readonly gang: GangKey;
   /** Its place in line, from 1. */
   readonly position: number;
   /** Milliseconds since the epoch; undefined: unknown, because it depends on somebody whose end is. */

@@ -2,6 +2,7 @@
 import type { GangRequest } from '../gang-request.ts';
 import type { PodModel } from '../model.ts';
 import type { PlannedSlot } from '../plan.ts';
+import type { GangKey } from '../pod-group.ts';
 
 /** Pods that leave together. */
 export interface Ending {
@@ -16,8 +17,7 @@ export interface Ending {
 
 /** The start of a blocked gang. */
 export interface PlannedStart {
-  /** Key. */
-  readonly gang: string;
+  readonly gang: GangKey;
   /** Milliseconds since the epoch; Infinity: nobody knows, some of those that must leave have no known end. */
   readonly startsAt: number;
   /** `startsAt` and its own length; Infinity: unknown. */

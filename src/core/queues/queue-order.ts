@@ -9,6 +9,7 @@
  * Each `next()` compares the heads: O(queues with pending gangs). Charging only makes verdicts worse (`quota.ts`), so a
  * verdict is judged when a gang becomes the head of its queue, and once more before it is handed out.
  */
+import type { GangKey } from '../pod-group.ts';
 import { type Amounts, addAmounts, NOTHING } from './amounts.ts';
 import { dominantShare, FairTree, projectUsage } from './fair-share.ts';
 import type { Queue, QueueTree } from './queue.ts';
@@ -24,7 +25,7 @@ export interface OrderWeights {
 
 /** A gang that could start if there were room. */
 export interface PendingGang {
-  readonly key: string;
+  readonly key: GangKey;
   /** A leaf. */
   readonly queue: Queue;
   readonly priority: number;

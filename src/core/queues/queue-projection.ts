@@ -3,11 +3,10 @@
  * configuration file. deploy/crds/queue.yaml refuses most of what makes no sense; what it cannot know is a problem here,
  * never an exception: one bad object must not hide the others.
  */
-import { formatDuration, parseDuration } from '../duration.ts';
-import { instantOf } from '../instant.ts';
 import { parseExactly } from '../quantity.ts';
 import type { RawMetadata } from '../raw-pod.ts';
 import { scaleOf } from '../resources.ts';
+import { formatDuration, instantOf, parseDuration } from '../text-values.ts';
 import type { Amounts } from './amounts.ts';
 import type { QueueSpec, Quota } from './queue.ts';
 import { type RawQueueStatus, readWrittenAmounts } from './queue-status.ts';

@@ -9,7 +9,7 @@
  * Using more only makes verdicts worse, never better. O(dimensions × depth), and O(queues below) where the leaf's own
  * guarantee is used up and an outer one may cover the rest.
  */
-import { type Amounts, addAmounts, resourceOf } from './amounts.ts';
+import { type Amounts, addAmounts, namesModel, resourceOf } from './amounts.ts';
 import type { Queue, QueueTree } from './queue.ts';
 
 /** What is held now, by queue name, descendants included. */
@@ -156,7 +156,7 @@ function findBar(
   return undefined;
 }
 
-/** Where only models of a resource are promised, each model has its own bar (`model-quota.ts`): the others are free to use. */
+/** Where only models of a resource are promised, each model has its own bar (`findModelRefusals`): the others are free to use. */
 function isBarring({ promisedByName }: Queue, dimension: string): boolean {
   return promisedByName.has(dimension);
 }
@@ -180,6 +180,27 @@ function amountOf(use: UseByQueue, queue: string, dimension: string): number {
   return use.get(queue)?.get(dimension) ?? 0;
 }
 
+/**
+ * The GPU models, and why, that a gang has to keep off which does not care which model it gets: limits, or guarantees that
+ * may not be exceeded, leave too little of them on the queue's path for all its members. Decided before the gang is placed,
+ * as its model is known only afterwards.
+ */
+export function findModelRefusals(queue: Queue, asked: Amounts, use: UseByQueue): ReadonlyMap<string, QuotaRefusal> {
+  const refusals = new Map<string, QuotaRefusal>();
+  for (const { name, spec, guaranteed, limit } of queue.path) {
+    const bounds = spec.allowBorrowing ? limit : new Map([...limit, ...guaranteed]);
+    for (const [dimension, bound] of bounds) {
+      const resource = resourceOf(dimension);
+      const amount = namesModel(dimension) ? (asked.get(resource) ?? 0) : 0;
+      const used = use.get(name)?.get(dimension) ?? 0;
+      if (amount === 0 || used + amount <= bound) continue;
+      const cause = limit.get(dimension) === bound ? 'limit' : 'no-borrowing';
+      refusals.set(dimension.slice(resource.length + 1), { cause, queue: name, dimension, used, asked: amount, bound });
+    }
+  }
+  return refusals;
+}
+
 /** What the queue uses above its guarantee, of each dimension that anybody is guaranteed. */
 export function borrowed(queue: Queue, use: UseByQueue): Amounts {
   const above = new Map<string, number>();
@@ -188,17 +209,4 @@ export function borrowed(queue: Queue, use: UseByQueue): Amounts {
     if (excess > 0 && queue.promised.has(dimension)) above.set(dimension, excess);
   }
   return above;
-}
-
-/** What was expected, what was found, what to do. */
-export function explainQuota({ cause, queue, dimension, used, asked, bound }: QuotaRefusal): string {
-  const found = `${used} used and ${asked} asked for`;
-  if (cause === 'limit') {
-    return `queue ${queue}: expected at most ${bound} ${dimension} (its limit), found ${found}; ${
-      asked > bound ? 'ask for less or raise the limit' : 'wait until less is used, or raise the limit'
-    }`;
-  }
-  return `queue ${queue}: expected at most ${bound} ${dimension} (its guarantee; it may not borrow), found ${found}; ${
-    asked > bound ? 'ask for less, raise the guarantee' : 'wait until less is used, raise the guarantee'
-  } or allow borrowing`;
 }

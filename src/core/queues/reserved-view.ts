@@ -9,8 +9,8 @@
  * O(nodes + pods that end) for one view. `StartReservations` is made once for many views; each is then O(nodes + slots).
  */
 import { isTerminated, type PodModel, type PodTemplate, type ResourceAmount } from '../model.ts';
-import type { NodeIdx } from '../node-idx.ts';
 import type { Occupant, Snapshot } from '../snapshot.ts';
+import type { NodeIdx } from '../topology.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 
 /** What a start takes of one node. */

@@ -6,7 +6,7 @@
  * 2. What is free only grows, so the earliest instant is found by halving. Beside earlier planned starts it may also shrink: then the
  *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
  * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
- *    (`drains.ts`), and as many of them as possible stay.
+ *    (`fitting-domains.ts`), and as many of them as possible stay.
  * 4. Of those that leave, only those in the way are waited for (`blockers.ts`).
  *
  * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several kinds of
@@ -16,15 +16,14 @@
 import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, PlanPolicy } from '../gang-request.ts';
 import type { PodTemplate } from '../model.ts';
-import type { NodeIdx } from '../node-idx.ts';
 import { type PlannedSlot, planGang } from '../plan.ts';
 import { chooseColumns, type Snapshot, sumColumns } from '../snapshot.ts';
+import type { NodeIdx } from '../topology.ts';
 import { type ResolvedTopology, resolveTopology } from '../topology-request.ts';
 import { Transaction } from '../transaction.ts';
 import { findBlockers } from './blockers.ts';
 import { type Departure, Departures } from './departures.ts';
-import { compareDrainCosts, drainCostOf, listDrains } from './drains.ts';
-import { FittingDomains } from './fitting-domains.ts';
+import { compareDrainCosts, drainCostOf, FittingDomains, listDrains } from './fitting-domains.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
 import { AcceleratorSupply, AFTER_ALL, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
@@ -44,27 +43,33 @@ interface Found {
   readonly blockers: readonly Departure[];
 }
 
+/** A blocked gang, and what is known of the time to come. */
+export interface StartQuery {
+  readonly request: GangRequest;
+  /** How long the gang runs, milliseconds; undefined: unknown, so that it never ends. */
+  readonly lengthMs: number | undefined;
+  /** A pod is in one of them at most; one that is in none stays for ever. */
+  readonly endings: readonly Ending[];
+  /** Planned starts that the gang must not delay. */
+  readonly earlier: readonly PlannedStart[];
+}
+
 /**
- * The earliest start; undefined: it would not fit even if all endings were over. Asks for at most 2 log2(instants) + 2 plans, with
- * `earlier` 15 more, and if somebody of unknown end has to leave 2 log2(endings) + 22 more.
+ * The earliest start; undefined: the gang would not fit even if all endings were over. Makes at most 2 log2(instants) + 2
+ * plans, with `earlier` 15 more, and 2 log2(endings) + 22 more if pods of unknown end have to leave.
  * @param snapshot with occupants.
- * @param lengthMs undefined: unknown, so that it never ends.
- * @param endings a pod is in one of them at most; one that is in none stays for ever.
- * @param earlier planned starts that it must not delay.
  */
 export function planStart(
   snapshot: Snapshot,
-  request: GangRequest,
-  lengthMs: number | undefined,
-  endings: readonly Ending[],
-  earlier: readonly PlannedStart[],
+  query: StartQuery,
   policy: PlanPolicy,
   now: number,
 ): PlannedStart | undefined {
+  const { request } = query;
   if (request.members.length < request.min || request.members.length === 0) return undefined;
   const resolution = resolveTopology(snapshot.topology, request.topology, Number.POSITIVE_INFINITY);
   if (resolution.kind === 'problem') return undefined;
-  const search = new StartSearch(snapshot, request, resolution.topology, lengthMs, endings, earlier, policy, now);
+  const search = new StartSearch(snapshot, query, resolution.topology, policy, now);
   const found = search.findKnown() ?? search.findUnknown();
   if (!found) return undefined;
   const { step, slots, blockers } = found;
@@ -92,11 +97,8 @@ class StartSearch {
 
   constructor(
     snapshot: Snapshot,
-    request: GangRequest,
+    { request, lengthMs, endings, earlier }: StartQuery,
     asked: ResolvedTopology,
-    lengthMs: number | undefined,
-    endings: readonly Ending[],
-    earlier: readonly PlannedStart[],
     policy: PlanPolicy,
     now: number,
   ) {

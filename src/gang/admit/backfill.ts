@@ -218,7 +218,12 @@ export class Backfill {
     const { clock, settings, observer } = this.#context;
     const length = this.#departures.lengthOf(record)?.ms;
     const begun = clock.now();
-    const start = planStart(occupied, request, length, this.#leavers, this.#starts, settings.policy, now);
+    const start = planStart(
+      occupied,
+      { request, lengthMs: length, endings: this.#leavers, earlier: this.#starts },
+      settings.policy,
+      now,
+    );
     const tookMs = clock.now() - begun;
     this.#spentMs += tookMs;
     observer.onStartPlanned(record.gang.key, start, tookMs / 1000);

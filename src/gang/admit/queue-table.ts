@@ -16,12 +16,11 @@ import {
   sumAmounts,
 } from '../../core/queues/amounts.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
-import { findModelRefusals } from '../../core/queues/model-quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/queue.ts';
 import { chooseQueue, type QueueChoice } from '../../core/queues/queue-choice.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/queue-order.ts';
 import { mergeQueues } from '../../core/queues/queue-projection.ts';
-import { judgeQuota, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
+import { findModelRefusals, judgeQuota, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
 import type { QuotaHolders } from '../../core/queues/quota-preemption.ts';
 import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/queues/reclaim.ts';
 import type { Snapshot } from '../../core/snapshot.ts';

@@ -11,10 +11,9 @@ import { sumAccelerators } from '../../core/accelerators.ts';
 import { findLeafDomains, type LeafDomains } from '../../core/leaf-domains.ts';
 import type { PodTemplate } from '../../core/model.ts';
 import { NameList } from '../../core/name-list.ts';
-import type { NodeIdx } from '../../core/node-idx.ts';
 import { breakageOf, shareLeft, UNTOUCHED } from '../../core/scoring.ts';
 import { chooseColumns, type Snapshot, sumColumns } from '../../core/snapshot.ts';
-import type { Topology } from '../../core/topology.ts';
+import type { NodeIdx, Topology } from '../../core/topology.ts';
 import type { Reservations } from '../state/reservations.ts';
 
 /** What only depends on which nodes there are and where. */

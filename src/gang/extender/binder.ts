@@ -57,7 +57,7 @@ export class Binder {
     if (pod) reservations.holdFor(pod, [call.node], Number.POSITIVE_INFINITY);
     const outcome = await writer.bind(call, call.node, {});
     if (outcome.kind !== 'ok') {
-      reservations.releaseHoldFor(call.uid);
+      if (pod) reservations.releaseHoldFor(pod.uid);
       this.#parts.waker.wake();
     }
     return this.#conclude(outcome, call);

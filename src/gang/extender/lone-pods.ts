@@ -4,11 +4,11 @@
  */
 import { INTERCONNECTS, type Interconnect } from '../../core/gpu-pools.ts';
 import type { PodModel, PodTemplate } from '../../core/model.ts';
-import { NameIndex } from '../../core/name-index.ts';
 import type { NameList } from '../../core/name-list.ts';
-import type { NodeIdx } from '../../core/node-idx.ts';
+import { NameIndex } from '../../core/name-list.ts';
 import { scoreBreakage, scoreLinked } from '../../core/scoring.ts';
 import type { Snapshot } from '../../core/snapshot.ts';
+import type { NodeIdx } from '../../core/topology.ts';
 import type { Reservations } from '../state/reservations.ts';
 import { AcceleratorUse } from './accelerator-use.ts';
 

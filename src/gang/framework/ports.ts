@@ -6,7 +6,7 @@ import type { Reason } from '../../core/explain.ts';
 import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/model.ts';
 import type { NameList } from '../../core/name-list.ts';
 import type { Plan } from '../../core/plan.ts';
-import type { Gang, GangSources } from '../../core/pod-group.ts';
+import type { Gang, GangKey, GangSources } from '../../core/pod-group.ts';
 import type { Preemption } from '../../core/preemption.ts';
 import type { Amounts } from '../../core/queues/amounts.ts';
 import type { QueueShare } from '../../core/queues/fair-share.ts';
@@ -29,7 +29,7 @@ import type { GangRecord } from '../state/records.ts';
 
 /** Asks for a round of the loop soon, with the gang read anew when one is given. `coordinator.ts` implements it. */
 export interface Waker {
-  wake(gang?: string): void;
+  wake(gang?: GangKey): void;
 }
 
 /** The cluster as it is known; `cluster/state.ts` implements it. */
@@ -40,7 +40,7 @@ export interface ClusterView {
   /** Nodes that changed domains since Muster started. */
   readonly drift: Drift;
   pod(uid: string): PodModel | undefined;
-  sourcesOf(gang: string): GangSources;
+  sourcesOf(gang: GangKey): GangSources;
   strangers(): Iterable<Stranger>;
   /** Pods that are named as victims and not terminated yet. */
   preempted(): Iterable<PodModel>;

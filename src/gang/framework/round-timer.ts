@@ -2,7 +2,9 @@
  * When the next round of the decision loop comes: soon after an event, and whenever something is due by time alone. Any
  * number of events make one round.
  */
+
 import type { Clock } from '../../core/clock.ts';
+import type { GangKey } from '../../core/pod-group.ts';
 import type { Waker } from './ports.ts';
 
 /** Rounds take at most a tenth of the time while events keep coming, unless that made them rarer than ten a second. */
@@ -11,7 +13,7 @@ const PAUSE_PER_ROUND = 9;
 
 export class RoundTimer implements Waker {
   readonly #clock: Clock;
-  readonly #gangs: { mark(gang: string): void };
+  readonly #gangs: { mark(gang: GangKey): void };
   /** Undefined until the loop is started, and after it is stopped. */
   #round: (() => void) | undefined;
   #isWoken = false;
@@ -19,7 +21,7 @@ export class RoundTimer implements Waker {
   #cancelAlarm: () => void = () => {};
 
   /** @param gangs where gangs are marked to be read anew. */
-  constructor(clock: Clock, gangs: { mark(gang: string): void }) {
+  constructor(clock: Clock, gangs: { mark(gang: GangKey): void }) {
     this.#clock = clock;
     this.#gangs = gangs;
   }
@@ -29,7 +31,7 @@ export class RoundTimer implements Waker {
     this.#round = round;
   }
 
-  wake(gang?: string): void {
+  wake(gang?: GangKey): void {
     if (gang !== undefined) this.#gangs.mark(gang);
     if (this.#isWoken || !this.#round) return;
     this.#isWoken = true;

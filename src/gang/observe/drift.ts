@@ -1,6 +1,6 @@
 /** Labels of nodes that change while a gang is nominated: its slots may no longer be where it asked them to be. */
 import type { Snapshot } from '../../core/snapshot.ts';
-import { findBroken } from '../../core/topology-check.ts';
+import { findTopologyViolation } from '../../core/topology-violation.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release } from '../framework/ports.ts';
 import { noteTopology } from '../state/attempt.ts';
@@ -27,7 +27,8 @@ function findDrift(record: GangRecord, slots: readonly Slot[], snapshot: () => S
   const { topology } = record.gang;
   if (slots.length === 0 || (topology.required === undefined && topology.slice === undefined)) return undefined;
   const now = snapshot();
-  const broken = findBroken(now, topology, placedMembers(record, slots));
-  if (broken === undefined || findBroken(now, topology, placedMembers(record, [])) !== undefined) return undefined;
+  const broken = findTopologyViolation(now, topology, placedMembers(record, slots));
+  if (broken === undefined || findTopologyViolation(now, topology, placedMembers(record, [])) !== undefined)
+    return undefined;
   return `labels of nodes changed; ${broken}`;
 }

@@ -1,6 +1,6 @@
 /** The records of all gangs, read anew where their pods, Jobs or claims changed. Sole owner of which gangs there are. */
 import { isTerminated, type PodModel } from '../../core/model.ts';
-import { describeGang, type Gang, gangKeyOf } from '../../core/pod-group.ts';
+import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/pod-group.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
@@ -13,15 +13,16 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' |
 
 export class GangTable {
   readonly #context: Context;
-  readonly #records = new Map<string, GangRecord>();
-  readonly #changed = new Set<string>();
+  readonly #records = new Map<GangKey, GangRecord>();
+  readonly #changed = new Set<GangKey>();
 
   constructor(context: Context) {
     this.#context = context;
   }
 
+  /** @param gang any text: only the key of a gang finds one. */
   get(gang: string): GangRecord | undefined {
-    return this.#records.get(gang);
+    return this.#records.get(gang as GangKey);
   }
 
   values(): Iterable<GangRecord> {
@@ -29,7 +30,7 @@ export class GangTable {
   }
 
   /** The gang is read anew the next time; `undefined`: every one that is known. */
-  mark(gang: string | undefined): void {
+  mark(gang: GangKey | undefined): void {
     if (gang !== undefined) this.#changed.add(gang);
     else for (const key of this.#records.keys()) this.#changed.add(key);
   }
@@ -41,7 +42,7 @@ export class GangTable {
       if (gang !== undefined) this.#changed.add(gang);
     }
     if (!before || !isLost(before, now)) return;
-    const record = this.#records.get(gangKeyOf(before) ?? '');
+    const record = this.get(gangKeyOf(before) ?? '');
     if (record) noteLeft(record.repair, now ?? before);
   }
 
@@ -53,7 +54,7 @@ export class GangTable {
   }
 
   /** @returns the gang if it has just ended well. */
-  #read(key: string): Gang | undefined {
+  #read(key: GangKey): Gang | undefined {
     const { view, reservations, clock, observer } = this.#context;
     const sources = view.sourcesOf(key);
     if (sources.pods.length === 0) {
@@ -85,7 +86,7 @@ export class GangTable {
   }
 
   /** The gang is gone, and with it whatever it held. */
-  #drop(key: string): void {
+  #drop(key: GangKey): void {
     const { reservations } = this.#context;
     for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
     for (const place of reservations.placeholdersOf(key)) reservations.releasePlace(place.key);
@@ -93,7 +94,7 @@ export class GangTable {
   }
 
   /** Whether members passed the barrier and are not bound yet. */
-  #isStarting(gang: string): boolean {
+  #isStarting(gang: GangKey): boolean {
     const slots = this.#context.reservations.slotsOf(gang);
     return slots.some((slot) => slot.state === 'binding' || !slot.pod.template.reachesExtender);
   }

@@ -84,7 +84,7 @@ export class Observation {
     if (!record) return;
     // A gang that runs already is not taken back: its missing members keep their slots and come again.
     if (record.attempt.isOpen) {
-      this.#waker.wake(gang);
+      this.#waker.wake(record.gang.key);
       return;
     }
     const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;

@@ -13,7 +13,7 @@ import { noteEarly } from '../state/attempt.ts';
 import { requestOf } from '../state/demand.ts';
 import { occupy } from '../state/occupancy.ts';
 import { type GangRecord, refreshState } from '../state/records.ts';
-import { holdIdOf, type PlaceholderKey } from '../state/reservations.ts';
+import { type PlaceholderKey, standInFor } from '../state/reservations.ts';
 import { newSlot } from '../state/slot.ts';
 import type { SlotAssigner } from './slot-assigner.ts';
 
@@ -41,7 +41,7 @@ export class EarlyPlanner {
     const { reservations, view, observer, clock, settings } = this.#context;
     const start = clock.now();
     const { gang, census, attempt } = record;
-    const standIns = standInsFor(gang);
+    const standIns = listStandIns(gang);
     const members = [...census.unbound, ...standIns.map(({ pod }) => pod)];
     const demand = { kind: 'members', members, min: members.length, blocksStart: true, fresh: true } as const;
     const request = requestOf(record, demand, [], this.#inputs.avoidedBy(record));
@@ -81,11 +81,11 @@ export class EarlyPlanner {
 }
 
 /** Members to come, as far as they can be known: like those that are there, with the ranks that are missing. */
-function standInsFor({ key: gang, members, minMember, ranks }: Gang): readonly StandIn[] {
+function listStandIns({ key: gang, members, minMember, ranks }: Gang): readonly StandIn[] {
   const pattern = members.at(-1)!;
   const missing = missingRanks(ranks);
   return Array.from({ length: minMember! - members.length }, () => {
     const key = { kind: 'member-to-come', gang, rank: missing.next().value } as const;
-    return { key, pod: { ...pattern, uid: holdIdOf(key), name: '' } };
+    return { key, pod: standInFor(key, { ...pattern, name: '' }) };
   });
 }

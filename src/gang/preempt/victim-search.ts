@@ -47,7 +47,7 @@ export function withoutLowerFences(
 ): Snapshot['occupants'] {
   const lower = records.filter(({ preemption, gang }) => preemption.preempting && gang.priority < priority);
   if (lower.length === 0) return occupants;
-  const keys = new Set(lower.map(({ gang }) => gang.key));
+  const keys: ReadonlySet<string> = new Set(lower.map(({ gang }) => gang.key));
   return occupants.filter(({ uid }) => !keys.has(reservations.slot(uid)?.gang ?? ''));
 }
 

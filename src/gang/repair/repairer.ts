@@ -32,7 +32,7 @@ import {
   noteRun,
   noteWhole,
 } from '../state/repair-status.ts';
-import { type HoldId, holdIdOf, type Placeholder, type PlaceholderKey } from '../state/reservations.ts';
+import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
 import { findLosses, isHealthy } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
@@ -218,10 +218,9 @@ export class Repairer {
   #findPlaces(record: GangRecord, absent: readonly Absentee[], until: number, now: number): number {
     const { reservations, view, settings } = this.#context;
     const { gang, repair } = record;
-    const standIns = new Map(
-      absent.map(({ key, pod }) => [holdIdOf(key), { key, pod: { ...pod, uid: holdIdOf(key) } }]),
-    );
-    const members = [...standIns.values()].map(({ pod }) => pod);
+    const standIns = new Map<string, Absentee>();
+    const members = absent.map(({ key, pod }) => standInFor(key, pod));
+    members.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
     const placed = placedOrKept(record, reservations.slotsOf(gang.key), reservations.placeholdersOf(gang.key));
     const demand = { kind: 'members', members, min: 1, blocksStart: true, fresh: false } as const;
     const patientUntil = gang.patienceMs === undefined ? undefined : repair.brokenSince! + gang.patienceMs;
@@ -232,8 +231,7 @@ export class Repairer {
     const plan = planGang(occupy(view.snapshot(), reservations, view.strangers()), request, settings.policy, now);
     if (plan.kind !== 'placed') return plan.kind === 'unschedulable' ? widensAt(plan) : Number.POSITIVE_INFINITY;
     for (const { uid, node } of plan.slots) {
-      const place: Omit<Placeholder, 'node' | 'until'> = standIns.get(uid as HoldId)!;
-      reservations.keepPlace({ ...place, node, until });
+      reservations.keepPlace({ ...standIns.get(uid)!, node, until });
     }
     return Number.POSITIVE_INFINITY;
   }

@@ -10,8 +10,8 @@
  * Written by this module only.
  */
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/dialects/muster.ts';
-import { instantOf } from '../../core/instant.ts';
 import { isTerminated, type PodModel } from '../../core/model.ts';
+import { instantOf } from '../../core/text-values.ts';
 import type { VictimUnit } from '../../core/victims.ts';
 import type { ReadonlyPart } from './part.ts';
 

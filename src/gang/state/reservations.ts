@@ -5,39 +5,49 @@
  * Invariants: a pod has at most one slot; a slot names one node; a gang's slots come from one plan or from later plans
  * of the same attempt.
  */
-import type { PodModel, PodTemplate, ResourceAmount } from '../../core/model.ts';
+import type { PodModel, PodTemplate, PodUid, ResourceAmount } from '../../core/model.ts';
+import type { GangKey } from '../../core/pod-group.ts';
 import type { Slot } from './slot.ts';
 
 /** For whom space is held outside of slots. */
 export type HoldKey =
   /** A lone pod that is being bound, or may preempt there. */
-  { readonly kind: 'lone-pod'; readonly uid: string } | PlaceholderKey;
+  { readonly kind: 'lone-pod'; readonly uid: PodUid } | PlaceholderKey;
 
 /** A member that does not exist now. */
 export type PlaceholderKey =
   /** The replacement of a member that a running gang lost. */
-  | { readonly kind: 'replacement'; readonly gang: string; readonly lost: string }
+  | { readonly kind: 'replacement'; readonly gang: GangKey; readonly lost: PodUid }
   /** The replacement of one that left before Muster started: nobody knows which. */
-  | { readonly kind: 'missing-member'; readonly gang: string; readonly number: number }
+  | { readonly kind: 'missing-member'; readonly gang: GangKey; readonly number: number }
   /** One of the last members of a gang that is planned early. */
-  | { readonly kind: 'member-to-come'; readonly gang: string; readonly rank: number };
+  | { readonly kind: 'member-to-come'; readonly gang: GangKey; readonly rank: number };
 
 /** The identity of a hold key: equal keys have the same. */
 export type HoldId = string & { readonly holdId: never };
 
 export function holdIdOf(key: HoldKey): HoldId {
+  return renderKey(key) as HoldId;
+}
+
+function renderKey(key: HoldKey): string {
   switch (key.kind) {
     case 'lone-pod':
-      return key.uid as HoldId;
+      return key.uid;
     case 'replacement':
-      return `place of ${key.lost}` as HoldId;
+      return `place of ${key.lost}`;
     case 'missing-member':
-      return `${key.gang}: missing member ${key.number}` as HoldId;
+      return `${key.gang}: missing member ${key.number}`;
     case 'member-to-come':
-      return `${key.gang}: member to come of rank ${key.rank}` as HoldId;
+      return `${key.gang}: member to come of rank ${key.rank}`;
     default:
       return key satisfies never;
   }
+}
+
+/** A pod that stands in for the member: like the pattern, and with a UID that no other pod or stand-in has. */
+export function standInFor(key: PlaceholderKey, pattern: PodModel): PodModel {
+  return { ...pattern, uid: renderKey(key) as PodUid };
 }
 
 /** Space held outside of slots. */
@@ -146,7 +156,7 @@ export class Reservations {
   }
 
   /** Ends what is held for a lone pod. */
-  releaseHoldFor(uid: string): void {
+  releaseHoldFor(uid: PodUid): void {
     this.#release({ kind: 'lone-pod', uid });
   }
 

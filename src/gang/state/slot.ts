@@ -3,6 +3,7 @@
  * keeps the slots.
  */
 import type { PodModel } from '../../core/model.ts';
+import type { GangKey } from '../../core/pod-group.ts';
 
 export type SlotState =
   /** Decided, and recorded on the member; the node is not free yet: pods that are preempted, or leave anyway, are on it. */
@@ -18,7 +19,7 @@ export type SlotState =
 
 interface WritableSlot {
   readonly pod: PodModel;
-  readonly gang: string;
+  readonly gang: GangKey;
   readonly node: string;
   readonly plan: string;
   attempt: number;

@@ -8,6 +8,7 @@
  */
 import { GANG_GATE } from '../../core/dialects/muster.ts';
 import { keyOf, type PodModel } from '../../core/model.ts';
+import type { GangKey } from '../../core/pod-group.ts';
 import type { WriteOutcome } from '../../core/write-outcome.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
@@ -68,7 +69,7 @@ export class Nominator {
     }
   }
 
-  #start(what: string, gang: string, pod: PodModel, write: () => Promise<WriteOutcome>): void {
+  #start(what: string, gang: GangKey, pod: PodModel, write: () => Promise<WriteOutcome>): void {
     if (this.#busy.has(pod.uid)) return;
     this.#busy.add(pod.uid);
     const done = () => {

@@ -1,6 +1,7 @@
 /** Writes down how the queues do, for people and for the next process: the status of every `Queue` object. */
+
+import { explainQueueProblem } from '../../core/queues/explain-queue.ts';
 import { DEFAULT_QUEUE, plainQueue } from '../../core/queues/queue.ts';
-import { explainQueueProblem } from '../../core/queues/queue-choice.ts';
 import type { QueueStatus } from '../../core/queues/queue-status.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';

@@ -58,7 +58,7 @@ describe('the forecast', () => {
     const snapshot = draw('r: n1[8] n2[8]', endings);
     const head = waiting('head', 8, 1000);
     // Four are free already, but on no node eight.
-    const start = planStart(snapshot, head.request, 1000, endings, [], policy, NOW);
+    const start = planStart(snapshot, { request: head.request, lengthMs: 1000, endings, earlier: [] }, policy, NOW);
     expect(describeAll(forecastStarts(snapshot, [{ ...head, start }, waiting('x', 8)], endings, policy, NOW))).toEqual([
       '1 default/head 200 by planned start',
       '2 default/x 300 by count',
@@ -95,7 +95,7 @@ describe('the forecast', () => {
     const endings = [running('a', 'n1', 8, FOREVER)];
     const snapshot = draw('r: n1[8]', endings);
     const head = waiting('head', 8);
-    const start = planStart(snapshot, head.request, 50, endings, [], policy, NOW);
+    const start = planStart(snapshot, { request: head.request, lengthMs: 50, endings, earlier: [] }, policy, NOW);
     expect(start?.startsAt).toBe(FOREVER);
     expect(describeAll(forecastStarts(snapshot, [{ ...head, start }], endings, policy, NOW))).toEqual([
       '1 default/head undefined by undefined',

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { explainQueueProblem } from '../../../src/core/queues/explain-queue.ts';
 import { buildQueueTree, type QueueProblem } from '../../../src/core/queues/queue.ts';
-import { chooseQueue, explainQueueProblem } from '../../../src/core/queues/queue-choice.ts';
+import { chooseQueue } from '../../../src/core/queues/queue-choice.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, queueNamed } from '../../support/queues.ts';
 

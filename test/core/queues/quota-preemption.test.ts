@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DisruptionBudgetModel, PodModel } from '../../../src/core/model.ts';
-import { describeGang } from '../../../src/core/pod-group.ts';
+import { describeGang, gangKey } from '../../../src/core/pod-group.ts';
 import type { Preemption } from '../../../src/core/preemption.ts';
 import { type Amounts, addUse } from '../../../src/core/queues/amounts.ts';
 import { buildQueueTree } from '../../../src/core/queues/queue.ts';
@@ -61,7 +61,7 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
   const snapshot = drawSnapshot(cluster ?? 'a: n1[8] n2[8] n3[8] n4[8] n5[8] n6[8] n7[8] n8[8]', { pods });
   const running = all.flatMap(({ name, lone, pods: bound }): RunningGang[] => {
     const sources = { pods: bound, jobs: [], podGroup: undefined, blocksOnClaim: () => false };
-    return lone ? [] : [{ gang: describeGang(`default/${name}`, sources), bound, started: bound.length }];
+    return lone ? [] : [{ gang: describeGang(gangKey('default', name), sources), bound, started: bound.length }];
   });
   const held = new Map(
     tree.leaves.map(({ name }) => [name, amountsOf(pods.filter(({ labels }) => labels.queue === name))]),

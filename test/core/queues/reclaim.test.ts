@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PodModel } from '../../../src/core/model.ts';
+import type { GangKey } from '../../../src/core/pod-group.ts';
 import type { Amounts } from '../../../src/core/queues/amounts.ts';
 import { buildQueueTree } from '../../../src/core/queues/queue.ts';
 import { rollUp } from '../../../src/core/queues/quota.ts';
@@ -174,7 +175,7 @@ describe('too many victims', () => {
   /** A gang of the queue with so many pods of one GPU. */
   const unit = (key: string, queue: string, size: number, startedAt: number): VictimUnit => {
     const pods = Array.from({ length: size }, () => podIn(queue));
-    return { key, kind: 'gang', gang: key, pods, priority: 0, lostWork: 0, startedAt };
+    return { key, kind: 'gang', gang: key as GangKey, pods, priority: 0, lostWork: 0, startedAt };
   };
 
   test('are those that leave a queue less than its guarantee, the one that crosses the line not among them', () => {

@@ -2,8 +2,10 @@
  * Who holds what in the long run: counting GPUs in virtual time, without nodes. All queues always have gangs waiting; whoever
  * is first and does not fit is waited for.
  */
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { gangKey } from '../../../src/core/pod-group.ts';
 import type { Amounts } from '../../../src/core/queues/amounts.ts';
 import { decayUsage } from '../../../src/core/queues/fair-share.ts';
 import { buildQueueTree, type Queue } from '../../../src/core/queues/queue.ts';
@@ -95,7 +97,15 @@ function simulate({ capacity, orgs, seed }: World): readonly Team[] {
 
   const aGang = ({ queue, maxSize, maxTicks }: Team, now: number): Gang => {
     const size = draw(maxSize);
-    return { key: `n/${made++}`, queue, priority: 0, createdAt: now, asked: gpus(size), size, ticks: draw(maxTicks) };
+    return {
+      key: gangKey('n', String(made++)),
+      queue,
+      priority: 0,
+      createdAt: now,
+      asked: gpus(size),
+      size,
+      ticks: draw(maxTicks),
+    };
   };
   /** @returns whether somebody is left who might start: the backlog of a queue has run out. */
   const startRound = (now: number): boolean => {

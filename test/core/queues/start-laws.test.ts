@@ -46,7 +46,12 @@ function planAll(
   const snapshot = snapshotOf({ nodes }, endings);
   const starts: PlannedStart[] = [];
   wishes.forEach((wish, i) => {
-    const start = planStart(snapshot, requestOf(wish, `wait-${i}`), lengthOf(wish), endings, starts, policy, NOW);
+    const start = planStart(
+      snapshot,
+      { request: requestOf(wish, `wait-${i}`), lengthMs: lengthOf(wish), endings, earlier: starts },
+      policy,
+      NOW,
+    );
     if (start) starts.push(start);
   });
   return starts;
@@ -67,7 +72,12 @@ describe('a planned start', () => {
         const earlier = planAll(world.nodes, endings, wishes).filter(({ startsAt }) => Number.isFinite(startsAt));
         const snapshot = snapshotOf(world, endings);
         const before = printSnapshot(snapshot);
-        const start = planStart(snapshot, requestOf(wish, 'head'), lengthOf(wish), endings, earlier, policy, NOW);
+        const start = planStart(
+          snapshot,
+          { request: requestOf(wish, 'head'), lengthMs: lengthOf(wish), endings, earlier },
+          policy,
+          NOW,
+        );
         expect(printSnapshot(snapshot)).toBe(before);
         const loads = loadsOf(endings, earlier);
         const room = (at: number) =>
@@ -103,10 +113,7 @@ describe('a planned start', () => {
         const endings = endingsOf(world);
         const start = planStart(
           snapshotOf(world, endings),
-          requestOf(wish, 'head'),
-          lengthOf(wish),
-          endings,
-          [],
+          { request: requestOf(wish, 'head'), lengthMs: lengthOf(wish), endings, earlier: [] },
           policy,
           NOW,
         );
@@ -206,7 +213,7 @@ describe('EASY backfill', () => {
             if (plan.kind !== 'placed') {
               left.push(gang);
               if (head) continue;
-              head = planStart(snapshot, request, length, running, [], policy, now)!;
+              head = planStart(snapshot, { request, lengthMs: length, endings: running, earlier: [] }, policy, now)!;
               if (promise?.gang === head.gang) expect(head.startsAt).toBeLessThanOrEqual(promise.at);
               promise = { gang: head.gang, at: head.startsAt };
               continue;

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { GangRequest } from '../../../src/core/gang-request.ts';
 import type { PodModel } from '../../../src/core/model.ts';
 import { planGang } from '../../../src/core/plan.ts';
+import { gangKey } from '../../../src/core/pod-group.ts';
 import type { Ending, PlannedStart } from '../../../src/core/queues/planned-start.ts';
 import { reservedView } from '../../../src/core/queues/reserved-view.ts';
 import { planStart } from '../../../src/core/queues/start-planner.ts';
@@ -34,7 +35,7 @@ function gang(count: number, gpus: number, options: GangOptions = {}): GangReque
 }
 
 function planned(snapshot: Snapshot, request: GangRequest, endings: readonly Ending[], earlier: PlannedStart[] = []) {
-  return planStart(snapshot, request, 50, endings, earlier, policy, NOW);
+  return planStart(snapshot, { request, lengthMs: 50, endings, earlier }, policy, NOW);
 }
 
 /** When, where, and for whom it waits. */
@@ -90,7 +91,14 @@ describe('planning a start', () => {
   });
 
   test('of unknown length it never ends', () => {
-    expect(planStart(drawSnapshot('r: n1[8]'), gang(1, 8), undefined, [], [], policy, NOW)?.endsAt).toBe(FOREVER);
+    expect(
+      planStart(
+        drawSnapshot('r: n1[8]'),
+        { request: gang(1, 8), lengthMs: undefined, endings: [], earlier: [] },
+        policy,
+        NOW,
+      )?.endsAt,
+    ).toBe(FOREVER);
   });
 
   test('an elastic gang starts with its minimum', () => {
@@ -139,7 +147,7 @@ describe('planning a start', () => {
         template,
         node: snapshot.indexOf.get('n1')!,
         shields: FOREVER,
-        gang: 'default/placed',
+        gang: gangKey('default', 'placed'),
         exclusive: undefined,
       },
     ]);
@@ -148,8 +156,12 @@ describe('planning a start', () => {
     expect(text(planned(occupied, gang(1, 8), []))).toBe('never');
     const head = planned(occupied, gang(1, 8), endings)!;
     const room = (endsAt: number, gpus: number) =>
-      planGang(reservedView(occupied, [head], endings, endsAt), { ...gang(1, gpus), key: 'default/x' }, policy, NOW)
-        .kind;
+      planGang(
+        reservedView(occupied, [head], endings, endsAt),
+        { ...gang(1, gpus), key: gangKey('default', 'x') },
+        policy,
+        NOW,
+      ).kind;
     expect(room(200, 1)).toBe('unschedulable');
     const half = planned(occupied, gang(1, 4), endings)!;
     // Four are planned and four are left, but only once the gang that was placed is gone.
@@ -159,9 +171,10 @@ describe('planning a start', () => {
   test('beside earlier starts it takes the first gap that is long enough', () => {
     const endings = [ending('a', runOn('a', 8, ['n1', 'n2']), 200)];
     const snapshot = draw('r: n1[8] n2[8] n3[8]', endings);
-    const wide = planned(snapshot, { ...gang(3, 8), key: 'default/wide' }, endings)!;
+    const wide = planned(snapshot, { ...gang(3, 8), key: gangKey('default', 'wide') }, endings)!;
     expect(text(wide)).toBe('200: n1 n2 n3 after a');
-    const start = (length: number) => planStart(snapshot, gang(1, 8), length, endings, [wide], policy, NOW);
+    const start = (length: number) =>
+      planStart(snapshot, { request: gang(1, 8), lengthMs: length, endings, earlier: [wide] }, policy, NOW);
     expect(text(start(100))).toBe('100: n3');
     expect(text(start(101))).toMatch(/^250: n\d/);
   });
@@ -183,13 +196,13 @@ describe('the view beside planned starts', () => {
     const snapshot = drawSnapshot('r: n1[8]');
     const view = reservedView(snapshot, [planned(snapshot, listening('first'), [])!], [], FOREVER);
     expect(planGang(view, listening('second'), policy, NOW).kind).toBe('unschedulable');
-    expect(planGang(view, { ...gang(1, 7), key: 'default/x' }, policy, NOW).kind).toBe('placed');
+    expect(planGang(view, { ...gang(1, 7), key: gangKey('default', 'x') }, policy, NOW).kind).toBe('placed');
   });
 
   test('keeps a gang out of a domain that the start will have for itself', () => {
     const snapshot = drawSnapshot('r1: n1[4]\nr2: n2[8]');
     const lonely = planned(snapshot, gang(1, 1, { topology: { exclusive: 'rack' } }), [])!;
-    const other = { ...gang(1, 1), key: 'default/x' };
+    const other = { ...gang(1, 1), key: gangKey('default', 'x') };
     const nodeIn = (view: Snapshot) => planText(view, other);
     expect(nodeIn(snapshot)).toBe(lonely.slots[0]!.node);
     expect(nodeIn(reservedView(snapshot, [lonely], [], FOREVER))).toBe('n2');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { instantOf, instantText } from '../../src/core/instant.ts';
+import { instantOf, instantText } from '../../src/core/text-values.ts';
 
 test('a time has a text that reads back', () => {
   expect(instantText(0)).toBe('1970-01-01T00:00:00.000Z');

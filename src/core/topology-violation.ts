@@ -1,10 +1,11 @@
 /** Whether members that have their nodes still are where the gang asked them to be: labels of nodes may change at any time. */
-import type { PlacedMember, TopologyRequest } from './gang-request.ts';
+import type { PlacedMember } from './gang-request.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type DomainIdx, domainAt, findLevel, pathOf } from './topology.ts';
+import type { TopologyRequest } from './topology-request.ts';
 
 /** What is broken, in words: the level and two of the domains. Undefined when nothing is, or nothing is asked for. */
-export function findBroken(
+export function findTopologyViolation(
   snapshot: Snapshot,
   { required, slice }: TopologyRequest,
   placed: readonly PlacedMember[],

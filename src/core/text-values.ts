@@ -1,0 +1,40 @@
+/**
+ * Values as people and Kubernetes write them in annotations, labels and objects: whole numbers, durations (`25s`, `500ms`,
+ * `1m30s`) and times (RFC 3339). Text that is none of these reads as undefined.
+ */
+
+/** The number that the text is: digits only, at most nine of them. */
+export function wholeNumber(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+
+/** Milliseconds of the duration. */
+export function parseDuration(text: string): number | undefined {
+  if (!DURATION.test(text)) return undefined;
+  const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)];
+  return Math.round(parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * UNIT_MS[unit!]!, 0));
+}
+
+/** The shortest text that `parseDuration` reads back: `90s`, `2m`. */
+export function formatDuration(ms: number): string {
+  if (ms === 0) return '0s';
+  const unit = ['h', 'm', 's'].find((candidate) => ms % UNIT_MS[candidate]! === 0) ?? 'ms';
+  return `${ms / UNIT_MS[unit]!}${unit}`;
+}
+
+/** Milliseconds since the epoch of a time as the API server writes it. */
+export function instantOf(text: string | null | undefined): number | undefined {
+  const instant = text ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(instant) ? undefined : instant;
+}
+
+/** The last time that a `Date` can be, milliseconds since the epoch (ECMA-262, 21.4.1.1). */
+const LAST_MS = 8.64e15;
+
+/** The same the other way; undefined for an unknown time (Infinity) and for one that is too far away to have a text. */
+export function instantText(ms: number): string | undefined {
+  return Math.abs(ms) <= LAST_MS ? new Date(ms).toISOString() : undefined;
+}
