@@ -3,12 +3,12 @@
  * Between two plans the cluster changes: some pods end, others start, on 20 nodes.
  */
 import { NodeTable } from '../src/cluster/node-table.ts';
-import type { PlanPolicy } from '../src/core/gang-request.ts';
-import type { NodeModel, PodModel, PodUid } from '../src/core/model.ts';
-import { NodeVerdicts } from '../src/core/node-verdicts.ts';
-import { planGang } from '../src/core/plan.ts';
-import { manageResources } from '../src/core/pod-template.ts';
-import { type Occupant, withOccupants } from '../src/core/snapshot.ts';
+import type { NodeModel, PodModel, PodUid } from '../src/core/objects/model.ts';
+import { manageResources } from '../src/core/objects/pod-template.ts';
+import type { PlanPolicy } from '../src/core/placement/gang-request.ts';
+import { planGang } from '../src/core/placement/plan.ts';
+import { NodeVerdicts } from '../src/core/snapshot/node-verdicts.ts';
+import { type Occupant, withOccupants } from '../src/core/snapshot/snapshot.ts';
 import { aPod, aTemplate } from '../test/support/builders.ts';
 import { Random } from './random.ts';
 import { type BenchResult, latency, type Progress } from './result.ts';

@@ -5,12 +5,12 @@
  */
 
 import { NodeTable } from '../src/cluster/node-table.ts';
-import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
-import type { DisruptionBudgetModel, PodModel } from '../src/core/model.ts';
-import { planGang } from '../src/core/plan.ts';
-import { describeGang, gangKey } from '../src/core/pod-group.ts';
-import { planPreemption } from '../src/core/preemption.ts';
-import type { RunningGang } from '../src/core/victims.ts';
+import type { DisruptionBudgetModel, PodModel } from '../src/core/objects/model.ts';
+import type { GangRequest, PlanPolicy } from '../src/core/placement/gang-request.ts';
+import { planGang } from '../src/core/placement/plan.ts';
+import { describeGang, gangKey } from '../src/core/podgroup/gang.ts';
+import type { RunningGang } from '../src/core/preemption/candidates.ts';
+import { planPreemption } from '../src/core/preemption/preemption.ts';
 import { aNode, aPod, aTemplate } from '../test/support/builders.ts';
 import { aGang, members } from '../test/support/gangs.ts';
 import { Random } from './random.ts';

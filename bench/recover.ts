@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { GangList } from '../src/http/inspect.ts';
+import type { GangList } from '../src/http/inspect/gangs.ts';
 import {
   ask,
   buildMuster,

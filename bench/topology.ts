@@ -5,12 +5,12 @@
  */
 
 import { NodeTable } from '../src/cluster/node-table.ts';
-import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
-import type { NodeModel, PodModel } from '../src/core/model.ts';
-import { planGang } from '../src/core/plan.ts';
-import type { NodeIdx } from '../src/core/topology.ts';
-import { buildTopology } from '../src/core/topology.ts';
-import { configureLevels } from '../src/core/topology-levels.ts';
+import type { NodeModel, PodModel } from '../src/core/objects/model.ts';
+import type { GangRequest, PlanPolicy } from '../src/core/placement/gang-request.ts';
+import { planGang } from '../src/core/placement/plan.ts';
+import { configureLevels } from '../src/core/topology/levels.ts';
+import type { NodeIdx } from '../src/core/topology/tree.ts';
+import { buildTopology } from '../src/core/topology/tree.ts';
 import { aNode, aPod, aTemplate } from '../test/support/builders.ts';
 import { aGang, members } from '../test/support/gangs.ts';
 import { Random } from './random.ts';

@@ -3,7 +3,7 @@
  * `npm run e2e:build` builds; `--svg FILE` draws the run.
  */
 import { parseArgs } from 'node:util';
-import type { Clock } from '../src/core/clock.ts';
+import type { Clock } from '../src/core/objects/clock.ts';
 import { runDemo } from '../src/demo/demo.ts';
 import { openEmbeddedPlane } from '../src/demo/embedded.ts';
 import { type MusterChild, startMusterChild } from '../src/demo/muster-child.ts';

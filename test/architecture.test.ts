@@ -1,35 +1,85 @@
-/** The direction of imports between the folders of src, the absence of cycles, and the size of files. */
+/**
+ * The shape described in docs/design.md, read off the import statements: layers, which are the folders of src, and rooms,
+ * which are the folders of a layer. Type imports count too: a file depends on whatever it names.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
-/* The layers that docs/architecture.md describes, checked on the import statements. Type imports count too. */
-
 const root = join(import.meta.dirname, '../src');
 const maxLines = 400;
+/** More than a newcomer can keep apart. */
+const maxRooms = 12;
 
-/** The folders that the files of a folder may import from, beside their own. */
-const allowed: Readonly<Record<string, readonly string[]>> = {
+/** Which layers the files of a layer may import from, beside their own. */
+const layers: Readonly<Record<string, readonly string[]>> = {
   core: [],
   telemetry: ['core'],
-  cluster: ['core', 'telemetry'],
+  kube: ['core', 'telemetry'],
+  cluster: ['core', 'kube', 'telemetry'],
   gang: ['core', 'telemetry'],
   http: ['core', 'gang', 'telemetry'],
   sim: ['core'],
-  demo: ['core', 'cluster', 'sim', 'telemetry'],
-  /** main.ts, cli.ts with its folder, and config*.ts put everything together. */
-  composition: ['core', 'telemetry', 'cluster', 'gang', 'http', 'sim', 'demo'],
+  demo: ['core', 'kube', 'sim', 'telemetry'],
+  /** main.ts, cli.ts with its folder, and config/ compose. */
+  composition: ['core', 'telemetry', 'kube', 'cluster', 'gang', 'http', 'sim', 'demo'],
 };
+
+/** Which rooms the files of a room may import from, beside their own; each layer's rooms from the lowest up. */
+const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  core: {
+    objects: [],
+    topology: ['objects'],
+    podgroup: ['objects', 'topology'],
+    snapshot: ['objects', 'topology', 'podgroup'],
+    placement: ['objects', 'topology', 'podgroup', 'snapshot'],
+    preemption: ['objects', 'topology', 'podgroup', 'snapshot', 'placement'],
+    queues: ['objects', 'podgroup'],
+    reclaim: ['objects', 'podgroup', 'snapshot', 'placement', 'preemption', 'queues'],
+    backfill: ['objects', 'topology', 'podgroup', 'snapshot', 'placement', 'preemption'],
+    reasons: ['objects', 'topology', 'podgroup', 'placement', 'preemption', 'queues'],
+  },
+  gang: {
+    state: [],
+    framework: ['state'],
+    observe: ['state', 'framework'],
+    repair: ['state', 'framework'],
+    admit: ['state', 'framework'],
+    plan: ['state', 'framework', 'admit'],
+    preempt: ['state', 'framework', 'admit', 'plan'],
+    write: ['state', 'framework', 'admit'],
+    extender: ['state', 'framework', 'observe', 'repair', 'admit', 'write'],
+    /** The loop and what puts it together. */
+    '': ['state', 'framework', 'observe', 'repair', 'admit', 'plan', 'preempt', 'write', 'extender'],
+  },
+  http: {
+    extender: [],
+    inspect: [],
+    server: ['extender'],
+    /** The routes. */
+    '': ['extender', 'server'],
+  },
+};
+
+/** All that HTTP may know of the gang package: the read-only view, and the verbs. */
+const gangSeenByHttp = 'gang/framework/ports.ts';
 
 interface SourceFile {
   /** Relative to src. */
   readonly path: string;
   readonly layer: string;
+  /** '' for a file that lies in the layer's folder itself. */
+  readonly room: string;
   readonly lines: number;
-  /** The text between the quotes. */
+  /** What stands between the quotes. */
   readonly specifiers: readonly string[];
-  /** The relative specifiers, as paths relative to src. */
+  /** The relative ones, as paths relative to src. */
   readonly imports: readonly string[];
+}
+
+interface Edge {
+  readonly from: SourceFile;
+  readonly to: SourceFile;
 }
 
 const files: readonly SourceFile[] = readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -37,6 +87,12 @@ const files: readonly SourceFile[] = readdirSync(root, { recursive: true, encodi
   .toSorted()
   .map(readSource);
 const byPath = new Map(files.map((file) => [file.path, file]));
+const edges: readonly Edge[] = files.flatMap((from) =>
+  from.imports.flatMap((path) => {
+    const to = byPath.get(path);
+    return to ? [{ from, to }] : [];
+  }),
+);
 
 function readSource(path: string): SourceFile {
   const text = readFileSync(join(root, path), 'utf8');
@@ -44,58 +100,106 @@ function readSource(path: string): SourceFile {
   const imports = specifiers
     .filter((specifier) => specifier.startsWith('.'))
     .map((specifier) => relative(root, join(root, dirname(path), specifier)));
-  return { path, layer: layerOf(path), lines: text.trimEnd().split('\n').length, specifiers, imports };
-}
-
-function layerOf(path: string): string {
   const [folder = '', ...rest] = path.split('/');
-  return rest.length === 0 || folder === 'cli' ? 'composition' : folder;
+  const isComposition = rest.length === 0 || folder === 'cli' || folder === 'config';
+  return {
+    path,
+    layer: isComposition ? 'composition' : folder,
+    room: rest.length > 1 ? rest[0]! : '',
+    lines: text.trimEnd().split('\n').length,
+    specifiers,
+    imports,
+  };
 }
 
-/** A chain of imports that leads back to its start, if there is one. */
-function findCycle(): readonly string[] | undefined {
+function describeEdge({ from, to }: Edge): string {
+  return `${from.path} → ${to.path}`;
+}
+
+/** A path along the edges that leads back to its start, if there is one. */
+function findCycle(targetsOf: ReadonlyMap<string, readonly string[]>): string | undefined {
   const done = new Set<string>();
-  const visit = (path: string, trail: readonly string[]): readonly string[] | undefined => {
-    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
-    if (done.has(path)) return undefined;
-    for (const target of byPath.get(path)?.imports ?? []) {
-      const cycle = visit(target, [...trail, path]);
-      if (cycle) return cycle;
+  const visit = (node: string, trail: readonly string[]): string | undefined => {
+    if (trail.includes(node)) return [...trail.slice(trail.indexOf(node)), node].join(' → ');
+    if (done.has(node)) return undefined;
+    for (const target of targetsOf.get(node) ?? []) {
+      const cycle = visit(target, [...trail, node]);
+      if (cycle !== undefined) return cycle;
     }
-    done.add(path);
+    done.add(node);
     return undefined;
   };
-  for (const { path } of files) {
-    const cycle = visit(path, []);
-    if (cycle) return cycle;
+  for (const node of targetsOf.keys()) {
+    const cycle = visit(node, []);
+    if (cycle !== undefined) return cycle;
   }
   return undefined;
 }
 
-describe('architecture', () => {
-  test('files and imports are found', () => {
+describe('layers', () => {
+  test('the files are found, and their imports read', () => {
     expect(byPath.get('cli.ts')?.imports).toEqual(expect.arrayContaining(['cli/commands.ts', 'main.ts']));
-    expect(byPath.get('http/health.ts')?.specifiers).toContain('hono');
+    expect(byPath.get('http/server/health.ts')?.specifiers).toContain('hono');
   });
 
   test('every folder of src has a place in the direction of imports', () => {
-    expect(files.filter((file) => !(file.layer in allowed)).map((file) => file.path)).toEqual([]);
+    expect(files.filter((file) => !(file.layer in layers)).map((file) => file.path)).toEqual([]);
   });
 
-  test.each(Object.entries(allowed))('%s imports from itself and %j only', (layer, targets) => {
-    const crossings = files
-      .filter((file) => file.layer === layer)
-      .flatMap((file) => file.imports.map((target) => ({ from: file.path, target, layer: layerOf(target) })))
-      .filter((edge) => edge.layer !== layer && !targets.includes(edge.layer))
-      .map((edge) => `${edge.from} → ${edge.target}`);
+  test.each(Object.entries(layers))('%s imports from itself and %j only', (layer, targets) => {
+    const crossings = edges
+      .filter(({ from, to }) => from.layer === layer && to.layer !== layer && !targets.includes(to.layer))
+      .map(describeEdge);
     expect(crossings).toEqual([]);
   });
 
-  test('there are no cycles', () => {
-    expect(findCycle()?.join(' → ')).toBeUndefined();
+  test('http knows the gang package by its ports alone', () => {
+    const crossings = edges.filter(({ from, to }) => from.layer === 'http' && to.layer === 'gang');
+    expect(crossings.filter(({ to }) => to.path !== gangSeenByHttp).map(describeEdge)).toEqual([]);
+    expect(crossings).not.toEqual([]);
   });
 
-  test('every import names an existing file with its .ts extension', () => {
+  test('the core reads no clock, draws no random number and does no I/O', () => {
+    const impure =
+      /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bperformance\.now\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\.|\bconsole\./;
+    const core = files.filter((file) => file.layer === 'core');
+    expect(core.filter((file) => impure.test(withoutComments(read(file)))).map((file) => file.path)).toEqual([]);
+    expect(
+      core.filter((file) => file.specifiers.some((name) => name.startsWith('node:'))).map((file) => file.path),
+    ).toEqual([]);
+  });
+});
+
+describe.each(Object.entries(rooms))('rooms of %s', (layer, allowed) => {
+  const own = files.filter((file) => file.layer === layer);
+
+  test('every folder is a room, and every room has files', () => {
+    expect([...new Set(own.map(({ room }) => room))].toSorted()).toEqual(Object.keys(allowed).toSorted());
+  });
+
+  test(`there are at most ${maxRooms}`, () => {
+    expect(Object.keys(allowed).length).toBeLessThanOrEqual(maxRooms);
+  });
+
+  test.each(Object.entries(allowed))('%s imports from itself and %j only', (room, targets) => {
+    const crossings = edges
+      .filter(({ from, to }) => from.layer === layer && to.layer === layer && from.room === room && to.room !== room)
+      .filter(({ to }) => !targets.includes(to.room))
+      .map(describeEdge);
+    expect(crossings).toEqual([]);
+  });
+
+  test('there is no circle between them', () => {
+    expect(findCycle(new Map(Object.entries(allowed)))).toBeUndefined();
+  });
+});
+
+describe('files', () => {
+  test('there are no cycles', () => {
+    expect(findCycle(new Map(files.map(({ path, imports }) => [path, imports])))).toBeUndefined();
+  });
+
+  test('every import names a file that exists, with its .ts', () => {
     const missing = files.flatMap((file) =>
       file.imports.filter((target) => !byPath.has(target)).map((target) => `${file.path} → ${target}`),
     );
@@ -108,19 +212,17 @@ describe('architecture', () => {
     expect(reexports.map((file) => file.path)).toEqual([]);
   });
 
-  test(`no file has more than ${maxLines} lines`, () => {
+  test(`none has more than ${maxLines} lines`, () => {
     const long = files.filter((file) => file.lines > maxLines).map((file) => `${file.path}: ${file.lines}`);
     expect(long).toEqual([]);
   });
 
-  test('the core reads no clock, draws no random number and does no I/O', () => {
-    const impure =
-      /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bperformance\.now\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\.|\bconsole\./;
-    const core = files.filter((file) => file.layer === 'core');
-    expect(core.filter((file) => impure.test(withoutComments(read(file)))).map((file) => file.path)).toEqual([]);
-    expect(
-      core.filter((file) => file.specifiers.some((name) => name.startsWith('node:'))).map((file) => file.path),
-    ).toEqual([]);
+  test('the decision loop fits on two pages', () => {
+    expect(byPath.get('gang/coordinator.ts')?.lines).toBeLessThanOrEqual(200);
+  });
+
+  test('each opens with what it is for', () => {
+    expect(files.filter((file) => !/^(?:#!.*\n)?\/\*\*/.test(read(file))).map((file) => file.path)).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 /** The cluster of the benchmark: 4 blocks of 5 racks of 8 nodes with 8 GPUs. */
-import type { NodeModel } from '../../src/core/model.ts';
+import type { NodeModel } from '../../src/core/objects/model.ts';
 import { regularTree } from '../../test/support/fabrics.ts';
 
 export const LEVELS = ['block', 'rack'].map((name) => ({ name, label: `example.com/${name}` }));

@@ -1,8 +1,8 @@
 /** The placers: Muster's planner with each of its scores, and simple ways without it. */
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { GangRequest, PlacementScore } from '../../src/core/gang-request.ts';
-import type { PodModel } from '../../src/core/model.ts';
-import { planGang } from '../../src/core/plan.ts';
+import type { PodModel } from '../../src/core/objects/model.ts';
+import type { GangRequest, PlacementScore } from '../../src/core/placement/gang-request.ts';
+import { planGang } from '../../src/core/placement/plan.ts';
 import { aPod, aTemplate } from '../../test/support/builders.ts';
 import { aGang, members } from '../../test/support/gangs.ts';
 import { Random } from '../random.ts';

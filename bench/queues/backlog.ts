@@ -1,5 +1,5 @@
 /** Jobs that wait, by queue and shape. */
-import type { PendingGang } from '../../src/core/queues/queue-order.ts';
+import type { PendingGang } from '../../src/core/queues/order.ts';
 import type { Job } from './trace.ts';
 
 export interface Waiting extends PendingGang {

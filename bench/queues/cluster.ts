@@ -1,10 +1,10 @@
 /** The nodes as seen by Muster's planner, and the jobs on them. */
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { GangRequest, MemberRequest, PlanPolicy } from '../../src/core/gang-request.ts';
-import type { PodModel, PodTemplate, PodUid } from '../../src/core/model.ts';
-import { type PlannedSlot, planGang } from '../../src/core/plan.ts';
+import type { PodModel, PodTemplate, PodUid } from '../../src/core/objects/model.ts';
+import type { GangRequest, MemberRequest, PlanPolicy } from '../../src/core/placement/gang-request.ts';
+import { type PlannedSlot, planGang } from '../../src/core/placement/plan.ts';
 import { type Amounts, addTo } from '../../src/core/queues/amounts.ts';
-import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { Snapshot } from '../../src/core/snapshot/snapshot.ts';
 import { aNode, aPod, aTemplate, GPU } from '../../test/support/builders.ts';
 import { aGang } from '../../test/support/gangs.ts';
 import { gpusOf, type Job, NODE_GPUS } from './trace.ts';

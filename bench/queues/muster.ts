@@ -2,14 +2,15 @@
  * Muster's queues in virtual time: order, quotas, planned starts and reclaim of the real core, in rounds like those of
  * the coordinator. One queue per tenant.
  */
+
+import type { Ending, PlannedStart } from '../../src/core/backfill/planned-start.ts';
+import { reservedView } from '../../src/core/backfill/reserved-view.ts';
+import { planStart } from '../../src/core/backfill/start-planner.ts';
 import { type Amounts, addUse, NOTHING } from '../../src/core/queues/amounts.ts';
 import { decayUsage } from '../../src/core/queues/fair-share.ts';
-import type { Ending, PlannedStart } from '../../src/core/queues/planned-start.ts';
-import { buildQueueTree, plainQueue, type QueueTree } from '../../src/core/queues/queue.ts';
-import { type OrderWeights, QueueOrder } from '../../src/core/queues/queue-order.ts';
+import { type OrderWeights, QueueOrder } from '../../src/core/queues/order.ts';
 import { rollUp } from '../../src/core/queues/quota.ts';
-import { reservedView } from '../../src/core/queues/reserved-view.ts';
-import { planStart } from '../../src/core/queues/start-planner.ts';
+import { buildQueueTree, plainQueue, type QueueTree } from '../../src/core/queues/tree.ts';
 import { GPU } from '../../test/support/builders.ts';
 import { Backlog, type Waiting } from './backlog.ts';
 import { Cluster, planPolicy } from './cluster.ts';

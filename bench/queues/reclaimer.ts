@@ -1,16 +1,17 @@
 /** Chooses the victims for a gang within its queue's guarantee. */
-import type { PodModel } from '../../src/core/model.ts';
-import type { PlannedSlot } from '../../src/core/plan.ts';
-import { describeGang, type Gang, type GangKey } from '../../src/core/pod-group.ts';
+
+import type { PlannedStart } from '../../src/core/backfill/planned-start.ts';
+import type { PodModel } from '../../src/core/objects/model.ts';
+import type { PlannedSlot } from '../../src/core/placement/plan.ts';
+import { describeGang, type Gang, type GangKey } from '../../src/core/podgroup/gang.ts';
+import type { RunningGang } from '../../src/core/preemption/candidates.ts';
 import { type Amounts, addUse, sumAmounts } from '../../src/core/queues/amounts.ts';
-import type { PlannedStart } from '../../src/core/queues/planned-start.ts';
-import type { QueueTree } from '../../src/core/queues/queue.ts';
-import type { PendingGang } from '../../src/core/queues/queue-order.ts';
+import type { PendingGang } from '../../src/core/queues/order.ts';
 import type { UseByQueue } from '../../src/core/queues/quota.ts';
-import { type Borrower, evictionRights, isOwedAny, listExcessVictims } from '../../src/core/queues/reclaim.ts';
-import { planReclaim } from '../../src/core/queues/reclaim-plan.ts';
-import { type Occupant, withOccupants } from '../../src/core/snapshot.ts';
-import type { RunningGang } from '../../src/core/victims.ts';
+import type { QueueTree } from '../../src/core/queues/tree.ts';
+import { planReclaim } from '../../src/core/reclaim/reclaim.ts';
+import { type Borrower, evictionRights, isOwedAny, listExcessVictims } from '../../src/core/reclaim/rights.ts';
+import { type Occupant, withOccupants } from '../../src/core/snapshot/snapshot.ts';
 import { type Cluster, planPolicy } from './cluster.ts';
 import type { Job } from './trace.ts';
 

@@ -1,5 +1,5 @@
 /** The cluster of the in-process benchmarks as data: 5,000 nodes with 8 GPUs in 100 racks, two thirds of them empty. */
-import type { NodeModel, PodModel } from '../../src/core/model.ts';
+import type { NodeModel, PodModel } from '../../src/core/objects/model.ts';
 import { aNode, aPod, aTemplate } from '../../test/support/builders.ts';
 import { Random } from '../random.ts';
 

@@ -1,5 +1,5 @@
 /** The gangs of the `plan` benchmark as data. */
-import type { GangRequest } from '../../src/core/gang-request.ts';
+import type { GangRequest } from '../../src/core/placement/gang-request.ts';
 import { aGang, members } from '../../test/support/gangs.ts';
 
 export interface PlanCase {

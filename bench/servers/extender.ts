@@ -5,10 +5,10 @@
  * Usage: node extender.ts <slots reserved>
  */
 
-import { gangKey } from '../../src/core/pod-group.ts';
+import { gangKey } from '../../src/core/podgroup/gang.ts';
 import { adoptSlot } from '../../src/gang/state/slot.ts';
 import { directPaths } from '../../src/http/app.ts';
-import { startServer } from '../../src/http/server.ts';
+import { startServer } from '../../src/http/server/server.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { readRecording } from '../../test/contract/recording.ts';
 import { assembleApp } from '../../test/support/assembled-app.ts';

@@ -7,7 +7,7 @@ import {
   overrideConfiguration,
   parseConfiguration,
   renderConfiguration,
-} from '../config.ts';
+} from '../config/configuration.ts';
 import type { Fetch } from './fetch-json.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';

@@ -1,5 +1,5 @@
 /** `muster gangs`: fetches the gangs and formats them as a table. */
-import type { GangList } from '../http/inspect.ts';
+import type { GangList } from '../http/inspect/gangs.ts';
 import { formatAge } from './age.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
 import { formatTable } from './table.ts';

@@ -1,7 +1,7 @@
 /** `muster queue`: fetches the queue report and formats the line, the expected starts or the tree. */
-import type { Reason } from '../core/explain.ts';
-import type { WaitingItem } from '../http/queue-gangs.ts';
-import type { QueueAmounts, QueueItem, QueueReport } from '../http/queue-report.ts';
+import type { Reason } from '../core/reasons/explain.ts';
+import type { WaitingItem } from '../http/inspect/queue-gangs.ts';
+import type { QueueAmounts, QueueItem, QueueReport } from '../http/inspect/queue-report.ts';
 import { formatAge } from './age.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
 import { formatTable } from './table.ts';

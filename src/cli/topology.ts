@@ -1,6 +1,6 @@
 /** `muster topology`: fetches the topology report and formats the tree or the linter's findings. */
-import type { DomainContents, DomainReport } from '../core/topology-report.ts';
-import type { FindingItem, TopologyReport } from '../http/topology.ts';
+import type { DomainContents, DomainReport } from '../core/placement/topology-report.ts';
+import type { FindingItem, TopologyReport } from '../http/inspect/topology.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
 import { formatTable } from './table.ts';
 

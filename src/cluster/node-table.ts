@@ -5,15 +5,15 @@
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
 
-import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
-import { buildPools, type GpuPools } from '../core/gpu-pools.ts';
-import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';
-import { NodeVerdicts } from '../core/node-verdicts.ts';
-import type { Snapshot } from '../core/snapshot.ts';
-import type { NodeIdx } from '../core/topology.ts';
-import { buildTopology, type Topology } from '../core/topology.ts';
-import type { Drift } from '../core/topology-finding.ts';
-import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology-levels.ts';
+import { TOPOLOGY_EXCLUSIVE } from '../core/objects/keys.ts';
+import type { NodeModel, PodModel, ResourceAmount } from '../core/objects/model.ts';
+import { NodeVerdicts } from '../core/snapshot/node-verdicts.ts';
+import type { Snapshot } from '../core/snapshot/snapshot.ts';
+import type { Drift } from '../core/topology/finding.ts';
+import { buildPools, type GpuPools } from '../core/topology/gpu-pools.ts';
+import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology/levels.ts';
+import type { NodeIdx } from '../core/topology/tree.ts';
+import { buildTopology, type Topology } from '../core/topology/tree.ts';
 
 const NO_PODS: readonly PodModel[] = [];
 

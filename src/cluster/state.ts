@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/dialects/muster.ts';
+import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/objects/keys.ts';
 import {
   type ClaimModel,
   type DisruptionBudgetModel,
@@ -16,12 +16,12 @@ import {
   type PodModel,
   type PriorityClassModel,
   type StorageClassModel,
-} from '../core/model.ts';
-import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/pod-group.ts';
-import type { QueueModel } from '../core/queues/queue-projection.ts';
-import type { Snapshot } from '../core/snapshot.ts';
-import type { Drift } from '../core/topology-finding.ts';
-import type { ConfiguredLevels } from '../core/topology-levels.ts';
+} from '../core/objects/model.ts';
+import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
+import type { QueueModel } from '../core/queues/projection.ts';
+import type { Snapshot } from '../core/snapshot/snapshot.ts';
+import type { Drift } from '../core/topology/finding.ts';
+import type { ConfiguredLevels } from '../core/topology/levels.ts';
 import { NodeTable } from './node-table.ts';
 
 /** Callbacks for the kinds of change. */

@@ -1,5 +1,5 @@
 /** All kinds that Muster watches: where each is served, and which part of the cluster state receives it. */
-import type { PodProjector } from '../core/pod-projection.ts';
+import type { PodProjector } from '../core/objects/pod-projection.ts';
 import {
   projectClaim,
   projectDisruptionBudget,
@@ -8,12 +8,12 @@ import {
   projectPodGroup,
   projectPriorityClass,
   projectStorageClass,
-} from '../core/projection.ts';
-import { projectQueue } from '../core/queues/queue-projection.ts';
+} from '../core/objects/projection.ts';
+import { projectQueue } from '../core/queues/projection.ts';
+import { type WatchedKind, Watcher, type WatchObserver, type WatchSource, type WatchTiming } from '../kube/watcher.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ClusterState, Sink } from './state.ts';
-import { type WatchedKind, Watcher, type WatchObserver, type WatchSource, type WatchTiming } from './watcher.ts';
 
 /** The watchers of one process. */
 export interface Watches {

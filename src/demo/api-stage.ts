@@ -1,8 +1,9 @@
 /** Runs the demo's story on a Kubernetes API server, embedded or real. */
-import type { ApiClient } from '../cluster/api.ts';
-import type { ApiResponse } from '../cluster/transport.ts';
-import { Watcher } from '../cluster/watcher.ts';
-import { type Clock, sleep } from '../core/clock.ts';
+
+import { type Clock, sleep } from '../core/objects/clock.ts';
+import type { ApiClient } from '../kube/client.ts';
+import type { ApiResponse } from '../kube/transport.ts';
+import { Watcher } from '../kube/watcher.ts';
 import { accelerator, containerName, FIRST_PODS, jobOf, rackLabel } from './scene.ts';
 import type { NodeView, PodChange, PodView, Stage, TrainingJob } from './stage.ts';
 

@@ -2,9 +2,9 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ApiClient } from '../cluster/api.ts';
-import { loadEndpoint } from '../cluster/kubeconfig.ts';
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
+import { ApiClient } from '../kube/client.ts';
+import { loadEndpoint } from '../kube/kubeconfig.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { ApiStage } from './api-stage.ts';
 import type { Frame } from './frame.ts';

@@ -1,7 +1,7 @@
 /** The demo's control plane: the embedded one in this process, with Muster as a process beside it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 import type { ObjectStore } from '../sim/object-store.ts';
 import { startEmbeddedPlane } from '../sim/plane.ts';
 import type { ExtenderOptions } from '../sim/scheduler/extender-client.ts';

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { extname, join } from 'node:path';
-import { type Clock, sleep } from '../core/clock.ts';
+import { type Clock, sleep } from '../core/objects/clock.ts';
 import { rackLabel } from './scene.ts';
 
 export interface MusterChildOptions {

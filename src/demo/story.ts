@@ -1,5 +1,5 @@
 /** Plays one run of the demo: submits the jobs and acts as their training processes. */
-import { type Clock, sleep } from '../core/clock.ts';
+import { type Clock, sleep } from '../core/objects/clock.ts';
 import { type Frame, frameOf } from './frame.ts';
 import { advance, applyChange, isOver, podsOf, type RunState, standsStill, startRun } from './run-state.ts';
 import type { NodeView, Stage, TrainingJob } from './stage.ts';

@@ -1,8 +1,8 @@
 /** Puts the gang package together: the decision loop, the verbs that kube-scheduler calls, and the view for people. */
-import type { PodModel } from '../core/model.ts';
+import type { PodModel } from '../core/objects/model.ts';
 import { Admission } from './admit/admission.ts';
 import { Backfill } from './admit/backfill.ts';
-import { Departures } from './admit/departures.ts';
+import { Endings } from './admit/endings.ts';
 import { QueueTable } from './admit/queue-table.ts';
 import { RunHistory } from './admit/run-history.ts';
 import { RunLimits } from './admit/run-limits.ts';
@@ -89,9 +89,9 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const queues = new QueueTable(context);
   const history = new RunHistory();
   const limits = new RunLimits(context, queues, evictor);
-  const departures = new Departures(context, queues, history);
-  const backfill = new Backfill(context, inputs, departures);
-  const admission = new Admission(context, { queues, backfill, limits, history, endings: repairer });
+  const endings = new Endings(context, queues, history);
+  const backfill = new Backfill(context, inputs, endings);
+  const admission = new Admission(context, { queues, backfill, limits, history, repairs: repairer });
 
   // 4 plan, 5 preempt
   const pacing = new Pacing(reservations);
@@ -129,6 +129,6 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     loneAdmission: new LoneAdmission(context, queues, admission),
     projectPod: ports.projectPod,
   });
-  const inspection = new Inspection(context, { gangs, failures, queues, backfill, departures });
+  const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings });
   return { coordinator, verbs, view: inspection, reservations, barrier };
 }

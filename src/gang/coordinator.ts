@@ -11,8 +11,8 @@
  *
  * A round is synchronous: nothing happens in between. What the extender endpoints ask is answered from the tables.
  */
-import type { PodModel } from '../core/model.ts';
-import type { GangKey } from '../core/pod-group.ts';
+import type { PodModel } from '../core/objects/model.ts';
+import type { GangKey } from '../core/podgroup/gang.ts';
 import type { Admission } from './admit/admission.ts';
 import type { Candidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';

@@ -6,12 +6,12 @@ import { type Context, Hono } from 'hono';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ExtenderVerb } from '../telemetry/outcomes.ts';
-import { readBody } from './body.ts';
-import { onDisconnect } from './connection.ts';
-import { answerText } from './direct.ts';
-import type { Answer, Extender } from './extender.ts';
-import { FilterArgs } from './filter-args.ts';
-import { decodeBindArgs, decodePreemptArgs, parseBody, WireError } from './wire.ts';
+import type { Answer, Extender } from './extender/extender.ts';
+import { FilterArgs } from './extender/filter-args.ts';
+import { decodeBindArgs, decodePreemptArgs, parseBody, WireError } from './extender/wire.ts';
+import { readBody } from './server/body.ts';
+import { onDisconnect } from './server/connection.ts';
+import { answerText } from './server/direct.ts';
 
 export interface AppParts {
   readonly extender: Extender;

@@ -3,7 +3,7 @@
  * adds the scheduling gate to gang members, and the marker to members that request no resource managed by an extender.
  * It applies while a policy of that name is installed. The e2e tests compare it with the real policy.
  */
-import type { RawContainer } from '../core/raw-pod.ts';
+import type { RawContainer } from '../core/objects/raw-pod.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { PodSpec } from './objects.ts';
 

@@ -2,7 +2,7 @@
  * Maintains the `status` of PodDisruptionBudgets (kubernetes v1.37.2 pkg/controller/disruption). The expected number of
  * pods is the number that match now; the real controller asks their owners instead.
  */
-import { matchesSelector, readSelector } from '../core/selector.ts';
+import { matchesSelector, readSelector } from '../core/objects/selector.ts';
 import type { DisruptionBudget, Pod } from './objects.ts';
 import type { Registry } from './registry.ts';
 

@@ -5,7 +5,7 @@
  * Not implemented: indexes that fail permanently, success policies, failure policies by exit code, deadlines, and the
  * finalizer on pods, since no deletion goes unseen within one process.
  */
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 import {
   completedIndexes,
   ignoresFailure,

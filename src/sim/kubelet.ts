@@ -4,7 +4,7 @@
  * deleted pod waits out its grace period, becomes Failed, then disappears. A node gets a lease, and is Ready unless
  * `e2e.muster.dev/down` is set.
  */
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 import type { ObjectStore, StoreEvent } from './object-store.ts';
 import { type Condition, type Node, type Pod, withCondition } from './objects.ts';
 import type { Registry } from './registry.ts';

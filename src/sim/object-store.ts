@@ -8,7 +8,7 @@
  * - The last `historyLimit` changes are kept, so that a watch can resume from a resource version.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 import { alreadyExists, conflict, foreignUid, notFound } from './api-refusal.ts';
 import { type ApiObject, keyOf, type Metadata, type NewObject, type ObjectOf } from './objects.ts';
 import { timestamp } from './timestamp.ts';

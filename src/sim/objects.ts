@@ -9,7 +9,7 @@ import type {
   RawMetadata,
   RawPodSpec,
   RawPodStatus,
-} from '../core/raw-pod.ts';
+} from '../core/objects/raw-pod.ts';
 
 export interface Metadata extends RawMetadata {
   readonly name: string;

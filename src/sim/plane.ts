@@ -4,7 +4,7 @@
  * and talks HTTP to both.
  */
 
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 import { GANG_POLICY } from './admission.ts';
 import { EmbeddedApiServer } from './api-server.ts';
 import { DisruptionBudgets } from './disruption-budgets.ts';

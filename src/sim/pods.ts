@@ -4,9 +4,9 @@
  * pkg/apis/core/validation/validation.go; the messages match a real server's answers.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Clock } from '../core/clock.ts';
-import type { RawContainer, RawToleration } from '../core/raw-pod.ts';
-import { matchesSelector, readSelector } from '../core/selector.ts';
+import type { Clock } from '../core/objects/clock.ts';
+import type { RawContainer, RawToleration } from '../core/objects/raw-pod.ts';
+import { matchesSelector, readSelector } from '../core/objects/selector.ts';
 import { admitGangMember } from './admission.ts';
 import { ApiRefusal, conflict, foreignUid, invalid, notFound } from './api-refusal.ts';
 import type { ObjectStore, Preconditions } from './object-store.ts';

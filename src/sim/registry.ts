@@ -3,7 +3,7 @@
  * The controllers that create or delete objects in-process use it as well.
  */
 
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 import { ApiRefusal, alreadyExists, conflict, invalid, notFound } from './api-refusal.ts';
 import { completeJob } from './jobs.ts';
 import type { ObjectStore, Preconditions } from './object-store.ts';

@@ -1,6 +1,6 @@
 /** Label and field selectors from the query of a list or a watch. */
-import type { LabelRequirement } from '../core/model.ts';
-import { matchesSelector } from '../core/selector.ts';
+import type { LabelRequirement } from '../core/objects/model.ts';
+import { matchesSelector } from '../core/objects/selector.ts';
 import { badRequest } from './api-refusal.ts';
 import type { ApiObject } from './objects.ts';
 

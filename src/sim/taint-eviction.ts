@@ -3,7 +3,7 @@
  * NoExecute taint of its node is deleted at once. A pod that tolerates it for some seconds is deleted after that time,
  * unless the taint is removed first.
  */
-import type { RawToleration } from '../core/raw-pod.ts';
+import type { RawToleration } from '../core/objects/raw-pod.ts';
 import type { StoreEvent } from './object-store.ts';
 import type { Node, NodeTaint, Pod } from './objects.ts';
 import { disruptPod } from './pods.ts';

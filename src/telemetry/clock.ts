@@ -1,5 +1,5 @@
 /** Time as the process has it. */
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../core/objects/clock.ts';
 
 /** What a timer of Node can wait for; beyond it fires at once. Milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

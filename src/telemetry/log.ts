@@ -1,4 +1,4 @@
-/*
+/**
  * The log: one JSON object per line, with the keys that klog users know: `ts`, `level`, `msg`, then the fields.
  *
  * Field names are fixed, so that one grep finds everything about one thing:

@@ -1,8 +1,8 @@
 /** The command line: help, exit codes, flags, and the `serve`, `demo` and `gangs` commands. */
 import { describe, expect, test } from 'vitest';
 import { type CliEnvironment, runCli } from '../../src/cli/commands.ts';
-import type { MusterConfiguration } from '../../src/config.ts';
-import type { GangItem } from '../../src/http/inspect.ts';
+import type { MusterConfiguration } from '../../src/config/configuration.ts';
+import type { GangItem } from '../../src/http/inspect/gangs.ts';
 
 const now = Date.UTC(2026, 0, 2, 12);
 

@@ -1,7 +1,7 @@
 /** `muster queue` against the real routes of a small world. */
 import { describe, expect, test } from 'vitest';
 import { runCli } from '../../src/cli/commands.ts';
-import { defaultConfiguration } from '../../src/config.ts';
+import { defaultConfiguration } from '../../src/config/configuration.ts';
 import { GPU } from '../support/builders.ts';
 import { aQueue } from '../support/queues.ts';
 import { gang, SECOND, startWorld, type World } from '../support/scenario.ts';

@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { NodeModel, PodModel } from '../../src/core/model.ts';
-import type { Snapshot } from '../../src/core/snapshot.ts';
-import { type DomainIdx, pathOf, ROOT } from '../../src/core/topology.ts';
-import type { Drift } from '../../src/core/topology-finding.ts';
+import type { NodeModel, PodModel } from '../../src/core/objects/model.ts';
+import type { Snapshot } from '../../src/core/snapshot/snapshot.ts';
+import type { Drift } from '../../src/core/topology/finding.ts';
+import { type DomainIdx, pathOf, ROOT } from '../../src/core/topology/tree.ts';
 import { aNode, aPod, GPU, type NodeOptions } from '../support/builders.ts';
 import { BLOCK, buildSnapshot, printSnapshot, RACK } from '../support/topology.ts';
 

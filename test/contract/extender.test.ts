@@ -3,8 +3,8 @@
  * and answers what kube-scheduler's Go decoder accepts (k8s.io/kube-scheduler v0.37.2 extender/v1/types.go).
  */
 import { describe, expect, test } from 'vitest';
-import { FilterArgs } from '../../src/http/filter-args.ts';
-import { decodeBindArgs, decodePreemptArgs } from '../../src/http/wire.ts';
+import { FilterArgs } from '../../src/http/extender/filter-args.ts';
+import { decodeBindArgs, decodePreemptArgs } from '../../src/http/extender/wire.ts';
 import { assembleApp } from '../support/assembled-app.ts';
 import { aNode } from '../support/builders.ts';
 import { type RecordingName, readRecording, recordings } from './recording.ts';

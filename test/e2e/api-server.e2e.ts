@@ -4,8 +4,8 @@
  * read it.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ApiClient as MusterClient } from '../../src/cluster/api.ts';
-import { loadEndpoint } from '../../src/cluster/kubeconfig.ts';
+import { ApiClient as MusterClient } from '../../src/kube/client.ts';
+import { loadEndpoint } from '../../src/kube/kubeconfig.ts';
 import { ApiError } from './cluster/api-client.ts';
 import type { Cluster } from './cluster/control-plane.ts';
 import { startEmbeddedCluster } from './cluster/embedded.ts';

@@ -1,7 +1,7 @@
 /** Where the pods of a gang are on the fabric, read back from API objects: bound pods and the labels of their nodes. */
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
-import type { TopologyReport } from '../../src/http/topology.ts';
+import type { TopologyReport } from '../../src/http/inspect/topology.ts';
 import type { NodeOptions } from './cluster/nodes.ts';
 import { waitFor } from './cluster/wait.ts';
 import { gpuPod } from './objects.ts';

@@ -1,6 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import type { GangItem } from '../../src/http/inspect.ts';
+import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import { describeOutcome } from './outcome.ts';
 
 function ofJob(name: string, nodeName?: string): V1Pod {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
-import type { GangItem } from '../../src/http/inspect.ts';
+import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import { DEADLINE_MS } from './cluster/wait.ts';
 import type { World } from './world.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { RawQueueSpec } from '../../src/core/queues/queue-projection.ts';
+import type { RawQueueSpec } from '../../src/core/queues/projection.ts';
 import { ApiError } from './cluster/api-client.ts';
 import { expectQueue, GPU } from './queues.ts';
 import { scenarios } from './scenarios.ts';

@@ -1,5 +1,5 @@
 /** `Queue` objects as the tests write and read them. */
-import type { RawQueueSpec } from '../../src/core/queues/queue-projection.ts';
+import type { RawQueueSpec } from '../../src/core/queues/projection.ts';
 import type { QueueObject } from './cluster/resources.ts';
 import { waitFor } from './cluster/wait.ts';
 import type { World } from './world.ts';

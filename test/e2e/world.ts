@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
-import type { GangItem } from '../../src/http/inspect.ts';
+import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import type { ApiClient } from './cluster/api-client.ts';
 import type { Cluster, ControlPlaneOptions } from './cluster/control-plane.ts';
 import { DEADLINE_MS, waitFor } from './cluster/wait.ts';

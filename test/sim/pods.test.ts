@@ -1,6 +1,6 @@
 /** The pod rules of the embedded API server: defaults, updates, binding, deletion and eviction. */
 import { describe, expect, test } from 'vitest';
-import type { PodIdentity } from '../../src/core/write-outcome.ts';
+import type { PodIdentity } from '../../src/core/objects/write-outcome.ts';
 import { DisruptionBudgets } from '../../src/sim/disruption-budgets.ts';
 import type { Pod } from '../../src/sim/objects.ts';
 import { type SimWorld, useSimWorlds } from './sim-world.ts';

@@ -1,7 +1,7 @@
 /** Test fixture: the embedded API server and its controllers, started on demand, with a clock set by hand. */
 import { afterEach } from 'vitest';
-import { ApiClient } from '../../src/cluster/api.ts';
-import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
+import { ApiClient } from '../../src/kube/client.ts';
+import { openEndpoint } from '../../src/kube/kubeconfig.ts';
 import { GANG_POLICY } from '../../src/sim/admission.ts';
 import { EmbeddedApiServer } from '../../src/sim/api-server.ts';
 import { ObjectStore } from '../../src/sim/object-store.ts';

@@ -5,18 +5,18 @@
  */
 import type { Hono } from 'hono';
 import { ClusterState } from '../../src/cluster/state.ts';
-import { defaultConfiguration } from '../../src/config.ts';
-import type { Clock } from '../../src/core/clock.ts';
-import { PodProjector } from '../../src/core/pod-projection.ts';
-import { manageResources } from '../../src/core/pod-template.ts';
-import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
-import type { WriteOutcome } from '../../src/core/write-outcome.ts';
+import { defaultConfiguration } from '../../src/config/configuration.ts';
+import type { Clock } from '../../src/core/objects/clock.ts';
+import { PodProjector } from '../../src/core/objects/pod-projection.ts';
+import { manageResources } from '../../src/core/objects/pod-template.ts';
+import type { WriteOutcome } from '../../src/core/objects/write-outcome.ts';
+import type { ConfiguredLevels } from '../../src/core/topology/levels.ts';
 import { assembleScheduler } from '../../src/gang/assembly.ts';
 import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
 import type { ClusterWriter } from '../../src/gang/framework/ports.ts';
 import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
-import { Extender } from '../../src/http/extender.ts';
+import { Extender } from '../../src/http/extender/extender.ts';
 import { EventRecorder } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';

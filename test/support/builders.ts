@@ -9,8 +9,8 @@ import {
   type PodTemplate,
   type PodUid,
   type ResourceAmount,
-} from '../../src/core/model.ts';
-import { sealTemplate } from '../../src/core/pod-template.ts';
+} from '../../src/core/objects/model.ts';
+import { sealTemplate } from '../../src/core/objects/pod-template.ts';
 
 export const GPU = 'nvidia.com/gpu';
 export const GIB = 2 ** 30;

@@ -3,8 +3,8 @@
  * one refuses (a foreign UID, a second binding, a gated pod), and notifies one watcher. Tests can make writes fail or
  * hang, and hold back the watch of one kind while other kinds continue, to produce any order that a real cluster can.
  */
-import { matchesSelector, readSelector } from '../../src/core/selector.ts';
-import type { EvictionOutcome, WriteOutcome } from '../../src/core/write-outcome.ts';
+import { matchesSelector, readSelector } from '../../src/core/objects/selector.ts';
+import type { EvictionOutcome, WriteOutcome } from '../../src/core/objects/write-outcome.ts';
 import type { ClusterWriter, QueueWriter } from '../../src/gang/framework/ports.ts';
 
 export type Kind =

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
-import type { Labels, NodeModel } from '../../src/core/model.ts';
+import type { Labels, NodeModel } from '../../src/core/objects/model.ts';
 import { aNode, type NodeOptions } from './builders.ts';
 
 const data = join(import.meta.dirname, '../data');

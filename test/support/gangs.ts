@@ -1,10 +1,11 @@
 /** Builders of gangs to plan, and plans as short texts. */
-import { explain } from '../../src/core/explain.ts';
-import type { GangRequest, MemberRequest, PlacementScore } from '../../src/core/gang-request.ts';
-import { type Plan, planGang } from '../../src/core/plan.ts';
-import type { GangKey } from '../../src/core/pod-group.ts';
-import type { Snapshot } from '../../src/core/snapshot.ts';
-import type { TopologyRequest } from '../../src/core/topology-request.ts';
+
+import type { GangRequest, MemberRequest, PlacementScore } from '../../src/core/placement/gang-request.ts';
+import { type Plan, planGang } from '../../src/core/placement/plan.ts';
+import type { GangKey } from '../../src/core/podgroup/gang.ts';
+import { explain } from '../../src/core/reasons/explain.ts';
+import type { Snapshot } from '../../src/core/snapshot/snapshot.ts';
+import type { TopologyRequest } from '../../src/core/topology/request.ts';
 import { aPod, type PodOptions } from './builders.ts';
 
 const isAccelerator = (resource: string) => resource.startsWith('nvidia.com/');

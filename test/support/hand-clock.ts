@@ -1,5 +1,5 @@
 /** A clock that tests advance by hand. */
-import type { Clock } from '../../src/core/clock.ts';
+import type { Clock } from '../../src/core/objects/clock.ts';
 
 interface Timer {
   readonly at: number;

@@ -3,11 +3,12 @@
  * list; assume before bind; nomination cleared after a failed attempt (schedule_one.go:268, preemption.go:134) or a
  * failed bind. It sees the API server's state without delay, which makes it the hardest scheduler to keep up with.
  */
-import { rejectNode } from '../../src/core/feasibility.ts';
-import type { PodModel } from '../../src/core/model.ts';
-import { PodProjector } from '../../src/core/pod-projection.ts';
-import { projectNode } from '../../src/core/projection.ts';
-import type { FilterResult, HostPriority } from '../../src/http/wire.ts';
+
+import type { PodModel } from '../../src/core/objects/model.ts';
+import { rejectNode } from '../../src/core/objects/node-fit.ts';
+import { PodProjector } from '../../src/core/objects/pod-projection.ts';
+import { projectNode } from '../../src/core/objects/projection.ts';
+import type { FilterResult, HostPriority } from '../../src/http/extender/wire.ts';
 import type { ClusterInMemory, WireObject } from './cluster-in-memory.ts';
 
 export interface FilterAnswer extends Partial<FilterResult> {

@@ -1,11 +1,9 @@
 /** One Muster process in a test: all real parts, composed as in `main.ts`, on a cluster in memory and a hand clock. */
 import type { Hono } from 'hono';
 import { ClusterState, type Sink } from '../../src/cluster/state.ts';
-import { Store } from '../../src/cluster/store.ts';
-import type { PlacementScore } from '../../src/core/gang-request.ts';
-import type { Named } from '../../src/core/model.ts';
-import { PodProjector } from '../../src/core/pod-projection.ts';
-import { manageResources } from '../../src/core/pod-template.ts';
+import type { Named } from '../../src/core/objects/model.ts';
+import { PodProjector } from '../../src/core/objects/pod-projection.ts';
+import { manageResources } from '../../src/core/objects/pod-template.ts';
 import {
   projectClaim,
   projectDisruptionBudget,
@@ -13,9 +11,10 @@ import {
   projectNode,
   projectPodGroup,
   projectStorageClass,
-} from '../../src/core/projection.ts';
-import { projectQueue } from '../../src/core/queues/queue-projection.ts';
-import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
+} from '../../src/core/objects/projection.ts';
+import type { PlacementScore } from '../../src/core/placement/gang-request.ts';
+import { projectQueue } from '../../src/core/queues/projection.ts';
+import type { ConfiguredLevels } from '../../src/core/topology/levels.ts';
 import { assembleScheduler } from '../../src/gang/assembly.ts';
 import type { Coordinator } from '../../src/gang/coordinator.ts';
 import type { Barrier } from '../../src/gang/framework/barrier.ts';
@@ -24,10 +23,11 @@ import type { SchedulerView } from '../../src/gang/framework/ports.ts';
 import type { CoordinatorSettings } from '../../src/gang/framework/settings.ts';
 import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
-import { Extender } from '../../src/http/extender.ts';
-import { createInspectApp } from '../../src/http/inspect.ts';
-import { createQueuesApp, QueueInspector } from '../../src/http/queues.ts';
-import { createTopologyApp, TopologyInspector } from '../../src/http/topology.ts';
+import { Extender } from '../../src/http/extender/extender.ts';
+import { createInspectApp } from '../../src/http/inspect/gangs.ts';
+import { createQueuesApp, QueueInspector } from '../../src/http/inspect/queues.ts';
+import { createTopologyApp, TopologyInspector } from '../../src/http/inspect/topology.ts';
+import { Store } from '../../src/kube/store.ts';
 import { EventRecorder, type EventWriter } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';

@@ -5,12 +5,17 @@
 
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { GangRequest } from '../../src/core/gang-request.ts';
-import type { DisruptionBudgetModel, PodModel } from '../../src/core/model.ts';
-import { describeGang, gangKey } from '../../src/core/pod-group.ts';
-import { type Preemption, type PreemptionRequest, planPreemption, SEARCH_MOVES } from '../../src/core/preemption.ts';
-import type { Snapshot } from '../../src/core/snapshot.ts';
-import type { RunningGang } from '../../src/core/victims.ts';
+import type { DisruptionBudgetModel, PodModel } from '../../src/core/objects/model.ts';
+import type { GangRequest } from '../../src/core/placement/gang-request.ts';
+import { describeGang, gangKey } from '../../src/core/podgroup/gang.ts';
+import type { RunningGang } from '../../src/core/preemption/candidates.ts';
+import {
+  type Preemption,
+  type PreemptionRequest,
+  planPreemption,
+  SEARCH_MOVES,
+} from '../../src/core/preemption/preemption.ts';
+import type { Snapshot } from '../../src/core/snapshot/snapshot.ts';
 import { aNode, aPod, GPU } from './builders.ts';
 import { aGang, members } from './gangs.ts';
 import type { Slices } from './optimum.ts';

@@ -1,7 +1,7 @@
 /** Worlds with queues, for the scenarios of order, quota, backfill, reclaim and run limits. */
 
-import { defaultConfiguration } from '../../src/config.ts';
-import type { QueuesConfiguration } from '../../src/config-queues.ts';
+import { defaultConfiguration } from '../../src/config/configuration.ts';
+import type { QueuesConfiguration } from '../../src/config/queues.ts';
 import type { WireObject } from './cluster-in-memory.ts';
 import { aQueue, type QueueOptions } from './queues.ts';
 import { type GangOptions, gang, type RunningOptions, startWorld, type World, type WorldOptions } from './scenario.ts';

@@ -1,8 +1,8 @@
 /** Builders of queues in short form, with the defaults of a queue without settings. */
-import type { GangKey } from '../../src/core/pod-group.ts';
+import type { GangKey } from '../../src/core/podgroup/gang.ts';
 import type { Amounts } from '../../src/core/queues/amounts.ts';
-import { plainQueue, type Queue, type QueueSpec, type QueueTree } from '../../src/core/queues/queue.ts';
-import type { OrderWeights, PendingGang, QueueOrderQuery } from '../../src/core/queues/queue-order.ts';
+import type { OrderWeights, PendingGang, QueueOrderQuery } from '../../src/core/queues/order.ts';
+import { plainQueue, type Queue, type QueueSpec, type QueueTree } from '../../src/core/queues/tree.ts';
 import { GPU } from './builders.ts';
 
 export const WEIGHTS: OrderWeights = { priority: 1_000_000, fairShare: 10_000, age: 100, size: 0 };

@@ -1,7 +1,7 @@
 /** Small random clusters and gangs as fast-check arbitraries, for the laws. */
 import fc from 'fast-check';
-import type { GangRequest } from '../../src/core/gang-request.ts';
-import type { LabelRequirement, NodeModel, PodModel } from '../../src/core/model.ts';
+import type { LabelRequirement, NodeModel, PodModel } from '../../src/core/objects/model.ts';
+import type { GangRequest } from '../../src/core/placement/gang-request.ts';
 import { aNode, aPod, type PodOptions } from './builders.ts';
 import { aGang, members } from './gangs.ts';
 import { type DrawnOccupant, RACK } from './topology.ts';

@@ -5,11 +5,11 @@
 
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { GangRequest, PlacementScore, PlanPolicy } from '../../src/core/gang-request.ts';
-import type { NodeModel, PodModel } from '../../src/core/model.ts';
-import { type Plan, planGang } from '../../src/core/plan.ts';
-import { gangKey, gangKeyOf } from '../../src/core/pod-group.ts';
-import { type Occupant, type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
+import type { NodeModel, PodModel } from '../../src/core/objects/model.ts';
+import type { GangRequest, PlacementScore, PlanPolicy } from '../../src/core/placement/gang-request.ts';
+import { type Plan, planGang } from '../../src/core/placement/plan.ts';
+import { gangKey, gangKeyOf } from '../../src/core/podgroup/gang.ts';
+import { type Occupant, type Snapshot, withOccupants } from '../../src/core/snapshot/snapshot.ts';
 import { aNode, aPod } from './builders.ts';
 import { members } from './gangs.ts';
 

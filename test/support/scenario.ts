@@ -10,11 +10,11 @@
  *
  * Names without a namespace are in `default`.
  */
-import { defaultConfiguration } from '../../src/config.ts';
-import { explain } from '../../src/core/explain.ts';
+import { defaultConfiguration } from '../../src/config/configuration.ts';
+import { explain } from '../../src/core/reasons/explain.ts';
 import type { GangState } from '../../src/gang/state/lifecycle.ts';
-import type { GangItem } from '../../src/http/inspect.ts';
-import type { PreemptResult } from '../../src/http/wire.ts';
+import type { PreemptResult } from '../../src/http/extender/wire.ts';
+import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { aRawNode, aRawPod, GPU } from './builders.ts';
 import { ClusterInMemory, keyOf, type WireObject } from './cluster-in-memory.ts';

@@ -1,10 +1,10 @@
 /** Small random clusters in which gangs run until a known or unknown time, and simple counts of what fits there. */
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { GangRequest } from '../../src/core/gang-request.ts';
-import type { PodModel } from '../../src/core/model.ts';
-import type { Ending, PlannedStart } from '../../src/core/queues/planned-start.ts';
-import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { Ending, PlannedStart } from '../../src/core/backfill/planned-start.ts';
+import type { PodModel } from '../../src/core/objects/model.ts';
+import type { GangRequest } from '../../src/core/placement/gang-request.ts';
+import type { Snapshot } from '../../src/core/snapshot/snapshot.ts';
 import { aNode, aPod, GPU } from './builders.ts';
 import { aGang, members } from './gangs.ts';
 import { RACK } from './topology.ts';

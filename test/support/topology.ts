@@ -15,12 +15,12 @@
  */
 
 import { NodeTable } from '../../src/cluster/node-table.ts';
-import type { NodeModel, PodModel, PodUid } from '../../src/core/model.ts';
-import type { GangKey } from '../../src/core/pod-group.ts';
-import { type Snapshot, withOccupants } from '../../src/core/snapshot.ts';
-import { type DomainIdx, pathOf } from '../../src/core/topology.ts';
-import type { ConfiguredLevels } from '../../src/core/topology-levels.ts';
-import type { Placeable } from '../../src/core/transaction.ts';
+import type { NodeModel, PodModel, PodUid } from '../../src/core/objects/model.ts';
+import type { GangKey } from '../../src/core/podgroup/gang.ts';
+import { type Snapshot, withOccupants } from '../../src/core/snapshot/snapshot.ts';
+import type { Placeable } from '../../src/core/snapshot/transaction.ts';
+import type { ConfiguredLevels } from '../../src/core/topology/levels.ts';
+import { type DomainIdx, pathOf } from '../../src/core/topology/tree.ts';
 import { aNode, aPod, type NodeOptions } from './builders.ts';
 
 /** The node labels that define a drawing's domains. */

@@ -1,8 +1,9 @@
 /** A watcher on the fake API server that records all its calls. */
-import { ApiClient } from '../../src/cluster/api.ts';
-import { openEndpoint } from '../../src/cluster/kubeconfig.ts';
-import { type WatchedKind, Watcher, type WatcherOptions } from '../../src/cluster/watcher.ts';
-import type { Clock } from '../../src/core/clock.ts';
+
+import type { Clock } from '../../src/core/objects/clock.ts';
+import { ApiClient } from '../../src/kube/client.ts';
+import { openEndpoint } from '../../src/kube/kubeconfig.ts';
+import { type WatchedKind, Watcher, type WatcherOptions } from '../../src/kube/watcher.ts';
 import { until } from './until.ts';
 
 export const PODS = '/api/v1/pods';

@@ -3,7 +3,7 @@
  * test.
  */
 import { afterEach, beforeEach } from 'vitest';
-import type { WatchedKind, WatcherOptions } from '../../src/cluster/watcher.ts';
+import type { WatchedKind, WatcherOptions } from '../../src/kube/watcher.ts';
 import { FakeApiServer } from './fake-api-server.ts';
 import { PODS, Probe, type Slim } from './watch-probe.ts';
 

@@ -2,9 +2,9 @@
  * Amounts of what queues share. A dimension is a resource, or a resource on one GPU model, so that a quota can speak of
  * GPUs in general or of H100 only; a pod on a node of known model counts in both.
  */
-import type { IsAccelerator } from '../accelerators.ts';
-import type { PodTemplate } from '../model.ts';
-import { scaleOf } from '../resources.ts';
+import type { IsAccelerator } from '../objects/accelerators.ts';
+import type { PodTemplate } from '../objects/model.ts';
+import { scaleOf } from '../objects/resources.ts';
 
 /**
  * By dimension, in base units: a resource name (`nvidia.com/gpu`, `cpu` in milli-CPU, `memory` in bytes), or resource,

@@ -13,7 +13,7 @@
  * Fairness, NSDI 2011). O(queues × dimensions) at first, O(queues) after a change of one leaf.
  */
 import { type Amounts, addAmounts, namesModel } from './amounts.ts';
-import type { Queue, QueueTree } from './queue.ts';
+import type { Queue, QueueTree } from './tree.ts';
 
 export interface QueueShare {
   /** Dominant share of the projected usage, 0..1 unless more is used than the cluster has. */

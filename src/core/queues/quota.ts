@@ -10,7 +10,7 @@
  * guarantee is used up and an outer one may cover the rest.
  */
 import { type Amounts, addAmounts, namesModel, resourceOf } from './amounts.ts';
-import type { Queue, QueueTree } from './queue.ts';
+import type { Queue, QueueTree } from './tree.ts';
 
 /** What is held now, by queue name, descendants included. */
 export type UseByQueue = ReadonlyMap<string, Amounts>;

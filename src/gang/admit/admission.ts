@@ -3,20 +3,20 @@
  *
  *   1. usage of the queues is brought up to date; gangs that ran too long are ended
  *   2. gangs that have started and lack places, in order of priority and age
- *   3. a pass over the gangs that wait, in the order of the queues (`core/queues/queue-order.ts`); whatever keeps one back is left
+ *   3. a pass over the gangs that wait, in the order of the queues (`core/queues/order.ts`); whatever keeps one back is left
  *      in its record, for people
  *   4. gangs whose last members are about to come
  *
  * Candidates are handed out one after the other: what one of them takes counts before the next is chosen.
  */
 
-import type { HoldReason } from '../../core/hold-reason.ts';
-import type { PodModel } from '../../core/model.ts';
-import type { Gang } from '../../core/pod-group.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import { subtractAmounts } from '../../core/queues/amounts.ts';
-import type { Queue } from '../../core/queues/queue.ts';
-import type { PendingGang, QueueHead, QueueOrder } from '../../core/queues/queue-order.ts';
+import type { PendingGang, QueueHead, QueueOrder } from '../../core/queues/order.ts';
 import { judgeQuota } from '../../core/queues/quota.ts';
+import type { Queue } from '../../core/queues/tree.ts';
+import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
@@ -46,7 +46,7 @@ export interface AdmissionParts {
   readonly backfill: Backfill;
   readonly limits: RunLimits;
   readonly history: RunHistory;
-  readonly endings: EndingGangs;
+  readonly repairs: EndingGangs;
 }
 
 export class Admission {
@@ -112,7 +112,7 @@ export class Admission {
     const pass = { now, freed: this.#context.reservations.freed, records };
     // Before the watch shows that they are told.
     const doomed = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
-    const wanted = records.filter((record) => !this.#parts.endings.isEnding(record) && !doomed.has(record.gang.key));
+    const wanted = records.filter((record) => !this.#parts.repairs.isEnding(record) && !doomed.has(record.gang.key));
     const waiting = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted
       .filter((record) => record.state !== 'Pending' && mayPlan(record, now, pass.freed))

@@ -1,5 +1,5 @@
 /** Whether the last members of a gang are about to come, so that it is worth planning it before they do. */
-import type { PodModel } from '../../core/model.ts';
+import type { PodModel } from '../../core/objects/model.ts';
 import type { GangRecord } from '../state/records.ts';
 
 /**

@@ -7,11 +7,12 @@
  *
  * Owner of the planned starts. They are volatile: after a restart they are planned again.
  */
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import type { Ending, PlannedStart } from '../../core/queues/planned-start.ts';
-import { reserveStarts, type StartReservations } from '../../core/queues/reserved-view.ts';
-import { planStart } from '../../core/queues/start-planner.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
+
+import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
+import { reserveStarts, type StartReservations } from '../../core/backfill/reserved-view.ts';
+import { planStart } from '../../core/backfill/start-planner.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels, PlanningInputs } from '../framework/planning-input.ts';
 import { noteBlocked } from '../state/admission-status.ts';
@@ -19,7 +20,7 @@ import { demandOf, type MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { Kept } from '../state/reservations.ts';
 import type { ReservedStarts } from './candidate.ts';
-import { type Departures, LEAVES_MS } from './departures.ts';
+import { type Endings, LEAVES_MS } from './endings.ts';
 
 /** A start is planned anew at most so often, and takes a fifth of the time at most, milliseconds. */
 const REVIEW_MS = 1_000;
@@ -42,7 +43,7 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' 
 export class Backfill {
   readonly #context: Context;
   readonly #inputs: PlanningInputs;
-  readonly #departures: Departures;
+  readonly #endings: Endings;
   readonly #planned = new Map<string, Planned>();
   /** How long the pass has taken to plan starts, milliseconds. */
   #spentMs = 0;
@@ -55,7 +56,7 @@ export class Backfill {
   readonly #draining: PlannedStart[] = [];
   #kept: StartReservations | undefined;
   /** Whoever leaves, as the pass sees it. */
-  #leavers: readonly Ending[] | undefined;
+  #passEndings: readonly Ending[] | undefined;
   #records: readonly GangRecord[] = [];
   /** When the last pass began, milliseconds. */
   #begunAt = Number.NEGATIVE_INFINITY;
@@ -65,10 +66,10 @@ export class Backfill {
   /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
   readonly #leaving = new Map<string, PodModel>();
 
-  constructor(context: Context, inputs: PlanningInputs, departures: Departures) {
+  constructor(context: Context, inputs: PlanningInputs, endings: Endings) {
     this.#context = context;
     this.#inputs = inputs;
-    this.#departures = departures;
+    this.#endings = endings;
   }
 
   /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
@@ -90,7 +91,7 @@ export class Backfill {
     this.#begunAt = this.#context.clock.now();
     this.#asked.clear();
     this.#spentMs = 0;
-    this.#leavers = undefined;
+    this.#passEndings = undefined;
     this.#starts = [];
     this.#known.length = 0;
     this.#draining.length = 0;
@@ -99,9 +100,9 @@ export class Backfill {
 
   /** Bound pods that are gone about as soon as a victim would be, and when. */
   listSoon(): ReadonlyMap<PodModel, number> {
-    this.#leavers ??= this.#departures.list(this.#records);
+    this.#passEndings ??= this.#endings.list(this.#records);
     const by = this.#context.clock.now() + LEAVES_MS;
-    const soon = this.#leavers.filter(({ endsAt }) => endsAt <= by);
+    const soon = this.#passEndings.filter(({ endsAt }) => endsAt <= by);
     return new Map(
       soon.flatMap(({ pods, endsAt }) =>
         pods.filter(({ nodeName, deleting }) => nodeName !== '' && !deleting).map((pod) => [pod, endsAt]),
@@ -126,8 +127,8 @@ export class Backfill {
     if (now >= this.#drainsAt(record, start.startsAt)) this.#draining.push(start);
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);
     else return;
-    this.#leavers ??= this.#departures.list(this.#records);
-    this.#kept = reserveStarts(this.#known, this.#draining, this.#leavers);
+    this.#passEndings ??= this.#endings.list(this.#records);
+    this.#kept = reserveStarts(this.#known, this.#draining, this.#passEndings);
   }
 
   /**
@@ -152,7 +153,7 @@ export class Backfill {
   reservedFor(record: GangRecord): ReservedStarts | undefined {
     const kept = this.#kept;
     if (!kept) return undefined;
-    const length = this.#draining.length > 0 ? undefined : this.#departures.lengthOf(record);
+    const length = this.#draining.length > 0 ? undefined : this.#endings.lengthOf(record);
     const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
     const all = [...this.#known, ...this.#draining];
     const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
@@ -168,7 +169,7 @@ export class Backfill {
     const { reservations, view } = this.#context;
     reservations.keep(this.#kept ? this.#listKept(view.snapshot()) : []);
     this.#leaving.clear();
-    for (const { pods, endsAt } of (this.#kept && this.#leavers) ?? []) {
+    for (const { pods, endsAt } of (this.#kept && this.#passEndings) ?? []) {
       if (this.#draining.length === 0 && !Number.isFinite(endsAt)) continue;
       for (const pod of pods) if (pod.nodeName !== '') this.#leaving.set(pod.uid, pod);
     }
@@ -214,13 +215,13 @@ export class Backfill {
     if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
     const demand = demandOf(record, []) as MembersDemand;
     const { request, occupied } = this.#inputs.of(record, demand, { excludedModels });
-    this.#leavers ??= this.#departures.list(this.#records);
+    this.#passEndings ??= this.#endings.list(this.#records);
     const { clock, settings, observer } = this.#context;
-    const length = this.#departures.lengthOf(record)?.ms;
+    const length = this.#endings.lengthOf(record)?.ms;
     const begun = clock.now();
     const start = planStart(
       occupied,
-      { request, lengthMs: length, endings: this.#leavers, earlier: this.#starts },
+      { request, lengthMs: length, endings: this.#passEndings, earlier: this.#starts },
       settings.policy,
       now,
     );

@@ -1,8 +1,8 @@
 /** What admission hands to the planner: one gang after the other, and what each has to keep to. */
 
-import type { PlannedStart } from '../../core/queues/planned-start.ts';
-import type { Queue } from '../../core/queues/queue.ts';
-import type { StartReservations } from '../../core/queues/reserved-view.ts';
+import type { PlannedStart } from '../../core/backfill/planned-start.ts';
+import type { StartReservations } from '../../core/backfill/reserved-view.ts';
+import type { Queue } from '../../core/queues/tree.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { GangRecord } from '../state/records.ts';
 

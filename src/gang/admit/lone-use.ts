@@ -2,10 +2,10 @@
  * What lone pods with accelerators hold, by the queue that they would be in: teams that start pods one by one use up their
  * share like any other. Kept up to date pod by pod.
  */
-import { requestsAccelerator } from '../../core/accelerators.ts';
-import { QUEUE } from '../../core/dialects/muster.ts';
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
+import { requestsAccelerator } from '../../core/objects/accelerators.ts';
+import { QUEUE } from '../../core/objects/keys.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import { type Amounts, addTo, addUse } from '../../core/queues/amounts.ts';
 
 /** What the pods of one namespace with one queue label hold. */

@@ -2,10 +2,10 @@
  * The queues as they are now: which there are, which gang is in which, what each holds and has used. The only owner of the
  * decayed usage; `core/queues/` does the arithmetic.
  */
-import { QUEUE } from '../../core/dialects/muster.ts';
-import { GPU_PRODUCT } from '../../core/gpu-pools.ts';
-import type { PodModel } from '../../core/model.ts';
-import type { Gang } from '../../core/pod-group.ts';
+import { QUEUE } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
+import type { VictimUnit } from '../../core/preemption/candidates.ts';
 import {
   type Amounts,
   addAmounts,
@@ -15,16 +15,16 @@ import {
   NOTHING,
   sumAmounts,
 } from '../../core/queues/amounts.ts';
+import { chooseQueue, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
-import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/queue.ts';
-import { chooseQueue, type QueueChoice } from '../../core/queues/queue-choice.ts';
-import { type PendingGang, QueueOrder } from '../../core/queues/queue-order.ts';
-import { mergeQueues } from '../../core/queues/queue-projection.ts';
+import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
+import { mergeQueues } from '../../core/queues/projection.ts';
 import { findModelRefusals, judgeQuota, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
-import type { QuotaHolders } from '../../core/queues/quota-preemption.ts';
-import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/queues/reclaim.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import type { VictimUnit } from '../../core/victims.ts';
+import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/tree.ts';
+import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
+import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/reclaim/rights.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand } from '../state/demand.ts';

@@ -2,12 +2,12 @@
  * What queues will hold no more when all who are being evicted for others have left. A queue that is already losing what it
  * borrowed to one gang does not owe the same to the next.
  */
-import { QUEUE } from '../../core/dialects/muster.ts';
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
+import { QUEUE } from '../../core/objects/keys.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import { type Amounts, addAmounts, NOTHING, subtractAmounts } from '../../core/queues/amounts.ts';
-import type { Queue, QueueTree } from '../../core/queues/queue.ts';
 import { rollUp, type UseByQueue } from '../../core/queues/quota.ts';
+import type { Queue, QueueTree } from '../../core/queues/tree.ts';
 import type { ClusterView } from '../framework/ports.ts';
 import { type GangRecord, victimsOf } from '../state/records.ts';
 

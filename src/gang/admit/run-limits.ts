@@ -6,9 +6,9 @@
  * creates anew too, so that a restart of Muster forgets nothing unless it is at a time when no member exists.
  */
 import { LRUCache } from 'lru-cache';
-import { OVER_TIME } from '../../core/dialects/muster.ts';
-import type { HoldReason } from '../../core/hold-reason.ts';
-import type { Gang } from '../../core/pod-group.ts';
+import { OVER_TIME } from '../../core/objects/keys.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
+import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import type { GangRecord } from '../state/records.ts';

@@ -1,5 +1,5 @@
 /**
- * How many accelerators are left on each node and in each home (`core/leaf-domains.ts`), beside what slots and holds take: what a
+ * How many accelerators are left on each node and in each home (`core/topology/leaf-domains.ts`), beside what slots and holds take: what a
  * lone pod's node is chosen by. Sole owner of the columns it is kept in, which are in the depth-first order of the topology:
  * a home is a range of them, and ties are broken by that order.
  *
@@ -7,13 +7,13 @@
  * 2. A new generation, or something else held: the nodes where something changed are found by comparing, and only those
  *    are added up again with their homes. Adding up all 5,000 made a filter call 60 to 100 µs slower.
  */
-import { sumAccelerators } from '../../core/accelerators.ts';
-import { findLeafDomains, type LeafDomains } from '../../core/leaf-domains.ts';
-import type { PodTemplate } from '../../core/model.ts';
-import { NameList } from '../../core/name-list.ts';
-import { breakageOf, shareLeft, UNTOUCHED } from '../../core/scoring.ts';
-import { chooseColumns, type Snapshot, sumColumns } from '../../core/snapshot.ts';
-import type { NodeIdx, Topology } from '../../core/topology.ts';
+import { sumAccelerators } from '../../core/objects/accelerators.ts';
+import type { PodTemplate } from '../../core/objects/model.ts';
+import { breakageOf, shareLeft, UNTOUCHED } from '../../core/placement/scoring.ts';
+import { NameList } from '../../core/snapshot/name-list.ts';
+import { chooseColumns, type Snapshot, sumColumns } from '../../core/snapshot/snapshot.ts';
+import { findLeafDomains, type LeafDomains } from '../../core/topology/leaf-domains.ts';
+import type { NodeIdx, Topology } from '../../core/topology/tree.ts';
 import type { Reservations } from '../state/reservations.ts';
 
 /** What only depends on which nodes there are and where. */
@@ -62,7 +62,7 @@ export class AcceleratorUse {
     return this.#groundOf(snapshot).names;
   }
 
-  /** What a pod breaks up by going to the node, see `core/scoring.ts`. */
+  /** What a pod breaks up by going to the node, see `core/placement/scoring.ts`. */
   breakageAt(snapshot: Snapshot, node: NodeIdx): number {
     const { ground, share, shareOfHome } = this.#count(snapshot);
     const position = snapshot.topology.position[node]!;

@@ -2,12 +2,12 @@
  * `bind` calls: lone pods are bound at once, gang members at the barrier. Idempotent by pod UID: a member that is bound
  * to the node already is a success, whoever bound it.
  */
-import { PLACEMENT } from '../../core/dialects/muster.ts';
-import type { Labels } from '../../core/model.ts';
-import { renderPlacement } from '../../core/placement-record.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
-import { domainAt, pathOf } from '../../core/topology.ts';
-import type { WriteOutcome } from '../../core/write-outcome.ts';
+import { PLACEMENT } from '../../core/objects/keys.ts';
+import type { Labels } from '../../core/objects/model.ts';
+import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import { renderPlacement } from '../../core/podgroup/placement-record.ts';
+import { domainAt, pathOf } from '../../core/topology/tree.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { BindAnswer, BindCall, Waker } from '../framework/ports.ts';
 import type { GangTable } from '../observe/gang-table.ts';

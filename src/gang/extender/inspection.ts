@@ -1,10 +1,10 @@
 /** The scheduler as people look at it: reads the tables between two rounds, and changes nothing. */
-import { type Forecast, forecastStarts } from '../../core/queues/forecast.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import type { Drift } from '../../core/topology-finding.ts';
+import { type Forecast, forecastStarts } from '../../core/backfill/forecast.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import type { Drift } from '../../core/topology/finding.ts';
 import { priorityIn } from '../admit/admission.ts';
 import type { Backfill } from '../admit/backfill.ts';
-import type { Departures } from '../admit/departures.ts';
+import type { Endings } from '../admit/endings.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { GangView, QueueView, SchedulerView, Suspect } from '../framework/ports.ts';
@@ -20,7 +20,7 @@ export interface InspectionParts {
   readonly failures: NodeFailures;
   readonly queues: QueueTable;
   readonly backfill: Backfill;
-  readonly departures: Departures;
+  readonly endings: Endings;
 }
 
 export class Inspection implements SchedulerView {
@@ -66,7 +66,7 @@ export class Inspection implements SchedulerView {
 
 function viewQueues(context: Context, parts: InspectionParts, occupied: () => Snapshot): QueueView {
   const { view, settings } = context;
-  const { gangs, queues, backfill, departures } = parts;
+  const { gangs, queues, backfill, endings } = parts;
   const { weights, backfill: rule } = settings.queues;
   return {
     get tree() {
@@ -90,15 +90,15 @@ function viewQueues(context: Context, parts: InspectionParts, occupied: () => Sn
     },
     count: () => queues.countGangs([...gangs.values()]),
     plannedStarts: () => backfill.starts,
-    departures: () => departures.list([...gangs.values()]),
-    runLengthOf: (record) => departures.lengthOf(record),
+    endings: () => endings.list([...gangs.values()]),
+    runLengthOf: (record) => endings.lengthOf(record),
     forecast: () => forecast(context, parts, occupied()),
   };
 }
 
 function forecast(
   { clock, settings }: Context,
-  { gangs, backfill, departures }: InspectionParts,
+  { gangs, backfill, endings }: InspectionParts,
   occupied: Snapshot,
 ): readonly Forecast[] {
   const records = [...gangs.values()];
@@ -114,7 +114,7 @@ function forecast(
       const demand = demandOf(record, []);
       if (demand.kind !== 'members') return [];
       const request = requestOf(record, demand, [], new Set());
-      return [{ request, lengthMs: departures.lengthOf(record)?.ms, start: starts.get(record.gang.key) }];
+      return [{ request, lengthMs: endings.lengthOf(record)?.ms, start: starts.get(record.gang.key) }];
     });
-  return forecastStarts(occupied, waiting, departures.list(records), settings.policy, clock.now());
+  return forecastStarts(occupied, waiting, endings.list(records), settings.policy, clock.now());
 }

@@ -1,10 +1,10 @@
 /** Whether the queues let a pod outside gangs start. */
-import { requestsAccelerator } from '../../core/accelerators.ts';
-import { HOLD, QUEUE } from '../../core/dialects/muster.ts';
-import type { HoldReason } from '../../core/hold-reason.ts';
-import type { PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
+import { requestsAccelerator } from '../../core/objects/accelerators.ts';
+import { HOLD, QUEUE } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import { judgeQuota } from '../../core/queues/quota.ts';
+import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { Admission } from '../admit/admission.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';

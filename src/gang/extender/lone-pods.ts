@@ -2,13 +2,14 @@
  * Pods outside gangs: which of the offered nodes they may use beside what is reserved, and which of those suit best.
  * kube-scheduler has filtered the nodes already; only what it cannot see is checked here.
  */
-import { INTERCONNECTS, type Interconnect } from '../../core/gpu-pools.ts';
-import type { PodModel, PodTemplate } from '../../core/model.ts';
-import type { NameList } from '../../core/name-list.ts';
-import { NameIndex } from '../../core/name-list.ts';
-import { scoreBreakage, scoreLinked } from '../../core/scoring.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import type { NodeIdx } from '../../core/topology.ts';
+
+import type { PodModel, PodTemplate } from '../../core/objects/model.ts';
+import { scoreBreakage, scoreLinked } from '../../core/placement/scoring.ts';
+import type { NameList } from '../../core/snapshot/name-list.ts';
+import { NameIndex } from '../../core/snapshot/name-list.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { INTERCONNECTS, type Interconnect } from '../../core/topology/gpu-pools.ts';
+import type { NodeIdx } from '../../core/topology/tree.ts';
 import type { Reservations } from '../state/reservations.ts';
 import { AcceleratorUse } from './accelerator-use.ts';
 

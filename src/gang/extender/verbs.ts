@@ -1,10 +1,10 @@
 /** What kube-scheduler is answered, looked up in the tables: nothing is planned or awaited here but a held bind. */
-import { PREEMPTIBLE } from '../../core/dialects/muster.ts';
-import { explainStably, type Reason } from '../../core/explain.ts';
-import { explainHoldReasonStably } from '../../core/hold-reason.ts';
-import type { PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
-import { MAX_SCORE } from '../../core/scoring.ts';
+import { PREEMPTIBLE } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { MAX_SCORE } from '../../core/placement/scoring.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import { explainStably, type Reason } from '../../core/reasons/explain.ts';
+import { explainHoldReasonStably } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type {
   BindAnswer,

@@ -6,7 +6,7 @@
  * barrier whose clock has run out never opens, not even when the last member arrives before the timer fires (the process
  * was frozen and wakes with both waiting).
  */
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../core/objects/clock.ts';
 
 export type HoldResult = { readonly kind: 'open' } | { readonly kind: 'rejected'; readonly cause: string };
 

@@ -1,6 +1,6 @@
 /** What the steps of the decision loop work with. Each takes the few members that it uses. */
 
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../core/objects/clock.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { Barrier } from './barrier.ts';
 import type { ClusterView, ClusterWriter, GangObserver, QueueWriter } from './ports.ts';

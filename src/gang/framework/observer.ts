@@ -1,13 +1,13 @@
 /** What the gang package tells while it works: counted as metrics, logged, and shown as Events. */
 
-import { explain, type Reason } from '../../core/explain.ts';
-import type { JobModel, PodModel } from '../../core/model.ts';
-import type { Plan } from '../../core/plan.ts';
-import type { Gang } from '../../core/pod-group.ts';
-import type { Preemption } from '../../core/preemption.ts';
-import type { PlannedStart } from '../../core/queues/planned-start.ts';
-import { formatDuration } from '../../core/text-values.ts';
-import type { EvictionOutcome, WriteOutcome } from '../../core/write-outcome.ts';
+import type { PlannedStart } from '../../core/backfill/planned-start.ts';
+import type { JobModel, PodModel } from '../../core/objects/model.ts';
+import { formatDuration } from '../../core/objects/text-values.ts';
+import type { EvictionOutcome, WriteOutcome } from '../../core/objects/write-outcome.ts';
+import type { Plan } from '../../core/placement/plan.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
+import type { Preemption } from '../../core/preemption/preemption.ts';
+import { explain, type Reason } from '../../core/reasons/explain.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';

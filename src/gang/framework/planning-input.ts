@@ -1,7 +1,7 @@
 /** What the planner is given for one gang: what it asks for, and the cluster as others leave it. */
-import type { GangRequest } from '../../core/gang-request.ts';
+import type { GangRequest } from '../../core/placement/gang-request.ts';
 import type { QuotaRefusal } from '../../core/queues/quota.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { type MembersDemand, placedOrKept, requestOf } from '../state/demand.ts';
 import { occupy } from '../state/occupancy.ts';
 import type { GangRecord } from '../state/records.ts';

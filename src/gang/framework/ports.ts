@@ -2,25 +2,26 @@
  * Where the gang package meets the rest: the cluster that it reads, the API server that it writes to, time, and whoever
  * listens to it. The implementers are named; the package itself knows only these.
  */
-import type { Reason } from '../../core/explain.ts';
-import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/model.ts';
-import type { NameList } from '../../core/name-list.ts';
-import type { Plan } from '../../core/plan.ts';
-import type { Gang, GangKey, GangSources } from '../../core/pod-group.ts';
-import type { Preemption } from '../../core/preemption.ts';
+
+import type { Forecast } from '../../core/backfill/forecast.ts';
+import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
+import type { RunLength } from '../../core/backfill/run-length.ts';
+import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objects/model.ts';
+import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
+import type { Plan } from '../../core/placement/plan.ts';
+import type { Gang, GangKey, GangSources } from '../../core/podgroup/gang.ts';
+import type { Preemption } from '../../core/preemption/preemption.ts';
 import type { Amounts } from '../../core/queues/amounts.ts';
+import type { QueueChoice } from '../../core/queues/choice.ts';
 import type { QueueShare } from '../../core/queues/fair-share.ts';
-import type { Forecast } from '../../core/queues/forecast.ts';
-import type { Ending, PlannedStart } from '../../core/queues/planned-start.ts';
-import type { QueueTree } from '../../core/queues/queue.ts';
-import type { QueueChoice } from '../../core/queues/queue-choice.ts';
-import type { OrderWeights } from '../../core/queues/queue-order.ts';
-import type { QueueModel } from '../../core/queues/queue-projection.ts';
+import type { OrderWeights } from '../../core/queues/order.ts';
+import type { QueueModel } from '../../core/queues/projection.ts';
 import type { UseByQueue } from '../../core/queues/quota.ts';
-import type { RunLength } from '../../core/queues/run-length.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import type { Drift } from '../../core/topology-finding.ts';
-import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/write-outcome.ts';
+import type { QueueTree } from '../../core/queues/tree.ts';
+import type { Reason } from '../../core/reasons/explain.ts';
+import type { NameList } from '../../core/snapshot/name-list.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import type { Drift } from '../../core/topology/finding.ts';
 import type { Outcome } from '../../telemetry/outcomes.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Stranger } from '../state/occupancy.ts';
@@ -215,7 +216,7 @@ export interface QueueView {
   /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
   plannedStarts(): readonly PlannedStart[];
   /** Whoever runs or starts, and when they are expected to end. O(gangs + pods). */
-  departures(): readonly Ending[];
+  endings(): readonly Ending[];
   /** How long the gang is expected to run; undefined: nobody knows. */
   runLengthOf(record: GangView): RunLength | undefined;
   /** When the gangs that are allowed to start are likely to, in their order. Not cheap: for people who ask. */

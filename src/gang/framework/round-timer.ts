@@ -3,8 +3,8 @@
  * number of events make one round.
  */
 
-import type { Clock } from '../../core/clock.ts';
-import type { GangKey } from '../../core/pod-group.ts';
+import type { Clock } from '../../core/objects/clock.ts';
+import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { Waker } from './ports.ts';
 
 /** Rounds take at most a tenth of the time while events keep coming, unless that made them rarer than ten a second. */

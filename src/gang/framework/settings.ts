@@ -1,7 +1,7 @@
 /** What an operator sets for the decision loop: durations in milliseconds, from the sections of the configuration. */
-import type { PlanPolicy } from '../../core/gang-request.ts';
-import type { QueueSpec } from '../../core/queues/queue.ts';
-import type { OrderWeights } from '../../core/queues/queue-order.ts';
+import type { PlanPolicy } from '../../core/placement/gang-request.ts';
+import type { OrderWeights } from '../../core/queues/order.ts';
+import type { QueueSpec } from '../../core/queues/tree.ts';
 
 export interface PreemptionSettings {
   /** How long victims are told before they are evicted. */

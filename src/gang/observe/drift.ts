@@ -1,6 +1,7 @@
 /** Labels of nodes that change while a gang is nominated: its slots may no longer be where it asked them to be. */
-import type { Snapshot } from '../../core/snapshot.ts';
-import { findTopologyViolation } from '../../core/topology-violation.ts';
+
+import { findTopologyViolation } from '../../core/placement/topology-violation.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release } from '../framework/ports.ts';
 import { noteTopology } from '../state/attempt.ts';

@@ -1,6 +1,6 @@
 /** Follows what gangs preempt: slots become free to nominate as the pods in their way leave, or others are chosen. */
-import { GANG_GATE } from '../../core/dialects/muster.ts';
-import type { PodModel } from '../../core/model.ts';
+import { GANG_GATE } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release } from '../framework/ports.ts';
 import { eraseNomination, planAgain } from '../state/attempt.ts';

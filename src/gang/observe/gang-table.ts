@@ -1,6 +1,6 @@
 /** The records of all gangs, read anew where their pods, Jobs or claims changed. Sole owner of which gangs there are. */
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/pod-group.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';

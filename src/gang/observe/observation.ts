@@ -10,8 +10,8 @@
  *
  * Between two rounds it takes the events of the watches, and what kube-scheduler shows by its calls.
  */
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import type { Gang } from '../../core/pod-group.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { RefusalCause, Release, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';

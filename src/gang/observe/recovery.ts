@@ -5,12 +5,12 @@
  * A gang whose name stands on pods as that of their preemptor was making room: its slots are fenced again, on the nodes
  * that those pods leave.
  */
-import { PREEMPTED_BY } from '../../core/dialects/muster.ts';
-import { keyOf, type PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import { Transaction } from '../../core/transaction.ts';
-import { withoutPods } from '../../core/without-pods.ts';
+import { PREEMPTED_BY } from '../../core/objects/keys.ts';
+import { keyOf, type PodModel } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { Transaction } from '../../core/snapshot/transaction.ts';
+import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { eraseNomination } from '../state/attempt.ts';
 import { parsePlan } from '../state/plan-record.ts';

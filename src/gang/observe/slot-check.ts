@@ -1,6 +1,6 @@
 /** What a slot's pod says about the slot. Pure: `slot-keeper.ts` acts on the finding. */
-import { GANG_GATE, PLAN } from '../../core/dialects/muster.ts';
-import { isTerminated, type PodModel } from '../../core/model.ts';
+import { GANG_GATE, PLAN } from '../../core/objects/keys.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { renderPlan } from '../state/plan-record.ts';
 import type { Slot } from '../state/slot.ts';
 

@@ -2,7 +2,7 @@
  * Compares every slot with its pod and acts on what it finds. Bound members are confirmed, lost nominations written again,
  * members that left give their space back, and refusals become knowledge for the next plan.
  */
-import { GANG_GATE } from '../../core/dialects/muster.ts';
+import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { RefusalCause, Release } from '../framework/ports.ts';
 import {

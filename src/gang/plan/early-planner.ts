@@ -3,10 +3,10 @@
  * not afterwards. The whole gang is planned, with stand-ins for the members to come; their places are kept for at most
  * `regatherMs`, then everything is given back and the gang waits until it is complete.
  */
-import type { PodModel } from '../../core/model.ts';
-import { planGang } from '../../core/plan.ts';
-import type { Gang } from '../../core/pod-group.ts';
-import { missingRanks } from '../../core/ranks.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { planGang } from '../../core/placement/plan.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
+import { missingRanks } from '../../core/podgroup/ranks.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInputs } from '../framework/planning-input.ts';
 import { noteEarly } from '../state/attempt.ts';

@@ -3,7 +3,7 @@
  * gangs of 1,000 that are nominated together none is complete before nearly all 3,000 have come, and by then their barriers
  * have timed out, again and again. One after the other each is through in a third of the time.
  */
-import { GANG_GATE } from '../../core/dialects/muster.ts';
+import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { Slot } from '../state/slot.ts';

@@ -2,7 +2,7 @@
  * Step 4 of a round: plans a candidate on the snapshot minus what is reserved, and assumes the slots. One that finds no room
  * is handed on, with what is to be done unless room is made for it. A gang that cannot be completed gives everything back.
  */
-import type { PlannedSlot } from '../../core/plan.ts';
+import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { Candidate, Verdict } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';

@@ -1,6 +1,6 @@
 /** Turns what was planned into slots. Owner of the names of plans. */
-import type { PodModel } from '../../core/model.ts';
-import type { PlannedSlot } from '../../core/plan.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { eraseNomination, noteBarrier, noteShortfall } from '../state/attempt.ts';
 import type { MembersDemand } from '../state/demand.ts';

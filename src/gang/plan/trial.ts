@@ -1,6 +1,6 @@
 /** One try to place a gang: on what it has quota for, off nodes that failed it, and beside what is reserved for others. */
-import type { PlanPolicy } from '../../core/gang-request.ts';
-import { type Plan, planGang } from '../../core/plan.ts';
+import type { PlanPolicy } from '../../core/placement/gang-request.ts';
+import { type Plan, planGang } from '../../core/placement/plan.ts';
 import type { QuotaRefusal } from '../../core/queues/quota.ts';
 import type { ReservedStarts } from '../admit/candidate.ts';
 import type { ExcludedModels, PlanningInput } from '../framework/planning-input.ts';

@@ -2,9 +2,9 @@
  * Gangs that are starting, before any of their members is bound: to a gang of higher priority their slots are free. Nothing
  * runs there yet, so they lose nothing but their turn.
  */
-import type { PlannedSlot } from '../../core/plan.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import { Transaction } from '../../core/transaction.ts';
+import type { PlannedSlot } from '../../core/placement/plan.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { Transaction } from '../../core/snapshot/transaction.ts';
 import { compareUrgency, type GangRecord } from '../state/records.ts';
 import type { Placeholder, Reservations } from '../state/reservations.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';

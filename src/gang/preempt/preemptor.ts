@@ -2,16 +2,16 @@
  * Step 5 of a round: makes room for a candidate that found none. First gangs of lower priority that are only about to start
  * give way. Then it is decided once whom to evict, and what becomes free is reserved. The evictions are the evictor's.
  */
-import { PREEMPTED_BY } from '../../core/dialects/muster.ts';
-import type { GangRequest } from '../../core/gang-request.ts';
-import type { PodModel } from '../../core/model.ts';
-import { planGang } from '../../core/plan.ts';
-import { lowestPriority, type Preemption } from '../../core/preemption.ts';
-import { planQuotaPreemption, type QuotaHolders } from '../../core/queues/quota-preemption.ts';
-import { planReclaim } from '../../core/queues/reclaim-plan.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import type { VictimUnit } from '../../core/victims.ts';
-import { withoutPods } from '../../core/without-pods.ts';
+import { PREEMPTED_BY } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { GangRequest } from '../../core/placement/gang-request.ts';
+import { planGang } from '../../core/placement/plan.ts';
+import type { VictimUnit } from '../../core/preemption/candidates.ts';
+import { lowestPriority, type Preemption } from '../../core/preemption/preemption.ts';
+import { planQuotaPreemption, type QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
+import { planReclaim } from '../../core/reclaim/reclaim.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { Backfill } from '../admit/backfill.ts';
 import type { Candidate, ReservedStarts } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';

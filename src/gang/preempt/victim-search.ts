@@ -1,10 +1,10 @@
 /** What a gang that looks for victims goes by: who runs, who is leaving already, and when another look is worth it. */
-import { requestsAccelerator } from '../../core/accelerators.ts';
-import type { PodModel } from '../../core/model.ts';
-import type { PlannedSlot } from '../../core/plan.ts';
-import type { Preemption } from '../../core/preemption.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
-import type { RunningGang } from '../../core/victims.ts';
+import { requestsAccelerator } from '../../core/objects/accelerators.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { PlannedSlot } from '../../core/placement/plan.ts';
+import type { RunningGang } from '../../core/preemption/candidates.ts';
+import type { Preemption } from '../../core/preemption/preemption.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { type PreemptionStatus, searchSoon } from '../state/preemption-status.ts';
 import { type GangRecord, victimsOf } from '../state/records.ts';
 import type { Reservations } from '../state/reservations.ts';

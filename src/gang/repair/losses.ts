@@ -1,7 +1,7 @@
 /** Members that a running gang has lost although their pods may still exist: their node is away for longer than a blip. */
-import type { PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
-import type { Snapshot } from '../../core/snapshot.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 
 export interface Losses {
   /** Bound members on lost nodes, by gang. */

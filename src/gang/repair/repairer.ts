@@ -8,12 +8,13 @@
  *
  * Driven by level: after a restart of Muster the next look at the gang finds the same places again.
  */
-import { findViolated } from '../../core/disruption.ts';
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import { planGang } from '../../core/plan.ts';
-import { withOccupants } from '../../core/snapshot.ts';
-import { Transaction } from '../../core/transaction.ts';
-import { withoutPods } from '../../core/without-pods.ts';
+
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { planGang } from '../../core/placement/plan.ts';
+import { findViolated } from '../../core/preemption/budgets.ts';
+import { withOccupants } from '../../core/snapshot/snapshot.ts';
+import { Transaction } from '../../core/snapshot/transaction.ts';
+import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import { widensAt } from '../state/attempt.ts';

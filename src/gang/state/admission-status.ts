@@ -1,6 +1,7 @@
 /** What the queues have decided about a gang that waits. Written by this module only, for admission. Volatile. */
-import type { HoldReason } from '../../core/hold-reason.ts';
-import type { OrderScore } from '../../core/queues/queue-order.ts';
+
+import type { OrderScore } from '../../core/queues/order.ts';
+import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** A gang's place in the order of all that wait. */

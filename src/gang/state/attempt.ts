@@ -2,9 +2,9 @@
  * The attempt of a gang to start (or to get back what it lost): what kube-scheduler refused, what the last plan lacked, and
  * when the next plan is due. Written by this module only. Volatile: a restart begins a new attempt.
  */
-import type { PodModel } from '../../core/model.ts';
-import type { Gang } from '../../core/pod-group.ts';
-import type { Unschedulable } from '../../core/report.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { Unschedulable } from '../../core/placement/report.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** When a gang was first seen, and with how many members: the rate at which its members come follows from that. */

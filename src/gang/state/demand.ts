@@ -1,8 +1,8 @@
 /** What a gang needs planned now: which members, and how many of them at least. Pure. */
 
-import type { GangRequest, PlacedMember } from '../../core/gang-request.ts';
-import type { PodModel } from '../../core/model.ts';
-import { missingRanks } from '../../core/ranks.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { GangRequest, PlacedMember } from '../../core/placement/gang-request.ts';
+import { missingRanks } from '../../core/podgroup/ranks.ts';
 import { countStarted, type GangRecord } from './records.ts';
 import type { Placeholder } from './reservations.ts';
 import type { Slot } from './slot.ts';

@@ -12,9 +12,9 @@
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
  */
-import { OVER_TIME, PREEMPTED_BY } from '../../core/dialects/muster.ts';
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import type { Gang } from '../../core/pod-group.ts';
+import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 
 export const GANG_STATES = [
   'Gathering',

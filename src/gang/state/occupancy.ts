@@ -1,9 +1,9 @@
 /** Who holds space without being bound, as the planner sees it. */
-import { TOPOLOGY_EXCLUSIVE } from '../../core/dialects/muster.ts';
-import type { PodModel } from '../../core/model.ts';
-import { gangKeyOf } from '../../core/pod-group.ts';
-import { type Occupant, type Snapshot, withOccupants } from '../../core/snapshot.ts';
-import type { NodeIdx } from '../../core/topology.ts';
+import { TOPOLOGY_EXCLUSIVE } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import { type Occupant, type Snapshot, withOccupants } from '../../core/snapshot/snapshot.ts';
+import type { NodeIdx } from '../../core/topology/tree.ts';
 import { type HoldId, holdIdOf, type Reservations } from './reservations.ts';
 
 /** A pod outside our gangs that holds space without being bound. */

@@ -1,6 +1,6 @@
 /** The record of a slot on its pod, annotation `muster.dev/plan`: `<plan>/<node>/<attempt>`. */
-import { PLAN } from '../../core/dialects/muster.ts';
-import type { PodModel } from '../../core/model.ts';
+import { PLAN } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
 import type { Slot } from './slot.ts';
 
 type PlanRecord = Pick<Slot, 'plan' | 'node' | 'attempt'>;

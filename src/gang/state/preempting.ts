@@ -9,10 +9,10 @@
  *
  * Written by this module only.
  */
-import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/dialects/muster.ts';
-import { isTerminated, type PodModel } from '../../core/model.ts';
-import { instantOf } from '../../core/text-values.ts';
-import type { VictimUnit } from '../../core/victims.ts';
+import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { instantOf } from '../../core/objects/text-values.ts';
+import type { VictimUnit } from '../../core/preemption/candidates.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** A pod that is to be evicted, and the unit that it is evicted with: a gang's key, or its own. */

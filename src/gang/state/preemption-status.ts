@@ -2,7 +2,7 @@
  * A gang as a preemptor: the room it is making, and when it may look for victims (again). Written by this module only.
  * Volatile: whom it makes leave is read back from the pods after a restart.
  */
-import type { PreemptionOutlook } from '../../core/explain.ts';
+import type { PreemptionOutlook } from '../../core/reasons/explain.ts';
 import type { ReadonlyPart } from './part.ts';
 import type { Preempting } from './preempting.ts';
 

@@ -1,5 +1,5 @@
 /** What people were told about a gang, and when. Written by this module only. Volatile: a restart tells it once more. */
-import type { Reason } from '../../core/explain.ts';
+import type { Reason } from '../../core/reasons/explain.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** While a gang gathers, or is being deleted, its count changes with every pod: that is announced once it stands still. */

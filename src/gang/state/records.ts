@@ -2,8 +2,8 @@
  * What is remembered of one gang between two rounds. A record has what was observed, and five parts; each part is written
  * by the module of its name. Volatile: a restart begins with empty records and reads back what is written in the cluster.
  */
-import type { PodModel } from '../../core/model.ts';
-import type { Gang } from '../../core/pod-group.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import { type AdmissionStatus, newAdmissionStatus } from './admission-status.ts';
 import { type Attempt, clearAttempt, failAttempt, newAttempt, widensAt } from './attempt.ts';
 import { type Census, deriveState, type GangState } from './lifecycle.ts';

@@ -1,5 +1,5 @@
 /** What a running gang has lost, and what is being done about it. Written by this module only. Volatile. */
-import type { PodModel } from '../../core/model.ts';
+import type { PodModel } from '../../core/objects/model.ts';
 import type { ReadonlyPart } from './part.ts';
 
 interface WritableRepairStatus {

@@ -5,8 +5,8 @@
  * Invariants: a pod has at most one slot; a slot names one node; a gang's slots come from one plan or from later plans
  * of the same attempt.
  */
-import type { PodModel, PodTemplate, PodUid, ResourceAmount } from '../../core/model.ts';
-import type { GangKey } from '../../core/pod-group.ts';
+import type { PodModel, PodTemplate, PodUid, ResourceAmount } from '../../core/objects/model.ts';
+import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { Slot } from './slot.ts';
 
 /** For whom space is held outside of slots. */

@@ -2,8 +2,8 @@
  * The place of one member: decided, nominated, held at the barrier, bound. Written by this module only; `reservations.ts`
  * keeps the slots.
  */
-import type { PodModel } from '../../core/model.ts';
-import type { GangKey } from '../../core/pod-group.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { GangKey } from '../../core/podgroup/gang.ts';
 
 export type SlotState =
   /** Decided, and recorded on the member; the node is not free yet: pods that are preempted, or leave anyway, are on it. */

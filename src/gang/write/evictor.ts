@@ -2,10 +2,10 @@
  * Writes what a preemption or a restart asks for: notices and evictions. Driven by level, as the nominator is: each round
  * it looks at which pods still stand, and asks again for what was refused or got lost.
  */
-import { OVER_TIME, PREEMPTED_BY } from '../../core/dialects/muster.ts';
-import { findViolated } from '../../core/disruption.ts';
-import { keyOf, type PodModel } from '../../core/model.ts';
-import type { EvictionOutcome } from '../../core/write-outcome.ts';
+import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
+import { keyOf, type PodModel } from '../../core/objects/model.ts';
+import type { EvictionOutcome } from '../../core/objects/write-outcome.ts';
+import { findViolated } from '../../core/preemption/budgets.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor, Waker } from '../framework/ports.ts';
 import {

@@ -6,10 +6,10 @@
  * Order: every member of a gang exists and is nominated before the first gate is removed, so no member starts towards
  * kube-scheduler while another could still turn out to be gone.
  */
-import { GANG_GATE } from '../../core/dialects/muster.ts';
-import { keyOf, type PodModel } from '../../core/model.ts';
-import type { GangKey } from '../../core/pod-group.ts';
-import type { WriteOutcome } from '../../core/write-outcome.ts';
+import { GANG_GATE } from '../../core/objects/keys.ts';
+import { keyOf, type PodModel } from '../../core/objects/model.ts';
+import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
+import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 import { noteErased } from '../state/attempt.ts';

@@ -1,8 +1,8 @@
 /** Step 7 of a round: why each gang is where it is, told when it changes. */
-import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/dialects/muster.ts';
-import { explain, type Reason, type Repair } from '../../core/explain.ts';
-import type { PodModel } from '../../core/model.ts';
-import { instantOf } from '../../core/text-values.ts';
+import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { instantOf } from '../../core/objects/text-values.ts';
+import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { isThere, type Preempting } from '../state/preempting.ts';
 import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';

@@ -7,11 +7,11 @@
  * that somebody deleted is mended by a later look. Nothing is written for one queue more often than each `intervalMs`.
  */
 
-import type { Clock } from '../../core/clock.ts';
-import type { QueueSpec } from '../../core/queues/queue.ts';
-import { type QueueModel, renderSpec } from '../../core/queues/queue-projection.ts';
-import { patchStatus, type QueueStatus } from '../../core/queues/queue-status.ts';
-import type { WriteOutcome } from '../../core/write-outcome.ts';
+import type { Clock } from '../../core/objects/clock.ts';
+import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
+import { type QueueModel, renderSpec } from '../../core/queues/projection.ts';
+import { patchStatus, type QueueStatus } from '../../core/queues/status.ts';
+import type { QueueSpec } from '../../core/queues/tree.ts';
 import type { GangObserver, QueueWriter } from '../framework/ports.ts';
 
 /** On objects that Muster made of queues of the file. */

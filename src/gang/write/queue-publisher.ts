@@ -1,8 +1,8 @@
 /** Writes down how the queues do, for people and for the next process: the status of every `Queue` object. */
 
-import { explainQueueProblem } from '../../core/queues/explain-queue.ts';
-import { DEFAULT_QUEUE, plainQueue } from '../../core/queues/queue.ts';
-import type { QueueStatus } from '../../core/queues/queue-status.ts';
+import type { QueueStatus } from '../../core/queues/status.ts';
+import { DEFAULT_QUEUE, plainQueue } from '../../core/queues/tree.ts';
+import { explainQueueProblem } from '../../core/reasons/explain-queue.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { GangRecord } from '../state/records.ts';

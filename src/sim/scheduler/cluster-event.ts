@@ -2,8 +2,8 @@
  * Cluster events as kube-scheduler's queue sees them (framework/events.go), and which plugin's rejection each event may
  * resolve (EventsToRegister and the queueing hints of the plugins). `Extender` has no hints, so any event counts.
  */
-import { conflictsOnPorts, toleratesTaints, wantsNode } from '../../core/feasibility.ts';
-import { matchesSelector } from '../../core/selector.ts';
+import { conflictsOnPorts, toleratesTaints, wantsNode } from '../../core/objects/node-fit.ts';
+import { matchesSelector } from '../../core/objects/selector.ts';
 import type { Node } from '../objects.ts';
 import type { Plugin } from './filters.ts';
 import { matchesTerm, type NamespaceLabels, type NodeInfo, type PodInfo } from './node-info.ts';

@@ -4,8 +4,8 @@
  */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { gunzipSync } from 'node:zlib';
-import type { Clock } from '../../core/clock.ts';
-import type { RawContainer } from '../../core/raw-pod.ts';
+import type { Clock } from '../../core/objects/clock.ts';
+import type { RawContainer } from '../../core/objects/raw-pod.ts';
 import type { Node, Pod } from '../objects.ts';
 
 /** One entry of `extenders` in a KubeSchedulerConfiguration, without TLS. A missing verb disables that call. */

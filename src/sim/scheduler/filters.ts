@@ -6,15 +6,16 @@
  * 2. `check` judges one node in constant time, apart from host ports;
  * 3. `addPod` and `removePod` keep the counts right while nominated pods or victims are tried on a node.
  */
+
+import type { SpreadConstraint } from '../../core/objects/model.ts';
 import {
   conflictsOnPorts,
   type NodeRejection,
   rejectNode,
   toleratesTaints,
   wantsNode,
-} from '../../core/feasibility.ts';
-import type { SpreadConstraint } from '../../core/model.ts';
-import { matchesSelector } from '../../core/selector.ts';
+} from '../../core/objects/node-fit.ts';
+import { matchesSelector } from '../../core/objects/selector.ts';
 import { matchesTerm, type NamespaceLabels, type NodeInfo, type PodInfo, type PodTerm } from './node-info.ts';
 
 export type Plugin =

@@ -10,7 +10,7 @@
  * read live, without a snapshot per cycle.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../core/objects/clock.ts';
 import type { ObjectStore, StoreEvent } from '../object-store.ts';
 import type { Node, Pod } from '../objects.ts';
 import { bindPod } from '../pods.ts';

@@ -2,12 +2,12 @@
  * Pods and nodes as in kube-scheduler's cache (framework/types.go PodInfo and NodeInfo). What the filters read is
  * computed once per version of an object.
  */
-import type { LabelSelector, Labels, NodeModel, PodModel, ResourceAmount } from '../../core/model.ts';
-import { PodProjector } from '../../core/pod-projection.ts';
-import { projectNode } from '../../core/projection.ts';
-import type { RawContainer, RawPodTerm } from '../../core/raw-pod.ts';
-import { MEMBER_MARKER } from '../../core/resources.ts';
-import { matchesSelector, readSelector } from '../../core/selector.ts';
+import type { LabelSelector, Labels, NodeModel, PodModel, ResourceAmount } from '../../core/objects/model.ts';
+import { PodProjector } from '../../core/objects/pod-projection.ts';
+import { projectNode } from '../../core/objects/projection.ts';
+import type { RawContainer, RawPodTerm } from '../../core/objects/raw-pod.ts';
+import { MEMBER_MARKER } from '../../core/objects/resources.ts';
+import { matchesSelector, readSelector } from '../../core/objects/selector.ts';
 import type { Node, Pod } from '../objects.ts';
 
 /** A required inter-pod affinity term, for any topology key. */

@@ -3,7 +3,7 @@
  * only when reason, message or nomination changed, because each patch is an event that may wake the pod again.
  */
 
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../core/objects/clock.ts';
 import { ApiRefusal } from '../api-refusal.ts';
 import type { ObjectStore } from '../object-store.ts';
 import { type Condition, type Pod, withCondition } from '../objects.ts';

@@ -10,8 +10,8 @@
  * 4. Its victims are deleted, nominations of lower priority to it are cleared, and the pod is nominated.
  */
 
-import type { Clock } from '../../core/clock.ts';
-import { matchesSelector, readSelector } from '../../core/selector.ts';
+import type { Clock } from '../../core/objects/clock.ts';
+import { matchesSelector, readSelector } from '../../core/objects/selector.ts';
 import { ApiRefusal } from '../api-refusal.ts';
 import type { ObjectStore } from '../object-store.ts';
 import type { Pod } from '../objects.ts';

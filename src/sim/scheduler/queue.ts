@@ -6,7 +6,7 @@
  * - A pod that failed with an error backs off at once, needs no event, and is never popped early.
  * - Events that arrive while a pod is in flight are considered when it returns.
  */
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../core/objects/clock.ts';
 import { type ClusterEvent, isWorthRequeuing } from './cluster-event.ts';
 import type { Plugin } from './filters.ts';
 import type { NamespaceLabels, PodInfo } from './node-info.ts';

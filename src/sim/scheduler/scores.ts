@@ -2,8 +2,8 @@
  * Some of kube-scheduler's Score plugins with their default weights: LeastAllocated, preferred node affinity and soft
  * topology spread. The others would score all nodes alike in a cluster of equal nodes and images.
  */
-import type { RawNodeTerm } from '../../core/raw-pod.ts';
-import { matchesNodeTerm, matchesSelector, readNodeTerm, readSelector } from '../../core/selector.ts';
+import type { RawNodeTerm } from '../../core/objects/raw-pod.ts';
+import { matchesNodeTerm, matchesSelector, readNodeTerm, readSelector } from '../../core/objects/selector.ts';
 import type { NodeInfo, PodInfo } from './node-info.ts';
 
 const MAX_SCORE = 100;

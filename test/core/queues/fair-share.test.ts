@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decayUsage, dominantShare, FairTree, projectUsage, rankQueues } from '../../../src/core/queues/fair-share.ts';
-import { buildQueueTree } from '../../../src/core/queues/queue.ts';
+import { buildQueueTree } from '../../../src/core/queues/tree.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, gpus, gpusOf, type QueueOptions, queueNamed } from '../../support/queues.ts';
 

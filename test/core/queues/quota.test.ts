@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sumAmounts } from '../../../src/core/queues/amounts.ts';
-import { explainQuota } from '../../../src/core/queues/explain-queue.ts';
-import { buildQueueTree } from '../../../src/core/queues/queue.ts';
 import { borrowed, judgeQuota, listRefusals, type QuotaVerdict, rollUp } from '../../../src/core/queues/quota.ts';
+import { buildQueueTree } from '../../../src/core/queues/tree.ts';
+import { explainQuota } from '../../../src/core/reasons/explain-queue.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, gpus, gpusOf, type QueueOptions, queueNamed } from '../../support/queues.ts';
 

@@ -5,11 +5,11 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { gangKey } from '../../../src/core/pod-group.ts';
+import { gangKey } from '../../../src/core/podgroup/gang.ts';
 import type { Amounts } from '../../../src/core/queues/amounts.ts';
 import { decayUsage } from '../../../src/core/queues/fair-share.ts';
-import { buildQueueTree, type Queue } from '../../../src/core/queues/queue.ts';
-import { type PendingGang, QueueOrder } from '../../../src/core/queues/queue-order.ts';
+import { type PendingGang, QueueOrder } from '../../../src/core/queues/order.ts';
+import { buildQueueTree, type Queue } from '../../../src/core/queues/tree.ts';
 import { aQueue, aQueueOrderQuery, gpus } from '../../support/queues.ts';
 
 /** Ticks of virtual time. */

@@ -19,8 +19,8 @@ import type {
   V1StatefulSet,
   V1StorageClass,
 } from '@kubernetes/client-node';
-import type { RawQueueSpec } from '../../../src/core/queues/queue-projection.ts';
-import type { RawQueueStatus } from '../../../src/core/queues/queue-status.ts';
+import type { RawQueueSpec } from '../../../src/core/queues/projection.ts';
+import type { RawQueueStatus } from '../../../src/core/queues/status.ts';
 
 /** An object of any kind, as far as this client has to know it. */
 export interface KubeObject {

@@ -1,6 +1,6 @@
 /** The filter plugins of the kube-scheduler model and the message of a pod that fits nowhere. */
 import { describe, expect, test } from 'vitest';
-import type { Labels } from '../../../src/core/model.ts';
+import type { Labels } from '../../../src/core/objects/model.ts';
 import type { Node, Pod, PodSpec } from '../../../src/sim/objects.ts';
 import { FilterState } from '../../../src/sim/scheduler/filters.ts';
 import { describeMisfit } from '../../../src/sim/scheduler/fit-error.ts';

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Clock } from '../../../src/core/clock.ts';
+import type { Clock } from '../../../src/core/objects/clock.ts';
 import { ObjectStore } from '../../../src/sim/object-store.ts';
 import type { Node, Pod, PodSpec } from '../../../src/sim/objects.ts';
 import { completePod } from '../../../src/sim/pods.ts';

@@ -1,0 +1,291 @@
+/** Reads, checks and renders Muster's configuration. */
+import { dump, load } from 'js-yaml';
+import { formatDuration } from '../core/objects/text-values.ts';
+import {
+  checkPreemption,
+  type PreemptionConfiguration,
+  type RepairConfiguration,
+  readPreemption,
+  readRepair,
+  renderRepair,
+} from './preemption.ts';
+import { checkQueues, type QueuesConfiguration, readQueues, renderQueues } from './queues.ts';
+import { Section, type TextForm } from './section.ts';
+import { checkTopology, readTopology, type TopologyConfiguration } from './topology.ts';
+
+/*
+ * MusterConfiguration is one strict YAML document in which every field has a default. docs/configuration.md describes
+ * every field. Durations are strings in the file; in the program they are milliseconds, in fields that end in `Ms`.
+ */
+
+const apiVersion = 'config.muster.dev/v1alpha1';
+const kind = 'MusterConfiguration';
+
+export interface TlsConfiguration {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile: string | undefined;
+}
+
+export interface ServerConfiguration {
+  readonly bindAddress: string;
+  readonly port: number;
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsConfiguration | undefined;
+  readonly maxBodyMiB: number;
+  readonly drainDelayMs: number;
+}
+
+export interface ApiConfiguration {
+  /** Undefined: the service account inside a pod, otherwise as kubectl does. */
+  readonly kubeconfig: string | undefined;
+  readonly maxInFlightWrites: number;
+  readonly requestTimeoutMs: number;
+  readonly watchIdleTimeoutMs: number;
+}
+
+export interface GangConfiguration {
+  readonly barrierTimeoutMs: number;
+  readonly nominationTimeoutMs: number;
+  readonly repairTimeoutMs: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  readonly maxReplans: number;
+}
+
+/** Deeply frozen. */
+export interface MusterConfiguration {
+  readonly server: ServerConfiguration;
+  readonly api: ApiConfiguration;
+  /** Resource names; a trailing `*` matches any suffix. */
+  readonly managedResources: readonly string[];
+  readonly topology: TopologyConfiguration;
+  readonly gang: GangConfiguration;
+  readonly preemption: PreemptionConfiguration;
+  readonly repair: RepairConfiguration;
+  readonly queues: QueuesConfiguration;
+  readonly lonePodCandidates: number;
+  readonly log: { readonly verbosity: number };
+}
+
+/** Flags of `muster serve` that override values of the file. */
+export interface ConfigurationOverrides {
+  readonly kubeconfig?: string | undefined;
+  readonly port?: number | undefined;
+  readonly bindAddress?: string | undefined;
+}
+
+/** An invalid configuration, with all its problems. */
+export class ConfigurationError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(source: string, problems: readonly string[]) {
+    const title = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+    super(`${source}: ${title}; fix and start again\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigurationError';
+    this.problems = problems;
+  }
+}
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+const resourceName: TextForm = {
+  expected: 'a resource name such as nvidia.com/gpu or nvidia.com/mig-*',
+  pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/([A-Za-z0-9][A-Za-z0-9._-]*)?\*?$/,
+};
+
+/**
+ * Reads a configuration file.
+ *
+ * @param source the file's name in errors.
+ * @throws ConfigurationError with all problems at once.
+ */
+export function parseConfiguration(text: string, source: string): MusterConfiguration {
+  const problems: string[] = [];
+  const config = readDocument(new Section(loadYaml(text, source), '', problems));
+  problems.push(...crossCheck(config), ...checkTopology(config.topology), ...checkPreemption(config.preemption));
+  problems.push(...checkQueues(config.queues));
+  if (problems.length > 0) throw new ConfigurationError(source, problems);
+  return deepFreeze(config);
+}
+
+/** The configuration of a file without any settings. */
+export function defaultConfiguration(): MusterConfiguration {
+  return parseConfiguration(dump({ apiVersion, kind }), 'defaults');
+}
+
+/**
+ * The configuration with some values replaced.
+ * @throws ConfigurationError when a replaced value is invalid.
+ */
+export function overrideConfiguration(
+  config: MusterConfiguration,
+  { kubeconfig, port, bindAddress }: ConfigurationOverrides,
+): MusterConfiguration {
+  const { server, api } = config;
+  const overridden = {
+    ...config,
+    server: { ...server, port: port ?? server.port, bindAddress: bindAddress ?? server.bindAddress },
+    api: { ...api, kubeconfig: kubeconfig ?? api.kubeconfig },
+  };
+  return parseConfiguration(renderConfiguration(overridden), 'flags');
+}
+
+/** The whole configuration as a file that `parseConfiguration` reads back. Fields without a value are omitted. */
+export function renderConfiguration({ server, api, gang, ...config }: MusterConfiguration): string {
+  const document = {
+    apiVersion,
+    kind,
+    server: {
+      bindAddress: server.bindAddress,
+      port: server.port,
+      tls: server.tls && omitUndefined(server.tls),
+      maxBodyMiB: server.maxBodyMiB,
+      drainDelay: formatDuration(server.drainDelayMs),
+    },
+    api: {
+      kubeconfig: api.kubeconfig,
+      maxInFlightWrites: api.maxInFlightWrites,
+      requestTimeout: formatDuration(api.requestTimeoutMs),
+      watchIdleTimeout: formatDuration(api.watchIdleTimeoutMs),
+    },
+    managedResources: config.managedResources,
+    topology: omitUndefined(config.topology),
+    gang: {
+      barrierTimeout: formatDuration(gang.barrierTimeoutMs),
+      nominationTimeout: formatDuration(gang.nominationTimeoutMs),
+      repairTimeout: formatDuration(gang.repairTimeoutMs),
+      backoffInitial: formatDuration(gang.backoffInitialMs),
+      backoffMax: formatDuration(gang.backoffMaxMs),
+      maxReplans: gang.maxReplans,
+    },
+    ...renderRepair(config.preemption, config.repair),
+    queues: renderQueues(config.queues),
+    lonePodCandidates: config.lonePodCandidates,
+    log: config.log,
+  };
+  return dump({ ...document, server: omitUndefined(document.server), api: omitUndefined(document.api) });
+}
+
+function loadYaml(text: string, source: string): unknown {
+  // A file of comments only counts as a document without fields; the missing fields make a better message than
+  // js-yaml's.
+  if (text.split('\n').every((line) => /^\s*(#.*)?$/.test(line))) return {};
+  try {
+    return load(text, { filename: source });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigurationError(source, [`expected one YAML document, found: ${reason.replaceAll('\n', '\n  ')}`]);
+  }
+}
+
+function readDocument(root: Section): MusterConfiguration {
+  root.constant('apiVersion', apiVersion);
+  root.constant('kind', kind);
+  const config = {
+    server: readServer(root.section('server')),
+    api: readApi(root.section('api')),
+    managedResources: root.texts(
+      'managedResources',
+      ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
+      resourceName,
+    ),
+    topology: readTopology(root.section('topology')),
+    gang: readGang(root.section('gang')),
+    preemption: readPreemption(root.section('preemption')),
+    repair: readRepair(root.section('repair')),
+    queues: readQueues(root.section('queues')),
+    lonePodCandidates: root.integer('lonePodCandidates', 32, { min: 1, max: 10_000 }),
+    log: readLog(root.section('log')),
+  };
+  root.end();
+  return config;
+}
+
+function readServer(section: Section): ServerConfiguration {
+  const server = {
+    bindAddress: section.text('bindAddress', '0.0.0.0'),
+    port: section.integer('port', 8443, { min: 0, max: 65_535 }),
+    tls: readTls(section.optionalSection('tls')),
+    maxBodyMiB: section.integer('maxBodyMiB', 64, { min: 1, max: 1024 }),
+    drainDelayMs: section.durationMs('drainDelay', 5 * second, { min: 0, max: 5 * minute }),
+  };
+  section.end();
+  return server;
+}
+
+function readTls(section: Section | undefined): TlsConfiguration | undefined {
+  if (section === undefined) return undefined;
+  const tls = {
+    certFile: section.requiredText('certFile'),
+    keyFile: section.requiredText('keyFile'),
+    clientCaFile: section.optionalText('clientCaFile'),
+  };
+  section.end();
+  return tls;
+}
+
+function readApi(section: Section): ApiConfiguration {
+  const api = {
+    kubeconfig: section.optionalText('kubeconfig'),
+    maxInFlightWrites: section.integer('maxInFlightWrites', 64, { min: 1, max: 1000 }),
+    requestTimeoutMs: section.durationMs('requestTimeout', 10 * second, { min: 100, max: 5 * minute }),
+    watchIdleTimeoutMs: section.durationMs('watchIdleTimeout', 90 * second, { min: 100, max: hour }),
+  };
+  section.end();
+  return api;
+}
+
+function readGang(section: Section): GangConfiguration {
+  const range = { min: 10, max: 24 * hour };
+  const gang = {
+    barrierTimeoutMs: section.durationMs('barrierTimeout', 25 * second, range),
+    nominationTimeoutMs: section.durationMs('nominationTimeout', 15 * second, range),
+    repairTimeoutMs: section.durationMs('repairTimeout', 5 * minute, range),
+    backoffInitialMs: section.durationMs('backoffInitial', second, range),
+    backoffMaxMs: section.durationMs('backoffMax', 30 * second, range),
+    maxReplans: section.integer('maxReplans', 8, { min: 0, max: 1000 }),
+  };
+  section.end();
+  return gang;
+}
+
+function readLog(section: Section): MusterConfiguration['log'] {
+  const log = { verbosity: section.integer('verbosity', 2, { min: 0, max: 10 }) };
+  section.end();
+  return log;
+}
+
+/** Checks across sections and fields; returns one message per problem. */
+function crossCheck({ gang }: MusterConfiguration): readonly string[] {
+  const problems: string[] = [];
+  const { barrierTimeoutMs, nominationTimeoutMs, backoffInitialMs, backoffMaxMs } = gang;
+  if (barrierTimeoutMs <= nominationTimeoutMs) {
+    problems.push(
+      `gang.barrierTimeout: expected more than gang.nominationTimeout (${formatDuration(nominationTimeoutMs)}), ` +
+        `found ${formatDuration(barrierTimeoutMs)}; a member that kube-scheduler refused is replanned while its siblings ` +
+        'are held at the barrier, so the barrier must outlast the wait for a nomination',
+    );
+  }
+  if (backoffMaxMs < backoffInitialMs) {
+    problems.push(
+      `gang.backoffMax: expected at least gang.backoffInitial (${formatDuration(backoffInitialMs)}), ` +
+        `found ${formatDuration(backoffMaxMs)}`,
+    );
+  }
+  return problems;
+}
+
+function omitUndefined(object: object): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const child of Object.values(value)) deepFreeze(child);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,132 @@
+/**
+ * What users write: the labels and annotations under `muster.dev/`. One table names every key, where it belongs and
+ * which values it takes, so that an unknown key or a bad value is found and never silently ignored.
+ */
+import type { Labels } from './model.ts';
+import { parseDuration } from './text-values.ts';
+
+export const PREFIX = 'muster.dev/';
+export const POD_GROUP_LABEL = 'muster.dev/pod-group';
+/** The co-scheduling plugin's label, which names a PodGroup object (kubernetes-sigs/scheduler-plugins, apis/scheduling/v1alpha1). */
+export const COSCHEDULING_LABEL = 'scheduling.x-k8s.io/pod-group';
+export const MIN_MEMBERS = 'muster.dev/min-members';
+export const MAX_MEMBERS = 'muster.dev/max-members';
+export const RANK = 'muster.dev/rank';
+export const TOPOLOGY_REQUIRED = 'muster.dev/topology-required';
+export const TOPOLOGY_PREFERRED = 'muster.dev/topology-preferred';
+export const TOPOLOGY_PATIENCE = 'muster.dev/topology-patience';
+export const TOPOLOGY_SPREAD = 'muster.dev/topology-spread';
+export const TOPOLOGY_EXCLUSIVE = 'muster.dev/topology-exclusive';
+export const SLICE_SIZE = 'muster.dev/slice-size';
+export const SLICE_REQUIRED = 'muster.dev/slice-required';
+export const MIN_RUNTIME = 'muster.dev/min-runtime';
+export const CHECKPOINTED_AT = 'muster.dev/checkpointed-at';
+export const PREEMPTIBLE = 'muster.dev/preemptible';
+export const PREEMPTS = 'muster.dev/preempts';
+export const ON_MEMBER_LOSS = 'muster.dev/on-member-loss';
+export const HOLD = 'muster.dev/hold';
+export const QUEUE = 'muster.dev/queue';
+export const EXPECTED_DURATION = 'muster.dev/expected-duration';
+/** Scheduling gate that keeps members out of kube-scheduler's queue until they are planned. */
+export const GANG_GATE = 'muster.dev/gang';
+/** Written by Muster: `<plan>/<node>/<attempt>`, the record of a slot. */
+export const PLAN = 'muster.dev/plan';
+/** Written by Muster in the Binding: `<plan> <path> <rank>`, for the application. */
+export const PLACEMENT = 'muster.dev/placement';
+/** Written by Muster on a victim before its eviction: the gang that it makes room for, `namespace/name`. */
+export const PREEMPTED_BY = 'muster.dev/preempted-by';
+/** Written by Muster on a victim: when it will be evicted, RFC 3339, so that it can checkpoint before. */
+export const PREEMPTION_NOTICE = 'muster.dev/preemption-notice';
+
+/** Written by Muster on members of a gang that ran as long as its queue allows: when that was found, RFC 3339. */
+export const OVER_TIME = 'muster.dev/over-time';
+
+/** Nobody means more: what is added to a time has to remain one. Milliseconds. */
+const LONGEST_MS = 8_784 * 3_600_000;
+
+/** The value of one of the keys that take a duration, milliseconds; undefined for none, and for one that is refused. */
+export function readDuration(value: string | undefined): number | undefined {
+  const ms = parseDuration(value ?? '');
+  return ms !== undefined && ms <= LONGEST_MS ? ms : undefined;
+}
+
+interface Key {
+  readonly kind: 'label' | 'annotation';
+  /** What a valid value is, for people; undefined for keys that Muster writes itself. */
+  readonly expected?: string;
+  readonly accepts?: (value: string) => boolean;
+}
+
+const wholeNumber = (least: number) => (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least;
+const duration = (value: string) => readDuration(value) !== undefined;
+const oneOf =
+  (...values: readonly string[]) =>
+  (value: string) =>
+    values.includes(value);
+const someText = (value: string) => value.trim() !== '';
+const instant = (value: string) => /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));
+
+const LEVEL = { kind: 'annotation', expected: 'a topology level or node-label key', accepts: someText } as const;
+const DURATION = {
+  kind: 'annotation',
+  expected: 'a duration such as 30m, of a year (8784h) at most',
+  accepts: duration,
+} as const;
+const POSITIVE = { kind: 'annotation', expected: 'a whole number of at least 1', accepts: wholeNumber(1) } as const;
+const WRITTEN_BY_MUSTER = { kind: 'annotation' } as const;
+
+const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
+  ['pod-group', { kind: 'label', expected: 'the name of the gang', accepts: someText }],
+  ['queue', { kind: 'label', expected: 'the name of a queue', accepts: someText }],
+  ['min-members', POSITIVE],
+  ['max-members', POSITIVE],
+  ['slice-size', POSITIVE],
+  ['rank', { kind: 'annotation', expected: 'a whole number of at least 0', accepts: wholeNumber(0) }],
+  ['topology-required', LEVEL],
+  ['topology-preferred', LEVEL],
+  ['topology-spread', LEVEL],
+  ['topology-exclusive', LEVEL],
+  ['slice-required', LEVEL],
+  ['topology-patience', DURATION],
+  ['expected-duration', DURATION],
+  ['min-runtime', DURATION],
+  ['checkpointed-at', { kind: 'annotation', expected: 'an RFC 3339 time', accepts: instant }],
+  ['preemptible', { kind: 'annotation', expected: '"true" or "false"', accepts: oneOf('true', 'false') }],
+  ['preempts', { kind: 'annotation', expected: '"never"', accepts: oneOf('never') }],
+  ['hold', { kind: 'annotation', expected: '"true" or "false"', accepts: oneOf('true', 'false') }],
+  [
+    'on-member-loss',
+    {
+      kind: 'annotation',
+      expected: '"replace", "restart" or "ignore"',
+      accepts: oneOf('replace', 'restart', 'ignore'),
+    },
+  ],
+  ['mlflow-run-id', { kind: 'annotation', expected: 'an MLflow run id', accepts: someText }],
+  ['plan', WRITTEN_BY_MUSTER],
+  ['placement', WRITTEN_BY_MUSTER],
+  ['preempted-by', WRITTEN_BY_MUSTER],
+  ['preemption-notice', WRITTEN_BY_MUSTER],
+  ['over-time', WRITTEN_BY_MUSTER],
+]);
+
+export type KeyProblem =
+  | { readonly kind: 'unknown-key'; readonly key: string; readonly known: readonly string[] }
+  | { readonly kind: 'misplaced-key'; readonly key: string; readonly foundAs: 'label' | 'annotation' }
+  | { readonly kind: 'bad-value'; readonly key: string; readonly value: string; readonly expected: string };
+
+/** Every problem with the keys under `muster.dev/` on one object, in the order of the keys. */
+export function checkKeys(labels: Labels, annotations: Labels): readonly KeyProblem[] {
+  return [...checkPlace(labels, 'label'), ...checkPlace(annotations, 'annotation')];
+}
+
+function* checkPlace(entries: Labels, place: 'label' | 'annotation'): Generator<KeyProblem> {
+  for (const key of Object.keys(entries).sort()) {
+    if (!key.startsWith(PREFIX)) continue;
+    const rule = KEYS.get(key.slice(PREFIX.length));
+    const value = entries[key]!;
+    if (!rule) yield { kind: 'unknown-key', key, known: [...KEYS.keys()] };
+    else if (rule.kind !== place) yield { kind: 'misplaced-key', key, foundAs: place };
+    else if (rule.accepts && !rule.accepts(value)) yield { kind: 'bad-value', key, value, expected: rule.expected! };
+  }
+}

@@ -1,0 +1,43 @@
+/** Whether members that have their nodes still are where the gang asked them to be: labels of nodes may change at any time. */
+
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import type { TopologyRequest } from '../topology/request.ts';
+import { type DomainIdx, domainAt, findLevel, pathOf } from '../topology/tree.ts';
+import type { PlacedMember } from './gang-request.ts';
+
+/** What is broken, in words: the level and two of the domains. Undefined when nothing is, or nothing is asked for. */
+export function findTopologyViolation(
+  snapshot: Snapshot,
+  { required, slice }: TopologyRequest,
+  placed: readonly PlacedMember[],
+): string | undefined {
+  const whole = required === undefined ? undefined : findSplit(snapshot, required, placed);
+  if (whole !== undefined || slice === undefined) return whole;
+  const slices = new Map<number, PlacedMember[]>();
+  for (const member of placed) {
+    if (member.rank === undefined) continue;
+    const index = Math.floor(member.rank / slice.size);
+    const members = slices.get(index);
+    if (members) members.push(member);
+    else slices.set(index, [member]);
+  }
+  for (const members of slices.values()) {
+    const split = findSplit(snapshot, slice.level, members);
+    if (split !== undefined) return split;
+  }
+  return undefined;
+}
+
+/** Members on nodes that are gone say nothing. */
+function findSplit(snapshot: Snapshot, levelName: string, placed: readonly PlacedMember[]): string | undefined {
+  const { topology, indexOf } = snapshot;
+  const level = findLevel(topology, levelName);
+  const domains = new Set<DomainIdx | undefined>();
+  for (const { node } of placed) {
+    const row = indexOf.get(node);
+    if (row !== undefined) domains.add(level < 0 ? undefined : domainAt(topology, row, level));
+  }
+  if (domains.size === 0 || (domains.size === 1 && !domains.has(undefined))) return undefined;
+  const names = [...domains].map((domain) => (domain === undefined ? 'a node without one' : pathOf(topology, domain)));
+  return `${levelName}: members are in ${names.slice(0, 2).join(' and ')}`;
+}

@@ -1,0 +1,25 @@
+/**
+ * What a bound member carries as `muster.dev/placement`: three words, `<plan> <path> <rank>`. The path has one part for
+ * each topology level and ends with the node, `-` where a level is unknown: `m1k2j3 block-2/rack-7/node-12 5`. It is
+ * written in the Binding, so it is there before any container starts, and never changed.
+ */
+import { wholeNumber } from '../objects/text-values.ts';
+export interface PlacementRecord {
+  readonly plan: string;
+  /** Domain names, outer to inner; the last one is the node. */
+  readonly path: string;
+  readonly rank: number;
+}
+
+/** The annotation's value. No part may hold a blank: label values, node names and plan names do not. */
+export function renderPlacement({ plan, path, rank }: PlacementRecord): string {
+  return `${plan} ${path} ${rank}`;
+}
+
+/** Undefined for what Muster did not write. */
+export function parsePlacement(text: string): PlacementRecord | undefined {
+  const words = text.split(' ');
+  const [plan, path] = words;
+  const rank = wholeNumber(words[2]);
+  return words.length === 3 && plan && path && rank !== undefined ? { plan, path, rank } : undefined;
+}

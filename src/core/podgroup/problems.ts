@@ -1,0 +1,106 @@
+/** What keeps a gang back although its pods exist: bad keys, contradictions, members that nobody could hold back. */
+import {
+  COSCHEDULING_LABEL,
+  GANG_GATE,
+  type KeyProblem,
+  MAX_MEMBERS,
+  MIN_MEMBERS,
+  POD_GROUP_LABEL,
+} from '../objects/keys.ts';
+import { isTerminated, type PodModel } from '../objects/model.ts';
+import { isGangWideKey, memberKeys } from './member-keys.ts';
+import { findMissingKeys, type MissingKey } from './topology-keys.ts';
+
+export type GangProblem =
+  | ((KeyProblem | { readonly kind: 'unreachable-member' }) & { readonly pod: string })
+  | { readonly kind: 'contradiction'; readonly key: string; readonly values: readonly string[] }
+  | { readonly kind: 'duplicate-rank'; readonly rank: number; readonly pods: readonly string[] }
+  | MissingKey
+  | { readonly kind: 'min-above-max'; readonly min: number; readonly max: number }
+  | { readonly kind: 'no-min-members' }
+  | { readonly kind: 'no-pod-group-object'; readonly name: string }
+  | { readonly kind: 'unbound-claim'; readonly claim: string };
+
+/**
+ * @param members in rank order.
+ * @param minimum how many have to be there together; undefined while nothing says so.
+ * @param blocksOnClaim whether a claim holds the gang back.
+ */
+export function findProblems(
+  name: string,
+  members: readonly PodModel[],
+  minimum: number | undefined,
+  blocksOnClaim: (claim: string) => boolean,
+): readonly GangProblem[] {
+  const problems: GangProblem[] = [];
+  const seen = new Set<string>();
+  for (const pod of members) {
+    for (const problem of memberKeys(pod).problems) {
+      // The members of a Job share their mistakes: each is reported once, with the first pod that has it.
+      const mark = `${problem.kind} ${problem.key} ${problem.kind === 'bad-value' ? problem.value : ''}`;
+      if (!seen.has(mark)) problems.push({ ...problem, pod: pod.name });
+      seen.add(mark);
+    }
+  }
+  problems.push(...findContradictions(members), ...findDuplicateRank(members), ...findMissingKeys(members));
+  const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
+  if (minimum === undefined && !badMinimum) problems.push(missingMinimum(name, members));
+  const max = members.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
+  if (minimum !== undefined && max !== undefined && max < minimum) {
+    problems.push({ kind: 'min-above-max', min: minimum, max });
+  }
+  const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
+  const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
+  if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
+  const claim = waiting.flatMap((pod) => pod.claims).find(blocksOnClaim);
+  if (claim !== undefined) problems.push({ kind: 'unbound-claim', claim });
+  return problems;
+}
+
+function missingMinimum(name: string, members: readonly PodModel[]): GangProblem {
+  const viaPodGroup = members.some((pod) => pod.labels[POD_GROUP_LABEL] === undefined);
+  return viaPodGroup ? { kind: 'no-pod-group-object', name } : { kind: 'no-min-members' };
+}
+
+/** Keys that speak about the whole gang must say the same on every member. */
+function findContradictions(members: readonly PodModel[]): readonly GangProblem[] {
+  const problems: GangProblem[] = [];
+  // One member for all that say the same: in a sound gang that is one.
+  const distinctMembers = [...new Map(members.map((pod) => [memberKeys(pod).gangWide, pod])).values()];
+  const entries = distinctMembers.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
+  const keys = new Set(entries.flatMap(Object.keys).filter(isGangWideKey));
+  for (const key of [...keys].sort()) {
+    const values = distinct(entries.map((all) => all[key]).filter((value) => value !== undefined));
+    if (values.length > 1) problems.push({ kind: 'contradiction', key, values });
+  }
+  for (const pod of distinctMembers) {
+    const names = distinct(
+      [pod.labels[POD_GROUP_LABEL], pod.labels[COSCHEDULING_LABEL]].filter((value) => value !== undefined),
+    );
+    if (names.length > 1) return [...problems, { kind: 'contradiction', key: POD_GROUP_LABEL, values: names }];
+  }
+  const priorities = new Set(members.filter((pod) => pod.nodeName === '').map((pod) => pod.priority));
+  if (priorities.size > 1) {
+    const values = distinct([...priorities].map(String));
+    problems.push({ kind: 'contradiction', key: 'spec.priority', values });
+  }
+  return problems;
+}
+
+/** The first rank that several members were given. */
+function findDuplicateRank(members: readonly PodModel[]): readonly GangProblem[] {
+  const named = new Map<number, string[]>();
+  for (const pod of members) {
+    const rank = memberKeys(pod).explicitRank;
+    if (rank === undefined) continue;
+    const pods = named.get(rank);
+    if (pods) pods.push(pod.name);
+    else named.set(rank, [pod.name]);
+  }
+  const shared = [...named].filter(([, pods]) => pods.length > 1).sort(([a], [b]) => a - b);
+  return shared.slice(0, 1).map(([rank, pods]) => ({ kind: 'duplicate-rank', rank, pods }));
+}
+
+function distinct(values: readonly string[]): readonly string[] {
+  return [...new Set(values)].sort();
+}

@@ -1,0 +1,254 @@
+/**
+ * Which whole jobs to evict so that a gang can start completely: the cheapest set, chosen together with the placement.
+ *
+ * 1. Pods that are terminating anyway are space that is coming: if that is enough, nobody is evicted.
+ * 2. Units that may be evicted (`victims.ts`), all of them gone: in which domains of the level that the gang asks for would it fit?
+ *    One GPU pool is preferred to several, as in `plan.ts`, but what the gang only prefers never costs others their work.
+ * 3. In each such domain the units are put back while the gang still fits (`victim-search.ts`); few units are searched exhaustively
+ *    (`victim-bound.ts`). The cheapest set of all domains counts.
+ * 4. `planGang` on the cluster without the victims says who goes where. Where counting is not enough (several kinds of
+ *    members, slices that differ, exclusive domains) it may refuse: then it is asked at each step instead.
+ *
+ * Deterministic; the snapshot stays as it is. O(pods x orders) where counting is enough.
+ */
+
+import type { DisruptionBudgetModel, PodModel } from '../objects/model.ts';
+import type { GangRequest, PlanPolicy } from '../placement/gang-request.ts';
+import { type PlannedSlot, planGang } from '../placement/plan.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { type RemovablePod, RemovablePods, removePods } from '../snapshot/without-pods.ts';
+import { resolveTopology } from '../topology/request.ts';
+import { improveVictims } from './bound.ts';
+import { Budgets, Ledger } from './budgets.ts';
+import {
+  type Candidate,
+  type Choice,
+  type EvictionRights,
+  isMovable,
+  listChoices,
+  type RunningGang,
+  type SpareCause,
+  type SparedUnit,
+  type VictimUnit,
+} from './candidates.ts';
+import { compareCosts, costOf } from './cost.ts';
+import { reduceVictims, searchVictims, type VictimSet } from './search.ts';
+import { createSearchSpace, isUsableNode, listSearchDomains, openTrial, type SearchSpace } from './search-space.ts';
+import type { Trial } from './trial.ts';
+
+export interface PreemptionRequest {
+  /** The preemptor. */
+  readonly gang: GangRequest;
+  /** Whom it may evict; undefined: whoever is of lower priority. */
+  readonly rights?: EvictionRights | undefined;
+  /** Every gang with bound members; the preemptor itself is never a victim. */
+  readonly running: Iterable<RunningGang>;
+  readonly budgets: Iterable<DisruptionBudgetModel>;
+  /** Keys of units that turned out not to be evictable. */
+  readonly barred: ReadonlySet<string>;
+}
+
+export type Preemption =
+  /** Evict these, never none, and the gang starts on these slots. */
+  | {
+      readonly kind: 'preempt';
+      readonly slots: readonly PlannedSlot[];
+      /** In the order of their keys. */
+      readonly victims: readonly VictimUnit[];
+      /** Pods beyond what disruption budgets allow, when the victims are evicted together. */
+      readonly violations: number;
+      /** Accelerator-seconds. */
+      readonly lostWork: number;
+    }
+  /** It fits once the pods that are terminating anyway are gone. */
+  | { readonly kind: 'coming'; readonly slots: readonly PlannedSlot[] }
+  | NoPreemption;
+
+/** Even all possible victims would not let it start. */
+export interface NoPreemption {
+  readonly kind: 'none';
+  /** When another unit may be evicted, milliseconds since the epoch; Infinity: never by time alone. */
+  readonly reconsiderAt: number;
+  /** How many units of lower priority on nodes that the gang may use are spared, by cause. */
+  readonly spared: readonly { readonly cause: SpareCause; readonly units: number }[];
+}
+
+/** A pod that should be gone since then is stuck: its space is not coming. */
+const OVERDUE_MS = 60_000;
+
+/** How many pods the exact search may move in all its domains together: some 20 ms. */
+export const SEARCH_MOVES = 20_000;
+
+const NOTHING: NoPreemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
+
+/**
+ * To be asked when `planGang` found the gang unschedulable.
+ * @param now milliseconds since the epoch: lost work, minimum runtimes and overdue pods depend on it.
+ * @param moves how long the exact search may take; 0: only the heuristic one.
+ */
+export function planPreemption(
+  snapshot: Snapshot,
+  request: PreemptionRequest,
+  policy: PlanPolicy,
+  now: number,
+  moves = SEARCH_MOVES,
+): Preemption {
+  const { gang } = request;
+  if (gang.members.length < gang.min || gang.members.length === 0) return NOTHING;
+  const resolution = resolveTopology(snapshot.topology, gang.topology, Number.POSITIVE_INFINITY);
+  if (resolution.kind === 'problem') return NOTHING;
+  const { patientUntil } = gang.topology;
+  if (patientUntil !== undefined && now < patientUntil && placeOn(snapshot, gang, policy)) return NOTHING;
+
+  const removable = new RemovablePods(snapshot);
+  const leaving = listLeaving(snapshot, now).flatMap((pod) => removable.add(pod) ?? []);
+  if (leaving.length > 0) {
+    const slots = placeOn(removePods(snapshot, removable.all, leaving).sync(), gang, policy);
+    if (slots) return { kind: 'coming', slots };
+  }
+
+  const budgets = new Budgets(request.budgets);
+  const { rights = (pod: PodModel) => (pod.priority < gang.priority ? 'may' : 'never') } = request;
+  const query = { ...request, gang: gang.key, rights, isAccelerator: policy.isAccelerator, now };
+  const { choices, spared } = listChoices(snapshot, query, budgets);
+  if (choices.length === 0 && spared.length === 0) return NOTHING;
+  const podsOf = listPods(choices, removable);
+  const withoutAll = removePods(snapshot, removable.all, leaving);
+  for (const { whole, members } of choices) {
+    for (const candidate of whole ? [whole] : members) for (const pod of podsOf.get(candidate)!) withoutAll.remove(pod);
+  }
+  const asked = resolution.topology;
+  const space = createSearchSpace(snapshot, { gang, policy, asked, withoutAll, choices, podsOf });
+  const without = (candidates: readonly Candidate[]) => {
+    const victims = candidates.flatMap((candidate) => podsOf.get(candidate)!);
+    return placeOn(removePods(snapshot, removable.all, [...leaving, ...victims]).sync(), gang, policy);
+  };
+  const found = chooseVictims(space, budgets, moves, without);
+  if (!found) return explainNone(space, spared);
+  const { slots, candidates } = found;
+  const { violations, lostWork } = costOf(candidates, budgets);
+  const victims = candidates.map(({ unit }) => unit).sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { kind: 'preempt', slots, victims, violations, lostWork };
+}
+
+/**
+ * The lowest priority of any pod on a node that may ever be evicted for a gang; Infinity: there is none. Whoever is not above it
+ * need not look for victims. O(pods).
+ */
+export function lowestPriority({ byName, podsOn }: Snapshot): number {
+  let lowest = Number.POSITIVE_INFINITY;
+  for (const row of byName) {
+    for (const pod of podsOn[row]!) if (pod.priority < lowest && isMovable(pod)) lowest = pod.priority;
+  }
+  return lowest;
+}
+
+/** A gang and its members on their own have the same removable pods. */
+function listPods(
+  choices: readonly Choice[],
+  removable: RemovablePods,
+): ReadonlyMap<Candidate, readonly RemovablePod[]> {
+  const podsOf = new Map<Candidate, readonly RemovablePod[]>();
+  for (const { whole, members } of choices) {
+    const pods = whole?.unit.pods ?? members.flatMap(({ unit }) => unit.pods);
+    const own = pods.flatMap((pod) => removable.add(pod) ?? []);
+    if (whole) podsOf.set(whole, own);
+    if (members.length === 0) continue;
+    const removableOf = new Map(own.map((each) => [each.pod, each]));
+    for (const member of members) {
+      podsOf.set(
+        member,
+        member.unit.pods.flatMap((pod) => removableOf.get(pod) ?? []),
+      );
+    }
+  }
+  return podsOf;
+}
+
+type PlaceWithout = (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined;
+
+/** The first set of domains that holds the gang at all decides. */
+function chooseVictims(space: SearchSpace, budgets: Budgets, moves: number, without: PlaceWithout) {
+  for (const domains of listSearchDomains(space)) {
+    const trials = domains
+      .map((within) => openTrial(space, within, new Ledger(budgets)))
+      .filter((trial) => trial.fits());
+    const found = searchTrials(trials, budgets, moves);
+    if (!found) continue;
+    const slots = found.candidates.length > 0 ? without(found.candidates) : undefined;
+    if (slots) return { slots, candidates: found.candidates };
+  }
+  if (space.isExact) return undefined;
+  const trial = openTrial(space, undefined, new Ledger(budgets), without);
+  const found = searchTrials(trial.fits() ? [trial] : [], budgets, moves);
+  const slots = found && without(found.candidates);
+  return slots && { slots, candidates: found.candidates };
+}
+
+/** The cheapest set of all trials. Each trial is left as it was found: what it evicts may be of use to the next. */
+function searchTrials(trials: readonly Trial[], budgets: Budgets, moves: number): VictimSet | undefined {
+  const first = trials.map((trial) => {
+    const found = searchVictims(trial, budgets);
+    trial.reopen();
+    return { trial, found };
+  });
+  first.sort((a, b) =>
+    a.found && b.found ? compareCosts(a.found.cost, b.found.cost) : a.found ? -1 : b.found ? 1 : 0,
+  );
+  let best = first[0]?.found;
+  let left = moves;
+  for (const { trial } of first) {
+    const before = trial.moves;
+    best = improveVictims(trial, budgets, best, left);
+    trial.reopen();
+    left -= trial.moves - before;
+  }
+  return best && spareElsewhere(trials, best, budgets);
+}
+
+/** Victims of one domain may make room in another one, where fewer of them are enough. */
+function spareElsewhere(trials: readonly Trial[], set: VictimSet, budgets: Budgets): VictimSet {
+  if (trials.length === 1) return set;
+  let { candidates } = set;
+  for (let again = true; again; ) {
+    again = false;
+    for (const trial of trials) {
+      if (!candidates.some((candidate) => trial.podsOf(candidate).length > 0)) continue;
+      const fewer = reduceVictims(trial, candidates);
+      trial.reopen();
+      if (!fewer || fewer.length === candidates.length) continue;
+      candidates = fewer;
+      again = true;
+    }
+  }
+  return { candidates, cost: costOf(candidates, budgets) };
+}
+
+function explainNone(space: SearchSpace, spared: ReturnType<typeof listChoices>['spared']): NoPreemption {
+  return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => isUsableNode(space, nodeName))));
+}
+
+/** That nobody can be evicted, and who is protected. */
+export function countSpared(spared: readonly SparedUnit[]): NoPreemption {
+  const counts = new Map<SpareCause, number>();
+  let reconsiderAt = Number.POSITIVE_INFINITY;
+  for (const { cause, until } of spared) {
+    counts.set(cause, (counts.get(cause) ?? 0) + 1);
+    reconsiderAt = Math.min(reconsiderAt, until);
+  }
+  const causes = [...counts].map(([cause, units]) => ({ cause, units }));
+  causes.sort((a, b) => b.units - a.units || (a.cause < b.cause ? -1 : 1));
+  return { kind: 'none', reconsiderAt, spared: causes };
+}
+
+function placeOn(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly PlannedSlot[] | undefined {
+  const plan = planGang(snapshot, gang, policy, Number.POSITIVE_INFINITY);
+  return plan.kind === 'placed' ? plan.slots : undefined;
+}
+
+/** Pods that are being deleted and will be gone soon. */
+function listLeaving({ byName, podsOn }: Snapshot, now: number): readonly PodModel[] {
+  return byName.flatMap((row) =>
+    podsOn[row]!.filter(({ deleting, goneBy }) => deleting && (goneBy === undefined || now <= goneBy + OVERDUE_MS)),
+  );
+}

@@ -1,0 +1,119 @@
+/** One place where a gang may start, and what is evicted for it so far: evict, put back, ask whether the gang fits. */
+
+import type { RemovablePod, SnapshotWithoutPods } from '../snapshot/without-pods.ts';
+import type { Ledger } from './budgets.ts';
+import type { Candidate, Choice } from './candidates.ts';
+import type { LiveCapacity } from './live-capacity.ts';
+
+export interface TrialParts {
+  /** Everything that may be evicted is gone from it. */
+  readonly snapshot: SnapshotWithoutPods;
+  readonly capacity: LiveCapacity;
+  readonly choices: readonly Choice[];
+  /** Where a candidate's pods matter for the capacity. */
+  readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
+  readonly ledger: Ledger;
+  /** What a node takes depends on who is on it, not only on what is left. */
+  readonly readsPods: boolean;
+  /** Asked when the capacity is enough; undefined: then the gang fits. */
+  readonly confirm: (() => boolean) | undefined;
+}
+
+/** What a plan counts for: it takes as long. */
+const MOVES_OF_A_PLAN = 500;
+
+/** How many plans one trial may ask for: a second or two on 5,000 nodes. */
+const MAX_PLANS = 200;
+
+export class Trial {
+  /** Pods moved so far: what a search costs. */
+  moves = 0;
+  #plans = 0;
+  readonly #parts: TrialParts;
+  readonly #open: readonly Candidate[];
+  readonly #evicted: Set<Candidate>;
+
+  constructor(parts: TrialParts) {
+    this.#parts = parts;
+    this.#open = parts.choices.flatMap(({ whole, members }) => whole ?? members);
+    this.#evicted = new Set(this.#open);
+    for (const { cover } of this.#open) parts.ledger.add(cover);
+  }
+
+  get choices(): readonly Choice[] {
+    return this.#parts.choices;
+  }
+
+  get evicted(): ReadonlySet<Candidate> {
+    return this.#evicted;
+  }
+
+  /** How far the evicted exceed the budgets. */
+  get violations(): number {
+    return this.#parts.ledger.violations;
+  }
+
+  /** No more plans are asked for, so that nothing seems to fit: what was searched until then may not be the least. */
+  get isExhausted(): boolean {
+    return this.#plans > MAX_PLANS;
+  }
+
+  /** Every plan is asked for, so that it is better to ask for many changes at once. */
+  get isCostly(): boolean {
+    return this.#parts.confirm !== undefined;
+  }
+
+  isOverBudget({ cover }: Candidate): boolean {
+    return this.#parts.ledger.isExceeded(cover);
+  }
+
+  fits(): boolean {
+    const { capacity, confirm } = this.#parts;
+    if (!capacity.fits()) return false;
+    if (!confirm) return true;
+    this.moves += MOVES_OF_A_PLAN;
+    this.#plans++;
+    return this.#plans <= MAX_PLANS && confirm();
+  }
+
+  /** A gang and a member of it are never evicted both. */
+  evict(candidate: Candidate): void {
+    const { snapshot, ledger } = this.#parts;
+    this.#evicted.add(candidate);
+    ledger.add(candidate.cover);
+    for (const pod of this.podsOf(candidate)) snapshot.remove(pod);
+    this.#refresh(candidate);
+  }
+
+  restore(candidate: Candidate): void {
+    const { snapshot, ledger } = this.#parts;
+    this.#evicted.delete(candidate);
+    ledger.remove(candidate.cover);
+    for (const pod of this.podsOf(candidate)) snapshot.restore(pod);
+    this.#refresh(candidate);
+  }
+
+  /** Exactly these are evicted then. */
+  setTo(candidates: Iterable<Candidate>): void {
+    const wanted = new Set(candidates);
+    for (const candidate of this.#evicted) if (!wanted.has(candidate)) this.restore(candidate);
+    for (const candidate of wanted) if (!this.#evicted.has(candidate)) this.evict(candidate);
+  }
+
+  /** Back to how it began: everything evicted, and of a gang that may not be evicted whole more members than it can give up. */
+  reopen(): void {
+    this.setTo(this.#open);
+  }
+
+  podsOf(candidate: Candidate): readonly RemovablePod[] {
+    return this.#parts.podsOf.get(candidate) ?? [];
+  }
+
+  #refresh(candidate: Candidate): void {
+    const { snapshot, capacity, readsPods: isPicky } = this.#parts;
+    const pods = this.podsOf(candidate);
+    if (isPicky) snapshot.sync();
+    for (const { node } of pods) capacity.refresh(node);
+    this.moves += pods.length;
+  }
+}

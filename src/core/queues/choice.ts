@@ -1,0 +1,64 @@
+/** Which queue a gang is in: what its pods say, else what is said of their namespace, else `default`. */
+import { DEFAULT_QUEUE, type Queue, type QueueProblem, type QueueSpec, type QueueTree } from './tree.ts';
+
+export type QueueChoice =
+  | { readonly kind: 'queue'; readonly queue: Queue }
+  | { readonly kind: 'problem'; readonly problem: QueueChoiceProblem };
+
+/** `usable`: the leaves that the namespace may use. */
+export type QueueChoiceProblem =
+  | { readonly kind: 'unknown-queue'; readonly queue: string; readonly usable: readonly string[] }
+  | { readonly kind: 'no-leaf'; readonly queue: string; readonly usable: readonly string[] }
+  | {
+      readonly kind: 'not-allowed';
+      readonly queue: string;
+      readonly namespace: string;
+      /** The queue of the path that does not list the namespace. */
+      readonly by: string;
+      readonly usable: readonly string[];
+    }
+  | { readonly kind: 'misconfigured-queue'; readonly queue: string; readonly problem: QueueProblem };
+
+/** @param label what the pods say (`muster.dev/queue`); undefined or '': nothing. */
+export function chooseQueue(tree: QueueTree, namespace: string, label: string | undefined): QueueChoice {
+  const name = label || (defaultOf(tree, namespace) ?? DEFAULT_QUEUE);
+  const queue = tree.byName.get(name);
+  if (queue === undefined) {
+    const problem = tree.problems.find((found) => found.kind !== 'same-default' && found.queue === name);
+    if (problem) return refuse({ kind: 'misconfigured-queue', queue: name, problem });
+    return refuse({ kind: 'unknown-queue', queue: name, usable: usableBy(tree, namespace) });
+  }
+  if (queue.children.length > 0) return refuse({ kind: 'no-leaf', queue: name, usable: usableBy(tree, namespace) });
+  const by = findExcluding(queue, namespace);
+  if (by) {
+    return refuse({ kind: 'not-allowed', queue: name, namespace, by: by.name, usable: usableBy(tree, namespace) });
+  }
+  return { kind: 'queue', queue };
+}
+
+function refuse(problem: QueueChoiceProblem): QueueChoice {
+  return { kind: 'problem', problem };
+}
+
+/**
+ * The first by name where several claim it, which `problems` reports. One that is misconfigured keeps its namespaces, unless
+ * another one claims them: under the rules of `default` they would be wronged.
+ */
+function defaultOf(tree: QueueTree, namespace: string): string | undefined {
+  const claims = ({ defaultFor }: QueueSpec) => defaultFor.includes(namespace);
+  const claimants = [...tree.byName.values()].map(({ spec }) => spec).filter(claims);
+  const names = (claimants.length > 0 ? claimants : tree.leftOut.filter(claims)).map(({ name }) => name);
+  return names.sort()[0];
+}
+
+/** The outermost queue of the path that keeps the namespace out. */
+function findExcluding(queue: Queue, namespace: string): Queue | undefined {
+  return queue.path.find(({ spec }) => spec.namespaces !== undefined && !spec.namespaces.includes(namespace));
+}
+
+function usableBy(tree: QueueTree, namespace: string): readonly string[] {
+  return tree.leaves
+    .filter((leaf) => findExcluding(leaf, namespace) === undefined)
+    .map((leaf) => leaf.name)
+    .sort();
+}

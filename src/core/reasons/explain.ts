@@ -1,0 +1,279 @@
+/**
+ * Reasons to text: the only place where a reason becomes words. A reason has two texts. `explain` is for people and
+ * carries live counts; `explainStably` goes into filter replies and changes only with the kind of cause, because every
+ * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
+ */
+
+import { instantText } from '../objects/text-values.ts';
+import type { Unschedulable } from '../placement/report.ts';
+import type { TopologyShortfall } from '../placement/shortfall.ts';
+import type { GangProblem } from '../podgroup/problems.ts';
+import type { SpareCause } from '../preemption/candidates.ts';
+import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
+
+/** Why a gang is not running (yet). */
+export type Reason =
+  | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
+  | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
+  | { readonly kind: 'queued' }
+  | HoldReason
+  | (Unschedulable & { readonly preemption?: PreemptionOutlook })
+  | {
+      readonly kind: 'preempting';
+      /** Gangs, and pods outside of gangs, that are evicted for it. */
+      readonly victims: readonly string[];
+      /** Pods that are to leave, and how many of them have left. */
+      readonly pods: number;
+      readonly gone: number;
+      /** Why an eviction is refused; '' when none is. */
+      readonly blockedBy: string;
+    }
+  | { readonly kind: 'nominated'; readonly members: number; readonly atBarrier: number }
+  | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
+  /** `at`: when it is evicted, milliseconds since the epoch. */
+  | { readonly kind: 'preempted'; readonly by: string; readonly at: number }
+  | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
+
+/** Why preemption does not help a gang that found no room. */
+export type PreemptionOutlook =
+  /** Pods are leaving that take the room it needs. */
+  | { readonly kind: 'coming' }
+  /** Budgets allow fewer disruptions than the cheapest set of victims means. */
+  | { readonly kind: 'budgets'; readonly violations: number; readonly victims: readonly string[] }
+  /** Not even all that may be evicted would be enough. */
+  | {
+      readonly kind: 'none';
+      /** When a protected victim stops being protected, milliseconds since the epoch; Infinity: never by time alone. */
+      readonly reconsiderAt: number;
+      /** Gangs and pods of lower priority that are protected, by why. */
+      readonly spared: readonly { readonly cause: SpareCause; readonly units: number }[];
+    };
+
+/** What is done about lost members. */
+export type Repair =
+  | { readonly kind: 'replace'; readonly places: number }
+  | { readonly kind: 'restart'; readonly count: number; readonly most: number }
+  | { readonly kind: 'ignore' };
+
+/** For Events, logs and the inspect API. */
+export function explain(reason: Reason): string {
+  switch (reason.kind) {
+    case 'gathering':
+      return `${reason.have} of ${reason.want} members exist`;
+    case 'problems':
+      return reason.problems.map(explainProblem).join('; ');
+    case 'queued':
+      return 'complete, waiting to be planned';
+    case 'unschedulable':
+      return explainUnschedulable(reason);
+    case 'held':
+    case 'queue':
+    case 'quota':
+    case 'over-time':
+    case 'behind':
+      return explainHoldReason(reason);
+    case 'nominated':
+      return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
+    case 'backing-off':
+      return `${reason.cause}; tried again at ${new Date(reason.until).toISOString()}`;
+    case 'preempting':
+      return explainPreempting(reason);
+    case 'preempted':
+      return `preempted by gang ${reason.by}, evicted at ${new Date(reason.at).toISOString()}`;
+    case 'incomplete':
+      return `${reason.running} of ${reason.want} members are bound${explainRepair(reason.repair)}`;
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** For filter replies: one text for each kind of cause, without counts, times and `%` (it is a format string there). */
+export function explainStably(gang: string, reason: Reason): string {
+  return `gang ${gang} ${stableText(reason)}`.replaceAll('%', ' percent');
+}
+
+function stableText(reason: Reason): string {
+  switch (reason.kind) {
+    case 'gathering':
+      return 'waits for all its members to be created';
+    case 'problems':
+      return `cannot start: ${stableProblem(reason.problems[0]!)}`;
+    case 'queued':
+      return 'waits to be planned';
+    case 'unschedulable':
+      return stableShortfall(reason.topology);
+    case 'held':
+    case 'queue':
+    case 'quota':
+    case 'over-time':
+    case 'behind':
+      return explainHoldReasonStably(reason);
+    case 'nominated':
+      return 'is planned; this member goes to its nominated node';
+    case 'backing-off':
+      return 'backs off before it is planned again';
+    case 'preempting':
+      return 'waits for the pods that it preempted to leave';
+    case 'preempted':
+      return 'is preempted by another gang';
+    case 'incomplete':
+      return 'runs below its minimum; this member waits for a place';
+    default:
+      return reason satisfies never;
+  }
+}
+
+function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {
+  const whom = victims.length > 0 ? `preempts ${listSome(victims)}` : 'waits for pods that are leaving';
+  return `${whom}; ${gone} of ${pods} pods have left${blockedBy && `; blocked: ${blockedBy}`}`;
+}
+
+function explainRepair(repair: Repair): string {
+  switch (repair.kind) {
+    case 'replace':
+      return repair.places > 0 ? `; places kept for replacements: ${repair.places}` : '';
+    case 'restart':
+      return repair.count < repair.most
+        ? `; restarted ${repair.count} of at most ${repair.most} times`
+        : `; restarted ${repair.count} times, which is the most: it is left as it is`;
+    case 'ignore':
+      return '; muster.dev/on-member-loss is ignore';
+    default:
+      return repair satisfies never;
+  }
+}
+
+const SPARED: Readonly<Record<SpareCause, string>> = {
+  'min-runtime': 'inside min-runtime',
+  preemptible: 'not preemptible',
+  budget: 'kept by PodDisruptionBudgets',
+  barred: 'whose eviction was refused',
+  guaranteed: 'inside the guarantee of their queues',
+};
+
+function explainOutlook(outlook: PreemptionOutlook | undefined): string {
+  switch (outlook?.kind) {
+    case undefined:
+      return '';
+    case 'coming':
+      return '; it fits when the pods that are terminating have left';
+    case 'budgets':
+      return `; preempting ${listSome(outlook.victims)} would violate PodDisruptionBudgets by ${outlook.violations}`;
+    case 'none': {
+      if (outlook.spared.length === 0) return '';
+      const spared = outlook.spared.map(({ cause, units }) => `${units} ${SPARED[cause]}`).join(', ');
+      const at = instantText(outlook.reconsiderAt);
+      return `; of lower priority but protected: ${spared}${at === undefined ? '' : ` until ${at}`}`;
+    }
+    default:
+      return outlook satisfies never;
+  }
+}
+
+function explainUnschedulable(reason: Unschedulable & { readonly preemption?: PreemptionOutlook }): string {
+  return `${explainRoom(reason)}${explainOutlook(reason.preemption)}`;
+}
+
+function explainRoom(reason: Unschedulable): string {
+  const { fits, want, topology } = reason;
+  const room = `room for ${fits} of ${want} members`;
+  if (topology === undefined) return `${room}${listCauses(reason)}`;
+  if (topology.kind !== 'no-domain') return explainLevel(topology);
+  const { level, best, slice, blockingPods, widensAt } = topology;
+  const inSlices = slice ? ` in slices of ${slice.size}, each in one ${slice.level}` : '';
+  const parts = [
+    level === undefined
+      ? `${room}${inSlices}`
+      : best === undefined
+        ? `${level}: no domain takes any of ${want} members${inSlices}`
+        : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}`,
+  ];
+  if (blockingPods) {
+    const { domain, pods, examples } = blockingPods;
+    const others = pods > examples.length ? ` and ${pods - examples.length} more` : '';
+    parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
+  }
+  if (widensAt !== undefined) parts.push(`tried wider after ${new Date(widensAt).toISOString()}`);
+  return `${parts.join('; ')}${listCauses(reason)}`;
+}
+
+function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-domain' }>): string {
+  const { kind, key, found, known } = problem;
+  const expected = `muster.dev/${key}: expected one of ${known.join(', ')}, or a node label of theirs, found "${found}"`;
+  switch (kind) {
+    case 'unknown-level':
+      return `${expected}; muster topology shows the levels of this cluster`;
+    case 'spread-inside-slice':
+      return `${expected}; slices are kept together and only whole ones can be spread`;
+    case 'spread-outside-required':
+      return `${expected}; all members are in one domain of the required level already`;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** The kind of shortfall: best domain and counts change all the time. */
+function stableShortfall(topology: TopologyShortfall | undefined): string {
+  if (topology === undefined) return 'waits for room for all its members';
+  if (topology.kind !== 'no-domain') return `cannot start: ${explainLevel(topology)}`;
+  if (topology.level === undefined) return `waits for room for slices of ${topology.slice!.size} members`;
+  return `waits for one domain of level ${topology.level} with room for all its members`;
+}
+
+function listCauses({ causes, topology }: Unschedulable): string {
+  if (causes.length === 0) return '';
+  return `; nodes${topology?.kind === 'no-domain' && topology.best !== undefined ? ' there' : ''} for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
+}
+
+/** Without the pod, claim or values that happen to be found first: those change while members come and go. */
+function stableProblem(problem: GangProblem): string {
+  switch (problem.kind) {
+    case 'contradiction':
+      return `members contradict each other about ${problem.key}; give all the same`;
+    case 'duplicate-rank':
+      return 'members have the same muster.dev/rank; give each its own, or none to any';
+    case 'unbound-claim':
+      return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
+    default:
+      return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
+  }
+}
+
+/** There may be thousands. */
+function listSome(names: readonly string[]): string {
+  const [first, second, ...others] = names;
+  if (second === undefined) return first ?? '';
+  return others.length === 0 ? `${first} and ${second}` : `${first}, ${second} and ${others.length} more`;
+}
+
+/** What was expected, what was found, what to do. */
+export function explainProblem(problem: GangProblem): string {
+  switch (problem.kind) {
+    case 'unknown-key':
+      return `pod ${problem.pod}: unknown key ${problem.key}; expected muster.dev/ and one of ${problem.known.join(', ')}`;
+    case 'misplaced-key':
+      return `pod ${problem.pod}: ${problem.key} is ${
+        problem.foundAs === 'label' ? 'a label, expected an annotation' : 'an annotation, expected a label'
+      }; move it there`;
+    case 'bad-value':
+      return `pod ${problem.pod}: ${problem.key} expected ${problem.expected}, found "${problem.value}"`;
+    case 'contradiction':
+      return `members contradict each other: ${problem.key} is ${problem.values.map((value) => `"${value}"`).join(' and ')}; give all the same`;
+    case 'duplicate-rank':
+      return `${problem.pods.length} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods)}; give each its own, or none to any`;
+    case 'missing-key':
+      return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
+    case 'min-above-max':
+      return `muster.dev/min-members ${problem.min} is above muster.dev/max-members ${problem.max}`;
+    case 'no-min-members':
+      return 'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job';
+    case 'no-pod-group-object':
+      return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
+    case 'unreachable-member':
+      return `pod ${problem.pod} never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers`;
+    case 'unbound-claim':
+      return `PersistentVolumeClaim ${problem.claim} is not bound and its storage class does not wait for a first consumer`;
+    default:
+      return problem satisfies never;
+  }
+}

@@ -1,0 +1,82 @@
+/** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
+
+import { formatDuration, instantText } from '../objects/text-values.ts';
+import type { GangKey } from '../podgroup/gang.ts';
+import type { QueueChoiceProblem } from '../queues/choice.ts';
+import type { QuotaRefusal } from '../queues/quota.ts';
+import { explainQueueProblem, explainQuota } from './explain-queue.ts';
+
+/** Why a complete gang is not placed, whatever room there is. */
+export type HoldReason =
+  /** An operator holds it. */
+  | { readonly kind: 'held' }
+  | { readonly kind: 'queue'; readonly problem: QueueChoiceProblem }
+  | { readonly kind: 'quota'; readonly refusal: QuotaRefusal }
+  /** It ran as long as its queue lets anybody run, milliseconds. */
+  | { readonly kind: 'over-time'; readonly queue: string; readonly limitMs: number }
+  /** It would fit, and would keep another gang waiting. */
+  | {
+      readonly kind: 'behind';
+      readonly gang: GangKey;
+      /**
+       * `strict`: nobody passes in this queue. `quota`: the other one has waited long for quota that this one would use up. `planned-start`: the room
+       * is planned for the other one. `no-backfill`: nobody passes anybody.
+       */
+      readonly cause: 'strict' | 'quota' | 'planned-start' | 'no-backfill';
+      /** When the other one is to start, milliseconds since the epoch; Infinity: not known. */
+      readonly startsAt: number;
+    };
+
+/** For people. */
+export function explainHoldReason(reason: HoldReason): string {
+  switch (reason.kind) {
+    case 'held':
+      return 'held by muster.dev/hold: "true"; set it to "false" or remove it from every member to release the gang';
+    case 'queue':
+      return explainQueueProblem(reason.problem);
+    case 'quota':
+      return explainQuota(reason.refusal);
+    case 'over-time':
+      return `ran for ${formatDuration(reason.limitMs)}, the longest that queue ${reason.queue} allows; it starts again only with another owner: delete its Job and create it anew`;
+    case 'behind':
+      return explainBehind(reason);
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** For filter replies: without counts and times. */
+export function explainHoldReasonStably(reason: HoldReason): string {
+  switch (reason.kind) {
+    case 'held':
+      return 'is held by an operator';
+    case 'queue':
+      return `cannot start: ${explainQueueProblem(reason.problem)}`;
+    case 'quota':
+      return `waits for quota of queue ${reason.refusal.queue}`;
+    case 'over-time':
+      return `ran as long as queue ${reason.queue} allows`;
+    case 'behind':
+      return 'waits so that it does not delay a gang before it';
+    default:
+      return reason satisfies never;
+  }
+}
+
+function explainBehind({ gang, cause, startsAt }: HoldReason & { readonly kind: 'behind' }): string {
+  switch (cause) {
+    case 'strict':
+      return `waits behind gang ${gang}, which is first in its queue, and the queue's order is strict`;
+    case 'quota':
+      return `waits behind gang ${gang}, which has waited long for quota of their queue`;
+    case 'no-backfill':
+      return `waits behind gang ${gang}, which is first in order; backfill is off`;
+    case 'planned-start': {
+      const at = instantText(startsAt);
+      const when = at === undefined ? '' : ` at ${at} (estimated)`;
+      return `would fit, but could delay gang ${gang}, which is planned to start there${when}; say muster.dev/expected-duration to be let past if short enough`;
+    }
+    default:
+      return cause satisfies never;
+  }
+}

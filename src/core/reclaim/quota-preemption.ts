@@ -1,0 +1,143 @@
+/**
+ * Whom to evict for a gang that its queue's quota refuses: only what is evicted below the queues that refuse makes room there,
+ * however much space the cluster has.
+ *
+ * 1. Whole units below the outermost queue that refuses, as far as the gang has a right to them and nothing protects them:
+ *    lowest priority first, of those the youngest, until no queue refuses and the gang has a place.
+ * 2. Whoever turns out not to be needed is put back, the most valuable first.
+ * 3. Queues keep what they are guaranteed, as in `reclaim-plan.ts`.
+ *
+ * O(log units + victims) plans.
+ */
+
+import type { PodModel } from '../objects/model.ts';
+import type { PlanPolicy } from '../placement/gang-request.ts';
+import { type PlannedSlot, planGang } from '../placement/plan.ts';
+import { Budgets, Ledger } from '../preemption/budgets.ts';
+import { type Candidate, listChoices, type VictimUnit } from '../preemption/candidates.ts';
+import { countSpared, type Preemption, type PreemptionRequest } from '../preemption/preemption.ts';
+import { type Amounts, NOTHING, subtractAmounts } from '../queues/amounts.ts';
+import { judgeQuota, listRefusals, type UseByQueue } from '../queues/quota.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { withoutPods } from '../snapshot/without-pods.ts';
+import { type Guarantees, MAX_VICTIM_SETS } from './reclaim.ts';
+import type { ReclaimQuery } from './rights.ts';
+
+/** What is needed to know who uses the quota. */
+export interface QuotaHolders extends Guarantees {
+  /** Its `use` is without those who are evicted for others. */
+  readonly query: ReclaimQuery;
+  readonly amountsOf: (pods: readonly PodModel[]) => Amounts;
+}
+
+export interface QuotaPreemptionRequest extends Omit<PreemptionRequest, 'rights'> {
+  readonly holders: QuotaHolders;
+}
+
+/** To be asked when `judgeQuota` refuses. Never `coming`: quota that others will leave is nobody's. */
+export function planQuotaPreemption(
+  snapshot: Snapshot,
+  request: QuotaPreemptionRequest,
+  policy: PlanPolicy,
+  now: number,
+): Preemption {
+  const { gang, holders } = request;
+  const { query } = holders;
+  const refusals = listRefusals(query.queue, query.asked, query.use);
+  const [outermost] = refusals;
+  if (!outermost) return countSpared([]);
+  const rights = (pod: PodModel) => {
+    const isBelow = query.queueOf(pod)?.path.some(({ name }) => name === outermost.queue);
+    return isBelow ? holders.rights(pod) : 'never';
+  };
+  const budgets = new Budgets(request.budgets);
+  const wanted = { ...request, gang: gang.key, rights, isAccelerator: policy.isAccelerator, now };
+  const { choices, spared } = listChoices(snapshot, wanted, budgets);
+  const amounts = new Map<VictimUnit, Amounts>();
+  const candidates = choices.flatMap(({ whole }) => {
+    if (!whole) return [];
+    const own = holders.amountsOf(whole.unit.pods);
+    amounts.set(whole.unit, own);
+    return refusals.some(({ dimension }) => (own.get(dimension) ?? 0) > 0) ? [whole] : [];
+  });
+  const place = (units: readonly VictimUnit[]): readonly PlannedSlot[] | undefined => {
+    const left = useWithout(query, units, amounts);
+    if (judgeQuota(query.queue, query.asked, left).kind === 'refused') return undefined;
+    const pods = units.flatMap((unit) => unit.pods);
+    const plan = planGang(withoutPods(snapshot, pods), gang, policy, Number.POSITIVE_INFINITY);
+    return plan.kind === 'placed' ? plan.slots : undefined;
+  };
+  let open = keepBudgets(candidates.sort(compareWorth), budgets);
+  for (let sets = 0; sets < MAX_VICTIM_SETS; sets++) {
+    // The last set is one of those of which no queue loses too much whichever are taken.
+    const excessOfAll = sets === MAX_VICTIM_SETS - 1 ? new Set(holders.listExcess(open)) : undefined;
+    const found = chooseFirst(excessOfAll ? open.filter((unit) => !excessOfAll.has(unit)) : open, place);
+    if (!found) break;
+    const excess = new Set(holders.listExcess(found.units));
+    if (excess.size === 0) {
+      const victims = found.units.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+      const lostWork = victims.reduce((sum, unit) => sum + unit.lostWork, 0);
+      return { kind: 'preempt', slots: found.slots, victims, violations: 0, lostWork };
+    }
+    open = open.filter((unit) => !excess.has(unit));
+  }
+  return countSpared(spared);
+}
+
+function useWithout(
+  { use, queueOf }: ReclaimQuery,
+  units: readonly VictimUnit[],
+  amounts: ReadonlyMap<VictimUnit, Amounts>,
+): UseByQueue {
+  const left = new Map(use);
+  for (const unit of units) {
+    for (const { name } of queueOf(unit.pods[0]!)?.path ?? []) {
+      left.set(name, subtractAmounts(left.get(name) ?? NOTHING, amounts.get(unit)!));
+    }
+  }
+  return left;
+}
+
+/** Least worth first. */
+function compareWorth({ unit: a }: Candidate, { unit: b }: Candidate): number {
+  return (
+    a.priority - b.priority ||
+    b.startedAt - a.startedAt ||
+    a.pods.length - b.pods.length ||
+    (a.key < b.key ? -1 : Number(a.key > b.key))
+  );
+}
+
+/** Those that the disruption budgets allow to evict all together. */
+function keepBudgets(candidates: readonly Candidate[], budgets: Budgets): readonly VictimUnit[] {
+  const ledger = new Ledger(budgets);
+  return candidates.flatMap(({ unit, cover }) => {
+    ledger.add(cover);
+    if (!ledger.isExceeded(cover)) return [unit];
+    ledger.remove(cover);
+    return [];
+  });
+}
+
+/** As few of the first ones as are enough, without those of them that are not needed. */
+function chooseFirst(
+  units: readonly VictimUnit[],
+  place: (units: readonly VictimUnit[]) => readonly PlannedSlot[] | undefined,
+): { readonly units: readonly VictimUnit[]; readonly slots: readonly PlannedSlot[] } | undefined {
+  let slots = units.length > 0 ? place(units) : undefined;
+  if (!slots) return undefined;
+  let [tooFew, enough] = [0, units.length];
+  while (enough - tooFew > 1) {
+    const middle = Math.floor((tooFew + enough) / 2);
+    const found = place(units.slice(0, middle));
+    if (found) [enough, slots] = [middle, found];
+    else tooFew = middle;
+  }
+  let chosen = units.slice(0, enough);
+  for (const unit of chosen.toReversed()) {
+    const others = chosen.filter((other) => other !== unit);
+    const found = others.length > 0 ? place(others) : undefined;
+    if (found) [chosen, slots] = [others, found];
+  }
+  return { units: chosen, slots };
+}

@@ -1,0 +1,103 @@
+/**
+ * Whom to evict where queues have guarantees, with as little lost as possible:
+ *
+ * 1. Nobody, if the gang has room once those have left who are expected to end about as soon as a victim would be gone.
+ * 2. Of queues that owe space only what they borrowed: their youngest gangs, above the guarantee. On Philly's jobs at twice
+ *    their size that alone loses a sixth less work, and everybody waits a sixth less.
+ * 3. If that is not enough, whoever the gang has a right to, as long as every queue keeps what it is guaranteed.
+ */
+
+import { keyOf, type PodModel } from '../objects/model.ts';
+import type { PlanPolicy } from '../placement/gang-request.ts';
+import { gangNameOf } from '../podgroup/gang.ts';
+import { type EvictionRights, isMovable, type RunningGang, startOf } from '../preemption/candidates.ts';
+import { type Preemption, type PreemptionRequest, planPreemption } from '../preemption/preemption.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import type { Borrower } from './rights.ts';
+
+/** What the queues let a gang evict. */
+export interface Guarantees {
+  readonly rights: EvictionRights;
+  /** Some queue owes the gang space. */
+  readonly isOwed: boolean;
+  /** Those of the units without which every queue keeps its guarantee. */
+  listExcess(units: readonly Borrower[]): readonly Borrower[];
+}
+
+export interface ReclaimRequest extends Omit<PreemptionRequest, 'running' | 'rights'> {
+  readonly running: readonly RunningGang[];
+  /** Undefined: priority alone decides. */
+  readonly guarantees: Guarantees | undefined;
+  /** Bound pods that are expected to end soon, and when, milliseconds since the epoch. */
+  readonly soon: ReadonlyMap<PodModel, number>;
+}
+
+/** So many sets of victims are looked at until one leaves all queues what they are guaranteed. */
+export const MAX_VICTIM_SETS = 4;
+
+const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
+
+/** As `planPreemption`. O(sets) of its calls. */
+export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy: PlanPolicy, now: number): Preemption {
+  const { guarantees, soon } = request;
+  const running = request.running.filter(({ bound }) => bound.length > 0);
+  const searchOn = (view: Snapshot, units: readonly RunningGang[], barred: ReadonlySet<string>) =>
+    planPreemption(view, { ...request, running: units, barred, rights: guarantees?.rights }, policy, now);
+  const search = (barred: ReadonlySet<string>) => searchOn(snapshot, running, barred);
+  if (soon.size > 0) {
+    const others = running.filter(({ bound }) => !soon.has(bound[0]!));
+    // Their places are given to nobody before they have left: they may run longer than expected.
+    if (searchOn(expectGone(snapshot, soon), others, request.barred).kind === 'coming') {
+      const found = search(request.barred);
+      return found.kind === 'coming' ? found : { kind: 'none', reconsiderAt: Math.max(...soon.values()), spared: [] };
+    }
+  }
+  if (!guarantees) return search(request.barred);
+  if (guarantees.isOwed) {
+    const kept = guarantees.listExcess([...running.map(borrowerOf), ...listLone(snapshot, guarantees)]);
+    const found = search(new Set([...request.barred, ...kept.map(({ key }) => key)]));
+    const isFine = found.kind !== 'preempt' || found.violations === 0;
+    if (found.kind !== 'none' && isFine && listExcessOf(found, guarantees).length === 0) return found;
+  }
+  const barred = new Set(request.barred);
+  for (let sets = 0; sets < MAX_VICTIM_SETS; sets++) {
+    const found = search(barred);
+    const excess = listExcessOf(found, guarantees);
+    if (excess.length === 0) return found;
+    for (const { key } of excess) barred.add(key);
+  }
+  return NONE;
+}
+
+function listExcessOf(found: Preemption, guarantees: Guarantees): readonly Borrower[] {
+  return found.kind === 'preempt' ? guarantees.listExcess(found.victims) : [];
+}
+
+/** Pods outside gangs that the gang has a right to. */
+function listLone({ byName, podsOn }: Snapshot, { rights }: Guarantees): readonly Borrower[] {
+  const isLone = (pod: PodModel) => !pod.deleting && gangNameOf(pod.labels) === undefined && isMovable(pod);
+  return byName.flatMap((row) =>
+    podsOn[row]!.filter((pod) => isLone(pod) && rights(pod) === 'may').map((pod) => ({
+      key: keyOf(pod),
+      pods: [pod],
+      startedAt: startOf(pod),
+    })),
+  );
+}
+
+function borrowerOf({ gang, bound }: RunningGang): Borrower {
+  const startedAt = bound.reduce((first, pod) => Math.min(first, startOf(pod)), Number.POSITIVE_INFINITY);
+  return { key: gang.key, pods: bound, startedAt };
+}
+
+/** The same with these pods on their way out. */
+function expectGone(snapshot: Snapshot, soon: ReadonlyMap<PodModel, number>): Snapshot {
+  const podsOn = snapshot.podsOn.slice();
+  for (const row of new Set([...soon.keys()].flatMap(({ nodeName }) => snapshot.indexOf.get(nodeName) ?? []))) {
+    podsOn[row] = podsOn[row]!.map((pod) => {
+      const goneBy = soon.get(pod);
+      return goneBy === undefined ? pod : { ...pod, deleting: true, goneBy };
+    });
+  }
+  return { ...snapshot, podsOn };
+}

@@ -1,0 +1,154 @@
+/**
+ * Whom a gang may evict where queues have guarantees. The two queues are looked at below the innermost queue that has both:
+ * what happens inside a team is the team's, what happens between organisations is theirs.
+ *
+ * 1. In the same queue: whoever is of lower priority.
+ * 2. In a queue that uses no more than it is guaranteed: nobody, whatever the priority.
+ * 3. In one that borrows: whoever is of lower priority, and anybody if the gang stays within what its own queue is guaranteed,
+ *    unless a queue on the way there is not reclaimable.
+ *
+ * Of a dimension that no queue is guaranteed nothing is borrowed, and priority alone decides.
+ */
+import type { PodModel } from '../objects/model.ts';
+import type { EvictionRight, EvictionRights, VictimUnit } from '../preemption/candidates.ts';
+import { type Amounts, addAmounts } from '../queues/amounts.ts';
+import type { UseByQueue } from '../queues/quota.ts';
+import type { Queue, QueueTree } from '../queues/tree.ts';
+
+export interface ReclaimQuery {
+  readonly tree: QueueTree;
+  /** Of the gang that needs room. */
+  readonly queue: Queue;
+  readonly priority: number;
+  /** What the gang would use beyond `use`. */
+  readonly asked: Amounts;
+  readonly use: UseByQueue;
+  /** The queue that a pod counts for; undefined: none, so that priority alone decides. */
+  readonly queueOf: (pod: PodModel) => Queue | undefined;
+}
+
+/** What is compared of units when a queue has to keep its guarantee. */
+export type Borrower = Pick<VictimUnit, 'key' | 'pods' | 'startedAt'>;
+
+/** How two queues stand to each other. */
+interface Relation {
+  /** The other one, or a queue above it, uses no more than it is guaranteed. */
+  readonly isGuaranteed: boolean;
+  /** What the other one borrowed may be taken back for the gang. */
+  readonly isOwed: boolean;
+}
+
+const SAME: Relation = { isGuaranteed: false, isOwed: false };
+
+export function evictionRights(query: ReclaimQuery): EvictionRights {
+  const { queueOf, priority } = query;
+  const dimensions = promisedDimensions(query);
+  const relations = new Map<Queue, Relation>();
+  const relationTo = (other: Queue): Relation => {
+    let relation = relations.get(other);
+    if (!relation) {
+      relation = relate(query, dimensions, other);
+      relations.set(other, relation);
+    }
+    return relation;
+  };
+  return (pod): EvictionRight => {
+    const other = queueOf(pod);
+    const { isGuaranteed, isOwed } = other ? relationTo(other) : SAME;
+    if (isOwed) return 'may';
+    if (pod.priority >= priority) return 'never';
+    return isGuaranteed ? 'guaranteed' : 'may';
+  };
+}
+
+/** Whether any queue of the tree owes the gang space, so that a search for victims may find some whatever the priorities. */
+export function isOwedAny(query: Omit<ReclaimQuery, 'queueOf' | 'priority'>): boolean {
+  const dimensions = promisedDimensions(query);
+  // Most that wait stay within no guarantee at all: nobody else has to be looked at then.
+  if (!query.queue.path.some((level) => isEntitled(query, dimensions, level))) return false;
+  return dimensions.length > 0 && query.tree.leaves.some((leaf) => relate(query, dimensions, leaf).isOwed);
+}
+
+/**
+ * The victims that are too many: without them each other queue keeps what it is guaranteed. Who started last goes first, of
+ * several the smaller one. Of a queue
+ * that owes the gang space the one that crosses the line may go, too, since gangs are evicted whole; priority alone is no
+ * reason to cross it, or the two would take the same space from each other for ever.
+ */
+export function listExcessVictims(
+  query: ReclaimQuery,
+  units: readonly Borrower[],
+  amountsOf: (pods: readonly PodModel[]) => Amounts,
+): readonly Borrower[] {
+  const dimensions = promisedDimensions(query);
+  if (dimensions.length === 0) return [];
+  const taken = new Map<Queue, Map<string, number>>();
+  const excess: Borrower[] = [];
+  const youngestFirst = units.toSorted(
+    (a, b) => b.startedAt - a.startedAt || a.pods.length - b.pods.length || (a.key < b.key ? -1 : 1),
+  );
+  for (const unit of youngestFirst) {
+    const queue = query.queueOf(unit.pods[0]!);
+    if (!queue || queue === query.queue) continue;
+    const levels = levelsBelowCommon(query.queue, queue).theirs;
+    const amounts = amountsOf(unit.pods);
+    const { isOwed } = relate(query, dimensions, queue);
+    const mayLose = (level: Queue) =>
+      dimensions.some((dimension) => {
+        const left = amountIn(query.use.get(level.name), dimension) - amountIn(taken.get(level), dimension);
+        const kept = amountIn(level.guaranteed, dimension);
+        return left > kept && (isOwed || left - amountIn(amounts, dimension) >= kept);
+      });
+    if (!levels.every(mayLose)) {
+      excess.push(unit);
+      continue;
+    }
+    for (const level of levels) {
+      const sum = taken.get(level) ?? new Map<string, number>();
+      taken.set(level, sum);
+      addAmounts(sum, amounts);
+    }
+  }
+  return excess;
+}
+
+function promisedDimensions({ tree, asked }: Pick<ReclaimQuery, 'tree' | 'asked'>): readonly string[] {
+  const isPromised = (dimension: string) => tree.roots.some((root) => amountIn(root.guaranteed, dimension) > 0);
+  return [...asked].flatMap(([dimension, amount]) => (amount > 0 && isPromised(dimension) ? [dimension] : []));
+}
+
+function relate(
+  { queue, asked, use }: Pick<ReclaimQuery, 'queue' | 'asked' | 'use'>,
+  dimensions: readonly string[],
+  other: Queue,
+): Relation {
+  if (other === queue || dimensions.length === 0) return SAME;
+  const { own, theirs } = levelsBelowCommon(queue, other);
+  const borrows = (level: Queue) =>
+    dimensions.some((dimension) => amountIn(use.get(level.name), dimension) > amountIn(level.guaranteed, dimension));
+  if (!theirs.every(borrows)) return { isGuaranteed: true, isOwed: false };
+  const isOwed = isEntitled({ asked, use }, dimensions, own[0]!) && theirs.every(({ spec }) => spec.reclaimable);
+  return { isGuaranteed: false, isOwed };
+}
+
+/** Whether what is asked stays within the guarantee of the queue. */
+function isEntitled({ asked, use }: Pick<ReclaimQuery, 'asked' | 'use'>, dimensions: readonly string[], level: Queue) {
+  return dimensions.every(
+    (dimension) =>
+      amountIn(use.get(level.name), dimension) + amountIn(asked, dimension) <= amountIn(level.guaranteed, dimension),
+  );
+}
+
+/** The parts of both paths below the innermost queue that is on both; each has at least the queue itself. */
+function levelsBelowCommon(
+  queue: Queue,
+  other: Queue,
+): { readonly own: readonly Queue[]; readonly theirs: readonly Queue[] } {
+  let common = 0;
+  while (common < queue.path.length - 1 && queue.path[common] === other.path[common]) common++;
+  return { own: queue.path.slice(common), theirs: other.path.slice(common) };
+}
+
+function amountIn(amounts: Amounts | undefined, dimension: string): number {
+  return amounts?.get(dimension) ?? 0;
+}

@@ -1,0 +1,152 @@
+/**
+ * An overlay on a snapshot: place pods, look at the result, take it back. Nothing is copied; every write is journalled
+ * and undone in reverse order, so a snapshot is byte for byte what it was after `rollback(0)`.
+ */
+
+import type { Labels, PodTemplate } from '../objects/model.ts';
+import { conflictsOnPorts, repelledBy } from '../objects/node-fit.ts';
+import type { NodeIdx } from '../topology/tree.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What placing needs to know of a pod. */
+export interface Placeable {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly template: PodTemplate;
+}
+
+interface Entry {
+  readonly node: NodeIdx;
+  readonly pod: Placeable;
+}
+
+/** A template's requests as column numbers and amounts; a resource no node has makes the template fit nowhere. */
+export interface ResolvedRequests {
+  readonly columns: Int32Array;
+  readonly amounts: Float64Array;
+  /** Name of a requested resource that no node offers. */
+  readonly unknown: string | undefined;
+}
+
+/** Resolves names to columns once per plan and class. */
+export function resolveRequests(template: PodTemplate, snapshot: Snapshot): ResolvedRequests {
+  const columns = new Int32Array(template.requests.length);
+  const amounts = new Float64Array(template.requests.length);
+  let unknown: string | undefined;
+  template.requests.forEach((request, i) => {
+    const column = snapshot.columns.get(request.name);
+    if (column === undefined) unknown ??= request.name;
+    columns[i] = column ?? 0;
+    amounts[i] = request.amount;
+  });
+  return { columns, amounts, unknown };
+}
+
+export class Transaction {
+  readonly snapshot: Snapshot;
+  readonly #journal: Entry[] = [];
+  /** Pods of this transaction by node; only filled for the few questions that need labels or ports. */
+  readonly #placedOn = new Map<NodeIdx, Placeable[]>();
+
+  /** Some pod placed here has hostname anti-affinity of its own; set once, it only costs a closer look. */
+  #placedRepels = false;
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot;
+  }
+
+  /** A mark to roll back to. */
+  checkpoint(): number {
+    return this.#journal.length;
+  }
+
+  /** Puts the pod on the node whether it fits or not; callers ask `capacity` first. */
+  place(node: NodeIdx, pod: Placeable): void {
+    this.#shift(node, pod.template, -1);
+    this.#journal.push({ node, pod });
+    const placed = this.#placedOn.get(node);
+    if (placed) placed.push(pod);
+    else this.#placedOn.set(node, [pod]);
+    if (pod.template.antiAffinity.length > 0) this.#placedRepels = true;
+  }
+
+  /** Places everybody who holds space unbound against a gang of this priority; against everyone when left out. */
+  occupy(priority = Number.NEGATIVE_INFINITY): void {
+    for (const occupant of this.snapshot.occupants) {
+      if (occupant.shields >= priority) this.place(occupant.node, occupant);
+    }
+  }
+
+  /** Places the pod on the node of this name if there is one and it takes the pod; returns whether. */
+  tryPlace(pod: Placeable, name: string): boolean {
+    const node = this.snapshot.indexOf.get(name);
+    if (node === undefined || this.capacity(node, pod, resolveRequests(pod.template, this.snapshot)) < 1) return false;
+    this.place(node, pod);
+    return true;
+  }
+
+  /** Takes back everything placed since the mark. */
+  rollback(checkpoint: number): void {
+    while (this.#journal.length > checkpoint) {
+      const entry = this.#journal.pop()!;
+      this.#shift(entry.node, entry.pod.template, 1);
+      this.#placedOn.get(entry.node)!.pop();
+    }
+  }
+
+  /**
+   * How many more pods of this template the node takes now, by resources, host ports and hostname anti-affinity.
+   * The node's own verdict (selector, taints, readiness) is the caller's: it is judged per template, not per call.
+   */
+  capacity(node: NodeIdx, pod: Placeable, requests: ResolvedRequests): number {
+    if (requests.unknown !== undefined) return 0;
+    let fits = Number.MAX_SAFE_INTEGER;
+    for (let i = 0; i < requests.columns.length; i++) {
+      const amount = requests.amounts[i]!;
+      const free = this.snapshot.free[requests.columns[i]!]![node]!;
+      const count = Math.floor(free / amount);
+      if (count < fits) fits = count;
+      if (fits <= 0) return 0;
+    }
+    const { template } = pod;
+    const alone = template.hostPorts.length > 0 || template.selfAntiAffine;
+    const picky = alone || template.antiAffinity.length > 0;
+    if (!picky && this.snapshot.repelling[node] === 0 && !this.#placedRepels) return fits;
+    if (this.#repels(node, pod)) return 0;
+    return alone ? 1 : fits;
+  }
+
+  /** Everything placed here: what others hold, and members of other classes. */
+  *placed(): Generator<Entry> {
+    yield* this.#journal;
+  }
+
+  /** The first resource that keeps the template off the node; undefined when resources are not the reason. */
+  shortage(node: NodeIdx, template: PodTemplate): string | undefined {
+    for (const request of template.requests) {
+      const column = this.snapshot.columns.get(request.name);
+      if (column === undefined || this.snapshot.free[column]![node]! < request.amount) return request.name;
+    }
+    return undefined;
+  }
+
+  /** Host ports, and hostname anti-affinity in both directions (interpodaffinity/filtering.go checks both). */
+  #repels(node: NodeIdx, pod: Placeable): boolean {
+    const { template } = pod;
+    const others: readonly Placeable[] = [...(this.snapshot.podsOn[node] ?? []), ...(this.#placedOn.get(node) ?? [])];
+    if (repelledBy(template.antiAffinity, others)) return true;
+    return others.some(
+      (other) =>
+        conflictsOnPorts(template.hostPorts, other.template.hostPorts) ||
+        repelledBy(other.template.antiAffinity, [pod]),
+    );
+  }
+
+  #shift(node: NodeIdx, template: PodTemplate, sign: 1 | -1): void {
+    const { columns, free } = this.snapshot;
+    for (const request of template.requests) {
+      const column = columns.get(request.name);
+      if (column !== undefined) free[column]![node]! += sign * request.amount;
+    }
+  }
+}

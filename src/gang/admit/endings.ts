@@ -1,0 +1,84 @@
+/** When whoever runs is expected to end: what planned starts are made of. */
+
+import type { Ending } from '../../core/backfill/planned-start.ts';
+import { estimateRunLength, expectedEnd, type RunLength } from '../../core/backfill/run-length.ts';
+import { requestsAccelerator } from '../../core/objects/accelerators.ts';
+import { keyOf } from '../../core/objects/model.ts';
+import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import { isMovable, startOf } from '../../core/preemption/candidates.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { GangRecord } from '../state/records.ts';
+import type { QueueTable } from './queue-table.ts';
+import type { RunHistory } from './run-history.ts';
+
+/** How long a pod may take to leave that does not say so: the default grace period, milliseconds. */
+export const LEAVES_MS = 30_000;
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
+
+export class Endings {
+  readonly #context: Context;
+  readonly #queues: QueueTable;
+  readonly #history: RunHistory;
+
+  constructor(context: Context, queues: QueueTable, history: RunHistory) {
+    this.#context = context;
+    this.#queues = queues;
+    this.#history = history;
+  }
+
+  /** Whoever runs or starts, and when they are expected to end. */
+  list(records: readonly GangRecord[]): readonly Ending[] {
+    const now = this.#context.clock.now();
+    const { reservations, settings, view } = this.#context;
+    const endings: Ending[] = [];
+    for (const record of records) {
+      const { gang, census } = record;
+      const slots = reservations.slotsOf(gang.key).map(({ pod }) => pod);
+      if (census.bound.length + slots.length === 0) continue;
+      const startedAt = census.bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
+      endings.push({
+        key: gang.key,
+        pods: [...census.bound, ...slots],
+        startedAt,
+        endsAt: this.#endOf(record, startedAt, now),
+      });
+    }
+    // Pods outside gangs that are on their way to a node leave it again, too: a gang as large as the cluster would never fit otherwise.
+    const onTheirWay = new Map([...reservations.holds()].map(([, { pod }]) => [pod.uid, pod]));
+    for (const pod of onTheirWay.values()) {
+      if (gangKeyOf(pod) !== undefined || pod.nodeName !== '') continue;
+      endings.push({ key: keyOf(pod), pods: [pod], startedAt: now, endsAt: Number.POSITIVE_INFINITY });
+    }
+    const { podsOn, byName } = view.snapshot();
+    const { isAccelerator } = settings.policy;
+    for (const row of byName) {
+      for (const pod of podsOn[row]!) {
+        if (gangKeyOf(pod) !== undefined && !pod.deleting) continue;
+        if (!pod.deleting && (!isMovable(pod) || !requestsAccelerator(pod.template, isAccelerator))) continue;
+        const endsAt = pod.deleting ? Math.max(now, pod.goneBy ?? now + LEAVES_MS) : Number.POSITIVE_INFINITY;
+        endings.push({ key: keyOf(pod), pods: [pod], startedAt: startOf(pod), endsAt });
+      }
+    }
+    return endings;
+  }
+
+  /** How long the gang is expected to run; undefined: nobody knows. */
+  lengthOf({ gang }: GangRecord): RunLength | undefined {
+    return estimateRunLength({
+      expectedMs: gang.expectedMs,
+      deadlineMs: gang.deadlineMs,
+      maxRunTimeMs: this.#queues.queueOf(gang.namespace, gang.queue)?.maxRunTimeMs,
+      history: this.#history.of(gang.lineage),
+      defaultMs: this.#context.settings.queues.defaultRunTimeMs,
+    });
+  }
+
+  #endOf(record: GangRecord, startedAt: number, now: number): number {
+    const length = this.lengthOf(record);
+    if (!length) return Number.POSITIVE_INFINITY;
+    const end = expectedEnd(startedAt, length.ms, now);
+    const { deadlineAt } = record.gang;
+    return deadlineAt === undefined || deadlineAt <= now ? end : Math.min(end, deadlineAt);
+  }
+}

@@ -1,0 +1,35 @@
+/** Tells a handler when its client disconnects before the answer. */
+import type { Context } from 'hono';
+
+/*
+ * How a handler notices that its client has gone, measured on @hono/node-server 2.1.8 and Node 24
+ * (test/http/server/connection.test.ts):
+ *
+ * - `c.req.raw.signal` aborts when an HTTP/1.1 client closes or half-closes its socket, when an HTTP/2 client resets
+ *   the stream (Go does so at a timeout), and when the HTTP/2 session breaks. It does not abort after a complete
+ *   answer. A late reader finds it aborted, and it survives hono's body limit, which replaces `c.req.raw`. It works the
+ *   same without a socket: `app.request(path, { signal })`.
+ * - `c.env.outgoing` emits `close` in these cases too, but also after each answer, and not again for a late listener.
+ *   Over HTTP/2 its `writableFinished` is true even when nothing was answered.
+ * - A disconnect is noticed only while the socket is read: read the request's whole body before waiting.
+ */
+
+/**
+ * Calls `callback` once if the client disconnects, or has already done so, before its request is answered. The callback
+ * never runs inside this call. Returns a function that stops listening; call it before answering.
+ */
+export function onDisconnect(c: Context, callback: () => void): () => void {
+  const { signal } = c.req.raw;
+  let listening = true;
+  const notify = (): void => {
+    if (!listening) return;
+    listening = false;
+    callback();
+  };
+  if (signal.aborted) queueMicrotask(notify);
+  else signal.addEventListener('abort', notify, { once: true });
+  return () => {
+    listening = false;
+    signal.removeEventListener('abort', notify);
+  };
+}

@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+import { gang, pod, SECOND, startWorld, verdicts, type World } from '../../support/scenario.ts';
+
+const LEVELS = [
+  { name: 'block', label: 'block' },
+  { name: 'rack', label: 'rack' },
+];
+
+/** Racks of nodes with 8 GPUs, `r0-n0` and so on, two racks a block. */
+async function startFabric(racks: readonly number[]): Promise<World> {
+  const world = await startWorld({ levels: LEVELS });
+  racks.forEach((nodes, rack) => {
+    for (let i = 0; i < nodes; i++) label(world, `r${rack}-n${i}`, `r${rack}`);
+  });
+  await world.settle();
+  return world;
+}
+
+function label(world: World, name: string, rack: string): void {
+  world.addNode(name, { labels: { rack, block: `b${Math.floor(Number(rack.slice(1)) / 2)}` } });
+}
+
+function relabel(world: World, name: string, labels: Readonly<Record<string, string>>): void {
+  world.cluster.update('Node', name, ({ metadata }) => {
+    metadata.labels = { ...metadata.labels, ...labels };
+  });
+}
+
+const asks = (key: string, value: string) => ({ annotations: { [`muster.dev/${key}`]: value } });
+const nodesOf = (world: World, name: string) => Object.values(world.slotsOf(name)).sort();
+
+describe('a gang that requires a level', () => {
+  test('waits, says what is missing, and starts when space frees', async () => {
+    const world = await startFabric([3, 4]);
+    world.create(pod('x', { gpus: 8, nodeName: 'r1-n0' }));
+    world.create(gang('a', 4, asks('topology-required', 'rack')));
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Pending');
+    expect((await world.inspect('a')).reason).toBe(
+      'rack: best domain b0/r0 fits 3 of 4; nodes there for the others: 3 insufficient nvidia.com/gpu',
+    );
+    world.delete('x');
+    await world.settle();
+    expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1', 'r1-n2', 'r1-n3']);
+  });
+
+  test('that does not exist waits and says which levels there are, until there is one', async () => {
+    const world = await startFabric([2]);
+    world.create(gang('a', 2, asks('topology-required', 'cage')));
+    await world.settle();
+    expect((await world.inspect('a')).reason).toContain(
+      'muster.dev/topology-required: expected one of block, rack, host, or a node label of theirs, found "cage"',
+    );
+  });
+});
+
+describe('patience', () => {
+  const patient = { annotations: { 'muster.dev/topology-preferred': 'rack', 'muster.dev/topology-patience': '10m' } };
+
+  test('keeps a gang waiting for its preferred level, with the deadline to be seen', async () => {
+    const world = await startFabric([2, 2]);
+    world.create(gang('a', 3, patient));
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Pending');
+    expect((await world.inspect('a')).topology?.widensAt).toBe('2026-01-01T00:10:00.000Z');
+    await world.pass(599 * SECOND);
+    expect(world.stateOf('a'), 'nothing else happened').toBe('Pending');
+  });
+
+  test('ends by itself: the next wider level will do', async () => {
+    const world = await startFabric([2, 2]);
+    world.create(gang('a', 3, patient));
+    await world.pass(601 * SECOND);
+    expect(world.stateOf('a')).toBe('Nominated');
+    expect(new Set(nodesOf(world, 'a').map((name) => name.slice(0, 2)))).toEqual(new Set(['r0', 'r1']));
+  });
+
+  test('is not begun anew by a restart', async () => {
+    const world = await startFabric([2, 2]);
+    world.create(gang('a', 3, patient));
+    await world.pass(500 * SECOND);
+    await world.restart();
+    await world.pass(101 * SECOND);
+    expect(world.stateOf('a')).toBe('Nominated');
+  });
+
+  test('is over at once when the preferred level has room', async () => {
+    const world = await startFabric([2, 2]);
+    world.create(gang('a', 3, patient));
+    await world.pass(SECOND);
+    label(world, 'r1-n2', 'r1');
+    await world.settle();
+    expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1', 'r1-n2']);
+  });
+});
+
+describe('labels that change while a gang is nominated', () => {
+  test('its places are given back and it is planned again before anything is bound', async () => {
+    const world = await startFabric([2, 3]);
+    world.create(gang('a', 2, asks('topology-required', 'rack')));
+    await world.settle();
+    expect(nodesOf(world, 'a')).toEqual(['r0-n0', 'r0-n1']);
+    relabel(world, 'r0-n1', { rack: 'r9' });
+    await world.settle();
+    expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1']);
+    await world.schedule();
+    expect(Object.values(world.boundTo('a')).sort()).toEqual(['r1-n0', 'r1-n1']);
+    expect(await world.metrics.render()).toMatch(/reservation_released_total\{reason="topology-drift"\} [1-9]/);
+  });
+
+  test('members that are held at the barrier are let go, not bound, even if the last one comes before the next round', async () => {
+    const world = await startFabric([2, 3]);
+    world.create(gang('a', 2, asks('topology-required', 'rack')));
+    await world.settle();
+    const first = world.bind('a-0');
+    relabel(world, 'r0-n1', { rack: 'r9' });
+    const second = world.bind('a-1');
+    await world.settle();
+    expect(verdicts([first, second])).not.toContain('bound');
+    expect(world.boundTo('a')).toEqual({});
+    await world.schedule();
+    expect(Object.values(world.boundTo('a')).sort()).toEqual(['r1-n0', 'r1-n1']);
+  });
+
+  test('a slice that is torn apart is noticed, too', async () => {
+    const world = await startFabric([2, 2, 2]);
+    const slices = { annotations: { 'muster.dev/slice-size': '2', 'muster.dev/slice-required': 'rack' } };
+    world.create(gang('a', 4, slices));
+    await world.settle();
+    const before = nodesOf(world, 'a');
+    expect(before).toEqual(['r0-n0', 'r0-n1', 'r1-n0', 'r1-n1']);
+    relabel(world, 'r0-n1', { rack: 'r9' });
+    await world.settle();
+    expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1', 'r2-n0', 'r2-n1']);
+  });
+
+  test('a label that matters to nobody changes nothing', async () => {
+    const world = await startFabric([2, 3]);
+    world.create(gang('a', 2, asks('topology-required', 'rack')));
+    await world.settle();
+    const records = world.records('a');
+    relabel(world, 'r0-n1', { team: 'blue' });
+    await world.settle();
+    expect(world.records('a')).toEqual(records);
+  });
+
+  test('a running gang stays where it is', async () => {
+    const world = await startFabric([2, 3]);
+    world.create(gang('a', 2, asks('topology-required', 'rack')));
+    await world.settle();
+    await world.schedule();
+    relabel(world, 'r0-n1', { rack: 'r9' });
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Running');
+  });
+});
+
+describe('exclusive domains', () => {
+  test('a second gang keeps out of the rack, while it is reserved and when it runs', async () => {
+    const world = await startFabric([4]);
+    world.create(gang('a', 2, asks('topology-exclusive', 'rack')));
+    await world.settle();
+    world.create(gang('b', 2));
+    await world.settle();
+    expect(world.stateOf('b'), 'a is nominated').toBe('Pending');
+    await world.schedule();
+    expect(world.stateOf('a')).toBe('Running');
+    expect(world.stateOf('b')).toBe('Pending');
+    for (const name of ['a-0', 'a-1']) world.finish(name);
+    await world.settle();
+    expect(world.stateOf('b')).toBe('Nominated');
+  });
+});
