@@ -6,15 +6,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export function setup(): () => void {
+export function setup(): void {
   const dir = mkdtempSync(join(tmpdir(), 'muster-e2e-run-'));
-  const before = process.env.TMPDIR;
   process.env.TMPDIR = dir;
   process.env.NODE_COMPILE_CACHE = join(dir, 'compiled');
-  return () => {
-    if (before === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = before;
-    delete process.env.NODE_COMPILE_CACHE;
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  };
+  // Not when vitest tears down: workers write there until they end.
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
 }
