@@ -12,8 +12,7 @@ import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import { buildPools, type GpuPools } from '../core/topology/gpu-pools.ts';
 import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology/levels.ts';
-import type { NodeIdx } from '../core/topology/tree.ts';
-import { buildTopology, type Topology } from '../core/topology/tree.ts';
+import { buildTopology, type NodeIdx, type Topology } from '../core/topology/tree.ts';
 
 const NO_PODS: readonly PodModel[] = [];
 

@@ -1,6 +1,5 @@
 /** The demo as lines of plain text, for output that is no terminal. */
-import type { Frame, JobFrame } from './frame.ts';
-import { racksOf } from './frame.ts';
+import { type Frame, type JobFrame, racksOf } from './frame.ts';
 import { formatSeconds } from './numbers.ts';
 import type { Act, Programme } from './programme.ts';
 import { summarize } from './summary.ts';

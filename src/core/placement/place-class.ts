@@ -6,8 +6,7 @@
  * the fabric that the others need, so they leave that domain too, unless the gang has to be in one domain.
  */
 
-import type { NodeIdx } from '../topology/tree.ts';
-import { type DomainIdx, ROOT } from '../topology/tree.ts';
+import { type DomainIdx, type NodeIdx, ROOT } from '../topology/tree.ts';
 import { descend } from './descend.ts';
 import { DomainCapacity } from './domain-capacity.ts';
 import { withPlaced } from './domain-stats.ts';
@@ -16,7 +15,7 @@ import type { RequestClass } from './member-classes.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
 import { fillSpread } from './spread-constraints.ts';
 
-/** How many members of the class each domain inside takes now. */
+/** Counts how many members of the class each domain inside takes now. */
 export function countCapacity(
   { tx, asked, isSlicedUnevenly }: PlanContext,
   members: RequestClass,
@@ -58,7 +57,7 @@ export function placeClass(
   return placePlain(context, members, mayLeave ? [domain, ROOT] : [domain], want);
 }
 
-/** As `placeClass`, but never outside the domain: what the members of one slice need. */
+/** As `placeClass`, but never leaves the domain: what the members of one slice need. */
 export function placeClassInside(
   context: PlanContext,
   members: RequestClass,
@@ -73,7 +72,7 @@ function avoidsAccelerators({ usesAccelerators }: PlanContext, { accelerators }:
   return accelerators === 0 && usesAccelerators;
 }
 
-/** On nodes without accelerators, in the first domain where they hold all members; else on any node. */
+/** Uses nodes without accelerators in the first domain where they hold all members, else any node. */
 function placePlain(
   context: PlanContext,
   members: RequestClass,

@@ -10,8 +10,7 @@
  */
 
 import type { NodeMask } from '../snapshot/node-mask.ts';
-import type { NodeIdx } from '../topology/tree.ts';
-import { type DomainIdx, ROOT } from '../topology/tree.ts';
+import { type DomainIdx, type NodeIdx, ROOT } from '../topology/tree.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
 import type { RequestClass } from './member-classes.ts';
 import { countCapacity, placeClass } from './place-class.ts';
@@ -27,8 +26,8 @@ export interface PartialPlacement {
 }
 
 /**
- * The first mask that takes the minimum decides, otherwise the one that takes most members. The result is placed in the
- * transaction.
+ * Stops at the first mask that holds the minimum, otherwise takes the one that holds most members. The result is
+ * placed in the transaction.
  * @param masks nodes to try, one set after the other.
  */
 export function placePartial(context: PlanContext, masks: readonly NodeMask[]): PartialPlacement {
@@ -67,7 +66,7 @@ function rankDomains(context: PlanContext, capacities: readonly DomainCapacity[]
   return weighed.filter((candidate) => candidate.room > 0).map(({ domain }) => domain);
 }
 
-/** One of every role, then the small classes whole. */
+/** One member of every class first, then the small classes whole. */
 function fillDomain(context: PlanContext, within: SearchDomain): PartialPlacement {
   if (context.isSlicedUnevenly) return fillWithSlices(context, within);
   const { domain } = within;

@@ -11,8 +11,7 @@
  */
 
 import { intersectMasks, type NodeMask } from '../snapshot/node-mask.ts';
-import type { NodeIdx } from '../topology/tree.ts';
-import { ROOT } from '../topology/tree.ts';
+import { type NodeIdx, ROOT } from '../topology/tree.ts';
 import { descend } from './descend.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type ClassDemand, chooseDomains } from './domain-choice.ts';
@@ -51,7 +50,7 @@ function placeAtLevel(context: PlanContext, { outermost }: LevelAttempt, mask: N
   return undefined;
 }
 
-/** @param capacity of the largest class. */
+/** @param capacity how many members of the largest class each domain takes. */
 function placeInDomain(context: PlanContext, within: SearchDomain, capacity: DomainCapacity): Placement | undefined {
   const { classes, tx, isSpread, isSlicedUnevenly } = context;
   if (isSlicedUnevenly) return placeAllSlices(context, within);
@@ -74,7 +73,7 @@ function placeInDomain(context: PlanContext, within: SearchDomain, capacity: Dom
   return undefined;
 }
 
-/** Every class whole, or undefined; then the caller takes back what was placed until then. */
+/** Places every class whole. Undefined when one does not fit; the caller then takes back what was placed. */
 function placeClasses(
   context: PlanContext,
   order: readonly RequestClass[],
@@ -89,7 +88,7 @@ function placeClasses(
   return placement;
 }
 
-/** Slice by slice; undefined when one finds no place. */
+/** Slice by slice. Undefined when a slice finds no place. */
 function placeAllSlices(context: PlanContext, within: SearchDomain): Placement | undefined {
   const { tx, classes, gang } = context;
   const before = tx.checkpoint();

@@ -12,8 +12,7 @@ import { intersectMasks, maskLevel, maskUsable, type NodeMask } from '../snapsho
 import { chooseColumns, type Snapshot, sumColumns } from '../snapshot/snapshot.ts';
 import type { Transaction } from '../snapshot/transaction.ts';
 import type { ResolvedTopology } from '../topology/request.ts';
-import type { NodeIdx } from '../topology/tree.ts';
-import { type DomainIdx, domainsWithin, findMost, ROOT } from '../topology/tree.ts';
+import { type DomainIdx, domainsWithin, findMost, type NodeIdx, ROOT } from '../topology/tree.ts';
 import { type DomainStats, placedIn, sumDomainStats, withPlaced } from './domain-stats.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
 import { classify, type RequestClass } from './member-classes.ts';

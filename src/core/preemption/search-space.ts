@@ -4,6 +4,7 @@
  * domain then reads only what is in that domain.
  */
 
+import { readsNeighbours } from '../objects/node-fit.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../placement/gang-request.ts';
 import type { PlannedSlot } from '../placement/plan.ts';
 import {
@@ -18,8 +19,7 @@ import type { Snapshot } from '../snapshot/snapshot.ts';
 import { Transaction } from '../snapshot/transaction.ts';
 import type { RemovablePod, SnapshotWithoutPods } from '../snapshot/without-pods.ts';
 import type { ResolvedTopology } from '../topology/request.ts';
-import type { NodeIdx } from '../topology/tree.ts';
-import { ROOT } from '../topology/tree.ts';
+import { type NodeIdx, ROOT } from '../topology/tree.ts';
 import type { Ledger } from './budgets.ts';
 import type { Candidate, Choice } from './candidates.ts';
 import { LiveCapacity } from './live-capacity.ts';
@@ -30,7 +30,7 @@ export interface SearchInput {
   readonly gang: GangRequest;
   readonly policy: PlanPolicy;
   readonly asked: ResolvedTopology;
-  /** Without all pods that may be evicted. */
+  /** The cluster without all pods that may be evicted. */
   readonly withoutAll: SnapshotWithoutPods;
   readonly choices: readonly Choice[];
   readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
@@ -38,15 +38,15 @@ export interface SearchInput {
 
 export interface SearchSpace extends Pick<SearchInput, 'withoutAll' | 'choices' | 'podsOf'> {
   readonly context: PlanContext;
-  /** Counting members by node says whether the gang fits; otherwise it is only necessary. */
+  /** Whether counting members by node decides that the gang fits; otherwise the count is only necessary. */
   readonly isExact: boolean;
-  /** What a node takes depends on who is on it, not only on what is left. */
+  /** Whether capacity depends on which pods are on a node, not only on its free resources. */
   readonly readsPods: boolean;
   /** Candidates' pods by node row. */
   readonly podsOn: ReadonlyMap<NodeIdx, readonly CandidatePod[]>;
 }
 
-/** A pod on its node, and who would be evicted with it. */
+/** A candidate's pod on its node. */
 interface CandidatePod {
   readonly choice: Choice;
   readonly candidate: Candidate;
@@ -55,8 +55,8 @@ interface CandidatePod {
 
 export function createSearchSpace(source: Snapshot, input: SearchInput): SearchSpace {
   const { gang, policy, asked, withoutAll, choices, podsOf } = input;
-  // Lists of pods matter to few gangs, and to make 5,000 of them takes as long as a plan.
-  const listsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(readsNeighbours);
+  // Few gangs need lists of pods, and making 5,000 of them takes as long as a plan.
+  const listsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(readsOtherPods);
   const readsPods = listsPods || source.repelling.includes(1);
   const tx = new Transaction(readsPods ? withoutAll.sync() : withoutAll.snapshot);
   tx.occupy(gang.priority);
@@ -91,10 +91,9 @@ function groupByNode(
   return podsOn;
 }
 
-/** Whether it matters to the member who else is on a node, or in a domain. */
-function readsNeighbours({ template }: MemberRequest): boolean {
-  const { hostPorts, antiAffinity, selfAntiAffine, spread } = template;
-  return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine || spread.length > 0;
+/** Whether it matters to the member which other pods are on its node, or in its domain. */
+function readsOtherPods({ template }: MemberRequest): boolean {
+  return readsNeighbours(template) || template.spread.length > 0;
 }
 
 /** Whether some member might go to the node of this name. */
@@ -105,7 +104,7 @@ export function isUsableNode({ context }: SearchSpace, name: string): boolean {
   return classes.some(({ allowed }) => allowed[row] === 1);
 }
 
-/** Sets of domains to try one set after the other: in each GPU pool, then everywhere. */
+/** The sets of domains to try in order: in each GPU pool, then everywhere. */
 export function listSearchDomains({ context }: SearchSpace): readonly (readonly SearchDomain[])[] {
   const domains = listDomains(context);
   const inPools = listPoolMasks(context).flatMap((mask) => domains.map((domain) => ({ domain, mask })));
@@ -113,7 +112,7 @@ export function listSearchDomains({ context }: SearchSpace): readonly (readonly 
 }
 
 /**
- * @param within undefined: everywhere, and a plan confirms what counting finds.
+ * @param within undefined: everywhere, and a plan has to confirm what counting finds.
  * @param placeWithout that plan.
  */
 export function openTrial(

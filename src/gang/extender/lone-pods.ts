@@ -5,8 +5,7 @@
 
 import type { PodModel, PodTemplate } from '../../core/objects/model.ts';
 import { scoreBreakage, scoreLinked } from '../../core/placement/scoring.ts';
-import type { NameList } from '../../core/snapshot/name-list.ts';
-import { NameIndex } from '../../core/snapshot/name-list.ts';
+import { NameIndex, type NameList } from '../../core/snapshot/name-list.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { INTERCONNECTS, type Interconnect } from '../../core/topology/gpu-pools.ts';
 import type { NodeIdx } from '../../core/topology/tree.ts';

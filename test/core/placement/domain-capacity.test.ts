@@ -1,13 +1,11 @@
 /* Counting members and slices, against plain counting domain by domain. */
-
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DomainCapacity, type SliceShape } from '../../../src/core/placement/domain-capacity.ts';
 import { classify } from '../../../src/core/placement/member-classes.ts';
 import type { Snapshot } from '../../../src/core/snapshot/snapshot.ts';
 import { Transaction } from '../../../src/core/snapshot/transaction.ts';
-import type { NodeIdx } from '../../../src/core/topology/tree.ts';
-import { type DomainIdx, domainAt, pathOf, ROOT } from '../../../src/core/topology/tree.ts';
+import { type DomainIdx, domainAt, type NodeIdx, pathOf, ROOT } from '../../../src/core/topology/tree.ts';
 import { aGang, type GangOptions, members } from '../../support/gangs.ts';
 import { drawSnapshot } from '../../support/topology.ts';
 

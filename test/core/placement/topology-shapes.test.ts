@@ -1,13 +1,11 @@
 /* Fabrics of the field: which levels are found on them, how many domains, and where gangs go. */
-
 import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../../src/cluster/node-table.ts';
 import type { NodeModel, PodModel } from '../../../src/core/objects/model.ts';
 import type { GangRequest, PlacementScore } from '../../../src/core/placement/gang-request.ts';
 import { planGang } from '../../../src/core/placement/plan.ts';
 import type { Snapshot } from '../../../src/core/snapshot/snapshot.ts';
-import type { NodeIdx } from '../../../src/core/topology/tree.ts';
-import { domainAt, findLevel, pathOf } from '../../../src/core/topology/tree.ts';
+import { domainAt, findLevel, type NodeIdx, pathOf } from '../../../src/core/topology/tree.ts';
 import { aPod } from '../../support/builders.ts';
 import {
   LINGJUN_LEVELS,

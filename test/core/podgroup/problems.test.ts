@@ -1,5 +1,4 @@
 /* Everything that can be wrong with a gang: what is found, and how it is told (expected, found, what to do). */
-
 import { describe, expect, test } from 'vitest';
 import type { PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, type GangSources, gangKey } from '../../../src/core/podgroup/gang.ts';

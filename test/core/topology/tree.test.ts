@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { NodeModel } from '../../../src/core/objects/model.ts';
 import type { Snapshot } from '../../../src/core/snapshot/snapshot.ts';
 import { configureLevels } from '../../../src/core/topology/levels.ts';
-import type { NodeIdx } from '../../../src/core/topology/tree.ts';
 import {
   buildTopology,
   childrenOf,
@@ -10,6 +9,7 @@ import {
   domainAt,
   findLevel,
   HOST,
+  type NodeIdx,
   pathOf,
   ROOT,
   type Topology,
