@@ -10,8 +10,7 @@ import { buildPools, type GpuPools } from '../core/gpu-pools.ts';
 import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';
 import { NodeVerdicts } from '../core/node-verdicts.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import type { NodeIdx } from '../core/topology.ts';
-import { buildTopology, type Topology } from '../core/topology.ts';
+import { buildTopology, type NodeIdx, type Topology } from '../core/topology.ts';
 import type { Drift } from '../core/topology-finding.ts';
 import { type ConfiguredLevels, configureLevels, detectLevels, type LevelScheme } from '../core/topology-levels.ts';
 

@@ -1,12 +1,14 @@
 /**
- * From a domain down to nodes: which nodes of it members of one class get.
+ * Descends from a domain to nodes: decides which nodes the members of one class get.
  *
- * 1. Spread asked for: over all domains of its level, evenly.
- * 2. Slices: whole ones over the domains of their level, a shorter last one as if it were whole, or beside the others where only
- *    that fits. With a preferred level the division that touches fewest domains of it.
- * 3. Each domain is filled (`fill.ts`).
+ * 1. Spread asked for: divide the members evenly over all domains of that level.
+ * 2. Slices: divide whole slices over the domains of their level. A shorter last slice is divided like a whole one,
+ *    or goes beside the others where only that fits. With a preferred level, take the division that touches the
+ *    fewest domains of it.
+ * 3. Fill each domain (`fill.ts`).
  *
- * The result is in depth-first order: handed out in rank order, neighbours in rank are neighbours on the fabric.
+ * The result is in depth-first order, so members that are neighbours in rank are neighbours on the fabric. O(nodes of
+ * the domain) for each division that is tried, at most nine of them.
  */
 import type { DomainCapacity } from './domain-capacity.ts';
 import {
@@ -20,10 +22,9 @@ import {
   spreadOver,
 } from './fill.ts';
 import { countFewest } from './segments.ts';
-import type { NodeIdx } from './topology.ts';
-import { childrenOf, type DomainIdx } from './topology.ts';
+import { childrenOf, type DomainIdx, type NodeIdx } from './topology.ts';
 
-/** One node for each of `want` members, which the domain has to hold: in rank order. */
+/** One node for each of `want` members, in rank order. The domain must hold them all. */
 export function descend(layout: Layout, domain: DomainIdx, want: number): NodeIdx[] {
   const { capacity, asked } = layout;
   const { levelOf } = layout.stats.topology;
@@ -39,13 +40,13 @@ export function descend(layout: Layout, domain: DomainIdx, want: number): NodeId
 /** One way to divide slices. */
 interface Division {
   readonly layout: Layout;
-  /** Divided over the domains of this level directly; -1: step by step. */
+  /** The level whose domains the slices are divided over directly; -1: level by level. */
   readonly over: number;
-  /** The short slice takes the room of a whole one: it is divided with the others. Otherwise it goes where room is left over. */
+  /** The short slice is divided with the others, as if it were whole; otherwise it goes where there is room left. */
   readonly tailAsSlice: boolean;
 }
 
-/** Even division first; with a preferred level, others if they touch fewer domains of it. */
+/** Tries the even division first; with a preferred level, also others that may touch fewer domains of it. */
 function descendInFewest(layout: Layout, domain: DomainIdx, want: number): NodeIdx[] {
   const { asked, stats, capacity } = layout;
   const { topology } = stats;
@@ -115,7 +116,7 @@ function sliceStep(layout: Layout, domain: DomainIdx, want: number): number {
   return Math.max(1, Math.floor(nodeStep(layout, domain, want * size) / size));
 }
 
-/** Whole slices down to the domains of their level. */
+/** Divides whole slices downward, as far as the domains of their level. */
 function shareSlices(layout: Layout, domain: DomainIdx, want: number, into: DomainShare[]): void {
   if (want === 0) return;
   const { capacity, stats } = layout;
@@ -138,7 +139,7 @@ function shareSlices(layout: Layout, domain: DomainIdx, want: number, into: Doma
   }
 }
 
-/** Where the short slice goes: beside whole ones if it fits there, else where it fits most tightly. */
+/** The domain of the short slice: beside whole slices if it fits there, else where it fits most tightly. */
 function chooseTail(
   capacity: DomainCapacity,
   domain: DomainIdx,
@@ -159,5 +160,5 @@ function chooseTail(
   return best!;
 }
 
-/** More than any domain takes. */
+/** The cost of beginning another domain: more members than any domain takes. */
 const UNUSED = 2 ** 40;

@@ -1,6 +1,6 @@
 /**
- * How many members of one class every domain takes: counted once for each node, added up along the depth-first order,
- * so that a domain's count is one subtraction. O(nodes).
+ * Counts how many members of one class every domain takes: each node is counted once, and the counts are summed along
+ * the depth-first order, so that a domain's count is one subtraction. O(nodes).
  */
 import type { MemberClass } from './member-classes.ts';
 import type { NodeMask } from './node-mask.ts';
@@ -13,18 +13,21 @@ export interface SliceShape {
   readonly level: number;
 }
 
-/** More members than any node takes: a capacity that is not cut off tells how tight a node is. */
+/**
+ * More members than any node takes. Larger capacities are not needed; smaller ones stay exact, as they tell how tight
+ * a node is.
+ */
 export const UNLIMITED = 2 ** 20;
 
 export class DomainCapacity {
   readonly topology: Topology;
   readonly slice: SliceShape | undefined;
-  /** Position of the first counted node, and how many members it and the following ones take. */
+  /** Position of the first counted node, and how many members it and each node after it takes. */
   readonly #offset: number;
   readonly #capacity: Float64Array;
-  /** `#before[i]`: what the counted nodes in front of the i-th take together. */
+  /** `#before[i]`: how many members the first i counted nodes take together. */
   readonly #before: Float64Array;
-  /** The same for whole slices, each domain's counted where it begins; undefined without slices. */
+  /** The same for whole slices, each domain's counted at its first node; undefined without slices. */
   readonly #slicesBefore: Float64Array | undefined;
 
   private constructor(topology: Topology, offset: number, capacity: Float64Array, slice: SliceShape | undefined) {
@@ -37,7 +40,7 @@ export class DomainCapacity {
   }
 
   /**
-   * @param within nothing else is counted.
+   * @param within nothing outside of it is counted.
    * @param slice undefined: without slices.
    */
   static count(
@@ -58,7 +61,7 @@ export class DomainCapacity {
     return new DomainCapacity(topology, from, capacity, slice);
   }
 
-  /** What the node at this position of the depth-first order takes. */
+  /** How many members the node at this position of the depth-first order takes. */
   at(position: number): number {
     return this.#capacity[position - this.#offset]!;
   }
@@ -69,30 +72,30 @@ export class DomainCapacity {
     return this.#before[end[domain]! - this.#offset]! - this.#before[start[domain]! - this.#offset]!;
   }
 
-  /** How many whole slices the domain takes; it has to be of the slices' level or outside of it. */
+  /** How many whole slices the domain takes. Its level must be the slices' level or an outer one. */
   slices(domain: DomainIdx): number {
     const { start, end } = this.topology;
     const before = this.#slicesBefore!;
     return before[end[domain]! - this.#offset]! - before[start[domain]! - this.#offset]!;
   }
 
-  /** Whether members in this domain are in one domain of the slices' level, so that slices take care of themselves. */
+  /** Whether the domain lies inside one domain of the slices' level, so that slices need no further care. */
   isInsideSlice(domain: DomainIdx): boolean {
     return this.slice === undefined || this.topology.levelOf[domain]! >= this.slice.level;
   }
 
-  /** How many of `want` members the domain takes in slices, the last of which may be shorter. */
+  /** How many of `want` members the domain takes in slices; the last slice may be shorter. */
   most(domain: DomainIdx, want: number): number {
     if (this.isInsideSlice(domain)) return Math.min(want, this.fits(domain));
     const { size } = this.slice!;
     const whole = this.slices(domain) * size;
     if (whole >= want) return want;
-    // What is left over in one domain holds the last, shorter slice; otherwise the whole ones must do.
+    // A remainder in one domain can hold the last, shorter slice; otherwise only whole slices fit.
     return whole + Math.min(want - whole, this.largestRemainder(domain));
   }
 
   holds(domain: DomainIdx, want: number): boolean {
-    // The cheap question first: most domains are too small.
+    // The cheap test first: most domains are too small.
     return this.fits(domain) >= want && this.most(domain, want) >= want;
   }
 
@@ -103,7 +106,7 @@ export class DomainCapacity {
     return most;
   }
 
-  /** Domains of the slices' level inside. */
+  /** The domains of the slices' level inside the domain. */
   *sliceDomains(domain: DomainIdx): Generator<DomainIdx> {
     const { levelOf, subtreeEnd } = this.topology;
     const { level } = this.slice!;

@@ -1,9 +1,13 @@
 /**
- * Which domain a gang goes to: level by level outward, those that hold it whole, the best first.
+ * Chooses the domain that a gang goes to.
  *
- * Best means, in this order: members of the gang are there already; it touches the fewest inner domains; what the score
- * says (the smallest by default); what is left free, how large it is, and the same of the domains around it, so that
- * whole domains, and whole groups of them, stay whole. O(domains) for each level looked at.
+ * 1. Go outward level by level, from the innermost level to the outermost that the gang allows.
+ * 2. At each level, keep the domains that hold every class of the gang.
+ * 3. Rank them: domains with placed members first, then those where the members touch the fewest inner domains, then
+ *    by score (the smallest by default), then by what is left free and by size, for the domain and for the domains
+ *    around it. Whole domains, and whole groups of them, stay whole.
+ *
+ * O(domains) for each level looked at.
  */
 import { descend } from './descend.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
@@ -13,11 +17,11 @@ import { countFewest } from './segments.ts';
 import { childrenOf, type DomainIdx, domainsWithin, ROOT, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
-/** One class of the gang: what every domain takes of it, and how many members it has. */
+/** One class of the gang: how many members it has, and how many of them every domain takes. */
 export interface ClassDemand {
   readonly capacity: DomainCapacity;
   readonly want: number;
-  /** That one member takes. */
+  /** Accelerators that one member asks for. */
   readonly accelerators: number;
 }
 
@@ -31,10 +35,10 @@ interface Candidate {
 }
 
 /**
- * Domains that hold every class of the gang, each class for itself, from the innermost level to the outermost that was asked for.
- * @param demands never empty; the first is the largest.
- * @param within look nowhere else.
- * @param skip how many of the innermost levels are not looked at.
+ * The domains that hold every class of the gang, each class counted for itself, the best first.
+ * @param demands never empty; the largest class first.
+ * @param within only domains inside this one.
+ * @param skip how many of the innermost levels to skip.
  */
 export function* chooseDomains(
   stats: DomainStats,
@@ -44,7 +48,7 @@ export function* chooseDomains(
   skip: number,
 ): Generator<DomainIdx> {
   const { topology } = stats;
-  // Spread members are not drawn together: only the outermost domain will do.
+  // Spread members need no narrow domain: only the outermost level is tried.
   const innermost = asked.spread >= 0 ? asked.outermost : Math.max(asked.outermost, topology.levels.length - 1 - skip);
   for (let level = innermost; level >= asked.outermost; level--) {
     const candidates: Candidate[] = [];
@@ -54,7 +58,8 @@ export function* chooseDomains(
       if (stats.placedBefore && placed === 0 && domain !== within) continue;
       candidates.push(weigh(stats, asked, demands, domain, placed));
     }
-    // Nearly always the best one is taken, and sorting thousands of candidates would cost more than all the rest.
+    // Callers nearly always take the best domain only. Sorting thousands of candidates would cost more than
+    // everything else.
     const best = candidates.reduce<Candidate | undefined>(
       (least, candidate) => (least && compare(stats, least, candidate) <= 0 ? least : candidate),
       undefined,
@@ -67,7 +72,7 @@ export function* chooseDomains(
   }
 }
 
-/** Domains of the level inside; -1: the outer domain itself. */
+/** The domains of the level inside the outer domain; level -1: the outer domain itself. */
 function domainsOf(topology: Topology, level: number, within: DomainIdx): readonly DomainIdx[] {
   if (level < 0 || topology.levelOf[within]! >= level) return level <= topology.levelOf[within]! ? [within] : [];
   return domainsWithin(topology, within, level);
@@ -92,7 +97,10 @@ function weigh(
   };
 }
 
-/** How many domains inside the members touch at least: of the preferred level, else directly inside; nodes only if preferred. */
+/**
+ * The fewest inner domains that the members touch: domains of the preferred level, else those directly inside. Nodes
+ * count only when they are preferred.
+ */
 function countParts(
   stats: DomainStats,
   asked: ResolvedTopology,
@@ -103,12 +111,12 @@ function countParts(
   const { levelOf, levels } = topology;
   const level = levelOf[domain]!;
   const isSliced = !capacity.isInsideSlice(domain);
-  // Spread members want many.
+  // For spread members, more domains are better.
   if (asked.spread > level) return -countAble(domainsInside(topology, domain, asked.spread), capacity, want);
   if (level === levels.length - 1) return 1;
   const preferred = asked.preferred > level;
   if (preferred && isSliced) {
-    // How slices fall on the domains of another level no sum tells: they are laid out.
+    // No sum tells how slices fall on the domains of another level, so they are laid out.
     const nodes = descend({ stats, capacity, asked, accelerators }, domain, want);
     return countTouched(topology, nodes, asked.preferred);
   }
@@ -141,7 +149,7 @@ function compare(stats: DomainStats, a: Candidate, b: Candidate): number {
   );
 }
 
-/** Of two equal racks the one in the fuller block. */
+/** Of two equal racks, prefers the one in the fuller block. */
 function compareAround(stats: DomainStats, a: DomainIdx, b: DomainIdx): number {
   const { parentOf } = stats.topology;
   let [one, other] = [parentOf[a]! as DomainIdx, parentOf[b]! as DomainIdx];

@@ -1,19 +1,22 @@
-/** What a plan asks of a domain besides how many members it takes: what is free and whole there, and who is near. */
+/**
+ * The figures by which a plan compares domains, beside their capacity: what is free there, whether all of it is free,
+ * and how many members of the gang are there. O(nodes) to make; each figure is then one subtraction.
+ */
 import type { PlacementScore } from './gang-request.ts';
 import { type Snapshot, sumColumns } from './snapshot.ts';
 import type { DomainIdx, NodeIdx, Topology } from './topology.ts';
 
-/** Sums along the depth-first order: entry i is about the nodes in front of the i-th. */
+/** Prefix sums along the depth-first order: entry i covers the first i nodes. */
 export interface DomainStats {
   readonly topology: Topology;
   readonly score: PlacementScore;
   readonly freeBefore: Float64Array;
   readonly totalBefore: Float64Array;
-  /** Members that are placed already; undefined when there are none. */
+  /** Members of the gang that are placed already; undefined when there are none. */
   readonly placedBefore: Float64Array | undefined;
 }
 
-/** @param accelerators columns. */
+/** @param accelerators their columns in the snapshot. */
 export function sumDomainStats(
   snapshot: Snapshot,
   accelerators: readonly number[],
@@ -24,14 +27,14 @@ export function sumDomainStats(
   const [freeBefore, totalBefore] = [new Float64Array(size), new Float64Array(size)];
   for (let i = 0; i + 1 < size; i++) {
     const node = topology.order[i]! as NodeIdx;
-    // An overcommitted node is as full as a full one.
+    // An overcommitted node counts as full.
     freeBefore[i + 1] = freeBefore[i]! + Math.max(0, sumColumns(free, accelerators, node));
     totalBefore[i + 1] = totalBefore[i]! + sumColumns(allocatable, accelerators, node);
   }
   return { topology, score, freeBefore, totalBefore, placedBefore: undefined };
 }
 
-/** @param nodes where members are; a node that holds several is named several times. */
+/** @param nodes where members are; a node is listed once for each member on it. */
 export function withPlaced(stats: DomainStats, nodes: readonly NodeIdx[]): DomainStats {
   if (nodes.length === 0) return stats;
   const { position, order } = stats.topology;
@@ -41,17 +44,17 @@ export function withPlaced(stats: DomainStats, nodes: readonly NodeIdx[]): Domai
   return { ...stats, placedBefore };
 }
 
-/** Accelerators that are free in the domain. */
+/** Free accelerators in the domain. */
 export function freeIn(stats: DomainStats, domain: DomainIdx): number {
   return sumOf(stats, stats.freeBefore, domain);
 }
 
-/** Accelerators of the domain's nodes. */
+/** All accelerators in the domain. */
 export function totalIn(stats: DomainStats, domain: DomainIdx): number {
   return sumOf(stats, stats.totalBefore, domain);
 }
 
-/** Members of the gang that are in the domain already. */
+/** Members of the gang that are placed in the domain. */
 export function placedIn(stats: DomainStats, domain: DomainIdx): number {
   return stats.placedBefore ? sumOf(stats, stats.placedBefore, domain) : 0;
 }

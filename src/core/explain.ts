@@ -246,7 +246,7 @@ function listSome(names: readonly string[]): string {
 }
 
 /** What was expected, what was found, what to do. */
-export function explainProblem(problem: GangProblem): string {
+function explainProblem(problem: GangProblem): string {
   switch (problem.kind) {
     case 'unknown-key':
       return `pod ${problem.pod}: unknown key ${problem.key}; expected muster.dev/ and one of ${problem.known.join(', ')}`;

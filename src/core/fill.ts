@@ -13,26 +13,25 @@
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainStats, freeIn, isWhole, placedIn } from './domain-stats.ts';
 import { countFewest, divide, type SegmentPart, type Segments, spreadEvenly } from './segments.ts';
-import type { NodeIdx } from './topology.ts';
-import { childrenOf, type DomainIdx, domainAt, type Topology } from './topology.ts';
+import { childrenOf, type DomainIdx, domainAt, type NodeIdx, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
-/** How a class of members is laid out. */
+/** What decides how the members of one class are laid out. */
 export interface Layout {
   readonly stats: DomainStats;
   readonly capacity: DomainCapacity;
   readonly asked: Pick<ResolvedTopology, 'preferred' | 'spread'>;
-  /** Accelerators that one member takes. */
+  /** Accelerators that one member asks for. */
   readonly accelerators: number;
 }
 
-/** How many units, members or slices, a domain gets. */
+/** How many units (members or slices) a domain gets. */
 export interface DomainShare {
   readonly domain: DomainIdx;
   readonly count: number;
 }
 
-/** One node for each of `want` members, without regard to slices; the domain has to hold them. */
+/** One node for each of `want` members, without regard to slices. The domain must hold them all. */
 export function fill(layout: Layout, domain: DomainIdx, want: number): NodeIdx[] {
   const nodes: NodeIdx[] = [];
   const step = nodeStep(layout, domain, want);
@@ -68,7 +67,7 @@ function fillStepwise(layout: Layout, domain: DomainIdx, want: number, step: num
   }
 }
 
-/** The last step, from a domain that has only nodes inside: nodes are filled up, none is broken without need. */
+/** The last step, in a domain that has only nodes directly inside: fills nodes up and breaks up none without need. */
 function fillNodes(layout: Layout, domain: DomainIdx, want: number, nodes: NodeIdx[]): void {
   const { stats, capacity, accelerators } = layout;
   const { start, end, order } = stats.topology;
@@ -105,8 +104,8 @@ interface ItemShare<Item> {
 }
 
 /**
- * The fewest items that hold `want`, or all of them when they do not: the smallest item that holds the whole rest if
- * there is one, else the largest.
+ * The fewest items that hold `want`; all items when they are too few. Takes the smallest item that holds all the rest
+ * if there is one, else the largest item.
  * @param waste what filling an item with `count` members would break up; less is better.
  */
 export function chooseFewest<Item>(
@@ -130,7 +129,7 @@ export function chooseFewest<Item>(
     const size = sizes.find((capacity) => capacity >= rest) ?? sizes.at(-1)!;
     const count = Math.min(size, rest);
     const bucket = buckets.get(size)!;
-    // Whole items of one size are taken in one go: sorting the bucket once keeps this O(n log n) in the worst case.
+    // Items of one size are taken together, so that each bucket is sorted once: O(n log n) in the worst case.
     const takes = size >= rest ? 1 : Math.min(bucket.length, Math.floor(rest / size));
     const ordered = takes === bucket.length ? bucket : leastWaste(bucket, takes, (item) => waste(item, count));
     for (const item of ordered.slice(0, takes)) shares.push({ item, count });
@@ -146,8 +145,8 @@ export function chooseFewest<Item>(
 }
 
 /**
- * The bucket with its least wasteful items first; equal ones keep their order. On an overcommitted node the waste may
- * be negative: that is no better than none.
+ * The bucket with its least wasteful items first; equal items keep their order. On an overcommitted node the waste
+ * may be negative, which is no better than zero.
  */
 function leastWaste<Item>(bucket: readonly Item[], takes: number, wasteOf: (item: Item) => number): Item[] {
   const waste = (item: Item) => Math.max(0, wasteOf(item));
@@ -168,7 +167,7 @@ function leastWaste<Item>(bucket: readonly Item[], takes: number, wasteOf: (item
   return weighed.map(({ item }) => item);
 }
 
-/** Units over all the domain's parts of the level that spread was asked for, evenly. */
+/** Divides units evenly over all parts of the domain at the spread level. */
 export function spreadOver(
   layout: Layout,
   domain: DomainIdx,
@@ -181,7 +180,10 @@ export function spreadOver(
   return spreadEvenly(parts, want).map(({ part, count }) => ({ domain: domains[part]!, count }));
 }
 
-/** Units among the fewest of the domains. @param step segments are multiples of it where capacities allow. */
+/**
+ * Divides units among the fewest domains.
+ * @param step segments are multiples of it where capacities allow.
+ */
 export function divideAmong(
   layout: Layout,
   domains: readonly DomainIdx[],
@@ -204,7 +206,7 @@ function partOf({ stats }: Layout, domain: DomainIdx, capacity: number): Segment
   return { capacity, placed: placedIn(stats, domain), isWhole: isWhole(stats, domain), isUnlabelled: false };
 }
 
-/** What the largest node of the domain takes: segments in steps of it leave nodes whole. */
+/** How many members the largest node of the domain takes: segments in steps of that leave nodes whole. */
 export function nodeStep({ stats, capacity }: Layout, domain: DomainIdx, want: number): number {
   let step = 1;
   for (let i = stats.topology.start[domain]!; i < stats.topology.end[domain]!; i++)
@@ -212,7 +214,7 @@ export function nodeStep({ stats, capacity }: Layout, domain: DomainIdx, want: n
   return Math.min(step, want);
 }
 
-/** The domain's parts of a level: domains of it, and whatever else has no domain of that level above. */
+/** The domain's parts at a level: the domains of that level, and whatever lies in no domain of it. */
 export function* domainsInside(topology: Topology, domain: DomainIdx, level: number): Generator<DomainIdx> {
   const { levelOf, subtreeEnd } = topology;
   for (let at = domain + 1; at < subtreeEnd[domain]!; ) {
@@ -224,12 +226,12 @@ export function* domainsInside(topology: Topology, domain: DomainIdx, level: num
   }
 }
 
-/** How many domains of the level the nodes are in; each part without one counts for itself. */
+/** How many domains of the level the nodes touch; each node outside of all of them counts for itself. */
 export function countTouched(topology: Topology, nodes: readonly NodeIdx[], level: number): number {
   const touched = new Set<number>();
   for (const node of nodes) {
     const domain = domainAt(topology, node, level);
-    // Negative: nodes outside of all domains of the level do not collide with domains.
+    // Negative, so that nodes outside of all domains of the level do not collide with domains.
     touched.add(domain ?? -1 - topology.hostOf[node]!);
   }
   return touched.size;

@@ -1,4 +1,4 @@
-/** What the planner is asked: the members to place, and how they fall into classes that ask for the same. */
+/** What the planner is asked: a gang's members to place, what they ask for, and the policy to place them by. */
 import type { IsAccelerator } from './accelerators.ts';
 import type { Labels, Named, PodTemplate, PodUid } from './model.ts';
 import type { GangKey } from './pod-group.ts';
@@ -8,15 +8,15 @@ export interface MemberRequest extends Named {
   readonly uid: PodUid;
   readonly labels: Labels;
   readonly template: PodTemplate;
-  /** Its place in the gang's order, distinct within the gang: neighbours in rank are placed next to each other. */
+  /** Its place in the gang's order, distinct within the gang. Neighbours in rank are placed next to each other. */
   readonly rank: number;
   /** The only nodes it may go to, learnt from kube-scheduler (a bound volume); undefined: any. */
   readonly pinnedTo: ReadonlySet<string> | undefined;
 }
 
-/** A member that has its node already. */
+/** A member that is placed already. */
 export interface PlacedMember {
-  /** Undefined for one that is gone and whose place is kept. */
+  /** Undefined for a member that is gone while its place is kept. */
   readonly rank: number | undefined;
   readonly node: string;
 }
@@ -35,19 +35,21 @@ export interface GangRequest {
   readonly refused: ReadonlyMap<string, ReadonlySet<string>>;
   /** Nodes that failed under the gang. */
   readonly avoided: ReadonlySet<string>;
-  /** GPU models that its queue has no quota left for: their nodes are none of its. */
+  /** GPU models that its queue has no quota left for: it may not use their nodes. */
   readonly excludedModels: ReadonlySet<string>;
 }
 
 /**
- * Which of the domains that hold a gang is best: `best-fit` the smallest, `least-fragmentation` one that is broken
- * already before one that is whole, filled up before the next is begun, `spread` the emptiest.
+ * Which of the domains that hold a gang is best. `best-fit`: the smallest. `least-fragmentation`: one that is broken
+ * up already before one that is whole, each filled up before the next is begun. `spread`: the emptiest.
  */
 export const PLACEMENT_SCORES = ['best-fit', 'least-fragmentation', 'spread'] as const;
 export type PlacementScore = (typeof PLACEMENT_SCORES)[number];
 
 export interface PlanPolicy {
-  /** Which resources are accelerators: broken up as little as possible, kept free of pods that need none. */
+  /**
+   * Which resources are accelerators. They are broken up as little as possible and kept free of pods that need none.
+   */
   readonly isAccelerator: IsAccelerator;
   readonly score: PlacementScore;
 }

@@ -1,23 +1,26 @@
 /**
- * How many members of a gang one domain takes, kept up to date while pods leave their nodes and come back: the counts of
- * `domain-capacity.ts`, node by node. O(nodes of the domain) to make, O(1) for each node that changes.
+ * Counts how many members of a gang one domain takes, and keeps the count up to date while pods leave their nodes and
+ * come back: the counts of `domain-capacity.ts`, node by node. O(nodes of the domain) to make, O(1) for each node
+ * that changes.
  */
 import { type SliceShape, UNLIMITED } from './domain-capacity.ts';
 import type { RequestClass } from './member-classes.ts';
 import type { NodeMask } from './node-mask.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, domainsWithin, type Topology } from './topology.ts';
+import { type DomainIdx, domainsWithin, type NodeIdx, type Topology } from './topology.ts';
 import type { Transaction } from './transaction.ts';
 
 export class LiveCapacity {
   readonly #classes: readonly ClassCapacity[];
   readonly #pieces: readonly AcceleratorPieces[];
-  /** Members of classes that are not counted, because they find room anywhere or nowhere. */
+  /** Members of classes that are not counted, because a count of them decides nothing. */
   readonly #uncounted: number;
   readonly #min: number;
 
-  /** @param context its transaction holds what occupies space unbound; the snapshot below is the one that changes. */
+  /**
+   * @param context its transaction holds what takes space without being bound; the snapshot below it is the one that
+   * changes.
+   */
   constructor(context: PlanContext, within: SearchDomain) {
     const { tx, gang, asked, mainClasses, isSlicedUnevenly } = context;
     const slice = isSlicedUnevenly ? undefined : asked.slice;
@@ -33,7 +36,7 @@ export class LiveCapacity {
     for (const pieces of this.#pieces) pieces.refresh(node);
   }
 
-  /** Whether the gang's minimum fits, each class counted for itself: exact for one class, necessary for several. */
+  /** Whether the gang's minimum fits, each class counted for itself. Exact for one class, necessary for several. */
   fits(): boolean {
     let fits = this.#uncounted;
     for (const members of this.#classes) fits += members.most();
@@ -62,10 +65,10 @@ function listPieces(context: PlanContext, within: SearchDomain): readonly Accele
 }
 
 interface PieceDemand {
-  /** Of the accelerator in the snapshot. */
+  /** The accelerator's column in the snapshot. */
   readonly column: number;
   readonly size: number;
-  /** Accelerators that all pieces together have to have. */
+  /** How many accelerators all pieces together need to have. */
   readonly demand: number;
 }
 
@@ -112,10 +115,10 @@ class ClassCapacity {
   readonly #mask: NodeMask;
   readonly #topology: Topology;
   readonly #offset: number;
-  /** By position from the offset: members that the node takes. */
+  /** How many members each node takes, by position from the offset. */
   readonly #capacity: Int32Array;
   #total = 0;
-  /** Undefined: not sliced, or the domain is inside a domain of the slices' level. */
+  /** Undefined when the gang is not sliced, or the domain lies inside a domain of the slices' level. */
   readonly #slices: SliceCapacity | undefined;
 
   constructor(tx: Transaction, members: RequestClass, { domain, mask }: SearchDomain, slice: SliceShape | undefined) {
@@ -150,10 +153,10 @@ class ClassCapacity {
   }
 }
 
-/** The same in whole slices and a shorter last one. */
+/** The same count in whole slices and a shorter last one. */
 class SliceCapacity {
   readonly #size: number;
-  /** Number of the slices' domain by position; -1: none. */
+  /** The number of the slices' domain, by position; -1: none. */
   readonly #domainAt: Int32Array;
   readonly #sums: Float64Array;
   #whole = 0;

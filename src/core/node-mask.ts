@@ -5,16 +5,15 @@
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
 import { type GangKey, gangKeyOf } from './pod-group.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, domainAt, findLevel, type Topology } from './topology.ts';
+import { type DomainIdx, domainAt, findLevel, type NodeIdx, type Topology } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
 /** 1 where the node counts, by row; undefined: all nodes count. */
 export type NodeMask = Uint8Array | undefined;
 
 /**
- * 1 where the gang may be, by node row; undefined when it may be everywhere. Without exclusive gangs O(nodes x levels asked for),
- * for a gang that is exclusive itself O(pods).
+ * 1 where the gang may be, by node row; undefined when it may be everywhere. O(nodes x levels asked for) without
+ * exclusive gangs, O(pods) for a gang that is exclusive itself.
  */
 export function maskUsable(snapshot: Snapshot, gang: GangKey, asked: ResolvedTopology): NodeMask {
   const { topology, nodes } = snapshot;
@@ -31,7 +30,10 @@ export function maskUsable(snapshot: Snapshot, gang: GangKey, asked: ResolvedTop
   return mask;
 }
 
-/** Whether the node is in a domain of every level that is asked for: if it is and may not be used, another gang is in the way. */
+/**
+ * Whether the node is in a domain of every level that is asked for. If it is and may still not be used, another gang
+ * is in the way.
+ */
 export function isInAskedLevels({ topology }: Snapshot, asked: ResolvedTopology, node: NodeIdx): boolean {
   return listAsked(asked).every((level) => domainAt(topology, node, level) !== undefined);
 }
@@ -48,7 +50,7 @@ export function maskLevel({ topology, nodes, byName }: Snapshot, level: number):
   );
 }
 
-/** Where both masks allow, by node row. */
+/** The nodes that both masks allow. */
 export function intersectMasks(a: NodeMask, b: NodeMask): NodeMask {
   return a && b ? a.map((value, row) => value & b[row]!) : (a ?? b);
 }
@@ -57,7 +59,7 @@ export function equalMasks(a: NodeMask, b: NodeMask): boolean {
   return a === b || (a !== undefined && b !== undefined && a.every((value, row) => value === b[row]));
 }
 
-/** Domains that exclusive gangs are in, and those with any other gang when this one is exclusive. */
+/** The domains of exclusive gangs and, when this gang is exclusive itself, those of any other gang. */
 function listClosed(snapshot: Snapshot, gang: GangKey, own: number): ReadonlySet<DomainIdx> {
   const { topology, byName, exclusive, podsOn, occupants } = snapshot;
   const closed = new Set<DomainIdx>();

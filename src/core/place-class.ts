@@ -12,10 +12,9 @@ import type { Layout } from './fill.ts';
 import type { RequestClass } from './member-classes.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
 import { fillSpread } from './spread-constraints.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, ROOT } from './topology.ts';
+import { type DomainIdx, type NodeIdx, ROOT } from './topology.ts';
 
-/** How many members of the class each domain inside takes now. */
+/** Counts how many members of the class each domain inside takes now. */
 export function countCapacity(
   { tx, asked, isSlicedUnevenly }: PlanContext,
   members: RequestClass,
@@ -57,7 +56,7 @@ export function placeClass(
   return placePlain(context, members, mayLeave ? [domain, ROOT] : [domain], want);
 }
 
-/** As `placeClass`, but never outside the domain: what the members of one slice need. */
+/** As `placeClass`, but never leaves the domain: what the members of one slice need. */
 export function placeClassInside(
   context: PlanContext,
   members: RequestClass,
@@ -72,7 +71,7 @@ function avoidsAccelerators({ usesAccelerators }: PlanContext, { accelerators }:
   return accelerators === 0 && usesAccelerators;
 }
 
-/** On nodes without accelerators, in the first domain where they hold all members; else on any node. */
+/** Uses nodes without accelerators in the first domain where they hold all members, else any node. */
 function placePlain(
   context: PlanContext,
   members: RequestClass,

@@ -14,8 +14,7 @@ import type { NodeMask } from './node-mask.ts';
 import { countCapacity, placeClass } from './place-class.ts';
 import { listDomains, type Placement, type PlanContext, type SearchDomain } from './plan-context.ts';
 import { placeSlices, SLICE_ORDERS } from './slices.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, ROOT } from './topology.ts';
+import { type DomainIdx, type NodeIdx, ROOT } from './topology.ts';
 
 /** As many members as could be placed. */
 export interface PartialPlacement {
@@ -26,8 +25,8 @@ export interface PartialPlacement {
 }
 
 /**
- * The first mask that takes the minimum decides, otherwise the one that takes most members. The result is placed in the
- * transaction.
+ * Stops at the first mask that holds the minimum, otherwise takes the one that holds most members. The result is
+ * placed in the transaction.
  * @param masks nodes to try, one set after the other.
  */
 export function placePartial(context: PlanContext, masks: readonly NodeMask[]): PartialPlacement {
@@ -66,7 +65,7 @@ function rankDomains(context: PlanContext, capacities: readonly DomainCapacity[]
   return weighed.filter((candidate) => candidate.room > 0).map(({ domain }) => domain);
 }
 
-/** One of every role, then the small classes whole. */
+/** One member of every class first, then the small classes whole. */
 function fillDomain(context: PlanContext, within: SearchDomain): PartialPlacement {
   if (context.isSlicedUnevenly) return fillWithSlices(context, within);
   const { domain } = within;

@@ -17,8 +17,7 @@ import { intersectMasks, type NodeMask } from './node-mask.ts';
 import { countCapacity, layoutOf, placeClass } from './place-class.ts';
 import type { LevelAttempt, Placement, PlanContext, SearchDomain } from './plan-context.ts';
 import { placeSlices, SLICE_ORDERS } from './slices.ts';
-import type { NodeIdx } from './topology.ts';
-import { ROOT } from './topology.ts';
+import { type NodeIdx, ROOT } from './topology.ts';
 
 /** @param masks nodes to try, one set after the other. */
 export function placeWhole(context: PlanContext, masks: readonly NodeMask[]): Placement | undefined {

@@ -12,8 +12,7 @@ import type { GangRequest, PlanPolicy } from './gang-request.ts';
 import { classify, type RequestClass } from './member-classes.ts';
 import { intersectMasks, maskLevel, maskUsable, type NodeMask } from './node-mask.ts';
 import { chooseColumns, type Snapshot, sumColumns } from './snapshot.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, domainsWithin, findMost, ROOT } from './topology.ts';
+import { type DomainIdx, domainsWithin, findMost, type NodeIdx, ROOT } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 import type { Transaction } from './transaction.ts';
 

@@ -8,10 +8,9 @@ import { isInAskedLevels } from './node-mask.ts';
 import type { PartialPlacement } from './place-partial.ts';
 import type { PlanContext } from './plan-context.ts';
 import { describeShortfall, type TopologyShortfall } from './shortfall.ts';
-import type { NodeIdx } from './topology.ts';
-import { ROOT } from './topology.ts';
+import { type NodeIdx, ROOT } from './topology.ts';
 
-/** Why nodes are out, and how many. Counts are for people and metrics, never for a filter reply. */
+/** Why nodes are ruled out, and how many. Counts are for people and metrics, never for a filter reply. */
 export interface Cause {
   readonly cause: string;
   readonly nodes: number;
@@ -19,11 +18,11 @@ export interface Cause {
 
 export interface Unschedulable {
   readonly kind: 'unschedulable';
-  /** How many members would fit, and how many have to. */
+  /** How many members would fit, and how many must. */
   readonly fits: number;
   readonly want: number;
   readonly causes: readonly Cause[];
-  /** What it lacks on the fabric; undefined when it asks for nothing there. */
+  /** What the gang lacks on the fabric; undefined when it asks for nothing there. */
   readonly topology: TopologyShortfall | undefined;
 }
 
@@ -38,7 +37,7 @@ export function reportUnschedulable(context: PlanContext, partial: PartialPlacem
   return { kind: 'unschedulable', fits: partial.count, want: context.gang.min, causes, topology };
 }
 
-/** Counts for the first incomplete class, on the nodes of the domain that holds most. */
+/** Counts causes for the first incomplete class, on the nodes of the domain that holds most members. */
 function countCauses(context: PlanContext, { placement, domain = ROOT }: PartialPlacement): readonly Cause[] {
   const incomplete = [...placement].find(([members, nodes]) => nodes.length < members.pods.length);
   if (!incomplete) return [];
@@ -56,7 +55,7 @@ function countCauses(context: PlanContext, { placement, domain = ROOT }: Partial
     .sort((a, b) => b.nodes - a.nodes || (a.cause < b.cause ? -1 : 1));
 }
 
-/** @param isAccepted whether the node accepts the template, whatever runs there. */
+/** @param isAccepted whether the node accepts the template, whatever runs on it. */
 function findCause(
   { tx, usable, asked }: PlanContext,
   { pods, allowed }: RequestClass,

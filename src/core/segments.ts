@@ -1,24 +1,24 @@
 /**
- * Dividing a number of units (members, or slices) among parts (domains) of known capacity. Plain arithmetic: fewest
- * parts first, then even segments, so that no rank group is much smaller than the others; O(parts x log parts).
+ * Divides a number of units (members or slices) among parts (domains) of known capacity: the fewest parts first, then
+ * even segments, so that no group of ranks is much smaller than the others. Plain arithmetic. O(parts x log parts).
  */
 import type { PlacementScore } from './gang-request.ts';
 
 export interface SegmentPart {
-  /** More than 0. */
+  /** Above 0. */
   readonly capacity: number;
   /** Members of the gang that are there already. */
   readonly placed: number;
-  /** Nothing in it is in use. */
+  /** Nothing in the part is in use. */
   readonly isWhole: boolean;
-  /** It is in no known domain of its siblings' level: nobody knows how far it is from them. */
+  /** The part is in no known domain of its siblings' level, so its distance from them is unknown. */
   readonly isUnlabelled: boolean;
 }
 
-/** How many units each part gets, by index into the parts; parts that get none are left out. */
+/** How many units each part gets, by index into the parts. Parts that get none are left out. */
 export type Segments = readonly { readonly part: number; readonly count: number }[];
 
-/** How many parts it takes at least; Infinity when all of them do not suffice. */
+/** The fewest parts that hold `want`; Infinity when all of them together do not. */
 export function countFewest(capacities: readonly number[], want: number): number {
   if (want <= 0) return 0;
   const largestFirst = [...capacities].sort((a, b) => b - a);
@@ -31,8 +31,9 @@ export function countFewest(capacities: readonly number[], want: number): number
 }
 
 /**
- * Divides `want` among the fewest parts; it has to fit. Parts with members of the gang come first.
- * @param step segments are whole multiples of it where capacities allow: what one node takes, so that nodes stay whole.
+ * Divides `want` among the fewest parts, which must hold it. Parts with members of the gang come first.
+ * @param step how many units one node takes. Segments are multiples of it where capacities allow, so that nodes stay
+ * whole.
  */
 export function divide(parts: readonly SegmentPart[], want: number, step: number, score: PlacementScore): Segments {
   const order = [...parts.keys()];
@@ -61,7 +62,8 @@ function divideAway(
   const capacityOf = (part: number) => parts[part]!.capacity;
   const fewest = countFewest(away.map(capacityOf), want);
   const known = away.filter((part) => !parts[part]!.isUnlabelled);
-  // Nobody knows how far away a loose part is: known ones that are as few are better, whatever their sizes.
+  // The distance of an unlabelled part is unknown: prefer known parts if no more of them are needed, whatever their
+  // sizes.
   const eligible = countFewest(known.map(capacityOf), want) === fewest ? known : away;
   const sorted = [...eligible].sort((a, b) => capacityOf(a) - capacityOf(b) || preferEqual(parts, a, b));
   switch (score) {
@@ -76,7 +78,10 @@ function divideAway(
   }
 }
 
-/** Among parts of one capacity: known domains, then the ones that are broken already, so that whole ones stay whole. */
+/**
+ * Among parts of equal capacity: known domains first, then parts that are broken up already, so that whole ones stay
+ * whole.
+ */
 function preferEqual(parts: readonly SegmentPart[], a: number, b: number): number {
   return (
     Number(parts[a]!.isUnlabelled) - Number(parts[b]!.isUnlabelled) ||
@@ -86,8 +91,8 @@ function preferEqual(parts: readonly SegmentPart[], a: number, b: number): numbe
 }
 
 /**
- * The tightest `fewest` parts in a row (they are sorted) that take even segments; if no such row does, the tightest row
- * that holds all. O(parts x fewest) at worst.
+ * The tightest run of `fewest` sorted parts that takes even segments; if there is none, the tightest run that holds
+ * all. O(parts x fewest) at worst.
  */
 function chooseWindow(
   parts: readonly SegmentPart[],
@@ -116,12 +121,12 @@ function isEven(parts: readonly SegmentPart[], window: readonly number[], want: 
   });
 }
 
-/** What the smallest of `count` parts gets of the rest: whole steps, at least one of them. */
+/** The share of the smallest of `count` parts: whole steps, at least one. */
 function segmentOf(rest: number, count: number, step: number): number {
   return Math.min(rest, Math.max(step, Math.floor(rest / count / step) * step));
 }
 
-/** As many parts of each capacity, but the best of that capacity. */
+/** Keeps the number of parts of each capacity, but takes the best parts of that capacity. */
 function exchangeEquals(parts: readonly SegmentPart[], sorted: readonly number[], chosen: readonly number[]): number[] {
   const needed = new Map<number, number>();
   for (const part of chosen) needed.set(parts[part]!.capacity, (needed.get(parts[part]!.capacity) ?? 0) + 1);
@@ -133,7 +138,7 @@ function exchangeEquals(parts: readonly SegmentPart[], sorted: readonly number[]
   });
 }
 
-/** Even segments in steps; a part that is smaller gives what it has. The chosen parts are sorted by capacity. */
+/** Even segments in steps; a part that is too small gives what it has. The chosen parts are sorted by capacity. */
 function share(parts: readonly SegmentPart[], chosen: readonly number[], want: number, step: number) {
   const shares: { part: number; count: number }[] = [];
   let rest = want;
@@ -141,7 +146,7 @@ function share(parts: readonly SegmentPart[], chosen: readonly number[], want: n
   chosen.forEach((part, i) => {
     const { capacity } = parts[part]!;
     later -= capacity;
-    // The larger ones that follow have to hold what is left.
+    // The larger parts that follow have to hold the rest.
     const count = Math.max(rest - later, Math.min(capacity, segmentOf(rest, chosen.length - i, step)));
     if (count > 0) shares.push({ part, count });
     rest -= count;
@@ -149,7 +154,7 @@ function share(parts: readonly SegmentPart[], chosen: readonly number[], want: n
   return shares;
 }
 
-/** Largest parts whole, the rest into the tightest that holds it. */
+/** Fills the largest parts whole, and puts the rest into the tightest part that holds it. */
 function fillUp(parts: readonly SegmentPart[], sorted: readonly number[], want: number) {
   const left = [...sorted];
   const shares: { part: number; count: number }[] = [];
@@ -167,7 +172,10 @@ function fillUp(parts: readonly SegmentPart[], sorted: readonly number[], want: 
   return shares;
 }
 
-/** Over all parts as evenly as their capacities allow, counting the members that are there already. O(want x parts). */
+/**
+ * Divides units over all parts as evenly as capacities allow, counting members that are placed there already. O(want
+ * x parts).
+ */
 export function spreadEvenly(parts: readonly SegmentPart[], want: number): Segments {
   const given = parts.map(() => 0);
   for (let unit = 0; unit < want; unit++) {

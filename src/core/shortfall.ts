@@ -1,19 +1,21 @@
-/** Why a gang that asks something of the fabric found no place there: the level, the best domain, what it lacks. */
+/**
+ * Describes why a gang that asks something of the fabric found no place there: the level, the best domain, and what
+ * is in the way. O(pods) where accelerators are free but other pods take the rest.
+ */
 import { type IsAccelerator, requestsAccelerator } from './accelerators.ts';
 import { freeIn } from './domain-stats.ts';
 import type { RequestClass } from './member-classes.ts';
 import { keyOf, type PodModel } from './model.ts';
 import type { PlanContext } from './plan-context.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, pathOf } from './topology.ts';
+import { type DomainIdx, type NodeIdx, pathOf } from './topology.ts';
 import type { LevelProblem } from './topology-request.ts';
 
 /** Pods without accelerators that keep a domain from holding the gang. */
 export interface BlockingPods {
   readonly domain: string;
   readonly pods: number;
-  /** `namespace/name` of the first few. */
+  /** `namespace/name` of a few of them. */
   readonly examples: readonly string[];
 }
 
@@ -21,20 +23,20 @@ export type TopologyShortfall =
   | LevelProblem
   | {
       readonly kind: 'no-domain';
-      /** Of which one domain has to hold the gang; undefined: only its slices are kept together. */
+      /** One domain of this level has to hold the gang; undefined: only its slices are kept together. */
       readonly level: string | undefined;
-      /** Path of the domain that takes most members; undefined when none takes any. */
+      /** Path of the domain that takes most members; undefined when no domain takes any. */
       readonly best: string | undefined;
       readonly slice: { readonly size: number; readonly level: string } | undefined;
       readonly blockingPods: BlockingPods | undefined;
-      /** When the next wider level will do, milliseconds since the epoch; undefined: never. */
+      /** When the next wider level is allowed, milliseconds since the epoch; undefined: never. */
       readonly widensAt: number | undefined;
     };
 
 const EXAMPLES = 3;
 
 /**
- * To be asked while nothing of the gang is in the transaction.
+ * Call it while nothing of the gang is placed in the transaction.
  * @param best the domain that takes most members.
  */
 export function describeShortfall(context: PlanContext, best: DomainIdx | undefined): TopologyShortfall | undefined {
@@ -53,8 +55,8 @@ export function describeShortfall(context: PlanContext, best: DomainIdx | undefi
 }
 
 /**
- * The domain of the level that would hold the class if fewest pods without accelerators made room. O(pods), but nearly all
- * domains are left out because even their free accelerators are too few.
+ * The domain of the level that would hold the class if the fewest pods without accelerators made room. O(pods), but
+ * most domains are skipped at once because even their free accelerators are too few.
  */
 function findBlockingPods(context: PlanContext, members: RequestClass): BlockingPods | undefined {
   const { tx, asked, stats, usable, policy } = context;
@@ -84,12 +86,12 @@ function findBlockingPods(context: PlanContext, members: RequestClass): Blocking
 }
 
 function isMovable({ owner, template }: PodModel, isAccelerator: IsAccelerator): boolean {
-  // Every node has the same DaemonSet and static pods: to name them helps nobody.
+  // Every node has the same DaemonSet and static pods, so naming them helps nobody.
   if (owner?.kind === 'DaemonSet' || owner?.kind === 'Node') return false;
   return !requestsAccelerator(template, isAccelerator);
 }
 
-/** By resources alone: how many members the node takes once the pods are gone. */
+/** How many members the node takes, by resources alone, once the pods are gone. */
 function capacityWithout(snapshot: Snapshot, node: NodeIdx, members: RequestClass, gone: readonly PodModel[]): number {
   const { columns, amounts, unknown } = members.requests;
   if (unknown !== undefined) return 0;

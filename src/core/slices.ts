@@ -15,8 +15,7 @@ import type { RequestClass } from './member-classes.ts';
 import type { PodUid } from './model.ts';
 import { countCapacity, placeClassInside } from './place-class.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
-import type { NodeIdx } from './topology.ts';
-import { type DomainIdx, domainAt, domainsWithin, findMost, type Topology } from './topology.ts';
+import { type DomainIdx, domainAt, domainsWithin, findMost, type NodeIdx, type Topology } from './topology.ts';
 
 /** Members of one class in one slice, in rank order. */
 interface SlicePart {
@@ -34,7 +33,7 @@ interface Slice {
   readonly demand: number;
 }
 
-/** A slice that has its place, and the nodes of each part's members. */
+/** A slice that has its domain, and the nodes of each part's members. */
 interface PlacedSlice {
   readonly slice: Slice;
   readonly domain: DomainIdx;
@@ -48,7 +47,10 @@ interface SliceOrder {
   readonly largestFirst: boolean;
 }
 
-/** In rank order and into few domains; where that leaves a slice over, the demanding first; at last the tightest for each. */
+/**
+ * The orders to try: in rank order and into few domains; if a slice is left over, the demanding slices first; at last
+ * the tightest domain for each.
+ */
 export const SLICE_ORDERS: readonly [SliceOrder, ...SliceOrder[]] = [
   { demandingFirst: false, largestFirst: true },
   { demandingFirst: true, largestFirst: true },
@@ -56,8 +58,8 @@ export const SLICE_ORDERS: readonly [SliceOrder, ...SliceOrder[]] = [
 ];
 
 /**
- * Places whole slices only, as many as fit.
- * @param count only so many members, the first by rank.
+ * Places as many whole slices as fit.
+ * @param count how many members, the first by rank, take part.
  * @returns nodes by member UID.
  */
 export function placeSlices(
@@ -72,7 +74,7 @@ export function placeSlices(
   const candidates = listCandidates(context, within, shape, largestFirst);
   const anchors = findAnchors(topology, shape, gang.placed, indexOf);
   const used: DomainIdx[] = [...anchors.values()];
-  /** A domain too full for a slice is too full for the next one like it. */
+  /** A domain that is too full for a slice is too full for the next slice like it. */
   const full = new Set<string>();
   const placed: PlacedSlice[] = [];
   const slices = cut(classes, shape, gang.members[count - 1]!.rank).sort(
@@ -103,7 +105,7 @@ export function placeSlices(
   return assignNodes(placed, anchors);
 }
 
-/** Domains of the slices' level, or the domain itself when it is inside of one. */
+/** The domains of the slices' level, or the domain itself when it is inside of one. */
 function listCandidates(
   context: PlanContext,
   within: SearchDomain,
@@ -136,7 +138,7 @@ function sortCandidates(
   return [...candidates].sort((a, b) => crowding(a) - crowding(b) || Number(own.has(b)) - Number(own.has(a)));
 }
 
-/** The candidates inside the slice's domain, or that domain when it is inside of one. */
+/** The candidates inside the slice's domain, or that domain itself when it is inside of a candidate. */
 function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], anchor: DomainIdx): readonly DomainIdx[] {
   return candidates.flatMap((domain) => {
     if (domain >= anchor && domain < subtreeEnd[anchor]!) return [domain];
@@ -144,7 +146,10 @@ function narrow({ subtreeEnd }: Topology, candidates: readonly DomainIdx[], anch
   });
 }
 
-/** Interchangeable slices get their places in depth-first order, so that neighbours in rank are neighbours. */
+/**
+ * Gives interchangeable slices their places in depth-first order, so that neighbours in rank are neighbours on the
+ * fabric.
+ */
 function assignNodes(
   placed: readonly PlacedSlice[],
   anchors: ReadonlyMap<number, DomainIdx>,
@@ -185,7 +190,7 @@ function placeSlice(
   return nodes;
 }
 
-/** The gang's slices, without members of higher ranks. */
+/** Cuts the gang into slices. Members of higher ranks are left out. */
 function cut(classes: readonly RequestClass[], { size }: SliceShape, lastRank: number): Slice[] {
   const slices = new Map<number, Map<RequestClass, MemberRequest[]>>();
   for (const members of classes) {
@@ -210,7 +215,7 @@ function cut(classes: readonly RequestClass[], { size }: SliceShape, lastRank: n
   });
 }
 
-/** The domain of each slice that has placed members: that of most of them, should labels have drifted. */
+/** The domain of each slice that has placed members; should labels have drifted, the domain of most of them. */
 function findAnchors(
   topology: Topology,
   { size, level }: SliceShape,

@@ -46,8 +46,8 @@ export function fillSpread(
 }
 
 /**
- * Matching pods by domain of one spread constraint, over the nodes that count for it: those with every topology key,
- * and, as the constraint asks, only those the pod's selector and affinity (not taints) or tolerations admit.
+ * Counts the matching pods of one spread constraint by domain. Only nodes count that have every topology key and, as
+ * the constraint asks, that the pod's selector and affinity (not taints) or its tolerations admit.
  */
 function countDomains(tx: Transaction, pod: Placeable, constraint: SpreadConstraint) {
   const { snapshot } = tx;
@@ -75,7 +75,7 @@ function countDomains(tx: Transaction, pod: Placeable, constraint: SpreadConstra
     if (isCounted(node) && matches(other)) counts.set(domainAt(node)!, counts.get(domainAt(node)!)! + 1);
   }
   const countFewest = () => (counts.size < constraint.minDomains ? 0 : Math.min(...counts.values()));
-  // Asked for every node, so not counted anew each time: over hostnames there are as many domains as nodes.
+  // Kept, not counted anew for every node: over hostnames there are as many domains as nodes.
   let fewest = countFewest();
   return {
     admits(node: NodeIdx): boolean {

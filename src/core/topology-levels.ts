@@ -61,7 +61,7 @@ export function variantOf<V extends Pick<LabelVariant, 'marks'>>(
 }
 
 /** What the label says; undefined where it says nothing. */
-export function readName(labels: Labels, key: string): string | undefined {
+function readName(labels: Labels, key: string): string | undefined {
   return labels[key] || undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The tree of domains for people: what is in each, and what of it is free as the planner sees it, that is beside what
- * others hold without being bound. Hosts come last and may be left out: they are most of the tree.
+ * Reports the tree of domains for people: what is in each, and what of it is free as the planner sees it, that is
+ * without what is reserved or nominated. Hosts are most of the tree and may be left out.
  *
  * One walk over the tree, O(nodes + pods x levels).
  */
@@ -9,14 +9,22 @@ import { freeIn, isWhole, sumDomainStats, totalIn } from './domain-stats.ts';
 import type { PlanPolicy } from './gang-request.ts';
 import { gangKeyOf } from './pod-group.ts';
 import { chooseColumns, type Snapshot } from './snapshot.ts';
-import type { NodeIdx } from './topology.ts';
-import { childrenOf, type DomainIdx, domainAt, findLevel, pathOf, ROOT, type Topology } from './topology.ts';
+import {
+  childrenOf,
+  type DomainIdx,
+  domainAt,
+  findLevel,
+  type NodeIdx,
+  pathOf,
+  ROOT,
+  type Topology,
+} from './topology.ts';
 import { Transaction } from './transaction.ts';
 
 /** What is in a domain. */
 export interface DomainContents {
   readonly nodes: number;
-  /** Nodes that are ready and not cordoned: the others take no gang, free or not. */
+  /** Nodes that are ready and not cordoned. The others take no gang, free or not. */
   readonly ready: number;
   /** Free: allocatable, minus bound pods, minus what is reserved or nominated. */
   readonly accelerators: { readonly free: number; readonly total: number };
@@ -24,16 +32,16 @@ export interface DomainContents {
   readonly whole: boolean;
   /** Gangs with a bound pod or a reservation here. */
   readonly gangs: number;
-  /** The gang that has it for itself, `namespace/name`; null: none. */
+  /** The gang that has the domain for itself, `namespace/name`; null: none. */
   readonly exclusive: string | null;
 }
 
 export interface DomainReport extends DomainContents {
   readonly name: string;
   readonly level: string;
-  /** Names from the outermost level inward, `-` for one that is unknown: `block-2/rack-7`. */
+  /** Names from the outermost level inward, `-` for an unknown one: `block-2/rack-7`. */
   readonly path: string;
-  /** Without hosts, unless asked for: the nodes beyond those of the children are in no domain of an inner level. */
+  /** Hosts are included only on request. Nodes that no child counts are in no domain of an inner level. */
   readonly children: readonly DomainReport[];
 }
 
@@ -46,14 +54,14 @@ export interface ClusterReport {
 /** One level, and how much of the cluster it covers. */
 export interface LevelReport {
   readonly name: string;
-  /** Node labels that carry it. */
+  /** Node labels that it is read from. */
   readonly keys: readonly string[];
   readonly domains: number;
-  /** Nodes that are in a domain of it. */
+  /** Nodes that are in a domain of the level. */
   readonly nodes: number;
 }
 
-/** @param snapshot with everyone who holds space unbound as occupants; it is left as it was. */
+/** @param snapshot with all reservations and nominations as occupants. It is left as it was. */
 export function reportDomains(
   snapshot: Snapshot,
   { isAccelerator, score }: PlanPolicy,
@@ -111,7 +119,7 @@ export function reportLevels({ levels, domainsAt, start, end }: Topology): reado
   }));
 }
 
-/** What is added up from the hosts outward. */
+/** What is summed from the hosts outward. */
 interface Walked {
   readonly ready: number;
   readonly gangs: ReadonlySet<string>;
@@ -122,7 +130,7 @@ interface Residents {
   readonly exclusiveIn: ReadonlyMap<DomainIdx, string>;
 }
 
-/** Gangs by node, bound or not, and the domains that some of them have for themselves. */
+/** Gangs by node, bound or not, and the domains that exclusive gangs have for themselves. */
 function findResidents({ topology, byName, podsOn, occupants }: Snapshot): Residents {
   const gangsOn = new Map<NodeIdx, Set<string>>();
   const exclusiveIn = new Map<DomainIdx, string>();

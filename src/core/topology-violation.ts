@@ -1,10 +1,13 @@
-/** Whether members that have their nodes still are where the gang asked them to be: labels of nodes may change at any time. */
+/**
+ * Checks whether placed members still are where the gang asked them to be: labels of nodes may change at any time.
+ * O(members).
+ */
 import type { PlacedMember } from './gang-request.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type DomainIdx, domainAt, findLevel, pathOf } from './topology.ts';
 import type { TopologyRequest } from './topology-request.ts';
 
-/** What is broken, in words: the level and two of the domains. Undefined when nothing is, or nothing is asked for. */
+/** What is violated, in words: the level and two of the domains. Undefined when nothing is violated or asked for. */
 export function findTopologyViolation(
   snapshot: Snapshot,
   { required, slice }: TopologyRequest,
@@ -27,7 +30,7 @@ export function findTopologyViolation(
   return undefined;
 }
 
-/** Members on nodes that are gone say nothing. */
+/** Ignores members on nodes that are gone. */
 function findSplit(snapshot: Snapshot, levelName: string, placed: readonly PlacedMember[]): string | undefined {
   const { topology, indexOf } = snapshot;
   const level = findLevel(topology, levelName);

@@ -1,5 +1,4 @@
-import type { Frame, JobFrame } from './frame.ts';
-import { racksOf } from './frame.ts';
+import { type Frame, type JobFrame, racksOf } from './frame.ts';
 import { formatSeconds } from './numbers.ts';
 import type { Act, Programme } from './programme.ts';
 import { summarize } from './summary.ts';

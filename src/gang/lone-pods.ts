@@ -5,8 +5,7 @@
 
 import { INTERCONNECTS, type Interconnect } from '../core/gpu-pools.ts';
 import type { PodModel, PodTemplate } from '../core/model.ts';
-import type { NameList } from '../core/name-list.ts';
-import { NameIndex } from '../core/name-list.ts';
+import { NameIndex, type NameList } from '../core/name-list.ts';
 import { scoreBreakage, scoreLinked } from '../core/scoring.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { NodeIdx } from '../core/topology.ts';

@@ -10,8 +10,7 @@
  */
 
 import { findViolated } from '../core/disruption.ts';
-import type { PodUid } from '../core/model.ts';
-import { isTerminated, type PodModel } from '../core/model.ts';
+import { isTerminated, type PodModel, type PodUid } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import { withOccupants } from '../core/snapshot.ts';
 import { Transaction } from '../core/transaction.ts';

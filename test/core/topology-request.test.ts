@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { TopologyRequest } from '../../src/core/topology-request.ts';
-import { type LevelProblem, resolveTopology } from '../../src/core/topology-request.ts';
+import { type LevelProblem, resolveTopology, type TopologyRequest } from '../../src/core/topology-request.ts';
 import { NO_TOPOLOGY } from '../support/gangs.ts';
 import { BLOCK, drawSnapshot, RACK } from '../support/topology.ts';
 

@@ -6,8 +6,7 @@ import type { GangRequest, PlacementScore } from '../../src/core/gang-request.ts
 import type { NodeModel, PodModel } from '../../src/core/model.ts';
 import { planGang } from '../../src/core/plan.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import type { NodeIdx } from '../../src/core/topology.ts';
-import { domainAt, findLevel, pathOf } from '../../src/core/topology.ts';
+import { domainAt, findLevel, type NodeIdx, pathOf } from '../../src/core/topology.ts';
 import { aPod } from '../support/builders.ts';
 import {
   LINGJUN_LEVELS,

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { NodeModel } from '../../src/core/model.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import type { NodeIdx } from '../../src/core/topology.ts';
 import {
   buildTopology,
   childrenOf,
@@ -9,6 +8,7 @@ import {
   domainAt,
   findLevel,
   HOST,
+  type NodeIdx,
   pathOf,
   ROOT,
   type Topology,
