@@ -1,16 +1,19 @@
 /**
- * PodDisruptionBudgets: which of them cover a pod, and how far a set of victims exceeds them. Budgets are found by one label
- * that they demand, so that a namespace with hundreds of them costs each pod only a look at its own labels.
+ * PodDisruptionBudgets: which of them cover a pod, and how far a set of victims exceeds them. Budgets are indexed by
+ * one label that they demand, so that even in a namespace with hundreds of them each pod is looked up by its own
+ * labels only: O(labels) for a pod.
  */
 import type { DisruptionBudgetModel, PodModel } from './model.ts';
 import { matchesSelector } from './selector.ts';
 
-/** How many pods of a unit a budget covers; the budget is a number in `Budgets`. */
+/** How many pods of a unit each budget covers. A budget is a number in `Budgets`. */
 export type Cover = readonly { readonly budget: number; readonly pods: number }[];
 
 export class Budgets {
   readonly #models: readonly DisruptionBudgetModel[];
-  /** By namespace, label and value that the selector demands; those that demand no single value by namespace alone. */
+  /**
+   * By namespace, label and value that the selector demands; budgets that demand no single value, by namespace alone.
+   */
   readonly #index = new Map<string, number[]>();
 
   constructor(models: Iterable<DisruptionBudgetModel>) {
@@ -33,8 +36,9 @@ export class Budgets {
   }
 
   /**
-   * What the budgets cover of the pods. Undefined: they may not be evicted together, because a pod has two budgets (the
-   * eviction API then answers 500: kubernetes pkg/registry/core/pod/storage/eviction.go), or a budget allows fewer.
+   * What the budgets cover of the pods. Undefined when the pods may not be evicted together: a pod has two budgets
+   * (the eviction API then answers 500: kubernetes pkg/registry/core/pod/storage/eviction.go), or a budget allows
+   * fewer disruptions.
    */
   coverOf(pods: readonly PodModel[]): Cover | undefined {
     if (this.#models.length === 0) return NOTHING;
@@ -48,7 +52,7 @@ export class Budgets {
     return cover.every(({ budget, pods: covered }) => covered <= this.allowed(budget)) ? cover : undefined;
   }
 
-  /** Those that allow fewer disruptions than evicting all of the pods means. */
+  /** The budgets that allow fewer disruptions than evicting all of the pods would cause. */
   findViolated(pods: readonly PodModel[]): readonly ViolatedBudget[] {
     const covered = new Int32Array(this.size);
     for (const pod of pods) for (const budget of this.#budgetsOf(pod)) covered[budget]!++;
@@ -76,7 +80,7 @@ function labelKey(namespace: string, label: string, value: string): string {
   return `${namespace}\n${label}\n${value}`;
 }
 
-/** What the victims that are chosen take from the budgets. */
+/** What the chosen victims take from the budgets. */
 export class Ledger {
   readonly #budgets: Budgets;
   readonly #taken: Int32Array;
@@ -87,7 +91,7 @@ export class Ledger {
     this.#taken = new Int32Array(budgets.size);
   }
 
-  /** Pods beyond what the budgets allow, added up. */
+  /** How many pods exceed the budgets, over all budgets. */
   get violations(): number {
     return this.#violations;
   }
@@ -115,11 +119,11 @@ export class Ledger {
 
 export interface ViolatedBudget {
   readonly budget: DisruptionBudgetModel;
-  /** How many of the pods it covers: more than it allows. */
+  /** How many of the pods the budget covers: more than it allows. */
   readonly covered: number;
 }
 
-/** Budgets that allow fewer disruptions than evicting all of the pods means. */
+/** The budgets that allow fewer disruptions than evicting all of the pods would cause. */
 export function findViolated(
   models: Iterable<DisruptionBudgetModel>,
   pods: readonly PodModel[],

@@ -1,4 +1,4 @@
-/** Findings about topology labels to text, one line each: what was expected, what was found, what to do. */
+/** Turns findings about topology labels into text, one line each: what was expected, what was found, what to do. */
 import type { NameUnderParents, TopologyFinding } from './topology-finding.ts';
 import type { Level } from './topology-levels.ts';
 

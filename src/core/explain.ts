@@ -1,7 +1,7 @@
 /**
- * Reasons to text: the only place where a reason becomes words. A reason has two texts. `explain` is for people and
- * carries live counts; `explainStably` goes into filter replies and changes only with the kind of cause, because every
- * change of it costs kube-scheduler a status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
+ * Turns reasons into text. A reason has two texts: `explain` is for people and carries live counts. `explainStably`
+ * goes into filter replies and changes only with the kind of cause, because every change costs kube-scheduler a
+ * status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 import type { GangProblem } from './gang-problems.ts';
 import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
@@ -10,7 +10,7 @@ import type { TopologyShortfall } from './shortfall.ts';
 import { instantText } from './text-values.ts';
 import type { SpareCause } from './victims.ts';
 
-/** Why a gang is not running (yet). */
+/** Why a gang is not running yet. */
 export type Reason =
   | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
@@ -19,9 +19,9 @@ export type Reason =
   | (Unschedulable & { readonly preemption?: PreemptionOutlook })
   | {
       readonly kind: 'preempting';
-      /** Gangs, and pods outside of gangs, that are evicted for it. */
+      /** Gangs and lone pods that are evicted for it. */
       readonly victims: readonly string[];
-      /** Pods that are to leave, and how many of them have left. */
+      /** How many pods have to leave, and how many of them have left. */
       readonly pods: number;
       readonly gone: number;
       /** Why an eviction is refused; '' when none is. */
@@ -37,14 +37,14 @@ export type Reason =
 export type PreemptionOutlook =
   /** Pods are leaving that take the room it needs. */
   | { readonly kind: 'coming' }
-  /** Budgets allow fewer disruptions than the cheapest set of victims means. */
+  /** Budgets allow fewer disruptions than the cheapest set of victims causes. */
   | { readonly kind: 'budgets'; readonly violations: number; readonly victims: readonly string[] }
-  /** Not even all that may be evicted would be enough. */
+  /** Even evicting everything that may be evicted would not be enough. */
   | {
       readonly kind: 'none';
       /** When a protected victim stops being protected, milliseconds since the epoch; Infinity: never by time alone. */
       readonly reconsiderAt: number;
-      /** Gangs and pods of lower priority that are protected, by why. */
+      /** How many gangs and pods of lower priority are protected, by cause. */
       readonly spared: readonly { readonly cause: SpareCause; readonly units: number }[];
     };
 
@@ -86,7 +86,10 @@ export function explain(reason: Reason): string {
   }
 }
 
-/** For filter replies: one text for each kind of cause, without counts, times and `%` (it is a format string there). */
+/**
+ * For filter replies: one text for each kind of cause, without counts, times and `%`, as kube-scheduler uses it as a
+ * format string.
+ */
 export function explainStably(gang: string, reason: Reason): string {
   return `gang ${gang} ${stableText(reason)}`.replaceAll('%', ' percent');
 }
@@ -211,7 +214,7 @@ function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-d
   }
 }
 
-/** The kind of shortfall: best domain and counts change all the time. */
+/** Only the kind of shortfall: the best domain and the counts change all the time. */
 function stableShortfall(topology: TopologyShortfall | undefined): string {
   if (topology === undefined) return 'waits for room for all its members';
   if (topology.kind !== 'no-domain') return `cannot start: ${explainLevel(topology)}`;
@@ -238,7 +241,7 @@ function stableProblem(problem: GangProblem): string {
   }
 }
 
-/** There may be thousands. */
+/** Names a few of what may be thousands. */
 function listSome(names: readonly string[]): string {
   const [first, second, ...others] = names;
   if (second === undefined) return first ?? '';

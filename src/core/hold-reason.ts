@@ -1,4 +1,7 @@
-/** What keeps a gang back although there may be room: its queue, an operator, or another gang before it. */
+/**
+ * What keeps a gang back although there may be room: its queue, an operator, or another gang ahead of it. As data,
+ * and as text.
+ */
 import type { GangKey } from './pod-group.ts';
 import { explainQueueProblem, explainQuota } from './queues/explain-queue.ts';
 import type { QueueChoiceProblem } from './queues/queue-choice.ts';
@@ -11,18 +14,19 @@ export type HoldReason =
   | { readonly kind: 'held' }
   | { readonly kind: 'queue'; readonly problem: QueueChoiceProblem }
   | { readonly kind: 'quota'; readonly refusal: QuotaRefusal }
-  /** It ran as long as its queue lets anybody run, milliseconds. */
+  /** It ran as long as its queue allows; milliseconds. */
   | { readonly kind: 'over-time'; readonly queue: string; readonly limitMs: number }
-  /** It would fit, and would keep another gang waiting. */
+  /** It would fit, but would keep another gang waiting. */
   | {
       readonly kind: 'behind';
       readonly gang: GangKey;
       /**
-       * `strict`: nobody passes in this queue. `quota`: the other one has waited long for quota that this one would use up. `planned-start`: the room
-       * is planned for the other one. `no-backfill`: nobody passes anybody.
+       * `strict`: no gang passes the first gang of this queue. `quota`: the other gang has waited long for quota that
+       * this one would use up. `planned-start`: the room is reserved for the other gang. `no-backfill`: no gang
+       * passes another.
        */
       readonly cause: 'strict' | 'quota' | 'planned-start' | 'no-backfill';
-      /** When the other one is to start, milliseconds since the epoch; Infinity: not known. */
+      /** When the other gang is planned to start, milliseconds since the epoch; Infinity: unknown. */
       readonly startsAt: number;
     };
 

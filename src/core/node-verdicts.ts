@@ -1,6 +1,7 @@
 /**
- * Which nodes a template may use at all, judged once per template and node-set generation: selector, affinity, taints,
- * readiness. Derivable data, so an LRU holds it.
+ * Which nodes accept a template, whatever runs on them: judged once for each template and node-set generation by
+ * selector, affinity, taints and readiness. O(nodes) for a new template. The result can be derived again at any time,
+ * so an LRU cache holds it.
  */
 import { LRUCache } from 'lru-cache';
 import { type NodeRejection, rejectNode } from './feasibility.ts';
@@ -17,12 +18,14 @@ export class NodeVerdicts {
   readonly #nodes: readonly (NodeModel | undefined)[];
   readonly #known = new LRUCache<string, NodeVerdict>({ max: 1024 });
 
-  /** @param nodes the rows of one node-set generation; a new generation needs a new instance. */
+  /** @param nodes the rows of one node-set generation. A new generation needs a new instance. */
   constructor(nodes: readonly (NodeModel | undefined)[]) {
     this.#nodes = nodes;
   }
 
-  /** Judging 5,000 nodes takes about a millisecond and is the largest part of a cold 64-pod plan; a hit is free. */
+  /**
+   * Judging 5,000 nodes takes about a millisecond and is the largest part of a cold 64-pod plan. A cache hit is free.
+   */
   of(template: PodTemplate): NodeVerdict {
     const known = this.#known.get(template.key);
     if (known) return known;

@@ -49,7 +49,7 @@ function placeAtLevel(context: PlanContext, { outermost }: LevelAttempt, mask: N
   return undefined;
 }
 
-/** @param capacity of the largest class. */
+/** @param capacity how many members of the largest class each domain takes. */
 function placeInDomain(context: PlanContext, within: SearchDomain, capacity: DomainCapacity): Placement | undefined {
   const { classes, tx, isSpread, isSlicedUnevenly } = context;
   if (isSlicedUnevenly) return placeAllSlices(context, within);
@@ -72,7 +72,7 @@ function placeInDomain(context: PlanContext, within: SearchDomain, capacity: Dom
   return undefined;
 }
 
-/** Every class whole, or undefined; then the caller takes back what was placed until then. */
+/** Places every class whole. Undefined when one does not fit; the caller then takes back what was placed. */
 function placeClasses(
   context: PlanContext,
   order: readonly RequestClass[],
@@ -87,7 +87,7 @@ function placeClasses(
   return placement;
 }
 
-/** Slice by slice; undefined when one finds no place. */
+/** Slice by slice. Undefined when a slice finds no place. */
 function placeAllSlices(context: PlanContext, within: SearchDomain): Placement | undefined {
   const { tx, classes, gang } = context;
   const before = tx.checkpoint();

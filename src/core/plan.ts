@@ -66,7 +66,7 @@ function placeGang(context: PlanContext): Plan {
   return reportUnschedulable(context, partial, empty);
 }
 
-/** Only some members of an elastic gang, but in one GPU pool. */
+/** Places only some members of an elastic gang, but in one GPU pool. */
 function placeEnough(context: PlanContext, pools: readonly NodeMask[]): Placement | undefined {
   const { tx, gang } = context;
   if (pools.length === 0 || gang.min === gang.members.length) return undefined;

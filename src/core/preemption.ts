@@ -1,15 +1,16 @@
 /**
- * Which whole jobs to evict so that a gang can start completely: the cheapest set, chosen together with the placement.
+ * Chooses which whole jobs to evict so that a gang can start completely: the cheapest set, chosen together with the
+ * placement.
  *
- * 1. Pods that are terminating anyway are space that is coming: if that is enough, nobody is evicted.
- * 2. Units that may be evicted (`victims.ts`), all of them gone: in which domains of the level that the gang asks for would it fit?
- *    One GPU pool is preferred to several, as in `plan.ts`, but what the gang only prefers never costs others their work.
- * 3. In each such domain the units are put back while the gang still fits (`victim-search.ts`); few units are searched exhaustively
- *    (`victim-bound.ts`). The cheapest set of all domains counts.
- * 4. `planGang` on the cluster without the victims says who goes where. Where counting is not enough (several kinds of
- *    members, slices that differ, exclusive domains) it may refuse: then it is asked at each step instead.
+ * 1. Pods that are terminating free space anyway. If that is enough, nobody is evicted.
+ * 2. Remove all units that may be evicted (`victims.ts`), and find the domains where the gang would fit then. One GPU
+ *    pool is preferred to several, as in `plan.ts`, but nobody loses work for what the gang merely prefers.
+ * 3. In each of these domains, put units back while the gang still fits (`victim-search.ts`); search exhaustively
+ *    where units are few (`victim-bound.ts`). The cheapest set over all domains wins.
+ * 4. `planGang` on the cluster without the victims assigns the nodes. Where counting is not enough (several kinds of
+ *    members, slices that differ, exclusive domains) it may refuse; then every step of the search asks it.
  *
- * Deterministic; the snapshot stays as it is. O(pods x orders) where counting is enough.
+ * Deterministic. Leaves the snapshot as it is. O(pods x orders) where counting is enough.
  */
 import { Budgets, Ledger } from './disruption.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
@@ -38,7 +39,7 @@ import { type RemovablePod, RemovablePods, removePods } from './without-pods.ts'
 export interface PreemptionRequest {
   /** The preemptor. */
   readonly gang: GangRequest;
-  /** Whom it may evict; undefined: whoever is of lower priority. */
+  /** Whom it may evict; undefined: every unit of lower priority. */
   readonly rights?: EvictionRights | undefined;
   /** Every gang with bound members; the preemptor itself is never a victim. */
   readonly running: Iterable<RunningGang>;
@@ -48,31 +49,31 @@ export interface PreemptionRequest {
 }
 
 export type Preemption =
-  /** Evict these, never none, and the gang starts on these slots. */
+  /** Evict these units (at least one), and the gang starts on these slots. */
   | {
       readonly kind: 'preempt';
       readonly slots: readonly PlannedSlot[];
-      /** In the order of their keys. */
+      /** Sorted by key. */
       readonly victims: readonly VictimUnit[];
       /** Pods beyond what disruption budgets allow, when the victims are evicted together. */
       readonly violations: number;
       /** Accelerator-seconds. */
       readonly lostWork: number;
     }
-  /** It fits once the pods that are terminating anyway are gone. */
+  /** The gang fits once the pods that are terminating anyway are gone. */
   | { readonly kind: 'coming'; readonly slots: readonly PlannedSlot[] }
   | NoPreemption;
 
-/** Even all possible victims would not let it start. */
+/** Even evicting every possible victim would not make room. */
 export interface NoPreemption {
   readonly kind: 'none';
   /** When another unit may be evicted, milliseconds since the epoch; Infinity: never by time alone. */
   readonly reconsiderAt: number;
-  /** How many units of lower priority on nodes that the gang may use are spared, by cause. */
+  /** How many units of lower priority are spared on nodes that the gang may use, by cause. */
   readonly spared: readonly { readonly cause: SpareCause; readonly units: number }[];
 }
 
-/** A pod that should be gone since then is stuck: its space is not coming. */
+/** A pod that is overdue by this much is stuck, and its space does not count as coming. */
 const OVERDUE_MS = 60_000;
 
 /** How many pods the exact search may move in all its domains together: some 20 ms. */
@@ -81,9 +82,9 @@ export const SEARCH_MOVES = 20_000;
 const NOTHING: NoPreemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY, spared: [] };
 
 /**
- * To be asked when `planGang` found the gang unschedulable.
+ * Call it when `planGang` finds the gang unschedulable.
  * @param now milliseconds since the epoch: lost work, minimum runtimes and overdue pods depend on it.
- * @param moves how long the exact search may take; 0: only the heuristic one.
+ * @param moves how many pods the exact search may move; 0: only the heuristic search.
  */
 export function planPreemption(
   snapshot: Snapshot,
@@ -131,8 +132,8 @@ export function planPreemption(
 }
 
 /**
- * The lowest priority of any pod on a node that may ever be evicted for a gang; Infinity: there is none. Whoever is not above it
- * need not look for victims. O(pods).
+ * The lowest priority of any bound pod that may ever be evicted for a gang; Infinity when there is none. A gang that
+ * is not above it need not look for victims. O(pods).
  */
 export function lowestPriority({ byName, podsOn }: Snapshot): number {
   let lowest = Number.POSITIVE_INFINITY;
@@ -142,7 +143,7 @@ export function lowestPriority({ byName, podsOn }: Snapshot): number {
   return lowest;
 }
 
-/** A gang and its members on their own have the same removable pods. */
+/** The removable pods of each candidate. A gang and its members on their own share them. */
 function listPods(
   choices: readonly Choice[],
   removable: RemovablePods,
@@ -166,7 +167,7 @@ function listPods(
 
 type PlaceWithout = (candidates: readonly Candidate[]) => readonly PlannedSlot[] | undefined;
 
-/** The first set of domains that holds the gang at all decides. */
+/** Takes the first set of domains that holds the gang at all. */
 function chooseVictims(space: SearchSpace, budgets: Budgets, moves: number, without: PlaceWithout) {
   for (const domains of listSearchDomains(space)) {
     const trials = domains
@@ -184,7 +185,7 @@ function chooseVictims(space: SearchSpace, budgets: Budgets, moves: number, with
   return slots && { slots, candidates: found.candidates };
 }
 
-/** The cheapest set of all trials. Each trial is left as it was found: what it evicts may be of use to the next. */
+/** The cheapest set of all trials. Each trial is left as it was found, because what it evicts may help the next. */
 function searchTrials(trials: readonly Trial[], budgets: Budgets, moves: number): VictimSet | undefined {
   const first = trials.map((trial) => {
     const found = searchVictims(trial, budgets);
@@ -205,7 +206,10 @@ function searchTrials(trials: readonly Trial[], budgets: Budgets, moves: number)
   return best && spareElsewhere(trials, best, budgets);
 }
 
-/** Victims of one domain may make room in another one, where fewer of them are enough. */
+/**
+ * Spares victims whose space is not needed: evicting them in one domain may make room in another, where fewer of them
+ * are enough.
+ */
 function spareElsewhere(trials: readonly Trial[], set: VictimSet, budgets: Budgets): VictimSet {
   if (trials.length === 1) return set;
   let { candidates } = set;
@@ -227,7 +231,7 @@ function explainNone(space: SearchSpace, spared: ReturnType<typeof listChoices>[
   return countSpared(spared.filter(({ pods }) => pods.some(({ nodeName }) => isUsableNode(space, nodeName))));
 }
 
-/** That nobody can be evicted, and who is protected. */
+/** Reports that nobody can be evicted, and how many units are protected by which cause. */
 export function countSpared(spared: readonly SparedUnit[]): NoPreemption {
   const counts = new Map<SpareCause, number>();
   let reconsiderAt = Number.POSITIVE_INFINITY;

@@ -22,7 +22,7 @@ export interface SearchInput {
   readonly gang: GangRequest;
   readonly policy: PlanPolicy;
   readonly asked: ResolvedTopology;
-  /** Without all pods that may be evicted. */
+  /** The cluster without all pods that may be evicted. */
   readonly withoutAll: SnapshotWithoutPods;
   readonly choices: readonly Choice[];
   readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
@@ -30,15 +30,15 @@ export interface SearchInput {
 
 export interface SearchSpace extends Pick<SearchInput, 'withoutAll' | 'choices' | 'podsOf'> {
   readonly context: PlanContext;
-  /** Counting members by node says whether the gang fits; otherwise it is only necessary. */
+  /** Whether counting members by node decides that the gang fits; otherwise the count is only necessary. */
   readonly isExact: boolean;
-  /** What a node takes depends on who is on it, not only on what is left. */
+  /** Whether capacity depends on which pods are on a node, not only on its free resources. */
   readonly readsPods: boolean;
   /** Candidates' pods by node row. */
   readonly podsOn: ReadonlyMap<NodeIdx, readonly CandidatePod[]>;
 }
 
-/** A pod on its node, and who would be evicted with it. */
+/** A candidate's pod on its node. */
 interface CandidatePod {
   readonly choice: Choice;
   readonly candidate: Candidate;
@@ -47,7 +47,7 @@ interface CandidatePod {
 
 export function createSearchSpace(source: Snapshot, input: SearchInput): SearchSpace {
   const { gang, policy, asked, withoutAll, choices, podsOf } = input;
-  // Lists of pods matter to few gangs, and to make 5,000 of them takes as long as a plan.
+  // Few gangs need lists of pods, and making 5,000 of them takes as long as a plan.
   const listsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(readsNeighbours);
   const readsPods = listsPods || source.repelling.includes(1);
   const tx = new Transaction(readsPods ? withoutAll.sync() : withoutAll.snapshot);
@@ -83,7 +83,7 @@ function groupByNode(
   return podsOn;
 }
 
-/** Whether it matters to the member who else is on a node, or in a domain. */
+/** Whether it matters to the member which other pods are on its node, or in its domain. */
 function readsNeighbours({ template }: MemberRequest): boolean {
   const { hostPorts, antiAffinity, selfAntiAffine, spread } = template;
   return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine || spread.length > 0;
@@ -97,7 +97,7 @@ export function isUsableNode({ context }: SearchSpace, name: string): boolean {
   return classes.some(({ allowed }) => allowed[row] === 1);
 }
 
-/** Sets of domains to try one set after the other: in each GPU pool, then everywhere. */
+/** The sets of domains to try in order: in each GPU pool, then everywhere. */
 export function listSearchDomains({ context }: SearchSpace): readonly (readonly SearchDomain[])[] {
   const domains = listDomains(context);
   const inPools = listPoolMasks(context).flatMap((mask) => domains.map((domain) => ({ domain, mask })));
@@ -105,7 +105,7 @@ export function listSearchDomains({ context }: SearchSpace): readonly (readonly 
 }
 
 /**
- * @param within undefined: everywhere, and a plan confirms what counting finds.
+ * @param within undefined: everywhere, and a plan has to confirm what counting finds.
  * @param placeWithout that plan.
  */
 export function openTrial(

@@ -1,6 +1,6 @@
 /**
- * An overlay on a snapshot: place pods, look at the result, take it back. Nothing is copied; every write is journalled
- * and undone in reverse order, so a snapshot is byte for byte what it was after `rollback(0)`.
+ * An overlay on a snapshot: place pods, look at the result, take it back. Nothing is copied. Every write is
+ * journalled and undone in reverse order, so after `rollback(0)` the snapshot is byte for byte what it was.
  */
 import { conflictsOnPorts, repelledBy } from './feasibility.ts';
 import type { Labels, PodTemplate } from './model.ts';
@@ -19,7 +19,7 @@ interface Entry {
   readonly pod: Placeable;
 }
 
-/** A template's requests as column numbers and amounts; a resource no node has makes the template fit nowhere. */
+/** A template's requests as column numbers and amounts. A resource that no node has makes the template fit nowhere. */
 export interface ResolvedRequests {
   readonly columns: Int32Array;
   readonly amounts: Float64Array;
@@ -44,10 +44,13 @@ export function resolveRequests(template: PodTemplate, snapshot: Snapshot): Reso
 export class Transaction {
   readonly snapshot: Snapshot;
   readonly #journal: Entry[] = [];
-  /** Pods of this transaction by node; only filled for the few questions that need labels or ports. */
+  /** Pods of this transaction by node. Read only for the few questions about labels or ports. */
   readonly #placedOn = new Map<NodeIdx, Placeable[]>();
 
-  /** Some pod placed here has hostname anti-affinity of its own; set once, it only costs a closer look. */
+  /**
+   * Whether some pod placed here has hostname anti-affinity of its own. It is never reset: that only costs a closer
+   * look.
+   */
   #placedRepels = false;
 
   constructor(snapshot: Snapshot) {
@@ -59,7 +62,7 @@ export class Transaction {
     return this.#journal.length;
   }
 
-  /** Puts the pod on the node whether it fits or not; callers ask `capacity` first. */
+  /** Puts the pod on the node without a check; callers ask `capacity` first. */
   place(node: NodeIdx, pod: Placeable): void {
     this.#shift(node, pod.template, -1);
     this.#journal.push({ node, pod });
@@ -69,14 +72,17 @@ export class Transaction {
     if (pod.template.antiAffinity.length > 0) this.#placedRepels = true;
   }
 
-  /** Places everybody who holds space unbound against a gang of this priority; against everyone when left out. */
+  /** Places all occupants that count against a gang of this priority; all of them by default. */
   occupy(priority = Number.NEGATIVE_INFINITY): void {
     for (const occupant of this.snapshot.occupants) {
       if (occupant.shields >= priority) this.place(occupant.node, occupant);
     }
   }
 
-  /** Places the pod on the node of this name if there is one and it takes the pod; returns whether. */
+  /**
+   * Places the pod on the named node if the node exists and takes the pod.
+   * @returns whether it was placed.
+   */
   tryPlace(pod: Placeable, name: string): boolean {
     const node = this.snapshot.indexOf.get(name);
     if (node === undefined || this.capacity(node, pod, resolveRequests(pod.template, this.snapshot)) < 1) return false;
@@ -94,8 +100,8 @@ export class Transaction {
   }
 
   /**
-   * How many more pods of this template the node takes now, by resources, host ports and hostname anti-affinity.
-   * The node's own verdict (selector, taints, readiness) is the caller's: it is judged per template, not per call.
+   * How many more pods of this template the node takes now, by resources, host ports and hostname anti-affinity. The
+   * caller checks the node's own verdict (selector, taints, readiness), which is judged once for each template.
    */
   capacity(node: NodeIdx, pod: Placeable, requests: ResolvedRequests): number {
     if (requests.unknown !== undefined) return 0;
@@ -115,7 +121,7 @@ export class Transaction {
     return alone ? 1 : fits;
   }
 
-  /** Everything placed here: what others hold, and members of other classes. */
+  /** Everything placed here: occupants and members of other classes. */
   *placed(): Generator<Entry> {
     yield* this.#journal;
   }

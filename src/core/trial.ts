@@ -1,31 +1,34 @@
-/** One place where a gang may start, and what is evicted for it so far: evict, put back, ask whether the gang fits. */
+/**
+ * One domain where a gang may start, and what is evicted for it so far: evicts units, restores them, and tells
+ * whether the gang fits. O(pods of the unit) for each move.
+ */
 import type { Ledger } from './disruption.ts';
 import type { LiveCapacity } from './live-capacity.ts';
 import type { Candidate, Choice } from './victims.ts';
 import type { RemovablePod, SnapshotWithoutPods } from './without-pods.ts';
 
 export interface TrialParts {
-  /** Everything that may be evicted is gone from it. */
+  /** The cluster without everything that may be evicted. */
   readonly snapshot: SnapshotWithoutPods;
   readonly capacity: LiveCapacity;
   readonly choices: readonly Choice[];
-  /** Where a candidate's pods matter for the capacity. */
+  /** The pods of each candidate that matter for the capacity. */
   readonly podsOf: ReadonlyMap<Candidate, readonly RemovablePod[]>;
   readonly ledger: Ledger;
-  /** What a node takes depends on who is on it, not only on what is left. */
+  /** Whether capacity depends on which pods are on a node, not only on its free resources. */
   readonly readsPods: boolean;
   /** Asked when the capacity is enough; undefined: then the gang fits. */
   readonly confirm: (() => boolean) | undefined;
 }
 
-/** What a plan counts for: it takes as long. */
+/** A plan counts as this many moves: it takes as long. */
 const MOVES_OF_A_PLAN = 500;
 
-/** How many plans one trial may ask for: a second or two on 5,000 nodes. */
+/** How many plans one trial may make: a second or two on 5,000 nodes. */
 const MAX_PLANS = 200;
 
 export class Trial {
-  /** Pods moved so far: what a search costs. */
+  /** How many pods were moved so far: the cost of the search. */
   moves = 0;
   #plans = 0;
   readonly #parts: TrialParts;
@@ -47,17 +50,17 @@ export class Trial {
     return this.#evicted;
   }
 
-  /** How far the evicted exceed the budgets. */
+  /** How far the evicted units exceed the budgets. */
   get violations(): number {
     return this.#parts.ledger.violations;
   }
 
-  /** No more plans are asked for, so that nothing seems to fit: what was searched until then may not be the least. */
+  /** No more plans are made, so nothing seems to fit any more: what the search found until then may not be minimal. */
   get isExhausted(): boolean {
     return this.#plans > MAX_PLANS;
   }
 
-  /** Every plan is asked for, so that it is better to ask for many changes at once. */
+  /** Every test makes a plan, so it pays to test many changes at once. */
   get isCostly(): boolean {
     return this.#parts.confirm !== undefined;
   }
@@ -75,7 +78,7 @@ export class Trial {
     return this.#plans <= MAX_PLANS && confirm();
   }
 
-  /** A gang and a member of it are never evicted both. */
+  /** A gang is never evicted together with one of its own members. */
   evict(candidate: Candidate): void {
     const { snapshot, ledger } = this.#parts;
     this.#evicted.add(candidate);
@@ -92,14 +95,17 @@ export class Trial {
     this.#refresh(candidate);
   }
 
-  /** Exactly these are evicted then. */
+  /** Makes exactly these the evicted ones. */
   setTo(candidates: Iterable<Candidate>): void {
     const wanted = new Set(candidates);
     for (const candidate of this.#evicted) if (!wanted.has(candidate)) this.restore(candidate);
     for (const candidate of wanted) if (!this.#evicted.has(candidate)) this.evict(candidate);
   }
 
-  /** Back to how it began: everything evicted, and of a gang that may not be evicted whole more members than it can give up. */
+  /**
+   * Goes back to the start: everything is evicted, including more members of a gang that may not be evicted whole
+   * than it can give up.
+   */
   reopen(): void {
     this.setTo(this.#open);
   }

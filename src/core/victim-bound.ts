@@ -1,18 +1,22 @@
 /**
- * The cheapest set of victims of one trial, by branch and bound: the dearest units are decided first, each is spared and then
- * evicted, all that are not decided yet count as evicted. A branch ends where the gang does not fit any more, or where what is
- * decided costs as much as the best set known. Exact while the moves last; small cases need few.
+ * Finds the cheapest set of victims of one trial by branch and bound.
+ *
+ * 1. Decide the most expensive units first: spare each, then evict it. Undecided units count as evicted.
+ * 2. End a branch where the gang no longer fits, or where the decided victims cost as much as the best known set.
+ *
+ * Exact as long as the moves last. Exponential in the number of units at worst, so `moves` bounds it; small cases
+ * need few.
  */
 import { type Budgets, Ledger } from './disruption.ts';
 import type { Trial } from './trial.ts';
-import { addUnit, type Cost, compareCosts, compareDearest, FREE } from './victim-cost.ts';
+import { addUnit, type Cost, compareCostliest, compareCosts, FREE } from './victim-cost.ts';
 import type { VictimSet } from './victim-search.ts';
 import type { Candidate, Choice } from './victims.ts';
 
 /**
  * @param known the best set so far, of this or another trial.
- * @param moves how many pods may be moved for it.
- * @returns the best set, the known one if there is none better.
+ * @param moves how many pods may be moved.
+ * @returns the best set; the known one if there is none better.
  */
 export function improveVictims(
   trial: Trial,
@@ -33,7 +37,7 @@ class Bound {
   readonly #trial: Trial;
   readonly #choices: readonly Choice[];
   readonly #until: number;
-  /** Of the victims that are decided. */
+  /** What the decided victims take from the budgets. */
   readonly #ledger: Ledger;
   readonly #victims: Candidate[] = [];
 
@@ -43,12 +47,12 @@ class Bound {
     this.#until = until;
     this.#ledger = new Ledger(budgets);
     this.#choices = trial.choices
-      // The members inside are the first to be spared, where they cost the same.
-      .map((choice) => ({ ...choice, members: sortDearest(choice.members.toReversed()) }))
-      .sort((a, b) => compareDearest(unitOf(a), unitOf(b)));
+      // Members inside the placement are spared first where they cost the same.
+      .map((choice) => ({ ...choice, members: sortCostliest(choice.members.toReversed()) }))
+      .sort((a, b) => compareCostliest(unitOf(a), unitOf(b)));
   }
 
-  /** @param cost of what is decided. */
+  /** @param cost of the decided victims. */
   decide(at: number, cost: Cost): void {
     const choice = this.#choices[at];
     if (!choice) {
@@ -73,7 +77,10 @@ class Bound {
     this.#take(whole, cost, (more) => this.decide(at + 1, more));
   }
 
-  /** @param next the first member that is not decided. @param taken how many are victims. */
+  /**
+   * @param next the first undecided member.
+   * @param taken how many members are victims.
+   */
   #decideMember(at: number, next: number, taken: number, cost: Cost): void {
     const { members, limit } = this.#choices[at]!;
     if (this.#trial.moves >= this.#until) return;
@@ -105,7 +112,7 @@ function unitOf({ whole, members }: Choice) {
   return (whole ?? members[0]!).unit;
 }
 
-/** Equal ones keep their order. */
-function sortDearest(candidates: readonly Candidate[]): readonly Candidate[] {
+/** Equals keep their order. */
+function sortCostliest(candidates: readonly Candidate[]): readonly Candidate[] {
   return candidates.toSorted((a, b) => b.unit.lostWork - a.unit.lostWork);
 }

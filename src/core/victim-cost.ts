@@ -1,17 +1,17 @@
-/** What a set of victims costs, and which of two sets, or of two units, is dearer. */
+/** What a set of victims costs, and how to compare the costs of two sets or of two units. */
 import { type Budgets, Ledger } from './disruption.ts';
 import type { Candidate, VictimUnit } from './victims.ts';
 
-/** In the order in which it counts. */
+/** Compared field by field, in this order. */
 export interface Cost {
   /** Pods beyond what disruption budgets allow. */
   readonly violations: number;
-  /** The highest of any victim. */
+  /** The highest priority of any victim. */
   readonly priority: number;
   readonly lostWork: number;
-  /** Victims that are whole gangs. */
+  /** How many victims are whole gangs. */
   readonly gangs: number;
-  /** Of the oldest victim: the later the better. */
+  /** Start of the oldest victim; a later one is cheaper. */
   readonly startedAt: number;
 }
 
@@ -23,7 +23,10 @@ export const FREE: Cost = {
   startedAt: Number.POSITIVE_INFINITY,
 };
 
-/** One victim more. @param violations of all of them together. */
+/**
+ * Adds one victim.
+ * @param violations of all victims together.
+ */
 export function addUnit(cost: Cost, { priority, lostWork, kind, startedAt }: VictimUnit, violations: number): Cost {
   return {
     violations,
@@ -44,7 +47,7 @@ export function costOf(candidates: Iterable<Candidate>, budgets: Budgets): Cost 
   return cost;
 }
 
-/** Negative: the first is cheaper. */
+/** Negative when the first is cheaper. */
 export function compareCosts(a: Cost, b: Cost): number {
   return (
     a.violations - b.violations ||
@@ -55,8 +58,8 @@ export function compareCosts(a: Cost, b: Cost): number {
   );
 }
 
-/** Dearest first, a whole gang before others, then the older, then by name. */
-export function compareDearest(a: VictimUnit, b: VictimUnit): number {
+/** The most expensive first: by lost work, then whole gangs, then age, then key. */
+export function compareCostliest(a: VictimUnit, b: VictimUnit): number {
   return (
     b.lostWork - a.lostWork ||
     Number(b.kind === 'gang') - Number(a.kind === 'gang') ||
@@ -65,7 +68,7 @@ export function compareDearest(a: VictimUnit, b: VictimUnit): number {
   );
 }
 
-/** Also where both are infinite. */
+/** Also correct when both are infinite. */
 function compareNumbers(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

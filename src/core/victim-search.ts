@@ -1,17 +1,17 @@
 /**
- * A cheap set of victims for one trial, none of which can be spared.
+ * Finds a cheap set of victims for one trial, in which every victim is needed.
  *
- * 1. Everything that may be evicted is; if even that is not enough, there is no set.
- * 2. Units are put back while the gang still fits: those of exceeded budgets, then priority by priority from the highest, then
- *    one by one in several orders, of which the cheapest result counts.
+ * 1. Evict everything that may be evicted. If that is not enough, there is no set.
+ * 2. Put units back while the gang still fits: first those of exceeded budgets, then priority by priority from the
+ *    highest, then one by one in several orders, of which the cheapest result counts.
  * 3. An elastic gang that cannot be spared gives up members instead, if they are enough.
  *
- * O(pods) moves for each order; which units are left depends on the order: `victim-bound.ts` improves on it where there are few.
+ * O(pods) moves for each order. The result depends on the order; where units are few, `victim-bound.ts` improves it.
  */
 import type { Budgets } from './disruption.ts';
 import type { NodeIdx } from './topology.ts';
 import type { Trial } from './trial.ts';
-import { type Cost, compareCosts, compareDearest, costOf } from './victim-cost.ts';
+import { type Cost, compareCostliest, compareCosts, costOf } from './victim-cost.ts';
 import type { Candidate, Choice } from './victims.ts';
 
 export interface VictimSet {
@@ -19,21 +19,24 @@ export interface VictimSet {
   readonly cost: Cost;
 }
 
-/** The order in which units are put back. */
+/** An order in which units are put back. */
 type Order = (trial: Trial) => (a: Candidate, b: Candidate) => number;
 
-const dearestFirst: Order = () => (a, b) => compareDearest(a.unit, b.unit);
+const costliestFirst: Order = () => (a, b) => compareCostliest(a.unit, b.unit);
 
-/** Those that lose most for each pod that makes room. */
-const worstBargainFirst: Order = (trial) => {
+/** Units that lose most work for each pod that makes room come first. */
+const mostLostWorkPerPodFirst: Order = (trial) => {
   const price = (candidate: Candidate) => {
     return candidate.unit.lostWork / Math.max(1, trial.podsOf(candidate).length);
   };
-  return (a, b) => price(b) - price(a) || compareDearest(a.unit, b.unit);
+  return (a, b) => price(b) - price(a) || compareCostliest(a.unit, b.unit);
 };
 
-/** The same where nodes are shared: what all the units on its nodes lose, since a node is of use when all of them are gone. */
-const dearestNodesFirst: Order = (trial) => {
+/**
+ * The same for shared nodes: counts what all units on its nodes lose, since a node is of use only when all of them
+ * are gone.
+ */
+const costliestNodesFirst: Order = (trial) => {
   const lossAt = new Map<NodeIdx, number>();
   const prices = new Map<Candidate, number>();
   for (const candidate of trial.evicted) {
@@ -47,12 +50,15 @@ const dearestNodesFirst: Order = (trial) => {
     const sum = pods.reduce((total, { node }) => total + lossAt.get(node)!, 0);
     prices.set(candidate, sum / Math.max(1, pods.length));
   }
-  return (a, b) => prices.get(b)! - prices.get(a)! || compareDearest(a.unit, b.unit);
+  return (a, b) => prices.get(b)! - prices.get(a)! || compareCostliest(a.unit, b.unit);
 };
 
-const ORDERS: readonly Order[] = [dearestFirst, worstBargainFirst, dearestNodesFirst];
+const ORDERS: readonly Order[] = [costliestFirst, mostLostWorkPerPodFirst, costliestNodesFirst];
 
-/** Undefined: the gang does not fit whatever is evicted, or that would take too many plans to find out. Leaves the trial anyhow. */
+/**
+ * Undefined: the gang does not fit whatever is evicted, or finding out would take too many plans. Leaves the trial in
+ * any state.
+ */
 export function searchVictims(trial: Trial, budgets: Budgets): VictimSet | undefined {
   const search = new Search(trial);
   trial.reopen();
@@ -61,7 +67,7 @@ export function searchVictims(trial: Trial, budgets: Budgets): VictimSet | undef
   search.sparePriorities();
   const rest = [...trial.evicted];
   let best: VictimSet | undefined;
-  for (const order of trial.isCostly ? [dearestNodesFirst] : ORDERS) {
+  for (const order of trial.isCostly ? [costliestNodesFirst] : ORDERS) {
     trial.setTo(rest);
     search.spareEach(rest.toSorted(order(trial)));
     if (trial.isExhausted) return undefined;
@@ -72,11 +78,11 @@ export function searchVictims(trial: Trial, budgets: Budgets): VictimSet | undef
   return best;
 }
 
-/** Of these victims, those that the trial needs. Undefined: they are not enough there. */
+/** The victims among these that the trial needs. Undefined: they are not enough there. */
 export function reduceVictims(trial: Trial, candidates: readonly Candidate[]): readonly Candidate[] | undefined {
   trial.setTo(candidates);
   if (!trial.fits()) return undefined;
-  new Search(trial).spareEach(candidates.toSorted(dearestFirst(trial)));
+  new Search(trial).spareEach(candidates.toSorted(costliestFirst(trial)));
   return [...trial.evicted];
 }
 
@@ -94,7 +100,7 @@ class Search {
   relieveBudgets(): void {
     if (this.#trial.violations === 0) return;
     const order = [...this.#trial.evicted].sort(
-      (a, b) => b.unit.priority - a.unit.priority || compareDearest(a.unit, b.unit),
+      (a, b) => b.unit.priority - a.unit.priority || compareCostliest(a.unit, b.unit),
     );
     for (const candidate of order) {
       if (this.#trial.isOverBudget(candidate)) this.spareEach([candidate]);
@@ -128,12 +134,12 @@ class Search {
     return false;
   }
 
-  /** Spares members of gangs that may not be evicted whole until each gives up no more than it can. */
+  /** Spares members of gangs that may not be evicted whole until no gang gives up more members than it can. */
   heedLimits(): boolean {
     return this.#trial.choices.every(({ whole, members, limit }) => whole || this.#trim(members, limit, limit));
   }
 
-  /** Gives up members instead of the gang. */
+  /** Evicts members instead of the gang. */
   #spareInPart(candidate: Candidate): void {
     const choice = this.#choiceOf.get(candidate);
     if (!choice || choice.members.length === 0) return;
@@ -146,9 +152,9 @@ class Search {
   }
 
   /**
-   * Puts members back while the gang fits, the dearest first, among equal ones those inside the placement.
-   * @param least so many may stay evicted.
-   * @returns whether no more than `limit` are left.
+   * Puts members back while the gang fits, the most expensive first; among equals those inside the placement.
+   * @param least how many may stay evicted without being tried.
+   * @returns whether at most `limit` are left.
    */
   #trim(members: readonly Candidate[], limit: number, least: number): boolean {
     let left = members.length;

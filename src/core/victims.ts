@@ -1,9 +1,9 @@
 /**
- * Who may be evicted for a gang: units of pods that go together or not at all, each with what losing it costs.
+ * Lists who may be evicted for a gang: units of pods that go together or not at all, each with what losing it costs.
  *
- * 1. Whole gangs and lone pods of lower priority, or whom else the preemptor has a right to (`queues/reclaim.ts`); of an
- *    elastic gang also the members above its minimum, one by one.
- * 2. Left out is what may not be evicted (yet): the causes are counted, for the reason that people are shown.
+ * 1. Whole gangs and lone pods of lower priority, or whoever else the preemptor has a right to (`reclaim.ts`). Of an
+ *    elastic gang, also the members above its minimum, one by one.
+ * 2. Units that may not be evicted (yet) are left out, and counted by cause for the reason that people see.
  *
  * O(pods), plus sorting the members of elastic gangs.
  */
@@ -20,34 +20,34 @@ import { type DomainIdx, domainAt } from './topology.ts';
 /** A gang with members on nodes, as a possible victim. */
 export interface RunningGang {
   readonly gang: Gang;
-  /** Members on a node, not terminated, not being deleted. */
+  /** Members that are bound, not terminated and not being deleted. */
   readonly bound: readonly PodModel[];
-  /** Bound members and those that have succeeded. */
+  /** Bound and succeeded members. */
   readonly started: number;
 }
 
 /** Pods that are evicted together or not at all. */
 export interface VictimUnit {
-  /** Key of the gang; of a lone pod or a member on its own, the pod's. */
+  /** The gang's key; for a lone pod or a member on its own, the pod's key. */
   readonly key: string;
   readonly kind: 'gang' | 'member' | 'pod';
-  /** Key of the gang; undefined for a lone pod. */
+  /** The gang it belongs to; undefined for a lone pod. */
   readonly gang: GangKey | undefined;
   readonly pods: readonly PodModel[];
   readonly priority: number;
-  /** Accelerator-seconds since the start or the last checkpoint: whole numbers, so that sums compare exactly. */
+  /** Accelerator-seconds since the start or the last checkpoint, in whole numbers so that sums compare exactly. */
   readonly lostWork: number;
-  /** Of its oldest pod, milliseconds since the epoch. */
+  /** Start of its oldest pod, milliseconds since the epoch. */
   readonly startedAt: number;
 }
 
 /** Why a unit of lower priority is spared. */
 export type SpareCause = 'min-runtime' | 'preemptible' | 'budget' | 'barred' | 'guaranteed';
 
-/** Whom the preemptor may take space from: `guaranteed` is of lower priority, but inside what its queue is guaranteed. */
+/** Whom the preemptor may take space from. `guaranteed`: of lower priority, but within the guarantee of its queue. */
 export type EvictionRight = 'may' | 'guaranteed' | 'never';
 
-/** Asked pod by pod: a gang is evicted whole, so the least right to any of its members counts. */
+/** Asked for each pod. A gang is evicted whole, so the weakest right to any of its members counts. */
 export type EvictionRights = (pod: PodModel) => EvictionRight;
 
 export interface Candidate {
@@ -55,11 +55,14 @@ export interface Candidate {
   readonly cover: Cover;
 }
 
-/** One unit to evict or not, or the gang that gives up some of its members. */
+/** A unit that may be evicted, or a gang that may give up some of its members instead. */
 export interface Choice {
   /** Undefined: the gang may not be evicted whole. */
   readonly whole: Candidate | undefined;
-  /** Members on their own, those outside its placement first; at most `limit` of them. Empty unless the gang is elastic. */
+  /**
+   * Members that may be evicted on their own, at most `limit` of them, outliers of the placement first. Empty unless
+   * the gang is elastic.
+   */
   readonly members: readonly Candidate[];
   readonly limit: number;
 }
@@ -67,7 +70,7 @@ export interface Choice {
 export interface SparedUnit {
   readonly cause: SpareCause;
   readonly pods: readonly PodModel[];
-  /** When it may be evicted, milliseconds since the epoch; Infinity: never by time alone. */
+  /** When the unit may be evicted, milliseconds since the epoch; Infinity: never by time alone. */
   readonly until: number;
 }
 
@@ -84,7 +87,7 @@ export interface VictimQuery {
 /** The lowest priority that system components have (apis/scheduling/types.go: SystemCriticalPriority). */
 const SYSTEM_CRITICAL = 2_000_000_000;
 
-/** All choices in the order of their keys, and what was left out although its priority is lower. */
+/** All choices sorted by key, and the units of lower priority that are spared. */
 export function listChoices(
   snapshot: Snapshot,
   query: VictimQuery,
@@ -117,7 +120,7 @@ export function listChoices(
   for (const running of query.running) {
     const { gang, bound } = running;
     if (bound.length === 0 || gang.key === query.gang) continue;
-    // Before anything is added up: in a long queue of equals this is all that happens.
+    // Tested before anything is summed: in a long queue of equal priority this is all that happens.
     const right = leastRight(bound, query.rights);
     if (right === 'never') continue;
     const annotated = gang.members.length > 0 ? gang.members : bound;
@@ -141,13 +144,13 @@ export function listChoices(
   return { choices: choices.map(({ choice }) => choice), spared };
 }
 
-/** A unit that the preemptor may have a right to. */
+/** A unit that the preemptor has some right to. */
 interface EvictableUnit {
   readonly right: EvictionRight;
   readonly unit: VictimUnit;
-  /** Pods whose annotations speak for the unit. */
+  /** Pods whose annotations count for the unit. */
   readonly annotated: readonly PodModel[];
-  /** Members that the gang might give up instead, and how many of them at most. */
+  /** Members that the gang could give up instead, and at most how many. */
   readonly surplus: readonly VictimUnit[];
   readonly limit: number;
 }
@@ -163,8 +166,8 @@ function leastRight(bound: readonly PodModel[], rights: EvictionRights): Evictio
 }
 
 /**
- * How many members the gang can do without: those above its minimum, and never all that are on nodes, which would be the
- * whole gang by another name.
+ * How many members the gang can do without: those above its minimum, but never all bound members, which would be the
+ * whole gang.
  */
 function countSurplus({ gang, bound, started }: RunningGang): number {
   const { minMember } = gang;
@@ -176,8 +179,9 @@ function countSurplus({ gang, bound, started }: RunningGang): number {
 }
 
 /**
- * Members of an elastic gang in the order in which it gives them up: those first that have the fewest others in their
- * outermost domain, then in the next inner one, and so on; among equals the highest rank. O(members x levels), plus sorting.
+ * Sorts the members of an elastic gang in the order in which it gives them up: first those that share their outermost
+ * domain with the fewest others, then the next inner one, and so on; among equals the highest rank. O(members x
+ * levels), plus sorting.
  */
 export function sortOutsideFirst(snapshot: Snapshot, ranks: Ranks, bound: readonly PodModel[]): readonly PodModel[] {
   const { topology, indexOf } = snapshot;
@@ -200,14 +204,17 @@ export function sortOutsideFirst(snapshot: Snapshot, ranks: Ranks, bound: readon
   return weighed.map(({ pod }) => pod);
 }
 
-/** What stays on its node whatever happens: system components, what a DaemonSet or the kubelet would put back at once, others' gangs. */
+/**
+ * Whether the pod can be moved at all. System components, pods that a DaemonSet or the kubelet would put back at
+ * once, and gangs of other controllers stay on their nodes.
+ */
 export function isMovable(pod: PodModel): boolean {
   if (isTerminated(pod) || pod.priority >= SYSTEM_CRITICAL || pod.nativeGang) return false;
   if (pod.gates.some((gate) => gate !== GANG_GATE)) return false;
   return pod.owner?.kind !== 'DaemonSet' && pod.owner?.kind !== 'Node';
 }
 
-/** Measures units: what losing them costs. Each template is summed once. */
+/** Measures what losing a unit costs. Each template is summed once. */
 function unitMeasurer({ now, isAccelerator }: VictimQuery) {
   const known = new Map<PodTemplate, number>();
   const acceleratorsOf = (template: PodTemplate): number => {
@@ -239,18 +246,18 @@ function unitMeasurer({ now, isAccelerator }: VictimQuery) {
   };
 }
 
-/** Since when it runs, milliseconds since the epoch. */
+/** When the pod started to run, milliseconds since the epoch. */
 export function startOf({ startedAt, createdAt }: PodModel): number {
   return startedAt ?? createdAt;
 }
 
-/** A checkpoint is one of the whole gang, whichever member tells of it. -Infinity: none. */
+/** The newest checkpoint of the gang, whichever member reports it; -Infinity: none. */
 function newestCheckpoint(pods: readonly PodModel[]): number {
   let newest = Number.NEGATIVE_INFINITY;
   let last: string | undefined;
   for (const { annotations } of pods) {
     const text = annotations[CHECKPOINTED_AT];
-    // Members share it as a rule.
+    // Members usually share it.
     if (text !== last) newest = Math.max(newest, instantOf(text) ?? newest);
     last = text;
   }

@@ -1,19 +1,20 @@
 /**
- * The cluster as it would be without some pods. It has copies of whatever pods change, so that the snapshot stays as it is,
- * and is itself a snapshot that any plan can be made on. O(nodes) to make, O(requests) for each pod taken away or put back.
+ * The cluster as it would be without some pods: a snapshot that any plan can be made on, while pods are removed and
+ * restored. It copies whatever pods change, so the source snapshot stays as it is. O(nodes) to make, O(requests) for
+ * each pod removed or restored.
  */
 import { TOPOLOGY_EXCLUSIVE } from './dialects/muster.ts';
 import type { PodModel, PodTemplate } from './model.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { NodeIdx } from './topology.ts';
 
-/** What a pod takes: column numbers and amounts, of resources that some node has. */
+/** What a pod takes: column numbers and amounts of the resources that some node has. */
 interface Footprint {
   readonly columns: Int32Array;
   readonly amounts: Float64Array;
 }
 
-/** A pod on its node. */
+/** A bound pod that may be removed. */
 export interface RemovablePod {
   /** Its number in `RemovablePods.all`. */
   readonly id: number;
@@ -22,7 +23,7 @@ export interface RemovablePod {
   readonly footprint: Footprint;
 }
 
-/** Numbers pods on nodes; each template is measured once. */
+/** Numbers the pods that may be removed; each template is measured once. */
 export class RemovablePods {
   readonly all: RemovablePod[] = [];
   readonly #snapshot: Snapshot;
@@ -32,7 +33,7 @@ export class RemovablePods {
     this.#snapshot = snapshot;
   }
 
-  /** Undefined: its node is not there. */
+  /** Undefined when its node does not exist. */
   add(pod: PodModel): RemovablePod | undefined {
     const node = this.#snapshot.indexOf.get(pod.nodeName);
     if (node === undefined) return undefined;
@@ -63,7 +64,7 @@ export class SnapshotWithoutPods {
   readonly #repelling: Uint8Array;
   readonly #exclusive: Uint8Array;
   readonly #source: Snapshot;
-  /** 1 for a pod that is removed, by its number. */
+  /** 1 for each removed pod, by its number. */
   readonly #gone: Uint8Array;
   readonly #stale = new Set<NodeIdx>();
   #podsByNode: ReadonlyMap<NodeIdx, readonly RemovablePod[]> | undefined;
@@ -93,7 +94,7 @@ export class SnapshotWithoutPods {
     this.#shift(pod, -1);
   }
 
-  /** Makes the lists of pods true, which resources alone do not need. */
+  /** Brings the lists of pods up to date; resources always are. */
   sync(): Snapshot {
     if (this.#stale.size === 0) return this.snapshot;
     this.#podsByNode ??= Map.groupBy(this.#removable, ({ node }) => node);
@@ -118,7 +119,10 @@ export class SnapshotWithoutPods {
   }
 }
 
-/** The cluster without some of the pods. @param all every pod that may be removed or restored later. */
+/**
+ * The cluster without some of the pods.
+ * @param all every pod that may be removed or restored later.
+ */
 export function removePods(
   snapshot: Snapshot,
   all: readonly RemovablePod[],

@@ -1,20 +1,20 @@
 /**
- * Amounts of what queues share. A dimension is a resource, or a resource on one GPU model, so that a quota can speak of
- * GPUs in general or of H100 only; a pod on a node of known model counts in both.
+ * Amounts of what queues share. A dimension is a resource, or a resource on one GPU model, so that a quota can cover
+ * GPUs in general or H100 only. A pod on a node of known model counts in both.
  */
 import type { IsAccelerator } from '../accelerators.ts';
 import type { PodTemplate } from '../model.ts';
 import { scaleOf } from '../resources.ts';
 
 /**
- * By dimension, in base units: a resource name (`nvidia.com/gpu`, `cpu` in milli-CPU, `memory` in bytes), or resource,
- * blank, model (`nvidia.com/gpu NVIDIA-H100-80GB-HBM3`). No entry: 0.
+ * By dimension, in base units: a resource name (`nvidia.com/gpu`, `cpu` in milli-CPU, `memory` in bytes), or a
+ * resource name, a blank and a model (`nvidia.com/gpu NVIDIA-H100-80GB-HBM3`). A missing entry is 0.
  */
 export type Amounts = ReadonlyMap<string, number>;
 
 export const NOTHING: Amounts = new Map();
 
-/** Neither is scarce in a way that teams share: pods are bounded by the kubelet, ephemeral storage by the node's disk. */
+/** Teams do not share these: the kubelet bounds pods, the node's disk bounds ephemeral storage. */
 const UNCOUNTED: ReadonlySet<string> = new Set(['pods', 'ephemeral-storage']);
 
 const BLANK = ' ';
@@ -24,7 +24,7 @@ export function dimensionOf(resource: string, model: string | undefined): string
   return model ? resource + BLANK + model : resource;
 }
 
-/** Whether the dimension speaks of one GPU model only. Resource names contain no blank. */
+/** Whether the dimension covers one GPU model only. Resource names contain no blank. */
 export function namesModel(dimension: string): boolean {
   return dimension.includes(BLANK);
 }
@@ -41,15 +41,14 @@ export function modelOf(dimension: string): string | undefined {
   return blank < 0 ? undefined : dimension.slice(blank + 1);
 }
 
-/** Base units in one of what people read and write: a CPU, a byte, a GPU. */
+/** How many base units make one unit that people read and write: a CPU, a byte, a GPU. */
 export function perUnit(dimension: string): number {
   return scaleOf(resourceOf(dimension)) === 'milli' ? 1000 : 1;
 }
 
 /**
- * Adds what `times` pods of the template take; accelerators also under the model of the node, when it is known.
- *
- * @param model of the node they are on, or can only be on; '' or undefined: unknown.
+ * Adds what `times` pods of the template take; accelerators also under the node's model, if it is known.
+ * @param model of the node that the pods are on, or of all nodes that they may use; '' or undefined: unknown.
  */
 export function addUse(
   into: Map<string, number>,
@@ -71,7 +70,7 @@ export function sumAmounts(...parts: readonly Amounts[]): Amounts {
   return sum;
 }
 
-/** Dimensions in which nothing is left over are left out. */
+/** Dimensions that come out as 0 are left out. */
 export function subtractAmounts(from: Amounts, amounts: Amounts): Amounts {
   const left = new Map<string, number>();
   for (const dimension of new Set([...from.keys(), ...amounts.keys()])) {

@@ -1,4 +1,4 @@
-/** Who is in the way of chosen slots, among those that leave. */
+/** Finds the departures that are in the way of chosen slots. */
 import type { GangRequest } from '../gang-request.ts';
 import { maskUsable } from '../node-mask.ts';
 import type { PlannedSlot } from '../plan.ts';
@@ -12,15 +12,15 @@ export interface BlockerQuery {
   readonly request: GangRequest;
   readonly asked: ResolvedTopology;
   readonly slots: readonly PlannedSlot[];
-  /** In the order in which they leave; without all of them the slots are free. */
+  /** In the order in which they leave. Without all of them the slots are free. */
   readonly gone: readonly Departure[];
-  /** The cluster without these. */
+  /** The cluster without these departures. */
   readonly without: (gone: Iterable<Departure>) => Snapshot;
 }
 
 /**
- * The departures that have to leave for the slots to be free: none of them can stay while the others leave. Those that leave last may
- * stay first. O(departures on the slots' nodes x (slots + nodes)).
+ * The departures that have to leave for the slots to be free: none of them can stay while the others leave. Those
+ * that leave last are tried first. O(departures on the slots' nodes x (slots + nodes)).
  */
 export function findBlockers({ request, asked, slots, gone, without }: BlockerQuery): readonly Departure[] {
   if (gone.length === 0) return gone;
@@ -29,7 +29,7 @@ export function findBlockers({ request, asked, slots, gone, without }: BlockerQu
   const onNodes = gone.filter(({ pods }) => pods.some(({ node }) => byNode.has(node)));
   const isFree = (left: ReadonlySet<Departure>, changed: readonly PlannedSlot[]) =>
     areFree(without(left), request, asked, slots, changed);
-  // Only where gangs exclude each other from whole domains does somebody on another node matter.
+  // A departure on another node matters only where gangs exclude each other from whole domains.
   const needed = new Set(isFree(new Set(onNodes), []) ? onNodes : gone);
   for (const departure of [...needed].reverse()) {
     needed.delete(departure);
@@ -40,7 +40,7 @@ export function findBlockers({ request, asked, slots, gone, without }: BlockerQu
   return gone.filter((departure) => needed.has(departure));
 }
 
-/** Whether the slots that may have changed are free, and all of them in domains that the gang may use. */
+/** Whether the slots that may have changed are free, and all slots are in domains that the gang may use. */
 function areFree(
   snapshot: Snapshot,
   { key, members, priority }: GangRequest,

@@ -1,25 +1,31 @@
-/** The cluster while gangs leave it, in any combination and back again. */
+/**
+ * The cluster while endings leave it, in any combination and back again. O(nodes + pods that end) to make, O(pods)
+ * for each departure.
+ */
 import { isTerminated, type PodModel } from '../model.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { NodeIdx } from '../topology.ts';
 import { type RemovablePod, RemovablePods, SnapshotWithoutPods } from '../without-pods.ts';
 import type { Ending } from './planned-start.ts';
 
-/** An ending and its pods on nodes that matter. */
+/** An ending, and its pods on nodes that matter. */
 export interface Departure {
   readonly ending: Ending;
   readonly pods: readonly RemovablePod[];
 }
 
 export class Departures {
-  /** Those with pods that matter, by their ends; of unknown end after all others, the longest running first. */
+  /**
+   * The endings with pods that matter, sorted by their ends. Those of unknown end come last, the longest running
+   * first.
+   */
   readonly all: readonly Departure[];
   readonly #view: SnapshotWithoutPods;
   readonly #gone = new Set<Departure>();
 
   /**
    * @param priority of the gang to be placed: occupants that do not count against it free nothing.
-   * @param matters nodes that do.
+   * @param matters whether a node matters to the gang.
    */
   constructor(snapshot: Snapshot, endings: readonly Ending[], priority: number, matters: (node: NodeIdx) => boolean) {
     const removable = new RemovablePods(snapshot);
@@ -29,7 +35,7 @@ export class Departures {
       const occupant = pod.nodeName === '' ? occupants.get(pod.uid) : undefined;
       const node = occupant?.node ?? snapshot.indexOf.get(pod.nodeName);
       if (node === undefined || !matters(node) || (occupant && occupant.shields < priority)) return [];
-      // What leaves is added to what is free, under the occupant that is still in the list.
+      // Its space is added to what is free while the occupant stays in the list.
       const own = removable.add(occupant ? { ...pod, nodeName: snapshot.nodes[node]!.name } : pod);
       return own ? [own] : [];
     };
@@ -38,7 +44,7 @@ export class Departures {
     this.#view = new SnapshotWithoutPods(snapshot, removable.all);
   }
 
-  /** Its resources are always up to date, its lists of pods only after `sync`. */
+  /** Resources are always up to date; lists of pods only after `sync`. */
   get snapshot(): Snapshot {
     return this.#view.snapshot;
   }
@@ -57,7 +63,7 @@ export class Departures {
     for (const pod of departure.pods) this.#view.restore(pod);
   }
 
-  /** Exactly these are gone then. */
+  /** Makes exactly these the departed ones. */
   setTo(departures: Iterable<Departure>): Snapshot {
     const wanted = new Set(departures);
     for (const departure of this.#gone) if (!wanted.has(departure)) this.stay(departure);
@@ -67,7 +73,7 @@ export class Departures {
 }
 
 function compareDepartures({ ending: a }: Departure, { ending: b }: Departure): number {
-  // Infinity - Infinity is no number.
+  // Infinity - Infinity is NaN.
   if (a.endsAt !== b.endsAt) return a.endsAt < b.endsAt ? -1 : 1;
   return a.startedAt - b.startedAt || (a.key < b.key ? -1 : 1);
 }

@@ -1,4 +1,4 @@
-/** Reasons of queues to text: what was expected, what was found, what to do. */
+/** Turns the reasons of queues into text: what was expected, what was found, what to do. */
 import type { QueueProblem } from './queue.ts';
 import type { QueueChoiceProblem } from './queue-choice.ts';
 import type { QuotaRefusal } from './quota.ts';

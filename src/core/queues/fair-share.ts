@@ -1,35 +1,37 @@
 /**
- * Who has had less than its share, across a tree of queues.
+ * Ranks queues by how much less than their share they have used, across a tree of queues.
  *
- * 1. Usage of a leaf is the exponentially weighted mean of what it held: what is older than a half-life counts half.
- * 2. The order looks at the usage as it will be a little later if nothing changes (`projectUsage`), so that a burst of
- *    starts shifts it at once.
- * 3. Fair Tree (SchedMD Slurm, src/plugins/priority/multifactor/fair_tree.c and slurm.schedmd.com/fair_tree.html): at every
- *    level siblings are ranked by dominant share / weight, ascending; a subtree is ranked as a whole before its next
- *    sibling, so an organisation's teams never pay for each other's usage with another organisation's. Equal ones share
- *    a rank, and equal inner queues have their children ranked together. The factor of a leaf is (n - rank) / n.
+ * 1. The usage of a leaf is the exponentially weighted mean of what it held: what is older than a half-life counts
+ *    half.
+ * 2. Queues are ranked by their usage a little later if nothing changes (`projectUsage`), so that a burst of starts
+ *    shifts the order at once.
+ * 3. Fair Tree (SchedMD Slurm, src/plugins/priority/multifactor/fair_tree.c and slurm.schedmd.com/fair_tree.html): at
+ *    every level siblings are ranked by dominant share / weight, ascending. A subtree is ranked as a whole before its
+ *    next sibling, so teams never pay for the usage of other teams of their organisation towards another
+ *    organisation. Equal queues share a rank, and the children of equal inner queues are ranked together. The factor
+ *    of a leaf is (n - rank) / n.
  *
- * The dominant share is the largest part of the cluster's capacity of any one resource (Ghodsi et al., Dominant Resource
- * Fairness, NSDI 2011). O(queues × dimensions) at first, O(queues) after a change of one leaf.
+ * The dominant share is the largest fraction of the cluster's capacity over all resources (Ghodsi et al., Dominant
+ * Resource Fairness, NSDI 2011). O(queues × dimensions) at first, O(queues) after a change of one leaf.
  */
 import { type Amounts, addAmounts, namesModel } from './amounts.ts';
 import type { Queue, QueueTree } from './queue.ts';
 
 export interface QueueShare {
-  /** Dominant share of the projected usage, 0..1 unless more is used than the cluster has. */
+  /** Dominant share of the projected usage: 0..1 unless more is used than the cluster has. */
   readonly share: number;
-  /** The resource it is largest of; '' while nothing is used. */
+  /** The resource of which the share is largest; '' while nothing is used. */
   readonly dominant: string;
-  /** What its weights entitle it to: the product of weight / sum of the siblings' weights along the path. */
+  /** The share that its weights entitle it to: the product of weight / sum of the siblings' weights along the path. */
   readonly entitled: number;
-  /** (n - rank) / n among the leaves; that of its first leaf for an inner queue. */
+  /** (n - rank) / n among the leaves; for an inner queue, that of its first leaf. */
   readonly factor: number;
 }
 
-/** Mean weights less than this are nothing: without it every dimension ever used would be kept. */
+/** Smaller amounts are dropped; otherwise every dimension ever used would be kept. */
 const NEGLIGIBLE = 1e-9;
 
-/** The usage after `elapsedMs` more, in which `held` was held. */
+/** The usage after `elapsedMs` more, during which `held` was held. */
 export function decayUsage(usage: Amounts, held: Amounts, elapsedMs: number, halfLifeMs: number): Amounts {
   const kept = 2 ** (-Math.max(0, elapsedMs) / halfLifeMs);
   const next = new Map<string, number>();
@@ -41,18 +43,21 @@ export function decayUsage(usage: Amounts, held: Amounts, elapsedMs: number, hal
 }
 
 /**
- * In half-lives. Long enough that what is held has weight (7 %), and no longer, because whoever has least starts next: a
- * queue overshoots by about half a gang, of which it keeps that weight for good. Measured with gangs of 1 to 8 GPUs in
- * queues that are entitled to 4 to 9: one half-life ahead gave them 11 to 18 % too much, a tenth 2 to 4 %.
+ * In half-lives. Long enough that what is held now has weight (7 %). No longer, because the queue with the least
+ * usage starts next: it overshoots by about half a gang, and keeps that weight for good. Measured with gangs of 1 to
+ * 8 GPUs in queues entitled to 4 to 9: one half-life ahead gave them 11 to 18 % too much, a tenth 2 to 4 %.
  */
 const LOOK_AHEAD = 0.1;
 
-/** The usage a tenth of a half-life from now if nothing changes: what queues are ranked by. */
+/** The usage a tenth of a half-life from now if nothing changes: queues are ranked by it. */
 export function projectUsage(usage: Amounts, held: Amounts): Amounts {
   return decayUsage(usage, held, LOOK_AHEAD, 1);
 }
 
-/** The largest part of the capacity that the amounts are, over resources (models are parts of those). */
+/**
+ * The largest fraction of the capacity that the amounts are, over resources. Models are parts of resources and do not
+ * count.
+ */
 export function dominantShare(
   amounts: Amounts,
   capacity: Amounts,
@@ -162,10 +167,10 @@ export class FairTree {
   }
 
   /**
-   * @param siblings are sorted in place: after a change they nearly are already.
-   * @param before how many leaves are in front of them.
-   * @param first the rank of the first ones: lower than `before` when leaves of the same ratio share it.
-   * @returns how many leaves are in front of what follows.
+   * @param siblings sorted in place: after a change they are nearly sorted already.
+   * @param before how many leaves precede them.
+   * @param first the rank of the first of them; lower than `before` when leaves of equal ratio share it.
+   * @returns how many leaves precede what follows.
    */
   #rank(siblings: Branch[], before: number, first: number): number {
     siblings.sort((a, b) => a.ratio - b.ratio);

@@ -1,6 +1,6 @@
 /**
- * In which domains a gang might fit while others leave: members counted node by node, which is necessary for a plan, and enough in
- * the usual case. O(nodes) to make, O(1) for each pod that leaves.
+ * Finds the domains where a gang might fit as pods leave, and what it costs to drain each. Members are counted node
+ * by node, which is necessary for a plan and usually sufficient. O(nodes) to make, O(1) for each pod that leaves.
  */
 import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
@@ -12,7 +12,7 @@ import { Transaction } from '../transaction.ts';
 import type { Departure, Departures } from './departures.ts';
 
 export class FittingDomains {
-  /** Domains where it might fit by now, in the order in which that became true. */
+  /** The domains where the gang might fit by now, in the order in which that became true. */
   readonly fitting = new Set<DomainIdx>();
   readonly #tx: Transaction;
   readonly #departures: Departures;
@@ -20,7 +20,7 @@ export class FittingDomains {
   readonly #level: number;
   readonly #readsPods: boolean;
 
-  /** @param asked as if the gang's patience were over. */
+  /** @param asked what the gang asks for once its patience is over. */
   constructor(departures: Departures, gang: GangRequest, policy: PlanPolicy, asked: ResolvedTopology) {
     const { snapshot } = departures;
     this.#departures = departures;
@@ -32,14 +32,14 @@ export class FittingDomains {
     const { domainsAt } = snapshot.topology;
     const scopes = this.#level < 0 ? [ROOT] : (Array.from(domainsAt[this.#level]!) as DomainIdx[]);
     for (const scope of scopes) {
-      // Which domains are closed to the gang depends on who is there: a mask would be true for today only.
+      // Exclusive gangs may leave as well, so no domain is masked out.
       const capacity = new LiveCapacity(context, { domain: scope, mask: undefined });
       this.#capacities.set(scope, capacity);
       if (capacity.fits()) this.fitting.add(scope);
     }
   }
 
-  /** Lets it leave; domains may be added to `fitting`. */
+  /** Removes a departure's pods; `fitting` may grow. */
   leave(departure: Departure): void {
     this.#departures.leave(departure);
     if (this.#readsPods) this.#departures.sync();
@@ -58,7 +58,7 @@ export class FittingDomains {
     return pods.some(({ node }) => this.#scopeOf(node) === scope);
   }
 
-  /** Takes back what it placed; nobody may leave any more. */
+  /** Takes back what it placed. Nothing may leave afterwards. */
   close(): void {
     this.#tx.rollback(0);
   }
@@ -68,13 +68,13 @@ export class FittingDomains {
   }
 }
 
-/** Whether it matters to the member who else is on a node. */
+/** Whether it matters to the member which other pods are on its node. */
 function readsNeighbours({ template }: MemberRequest): boolean {
   const { hostPorts, antiAffinity, selfAntiAffine } = template;
   return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
 }
 
-/** What it costs to wait for some, less is better: accelerators, then pods. */
+/** What it costs to wait for some departures: first accelerators, then pods. Less is better. */
 export interface DrainCost {
   readonly accelerators: number;
   readonly pods: number;
@@ -86,8 +86,8 @@ export interface Drain {
 }
 
 /**
- * One for each domain that the gang might be in: whoever is there leaves, the longest running first, until its members can be
- * counted there. The cheapest first. Everybody has left the domains then.
+ * One drain for each domain where the gang might fit: its pods leave, the longest running first, until the members
+ * can be counted there. The cheapest first. All departures have left afterwards.
  * @param departures of unknown end, in that order.
  */
 export function listDrains(

@@ -1,7 +1,8 @@
 /**
- * When waiting gangs are likely to start, for people who ask. A planned start says it exactly. For all others accelerators are
- * counted, by resource and over the whole cluster: in line, each as soon as enough are free, and nobody before whoever is ahead
- * of it. That is late rather than early for gangs that will pass others, and early for those that find the cluster in pieces.
+ * Estimates when waiting gangs will start, for people who ask. A planned start is exact. For all other gangs
+ * accelerators are counted, by resource and over the whole cluster: each gang starts in queue order as soon as enough
+ * are free, and none before a gang ahead of it. That is too late for gangs that will be backfilled, and too early for
+ * gangs that find the free space fragmented.
  *
  * O((waiting + endings) log endings + pods that end + nodes).
  */
@@ -12,22 +13,22 @@ import type { GangKey } from '../pod-group.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Ending, PlannedStart } from './planned-start.ts';
 
-/** A gang in line. */
+/** A gang that waits in the order of queues. */
 export interface WaitingGang {
   readonly request: GangRequest;
   /** Undefined: unknown. */
   readonly lengthMs: number | undefined;
-  /** Undefined: it has none. */
+  /** Undefined: it has no planned start. */
   readonly start: PlannedStart | undefined;
 }
 
 export interface Forecast {
   readonly gang: GangKey;
-  /** Its place in line, from 1. */
+  /** Its position in the order, from 1. */
   readonly position: number;
-  /** Milliseconds since the epoch; undefined: unknown, because it depends on somebody whose end is. */
+  /** Milliseconds since the epoch; undefined: unknown, because it depends on pods of unknown end. */
   readonly startsAt: number | undefined;
-  /** What says so; undefined: nothing does. */
+  /** What the estimate rests on; undefined: there is none. */
   readonly basis: 'planned start' | 'count' | undefined;
 }
 
@@ -35,7 +36,7 @@ export interface Forecast {
 type Counts = ReadonlyMap<string, number>;
 
 /**
- * A gang that nobody knows the start of takes nothing from those behind it: nothing is kept for it, either.
+ * A gang of unknown start takes nothing from the gangs behind it: nothing is reserved for it either.
  * @param waiting in the order in which they are tried.
  * @param endings as for `planStart`.
  */
@@ -67,11 +68,11 @@ export function forecastStarts(
   });
 }
 
-/** What is free as time goes on; it never goes back. */
+/** What is free as time goes on. Time never goes back. */
 class Timeline {
   #now: number;
   readonly #free: Map<string, number>;
-  /** What is still to be freed, by resource. */
+  /** What will still be freed, by resource. */
   readonly #coming = new Map<string, number>();
   readonly #releases = new Heap();
 
@@ -86,7 +87,7 @@ class Timeline {
     this.#releases.push({ at, amounts });
   }
 
-  /** The first instant from now on at which so much is free; undefined: none is known, and time stays where it is. */
+  /** The first instant from now on at which so much is free. Undefined: none is known, and time does not advance. */
   findRoom(asked: Counts): number | undefined {
     for (const [name, amount] of asked) {
       if ((this.#free.get(name) ?? 0) + (this.#coming.get(name) ?? 0) < amount) return undefined;
@@ -152,7 +153,7 @@ class Heap {
   }
 }
 
-/** On nodes that take pods at all, less what others hold unbound. */
+/** Free accelerators on nodes that take pods at all, minus what occupants hold. */
 function countFree(snapshot: Snapshot, { isAccelerator }: PlanPolicy): Map<string, number> {
   const { byName, columns, free, occupants } = snapshot;
   const counts = new Map<string, number>();
@@ -163,7 +164,7 @@ function countFree(snapshot: Snapshot, { isAccelerator }: PlanPolicy): Map<strin
       for (const request of template.requests) if (request.name === name) left[node]! -= request.amount;
     }
     let sum = 0;
-    // An overcommitted node is as full as a full one.
+    // An overcommitted node counts as full.
     for (const node of byName) if (isOpen(snapshot, node)) sum += Math.max(0, left[node]!);
     counts.set(name, sum);
   }
@@ -175,7 +176,7 @@ function isOpen({ nodes }: Snapshot, node: number): boolean {
   return model?.ready === true && !model.unschedulable;
 }
 
-/** Of the members with which it may start at least: of an elastic gang the most modest ones. */
+/** What the gang needs at least to start: of an elastic gang, the members that ask for least. */
 function countAsked({ members, min }: GangRequest, policy: PlanPolicy): Counts {
   const counts = new Map<string, number>();
   const total = ({ template }: MemberRequest) => sumAccelerators(template, policy.isAccelerator);

@@ -1,13 +1,13 @@
-/** Who leaves when, and which gang starts when: what is known of the time to come. */
+/** What is known of the time to come: which pods end when, and which blocked gang starts when. */
 import type { GangRequest } from '../gang-request.ts';
 import type { PodModel } from '../model.ts';
 import type { PlannedSlot } from '../plan.ts';
 import type { GangKey } from '../pod-group.ts';
 
-/** Pods that leave together. */
+/** Pods that end together. */
 export interface Ending {
   readonly key: string;
-  /** Bound ones; unbound ones count as far as they are among the snapshot's occupants (a gang that was placed just now). */
+  /** Bound pods, and unbound ones that are among the snapshot's occupants (a gang that was placed just now). */
   readonly pods: readonly PodModel[];
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
@@ -15,15 +15,18 @@ export interface Ending {
   readonly endsAt: number;
 }
 
-/** The start of a blocked gang. */
+/** The planned start of a blocked gang. */
 export interface PlannedStart {
   readonly gang: GangKey;
-  /** Milliseconds since the epoch; Infinity: nobody knows, some of those that must leave have no known end. */
+  /** Milliseconds since the epoch; Infinity: unknown, because some of the pods that must leave have no known end. */
   readonly startsAt: number;
-  /** `startsAt` and its own length; Infinity: unknown. */
+  /** `startsAt` plus the gang's run length; Infinity: unknown. */
   readonly endsAt: number;
   readonly slots: readonly PlannedSlot[];
   readonly request: GangRequest;
-  /** Keys of the endings that hold its space: it can start once they, and only they, are gone. In the order of their ends. */
+  /**
+   * Keys of the endings that hold its space, sorted by their ends. The gang can start once they, and only they, are
+   * gone.
+   */
   readonly waitsFor: readonly string[];
 }

@@ -1,4 +1,4 @@
-/** Which queue a gang is in: what its pods say, else what is said of their namespace, else `default`. */
+/** Chooses the queue of a gang: the one that its pods name, else the default of their namespace, else `default`. */
 import { DEFAULT_QUEUE, type Queue, type QueueProblem, type QueueSpec, type QueueTree } from './queue.ts';
 
 export type QueueChoice =
@@ -19,7 +19,7 @@ export type QueueChoiceProblem =
     }
   | { readonly kind: 'misconfigured-queue'; readonly queue: string; readonly problem: QueueProblem };
 
-/** @param label what the pods say (`muster.dev/queue`); undefined or '': nothing. */
+/** @param label `muster.dev/queue` of the pods; undefined or '': none. */
 export function chooseQueue(tree: QueueTree, namespace: string, label: string | undefined): QueueChoice {
   const name = label || (defaultOf(tree, namespace) ?? DEFAULT_QUEUE);
   const queue = tree.byName.get(name);
@@ -41,8 +41,9 @@ function refuse(problem: QueueChoiceProblem): QueueChoice {
 }
 
 /**
- * The first by name where several claim it, which `problems` reports. One that is misconfigured keeps its namespaces, unless
- * another one claims them: under the rules of `default` they would be wronged.
+ * The queue that is the default for the namespace. Where several claim it, which `problems` reports, the first by
+ * name. A misconfigured queue keeps its namespaces unless another queue claims them: the rules of `default` are not
+ * theirs.
  */
 function defaultOf(tree: QueueTree, namespace: string): string | undefined {
   const claims = ({ defaultFor }: QueueSpec) => defaultFor.includes(namespace);
@@ -51,7 +52,7 @@ function defaultOf(tree: QueueTree, namespace: string): string | undefined {
   return names.sort()[0];
 }
 
-/** The outermost queue of the path that keeps the namespace out. */
+/** The outermost queue on the path that does not admit the namespace. */
 function findExcluding(queue: Queue, namespace: string): Queue | undefined {
   return queue.path.find(({ spec }) => spec.namespaces !== undefined && !spec.namespaces.includes(namespace));
 }

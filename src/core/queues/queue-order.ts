@@ -15,7 +15,7 @@ import { dominantShare, FairTree, projectUsage } from './fair-share.ts';
 import type { Queue, QueueTree } from './queue.ts';
 import { judgeQuota, type QuotaVerdict, rollUp, WITHIN } from './quota.ts';
 
-/** What each factor counts; the score is the sum of the products. */
+/** The weight of each factor. The score is the sum of the products. */
 export interface OrderWeights {
   readonly priority: number;
   readonly fairShare: number;
@@ -26,7 +26,7 @@ export interface OrderWeights {
 /** A gang that could start if there were room. */
 export interface PendingGang {
   readonly key: GangKey;
-  /** A leaf. */
+  /** A leaf of the tree. */
   readonly queue: Queue;
   readonly priority: number;
   /** Milliseconds since the epoch. */
@@ -58,7 +58,7 @@ export interface QueueOrderQuery {
   /** What the leaves hold now, by name. */
   readonly held: ReadonlyMap<string, Amounts>;
   readonly weights: OrderWeights;
-  /** Age counts up to this. */
+  /** Age counts up to this limit. */
   readonly maxAgeMs: number;
   readonly now: number;
 }
@@ -72,7 +72,7 @@ export interface QueueHead<G extends PendingGang> {
 interface ScoredGang<G extends PendingGang> {
   readonly gang: G;
   readonly factors: Omit<OrderFactors, 'fairShare'>;
-  /** Without fair share, which all of a queue have in common. */
+  /** Without fair share, which is the same for all gangs of a queue. */
   readonly score: number;
 }
 
@@ -83,7 +83,7 @@ interface PendingQueue<G extends PendingGang> {
   /** Position of the head; the fields below are about that gang. */
   at: number;
   verdict: QuotaVerdict;
-  /** How often something had been charged when it was judged. */
+  /** `#charges` when the verdict was judged. */
   judgedAt: number;
   fairShare: number;
   score: number;
@@ -95,7 +95,7 @@ export class QueueOrder<G extends PendingGang> {
   readonly #fair: FairTree;
   #queues: PendingQueue<G>[];
   #charges = 0;
-  /** `#charges` when the scores were made. */
+  /** `#charges` when the scores were computed. */
   #scoredAt = 0;
 
   constructor(gangs: readonly G[], query: QueueOrderQuery) {
@@ -123,7 +123,7 @@ export class QueueOrder<G extends PendingGang> {
       if (first === undefined) return undefined;
       const { kind } = first.verdict;
       if (first.judgedAt !== this.#charges) this.#judge(first);
-      // What was charged since may have made it a borrower: it comes after others then. Any other change leaves it first.
+      // Charges since then may have made it a borrower, which comes after others. Any other change leaves it first.
       if (kind === 'borrows' || !borrows(first)) return this.#takeHead(first);
     }
   }
@@ -182,7 +182,8 @@ export class QueueOrder<G extends PendingGang> {
 }
 
 function isBefore<G extends PendingGang>(a: PendingQueue<G>, b: PendingQueue<G>): boolean {
-  // Refused ones take nothing from anyone; behind borrowers they would keep their queue's next from its guarantee.
+  // Refused gangs take nothing from anyone. Behind borrowers they would keep the next gang of their queue from its
+  // guarantee.
   if (borrows(a) !== borrows(b)) return borrows(b);
   if (a.score !== b.score) return a.score > b.score;
   return compareAges(a.waiting[a.at]!.gang, b.waiting[b.at]!.gang) < 0;
@@ -192,7 +193,7 @@ function borrows<G extends PendingGang>({ verdict }: PendingQueue<G>): boolean {
   return verdict.kind === 'borrows';
 }
 
-/** By queue, each in its own order. */
+/** Groups the gangs by queue, each queue in its own order. */
 function arrange<G extends PendingGang>(
   gangs: readonly G[],
   query: QueueOrderQuery,

@@ -1,7 +1,7 @@
 /**
- * The object `Queue` (`muster.dev/v1alpha1`) and what Muster keeps of it. Its spec has the same fields as a queue of the
- * configuration file. deploy/crds/queue.yaml refuses most of what makes no sense; what it cannot know is a problem here,
- * never an exception: one bad object must not hide the others.
+ * Projects the object `Queue` (`muster.dev/v1alpha1`). Its spec has the same fields as a queue of the configuration
+ * file. deploy/crds/queue.yaml rejects most invalid specs; what it cannot check becomes a problem here, never an
+ * exception: one bad object must not hide the others.
  */
 import { parseExactly } from '../quantity.ts';
 import type { RawMetadata } from '../raw-pod.ts';
@@ -14,12 +14,12 @@ import { type RawQueueStatus, readWrittenAmounts } from './queue-status.ts';
 export interface QueueModel {
   readonly name: string;
   readonly uid: string;
-  /** Undefined: it cannot be used, see `problem`. */
+  /** Undefined when the queue cannot be used, see `problem`. */
   readonly spec: QueueSpec | undefined;
   readonly problem: string | undefined;
-  /** The decayed usage as it was written, and of when; undefined: none was. */
+  /** The decayed usage that was written last, and its instant; undefined: none was written. */
   readonly usage: { readonly amounts: Amounts; readonly at: number } | undefined;
-  /** All of its status, to find out whether it has to be written anew. */
+  /** The whole status as it was written, to find out whether it has to be written again. */
   readonly written: RawQueueStatus | undefined;
 }
 
@@ -67,7 +67,7 @@ export function projectQueue(raw: unknown): QueueModel {
   }
 }
 
-/** The spec as `projectQueue` and the configuration file read it, all defaults written out. */
+/** Renders a spec as `projectQueue` and the configuration file read it, with all defaults written out. */
 export function renderSpec(spec: QueueSpec): RawQueueSpec {
   const { parent, defaultPriority, maxRunTimeMs, namespaces } = spec;
   return {
@@ -85,8 +85,8 @@ export function renderSpec(spec: QueueSpec): RawQueueSpec {
 }
 
 /**
- * The queues in force: an object goes before the queue of the file of the same name, unless it cannot be used. Those of
- * the file first, in its order.
+ * The queues in force: an object replaces the queue of the same name in the file, unless the object cannot be used.
+ * The queues of the file come first, in its order.
  */
 export function mergeQueues(file: readonly QueueSpec[], objects: Iterable<QueueModel>): readonly QueueSpec[] {
   const merged = new Map(file.map((spec) => [spec.name, spec]));

@@ -1,15 +1,15 @@
 /**
- * The status of a `Queue` object: for people, and for the next process of Muster, which goes on from the usage written
- * here. Amounts are decimal texts by dimension, in whole units (CPUs, bytes, GPUs), as CRDs should hold no floats.
+ * The status of a `Queue` object: for people, and for the next process of Muster, which continues from the usage
+ * written here. Amounts are decimal texts by dimension, in whole units (CPUs, bytes, GPUs), because CRDs should hold
+ * no floats.
  *
- * The usage decays all the time, so it would be written all the time: it is rounded to four digits, and a status is
- * written only when its text has changed.
+ * The usage decays all the time. It is rounded to four digits, and a status is written only when its text changes.
  */
 import { type Amounts, perUnit } from './amounts.ts';
 
-/** What is known of a queue that the tree has. */
+/** The figures of a queue that the tree has. */
 export interface QueueFigures {
-  /** Milliseconds since the epoch: the instant of `usage`. */
+  /** The instant of `usage`, milliseconds since the epoch. */
   readonly observedAt: number;
   /** Decayed mean. */
   readonly usage: Amounts;
@@ -27,9 +27,9 @@ export interface QueueFigures {
 }
 
 export interface QueueStatus {
-  /** Undefined: those that are written stay, so that a queue that is repaired goes on with its usage. */
+  /** Undefined: the written figures stay, so that a repaired queue continues with its usage. */
   readonly figures: QueueFigures | undefined;
-  /** Why the queue is not used as it is; undefined: it is. */
+  /** Why the queue is not used as it is; undefined: it is used. */
   readonly problem: string | undefined;
 }
 
@@ -58,12 +58,11 @@ interface RawQueueCondition {
 
 const VALID = 'Valid';
 const DIGITS = 4;
-/** Below this nothing is worth a text: a millionth of a GPU. */
+/** Smaller amounts are written as 0: a millionth of a GPU. */
 const DECIMALS = 6;
 
 /**
- * The merge patch that makes the written status say this; undefined if it does already.
- *
+ * The merge patch that updates the written status; undefined when it is up to date.
  * @param now milliseconds since the epoch, for a condition that changes.
  */
 export function patchStatus(
@@ -89,7 +88,7 @@ export function patchStatus(
   };
 }
 
-/** Amounts back in base units. What is no number is left out: the status is ours, but anybody may edit it. */
+/** Reads amounts back into base units. What is no number is left out: the status is ours, but anybody may edit it. */
 export function readWrittenAmounts(written: WrittenAmounts | null | undefined): Amounts {
   const amounts = new Map<string, number>();
   for (const [dimension, text] of Object.entries(written ?? {})) {
@@ -137,12 +136,12 @@ function renderPart(part: number): string {
   return decimal(Number(part.toFixed(DIGITS)));
 }
 
-/** Without an exponent for anything below 10^21. */
+/** Without an exponent below 10^21. */
 function decimal(value: number): string {
   return String(Number(value.toFixed(DECIMALS)));
 }
 
-/** A merge patch keeps what it does not name: dimensions that are gone have to be null. */
+/** A merge patch keeps what it does not name, so dimensions that are gone have to be null. */
 function replacing(written: WrittenAmounts | null | undefined, next: WrittenAmounts): Record<string, string | null> {
   const gone = Object.keys(written ?? {}).filter((dimension) => next[dimension] === undefined);
   return { ...next, ...Object.fromEntries(gone.map((dimension) => [dimension, null])) };

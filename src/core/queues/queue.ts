@@ -1,40 +1,40 @@
 /**
  * The tree of queues: leaves take gangs, inner queues (an organisation, say) divide among their children.
  *
- * Specs come from people, one by one and in any order. Whatever has no place in a tree (a name given twice, a parent
- * that is missing, a cycle, and everything below) is left out and reported; the rest works. O(queues), sorted by name.
+ * People write specs one by one and in any order. A spec that has no place in the tree (a name given twice, a missing
+ * parent, a cycle, and everything below) is left out and reported; the rest works. O(queues), sorted by name.
  */
 import { type Amounts, addAmounts, addTo, dimensionOf, namesModel, resourceOf } from './amounts.ts';
 
-/** What a queue is promised and the most it may use, of one dimension; base units. */
+/** What a queue is guaranteed of one dimension, and the most it may use; base units. */
 export interface Quota {
   readonly resource: string;
-  /** GPU model; undefined: of any. */
+  /** GPU model; undefined: any. */
   readonly model: string | undefined;
-  /** 0: no promise, as without a quota. */
+  /** 0: no guarantee, as without a quota. */
   readonly guaranteed: number;
-  /** Undefined: as much as there is. */
+  /** Undefined: no limit. */
   readonly limit: number | undefined;
 }
 
 export interface QueueSpec {
   readonly name: string;
   readonly parent: string | undefined;
-  /** Its part of what its parent has, relative to its siblings; above 0. */
+  /** Its part of what its parent has, relative to its siblings. Above 0. */
   readonly weight: number;
   readonly quotas: readonly Quota[];
-  /** Whether it may use more than it is guaranteed while others leave it idle. */
+  /** Whether it may use more than its guarantee while others leave it idle. */
   readonly allowBorrowing: boolean;
   /** Whether what it borrowed may be taken back. */
   readonly reclaimable: boolean;
-  /** `strict`: nobody passes the first gang of the queue. */
+  /** `strict`: no gang passes the first gang of the queue. */
   readonly order: 'strict' | 'best-effort';
-  /** For order only, of gangs whose pods have no priority class. */
+  /** Priority of gangs whose pods have no priority class. Counts for the order only. */
   readonly defaultPriority: number | undefined;
   readonly maxRunTimeMs: number | undefined;
-  /** Who may use it and the queues below; undefined: everybody. */
+  /** Namespaces that may use it and the queues below; undefined: all. */
   readonly namespaces: readonly string[] | undefined;
-  /** Namespaces whose pods go here without a label. */
+  /** Namespaces whose pods use this queue when they carry no label. */
   readonly defaultFor: readonly string[];
 }
 
@@ -42,24 +42,24 @@ export interface Queue {
   readonly name: string;
   readonly spec: QueueSpec;
   readonly parent: Queue | undefined;
-  /** By name; none: a leaf. */
+  /** Sorted by name. A leaf has none. */
   readonly children: readonly Queue[];
   /** Outermost first, itself last. */
   readonly path: readonly Queue[];
   /** 0: a root. */
   readonly depth: number;
   /**
-   * What it is promised. Of a dimension without a quota of its own: what its children are promised together, and of a
-   * resource without one, what it is promised of its models.
+   * What it is guaranteed. Without a quota of its own for a dimension: what its children are guaranteed together. For
+   * a resource without a quota: what it is guaranteed of the resource's models.
    */
   readonly guaranteed: Amounts;
-  /** Only its own; no entry: no limit. */
+  /** Only its own limits. A missing entry means no limit. */
   readonly limit: Amounts;
-  /** The shortest of the path, milliseconds; undefined: none says any. */
+  /** The shortest on the path, milliseconds; undefined: no queue of the path sets one. */
   readonly maxRunTimeMs: number | undefined;
-  /** Its own, or else that of the next queue above it that has one. */
+  /** Its own, else that of the nearest queue above that sets one. */
   readonly defaultPriority: number | undefined;
-  /** That of its tree. */
+  /** The dimensions that its tree guarantees, as `QueueTree.promised`. */
   readonly promised: ReadonlySet<string>;
   /** Those of them that a quota names. */
   readonly promisedByName: ReadonlySet<string>;
@@ -70,18 +70,18 @@ export interface QueueTree {
   readonly roots: readonly Queue[];
   readonly leaves: readonly Queue[];
   readonly problems: readonly QueueProblem[];
-  /** Specs that have no place in the tree: what they say of namespaces holds all the same. */
+  /** Specs that have no place in the tree. What they say about namespaces still holds. */
   readonly leftOut: readonly QueueSpec[];
-  /** Those of which any queue has a quota. */
+  /** The dimensions of which some queue has a quota. */
   readonly dimensions: ReadonlySet<string>;
   /**
-   * Those that a quota promises something of, and resources of which it promises a model: whoever uses them without a promise
-   * borrows. A gang that does not say which model it wants asks for the resource alone.
+   * The dimensions that some quota guarantees, and the resources of which some quota guarantees a model. Using them
+   * without a guarantee is borrowing. A gang that does not say which model it wants asks for the resource alone.
    */
   readonly promised: ReadonlySet<string>;
 }
 
-/** Why a queue is left out of the tree; `same-default` leaves none out. */
+/** Why a queue is left out of the tree. `same-default` leaves none out. */
 export type QueueProblem =
   | { readonly kind: 'duplicate'; readonly queue: string }
   | { readonly kind: 'unknown-parent'; readonly queue: string; readonly parent: string }
@@ -91,7 +91,7 @@ export type QueueProblem =
 
 export const DEFAULT_QUEUE = 'default';
 
-/** A queue that asks and promises nothing. */
+/** A queue without quotas and with default settings. */
 export function plainQueue(name: string): QueueSpec {
   return {
     name,
@@ -109,7 +109,7 @@ export function plainQueue(name: string): QueueSpec {
 }
 
 /**
- * Never throws: what is wrong is in `problems`, and `byName` lacks the queues that have no place. There is always a queue
+ * Never throws: errors are in `problems`, and `byName` lacks the queues that have no place. There is always a queue
  * `default`, open to everybody, unless the specs define one.
  */
 export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
@@ -122,7 +122,7 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
   const byName = new Map<string, Queue>();
   const below = Map.groupBy(kept, (spec) => spec.parent);
   const grow = (spec: QueueSpec, parent: Queue | undefined): Queue => {
-    // A queue knows its parent and its children: the one list is filled after the other is known.
+    // A queue refers to its parent and its children, so the list of children is filled after the queue exists.
     const children: Queue[] = [];
     const path: Queue[] = [...(parent?.path ?? [])];
     const guaranteed = new Map<string, number>();

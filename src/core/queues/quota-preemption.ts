@@ -1,11 +1,12 @@
 /**
- * Whom to evict for a gang that its queue's quota refuses: only what is evicted below the queues that refuse makes room there,
- * however much space the cluster has.
+ * Chooses whom to evict for a gang that its queue's quota refuses. Only evicting below the queues that refuse makes
+ * room there, however much space the cluster has.
  *
- * 1. Whole units below the outermost queue that refuses, as far as the gang has a right to them and nothing protects them:
- *    lowest priority first, of those the youngest, until no queue refuses and the gang has a place.
- * 2. Whoever turns out not to be needed is put back, the most valuable first.
- * 3. Queues keep what they are guaranteed, as in `reclaim-plan.ts`.
+ * 1. Take whole units below the outermost queue that refuses, as far as the gang has a right to them and nothing
+ *    protects them: lowest priority first, then the most recently started, until no queue refuses and the gang has a
+ *    place.
+ * 2. Put back the units that are not needed, the most valuable first.
+ * 3. Queues keep their guarantees, as in `reclaim-plan.ts`.
  *
  * O(log units + victims) plans.
  */
@@ -22,9 +23,9 @@ import { judgeQuota, listRefusals, type UseByQueue } from './quota.ts';
 import type { ReclaimQuery } from './reclaim.ts';
 import { type Guarantees, MAX_VICTIM_SETS } from './reclaim-plan.ts';
 
-/** What is needed to know who uses the quota. */
+/** Who uses the quota, and what guarantees protect. */
 export interface QuotaHolders extends Guarantees {
-  /** Its `use` is without those who are evicted for others. */
+  /** Its `use` does not count units that are being evicted for others. */
   readonly query: ReclaimQuery;
   readonly amountsOf: (pods: readonly PodModel[]) => Amounts;
 }
@@ -33,7 +34,10 @@ export interface QuotaPreemptionRequest extends Omit<PreemptionRequest, 'rights'
   readonly holders: QuotaHolders;
 }
 
-/** To be asked when `judgeQuota` refuses. Never `coming`: quota that others will leave is nobody's. */
+/**
+ * Call it when `judgeQuota` refuses. Never answers `coming`: quota that others are about to free belongs to nobody
+ * yet.
+ */
 export function planQuotaPreemption(
   snapshot: Snapshot,
   request: QuotaPreemptionRequest,
@@ -68,7 +72,7 @@ export function planQuotaPreemption(
   };
   let open = keepBudgets(candidates.sort(compareWorth), budgets);
   for (let sets = 0; sets < MAX_VICTIM_SETS; sets++) {
-    // The last set is one of those of which no queue loses too much whichever are taken.
+    // The last set takes only units that no queue needs to keep, whichever of them are taken.
     const excessOfAll = sets === MAX_VICTIM_SETS - 1 ? new Set(holders.listExcess(open)) : undefined;
     const found = chooseFirst(excessOfAll ? open.filter((unit) => !excessOfAll.has(unit)) : open, place);
     if (!found) break;
@@ -97,7 +101,7 @@ function useWithout(
   return left;
 }
 
-/** Least worth first. */
+/** The least valuable first. */
 function compareWorth({ unit: a }: Candidate, { unit: b }: Candidate): number {
   return (
     a.priority - b.priority ||
@@ -107,7 +111,7 @@ function compareWorth({ unit: a }: Candidate, { unit: b }: Candidate): number {
   );
 }
 
-/** Those that the disruption budgets allow to evict all together. */
+/** The units that the disruption budgets allow to evict all together. */
 function keepBudgets(candidates: readonly Candidate[], budgets: Budgets): readonly VictimUnit[] {
   const ledger = new Ledger(budgets);
   return candidates.flatMap(({ unit, cover }) => {
@@ -118,7 +122,7 @@ function keepBudgets(candidates: readonly Candidate[], budgets: Budgets): readon
   });
 }
 
-/** As few of the first ones as are enough, without those of them that are not needed. */
+/** The shortest prefix of the units that is enough, without the units in it that are not needed. */
 function chooseFirst(
   units: readonly VictimUnit[],
   place: (units: readonly VictimUnit[]) => readonly PlannedSlot[] | undefined,

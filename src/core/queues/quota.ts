@@ -1,10 +1,11 @@
 /**
- * Whether a queue may use more, and on whose account: its own guarantee, or what others leave idle.
+ * Judges whether a queue may use more, and whether that is within its guarantee or borrowed from what others leave
+ * idle.
  *
- * A guarantee is kept at every level. What a queue claims of its parent is what it uses or what it is guaranteed, whichever
- * is more; a gang is within the guarantee of a queue on its path if the claims of what is below, with the gang, fit in
- * there. So a leaf may always use its own guarantee, whatever its siblings borrow, and beyond it what its organisation
- * is guaranteed and promised to none of its teams. Limits are hard at every level.
+ * A guarantee is kept at every level. A queue claims of its parent what it uses or what it is guaranteed, whichever
+ * is more. A gang is within the guarantee of a queue on its path if the claims of the queues below it, with the gang,
+ * fit in that guarantee. So a leaf may always use its own guarantee, whatever its siblings borrow, and beyond it the
+ * part of its organisation's guarantee that no team is guaranteed. Limits are hard at every level.
  *
  * Using more only makes verdicts worse, never better. O(dimensions × depth), and O(queues below) where the leaf's own
  * guarantee is used up and an outer one may cover the rest.
@@ -12,12 +13,12 @@
 import { type Amounts, addAmounts, namesModel, resourceOf } from './amounts.ts';
 import type { Queue, QueueTree } from './queue.ts';
 
-/** What is held now, by queue name, descendants included. */
+/** What each queue holds now, descendants included, by queue name. */
 export type UseByQueue = ReadonlyMap<string, Amounts>;
 
 export interface QuotaRefusal {
   readonly cause: 'limit' | 'no-borrowing';
-  /** The queue of the path that refuses. */
+  /** The queue on the path that refuses. */
   readonly queue: string;
   readonly dimension: string;
   readonly used: number;
@@ -33,7 +34,7 @@ export type QuotaVerdict =
 
 export const WITHIN: QuotaVerdict = { kind: 'within' };
 
-/** What every queue uses, its descendants included, from what the leaves use. */
+/** Sums what the leaves use into what every queue uses, descendants included. */
 export function rollUp(tree: QueueTree, ofLeaves: ReadonlyMap<string, Amounts>): Map<string, Map<string, number>> {
   const use = new Map<string, Map<string, number>>();
   for (const name of tree.byName.keys()) use.set(name, new Map());
@@ -45,9 +46,8 @@ export function rollUp(tree: QueueTree, ofLeaves: ReadonlyMap<string, Amounts>):
 }
 
 /**
- * Judges a gang of a leaf. Of a dimension that nobody is guaranteed, nothing is borrowed.
- *
- * @param asked what it would use beyond `use`.
+ * Judges a gang of a leaf. A dimension that no queue is guaranteed cannot be borrowed.
+ * @param asked what the gang would use beyond `use`.
  */
 export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): QuotaVerdict {
   let borrows: string[] | undefined;
@@ -65,9 +65,8 @@ export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): Quota
 }
 
 /**
- * All that refuses the gang, of which `judgeQuota` names the first: whoever makes room has to make it everywhere.
- *
- * @returns outermost queue first.
+ * Everything that refuses the gang; `judgeQuota` names only the first. Room has to be made in all of these.
+ * @returns the outermost queue first.
  */
 export function listRefusals(queue: Queue, asked: Amounts, use: UseByQueue): readonly QuotaRefusal[] {
   const positive = [...asked].filter(([, amount]) => amount > 0);
@@ -82,7 +81,7 @@ export function listRefusals(queue: Queue, asked: Amounts, use: UseByQueue): rea
   );
 }
 
-/** Where only models of a resource are promised, a gang that insists on a model is judged by that one alone. */
+/** Where only models of a resource are guaranteed, a gang that insists on a model is judged by that model alone. */
 function isAskedByModel({ promisedByName }: Queue, dimension: string, asked: Amounts): boolean {
   if (promisedByName.has(dimension)) return false;
   return [...asked.keys()].some((other) => other !== dimension && resourceOf(other) === dimension);
@@ -108,7 +107,7 @@ function refuseByLimit(
   return used + asked > bound ? { cause: 'limit', queue: name, dimension, used, asked, bound } : undefined;
 }
 
-/** Whether the guarantee of a queue on the path has room for it. */
+/** Whether the guarantee of some queue on the path has room for the amount. */
 function isCovered(leaf: Queue, dimension: string, asked: number, use: UseByQueue): boolean {
   let queue = leaf;
   let claim = amountOf(use, leaf.name, dimension);
@@ -117,7 +116,7 @@ function isCovered(leaf: Queue, dimension: string, asked: number, use: UseByQueu
     const guaranteed = queue.guaranteed.get(dimension) ?? 0;
     if (withAsked <= guaranteed) return true;
     const { parent } = queue;
-    // Where nothing further out is guaranteed, nothing has to be added up there.
+    // Where no outer queue is guaranteed anything, there is nothing to sum.
     if (parent === undefined || !isPromised(parent, dimension)) return false;
     const claimOfParent = claimOf(parent, dimension, use);
     withAsked += claimOfParent - Math.max(claim, guaranteed);
@@ -130,7 +129,7 @@ function isPromised(queue: Queue, dimension: string): boolean {
   return queue.path.some(({ guaranteed }) => (guaranteed.get(dimension) ?? 0) > 0);
 }
 
-/** What a queue uses, with what is guaranteed to queues below it and not used. */
+/** What a queue uses, plus what queues below it are guaranteed and do not use. */
 function claimOf({ name, children }: Queue, dimension: string, use: UseByQueue): number {
   if (children.length === 0) return amountOf(use, name, dimension);
   let claim = 0;
@@ -140,7 +139,7 @@ function claimOf({ name, children }: Queue, dimension: string, use: UseByQueue):
   return claim;
 }
 
-/** The queue on the path that may not borrow, and would. */
+/** The queue on the path that may not borrow, but would have to. */
 function findBar(
   queue: Queue,
   dimension: string,
@@ -156,7 +155,10 @@ function findBar(
   return undefined;
 }
 
-/** Where only models of a resource are promised, each model has its own bar (`findModelRefusals`): the others are free to use. */
+/**
+ * Where only models of a resource are guaranteed, each model is barred on its own (`findModelRefusals`): the others
+ * may be used.
+ */
 function isBarring({ promisedByName }: Queue, dimension: string): boolean {
   return promisedByName.has(dimension);
 }
@@ -171,7 +173,7 @@ function refuseByBar(
   if (spec.allowBorrowing) return undefined;
   const bound = guaranteed.get(dimension) ?? 0;
   const used = amountOf(use, name, dimension);
-  // One without a guarantee of its own lives on that of a queue above it.
+  // A queue without a guarantee of its own lives on the guarantee of a queue above it.
   if (bound === 0 ? covered : used + asked <= bound) return undefined;
   return { cause: 'no-borrowing', queue: name, dimension, used, asked, bound };
 }
@@ -181,9 +183,9 @@ function amountOf(use: UseByQueue, queue: string, dimension: string): number {
 }
 
 /**
- * The GPU models, and why, that a gang has to keep off which does not care which model it gets: limits, or guarantees that
- * may not be exceeded, leave too little of them on the queue's path for all its members. Decided before the gang is placed,
- * as its model is known only afterwards.
+ * The GPU models that a gang which does not care about the model has to avoid, and why: limits, or guarantees that
+ * may not be exceeded, leave too little of them on the queue's path for all its members. Decided before the gang is
+ * placed, as its model is known only afterwards.
  */
 export function findModelRefusals(queue: Queue, asked: Amounts, use: UseByQueue): ReadonlyMap<string, QuotaRefusal> {
   const refusals = new Map<string, QuotaRefusal>();
@@ -201,7 +203,7 @@ export function findModelRefusals(queue: Queue, asked: Amounts, use: UseByQueue)
   return refusals;
 }
 
-/** What the queue uses above its guarantee, of each dimension that anybody is guaranteed. */
+/** What the queue uses above its guarantee, for each dimension that some queue is guaranteed. */
 export function borrowed(queue: Queue, use: UseByQueue): Amounts {
   const above = new Map<string, number>();
   for (const [dimension, used] of use.get(queue.name) ?? []) {

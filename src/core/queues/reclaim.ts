@@ -1,13 +1,15 @@
 /**
- * Whom a gang may evict where queues have guarantees. The two queues are looked at below the innermost queue that has both:
- * what happens inside a team is the team's, what happens between organisations is theirs.
+ * Decides whom a gang may evict where queues have guarantees. The gang's queue and a victim's queue are compared
+ * below the innermost queue that contains both: teams settle with each other inside their organisation, organisations
+ * with each other.
  *
- * 1. In the same queue: whoever is of lower priority.
- * 2. In a queue that uses no more than it is guaranteed: nobody, whatever the priority.
- * 3. In one that borrows: whoever is of lower priority, and anybody if the gang stays within what its own queue is guaranteed,
- *    unless a queue on the way there is not reclaimable.
+ * 1. In the same queue: pods of lower priority.
+ * 2. In a queue that uses no more than its guarantee: none, whatever their priority.
+ * 3. In a queue that borrows: pods of lower priority; and any pod if the gang stays within the guarantee of its own
+ *    queue, unless a queue on the way to the victim is not reclaimable.
  *
- * Of a dimension that no queue is guaranteed nothing is borrowed, and priority alone decides.
+ * A dimension that no queue is guaranteed cannot be borrowed, and priority alone decides. O(dimensions × depth) for
+ * each queue that has pods.
  */
 import type { PodModel } from '../model.ts';
 import type { EvictionRight, EvictionRights, VictimUnit } from '../victims.ts';
@@ -17,24 +19,24 @@ import type { UseByQueue } from './quota.ts';
 
 export interface ReclaimQuery {
   readonly tree: QueueTree;
-  /** Of the gang that needs room. */
+  /** The queue of the gang that needs room. */
   readonly queue: Queue;
   readonly priority: number;
   /** What the gang would use beyond `use`. */
   readonly asked: Amounts;
   readonly use: UseByQueue;
-  /** The queue that a pod counts for; undefined: none, so that priority alone decides. */
+  /** The queue that a pod counts for; undefined: none, and priority alone decides. */
   readonly queueOf: (pod: PodModel) => Queue | undefined;
 }
 
-/** What is compared of units when a queue has to keep its guarantee. */
+/** What decides which units a queue may lose. */
 export type Borrower = Pick<VictimUnit, 'key' | 'pods' | 'startedAt'>;
 
-/** How two queues stand to each other. */
+/** How another queue relates to the gang's queue. */
 interface Relation {
-  /** The other one, or a queue above it, uses no more than it is guaranteed. */
+  /** The other queue, or a queue above it, uses no more than its guarantee. */
   readonly isGuaranteed: boolean;
-  /** What the other one borrowed may be taken back for the gang. */
+  /** The gang may take back what the other queue borrowed. */
   readonly isOwed: boolean;
 }
 
@@ -61,19 +63,19 @@ export function evictionRights(query: ReclaimQuery): EvictionRights {
   };
 }
 
-/** Whether any queue of the tree owes the gang space, so that a search for victims may find some whatever the priorities. */
+/** Whether any queue of the tree owes the gang space, so that a search may find victims whatever the priorities. */
 export function isOwedAny(query: Omit<ReclaimQuery, 'queueOf' | 'priority'>): boolean {
   const dimensions = promisedDimensions(query);
-  // Most that wait stay within no guarantee at all: nobody else has to be looked at then.
+  // Most waiting gangs are within no guarantee at all; then no other queue is looked at.
   if (!query.queue.path.some((level) => isEntitled(query, dimensions, level))) return false;
   return dimensions.length > 0 && query.tree.leaves.some((leaf) => relate(query, dimensions, leaf).isOwed);
 }
 
 /**
- * The victims that are too many: without them each other queue keeps what it is guaranteed. Who started last goes first, of
- * several the smaller one. Of a queue
- * that owes the gang space the one that crosses the line may go, too, since gangs are evicted whole; priority alone is no
- * reason to cross it, or the two would take the same space from each other for ever.
+ * The victims that must be spared so that every other queue keeps its guarantee. The most recently started units are
+ * evicted first, smaller ones first among equals. A queue that owes the gang space may also lose the unit that
+ * crosses its guarantee, because gangs are evicted whole. Priority alone never crosses a guarantee, or two queues
+ * would take the same space from each other for ever. O(units × depth).
  */
 export function listExcessVictims(
   query: ReclaimQuery,
@@ -131,7 +133,7 @@ function relate(
   return { isGuaranteed: false, isOwed };
 }
 
-/** Whether what is asked stays within the guarantee of the queue. */
+/** Whether the amount asked for is within the guarantee of the queue. */
 function isEntitled({ asked, use }: Pick<ReclaimQuery, 'asked' | 'use'>, dimensions: readonly string[], level: Queue) {
   return dimensions.every(
     (dimension) =>
@@ -139,7 +141,7 @@ function isEntitled({ asked, use }: Pick<ReclaimQuery, 'asked' | 'use'>, dimensi
   );
 }
 
-/** The parts of both paths below the innermost queue that is on both; each has at least the queue itself. */
+/** The parts of both paths below the innermost queue that is on both. Each has at least the queue itself. */
 function levelsBelowCommon(
   queue: Queue,
   other: Queue,

@@ -1,4 +1,4 @@
-/** How long a gang is likely to run, and when one that runs is likely to end. */
+/** Estimates how long a gang will run, and when a running gang will end. O(1). */
 
 export type LengthBasis = 'expected-duration' | 'deadline' | 'max-run-time' | 'history' | 'default';
 
@@ -9,25 +9,25 @@ export interface RunLength {
 
 /** What is known of a gang's length; milliseconds. */
 export interface LengthFacts {
-  /** What its owner says. */
+  /** What its owner expects. */
   readonly expectedMs?: number | undefined;
-  /** After so long from its start it is ended. */
+  /** It is ended so long after its start. */
   readonly deadlineMs?: number | undefined;
-  /** Its queue lets nobody run longer. */
+  /** The longest run that its queue allows. */
   readonly maxRunTimeMs?: number | undefined;
-  /** Run times of the same owner, the newest last. */
+  /** Run times of the same owner, newest last. */
   readonly history?: readonly number[] | undefined;
-  /** For gangs that nothing else is known of. */
+  /** For gangs about which nothing else is known. */
   readonly defaultMs?: number | undefined;
 }
 
-/** How many of the newest run times count: an owner's habits change. */
+/** How many of the newest run times count: owners change their habits. */
 const HISTORY = 5;
 
 /**
- * The shortest of the hard bounds and of what the owner expects. Without the owner's word, the longest of the newest run times of
- * the same owner stands for it: a length that is too short would promise others a start that is not kept. The default counts
- * only when there is nothing else. Undefined: unknown. Lengths that are not above zero say nothing.
+ * The shortest of the hard limits and the owner's expectation. Without an expectation, the longest of the owner's
+ * newest run times stands in for it: an estimate that is too short would promise others a start that is not kept. The
+ * default counts only when nothing else is known. Undefined: unknown. Lengths that are not above zero are ignored.
  */
 export function estimateRunLength(facts: LengthFacts): RunLength | undefined {
   const { expectedMs, deadlineMs, maxRunTimeMs, history = [], defaultMs } = facts;
@@ -44,8 +44,9 @@ export function estimateRunLength(facts: LengthFacts): RunLength | undefined {
 }
 
 /**
- * When what started then ends, milliseconds since the epoch, always after `now`: if it is over its length, the length doubles until
- * it is not, so that the answer changes only when it is overtaken. Infinity for an endless length.
+ * When a gang that started then ends, milliseconds since the epoch, always after `now`. Once it has run longer than
+ * its length, the length doubles until the end is in the future, so that the answer changes only when it is
+ * overtaken. Infinity for an endless length.
  * @param lengthMs above zero.
  */
 export function expectedEnd(startedAt: number, lengthMs: number, now: number): number {

@@ -1,17 +1,18 @@
 /**
- * When a blocked gang starts at the earliest, and where.
+ * Plans the earliest start of a blocked gang, and where it starts.
  *
- * 1. Whoever runs leaves at its end; those of unknown end leave after all others, the longest running first. Before anything is
- *    planned, members are counted node by node (`fitting-domains.ts`): that rules out most instants, in the usual case all before the answer.
- * 2. What is free only grows, so the earliest instant is found by halving. Beside earlier planned starts it may also shrink: then the
- *    first instants with enough accelerators are tried one after the other, and only the rest is halved.
- * 3. If those of known end are not enough, the domain is chosen where the fewest accelerators of unknown end have to leave
- *    (`fitting-domains.ts`), and as many of them as possible stay.
- * 4. Of those that leave, only those in the way are waited for (`blockers.ts`).
+ * 1. Pods leave at their known ends; those of unknown end leave after all others, the longest running first. Before
+ *    anything is planned, members are counted node by node (`fitting-domains.ts`). That rules out most instants,
+ *    usually all before the answer.
+ * 2. Free space only grows, so the earliest instant is found by bisection. Beside earlier planned starts it may also
+ *    shrink: then the first instants with enough accelerators are tried one by one, and only the rest is bisected.
+ * 3. If the pods of known end do not free enough, choose the domain where the fewest accelerators of unknown end have
+ *    to leave (`fitting-domains.ts`), and let as many of those pods as possible stay.
+ * 4. Of the departures, wait only for those that are in the way (`blockers.ts`).
  *
- * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several kinds of
- * members, slices that differ) it may place a gang and, against expectation, not place it when there is more room: then the instant
- * found may not be the earliest. Deterministic; the snapshot stays as it is.
+ * Every answer is a plan that `planGang` made on the cluster of that instant. Where counting is not enough (several
+ * kinds of members, slices that differ), more room may make a plan fail that succeeded with less; then the instant
+ * found may not be the earliest. Deterministic. Leaves the snapshot as it is.
  */
 import { sumAccelerators } from '../accelerators.ts';
 import type { GangRequest, PlanPolicy } from '../gang-request.ts';
@@ -28,13 +29,13 @@ import type { Ending, PlannedStart } from './planned-start.ts';
 import { type ReservedCapacity, StartReservations, withReserved } from './reserved-view.ts';
 import { AcceleratorSupply, AFTER_ALL, findFirst, listTimeSteps, type TimeStep } from './time-steps.ts';
 
-/** Instants tried one after the other beside earlier starts. */
+/** Instants that are tried one by one beside earlier starts. */
 const MAX_STEPS = 16;
 
-/** Domains to drain that are tried, the cheapest first. */
+/** Domains that are tried for a drain, the cheapest first. */
 const MAX_DOMAINS = 4;
 
-/** Plans that look for somebody who need not be drained after all. */
+/** Plans that look for departures that need not be drained after all. */
 const MAX_SPARES = 16;
 
 interface Found {
@@ -48,15 +49,15 @@ export interface StartQuery {
   readonly request: GangRequest;
   /** How long the gang runs, milliseconds; undefined: unknown, so that it never ends. */
   readonly lengthMs: number | undefined;
-  /** A pod is in one of them at most; one that is in none stays for ever. */
+  /** Each pod is in at most one of them. A pod in none never ends. */
   readonly endings: readonly Ending[];
   /** Planned starts that the gang must not delay. */
   readonly earlier: readonly PlannedStart[];
 }
 
 /**
- * The earliest start; undefined: the gang would not fit even if all endings were over. Makes at most 2 log2(instants) + 2
- * plans, with `earlier` 15 more, and 2 log2(endings) + 22 more if pods of unknown end have to leave.
+ * The earliest start; undefined: the gang would not fit even after all endings. Makes at most 2 log2(instants) + 2
+ * plans; with `earlier` 15 more; and 2 log2(endings) + 22 more if pods of unknown end have to leave.
  * @param snapshot with occupants.
  */
 export function planStart(
@@ -125,7 +126,7 @@ class StartSearch {
     return { step, slots, blockers: this.#findBlockers(this.#listGone(step), step, slots) };
   }
 
-  /** When those of known end are not enough. */
+  /** For when the pods of known end do not free enough. */
   findUnknown(): Found | undefined {
     const { all } = this.#departures;
     const known = all.filter(({ ending }) => Number.isFinite(ending.endsAt));
@@ -156,7 +157,7 @@ class StartSearch {
     return first;
   }
 
-  /** Stages with enough accelerators beside the earlier starts. */
+  /** The steps with enough accelerators beside the earlier starts. */
   #withSupply(steps: readonly TimeStep[]): readonly TimeStep[] {
     const { priority, members, min } = this.#request;
     const amountOf = ({ template }: { readonly template: PodTemplate }) =>
@@ -187,7 +188,7 @@ class StartSearch {
     return steps.filter((step) => supply.isEnough(this.#steps.indexOf(step), demand, this.length));
   }
 
-  /** Plans again with one of those that are waited for still there, the largest first, while that is cheaper. */
+  /** Plans again with one of the blockers still there, the largest first, while that is cheaper. */
   #drainLess(known: readonly Departure[], drained: readonly Departure[], slots: readonly PlannedSlot[]): Found {
     const describe = (departures: readonly Departure[], chosen: readonly PlannedSlot[]) => {
       const blockers = this.#findBlockers([...known, ...departures], AFTER_ALL, chosen);
@@ -222,7 +223,7 @@ class StartSearch {
 
   #view(gone: Iterable<Departure>, { at, from }: Omit<TimeStep, 'gone'>): Snapshot {
     const snapshot = this.#departures.setTo(gone);
-    // Many views of one instant are made in a row, to see who is in the way there.
+    // Many views of one instant are made in a row to find the blockers.
     if (this.#reserved?.from !== from) {
       this.#reserved = { from, capacity: this.#reservations.reserve(snapshot, from, at + this.length) };
     }
@@ -240,13 +241,13 @@ class StartSearch {
   }
 }
 
-/** Nodes on which it matters to the gang who leaves. */
+/** The nodes on which departures matter to the gang. */
 function chooseNodes(
   { verdicts, exclusive }: Snapshot,
   { members, topology }: GangRequest,
 ): (node: NodeIdx) => boolean {
   const templates = new Set(members.map(({ template }) => template));
-  // Whole domains may open when somebody leaves them, and skew is counted wherever such pods are.
+  // A departure may open a whole domain, and skew is counted on every node that has such pods.
   const isWide = topology.exclusive !== undefined || exclusive.includes(1);
   if (isWide || [...templates].some(({ spread }) => spread.length > 0)) return () => true;
   const allowed = [...templates].map((template) => verdicts.of(template).allowed);

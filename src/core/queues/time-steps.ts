@@ -1,23 +1,26 @@
-/** The instants at which a gang may start: when something leaves, or when more becomes good enough for it. */
+/**
+ * The instants at which a gang may start: when pods leave, or when a wider domain becomes good enough. O(departures
+ * log departures) to list.
+ */
 import type { Departure } from './departures.ts';
 import type { PlannedStart } from './planned-start.ts';
 
 export interface TimeStep {
-  /** Milliseconds since the epoch; Infinity: after everybody of known end. */
+  /** Milliseconds since the epoch; Infinity: after all known ends. */
   readonly at: number;
-  /** Ends up to then are over: before `at` only while pods are still there whose end is over, or is now. */
+  /** Ends up to this instant are over. It is before `at` only while pods are still there whose end is past or now. */
   readonly from: number;
-  /** How many departures, the first ones, have left. */
+  /** How many departures have left, the first ones of the list. */
   readonly gone: number;
 }
 
-/** When all known ends are over; `endsAt` of the endless is still after it. */
+/** After all known ends. An `endsAt` of Infinity is still later. */
 export const AFTER_ALL: Omit<TimeStep, 'gone'> = { at: Number.POSITIVE_INFINITY, from: Number.MAX_VALUE };
 
 /**
- * In the order of time. The first one is now, with everybody still there.
+ * In the order of time. The first step is now, with all pods still there.
  * @param departures in the order in which they leave.
- * @param patientUntil from then on a wider domain will do.
+ * @param patientUntil when a wider domain becomes good enough.
  */
 export function listTimeSteps(
   departures: readonly Departure[],
@@ -26,7 +29,7 @@ export function listTimeSteps(
   now: number,
 ): readonly TimeStep[] {
   const ends = departures.map(({ ending }) => Math.max(now, ending.endsAt));
-  // Where an earlier start begins, nothing is gained; but what is lost there is looked up by instant.
+  // Nothing is gained where an earlier start begins, but what is lost there is looked up by instant.
   const others = [...earlier.flatMap(({ startsAt, endsAt }) => [startsAt, endsAt]), patientUntil ?? now];
   const instants = [...ends, ...others.filter((at) => at > now)].filter(Number.isFinite);
   const steps: TimeStep[] = [{ at: now, from: Number.NEGATIVE_INFINITY, gone: 0 }];
@@ -39,15 +42,15 @@ export function listTimeSteps(
 }
 
 /**
- * At which steps the accelerators of all nodes together are enough for as long as the gang runs, beside earlier starts: necessary.
- * O(steps x (steps + starts)).
+ * Tells at which steps all nodes together have enough accelerators for as long as the gang runs, beside earlier
+ * starts: a necessary condition. O(steps x (steps + starts)) to make.
  */
 export class AcceleratorSupply {
   readonly #steps: readonly TimeStep[];
   /** What is free at each step beside the starts that run then. */
   readonly #free: readonly number[];
 
-  /** @param free now, of all nodes; upon it comes what the departures hold and go what the starts take. */
+  /** @param free accelerators of all nodes now. Departures add what they hold, starts take away. */
   constructor(
     steps: readonly TimeStep[],
     free: number,
@@ -61,7 +64,8 @@ export class AcceleratorSupply {
     this.#free = steps.map(({ at, gone }) => {
       let left = free + freed[gone]!;
       for (const { start, takes } of starts) {
-        // A start that was due before may have slots that nobody knows the end of: it takes less than it asks for.
+        // A start that was due before may have slots on nodes whose pods have no known end: it takes less than it
+        // asks for.
         if (now < start.startsAt && start.startsAt <= at && at < start.endsAt) left -= takes;
       }
       return left;
@@ -79,8 +83,9 @@ export class AcceleratorSupply {
 }
 
 /**
- * The first of the items that the probe answers for. The first `linear` are probed one by one. What follows counts as monotone: whoever
- * comes after one that is answered for is, too. Then at most 2 log2(items) + 1 probes are made, fewer the nearer the answer.
+ * Finds the first item for which the probe has an answer. The first `linear` items are probed one by one. After them
+ * answers count as monotone: every item after one with an answer has one, too. Then at most 2 log2(items) + 1 probes
+ * are made, fewer the nearer the answer is.
  */
 export function findFirst<Item, Value>(
   items: readonly Item[],
