@@ -1,6 +1,6 @@
 /**
- * What a node alone decides about a pod, and what the pods on it decide beyond resources.
- * Each rule is the Filter of one kube-scheduler v1.37.2 plugin (pkg/scheduler/framework/plugins).
+ * Decides whether a node accepts a pod: by what the node itself says, and by the pods on it beyond resources. Each
+ * rule is the Filter of one kube-scheduler v1.37.2 plugin (pkg/scheduler/framework/plugins).
  */
 import type {
   HostnameAntiAffinity,
@@ -23,9 +23,9 @@ const CORDON: Taint = { key: 'node.kubernetes.io/unschedulable', value: '', effe
 const ANY_ADDRESS = '0.0.0.0';
 
 /**
- * The first reason, cheapest check first, why the node refuses pods of the template; undefined when it would take
- * them. A node that is not ready is refused even if the pod tolerates its taints: kube-scheduler would allow it, but
- * placing a gang there delays the gang.
+ * The first reason, cheapest check first, why the node rejects pods of the template; undefined when it accepts them.
+ * A node that is not ready is rejected even if the pod tolerates its taints: kube-scheduler would allow it, but a
+ * gang placed there would be delayed.
  */
 export function rejectNode(template: PodTemplate, node: NodeModel): NodeRejection | undefined {
   if (!node.ready) return 'not ready';
@@ -36,12 +36,12 @@ export function rejectNode(template: PodTemplate, node: NodeModel): NodeRejectio
   return undefined;
 }
 
-/** Whether the template tolerates every taint of the node that keeps pods off. */
+/** Whether the template tolerates every taint of the node that repels pods. */
 export function toleratesTaints(template: PodTemplate, node: NodeModel): boolean {
   return !node.taints.some((taint) => repels(taint) && !isTolerated(template.tolerations, taint));
 }
 
-/** Whether the template's node selector and required node affinity, and nothing else, allow the node. */
+/** Whether the template's node selector and required node affinity allow the node. Nothing else is checked. */
 export function wantsNode(template: PodTemplate, node: NodeModel): boolean {
   return hasLabels(node.labels, template.nodeSelector) && matchesAffinity(template, node);
 }
@@ -51,15 +51,15 @@ function matchesAffinity(template: PodTemplate, node: NodeModel): boolean {
 }
 
 /**
- * Whether two pods with these host ports exclude each other on a node: same protocol and port, and the same address or
- * the wildcard 0.0.0.0 on either side (kube-scheduler v0.37.2 framework/types.go:637).
+ * Whether two pods with these host ports exclude each other on a node: same protocol and port, and the same address,
+ * or the wildcard 0.0.0.0 on either side (kube-scheduler v0.37.2 framework/types.go:637).
  */
 export function conflictsOnPorts(a: readonly HostPort[], b: readonly HostPort[]): boolean {
   return a.some((one) => b.some((other) => clash(one, other)));
 }
 
 /**
- * Whether one of the pods is matched by one of the terms, i.e. a pod with these terms must not be put beside them.
+ * Whether one of the terms matches one of the pods, so that a pod with these terms must not be placed beside them.
  * The other direction, terms of the pods against the newcomer, is the same call with the roles exchanged.
  */
 export function repelledBy(

@@ -1,4 +1,7 @@
-/** What keeps a gang back although its pods exist: bad keys, contradictions, members that nobody could hold back. */
+/**
+ * Finds what keeps a gang back although its pods exist: bad keys, contradictions, members that nothing could hold
+ * back. O(members).
+ */
 import {
   COSCHEDULING_LABEL,
   GANG_GATE,
@@ -23,7 +26,7 @@ export type GangProblem =
 
 /**
  * @param members in rank order.
- * @param minimum how many have to be there together; undefined while nothing says so.
+ * @param minimum how many must start together; undefined while nothing says so.
  * @param blocksOnClaim whether a claim holds the gang back.
  */
 export function findProblems(
@@ -36,7 +39,7 @@ export function findProblems(
   const seen = new Set<string>();
   for (const pod of members) {
     for (const problem of memberKeys(pod).problems) {
-      // The members of a Job share their mistakes: each is reported once, with the first pod that has it.
+      // The members of a Job share their mistakes, so each mistake is reported once, with the first pod that has it.
       const mark = `${problem.kind} ${problem.key} ${problem.kind === 'bad-value' ? problem.value : ''}`;
       if (!seen.has(mark)) problems.push({ ...problem, pod: pod.name });
       seen.add(mark);
@@ -62,10 +65,10 @@ function missingMinimum(name: string, members: readonly PodModel[]): GangProblem
   return viaPodGroup ? { kind: 'no-pod-group-object', name } : { kind: 'no-min-members' };
 }
 
-/** Keys that speak about the whole gang must say the same on every member. */
+/** Keys about the whole gang must have the same value on every member. */
 function findContradictions(members: readonly PodModel[]): readonly GangProblem[] {
   const problems: GangProblem[] = [];
-  // One member for all that say the same: in a sound gang that is one.
+  // One member of each kind: a sound gang has only one kind.
   const distinctMembers = [...new Map(members.map((pod) => [memberKeys(pod).gangWide, pod])).values()];
   const entries = distinctMembers.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
   const keys = new Set(entries.flatMap(Object.keys).filter(isGangWideKey));
@@ -87,7 +90,7 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
   return problems;
 }
 
-/** The first rank that several members were given. */
+/** The first rank that several members were given explicitly. */
 function findDuplicateRank(members: readonly PodModel[]): readonly GangProblem[] {
   const named = new Map<number, string[]>();
   for (const pod of members) {

@@ -1,13 +1,13 @@
 /**
- * Pools of nodes with the same kind of GPU: how the GPUs of a node reach each other, and which model they are. A gang
- * is placed in one pool while any single pool holds it, so that no job lands half on PCIe without anyone asking for it.
+ * Sorts nodes into pools by their kind of GPU: how the GPUs of a node reach each other, and which model they are. A
+ * gang is placed in one pool while a single pool holds it, so that no job ends up half on PCIe unasked.
  *
- * The labels are those of NVIDIA's GPU feature discovery (NVIDIA/k8s-device-plugin docs/gpu-feature-discovery): the
- * product is NVML's device name with dashes, with `-MIG-…` or `-SHARED` behind it when GPUs are divided. NVML does not
- * tell there whether the GPUs are linked, so the product's name has to: the rules below are by form factor. The label
+ * The labels are those of NVIDIA's GPU feature discovery (NVIDIA/k8s-device-plugin docs/gpu-feature-discovery). The
+ * product is NVML's device name with dashes, followed by `-MIG-…` or `-SHARED` when GPUs are divided. NVML does not
+ * say there whether the GPUs are linked, so the rules below go by the form factor in the product's name. The label
  * `muster.dev/gpu-interconnect` overrides them.
  *
- * O(nodes), a regular expression for each distinct product only.
+ * O(nodes), with a regular expression for each distinct product only.
  */
 import { GPU_CLIQUE } from './dialects/node-labels.ts';
 import type { Labels, NodeModel } from './model.ts';
@@ -18,7 +18,7 @@ export type Interconnect = (typeof INTERCONNECTS)[number];
 
 export interface GpuPool {
   readonly interconnect: Interconnect;
-  /** GPU feature discovery's product; '' where it says nothing. */
+  /** The product of GPU feature discovery; '' when unknown. */
   readonly model: string;
 }
 
@@ -29,24 +29,24 @@ export interface GpuPools {
   readonly poolOf: Int16Array;
 }
 
-/** Node label by which an operator says how the node's GPUs reach each other: `nvlink` or `pcie`. */
+/** Node label with which an operator says how the node's GPUs reach each other: `nvlink` or `pcie`. */
 export const GPU_INTERCONNECT = 'muster.dev/gpu-interconnect';
 export const GPU_PRODUCT = 'nvidia.com/gpu.product';
 const GPU_MACHINE = 'nvidia.com/gpu.machine';
 
-/** What the override label may say. */
+/** Whether this is a valid value of the override label. */
 export function isInterconnectOverride(value: string): value is 'nvlink' | 'pcie' {
   return value === 'nvlink' || value === 'pcie';
 }
 
-/** The pool a node's labels put it in. Any other value of the override counts as none; the linter reports it. */
+/** The pool of a node by its labels. An invalid override counts as none; the linter reports it. */
 export function readPool(labels: Labels): GpuPool {
   const model = labels[GPU_PRODUCT] ?? '';
   const override = labels[GPU_INTERCONNECT] ?? '';
   return { interconnect: isInterconnectOverride(override) ? override : classify(model, labels), model };
 }
 
-/** Sorts the nodes into pools; nodes without GPUs are in a pool too, usually the one without a model. */
+/** Sorts the nodes into pools. Nodes without GPUs are in a pool as well, usually the one without a model. */
 export function buildPools(nodes: readonly (NodeModel | undefined)[]): GpuPools {
   const found = new Map<string, { readonly pool: GpuPool; readonly rows: number[] }>();
   for (const [row, node] of nodes.entries()) {
@@ -73,7 +73,7 @@ function compare(a: GpuPool, b: GpuPool): number {
 
 function classify(product: string, labels: Labels): Interconnect {
   const ofProduct = classifyProduct(product);
-  // A slice of a GPU reaches no other over NVLink, wherever the whole GPU is.
+  // A slice of a GPU has no NVLink, whatever the whole GPU has.
   if (ofProduct === 'divided') return 'pcie';
   // The clique is set only once the GPUs of several nodes have formed one NVLink fabric.
   if (labels[GPU_CLIQUE]) return 'nvlink';
@@ -86,8 +86,8 @@ function classify(product: string, labels: Labels): Interconnect {
 const CARD = /\bPCIE\b|\bNVL\b/;
 
 /**
- * Modules on a board with NVLink between all of them: whatever is called SXM, and the products that have no other
- * form or are called by their memory in this one (`NVIDIA-H100-80GB-HBM3` is the SXM5 module).
+ * Modules on a board with NVLink between all of them: everything named SXM, and products that exist only in this form
+ * or are named by their memory in it (`NVIDIA-H100-80GB-HBM3` is the SXM5 module).
  */
 const MODULE = /\bSXM\d?\b|\bH100-\d+GB-HBM3\b|\bH(20|200|800)\b|\bG?B[123]00\b|\bGH200\b|\bDGXS\b/;
 

@@ -1,7 +1,7 @@
 /**
- * What one member's labels and annotations say, read once per version of the pod. A gang of 1,000 is described anew at
- * each of the thousands of events while it starts, and all but one of its pods are the same as before: reading all keys
- * each time took 10 s of CPU time for one such start, remembered it takes 0.3 s.
+ * Reads what one member's labels and annotations say, once for each version of the pod. While a gang of 1,000 starts,
+ * it is described anew at each of thousands of events, and all but one of its pods are the same as before. Reading
+ * all keys each time took 10 s of CPU time for one such start; with the cache it takes 0.3 s.
  */
 import { type MemberIndex, memberIndex } from './dialects/member-index.ts';
 import {
@@ -18,18 +18,18 @@ import { parsePlacement } from './placement-record.ts';
 import { wholeNumber } from './text-values.ts';
 
 export interface MemberKeys {
-  /** The rank that its placement says, when it is bound. */
+  /** The rank in its placement record, once it is bound. */
   readonly recordedRank: number | undefined;
   /** The rank that its owner gave it. */
   readonly explicitRank: number | undefined;
   /** The number that its controller gave it. */
   readonly index: MemberIndex | undefined;
   readonly problems: readonly KeyProblem[];
-  /** What the member says about the whole gang: members with the same text do not contradict each other. */
+  /** What the member says about the whole gang. Members with the same text do not contradict each other. */
   readonly gangWide: string;
 }
 
-/** A pod model is never changed, so what was read off it stays true; it goes with the pod. */
+/** Pod models never change, so the entry stays valid; it is dropped with the pod. */
 const known = new WeakMap<PodModel, MemberKeys>();
 
 export function memberKeys(pod: PodModel): MemberKeys {
@@ -48,7 +48,7 @@ export function memberKeys(pod: PodModel): MemberKeys {
   return keys;
 }
 
-/** Only the binding writes a placement: one that an unbound pod carries is a copy of another pod's. */
+/** Only the binding writes a placement: an unbound pod that carries one has copied it from another pod. */
 function recordedRank({ nodeName, annotations }: PodModel): number | undefined {
   const placement = nodeName === '' ? undefined : annotations[PLACEMENT];
   return placement === undefined ? undefined : parsePlacement(placement)?.rank;
@@ -74,7 +74,7 @@ const MEMBER_KEYS: ReadonlySet<string> = new Set(
   ].map((key) => PREFIX + key),
 );
 
-/** Whether the key says something about the whole gang, so that every member has to say the same. */
+/** Whether the key is about the whole gang, so that every member has to carry the same value. */
 export function isGangWideKey(key: string): boolean {
   return key.startsWith(PREFIX) && !MEMBER_KEYS.has(key);
 }

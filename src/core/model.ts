@@ -1,6 +1,6 @@
 /**
- * Slim, readonly projections of the API objects that Muster watches: what deciding needs and nothing more.
- * `projection.ts` makes them from wire JSON. Amounts are exact integers in base units (`quantity.ts`).
+ * Slim, readonly projections of the API objects that Muster watches: only what decisions need. `projection.ts` makes
+ * them from wire JSON. Amounts are exact integers in base units (`quantity.ts`).
  */
 
 /** One resource and its amount: cpu in milli-CPU, memory and storage in bytes, everything else in units. */
@@ -9,7 +9,7 @@ export interface ResourceAmount {
   readonly amount: number;
 }
 
-/** An object's place: `namespace/name` is its key everywhere in Muster. */
+/** An object's namespace and name. `namespace/name` is its key everywhere in Muster. */
 export interface Named {
   readonly namespace: string;
   readonly name: string;
@@ -23,10 +23,10 @@ export interface LabelRequirement {
   readonly values: readonly string[];
 }
 
-/** A label selector; `matchLabels` is folded into `In` requirements. No requirements: matches everything. */
+/** A label selector. `matchLabels` is folded into `In` requirements. Without requirements it matches everything. */
 export type LabelSelector = readonly LabelRequirement[];
 
-/** One term of a required node affinity; terms are ORed, the requirements inside one are ANDed. */
+/** One term of a required node affinity. Terms are ORed, the requirements of one term are ANDed. */
 export interface NodeSelectorTerm {
   readonly matchLabels: readonly LabelRequirement[];
   readonly matchFields: readonly LabelRequirement[];
@@ -56,7 +56,7 @@ export interface HostPort {
 /** A required inter-pod anti-affinity term over `kubernetes.io/hostname`. `selector` undefined matches no pod. */
 export interface HostnameAntiAffinity {
   readonly selector: LabelSelector | undefined;
-  /** Namespaces it looks at; a term with a namespace selector is left to kube-scheduler and not projected. */
+  /** The namespaces that it looks at. A term with a namespace selector is left to kube-scheduler and not projected. */
   readonly namespaces: readonly string[];
 }
 
@@ -66,8 +66,8 @@ export interface SpreadConstraint {
   readonly maxSkew: number;
   readonly minDomains: number;
   /**
-   * Undefined also for an empty selector: kube-scheduler counts no pod for it, so that such a constraint only demands
-   * the topology key on the node (podtopologyspread/common.go:143).
+   * Undefined also for an empty selector: kube-scheduler counts no pod for it, so such a constraint only demands the
+   * topology key on the node (podtopologyspread/common.go:143).
    */
   readonly selector: LabelSelector | undefined;
   readonly honorsAffinity: boolean;
@@ -75,12 +75,12 @@ export interface SpreadConstraint {
 }
 
 /**
- * The part of a pod that decides where it fits. Shared by all pods with the same `key`, so that the members of a gang
- * fall into a few classes and a node is judged once for each class, not once for each pod.
+ * The part of a pod that decides where it fits. All pods with the same `key` share it, so the members of a gang fall
+ * into a few classes, and a node is judged once for each class, not once for each pod.
  */
 export interface PodTemplate {
   readonly key: string;
-  /** What kube-scheduler counts for the pod, `pods: 1` included, the marker `muster.dev/member` left out. */
+  /** What kube-scheduler counts for the pod: `pods: 1` included, the marker `muster.dev/member` left out. */
   readonly requests: readonly ResourceAmount[];
   readonly nodeSelector: Labels;
   /** Undefined: no required node affinity. An empty list matches no node. */
@@ -88,19 +88,26 @@ export interface PodTemplate {
   readonly tolerations: readonly Toleration[];
   readonly hostPorts: readonly HostPort[];
   readonly antiAffinity: readonly HostnameAntiAffinity[];
-  /** True when one of `antiAffinity` matches the pod itself: at most one such pod fits on a node. */
+  /** Whether one of `antiAffinity` matches the pod itself: then at most one such pod fits on a node. */
   readonly selfAntiAffine: boolean;
   readonly spread: readonly SpreadConstraint[];
-  /** Names of the PersistentVolumeClaims that it mounts by name; `PodModel.claims` has those of ephemeral volumes too. */
+  /**
+   * Names of the PersistentVolumeClaims that it mounts by name. `PodModel.claims` also has those of ephemeral
+   * volumes.
+   */
   readonly claims: readonly string[];
-  /** True when the pod prefers some nodes (preferred affinity, soft spread): it wants to see every node that fits. */
+  /**
+   * Whether the pod prefers some nodes (preferred affinity, soft spread), so that it should see every node that fits.
+   */
   readonly hasPreferences: boolean;
-  /** True when it requests something an extender entry manages (accelerator or marker), so that it reaches Muster. */
+  /**
+   * Whether it requests something that an extender entry manages (accelerator or marker), so that it reaches Muster.
+   */
   readonly reachesExtender: boolean;
   /**
    * Canonical text of what only kube-scheduler judges: DRA claims, inter-pod affinity over wider domains, ephemeral
-   * volumes, inline disks. '' for most pods. It is there to tell templates apart, so that a refusal learnt for one
-   * is not believed of another.
+   * volumes, inline disks. '' for most pods. It tells templates apart, so that a refusal learnt for one is not
+   * assumed for another.
    */
   readonly leftToScheduler: string;
 }
@@ -113,7 +120,7 @@ export interface Owner {
 
 declare const podUidBrand: unique symbol;
 
-/** A pod's `metadata.uid`: the projection makes it, and whoever plans for a pod that does not exist yet. */
+/** A pod's `metadata.uid`. The projection makes it; a plan for a pod that does not exist yet makes a stand-in. */
 export type PodUid = string & { readonly [podUidBrand]: true };
 
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
@@ -124,7 +131,7 @@ export interface PodModel extends Named {
   /** Only the keys under `muster.dev/`. */
   readonly annotations: Labels;
   readonly priority: number;
-  /** A priority class gave it its priority, the cluster's default one included. */
+  /** Whether a priority class gave it its priority; the cluster's default class counts. */
   readonly hasPriorityClass: boolean;
   /** '' while unbound. */
   readonly nodeName: string;
@@ -132,20 +139,24 @@ export interface PodModel extends Named {
   readonly nominatedNodeName: string;
   readonly phase: PodPhase;
   readonly deleting: boolean;
-  /** When its grace period ends, milliseconds since the epoch; undefined while nobody deletes it. */
+  /** When its grace period ends, milliseconds since the epoch; undefined while it is not being deleted. */
   readonly goneBy: number | undefined;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
-  /** When the kubelet took it, milliseconds since the epoch; undefined before. */
+  /** When the kubelet accepted it, milliseconds since the epoch; undefined before. */
   readonly startedAt: number | undefined;
   readonly gates: readonly string[];
   /** The controller that owns it. */
   readonly owner: Owner | undefined;
-  /** Has `spec.schedulingGroup`: a native gang, which is none of ours. */
+  /** Whether it has `spec.schedulingGroup`: a native gang, which Muster does not schedule. */
   readonly nativeGang: boolean;
-  /** The text of its `PodScheduled=False` condition, why kube-scheduler refused it; '' without one and while gated. */
+  /**
+   * The message of its `PodScheduled=False` condition: why kube-scheduler refused it. '' without one and while gated.
+   */
   readonly refusal: string;
-  /** Every PersistentVolumeClaim it mounts, those of its generic ephemeral volumes (`<pod>-<volume>`) included. */
+  /**
+   * Every PersistentVolumeClaim that it mounts, including those of its generic ephemeral volumes (`<pod>-<volume>`).
+   */
   readonly claims: readonly string[];
   readonly template: PodTemplate;
 }
@@ -156,7 +167,9 @@ export interface NodeModel {
   readonly taints: readonly Taint[];
   readonly unschedulable: boolean;
   readonly ready: boolean;
-  /** When it stopped being ready, milliseconds since the epoch; undefined while it is, or when nothing says so. */
+  /**
+   * When it stopped being ready, milliseconds since the epoch; undefined while it is ready, and when that is unknown.
+   */
   readonly notReadySince: number | undefined;
   readonly allocatable: readonly ResourceAmount[];
 }
@@ -164,20 +177,23 @@ export interface NodeModel {
 export interface JobModel extends Named {
   readonly uid: string;
   readonly parallelism: number;
-  /** Undefined: a work queue Job without a fixed number of completions. */
+  /** Undefined for a work queue Job without a fixed number of completions. */
   readonly completions: number | undefined;
   readonly activeDeadlineSeconds: number | undefined;
   /** Milliseconds since the epoch; undefined while the Job has not started. */
   readonly startedAt: number | undefined;
-  /** The labels of its pod template: which gang its pods will be in. */
+  /** The labels of its pod template. They say which gang its pods will be in. */
   readonly templateLabels: Labels;
-  /** It is suspended or being deleted. */
+  /** Whether it is suspended or being deleted. */
   readonly isEnding: boolean;
   /** How many pods may fail before the Job does. */
   readonly backoffLimit: number;
-  /** Its podFailurePolicy ignores pods that were disrupted (condition DisruptionTarget): evictions are no failures. */
+  /**
+   * Whether its podFailurePolicy ignores disrupted pods (condition DisruptionTarget), so that evictions are no
+   * failures.
+   */
   readonly ignoresDisruption: boolean;
-  /** The controller that made it, such as a CronJob; undefined: none did. */
+  /** The controller that made it, such as a CronJob; undefined: none. */
   readonly owner: Owner | undefined;
 }
 
@@ -215,7 +231,7 @@ export function keyOf(object: Named): string {
   return `${object.namespace}/${object.name}`;
 }
 
-/** Succeeded and Failed pods hold no resources. */
+/** Whether the pod has succeeded or failed: it holds no resources any more. */
 export function isTerminated(pod: PodModel): boolean {
   return pod.phase === 'Succeeded' || pod.phase === 'Failed';
 }

@@ -1,7 +1,7 @@
 /**
- * What a bound member carries as `muster.dev/placement`: three words, `<plan> <path> <rank>`. The path has one part for
- * each topology level and ends with the node, `-` where a level is unknown: `m1k2j3 block-2/rack-7/node-12 5`. It is
- * written in the Binding, so it is there before any container starts, and never changed.
+ * What a bound member carries as `muster.dev/placement`: three words, `<plan> <path> <rank>`. The path has one part
+ * for each topology level and ends with the node; `-` is an unknown level: `m1k2j3 block-2/rack-7/node-12 5`. It is
+ * written in the Binding, so it exists before any container starts, and it never changes.
  */
 import { wholeNumber } from './text-values.ts';
 export interface PlacementRecord {
@@ -11,12 +11,12 @@ export interface PlacementRecord {
   readonly rank: number;
 }
 
-/** The annotation's value. No part may hold a blank: label values, node names and plan names do not. */
+/** The annotation's value. No part may contain a blank; label values, node names and plan names never do. */
 export function renderPlacement({ plan, path, rank }: PlacementRecord): string {
   return `${plan} ${path} ${rank}`;
 }
 
-/** Undefined for what Muster did not write. */
+/** Undefined for a text that Muster did not write. */
 export function parsePlacement(text: string): PlacementRecord | undefined {
   const words = text.split(' ');
   const [plan, path] = words;

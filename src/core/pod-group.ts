@@ -1,6 +1,7 @@
 /**
- * Who is in which gang, and what the gang asks for: pods, Jobs and PodGroup objects in, one `Gang` value out.
- * Whatever is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says why.
+ * Describes a gang: which pods belong to it and what it asks for. Pods, Jobs and PodGroup objects go in, one `Gang`
+ * value comes out. What is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says
+ * why. O(members), plus sorting the ranks.
  */
 import {
   COSCHEDULING_LABEL,
@@ -35,70 +36,73 @@ export interface Gang {
   readonly key: GangKey;
   readonly namespace: string;
   readonly name: string;
-  /** Every pod of the gang that counts (not failed, not leaving), in rank order. */
+  /** All pods of the gang that count (neither failed nor leaving), in rank order. */
   readonly members: readonly PodModel[];
   /** Of every member. */
   readonly ranks: Ranks;
-  /** How many members must be there together; undefined while nothing says so. */
+  /** How many members must start together; undefined while nothing says so. */
   readonly minMember: number | undefined;
   readonly topology: TopologyRequest;
-  /** How long it waits for its preferred level before it is placed wider, milliseconds. */
+  /** How long it waits for its preferred level before a wider one is allowed, milliseconds. */
   readonly patienceMs: number | undefined;
-  /** Whether lower gangs may be evicted for it. */
+  /** Whether gangs of lower priority may be evicted for it. */
   readonly preempts: boolean;
   readonly onMemberLoss: MemberLoss;
-  /** Its Jobs are suspended, being deleted, or gone: nobody wants its pods any more. */
+  /** Whether its Jobs are suspended, being deleted, or gone, so that nobody wants its pods any more. */
   readonly isEndedByOwner: boolean;
   /** A Job of the gang that does not survive the eviction of its pods. */
   readonly fragileJob: JobModel | undefined;
   readonly priority: number;
-  /** Whether a priority class says so. */
+  /** Whether a priority class gave it its priority. */
   readonly hasPriorityClass: boolean;
-  /** The label `muster.dev/queue`; undefined: its namespace decides. */
+  /** The label `muster.dev/queue`; undefined: the namespace decides. */
   readonly queue: string | undefined;
-  /** An operator holds it back. */
+  /** Whether an operator holds it back. */
   readonly isHeld: boolean;
-  /** Who makes gangs like this one, and this one anew: their run times are worth knowing. */
+  /** Who makes gangs like this one again and again: their run times are an estimate for this one. */
   readonly lineage: string;
-  /** UIDs of its owners and of those that make them anew: as long as any is the same, it is the same gang. '' when nobody owns its pods. */
+  /**
+   * UIDs of its owners and of the controllers that make those anew. As long as one of them stays, it is the same
+   * gang. '' when nobody owns its pods.
+   */
   readonly owners: string;
-  /** It ran as long as its queue allows, in the same hands as now. */
+  /** Whether it ran as long as its queue allows, with the same owners as now. */
   readonly isOverTime: boolean;
   /** How long its owner expects it to run, milliseconds. */
   readonly expectedMs: number | undefined;
-  /** How long its Jobs may take from their start (the shortest of them), milliseconds. */
+  /** How long its Jobs may take from their start, milliseconds: the shortest of them. */
   readonly deadlineMs: number | undefined;
   /** Creation of the oldest member, milliseconds since the epoch: the gang's age. */
   readonly createdAt: number;
   /** From the PodGroup object: how long members may wait for each other at the barrier. */
   readonly scheduleTimeoutMs: number | undefined;
-  /** When a Job of the gang is ended by its activeDeadlineSeconds, milliseconds since the epoch. */
+  /** When activeDeadlineSeconds ends one of its Jobs, milliseconds since the epoch. */
   readonly deadlineAt: number | undefined;
-  /** Not empty: the gang waits. */
+  /** The gang waits while there are any. */
   readonly problems: readonly GangProblem[];
 }
 
 /** What is done about a running gang that has fewer members than its minimum. */
 export type MemberLoss = 'replace' | 'restart' | 'ignore';
 
-/** What a gang is made from; all of one namespace. */
+/** What a gang is made from, all in one namespace. */
 export interface GangSources {
   readonly pods: readonly PodModel[];
   /** Jobs whose pod template carries the gang's label, or that own one of the pods. */
   readonly jobs: readonly JobModel[];
   readonly podGroup: PodGroupModel | undefined;
-  /** Says whether a claim holds the gang back: not bound, and not waiting for its first consumer. */
+  /** Whether a claim holds the gang back: it is not bound, and does not wait for its first consumer. */
   readonly blocksOnClaim: (claim: string) => boolean;
 }
 
-/** The gang a pod or a pod template belongs to; undefined for none of ours. */
+/** The name of the gang that a pod or a pod template belongs to; undefined: none of ours. */
 export function gangNameOf(labels: Labels): string | undefined {
   return labels[POD_GROUP_LABEL] || labels[COSCHEDULING_LABEL] || undefined;
 }
 
 /**
- * `namespace/name` of the pod's gang. Undefined for a lone pod, and for a pod that another controller schedules as a
- * gang or still gates: never fight another controller.
+ * The key of the pod's gang. Undefined for a lone pod, and for a pod that another controller schedules as a gang or
+ * still gates: never fight another controller.
  */
 export function gangKeyOf(pod: PodModel): GangKey | undefined {
   if (pod.nativeGang || pod.gates.some((gate) => gate !== GANG_GATE)) return undefined;
@@ -106,7 +110,7 @@ export function gangKeyOf(pod: PodModel): GangKey | undefined {
   return name === undefined ? undefined : gangKey(pod.namespace, name);
 }
 
-/** Reads a gang off its sources. Pods must not be empty. */
+/** Describes the gang from its sources. There must be pods. */
 export function describeGang(key: GangKey, sources: GangSources): Gang {
   const [namespace, name] = key.split('/') as [string, string];
   const present = sources.pods.filter(countsAsMember);
@@ -143,7 +147,7 @@ export function describeGang(key: GangKey, sources: GangSources): Gang {
   };
 }
 
-/** Succeeded members count as present, failed ones and unfinished ones on their way out do not. */
+/** Succeeded members count as present. Failed members and unfinished ones that are being deleted do not. */
 function countsAsMember(pod: PodModel): boolean {
   return pod.phase === 'Succeeded' || (pod.phase !== 'Failed' && !pod.deleting);
 }
@@ -167,7 +171,10 @@ function readMemberLoss(pod: PodModel | undefined): MemberLoss {
   return written === 'restart' || written === 'ignore' ? written : 'replace';
 }
 
-/** Each evicted pod counts as a failure unless its policy says otherwise, and all are evicted together. */
+/**
+ * Whether evicting the gang fails the Job: all pods are evicted together, and each counts as a failure unless the
+ * policy says otherwise.
+ */
 function isFragile({ parallelism, completions = parallelism, backoffLimit, ignoresDisruption }: JobModel): boolean {
   return !ignoresDisruption && Math.min(parallelism, completions) > backoffLimit;
 }
@@ -176,13 +183,16 @@ function secondsToMs(seconds: number | undefined): number | undefined {
   return seconds === undefined ? undefined : seconds * 1000;
 }
 
-/** The controller of its Jobs, such as a CronJob that makes one each night, or else the gang's own name. */
+/** The controller of its Jobs, such as a CronJob that makes one each night; else the gang itself. */
 function readLineage(key: string, jobs: readonly JobModel[]): string {
   const maker = jobs.find(({ owner }) => owner)?.owner;
   return maker ? `${key.slice(0, key.indexOf('/'))}/${maker.kind}/${maker.name}` : key;
 }
 
-/** A controller that keeps one run alive makes its Jobs anew (a JobSet); each Job of a CronJob is a run of its own. */
+/**
+ * A controller that keeps one run alive makes its Jobs anew (a JobSet), so it counts as an owner. Each Job of a
+ * CronJob is a run of its own.
+ */
 function listOwners(pods: readonly PodModel[], jobs: readonly JobModel[]): string {
   const makers = new Map(jobs.map(({ uid, owner }) => [uid, owner?.kind === 'CronJob' ? undefined : owner]));
   const owners = new Set<string>();

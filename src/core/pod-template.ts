@@ -1,11 +1,12 @@
 /**
- * The part of a pod that decides where it fits, read from its wire JSON: `describeSource` names what matters cheaply,
+ * Reads the part of a pod that decides where it fits from its wire JSON. `describeSource` names cheaply what matters,
  * `readTemplate` builds the content, `sealTemplate` adds the key.
  *
- * Nothing per-pod may enter a template, or the members of a gang stop sharing it: no name, no hostname, no labels. Pod
- * labels only decide `selfAntiAffine` and the values that spread constraints take from `matchLabelKeys`; claims of
- * generic ephemeral volumes, which bear the pod's name, are on `PodModel.claims`. Named claims are in: where a pod
- * fits depends on its volumes, and pods with a claim each (StatefulSets) do differ.
+ * Nothing that differs between the members of a gang may enter a template, or they stop sharing it: no name, no
+ * hostname, no labels. Pod labels only decide `selfAntiAffine` and the values that spread constraints take from
+ * `matchLabelKeys`. Claims of generic ephemeral volumes bear the pod's name, so they are in `PodModel.claims`. Named
+ * claims belong to the template: where a pod fits depends on its volumes, and pods with a claim each (StatefulSets)
+ * do differ.
  */
 import { repelledBy } from './feasibility.ts';
 import type { HostnameAntiAffinity, HostPort, LabelSelector, Labels, PodTemplate, SpreadConstraint } from './model.ts';
@@ -21,7 +22,7 @@ const INLINE_DISKS = ['csi', 'gcePersistentDisk', 'awsElasticBlockStore', 'azure
 /** Tells whether a request of this resource brings a pod to Muster. */
 export type IsManaged = (resource: string) => boolean;
 
-/** @param names resources that the extender's configuration manages; a trailing `*` stands for every ending. */
+/** @param names resources that the extender's configuration manages; a trailing `*` matches every ending. */
 export function manageResources(names: readonly string[]): IsManaged {
   const exact = new Set([MEMBER_MARKER, ...names]);
   const prefixes = names.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1));
@@ -29,12 +30,12 @@ export function manageResources(names: readonly string[]): IsManaged {
 }
 
 /**
- * A text that is equal for two pods only if their templates are: the raw parts that `readTemplate` looks at. Several
- * texts may stand for one template (a running pod has resources in its status, too).
+ * A text that two pods share only if their templates are equal: the raw parts that `readTemplate` looks at. Several
+ * texts may lead to one template (a running pod also has resources in its status).
  */
 export function describeSource(pod: RawPod): string {
   const { spec, status } = pod;
-  // Inter-pod terms may mean the pod's own namespace.
+  // Inter-pod terms may refer to the pod's own namespace.
   const namespace =
     spec?.affinity?.podAntiAffinity || spec?.affinity?.podAffinity ? pod.metadata?.namespace : undefined;
   const statuses = [status?.containerStatuses, status?.initContainerStatuses].map((list) =>
@@ -62,8 +63,8 @@ export function describeSource(pod: RawPod): string {
 }
 
 /**
- * The values of those labels of the pod that its own anti-affinity and `matchLabelKeys` look at; all labels would tell
- * the members of a Job apart by their completion index.
+ * The values of the pod's labels that its own anti-affinity and `matchLabelKeys` look at. All labels would tell the
+ * members of a Job apart by their completion index.
  */
 function readLabelsNamed({ affinity, topologySpreadConstraints }: RawPodSpec, labels: Labels): unknown {
   const terms = affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
@@ -80,7 +81,7 @@ function describeContainer({ name, resources, restartPolicy, ports }: RawContain
   return [name, resources, restartPolicy, ports];
 }
 
-/** What about a volume matters to scheduling: its claim, or the disk itself. Undefined for all other kinds. */
+/** What scheduling needs to know of a volume: its claim, or the disk itself. Undefined for all other kinds. */
 function describeVolume(volume: RawVolume): readonly [kind: string, content: unknown] | undefined {
   const { persistentVolumeClaim, ephemeral } = volume;
   if (persistentVolumeClaim) return ['claim', persistentVolumeClaim.claimName];
@@ -124,7 +125,7 @@ export function readTemplate(pod: RawPod, isManaged: IsManaged): PodTemplate {
   });
 }
 
-/** Gives a template its key: two templates with equal content have equal keys, whatever order they were built in. */
+/** Gives a template its key. Templates with equal content have equal keys, in whatever order they were built. */
 export function sealTemplate(content: Omit<PodTemplate, 'key'>): PodTemplate {
   const key = JSON.stringify([
     content.requests.map(({ name, amount }) => [name, amount]),
@@ -159,9 +160,9 @@ function readNodeAffinity(spec: RawPodSpec): PodTemplate['nodeAffinity'] {
 }
 
 /**
- * The ports that kube-scheduler counts: of containers and restartable init containers (pkg/scheduler/util/utils.go:242).
- * With hostNetwork every container port is a host port; the API server writes that into the pod
- * (pkg/apis/core/v1/defaults.go:440), templates that never went through it are treated alike.
+ * The ports that kube-scheduler counts: of containers and restartable init containers
+ * (pkg/scheduler/util/utils.go:242). With hostNetwork every container port is a host port. The API server writes that
+ * into the pod (pkg/apis/core/v1/defaults.go:440); templates that never went through it are treated alike.
  */
 function readHostPorts(spec: RawPodSpec): HostPort[] {
   const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
@@ -202,8 +203,8 @@ function readSpread(constraint: RawSpread, labels: Labels): SpreadConstraint {
 }
 
 /**
- * The API server merges `matchLabelKeys` into the selector since 1.34, kube-scheduler merges them again for older
- * pods (common.go:96); what is there already is not repeated.
+ * The API server has merged `matchLabelKeys` into the selector since 1.34; kube-scheduler merges them again for older
+ * pods (common.go:96). Keys that are merged already are not repeated.
  */
 function spreadSelector(constraint: RawSpread, labels: Labels): LabelSelector | undefined {
   const selector = readSelector(constraint.labelSelector);
@@ -216,7 +217,7 @@ function spreadSelector(constraint: RawSpread, labels: Labels): LabelSelector | 
   return merged.length > 0 ? merged : undefined;
 }
 
-/** Required pod affinity is among them: a pod that wants company must see the nodes where the company is. */
+/** Required pod affinity counts, too: such a pod must see the nodes where the pods are that it wants to be near. */
 function hasPreferences({ affinity, topologySpreadConstraints }: RawPodSpec): boolean {
   return (
     [affinity?.nodeAffinity, affinity?.podAffinity, affinity?.podAntiAffinity].some(
@@ -227,7 +228,7 @@ function hasPreferences({ affinity, topologySpreadConstraints }: RawPodSpec): bo
   );
 }
 
-/** By name, even with amount 0, as kube-scheduler decides it (pkg/scheduler/extender.go:442). */
+/** Decided by name, even for amount 0, as kube-scheduler does (pkg/scheduler/extender.go:442). */
 function reachesExtender({ resources }: RawContainer, isManaged: IsManaged): boolean {
   for (const name in resources?.requests) if (isManaged(name)) return true;
   for (const name in resources?.limits) if (isManaged(name)) return true;

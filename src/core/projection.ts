@@ -1,6 +1,6 @@
 /**
- * Wire JSON to model, one function per kind (pods: `pod-projection.ts`). The API server has validated the objects, so
- * they are typed, not checked; absent fields get the API's defaults.
+ * Projects wire JSON to models, one function for each kind (pods: `pod-projection.ts`). The API server has validated
+ * the objects, so they are typed, not checked. Absent fields get the API's defaults.
  */
 import type {
   ClaimModel,
@@ -22,7 +22,10 @@ import { instantOf } from './text-values.ts';
 
 /** Set by the volume controller when a binding is complete (component-helpers storage/volume AnnBindCompleted). */
 const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';
-/** Older than `storageClassName` and stronger (component-helpers storage/volume/helpers.go GetPersistentVolumeClaimClass). */
+/**
+ * Older than `storageClassName`, and takes precedence (component-helpers storage/volume/helpers.go
+ * GetPersistentVolumeClaimClass).
+ */
 const LEGACY_STORAGE_CLASS = 'volume.beta.kubernetes.io/storage-class';
 
 const NO_LABELS: Labels = Object.freeze({});
@@ -145,7 +148,10 @@ interface RawClaim {
   readonly spec?: { readonly volumeName?: string; readonly storageClassName?: string | null };
 }
 
-/** Bound as kube-scheduler sees it (plugins/volumebinding/binder.go:774): a volume, and the binding completed. */
+/**
+ * Bound as kube-scheduler defines it (plugins/volumebinding/binder.go:774): it has a volume, and the binding is
+ * complete.
+ */
 export function projectClaim(raw: unknown): ClaimModel {
   const { metadata, spec } = raw as RawClaim;
   const annotations = metadata?.annotations ?? NO_LABELS;
@@ -166,7 +172,7 @@ export function projectStorageClass(raw: unknown): StorageClassModel {
   return { name: metadata?.name ?? '', waitsForConsumer: volumeBindingMode === 'WaitForFirstConsumer' };
 }
 
-/** The owner that controls the object; undefined: none does. */
+/** The owner that controls the object; undefined: none. */
 export function findController(metadata: RawMetadata | null | undefined): Owner | undefined {
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
   return owner && { kind: owner.kind ?? '', name: owner.name ?? '', uid: owner.uid ?? '' };

@@ -1,8 +1,8 @@
 /**
- * Resource quantities as exact integers.
+ * Reads resource quantities as exact integers.
  *
- * 1. Plain digits with at most one suffix letter pair (nearly every quantity of a real cluster): digits by hand, one
- *    multiplication, done, if the product is a safe integer.
+ * 1. Plain digits with at most one suffix (nearly every quantity of a real cluster): read by hand, with one
+ *    multiplication, as long as the product is a safe integer.
  * 2. Anything else (decimals, exponents, signs, huge values): exact nano-units as BigInt, then one division.
  *
  * Semantics: apimachinery v0.37.2 pkg/api/resource/quantity.go:291 (ParseQuantity), :814 (Value), :820 (MilliValue).
@@ -35,7 +35,7 @@ const FRACTIONS: ReadonlyMap<string, bigint> = new Map([
 
 const PATTERN = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+)|(Ei|[KMGTP]i|[numkMGTPE])?)$/;
 
-/** Powers of ten beyond this are cut: the result is clamped (or rounded up to one nano) all the same. */
+/** Larger powers of ten are cut: the result is clamped (or rounded up to one nano) all the same. */
 const MAX_EXPONENT = 60;
 
 const ZERO = 48;
@@ -48,9 +48,9 @@ export type Scale = 'one' | 'milli';
 
 /**
  * The amount in units (`one`) or thousandths (`milli`), rounded away from zero as Kubernetes' `Value()` and
- * `MilliValue()` round. Numbers are accepted because YAML and CRDs may carry quantities as JSON numbers.
+ * `MilliValue()` do. Numbers are accepted because YAML and CRDs may carry quantities as JSON numbers.
  *
- * Clamped to ±Number.MAX_SAFE_INTEGER. That is safe: it is 8 PiB of memory or 9 * 10^12 CPUs, more than a node has,
+ * Clamped to ±Number.MAX_SAFE_INTEGER. That is safe: it is 8 PiB of memory or 9 * 10^12 CPUs, more than any node has,
  * so a clamped request fits nowhere, and a clamped capacity never fills.
  *
  * @throws Error when the text is no quantity.
@@ -59,7 +59,10 @@ export function parseQuantity(text: string | number, scale: Scale): number {
   return parseCommon(text, scale === 'milli' ? 1000 : 1) ?? fromNano(parseNano(text), scale);
 }
 
-/** Like `parseQuantity`, for what people wrote: undefined when the text is no quantity, or the amount would be rounded or clamped. */
+/**
+ * As `parseQuantity`, for what people wrote: undefined when the text is no quantity, and when the amount would be
+ * rounded or clamped.
+ */
 export function parseExactly(text: string | number, scale: Scale): number | undefined {
   let nano: bigint;
   try {
@@ -71,7 +74,7 @@ export function parseExactly(text: string | number, scale: Scale): number | unde
   return BigInt(amount) * (scale === 'milli' ? NANO / 1000n : NANO) === nano ? amount : undefined;
 }
 
-/** Steps 1: undefined when the text is uncommon or the result is no safe integer. */
+/** Step 1. Undefined when the text needs step 2 or the result is no safe integer. */
 function parseCommon(text: string | number, perUnit: number): number | undefined {
   if (typeof text === 'number') return safe(text * perUnit);
   let value = 0;
@@ -86,7 +89,7 @@ function parseCommon(text: string | number, perUnit: number): number | undefined
   const suffix = text.slice(end);
   if (suffix === 'm') return perUnit === 1000 ? value : Math.ceil(value / 1000);
   const factor = SUFFIXES.get(suffix);
-  // A product that is not exact is above 2^53, hence no safe integer: it is done again with BigInt.
+  // A product that is not exact is above 2^53, hence no safe integer, and step 2 computes it again.
   return factor === undefined ? undefined : safe(value * factor * perUnit);
 }
 
@@ -96,8 +99,7 @@ function safe(value: number): number | undefined {
 
 /**
  * The amount in 10^-9 units, exactly as Kubernetes holds it: finer parts are rounded away from zero. For sums that
- * must be rounded once at the end.
- *
+ * must be rounded once, at the end.
  * @throws Error when the text is no quantity.
  */
 export function parseNano(text: string | number): bigint {

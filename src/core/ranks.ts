@@ -1,13 +1,14 @@
 /**
- * The ranks of a gang's members: distinct whole numbers, dense from 0 once every member exists. Neighbours in rank are
- * placed next to each other, and a slice is a run of ranks, so a rank must not move while other members come and go.
+ * Assigns the ranks of a gang's members: distinct whole numbers, dense from 0 once every member exists. Neighbours in
+ * rank are placed next to each other, and a slice is a run of ranks, so a rank must not move while other members come
+ * and go.
  *
- * 1. Recorded: a bound member keeps the rank that its placement says; its containers have read it.
+ * 1. Recorded: a bound member keeps the rank in its placement record, because its containers have read it.
  * 2. Explicit: annotation `muster.dev/rank`.
- * 3. Numbered by a controller (`dialects/member-index.ts`): the runs follow one another, each with room for the longest of
- *    its kind. A missing member leaves a hole and its replacement fills it. Where that would give a rank away twice, all
- *    of these members take the free ranks in their order.
- * 4. The others come after, in the natural order of their names, or take what members that are gone have left.
+ * 3. Numbered by a controller (`dialects/member-index.ts`): the runs follow one another, each with room for the
+ *    longest run of its kind. A missing member leaves a gap that its replacement fills. If that would assign a rank
+ *    twice, all these members take the free ranks in their order instead.
+ * 4. The others come last, in the natural order of their names, or take ranks that members that are gone have left.
  *
  * O(members), plus sorting those without a number.
  */
@@ -15,17 +16,17 @@ import type { MemberIndex } from './dialects/member-index.ts';
 import { type MemberKeys, memberKeys } from './member-keys.ts';
 import type { PodModel, PodUid } from './model.ts';
 
-/** By UID. The same for the same pods in any order. */
+/** By UID. Does not depend on the order of the pods. */
 export type Ranks = ReadonlyMap<PodUid, number>;
 
-/** A member while the ranks are given out. Its keys are looked up once: a large gang is described thousands of times. */
+/** A member while ranks are assigned. Its keys are looked up once: a large gang is described thousands of times. */
 interface Member {
   readonly pod: PodModel;
   readonly keys: MemberKeys;
   rank: number | undefined;
 }
 
-/** One whose rank follows from its controller's number. */
+/** A member whose rank follows from its controller's number. */
 interface Numbered extends Member {
   readonly keys: MemberKeys & { readonly index: MemberIndex };
 }
@@ -48,19 +49,19 @@ export function assignRanks(pods: readonly PodModel[]): Ranks {
   return new Map(members.map(({ pod, rank }) => [pod.uid, rank!]));
 }
 
-/** @param ranks of these pods, all of them. */
+/** @param ranks with an entry for each of these pods. */
 export function sortByRank(pods: readonly PodModel[], ranks: Ranks): readonly PodModel[] {
   const ranked = pods.map((pod) => ({ pod, rank: ranks.get(pod.uid)! }));
   return ranked.sort((a, b) => a.rank - b.rank).map(({ pod }) => pod);
 }
 
-/** The ranks that members to come will have, as far as they can be known: those that are missing, from the lowest on. */
+/** The ranks that missing members will have, as far as they can be known: the free ones, from the lowest. */
 export function missingRanks(ranks: Ranks): Generator<number, never> {
   const taken = new Set(ranks.values());
   return freeRanks((rank) => taken.has(rank));
 }
 
-/** The ranks that nobody has, from the lowest on, without end. */
+/** Free ranks from the lowest, without end. */
 function* freeRanks(isTaken: (rank: number) => boolean, from = 0): Generator<number, never> {
   for (let rank = from; ; rank++) if (!isTaken(rank)) yield rank;
 }
@@ -79,7 +80,7 @@ function give(holders: Holders, rank: number, member: Member): void {
   holders.set(rank, member);
 }
 
-/** Members that wish for a free rank get it, of two that wish for the same the first by name. */
+/** Gives members the free ranks that they wish for; of two with the same wish, the first by name gets it. */
 function claim(holders: Holders, members: readonly Member[], wishOf: (member: Member) => number | undefined): void {
   const first = new Map<number, Member>();
   for (const member of members) {
@@ -94,11 +95,11 @@ function claim(holders: Holders, members: readonly Member[], wishOf: (member: Me
 interface Layout {
   /** The rank of each run's index 0. */
   readonly starts: ReadonlyMap<string, number>;
-  /** Of all runs. */
+  /** The length of all runs together. */
   readonly length: number;
 }
 
-/** Where each run begins. Bound members count, too: a run must not shrink as its members are placed. */
+/** Decides where each run begins. Bound members count as well: a run must not shrink as its members are placed. */
 function layOut(numbered: readonly Numbered[]): Layout {
   const runs = new Map<string, MemberIndex>();
   const lengths = new Map<string, number>();
@@ -116,19 +117,19 @@ function layOut(numbered: readonly Numbered[]): Layout {
   return { starts, length };
 }
 
-/** Whether a rank would be given away twice. Asked of bound members too: the answer must not change as they are bound. */
+/** Whether a rank would be assigned twice. Bound members are included: the answer must not change as they are bound. */
 function collide(holders: Holders, numbered: readonly Numbered[], wishes: readonly number[]): boolean {
   if (new Set(wishes).size < wishes.length) return true;
   return numbered.some((member, i) => (holders.get(wishes[i]!) ?? member) !== member);
 }
 
-/** In the order given, the lowest free ranks. */
+/** Gives the lowest free ranks, in the order of the members. */
 function giveFree(holders: Holders, members: readonly Member[], from: number): void {
   const free = freeRanks((rank) => holders.has(rank), from);
   for (const member of members) give(holders, free.next().value, member);
 }
 
-/** The first rank behind all explicit ones. */
+/** The first rank after all explicit ones. */
 function beyondExplicit(members: readonly Member[]): number {
   return members.reduce((end, { keys }) => Math.max(end, (keys.explicitRank ?? -1) + 1), 0);
 }
@@ -149,7 +150,10 @@ function compareRuns(a: MemberIndex, b: MemberIndex): number {
   return a.order.length - b.order.length;
 }
 
-/** Made once: `localeCompare` with options builds a collator at every call and took most of reading a 1,000-pod gang. */
+/**
+ * Made once: `localeCompare` with options builds a collator at every call, which took most of the time of reading a
+ * 1,000-pod gang.
+ */
 const NATURAL_ORDER = new Intl.Collator('en', { numeric: true });
 
 /** Numbers in names compare as numbers. */

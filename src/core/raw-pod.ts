@@ -1,6 +1,7 @@
 /**
  * The parts of a pod's wire JSON that Muster reads. The API server has validated them, so they are typed, not
- * checked; every field may be absent, as Go leaves out what is empty (and writes `null` for an empty list it keeps).
+ * checked. Every field may be absent, as Go leaves out what is empty (and writes `null` for an empty list that it
+ * keeps).
  */
 
 export type RawAmounts = Readonly<Record<string, string | number>>;

@@ -1,22 +1,22 @@
 /**
- * What a pod requests, computed as kube-scheduler does for the pods on a node (component-helpers v0.37.2
+ * Computes what a pod requests, as kube-scheduler does for the pods on a node (component-helpers v0.37.2
  * resource/helpers.go:145 PodRequests, called from kube-scheduler pkg/scheduler/framework/types.go:1385):
  *
- * 1. Containers add up; init containers run one by one before them, so they count by their maximum, each together with
- *    the restartable ones (sidecars) started before it; sidecars also add to the containers.
+ * 1. Containers add up. Init containers run one by one before them, so they count by their maximum, each together
+ *    with the restartable ones (sidecars) started before it. Sidecars also add to the containers.
  * 2. That is done for the spec, for what the kubelet has allocated and for what it has actuated; the largest counts.
  *    An infeasible resize of the spec does not count.
- * 3. Pod-level cpu, memory and huge pages replace the sum; overhead is added.
+ * 3. Pod-level cpu, memory and huge pages replace the sum. Overhead is added.
  *
  * Feature gates as v1.37.2 has them by default: PodLevelResources, InPlacePodVerticalScaling and
- * InPlacePodLevelResourcesVerticalScaling on, DRANodeAllocatableResources off.
- * Sums are exact and rounded once, at the end. Cost: a few BigInt additions per container; the projector caches it.
+ * InPlacePodLevelResourcesVerticalScaling on, DRANodeAllocatableResources off. Sums are exact and rounded once, at
+ * the end. Cost: a few BigInt additions per container; the projector caches the result.
  */
 import type { ResourceAmount } from './model.ts';
 import { fromNano, parseNano, parseQuantity, type Scale } from './quantity.ts';
 import type { RawAmounts, RawContainer, RawContainerStatus, RawPodSpec, RawPodStatus } from './raw-pod.ts';
 
-/** Requested so that a pod reaches the extender; `ignoredByScheduler`, hence no resource of any node. */
+/** A pod requests it to reach the extender. It is `ignoredByScheduler`, so no node has it. */
 export const MEMBER_MARKER = 'muster.dev/member';
 
 /** Amounts in 10^-9 units. */
@@ -26,9 +26,8 @@ type Amounts = Map<string, bigint>;
 type Pick = (container: RawContainer, status: RawContainerStatus | undefined) => RawAmounts | null | undefined;
 
 /**
- * Requests by name in base units, sorted by name, zero amounts left out; `pods: 1` included, the marker left out.
- * For a pod that runs nowhere yet the status is without effect.
- *
+ * Requests in base units, sorted by name, without zero amounts; `pods: 1` included, the marker left out. For a pod
+ * that does not run yet the status has no effect.
  * @throws Error when an amount is no quantity.
  */
 export function podRequests(spec: RawPodSpec, status: RawPodStatus = {}): ResourceAmount[] {
@@ -41,8 +40,7 @@ export function podRequests(spec: RawPodSpec, status: RawPodStatus = {}): Resour
 }
 
 /**
- * The amounts of a wire object such as a node's `allocatable`, sorted by name, zero amounts left out.
- *
+ * The amounts of a wire object such as a node's `allocatable`, sorted by name, without zero amounts.
  * @throws Error when an amount is no quantity.
  */
 export function readAmounts(raw: RawAmounts | null | undefined): ResourceAmount[] {
@@ -57,7 +55,7 @@ function toAmounts(amounts: Amounts): ResourceAmount[] {
   return settle([...amounts].map(([name, nano]) => ({ name, amount: fromNano(nano, scaleOf(name)) })));
 }
 
-/** In which units amounts of the resource are counted. */
+/** The units in which amounts of the resource are counted. */
 export function scaleOf(name: string): Scale {
   return name === 'cpu' ? 'milli' : 'one';
 }
@@ -104,7 +102,10 @@ function sumBy(spec: RawPodSpec, statuses: ReadonlyMap<string, RawContainerStatu
   return running;
 }
 
-/** A container's own status comes before an init container's of the same name, the first of a list before the rest. */
+/**
+ * The status of a container takes precedence over that of an init container of the same name, and the first of a list
+ * over the rest.
+ */
 function containerStatuses(status: RawPodStatus): Map<string, RawContainerStatus> {
   const byName = new Map<string, RawContainerStatus>();
   for (const list of [status.containerStatuses, status.initContainerStatuses]) {
@@ -113,7 +114,7 @@ function containerStatuses(status: RawPodStatus): Map<string, RawContainerStatus
   return byName;
 }
 
-/** What the pod level sets; only cpu, memory and huge pages can be set there (helpers.go:71). */
+/** What is set on the pod level. Only cpu, memory and huge pages can be set there (helpers.go:71). */
 function podLevelRequests(spec: RawPodSpec, status: RawPodStatus): Amounts {
   const requests = spec.resources?.requests;
   const named = parseSupported(requests);
@@ -147,7 +148,7 @@ function add(total: Amounts, more: Amounts): void {
   for (const [name, amount] of more) total.set(name, (total.get(name) ?? 0n) + amount);
 }
 
-/** Per name the larger of both. */
+/** Keeps the larger amount of each name. */
 function raise(total: Amounts, other: Amounts): void {
   for (const [name, amount] of other) {
     const present = total.get(name);

@@ -24,7 +24,7 @@ export function matchesNodeTerm(terms: readonly NodeSelectorTerm[], node: Pick<N
   );
 }
 
-/** Wire to model; undefined for an absent selector. */
+/** Projects a selector; undefined for an absent one. */
 export function readSelector(raw: RawLabelSelector | null | undefined): LabelSelector | undefined {
   if (!raw) return undefined;
   const labels = Object.entries(raw.matchLabels ?? {});
@@ -52,7 +52,7 @@ function readRequirement({ key, operator, values }: RawRequirement): LabelRequir
 
 function matchesRequirement({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
   const found: unknown = labels[key];
-  // What a plain object inherits ('constructor') is never a string; testing that costs less than Object.hasOwn.
+  // What a plain object inherits ('constructor') is never a string; this test costs less than Object.hasOwn.
   const value = typeof found === 'string' ? found : undefined;
   switch (operator) {
     case 'In':
@@ -87,7 +87,7 @@ function compareIntegers(left: string | undefined, right: string | undefined): 1
   return a > b ? 1 : a < b ? -1 : 0;
 }
 
-/** Without a sign: neither side would be a valid label value with one, and such a requirement does not parse. */
+/** Without a sign: with one, neither side would be a valid label value, and the requirement would not parse. */
 function readInteger(text: string | undefined): bigint | undefined {
   if (text === undefined || !/^\d+$/.test(text)) return undefined;
   const value = BigInt(text);

@@ -1,9 +1,9 @@
 /**
- * Values as people and Kubernetes write them in annotations, labels and objects: whole numbers, durations (`25s`, `500ms`,
- * `1m30s`) and times (RFC 3339). Text that is none of these reads as undefined.
+ * Reads values as people and Kubernetes write them in annotations, labels and objects: whole numbers, durations
+ * (`25s`, `500ms`, `1m30s`) and times (RFC 3339). Any other text reads as undefined.
  */
 
-/** The number that the text is: digits only, at most nine of them. */
+/** The whole number that the text is: digits only, at most nine of them. */
 export function wholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
@@ -11,7 +11,7 @@ export function wholeNumber(text: string | undefined): number | undefined {
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
 
-/** Milliseconds of the duration. */
+/** The duration in milliseconds. */
 export function parseDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;
   const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)];
@@ -25,16 +25,16 @@ export function formatDuration(ms: number): string {
   return `${ms / UNIT_MS[unit]!}${unit}`;
 }
 
-/** Milliseconds since the epoch of a time as the API server writes it. */
+/** The time, as the API server writes it, in milliseconds since the epoch. */
 export function instantOf(text: string | null | undefined): number | undefined {
   const instant = text ? Date.parse(text) : Number.NaN;
   return Number.isNaN(instant) ? undefined : instant;
 }
 
-/** The last time that a `Date` can be, milliseconds since the epoch (ECMA-262, 21.4.1.1). */
+/** The latest time that a `Date` can hold, milliseconds since the epoch (ECMA-262, 21.4.1.1). */
 const LAST_MS = 8.64e15;
 
-/** The same the other way; undefined for an unknown time (Infinity) and for one that is too far away to have a text. */
+/** The text of a time; undefined for an unknown time (Infinity) and for one that is too far away to have a text. */
 export function instantText(ms: number): string | undefined {
   return Math.abs(ms) <= LAST_MS ? new Date(ms).toISOString() : undefined;
 }

@@ -9,13 +9,13 @@ export interface DomainChange {
   readonly to: string | undefined;
 }
 
-/** What has been seen to change since Muster started; the linter only repeats it. */
+/** What has changed since Muster started; the linter only repeats it. */
 export interface Drift {
   readonly nodes: number;
   readonly last: DomainChange | undefined;
 }
 
-/** A domain name and the paths of some of the parents it occurs under; `-` is an unknown level. */
+/** A domain name and the paths of some parents that it occurs under; `-` is an unknown level. */
 export interface NameUnderParents {
   readonly name: string;
   readonly parents: readonly string[];
@@ -28,7 +28,7 @@ export type TopologyFinding =
       readonly level: Level;
       readonly labelled: number;
       readonly of: number;
-      /** Nodes with accelerators are what counts, or all of them where there are none. */
+      /** Nodes with accelerators are counted, or all nodes where there are none. */
       readonly counted: 'nodes with accelerators' | 'nodes';
       readonly examples: readonly string[];
     }
@@ -57,7 +57,7 @@ export type TopologyFinding =
       readonly source: string;
       readonly keys: readonly string[];
       readonly nodes: number;
-      /** How many of those the levels in use say nothing about. */
+      /** How many of those nodes the levels in use do not cover. */
       readonly unplaced: number;
     }
   | {
@@ -73,7 +73,9 @@ export type TopologyFinding =
     }
   | { readonly kind: 'drift'; readonly nodes: number; readonly last: DomainChange | undefined };
 
-/** Repeated names are treated rightly, and a second description does no harm by itself: that is only to be known. */
+/**
+ * Repeated names are handled correctly, and a second description does no harm by itself: both are only worth knowing.
+ */
 export function isWarning(finding: TopologyFinding): boolean {
   switch (finding.kind) {
     case 'no-levels':

@@ -1,4 +1,4 @@
-/** What a gang's annotations ask of the fabric, and what is wrong with it whatever the cluster looks like. */
+/** Reads what a gang's annotations ask of the fabric, and finds what is wrong with them on any cluster. O(members). */
 import {
   readDuration,
   SLICE_REQUIRED,
@@ -13,7 +13,7 @@ import type { Labels, PodModel } from './model.ts';
 import { wholeNumber } from './text-values.ts';
 import type { TopologyRequest } from './topology-request.ts';
 
-/** One key makes no sense without the other. */
+/** A key that makes no sense without another one. */
 export interface MissingKey {
   readonly kind: 'missing-key';
   readonly key: string;
@@ -21,7 +21,7 @@ export interface MissingKey {
 }
 
 /**
- * Reads the first member's annotations: where members contradict each other the gang has a problem and waits.
+ * Reads the first member's annotations. Where members contradict each other, the gang has a problem and waits.
  * @param minMember how many members have to exist; patience begins when they do.
  */
 export function readTopologyKeys(members: readonly PodModel[], minMember: number | undefined): TopologyRequest {
@@ -51,7 +51,10 @@ export function findMissingKeys(members: readonly PodModel[]): readonly MissingK
   );
 }
 
-/** When the member came that made the gang complete, milliseconds since the epoch: told by the pods, so a restart does not change it. */
+/**
+ * When the gang became complete, milliseconds since the epoch. Computed from the pods, so that a restart does not
+ * change it.
+ */
 function completeSince(members: readonly PodModel[], minMember = members.length): number {
   const created = members.map(({ createdAt }) => createdAt).sort((a, b) => a - b);
   return created[Math.min(minMember, created.length) - 1] ?? 0;

@@ -1,12 +1,15 @@
 /**
- * Topology levels: what they are called, and how a node's labels say which domain of each it is in. The levels come
+ * Topology levels: their names, and how a node's labels tell which domain of each level it is in. The levels come
  * from the configuration, or are detected in two passes over the nodes:
- * 1. count which families of labels (`dialects/node-labels.ts`) how many nodes carry, and choose: one fabric for the
+ *
+ * 1. Count how many nodes carry which families of labels (`dialects/node-labels.ts`), and choose one fabric for the
  *    whole cluster, so that two descriptions of one tree do not double its levels, and one label for each level of
- *    GPU domains;
- * 2. keep the levels, and the keys, that some node does carry in the chosen ones.
- * Both go over the few different sets of keys that nodes carry: O(nodes × keys in the table) for labels never seen,
- * O(nodes) for the others. 5,000 nodes of 42 labels each: 13 ms the first time, 1 ms from then on (medians of 15).
+ *    GPU domains.
+ * 2. Keep the levels and the keys of the chosen ones that some node carries.
+ *
+ * Both passes go over the few different sets of keys that nodes carry: O(nodes × keys in the table) for labels that
+ * are new, O(nodes) for the others. 5,000 nodes of 42 labels each: 13 ms the first time, 1 ms from then on (medians
+ * of 15).
  */
 import {
   ACCELERATOR_LABELS,
@@ -21,14 +24,14 @@ import type { Labels, NodeModel } from './model.ts';
 
 export interface Level {
   readonly name: string;
-  /** Every node-label key that may carry it. */
+  /** All node-label keys that may carry it. */
   readonly keys: readonly string[];
 }
 
 export interface LevelScheme {
   /** Outer → inner, without the hosts themselves. */
   readonly levels: readonly Level[];
-  /** The node's domain names, one for each level; undefined: it is in no (known) domain of that level. */
+  /** The node's domain names, one for each level; undefined: it is in no known domain of that level. */
   readonly read: (labels: Labels) => readonly (string | undefined)[];
 }
 
@@ -44,7 +47,7 @@ export function configureLevels(levels: ConfiguredLevels): LevelScheme {
   };
 }
 
-/** The levels that the nodes' labels describe; the same whatever order the nodes come in. No level at all is fine. */
+/** The levels that the nodes' labels describe, in whatever order the nodes come. There may be none. */
 export function detectLevels(nodes: Iterable<NodeModel>): LevelScheme {
   const carriers = groupByKeys(nodes);
   const fabric = chooseFabric(carriers);
@@ -52,7 +55,7 @@ export function detectLevels(nodes: Iterable<NodeModel>): LevelScheme {
   return combine(single, fabric ? trimVariants(fabric, carriers) : []);
 }
 
-/** The variant that a node is read by; undefined: none applies to it. */
+/** The first variant that applies to the node; undefined: none does. */
 export function variantOf<V extends Pick<LabelVariant, 'marks'>>(
   variants: readonly V[],
   labels: Labels,
@@ -60,12 +63,12 @@ export function variantOf<V extends Pick<LabelVariant, 'marks'>>(
   return variants.find(({ marks }) => marks.some((key) => readName(labels, key) !== undefined));
 }
 
-/** What the label says; undefined where it says nothing. */
+/** The label's value; undefined when it is missing or empty. */
 function readName(labels: Labels, key: string): string | undefined {
   return labels[key] || undefined;
 }
 
-/** Nodes that carry the same of the table's keys. */
+/** The number of nodes that carry the same keys of the table. */
 interface Carriers {
   readonly labels: Labels;
   readonly nodes: number;
@@ -78,14 +81,14 @@ const TABLE_KEYS: readonly string[] = [
   ]),
 ];
 
-/** By the carried keys, one character for each. */
+/** By the carried keys, one character for each key. */
 const carriedSets = new Map<string, Labels>();
-/** Labels are never changed, so what they carry stays true; it goes with them. */
+/** Labels objects never change, so the entry stays valid; it is dropped with them. */
 const carriedBy = new WeakMap<Labels, Labels>();
 
 /**
- * Which of the table's keys a node carries, each with a value that only says that it is there: one and the same object
- * for all nodes that carry the same, of which there are few kinds.
+ * The keys of the table that a node carries, each with a placeholder as its value. All nodes that carry the same keys
+ * get one and the same object; there are few kinds.
  */
 export function carriedKeys(labels: Labels): Labels {
   let carried = carriedBy.get(labels);
@@ -135,7 +138,7 @@ function chooseAccelerators(carriers: readonly Carriers[]): readonly LevelLabel[
   return chosen.filter((label) => label !== undefined);
 }
 
-/** The first of those with the highest weight; undefined if that is zero. */
+/** The first candidate with the highest weight; undefined if that is zero. */
 function most<T>(candidates: readonly T[], weigh: (candidate: T) => number): T | undefined {
   let best: T | undefined;
   let highest = 0;
@@ -146,7 +149,7 @@ function most<T>(candidates: readonly T[], weigh: (candidate: T) => number): T |
   return best;
 }
 
-/** The family's variants that nodes are read by, with only the keys that such nodes carry. */
+/** The family's variants that apply to some node, with only the keys that such nodes carry. */
 function trimVariants({ variants }: LabelFamily, carriers: readonly Carriers[]): readonly LabelVariant[] {
   return variants.flatMap((variant) => {
     const own = carriers.filter(({ labels }) => variantOf(variants, labels) === variant);

@@ -1,7 +1,8 @@
 /**
- * What is odd about the topology labels of a cluster. Labels come from many hands (cloud, operator, discovery tools), and
- * a wrong one costs no error, only slow jobs. Everything is judged from the nodes and the scheme in force, in one pass over
- * the nodes for each rule; O(nodes × levels), on demand: 16 ms for 5,000 nodes. Same nodes in any order: same findings.
+ * Finds what is odd about the topology labels of a cluster. Labels come from many sources (cloud, operator, discovery
+ * tools), and a wrong one causes no error, only slow jobs. All rules judge the nodes and the scheme in force, each in
+ * one pass over the nodes; O(nodes × levels), on demand: 16 ms for 5,000 nodes. The findings do not depend on the
+ * order of the nodes.
  */
 import type { IsAccelerator } from './accelerators.ts';
 import {
@@ -30,14 +31,14 @@ interface PlacedNode {
   readonly accelerated: boolean;
 }
 
-/** Names by level, as some node has them; each combination once. */
+/** The names by level of some node; each combination once. */
 type Place = PlacedNode['names'];
 
 const MAX_EXAMPLES = 3;
 const OUTER_KEYS = new Set(OUTER_LABELS.map(({ key }) => key));
 const ACCELERATOR_KEYS = new Set(ACCELERATOR_LABELS.map(({ key }) => key));
 
-/** Findings in the order of the kinds in `TopologyFinding`, then of levels, outer → inner. Empty: nothing to say. */
+/** Findings in the order of the kinds in `TopologyFinding`, then of levels, outer → inner. Empty: nothing is odd. */
 export function lintTopology({ scheme, nodes, isAccelerator, drift }: LintInput): readonly TopologyFinding[] {
   const placed = [...nodes]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -70,7 +71,10 @@ function isOuterLevel({ keys }: Level): boolean {
   return keys.every((key) => OUTER_KEYS.has(key));
 }
 
-/** Domains of GPUs linked across nodes: their ids are globally unique, and not every machine is in one. */
+/**
+ * Whether the level is one of GPUs linked across nodes: their ids are globally unique, and not every machine is in
+ * such a domain.
+ */
 function isAcceleratorLevel({ keys }: Level): boolean {
   return keys.every((key) => ACCELERATOR_KEYS.has(key));
 }
@@ -90,7 +94,7 @@ function* findGaps({ levels }: LevelScheme, placed: readonly PlacedNode[]): Gene
   }
 }
 
-/** The nodes of those GPU models that are linked across nodes somewhere; all nodes where none is. */
+/** The nodes of the GPU models that are linked across nodes somewhere; all nodes where none is. */
 function sameModels(nodes: readonly PlacedNode[], isIn: (node: PlacedNode) => boolean): readonly PlacedNode[] {
   const models = new Set(nodes.filter(isIn).map(({ node }) => node.labels[GPU_PRODUCT]));
   return models.size === 0 ? nodes : nodes.filter(({ node }) => models.has(node.labels[GPU_PRODUCT]));
@@ -98,7 +102,10 @@ function sameModels(nodes: readonly PlacedNode[], isIn: (node: PlacedNode) => bo
 
 type Inversion = Extract<TopologyFinding, { readonly kind: 'inverted-levels' }>;
 
-/** Neighbouring levels where each outer domain lies in one inner domain, and inner domains span several outer ones. */
+/**
+ * Finds neighbouring levels in the wrong order: each outer domain lies in one inner domain, and inner domains span
+ * several outer ones.
+ */
 function findInversions({ levels }: LevelScheme, places: readonly Place[]): readonly Inversion[] {
   return levels.slice(1).flatMap((inner, index) => {
     const pairs = places
@@ -113,7 +120,10 @@ function findInversions({ levels }: LevelScheme, places: readonly Place[]): read
   });
 }
 
-/** Names under more than one parent: a broken domain where names are globally unique, else two domains of one name. */
+/**
+ * Finds names under more than one parent: a split domain where names are globally unique, else two domains of one
+ * name.
+ */
 function* findShared(
   { levels }: LevelScheme,
   places: readonly Place[],
@@ -171,8 +181,8 @@ function* findUnused({ levels }: LevelScheme, placed: readonly PlacedNode[]): Ge
 const RESERVATION_ID = /^c[br]-[0-9a-f]{8,}$/;
 
 /**
- * On AWS topograph's accelerator domain is the id of a Capacity Block: who reserved the machines together, which one
- * NVLink domain need not be (NVIDIA/topograph docs/reference/node-labels.md).
+ * On AWS, topograph's accelerator domain is the id of a Capacity Block: machines that were reserved together, which
+ * need not be one NVLink domain (NVIDIA/topograph docs/reference/node-labels.md).
  */
 function* findReservationScoped({ levels }: LevelScheme, placed: readonly PlacedNode[]): Generator<TopologyFinding> {
   for (const [index, level] of levels.entries()) {

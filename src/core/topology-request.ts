@@ -1,19 +1,22 @@
-/** What a gang asks of the fabric, as its owner wrote it and resolved on one topology: level numbers instead of names. */
+/** What a gang asks of the fabric: as its owner wrote it, and resolved on a topology to level numbers. O(levels). */
 import { findLevel, type Topology } from './topology.ts';
 
-/** What the gang asks of the fabric: names of levels, or node-label keys, as its owner wrote them. */
+/** What the gang asks of the fabric, as its owner wrote it: names of levels, or node-label keys. */
 export interface TopologyRequest {
   /** All members inside one domain of this level, or none is placed. */
   readonly required: string | undefined;
   /** One domain of this level if there is one, else of the next outer level, and so on. */
   readonly preferred: string | undefined;
-  /** Until then only the preferred level will do, milliseconds since the epoch; undefined: it is widened at once. */
+  /**
+   * Until then only the preferred level is allowed, milliseconds since the epoch; undefined: wider levels are allowed
+   * at once.
+   */
   readonly patientUntil: number | undefined;
   /** Chunks of `size` consecutive ranks, each inside one domain of the level. */
   readonly slice: { readonly size: number; readonly level: string } | undefined;
-  /** Members, or slices, are divided evenly among domains of this level. */
+  /** Members or slices are divided evenly among domains of this level. */
   readonly spread: string | undefined;
-  /** No other gang in the domains of this level that this one uses. */
+  /** No other gang may be in the domains of this level that this gang uses. */
   readonly exclusive: string | undefined;
 }
 
@@ -24,9 +27,12 @@ export interface ResolvedTopology {
   readonly slice: { readonly size: number; readonly level: number } | undefined;
   readonly spread: number;
   readonly exclusive: number;
-  /** The outermost level of which one domain has to hold the gang now: the required or, during patience, preferred one. */
+  /**
+   * One domain of this level or an inner one has to hold the gang now: the required level or, during patience, the
+   * preferred one.
+   */
   readonly outermost: number;
-  /** When a wider level will do, milliseconds; undefined: what is outermost now stays so. */
+  /** When a wider level is allowed, milliseconds; undefined: `outermost` does not change. */
   readonly widensAt: number | undefined;
 }
 
@@ -36,7 +42,7 @@ export interface LevelProblem {
   /** The annotation, without its prefix. */
   readonly key: string;
   readonly found: string;
-  /** Names of the levels that it may be, outer to inner. */
+  /** Names of the levels that are allowed there, outer to inner. */
   readonly known: readonly string[];
 }
 
@@ -44,7 +50,7 @@ export type Resolution =
   | { readonly kind: 'resolved'; readonly topology: ResolvedTopology }
   | { readonly kind: 'problem'; readonly problem: LevelProblem };
 
-/** @param now milliseconds since the epoch: whether the gang's patience is over. */
+/** @param now milliseconds since the epoch: decides whether the gang's patience is over. */
 export function resolveTopology(topology: Topology, request: TopologyRequest, now: number): Resolution {
   const known = topology.levels.map(({ name }) => name);
   const asked: [string, string | undefined][] = [

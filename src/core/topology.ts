@@ -1,11 +1,12 @@
 /**
- * The tree of topology domains, from the whole cluster down to single nodes. Built once per node-set generation and
- * shared, read only, by all its snapshots.
+ * The tree of topology domains, from the whole cluster down to single nodes. Built once for each node-set generation
+ * and shared, read only, by all its snapshots.
  *
- * 1. Every node's domain names, outer to inner, lead it down a trie: a domain is keyed by its path, since switch names
- *    repeat. A node without a label hangs under its nearest known ancestor: unknown, never "the same domain".
- * 2. The trie is numbered depth first, so that each subtree is a range of domains and of nodes: a domain's members are
- *    counted by one subtraction of prefix sums, and neighbours in this order are neighbours on the fabric.
+ * 1. Each node's domain names, outer to inner, lead it down a trie. A domain is keyed by its path, because switch
+ *    names repeat. A node without a label hangs under its nearest known ancestor: its domain is unknown, never "the
+ *    same".
+ * 2. The trie is numbered depth first, so that each subtree is a range of domains and of nodes. A domain's members
+ *    are counted by one subtraction of prefix sums, and neighbours in this order are neighbours on the fabric.
  *
  * O(nodes x levels), plus sorting the domains.
  */
@@ -15,20 +16,20 @@ import type { Level, LevelScheme } from './topology-levels.ts';
 declare const nodeBrand: unique symbol;
 declare const domainBrand: unique symbol;
 
-/** A node's row in every column. Rows of deleted nodes are reused; `nodes[idx]` is undefined in between. */
+/** A node's row in every column. Rows of deleted nodes are reused; in between, `nodes[idx]` is undefined. */
 export type NodeIdx = number & { readonly [nodeBrand]: true };
 
-/** Number of a domain in a topology, depth first. */
+/** A domain's number in a topology, depth first. */
 export type DomainIdx = number & { readonly [domainBrand]: true };
 
-/** The whole cluster: the domain that every other is in. */
+/** The whole cluster, which contains every other domain. */
 export const ROOT = 0 as DomainIdx;
 
-/** The innermost level: each node is a domain of its own, labelled or not. */
+/** The innermost level: each node is a domain of its own, with or without the label. */
 export const HOST: Level = { name: 'host', keys: ['kubernetes.io/hostname'] };
 
 export interface Topology {
-  /** How the levels but `HOST` are read off the nodes' labels. */
+  /** How all levels but `HOST` are read from the nodes' labels. */
   readonly scheme: LevelScheme;
   /** Outer to inner; the last one is `HOST`. */
   readonly levels: readonly Level[];
@@ -36,9 +37,9 @@ export interface Topology {
   readonly levelOf: Int8Array;
   /** By domain; -1 for the root. */
   readonly parentOf: Int32Array;
-  /** By domain: the first domain behind its subtree. */
+  /** By domain: the first domain after its subtree. */
   readonly subtreeEnd: Int32Array;
-  /** By domain: without the outer domains' names. '' for the root. */
+  /** By domain: its own name, without those of the outer domains. '' for the root. */
   readonly names: readonly string[];
   /** By domain: its nodes are `order[start]` up to, not including, `order[end]`. */
   readonly start: Int32Array;
@@ -61,7 +62,7 @@ interface Branch {
 }
 
 /**
- * @param nodes rows, some may be empty.
+ * @param nodes rows, some of them empty.
  * @param byName the live rows in the order of node names.
  */
 export function buildTopology(
@@ -77,7 +78,7 @@ export function buildTopology(
     for (let level = 0; level < names.length; level++) {
       const name = names[level];
       if (name === undefined) continue;
-      // The level belongs to the key: where a level is unknown, domains of different levels are siblings.
+      // The level is part of the key: where a level is unknown, domains of different levels are siblings.
       const key = `${level} ${name}`;
       let child = branch.children.get(key);
       if (!child) {
@@ -154,7 +155,7 @@ function number(root: Branch, scheme: LevelScheme, size: number, nodes: readonly
   };
 }
 
-/** The node's domain of a level; undefined when it is in none, or not there. */
+/** The node's domain of the level; undefined when it is in none, or does not exist. */
 export function domainAt({ hostOf, levelOf, parentOf }: Topology, node: NodeIdx, level: number): DomainIdx | undefined {
   let domain = hostOf[node]!;
   while (domain >= 0 && levelOf[domain]! > level) domain = parentOf[domain]!;
@@ -167,8 +168,8 @@ export function* childrenOf({ subtreeEnd }: Topology, domain: DomainIdx): Genera
 }
 
 /**
- * The domains of a level inside the domain, or the domain itself when it is of that level; depth first. A subtree is a range
- * of the level's domains, so none of the others is looked at.
+ * The domains of the level inside the outer domain, depth first; the outer domain itself when it is of that level. A
+ * subtree is a range of the level's domains, so no other domain is looked at.
  */
 export function domainsWithin({ domainsAt, subtreeEnd }: Topology, outer: DomainIdx, level: number): DomainIdx[] {
   const all = domainsAt[level]!;
@@ -186,7 +187,10 @@ function countBelow(sorted: Int32Array, bound: number): number {
   return from;
 }
 
-/** The domain of the level that most of the nodes are in, a node named twice counting twice; undefined when none is in any. */
+/**
+ * The domain of the level that most of the nodes are in; undefined when none is in any. A node listed twice counts
+ * twice.
+ */
 export function findMost(topology: Topology, nodes: readonly NodeIdx[], level: number): DomainIdx | undefined {
   const votes = new Map<DomainIdx, number>();
   for (const node of nodes) {
@@ -196,14 +200,14 @@ export function findMost(topology: Topology, nodes: readonly NodeIdx[], level: n
   return [...votes].sort(([a, n], [b, m]) => m - n || a - b)[0]?.[0];
 }
 
-/** Names of the domain's ancestors and its own, one for each level, `-` for an unknown one: `block-2/rack-7`. */
+/** Names of the domain and its ancestors, one for each level, `-` for an unknown one: `block-2/rack-7`. */
 export function pathOf({ levelOf, parentOf, names }: Topology, domain: DomainIdx): string {
   const parts: string[] = Array.from({ length: levelOf[domain]! + 1 }, () => '-');
   for (let at: number = domain; at > ROOT; at = parentOf[at]!) parts[levelOf[at]!] = names[at]!;
   return parts.join('/');
 }
 
-/** Index of the level that has this name or is read from this node-label key; -1 when there is none. */
+/** Index of the level with this name, or read from this node-label key; -1: none. */
 export function findLevel({ levels }: Topology, nameOrKey: string): number {
   const byName = levels.findIndex(({ name }) => name === nameOrKey);
   return byName >= 0 ? byName : levels.findIndex(({ keys }) => keys.includes(nameOrKey));

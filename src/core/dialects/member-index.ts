@@ -1,9 +1,10 @@
 /**
- * The number that a controller gives each pod it makes, in the dialects of the field. Most number several runs of pods,
- * each from 0: the masters and the workers of a job, the Jobs of a JobSet, the groups of a LeaderWorkerSet.
+ * Reads the number that a controller gives each pod it makes, in the dialects of the field. Most controllers number
+ * several runs of pods, each from 0: the masters and the workers of a job, the Jobs of a JobSet, the groups of a
+ * LeaderWorkerSet.
  *
- * The first source that fits counts; the more special come first, as a JobSet's pods are a Job's pods too, and those of a
- * LeaderWorkerSet a StatefulSet's.
+ * The first source that applies counts. More special sources come first, because a JobSet's pods are also a Job's
+ * pods, and those of a LeaderWorkerSet also a StatefulSet's.
  */
 import type { Labels, PodModel } from '../model.ts';
 import { wholeNumber } from '../text-values.ts';
@@ -11,9 +12,9 @@ import { wholeNumber } from '../text-values.ts';
 export interface MemberIndex {
   /** Tells the runs apart. */
   readonly run: string;
-  /** Orders the runs, element by element; those of one source have the same kinds of elements. */
+  /** Orders the runs, element by element. The runs of one source have the same kinds of elements. */
   readonly order: readonly (string | number)[];
-  /** Runs of one kind are meant to be equally long, so that a member missing from one of them shifts none of the others. */
+  /** Runs of one kind should be equally long, so that a member missing from one of them shifts none of the others. */
   readonly kind: string;
   /** The pod's place in its run. */
   readonly index: number;
@@ -21,7 +22,7 @@ export interface MemberIndex {
 
 type Source = (pod: PodModel) => Omit<MemberIndex, 'run'> | undefined;
 
-/** In the order in which they count. */
+/** The first one that applies counts. */
 const SOURCES: readonly Source[] = [
   kubeflowIndex,
   jobSetIndex,
@@ -33,7 +34,7 @@ const SOURCES: readonly Source[] = [
   statefulSetIndex,
 ];
 
-/** Undefined for a pod that no controller numbers. */
+/** Undefined for a pod without a number. */
 export function memberIndex(pod: PodModel): MemberIndex | undefined {
   for (let source = 0; source < SOURCES.length; source++) {
     const found = SOURCES[source]!(pod);
@@ -44,7 +45,7 @@ export function memberIndex(pod: PodModel): MemberIndex | undefined {
   return undefined;
 }
 
-/** Who coordinates comes first, who computes next, who serves or watches last; others follow by name. */
+/** Roles that coordinate come first, then those that compute, then those that serve or watch; others follow by name. */
 const ROLES = ['launcher', 'master', 'chief', 'scheduler', 'worker', 'server', 'ps', 'evaluator'];
 
 function seniority(role: string): number {
@@ -55,8 +56,9 @@ function seniority(role: string): number {
 const KUBEFLOW = 'training.kubeflow.org/';
 
 /**
- * kubeflow/training-operator pkg/apis/kubeflow.org/v1/common_types.go. kubeflow/mpi-operator writes no replica type: its
- * workers and a launcher that works itself are one run. A launcher that only starts the others has no index there.
+ * kubeflow/training-operator pkg/apis/kubeflow.org/v1/common_types.go. kubeflow/mpi-operator writes no replica type:
+ * its workers, and a launcher that works itself, are one run. A launcher that only starts the others has no index
+ * there.
  */
 function kubeflowIndex({ labels }: PodModel): ReturnType<Source> {
   const index = wholeNumber(labels[`${KUBEFLOW}replica-index`]);
@@ -69,8 +71,8 @@ function kubeflowIndex({ labels }: PodModel): ReturnType<Source> {
 const JOBSET = 'jobset.sigs.k8s.io/';
 
 /**
- * kubernetes-sigs/jobset api/jobset/v1alpha2/jobset_types.go. Jobs in the order of the JobSet's list, the pods of each by
- * completion index, and the coordinator, if one is named, before all others.
+ * kubernetes-sigs/jobset api/jobset/v1alpha2/jobset_types.go. Jobs in the order of the JobSet's list, the pods of
+ * each by completion index. The coordinator, if one is named, comes before all others.
  */
 function jobSetIndex({ labels }: PodModel): ReturnType<Source> {
   const set = labels[`${JOBSET}jobset-name`];
@@ -81,14 +83,14 @@ function jobSetIndex({ labels }: PodModel): ReturnType<Source> {
   const kind = `${set}/${replicatedJob}`;
   const coordinator = coordinatorIndex(labels, set, replicatedJob);
   if (coordinator === undefined) return { order: [set, job], kind, index };
-  // The Job that it comes from is a pod shorter, and what follows it there moves up.
+  // Its Job is one pod shorter, and the pods after it move up.
   if (index === coordinator) return { order: [set, -1], kind: `${kind}/coordinator`, index: 0 };
   return { order: [set, job], kind: `${kind}/others`, index: index > coordinator ? index - 1 : index };
 }
 
 /**
- * Completion index of the coordinator when it is a pod of this very Job. The label is its address,
- * `<JobSet>-<replicated Job>-<Job index>-<pod index>.<subdomain>` (pkg/controllers/jobset_controller.go#coordinatorEndpoint).
+ * Completion index of the coordinator when it is a pod of this Job. The label is its address, `<JobSet>-<replicated
+ * Job>-<Job index>-<pod index>.<subdomain>` (pkg/controllers/jobset_controller.go#coordinatorEndpoint).
  */
 function coordinatorIndex(labels: Labels, set: string, replicatedJob: string): number | undefined {
   const host = labels[`${JOBSET}coordinator`]?.split('.')[0];
@@ -125,7 +127,9 @@ function kubeRayIndex({ labels }: PodModel): ReturnType<Source> {
   return { order: [cluster, 1, group, replica], kind, index: host };
 }
 
-/** ai-dynamo/grove operator/api/common/labels.go. The name of a clique begins with those of all that it belongs to. */
+/**
+ * ai-dynamo/grove operator/api/common/labels.go. The name of a clique begins with the names of all that contains it.
+ */
 function groveIndex({ labels }: PodModel): ReturnType<Source> {
   const index = wholeNumber(labels['grove.io/podclique-pod-index']);
   const clique = labels['grove.io/podclique'] ?? '';

@@ -1,6 +1,6 @@
 /**
  * What users write: the labels and annotations under `muster.dev/`. One table names every key, where it belongs and
- * which values it takes, so that an unknown key or a bad value is found and never silently ignored.
+ * which values it takes, so that an unknown key or a bad value is reported and never silently ignored.
  */
 import type { Labels } from '../model.ts';
 import { parseDuration } from '../text-values.ts';
@@ -35,16 +35,16 @@ export const PLAN = 'muster.dev/plan';
 export const PLACEMENT = 'muster.dev/placement';
 /** Written by Muster on a victim before its eviction: the gang that it makes room for, `namespace/name`. */
 export const PREEMPTED_BY = 'muster.dev/preempted-by';
-/** Written by Muster on a victim: when it will be evicted, RFC 3339, so that it can checkpoint before. */
+/** Written by Muster on a victim: when it will be evicted, RFC 3339, so that it can write a checkpoint before. */
 export const PREEMPTION_NOTICE = 'muster.dev/preemption-notice';
 
 /** Written by Muster on members of a gang that ran as long as its queue allows: when that was found, RFC 3339. */
 export const OVER_TIME = 'muster.dev/over-time';
 
-/** Nobody means more: what is added to a time has to remain one. Milliseconds. */
+/** The longest duration that is accepted, milliseconds: adding it to a time still gives a time. */
 const LONGEST_MS = 8_784 * 3_600_000;
 
-/** The value of one of the keys that take a duration, milliseconds; undefined for none, and for one that is refused. */
+/** The value of a key that takes a duration, milliseconds; undefined for none and for an invalid one. */
 export function readDuration(value: string | undefined): number | undefined {
   const ms = parseDuration(value ?? '');
   return ms !== undefined && ms <= LONGEST_MS ? ms : undefined;
@@ -52,7 +52,7 @@ export function readDuration(value: string | undefined): number | undefined {
 
 interface Key {
   readonly kind: 'label' | 'annotation';
-  /** What a valid value is, for people; undefined for keys that Muster writes itself. */
+  /** Describes valid values to people; undefined for keys that Muster writes itself. */
   readonly expected?: string;
   readonly accepts?: (value: string) => boolean;
 }
@@ -115,7 +115,7 @@ export type KeyProblem =
   | { readonly kind: 'misplaced-key'; readonly key: string; readonly foundAs: 'label' | 'annotation' }
   | { readonly kind: 'bad-value'; readonly key: string; readonly value: string; readonly expected: string };
 
-/** Every problem with the keys under `muster.dev/` on one object, in the order of the keys. */
+/** All problems with the keys under `muster.dev/` on one object, sorted by key. */
 export function checkKeys(labels: Labels, annotations: Labels): readonly KeyProblem[] {
   return [...checkPlace(labels, 'label'), ...checkPlace(annotations, 'annotation')];
 }

@@ -1,14 +1,16 @@
 /**
- * Which node labels describe where a node stands, by provider and tool. A family is one source's description of the
- * network; its variants are the generations and shapes in which that source writes it. Levels have canonical names, so
- * that a request means the same on every provider.
+ * Known node labels that describe where a node is on the network, by provider and tool. A family is one source's
+ * description of the network; its variants are the generations and shapes of that source. Levels have canonical
+ * names, so that a request means the same on every provider.
  *
- * Sources: NVIDIA/topograph docs/reference/node-labels.md; NVIDIA/k8s-device-plugin (GPU feature discovery);
- * AWS EKS node topology labels and HyperPod; GKE compact placement labels; OCI OKE RDMA and host labels; CoreWeave and
- * Crusoe node labels.
+ * Sources: NVIDIA/topograph docs/reference/node-labels.md; NVIDIA/k8s-device-plugin (GPU feature discovery); AWS EKS
+ * node topology labels and HyperPod; GKE compact placement labels; OCI OKE RDMA and host labels; CoreWeave and Crusoe
+ * node labels.
  */
 
-/** Every canonical level, outer → inner, but for the hosts themselves. Tiers above the core are numbered from the leaf. */
+/**
+ * All canonical levels, outer → inner, without the hosts themselves. Tiers above the core are numbered from the leaf.
+ */
 export const LEVEL_ORDER: readonly string[] = [
   'region',
   'zone',
@@ -27,7 +29,7 @@ export const LEVEL_ORDER: readonly string[] = [
 
 /** One shape of a family's labels. */
 export interface LabelVariant {
-  /** A node is read by this variant if it carries one of these keys. */
+  /** The variant applies to a node that carries one of these keys. */
   readonly marks: readonly string[];
   /** Label key by level. */
   readonly keys: ReadonlyMap<string, string>;
@@ -35,11 +37,11 @@ export interface LabelVariant {
 
 export interface LabelFamily {
   readonly name: string;
-  /** A node is read by the first that applies to it. */
+  /** The first variant that applies to a node is used for it. */
   readonly variants: readonly LabelVariant[];
 }
 
-/** One label that carries one level, whatever family the rest of the tree is read from. */
+/** A label that carries one level, whichever family the rest of the tree is read from. */
 export interface LevelLabel {
   readonly level: string;
   readonly key: string;
@@ -62,7 +64,7 @@ const TOPOGRAPH_TIER = 'fabric.topograph.run/tier-';
 const TOPOGRAPH_V0 = 'network.topology.nvidia.com/';
 const OCI = 'oci.oraclecloud.com/';
 
-/** In the order of preference among families that equally many nodes carry. */
+/** In the order of preference among families that the same number of nodes carry. */
 export const FABRIC_FAMILIES: readonly LabelFamily[] = [
   {
     name: 'topograph',
@@ -77,7 +79,7 @@ export const FABRIC_FAMILIES: readonly LabelFamily[] = [
         spine: `${TOPOGRAPH_TIER}1`,
         leaf: `${TOPOGRAPH_TIER}0`,
       }),
-      // v0.2 to v0.5. v0.1 has the same key for the spine, which therefore tells nothing.
+      // v0.2 to v0.5. v0.1 has the same key for the spine, which therefore distinguishes nothing.
       variant({ core: `${TOPOGRAPH_V0}core`, spine: `${TOPOGRAPH_V0}spine`, leaf: `${TOPOGRAPH_V0}leaf` }, [
         `${TOPOGRAPH_V0}leaf`,
         `${TOPOGRAPH_V0}core`,
@@ -86,7 +88,7 @@ export const FABRIC_FAMILIES: readonly LabelFamily[] = [
     ],
   },
   {
-    // Layers count from the top, and newer instance types have four of them: the leaf is the last one.
+    // Layers count from the top, and newer instance types have four of them; the leaf is the last layer.
     name: 'AWS',
     variants: [
       variant({ 'tier-3': `${AWS_LAYER}1`, core: `${AWS_LAYER}2`, spine: `${AWS_LAYER}3`, leaf: `${AWS_LAYER}4` }, [
@@ -136,7 +138,7 @@ export const FABRIC_FAMILIES: readonly LabelFamily[] = [
 ];
 
 export const GPU_CLIQUE = 'nvidia.com/gpu.clique';
-/** Topograph's NVLink domain; on AWS it is something else, see the linter. */
+/** Topograph's NVLink domain. On AWS it is something else, see `topology-lint.ts`. */
 export const TOPOGRAPH_ACCELERATOR_KEYS: readonly [string, string] = [
   'accelerator.topograph.run/domain',
   `${TOPOGRAPH_V0}accelerator`,
@@ -144,8 +146,8 @@ export const TOPOGRAPH_ACCELERATOR_KEYS: readonly [string, string] = [
 export const AWS_CAPACITY_BLOCK = 'topology.k8s.aws/capacity-block-id';
 
 /**
- * Domains of GPUs that are linked across nodes (NVLink), inside every fabric. In the order of preference among those
- * of one level that equally many nodes carry: what is read off the hardware first.
+ * Domains of GPUs that are linked across nodes (NVLink), inside every fabric. Among labels of one level that the same
+ * number of nodes carry, the first is preferred: what is read from the hardware comes first.
  */
 export const ACCELERATOR_LABELS: readonly LevelLabel[] = [
   { level: 'nvlink', key: GPU_CLIQUE, source: 'GPU feature discovery' },
