@@ -10,19 +10,11 @@
  * The result is in depth-first order, so members that are neighbours in rank are neighbours on the fabric. O(nodes of
  * the domain) for each division that is tried, at most nine of them.
  */
+
 import type { DomainCapacity } from './domain-capacity.ts';
-import {
-  countTouched,
-  type DomainShare,
-  divideAmong,
-  domainsInside,
-  fill,
-  type Layout,
-  nodeStep,
-  spreadOver,
-} from './fill.ts';
+import { type DomainShare, divideAmong, fill, type Layout, nodeStep, spreadOver } from './fill.ts';
 import { countFewest } from './segments.ts';
-import { childrenOf, type DomainIdx, type NodeIdx } from './topology.ts';
+import { childrenOf, countTouched, type DomainIdx, domainsInside, type NodeIdx } from './topology.ts';
 
 /** One node for each of `want` members, in rank order. The domain must hold them all. */
 export function descend(layout: Layout, domain: DomainIdx, want: number): NodeIdx[] {

@@ -9,12 +9,20 @@
  *
  * O(domains) for each level looked at.
  */
+
 import { descend } from './descend.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainStats, freeIn, isWhole, placedIn } from './domain-stats.ts';
-import { countTouched, domainsInside } from './fill.ts';
 import { countFewest } from './segments.ts';
-import { childrenOf, type DomainIdx, domainsWithin, ROOT, type Topology } from './topology.ts';
+import {
+  childrenOf,
+  countTouched,
+  type DomainIdx,
+  domainsInside,
+  domainsWithin,
+  ROOT,
+  type Topology,
+} from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
 /** One class of the gang: how many members it has, and how many of them every domain takes. */

@@ -75,6 +75,11 @@ export function repelledBy(
   return false;
 }
 
+/** Whether it matters to pods of the template which other pods are on their node, beyond resources. */
+export function readsNeighbours({ hostPorts, antiAffinity, selfAntiAffine }: PodTemplate): boolean {
+  return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
+}
+
 /** PreferNoSchedule only costs score (plugins/helper/taint.go:24). */
 function repels(taint: Taint): boolean {
   return taint.effect !== 'PreferNoSchedule';

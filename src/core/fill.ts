@@ -13,7 +13,7 @@
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainStats, freeIn, isWhole, placedIn } from './domain-stats.ts';
 import { countFewest, divide, type SegmentPart, type Segments, spreadEvenly } from './segments.ts';
-import { childrenOf, type DomainIdx, domainAt, type NodeIdx, type Topology } from './topology.ts';
+import { childrenOf, countTouched, type DomainIdx, domainsInside, type NodeIdx } from './topology.ts';
 import type { ResolvedTopology } from './topology-request.ts';
 
 /** What decides how the members of one class are laid out. */
@@ -212,27 +212,4 @@ export function nodeStep({ stats, capacity }: Layout, domain: DomainIdx, want: n
   for (let i = stats.topology.start[domain]!; i < stats.topology.end[domain]!; i++)
     step = Math.max(step, capacity.at(i));
   return Math.min(step, want);
-}
-
-/** The domain's parts at a level: the domains of that level, and whatever lies in no domain of it. */
-export function* domainsInside(topology: Topology, domain: DomainIdx, level: number): Generator<DomainIdx> {
-  const { levelOf, subtreeEnd } = topology;
-  for (let at = domain + 1; at < subtreeEnd[domain]!; ) {
-    if (levelOf[at]! < level) at++;
-    else {
-      yield at as DomainIdx;
-      at = subtreeEnd[at]!;
-    }
-  }
-}
-
-/** How many domains of the level the nodes touch; each node outside of all of them counts for itself. */
-export function countTouched(topology: Topology, nodes: readonly NodeIdx[], level: number): number {
-  const touched = new Set<number>();
-  for (const node of nodes) {
-    const domain = domainAt(topology, node, level);
-    // Negative, so that nodes outside of all domains of the level do not collide with domains.
-    touched.add(domain ?? -1 - topology.hostOf[node]!);
-  }
-  return touched.size;
 }

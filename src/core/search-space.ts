@@ -4,6 +4,7 @@
  * domain then reads only what is in that domain.
  */
 import type { Ledger } from './disruption.ts';
+import { readsNeighbours } from './feasibility.ts';
 import type { GangRequest, MemberRequest, PlanPolicy } from './gang-request.ts';
 import { LiveCapacity } from './live-capacity.ts';
 import { equalMasks, maskUsable } from './node-mask.ts';
@@ -48,7 +49,7 @@ interface CandidatePod {
 export function createSearchSpace(source: Snapshot, input: SearchInput): SearchSpace {
   const { gang, policy, asked, withoutAll, choices, podsOf } = input;
   // Few gangs need lists of pods, and making 5,000 of them takes as long as a plan.
-  const listsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(readsNeighbours);
+  const listsPods = asked.exclusive >= 0 || source.exclusive.includes(1) || gang.members.some(readsOtherPods);
   const readsPods = listsPods || source.repelling.includes(1);
   const tx = new Transaction(readsPods ? withoutAll.sync() : withoutAll.snapshot);
   tx.occupy(gang.priority);
@@ -84,9 +85,8 @@ function groupByNode(
 }
 
 /** Whether it matters to the member which other pods are on its node, or in its domain. */
-function readsNeighbours({ template }: MemberRequest): boolean {
-  const { hostPorts, antiAffinity, selfAntiAffine, spread } = template;
-  return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine || spread.length > 0;
+function readsOtherPods({ template }: MemberRequest): boolean {
+  return readsNeighbours(template) || template.spread.length > 0;
 }
 
 /** Whether some member might go to the node of this name. */

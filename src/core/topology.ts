@@ -176,6 +176,29 @@ export function domainsWithin({ domainsAt, subtreeEnd }: Topology, outer: Domain
   return Array.from(all.subarray(countBelow(all, outer), countBelow(all, subtreeEnd[outer]!))) as DomainIdx[];
 }
 
+/** The domain's parts at a level: the domains of that level, and whatever lies in no domain of it. */
+export function* domainsInside(topology: Topology, domain: DomainIdx, level: number): Generator<DomainIdx> {
+  const { levelOf, subtreeEnd } = topology;
+  for (let at = domain + 1; at < subtreeEnd[domain]!; ) {
+    if (levelOf[at]! < level) at++;
+    else {
+      yield at as DomainIdx;
+      at = subtreeEnd[at]!;
+    }
+  }
+}
+
+/** How many domains of the level the nodes touch; each node outside of all of them counts for itself. */
+export function countTouched(topology: Topology, nodes: readonly NodeIdx[], level: number): number {
+  const touched = new Set<number>();
+  for (const node of nodes) {
+    const domain = domainAt(topology, node, level);
+    // Negative, so that nodes outside of all domains of the level do not collide with domains.
+    touched.add(domain ?? -1 - topology.hostOf[node]!);
+  }
+  return touched.size;
+}
+
 /** How many of the sorted numbers are less than the bound. */
 function countBelow(sorted: Int32Array, bound: number): number {
   let [from, to] = [0, sorted.length];

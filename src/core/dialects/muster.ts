@@ -57,7 +57,7 @@ interface Key {
   readonly accepts?: (value: string) => boolean;
 }
 
-const wholeNumber = (least: number) => (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least;
+const wholeNumberFrom = (least: number) => (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least;
 const duration = (value: string) => readDuration(value) !== undefined;
 const oneOf =
   (...values: readonly string[]) =>
@@ -72,7 +72,7 @@ const DURATION = {
   expected: 'a duration such as 30m, of a year (8784h) at most',
   accepts: duration,
 } as const;
-const POSITIVE = { kind: 'annotation', expected: 'a whole number of at least 1', accepts: wholeNumber(1) } as const;
+const POSITIVE = { kind: 'annotation', expected: 'a whole number of at least 1', accepts: wholeNumberFrom(1) } as const;
 const WRITTEN_BY_MUSTER = { kind: 'annotation' } as const;
 
 const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
@@ -81,7 +81,7 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['min-members', POSITIVE],
   ['max-members', POSITIVE],
   ['slice-size', POSITIVE],
-  ['rank', { kind: 'annotation', expected: 'a whole number of at least 0', accepts: wholeNumber(0) }],
+  ['rank', { kind: 'annotation', expected: 'a whole number of at least 0', accepts: wholeNumberFrom(0) }],
   ['topology-required', LEVEL],
   ['topology-preferred', LEVEL],
   ['topology-spread', LEVEL],

@@ -3,7 +3,8 @@
  * by node, which is necessary for a plan and usually sufficient. O(nodes) to make, O(1) for each pod that leaves.
  */
 import { sumAccelerators } from '../accelerators.ts';
-import type { GangRequest, MemberRequest, PlanPolicy } from '../gang-request.ts';
+import { readsNeighbours } from '../feasibility.ts';
+import type { GangRequest, PlanPolicy } from '../gang-request.ts';
 import { LiveCapacity } from '../live-capacity.ts';
 import { createPlanContext } from '../plan-context.ts';
 import { type DomainIdx, domainAt, type NodeIdx, ROOT } from '../topology.ts';
@@ -27,7 +28,7 @@ export class FittingDomains {
     this.#tx = new Transaction(snapshot);
     this.#tx.occupy(gang.priority);
     this.#level = asked.outermost;
-    this.#readsPods = snapshot.repelling.includes(1) || gang.members.some(readsNeighbours);
+    this.#readsPods = snapshot.repelling.includes(1) || gang.members.some(({ template }) => readsNeighbours(template));
     const context = createPlanContext(this.#tx, gang, policy, asked);
     const { domainsAt } = snapshot.topology;
     const scopes = this.#level < 0 ? [ROOT] : (Array.from(domainsAt[this.#level]!) as DomainIdx[]);
@@ -66,12 +67,6 @@ export class FittingDomains {
   #scopeOf(node: NodeIdx): DomainIdx | undefined {
     return this.#level < 0 ? ROOT : domainAt(this.#departures.snapshot.topology, node, this.#level);
   }
-}
-
-/** Whether it matters to the member which other pods are on its node. */
-function readsNeighbours({ template }: MemberRequest): boolean {
-  const { hostPorts, antiAffinity, selfAntiAffine } = template;
-  return hostPorts.length > 0 || antiAffinity.length > 0 || selfAntiAffine;
 }
 
 /** What it costs to wait for some departures: first accelerators, then pods. Less is better. */

@@ -5,6 +5,7 @@
  *
  * The usage decays all the time. It is rounded to four digits, and a status is written only when its text changes.
  */
+import { instantText } from '../text-values.ts';
 import { type Amounts, perUnit } from './amounts.ts';
 
 /** The figures of a queue that the tree has. */
@@ -151,8 +152,4 @@ function renderCondition(problem: string | undefined): RawQueueCondition {
   return problem === undefined
     ? { type: VALID, status: 'True', reason: 'InUse', message: 'the queue is in use' }
     : { type: VALID, status: 'False', reason: 'Misconfigured', message: problem };
-}
-
-function instantText(ms: number): string {
-  return new Date(ms).toISOString();
 }
