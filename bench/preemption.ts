@@ -3,7 +3,6 @@
  * whole nodes that has a higher priority than most. What it costs the others is compared with a bound that no choice can beat: the
  * cheapest GPU-seconds for as many GPUs, as if gangs could be cut into pieces.
  */
-
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
 import type { DisruptionBudgetModel, PodModel } from '../src/core/model.ts';

@@ -3,7 +3,6 @@
  * GPUs in four levels (zone, spine, leaf, rack) above the hosts, a fifth of the nodes full and some partly used.
  * Between any two plans pods end and start on 20 nodes.
  */
-
 import { NodeTable } from '../src/cluster/node-table.ts';
 import type { GangRequest, PlanPolicy } from '../src/core/gang-request.ts';
 import type { NodeModel, PodModel } from '../src/core/model.ts';

@@ -1,5 +1,4 @@
 /** The section `queues` of the configuration. */
-
 import type { Section, TextForm } from './config-section.ts';
 import { explainQueueProblem } from './core/queues/explain-queue.ts';
 import { buildQueueTree, type QueueSpec, type Quota } from './core/queues/queue.ts';

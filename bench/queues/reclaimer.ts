@@ -1,5 +1,4 @@
 /** Whom to evict for a gang that stays within what its queue is guaranteed. */
-
 import type { PodModel } from '../../src/core/model.ts';
 import type { PlannedSlot } from '../../src/core/plan.ts';
 import { describeGang, type Gang, type GangKey } from '../../src/core/pod-group.ts';

@@ -4,7 +4,6 @@
  * A snapshot has columns of its own; refreshing it copies only the rows that changed since the last one, so a plan never
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
-
 import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
 import { buildPools, type GpuPools } from '../core/gpu-pools.ts';
 import type { NodeModel, PodModel, ResourceAmount } from '../core/model.ts';

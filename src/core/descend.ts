@@ -10,7 +10,6 @@
  * The result is in depth-first order, so members that are neighbours in rank are neighbours on the fabric. O(nodes of
  * the domain) for each division that is tried, at most nine of them.
  */
-
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainShare, divideAmong, fill, type Layout, nodeStep, spreadOver } from './fill.ts';
 import { countFewest } from './segments.ts';

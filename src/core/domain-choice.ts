@@ -9,7 +9,6 @@
  *
  * O(domains) for each level looked at.
  */
-
 import { descend } from './descend.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainStats, freeIn, isWhole, placedIn } from './domain-stats.ts';

@@ -7,7 +7,8 @@ import type { PlannedSlot } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { Transaction } from '../core/transaction.ts';
 import { compareUrgency, type GangRecord } from './gang-record.ts';
-import { anyBinding, type Reservations, type Slot } from './reservations.ts';
+import type { Reservations, Slot } from './reservations.ts';
+import { anyBinding } from './reservations.ts';
 
 /** A gang whose slots may be taken. */
 export interface Displaceable {

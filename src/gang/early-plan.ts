@@ -3,7 +3,6 @@
  * not afterwards. The whole gang is planned, with stand-ins for the members to come; their places are kept for at most
  * `regatherMs`, then everything is given back and the gang waits until it is complete.
  */
-
 import type { PodModel, PodUid } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';
 import type { Gang } from '../core/pod-group.ts';

@@ -3,7 +3,6 @@
  * are known to find no room either. For one pass; whatever starts meanwhile only takes more away. A round over 500 equal gangs of
  * 16 in a full cluster of 1,000 nodes took 500 to 800 ms, and takes 20 to 35 ms.
  */
-
 import type { GangRequest } from '../core/gang-request.ts';
 import type { Unschedulable } from '../core/report.ts';
 import type { Occupant, Snapshot } from '../core/snapshot.ts';

@@ -1,5 +1,4 @@
 /** What the coordinator remembers of one gang between two rounds. Volatile: a restart begins with empty records. */
-
 import type { PreemptionOutlook, Reason } from '../core/explain.ts';
 import type { HoldReason } from '../core/hold-reason.ts';
 import type { PodModel, PodUid } from '../core/model.ts';

@@ -2,7 +2,6 @@
  * Pods outside gangs: which of the offered nodes they may use beside what is reserved, and which of those suit best.
  * kube-scheduler has filtered the nodes already; only what it cannot see is checked here.
  */
-
 import { INTERCONNECTS, type Interconnect } from '../core/gpu-pools.ts';
 import type { PodModel, PodTemplate } from '../core/model.ts';
 import { NameIndex, type NameList } from '../core/name-list.ts';

@@ -1,5 +1,4 @@
 /** What the gang package tells the world while it works: counted as metrics, logged, and shown as Events. */
-
 import { explain, type Reason } from '../core/explain.ts';
 import type { JobModel, PodModel } from '../core/model.ts';
 import type { Plan } from '../core/plan.ts';

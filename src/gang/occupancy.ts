@@ -1,5 +1,4 @@
 /** Who holds space without being bound, as the planner sees it. */
-
 import { TOPOLOGY_EXCLUSIVE } from '../core/dialects/muster.ts';
 import type { PodModel } from '../core/model.ts';
 import { gangKeyOf } from '../core/pod-group.ts';

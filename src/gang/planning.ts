@@ -2,7 +2,8 @@
  * Step 4 of a round: plans every gang that lacks slots, in order of priority and age, on one snapshot minus what is
  * reserved, and assumes the slots. A gang that cannot be completed gives everything back.
  */
-import { type Plan, type PlannedSlot, planGang } from '../core/plan.ts';
+import type { Plan, PlannedSlot } from '../core/plan.ts';
+import { planGang } from '../core/plan.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Admission } from './admission.ts';
 import { CROWDED, countExpected, countOnTheirWay, isGated } from './crowding.ts';

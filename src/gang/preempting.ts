@@ -7,7 +7,6 @@
  *   evict    all of them, once the budgets allow all of them
  *   free     a member is nominated when nobody in its way is left on its node
  */
-
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../core/dialects/muster.ts';
 import { isTerminated, type PodModel } from '../core/model.ts';
 import { instantOf } from '../core/text-values.ts';

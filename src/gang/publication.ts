@@ -1,5 +1,4 @@
 /** Step 6 of a round: why each gang is where it is, told when it changes. */
-
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../core/dialects/muster.ts';
 import { explain, type Reason, type Repair } from '../core/explain.ts';
 import type { PodModel } from '../core/model.ts';

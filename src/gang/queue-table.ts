@@ -2,7 +2,6 @@
  * The queues as they are now: which there are, which gang is in which, what each holds and has used. The only owner of the
  * decayed usage; `core/queues/` does the arithmetic.
  */
-
 import { QUEUE } from '../core/dialects/muster.ts';
 import { GPU_PRODUCT } from '../core/gpu-pools.ts';
 import type { PodModel } from '../core/model.ts';

@@ -8,7 +8,6 @@
  *
  * Driven by level: after a restart of Muster the next look at the gang finds the same places again.
  */
-
 import { findViolated } from '../core/disruption.ts';
 import { isTerminated, type PodModel, type PodUid } from '../core/model.ts';
 import { planGang } from '../core/plan.ts';

@@ -1,5 +1,4 @@
 /** The read-only inspect API: what the coordinator knows of every gang, as data and as one sentence. */
-
 import { Hono } from 'hono';
 import { explain, type Reason } from '../core/explain.ts';
 import { instantText } from '../core/text-values.ts';

@@ -1,5 +1,4 @@
 /** The gangs of the queues for `GET /v1/queues` (`queue-report.ts`): who waits, for what and until when; who runs. */
-
 import { explain, type Reason } from '../core/explain.ts';
 import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import type { Forecast } from '../core/queues/forecast.ts';

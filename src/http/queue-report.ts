@@ -2,7 +2,6 @@
  * What `GET /v1/queues` answers, put together from the tables. Amounts are in whole units (CPUs, bytes, GPUs), instants
  * RFC 3339, lengths seconds. What is only expected carries `estimated: true` and what it is based on.
  */
-
 import { type Amounts, perUnit, resourceOf } from '../core/queues/amounts.ts';
 import { explainQueueProblem } from '../core/queues/explain-queue.ts';
 import type { QueueShare } from '../core/queues/fair-share.ts';

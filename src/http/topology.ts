@@ -1,5 +1,4 @@
 /** The fabric as Muster sees it: domains with what is free, and what the linter finds. Read only. */
-
 import { Hono } from 'hono';
 import { explainFinding } from '../core/explain-finding.ts';
 import type { PlanPolicy } from '../core/gang-request.ts';

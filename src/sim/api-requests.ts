@@ -1,7 +1,8 @@
 /** What the embedded API server answers to each request but watches: a synchronous function on the registry. */
 import { ApiRefusal, badRequest, notFound } from './api-refusal.ts';
 import { eventFromGroup, eventToGroup } from './events.ts';
-import { type ApiObject, keyOf, type Metadata, type NewObject } from './objects.ts';
+import type { ApiObject, Metadata, NewObject } from './objects.ts';
+import { keyOf } from './objects.ts';
 import { applyPatch } from './patches.ts';
 import { bindPod, evictPod, type PodDeletion } from './pods.ts';
 import type { Registry, Subresource } from './registry.ts';

@@ -1,5 +1,4 @@
 /* Counting members and slices, against plain counting domain by domain. */
-
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DomainCapacity, type SliceShape } from '../../src/core/domain-capacity.ts';

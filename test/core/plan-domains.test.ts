@@ -1,5 +1,4 @@
 /* Spread over domains, and domains for one gang alone. */
-
 import { describe, expect, test } from 'vitest';
 import type { MemberRequest } from '../../src/core/gang-request.ts';
 import type { TopologyRequest } from '../../src/core/topology-request.ts';

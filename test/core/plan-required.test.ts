@@ -1,5 +1,4 @@
 /* What a gang asks of one domain: required, preferred, patience; and what it is told when there is none. */
-
 import { describe, expect, test } from 'vitest';
 import type { TopologyRequest } from '../../src/core/topology-request.ts';
 import { aGang, type GangOptions, members, plan, planText, reasonText } from '../support/gangs.ts';

@@ -1,5 +1,4 @@
 /* Chunks of consecutive ranks, each inside one domain. */
-
 import { describe, expect, test } from 'vitest';
 import type { MemberRequest, PlacedMember } from '../../src/core/gang-request.ts';
 import type { TopologyRequest } from '../../src/core/topology-request.ts';

@@ -1,5 +1,4 @@
 /* Everything that can be wrong with a gang: what is found, and how it is told (expected, found, what to do). */
-
 import { describe, expect, test } from 'vitest';
 import { explain, explainStably } from '../../src/core/explain.ts';
 import type { GangProblem } from '../../src/core/gang-problems.ts';

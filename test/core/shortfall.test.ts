@@ -1,5 +1,4 @@
 /* What a gang that found no domain is told: causes inside the best one, and the pods that are in the way. */
-
 import { describe, expect, test } from 'vitest';
 import type { Cause } from '../../src/core/report.ts';
 import type { BlockingPods } from '../../src/core/shortfall.ts';

@@ -1,5 +1,4 @@
 /* Fabrics of the field: which levels are found on them, how many domains, and where gangs go. */
-
 import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, PlacementScore } from '../../src/core/gang-request.ts';

@@ -1,5 +1,4 @@
 /** Gangs to plan, and plans as short texts. */
-
 import { explain } from '../../src/core/explain.ts';
 import type { GangRequest, MemberRequest, PlacementScore } from '../../src/core/gang-request.ts';
 import { type Plan, planGang } from '../../src/core/plan.ts';

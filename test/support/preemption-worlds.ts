@@ -2,7 +2,6 @@
  * Small random clusters full of jobs, for a gang that preempts: drawn as data, given to the planner as models, and read by
  * `preemption-optimum.ts`, which knows nothing of the models.
  */
-
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest } from '../../src/core/gang-request.ts';

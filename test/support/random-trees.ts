@@ -2,7 +2,6 @@
  * Small random fabrics: irregular trees of up to three labelled levels, some labels missing, some nodes partly taken.
  * `optimum.ts` searches them exhaustively, `treeSnapshot` gives them to the planner.
  */
-
 import fc from 'fast-check';
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { GangRequest, PlacementScore, PlanPolicy } from '../../src/core/gang-request.ts';

@@ -13,7 +13,6 @@
  *   block-1/rack-1: n1[8] n2[8]
  *   block-1/-: n3[8]
  */
-
 import { NodeTable } from '../../src/cluster/node-table.ts';
 import type { NodeModel, PodModel, PodUid } from '../../src/core/model.ts';
 import type { GangKey } from '../../src/core/pod-group.ts';

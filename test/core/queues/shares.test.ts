@@ -2,7 +2,6 @@
  * Who holds what in the long run: counting GPUs in virtual time, without nodes. All queues always have gangs waiting; whoever
  * is first and does not fit is waited for.
  */
-
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { gangKey } from '../../../src/core/pod-group.ts';
