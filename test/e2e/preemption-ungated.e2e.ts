@@ -5,6 +5,7 @@ import { disruptionBudget, gangPods, gpuPod, priorityClass } from './objects.ts'
 import { scenarios } from './scenarios.ts';
 import {
   expectBound,
+  expectLeaving,
   expectNoOvercommit,
   expectReason,
   expectToStay,
@@ -31,10 +32,7 @@ scenarios('preemption with notice, by members without the gate', { preemption, a
     const [preemptor] = await podsOf(world, 'high');
     const created = Date.parse(String(preemptor?.metadata?.creationTimestamp));
     expect(notice, 'the notice that is configured').toBeGreaterThanOrEqual(created + NOTICE_MS);
-    const victim = await waitFor(
-      async () => (await podsOf(world, 'low')).find(({ metadata }) => metadata?.deletionTimestamp !== undefined),
-      { what: 'the victims to be evicted', intervalMs: 20 },
-    );
+    const victim = await expectLeaving(world, 'low');
     // The grace period is 1 s, and the API server counts whole seconds.
     const evicted = Date.parse(String(victim.metadata?.deletionTimestamp)) - 1_000;
     expect(evicted, 'the time of the eviction').toBeGreaterThan(notice - 1_000);

@@ -8,6 +8,7 @@ import {
   expectBound,
   expectEvent,
   expectGone,
+  expectLeaving,
   expectNoOvercommit,
   expectReason,
   expectRunning,
@@ -135,9 +136,7 @@ scenarios('preemption', { preemption }, (scenario) => {
     const started = Math.min(...(await podsOf(world, 'short')).map(startedAt));
     await api.createMany('pods', gangPods({ gang: 'high', size: 1, priorityClassName: 'high' }));
     await expectReason(world, 'high', 'Pending', /1 inside min-runtime until /);
-    const victim = await waitFor(async () => (await podsOf(world, 'short')).find(isLeaving), {
-      what: 'the gang to be evicted in the end',
-    });
+    const victim = await expectLeaving(world, 'short');
     await expectBound(world, 'high', 1);
     // A pod's deletion timestamp is that of the eviction plus its grace period of 1 s; all of them are whole seconds.
     const evicted = Date.parse(String(victim.metadata?.deletionTimestamp)) - 1_000;

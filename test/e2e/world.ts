@@ -6,6 +6,7 @@ import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import type { ApiClient } from './cluster/api-client.ts';
 import type { Cluster, ControlPlaneOptions } from './cluster/control-plane.ts';
 import { DEADLINE_MS, waitFor } from './cluster/wait.ts';
+import { watchUntil } from './cluster/watch-until.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
 
 export interface World {
@@ -97,6 +98,12 @@ export async function boundPodsOf(world: World, gang: string): Promise<readonly 
 /** Waits until no pod of the gang is left: a node is free when they have ended, and they go a moment later. */
 export async function expectGone(world: World, gang: string): Promise<void> {
   await waitFor(async () => (await podsOf(world, gang)).length === 0, { what: `the pods of gang ${gang} to be gone` });
+}
+
+/** Waits until a pod of the gang is on its way out; returns it. It may be so for a moment only, which polling would miss. */
+export function expectLeaving({ cluster }: World, gang: string): Promise<V1Pod> {
+  const options = { labelSelector: `muster.dev/pod-group=${gang}`, what: `a pod of gang ${gang} to leave` };
+  return watchUntil(cluster.api, 'pods', options, (_pods, changed) => changed.metadata?.deletionTimestamp && changed);
 }
 
 /** Waits until exactly `count` members are bound and none of them is on its way out; returns them. */
