@@ -17,7 +17,7 @@ import type { LoopContext } from './framework/context.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
 import type { ExtenderVerbs, SchedulerView } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
-import { RoundTimer } from './framework/round-timer.ts';
+import { CycleTimer } from './framework/round-timer.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
 import { EarlyPlanner } from './plan/early-planner.ts';
@@ -74,7 +74,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     settings,
   };
   const gangs = new GangTable(context);
-  const timer = new RoundTimer(clock, gangs);
+  const timer = new CycleTimer(clock, gangs);
   const releaser = new Releaser(context, timer);
   const evictor = new Evictor(context, timer);
   const opener = new BarrierOpener(context, timer);

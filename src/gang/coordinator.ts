@@ -18,13 +18,13 @@ import type { Candidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';
 import type { LoopContext } from './framework/context.ts';
 import type { Releaser } from './framework/releaser.ts';
-import type { RoundTimer } from './framework/round-timer.ts';
+import type { CycleTimer } from './framework/round-timer.ts';
 import type { GangTable } from './observe/gang-table.ts';
 import type { Observation } from './observe/observation.ts';
 import { adoptSlots } from './observe/recovery.ts';
 import type { Planner, PlanOutcome } from './plan/planner.ts';
 import type { PreemptOutcome, Preemptor } from './preempt/preemptor.ts';
-import { lookAgain } from './preempt/victim-search.ts';
+import { searchAfterBudgetChange } from './preempt/victim-search.ts';
 import type { NodeFailures } from './repair/node-failures.ts';
 import type { Repairer } from './repair/repairer.ts';
 import { nextDeadline } from './state/deadlines.ts';
@@ -36,7 +36,7 @@ import type { QueuePublisher } from './write/queue-publisher.ts';
 
 /** The steps, and what they share; `assembly.ts` puts them together. */
 export interface CoordinatorParts {
-  readonly timer: RoundTimer;
+  readonly timer: CycleTimer;
   readonly gangs: GangTable;
   readonly queues: QueueTable;
   readonly failures: NodeFailures;
@@ -74,22 +74,22 @@ export class Coordinator {
     }
     dispatcher.write(this.#parts.gangs); // 6 write
     publisher.publish(gangs, now); // 7 publish
-    this.#endRound(gangs, now);
+    this.#endCycle(gangs, now);
   }
 
   /** Admission is told what came of a candidate, once whatever gives way for it, or has failed, is released. */
-  #conclude(candidate: Candidate, plan: PlanOutcome, { isRoomMade, releases }: PreemptOutcome): void {
+  #conclude(candidate: Candidate, plan: PlanOutcome, { hasMadeRoom, releases }: PreemptOutcome): void {
     const { planner, admission, releaser } = this.#parts;
     for (const release of releases) releaser.release(release);
-    const { verdict, release } = planner.conclude(candidate, plan, isRoomMade);
+    const { verdict, release } = planner.conclude(candidate, plan, hasMadeRoom);
     if (release) releaser.release(release);
     admission.settle(verdict);
   }
 
-  #endRound(gangs: readonly GangRecord[], now: number): void {
+  #endCycle(gangs: readonly GangRecord[], now: number): void {
     const { view, observer, reservations } = this.#context;
     const ms = this.#parts.timer.end(now, this.#nextAt(gangs, now));
-    observer.onRound({
+    observer.onCycle({
       seconds: ms / 1000,
       generation: view.generation,
       gangs: countStates(gangs),
@@ -134,7 +134,7 @@ export class Coordinator {
   }
 
   onBudgets(): void {
-    for (const { preemption } of this.#parts.gangs.values()) lookAgain(preemption);
+    for (const { preemption } of this.#parts.gangs.values()) searchAfterBudgetChange(preemption);
     this.#parts.timer.wake();
   }
 

@@ -21,7 +21,7 @@ import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
-import { compareUrgency, type GangRecord, isShort, mayPlan, victimsOf } from '../state/records.ts';
+import { compareUrgency, type GangRecord, isBelowMinimum, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionConstraints, AdmissionPass, Candidate, Verdict } from './candidate.ts';
@@ -94,7 +94,7 @@ export class Admission {
   /** The gang that has waited so long for quota of the queue that nobody else gets any; undefined: there is none. */
   closedFor(queue: Queue): HoldReason | undefined {
     const record = queue.path.map((each) => this.#closed.get(each)).find((each) => each !== undefined);
-    return record && behind(record, 'quota');
+    return record && waitsBehind(record, 'quota');
   }
 
   /**
@@ -111,8 +111,10 @@ export class Admission {
     this.#noteStarts(records, now);
     const pass = { now, freed: this.#context.reservations.freed, records };
     // Before the watch shows that they are told.
-    const doomed = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
-    const wanted = records.filter((record) => !this.#parts.repairs.isEnding(record) && !doomed.has(record.gang.key));
+    const victimUnits = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
+    const wanted = records.filter(
+      (record) => !this.#parts.repairs.isEnding(record) && !victimUnits.has(record.gang.key),
+    );
     const waiting = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted
       .filter((record) => record.state !== 'Pending' && mayPlan(record, now, pass.freed))
@@ -193,7 +195,7 @@ export class Admission {
   #constrainStarted(record: GangRecord): AdmissionConstraints {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacksMembers = isShort(record);
+    const lacksMembers = isBelowMinimum(record);
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,
@@ -241,7 +243,7 @@ export class Admission {
       const { record } = gang;
       assignPosition(record.admission, { position: ++position, standing });
       if (blocker) {
-        holdBack(record.admission, behind(blocker, 'no-backfill'));
+        holdBack(record.admission, waitsBehind(blocker, 'no-backfill'));
         continue;
       }
       this.#noteQuota(head);
@@ -257,7 +259,7 @@ export class Admission {
       if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
       for (const other of closed ? order.close(closed.queue) : []) {
         assignPosition(other.record.admission, { position: ++position, standing });
-        holdBack(other.record.admission, behind(record, closed!.cause));
+        holdBack(other.record.admission, waitsBehind(record, closed!.cause));
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
@@ -338,6 +340,6 @@ function isFoundByPlanning({ admission: { holdReason } }: GangRecord): boolean {
   return holdReason?.kind === 'quota' || (holdReason?.kind === 'behind' && holdReason.cause === 'planned-start');
 }
 
-function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
+function waitsBehind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
   return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }

@@ -18,7 +18,7 @@ import type { ExcludedModels, PlanningInputs } from '../framework/planning-input
 import { noteBlocked } from '../state/admission-status.ts';
 import { demandOf, type MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { Kept } from '../state/reservations.ts';
+import type { ReservedCapacity } from '../state/reservations.ts';
 import type { ReservedStarts } from './candidate.ts';
 import { type Endings, LEAVES_MS } from './endings.ts';
 
@@ -54,17 +54,17 @@ export class Backfill {
   /** Those of them that others must not delay. */
   readonly #known: PlannedStart[] = [];
   readonly #draining: PlannedStart[] = [];
-  #kept: StartReservations | undefined;
+  #reserved: StartReservations | undefined;
   /** Whoever leaves, as the pass sees it. */
   #passEndings: readonly Ending[] | undefined;
   #records: readonly GangRecord[] = [];
   /** When the last pass began, milliseconds. */
   #begunAt = Number.NEGATIVE_INFINITY;
-  #keptStarts = '';
-  /** The earliest start that a gang was promised since it was blocked. */
-  readonly #promised = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
+  #reservedStarts = '';
+  /** The earliest start that a gang was earliest since it was blocked. */
+  readonly #earliestStarts = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
   /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
-  readonly #leaving = new Map<string, PodModel>();
+  readonly #departing = new Map<string, PodModel>();
 
   constructor(context: Context, inputs: PlanningInputs, endings: Endings) {
     this.#context = context;
@@ -79,10 +79,10 @@ export class Backfill {
 
   /** Space that the planned starts count on is theirs at once: pods outside gangs would take it before the next pass. */
   onPod(uid: string, pod: PodModel | undefined): void {
-    const leaving = this.#leaving.get(uid);
-    if (!leaving || (pod && !isTerminated(pod))) return;
-    this.#leaving.delete(uid);
-    this.#context.reservations.keepMore(leaving.nodeName, leaving.template.requests);
+    const departing = this.#departing.get(uid);
+    if (!departing || (pod && !isTerminated(pod))) return;
+    this.#departing.delete(uid);
+    this.#context.reservations.addReserved(departing.nodeName, departing.template.requests);
   }
 
   /** A pass over the waiting gangs begins; nothing is kept yet. */
@@ -95,11 +95,11 @@ export class Backfill {
     this.#starts = [];
     this.#known.length = 0;
     this.#draining.length = 0;
-    this.#kept = undefined;
+    this.#reserved = undefined;
   }
 
   /** Bound pods that are gone about as soon as a victim would be, and when. */
-  listSoon(): ReadonlyMap<PodModel, number> {
+  listImminentDepartures(): ReadonlyMap<PodModel, number> {
     this.#passEndings ??= this.#endings.list(this.#records);
     const by = this.#context.clock.now() + LEAVES_MS;
     const soon = this.#passEndings.filter(({ endsAt }) => endsAt <= by);
@@ -128,19 +128,19 @@ export class Backfill {
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);
     else return;
     this.#passEndings ??= this.#endings.list(this.#records);
-    this.#kept = reserveStarts(this.#known, this.#draining, this.#passEndings);
+    this.#reserved = reserveStarts(this.#known, this.#draining, this.#passEndings);
   }
 
   /**
    * When its places are kept from everybody: it has been blocked for so long without a known start, or so long beyond the
-   * earliest one that it was promised, as those that it waits for run longer than they say.
+   * earliest one that it was earliest, as those that it waits for run longer than they say.
    */
   #drainsAt(record: GangRecord, startsAt: number): number {
     const { blockedSince: since = 0 } = record.admission;
-    const known = this.#promised.get(record);
-    const promised = Math.min(startsAt, known?.since === since ? known.at : Number.POSITIVE_INFINITY);
-    this.#promised.set(record, { since, at: promised });
-    const from = Number.isFinite(startsAt) ? promised : since;
+    const known = this.#earliestStarts.get(record);
+    const earliest = Math.min(startsAt, known?.since === since ? known.at : Number.POSITIVE_INFINITY);
+    this.#earliestStarts.set(record, { since, at: earliest });
+    const from = Number.isFinite(startsAt) ? earliest : since;
     return from + this.#context.settings.queues.drainAfterMs;
   }
 
@@ -151,14 +151,14 @@ export class Backfill {
 
   /** The starts that the gang must not delay; undefined: nothing is kept, or it ends before. */
   reservedFor(record: GangRecord): ReservedStarts | undefined {
-    const kept = this.#kept;
-    if (!kept) return undefined;
+    const reserved = this.#reserved;
+    if (!reserved) return undefined;
     const length = this.#draining.length > 0 ? undefined : this.#endings.lengthOf(record);
     const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
     const all = [...this.#known, ...this.#draining];
     const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
-    const [behind] = starts;
-    return behind && { kept, endsAt, behind, span: starts.map(({ gang }) => gang).join(' ') };
+    const [first] = starts;
+    return first && { starts: reserved, endsAt, behind: first, span: starts.map(({ gang }) => gang).join(' ') };
   }
 
   /**
@@ -167,15 +167,15 @@ export class Backfill {
    */
   end(): boolean {
     const { reservations, view } = this.#context;
-    reservations.keep(this.#kept ? this.#listKept(view.snapshot()) : []);
-    this.#leaving.clear();
-    for (const { pods, endsAt } of (this.#kept && this.#passEndings) ?? []) {
+    reservations.setReserved(this.#reserved ? this.#listReserved(view.snapshot()) : []);
+    this.#departing.clear();
+    for (const { pods, endsAt } of (this.#reserved && this.#passEndings) ?? []) {
       if (this.#draining.length === 0 && !Number.isFinite(endsAt)) continue;
-      for (const pod of pods) if (pod.nodeName !== '') this.#leaving.set(pod.uid, pod);
+      for (const pod of pods) if (pod.nodeName !== '') this.#departing.set(pod.uid, pod);
     }
     const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
-    const isChanged = text !== this.#keptStarts;
-    this.#keptStarts = text;
+    const isChanged = text !== this.#reservedStarts;
+    this.#reservedStarts = text;
     for (const gang of this.#planned.keys()) if (!this.#asked.has(gang)) this.#planned.delete(gang);
     return isChanged;
   }
@@ -187,15 +187,15 @@ export class Backfill {
     );
     if (blocked.length < this.#starts.length) return true;
     // Alarms ring late: whatever was due since the last pass is.
-    return now >= this.#nextLook(this.#begunAt);
+    return now >= this.#nextChange(this.#begunAt);
   }
 
   /** When a planned start changes by time alone, milliseconds; Infinity: none does. */
   nextAt(now: number): number {
-    return this.#nextLook(now);
+    return this.#nextChange(now);
   }
 
-  #nextLook(after: number): number {
+  #nextChange(after: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const { gang, startsAt } of this.#starts) {
       const { reviewAt = 0 } = this.#planned.get(gang) ?? {};
@@ -211,7 +211,8 @@ export class Backfill {
   #planStart(record: GangRecord, excludedModels: ExcludedModels, now: number): PlannedStart | undefined {
     const known = this.#planned.get(record.gang.key);
     this.#asked.add(record.gang.key);
-    if (known && now < known.reviewAt && isStillThere(known.start, this.#context.view.snapshot())) return known.start;
+    if (known && now < known.reviewAt && areNodesPresent(known.start, this.#context.view.snapshot()))
+      return known.start;
     if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
     const demand = demandOf(record, []) as MembersDemand;
     const { request, occupied } = this.#inputs.of(record, demand, { excludedModels });
@@ -236,23 +237,23 @@ export class Backfill {
   }
 
   /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
-  #listKept(snapshot: Snapshot): readonly Kept[] {
-    const { free } = this.#kept!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
-    const kept = new Map<string, Kept>();
+  #listReserved(snapshot: Snapshot): readonly ReservedCapacity[] {
+    const { free } = this.#reserved!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
+    const reserved = new Map<string, ReservedCapacity>();
     for (const { slots, request } of [...this.#known, ...this.#draining]) {
       for (const { node } of slots) {
         const row = snapshot.indexOf.get(node);
-        if (row === undefined || kept.has(node)) continue;
+        if (row === undefined || reserved.has(node)) continue;
         const amounts = new Map<string, number>();
         for (const [resource, column] of snapshot.columns) {
           const amount = snapshot.free[column]![row]! - free[column]![row]!;
           if (amount > 0) amounts.set(resource, amount);
         }
-        // With nothing free as well: `keepMore` adds what becomes so.
-        kept.set(node, { node, priority: request.priority, amounts });
+        // With nothing free as well: `addReserved` adds what becomes so.
+        reserved.set(node, { node, priority: request.priority, amounts });
       }
     }
-    return [...kept.values()];
+    return [...reserved.values()];
   }
 }
 
@@ -261,6 +262,6 @@ function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] 
 }
 
 /** Whether the nodes of the start are. */
-function isStillThere(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
+function areNodesPresent(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
   return start?.slots.every(({ node }) => indexOf.has(node)) ?? true;
 }

@@ -42,7 +42,7 @@ export interface AdmissionConstraints {
 }
 
 export interface ReservedStarts {
-  readonly kept: StartReservations;
+  readonly starts: StartReservations;
   /** When the gang itself ends, milliseconds since the epoch; Infinity: nobody knows. */
   readonly endsAt: number;
   /** The first of the starts. */

@@ -1,6 +1,6 @@
 /**
  * What lone pods with accelerators hold, by the queue that they would be in: teams that start pods one by one use up their
- * share like any other. Kept up to date pod by pod.
+ * share like any other. ReservedCapacity up to date pod by pod.
  */
 import { requestsAccelerator } from '../../core/objects/accelerators.ts';
 import { QUEUE } from '../../core/objects/keys.ts';

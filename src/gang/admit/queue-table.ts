@@ -130,13 +130,13 @@ export class QueueTable {
       if (amounts.size > 0) this.#hold(this.queueOf(record.gang.namespace, record.gang.queue), amounts);
     }
     this.#heldByGangs = this.#held;
-    this.#addLone();
+    this.#addLonePods();
     this.#releasing.refresh(records);
   }
 
   /** Brings what lone pods hold up to date between two rounds. */
-  countLone(): void {
-    if (this.#lone.isStale) this.#addLone();
+  countLonePods(): void {
+    if (this.#lone.isStale) this.#addLonePods();
   }
 
   choose(namespace: string, label: string | undefined): QueueChoice {
@@ -316,7 +316,7 @@ export class QueueTable {
     return row === undefined ? '' : pools.pools[pools.poolOf[row]!]!.model;
   }
 
-  #addLone(): void {
+  #addLonePods(): void {
     this.#held = new Map([...this.#heldByGangs].map(([leaf, amounts]) => [leaf, new Map(amounts)]));
     for (const { namespace, label, amounts } of this.#lone.groups()) {
       this.#hold(this.queueOf(namespace, label), amounts);

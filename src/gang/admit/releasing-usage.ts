@@ -12,20 +12,20 @@ import type { ClusterView } from '../framework/ports.ts';
 import { type GangRecord, victimsOf } from '../state/records.ts';
 
 /** What it has to know of queues; `queue-table.ts` has it. */
-interface Ledger {
+interface QueueLookup {
   readonly tree: QueueTree;
   queueOf(namespace: string, label: string | undefined): Queue | undefined;
   amountsOf(pods: readonly PodModel[]): Amounts;
 }
 
 export class ReleasingUsage {
-  readonly #ledger: Ledger;
+  readonly #lookup: QueueLookup;
   readonly #view: Pick<ClusterView, 'pod'>;
   /** Of the leaves, by name. */
   #amounts = new Map<string, Map<string, number>>();
 
-  constructor(ledger: Ledger, view: Pick<ClusterView, 'pod'>) {
-    this.#ledger = ledger;
+  constructor(lookup: QueueLookup, view: Pick<ClusterView, 'pod'>) {
+    this.#lookup = lookup;
     this.#view = view;
   }
 
@@ -41,11 +41,11 @@ export class ReleasingUsage {
       const pod = this.#view.pod(uid);
       // Members that are on their way out do not count for their gang any more.
       if (!pod || isTerminated(pod) || (pod.deleting && gangKeyOf(pod) !== undefined)) continue;
-      const queue = this.#ledger.queueOf(pod.namespace, pod.labels[QUEUE]);
+      const queue = this.#lookup.queueOf(pod.namespace, pod.labels[QUEUE]);
       if (!queue) continue;
       const amounts = this.#amounts.get(queue.name) ?? new Map<string, number>();
       this.#amounts.set(queue.name, amounts);
-      addAmounts(amounts, this.#ledger.amountsOf([pod]));
+      addAmounts(amounts, this.#lookup.amountsOf([pod]));
     }
   }
 
@@ -54,6 +54,6 @@ export class ReleasingUsage {
     if (this.#amounts.size === 0) return use;
     const left = new Map(held);
     for (const [name, amounts] of this.#amounts) left.set(name, subtractAmounts(left.get(name) ?? NOTHING, amounts));
-    return rollUp(this.#ledger.tree, left);
+    return rollUp(this.#lookup.tree, left);
   }
 }

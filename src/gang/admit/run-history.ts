@@ -3,10 +3,10 @@ import { LRUCache } from 'lru-cache';
 
 /** Runs that are remembered of each maker. */
 const RUNS = 8;
-const MAKERS = 10_000;
+const LINEAGES = 10_000;
 
 export class RunHistory {
-  readonly #runs = new LRUCache<string, readonly number[]>({ max: MAKERS });
+  readonly #runs = new LRUCache<string, readonly number[]>({ max: LINEAGES });
 
   /** A gang ended well. @param lineage who makes gangs like it. @param ms how long it ran. */
   add(lineage: string, ms: number): void {

@@ -56,7 +56,7 @@ export class Inspection implements SchedulerView {
 
   occupied(): Snapshot {
     const { view, reservations } = this.#context;
-    return occupy(view.snapshot(), reservations, view.strangers());
+    return occupy(view.snapshot(), reservations, view.foreignHolders());
   }
 
   get drift(): Drift {

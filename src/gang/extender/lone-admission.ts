@@ -36,7 +36,7 @@ export class LoneAdmission {
     const closed = this.#admission.closedFor(queue);
     if (closed) return closed;
     if (queue.path.every(({ limit, spec }) => limit.size === 0 && spec.allowBorrowing)) return undefined;
-    this.#queues.countLone();
+    this.#queues.countLonePods();
     const others = new Map<string, PodModel>();
     for (const [key, { pod: other }] of reservations.holds()) {
       const isLone = key.kind === 'lone-pod' && key.uid !== pod.uid && gangKeyOf(other) === undefined;

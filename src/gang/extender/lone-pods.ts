@@ -36,23 +36,23 @@ export class LonePods {
    */
   filter(snapshot: Snapshot, pod: PodModel, names: NameList): readonly string[] {
     const { hasPreferences, spread } = pod.template;
-    const isPicky = hasPreferences || spread.length > 0;
+    const needsAllNodes = hasPreferences || spread.length > 0;
     const wantsLinks = !hasPreferences && this.#wantsLinks(pod.template);
-    if (!isPicky && names.length > this.#candidates) {
+    if (!needsAllNodes && names.length > this.#candidates) {
       const offered = new NameIndex(names);
       for (const interconnect of wantsLinks ? listInterconnects(snapshot) : [undefined]) {
         const best = this.#listBest(snapshot, pod, offered, interconnect);
         if (best.length === this.#candidates || (wantsLinks && best.length > 0)) return best;
       }
     }
-    const fitting = names.toArray().filter((name) => this.fitsBeside(snapshot, name, pod, []));
+    const fitting = names.toArray().filter((name) => this.fitsWithReservations(snapshot, name, pod, []));
     return wantsLinks ? pickBestLinked(snapshot, fitting) : fitting;
   }
 
   /** Whether the pod fits on the node beside the reservations once the victims are gone. */
-  fitsBeside(snapshot: Snapshot, name: string, pod: PodModel, victims: readonly PodTemplate[]): boolean {
+  fitsWithReservations(snapshot: Snapshot, name: string, pod: PodModel, victims: readonly PodTemplate[]): boolean {
     const reserved = this.#reservations.templatesAgainst(name, pod);
-    const kept = this.#reservations.keptAgainst(name, pod.priority);
+    const kept = this.#reservations.reservedAgainst(name, pod.priority);
     // Nothing is reserved there, or the watch has not shown the node yet: kube-scheduler's own check stands.
     if (reserved.length === 0 && !kept) return true;
     const node = snapshot.indexOf.get(name);
@@ -93,7 +93,7 @@ export class LonePods {
       const node = topology.order[position]! as NodeIdx;
       if (interconnect !== undefined && linksOf(snapshot, node) !== interconnect) return false;
       const { name } = nodes[node]!;
-      if (this.fitsBeside(snapshot, name, pod, [])) best.push(name);
+      if (this.fitsWithReservations(snapshot, name, pod, [])) best.push(name);
       return best.length === this.#candidates;
     });
     return best;

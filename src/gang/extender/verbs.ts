@@ -120,7 +120,7 @@ export class Verbs implements ExtenderVerbs {
     // A node whose reservations leave no room even then would be preempted on again and again.
     const fitting = [...call.victims].filter(([node, uids]) => {
       const templates = victimsOf(uids).map(({ template }) => template);
-      return lonePods.fitsBeside(snapshot, node, pod, templates);
+      return lonePods.fitsWithReservations(snapshot, node, pod, templates);
     });
     const isHarmless = (victims: readonly PodModel[]) => !victims.some(isProtected) && !this.#breaksGang(victims);
     const harmless = fitting.filter(([, uids]) => isHarmless(victimsOf(uids)));

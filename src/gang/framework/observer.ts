@@ -13,7 +13,7 @@ import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
-import type { GangObserver, RefusalCause, ReleaseCause, RoundReport } from './ports.ts';
+import type { CycleReport, GangObserver, RefusalCause, ReleaseCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;
@@ -32,8 +32,8 @@ export class TelemetryObserver implements GangObserver {
     this.#log.info(plan.kind === 'placed' ? 2 : 4, 'planned', { gang, result: plan.kind, members, seconds });
   }
 
-  onRound(round: RoundReport): void {
-    const { seconds, generation, gangs, slots, suspectNodes } = round;
+  onCycle(cycle: CycleReport): void {
+    const { seconds, generation, gangs, slots, suspectNodes } = cycle;
     this.#metrics.suspectNodes.set(suspectNodes);
     this.#metrics.decisionRoundDuration.observe(seconds);
     this.#metrics.snapshotGeneration.set(generation);

@@ -2,7 +2,7 @@
 import type { GangRequest } from '../../core/placement/gang-request.ts';
 import type { QuotaRefusal } from '../../core/queues/quota.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
-import { type MembersDemand, placedOrKept, requestOf } from '../state/demand.ts';
+import { type MembersDemand, placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { occupy } from '../state/occupancy.ts';
 import type { GangRecord } from '../state/records.ts';
 import { type HoldId, holdIdOf, type Placeholder } from '../state/reservations.ts';
@@ -16,7 +16,7 @@ export interface PlanningInput {
 }
 
 /** Space of others that the plan may count on. */
-export interface TakenSpace {
+export interface TakenCapacity {
   readonly slots: readonly Slot[];
   readonly placeholders: readonly Pick<Placeholder, 'key'>[];
 }
@@ -24,10 +24,10 @@ export interface TakenSpace {
 /** GPU models that a queue has no quota left for, and what says so. */
 export type ExcludedModels = ReadonlyMap<string, QuotaRefusal>;
 
-export interface Circumstances {
+export interface PlanningOptions {
   /** Slots of the gang that stay as they are. */
   readonly stay?: readonly Slot[];
-  readonly taken?: TakenSpace;
+  readonly taken?: TakenCapacity;
   readonly excludedModels?: ExcludedModels;
 }
 
@@ -51,7 +51,7 @@ export class PlanningInputs {
   of(
     record: GangRecord,
     demand: MembersDemand,
-    { stay = [], taken, excludedModels = NO_MODELS }: Circumstances = {},
+    { stay = [], taken, excludedModels = NO_MODELS }: PlanningOptions = {},
   ): PlanningInput {
     const { reservations, view } = this.#context;
     const own = reservations.placeholdersOf(record.gang.key);
@@ -59,9 +59,9 @@ export class PlanningInputs {
     const holds = new Set<HoldId>(own.map(({ key }) => holdIdOf(key)));
     for (const { pod } of taken?.slots ?? []) slots.add(pod.uid);
     for (const { key } of taken?.placeholders ?? []) holds.add(holdIdOf(key));
-    const placed = placedOrKept(record, stay, own);
+    const placed = placedWithPlaceholders(record, stay, own);
     const request = requestOf(record, demand, placed, this.avoidedBy(record), new Set(excludedModels.keys()));
-    return { request, occupied: occupy(view.snapshot(), reservations, view.strangers(), { slots, holds }) };
+    return { request, occupied: occupy(view.snapshot(), reservations, view.foreignHolders(), { slots, holds }) };
   }
 
   /** Nodes that failed under the gang. */

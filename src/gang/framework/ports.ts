@@ -24,7 +24,7 @@ import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
 import type { Outcome } from '../../telemetry/outcomes.ts';
 import type { GangState } from '../state/lifecycle.ts';
-import type { Stranger } from '../state/occupancy.ts';
+import type { ForeignHolder } from '../state/occupancy.ts';
 import type { Preempting } from '../state/preempting.ts';
 import type { GangRecord } from '../state/records.ts';
 
@@ -42,7 +42,7 @@ export interface ClusterView {
   readonly drift: Drift;
   pod(uid: string): PodModel | undefined;
   sourcesOf(gang: GangKey): GangSources;
-  strangers(): Iterable<Stranger>;
+  foreignHolders(): Iterable<ForeignHolder>;
   /** Pods that are named as victims and not terminated yet. */
   preempted(): Iterable<PodModel>;
   budgets(): Iterable<DisruptionBudgetModel>;
@@ -111,7 +111,7 @@ export interface Release {
 }
 
 /** One round of the decision loop, as it left the tables. */
-export interface RoundReport {
+export interface CycleReport {
   readonly seconds: number;
   readonly generation: number;
   readonly gangs: ReadonlyMap<GangState, number>;
@@ -124,7 +124,7 @@ export interface RoundReport {
 /** Who is told what the loop does; `observer.ts` implements it with metrics, logs and Events. */
 export interface GangObserver {
   onPlanned(gang: string, plan: Plan, seconds: number): void;
-  onRound(round: RoundReport): void;
+  onCycle(cycle: CycleReport): void;
   /** The gang's state or reason changed. */
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void;
   /** The gang started, and its Job would not survive a preemption. */

@@ -4,7 +4,7 @@ import type { PodModel } from '../../core/objects/model.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release } from '../framework/ports.ts';
 import { eraseNomination, planAgain } from '../state/attempt.ts';
-import { addVictim, fenceEndsAt, isStanding, occupiedNodes, type Preempting } from '../state/preempting.ts';
+import { addVictim, awaitsEviction, fenceEndsAt, occupiedNodes, type Preempting } from '../state/preempting.ts';
 import { changeVictims, finishPreempting } from '../state/preemption-status.ts';
 import { type GangRecord, refreshState, victimsOf } from '../state/records.ts';
 import { unfence } from '../state/slot.ts';
@@ -33,14 +33,14 @@ export class FenceKeeper {
     this.#addLateVictims(preempting);
     this.#unfence(record, preempting, now);
     const isFenced = reservations.slotsOf(record.gang.key).some(({ state }) => state === 'fenced');
-    const isDone = ![...preempting.victims.keys()].some((uid) => isStanding(podOf(uid)));
+    const isDone = ![...preempting.victims.keys()].some((uid) => awaitsEviction(podOf(uid)));
     if (isDone && !isFenced) {
       finishPreempting(record.preemption);
       return undefined;
     }
-    const { blockedSince, leaving } = preempting;
+    const { blockedSince, departing } = preempting;
     const isBlocked = blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs;
-    if (isBlocked || this.#staysAfterAll(leaving)) {
+    if (isBlocked || this.#isNoLongerEvicted(departing)) {
       this.#chooseAgain(record, preempting, now);
       return undefined;
     }
@@ -75,11 +75,11 @@ export class FenceKeeper {
   }
 
   /** Whether a pod that was to leave for another gang is not evicted for any now. */
-  #staysAfterAll(leaving: ReadonlyMap<string, PodModel>): boolean {
-    const standing = [...leaving.keys()].filter((uid) => isStanding(this.#context.view.pod(uid)));
+  #isNoLongerEvicted(departing: ReadonlyMap<string, PodModel>): boolean {
+    const standing = [...departing.keys()].filter((uid) => awaitsEviction(this.#context.view.pod(uid)));
     if (standing.length === 0) return false;
-    const promised = new Set([...this.#gangs.values()].flatMap((other) => [...victimsOf(other).keys()]));
-    return standing.some((uid) => !promised.has(uid));
+    const victims = new Set([...this.#gangs.values()].flatMap((other) => [...victimsOf(other).keys()]));
+    return standing.some((uid) => !victims.has(uid));
   }
 
   /**

@@ -4,7 +4,7 @@ import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/pod
 import type { LoopContext } from '../framework/context.ts';
 import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
-import { settlePreemptions } from '../state/preemption-status.ts';
+import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
 import { noteLeft } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
@@ -76,7 +76,7 @@ export class GangTable {
     refreshState(record, reservations);
     if (record.state === 'Running' && before !== 'Running') {
       endAttempt(record);
-      settlePreemptions(preemption);
+      clearPreemptionBackoff(preemption);
       if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
@@ -89,7 +89,7 @@ export class GangTable {
   #drop(key: GangKey): void {
     const { reservations } = this.#context;
     for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
-    for (const place of reservations.placeholdersOf(key)) reservations.releasePlace(place.key);
+    for (const place of reservations.placeholdersOf(key)) reservations.releasePlaceholder(place.key);
     this.#records.delete(key);
   }
 

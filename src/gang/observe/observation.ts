@@ -98,7 +98,7 @@ export class Observation {
     const ended = this.#gangs.readChanged();
     for (const record of this.#gangs.values()) {
       this.#apply(this.slots.check(record, now));
-      this.slots.reviewPlaces(record);
+      this.slots.reviewPlaceholders(record);
       this.#apply(this.slots.reviewMissing(record, now));
     }
     for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));

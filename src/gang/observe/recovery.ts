@@ -28,13 +28,15 @@ export function adoptSlots(
   const records = [...gangs.values()].sort(compareUrgency);
   const preempted = listVictims(view.preempted(), gangs);
   const now = view.snapshot();
-  const leaving = new Map(records.map((record) => [record, listLeavingPlaces(record, now)]));
-  const snapshot = withoutPods(now, [...new Set([...[...preempted.values()].flat(), ...[...leaving.values()].flat()])]);
+  const departing = new Map(records.map((record) => [record, listDeparting(record, now)]));
+  const snapshot = withoutPods(now, [
+    ...new Set([...[...preempted.values()].flat(), ...[...departing.values()].flat()]),
+  ]);
   const tx = new Transaction(snapshot);
   for (const record of records) {
     const gang = record.gang.key;
     const victims = preempted.get(gang) ?? [];
-    const makesRoom = victims.length > 0 || leaving.get(record)!.length > 0;
+    const makesRoom = victims.length > 0 || departing.get(record)!.length > 0;
     const before = tx.checkpoint();
     let [recorded, adopted] = [0, 0];
     for (const pod of record.census.unbound) {
@@ -59,7 +61,7 @@ export function adoptSlots(
         eraseNomination(record.attempt, pod);
       }
     } else if (makesRoom && adopted > 0) {
-      const resumed = resumePreempting(victims, leaving.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
+      const resumed = resumePreempting(victims, departing.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
       startPreempting(record.preemption, resumed);
     }
   }
@@ -86,7 +88,7 @@ function unitOf(pod: PodModel, gangs: GangTable): string {
 }
 
 /** Pods that are on their way out, on nodes that were recorded for members and not nominated yet. */
-function listLeavingPlaces({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
+function listDeparting({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
   const nodes = new Set<string>();
   for (const pod of census.unbound) {
     const written = parsePlan(pod);

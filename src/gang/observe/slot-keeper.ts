@@ -128,16 +128,16 @@ export class SlotKeeper {
     if (census.bound.length === 0 || !needed) return;
     const { pod, node } = slot;
     const key = { kind: 'replacement', gang: gang.key, lost: pod.uid } as const;
-    reservations.keepPlace({ key, pod, node, until: now + settings.repairTimeoutMs });
+    reservations.addPlaceholder({ key, pod, node, until: now + settings.repairTimeoutMs });
   }
 
-  /** Kept places end when the gang has its minimum, or nobody left, without them. */
-  reviewPlaces(record: GangRecord): void {
+  /** ReservedCapacity places end when the gang has its minimum, or nobody left, without them. */
+  reviewPlaceholders(record: GangRecord): void {
     const { reservations } = this.#context;
     const { gang, census, attempt } = record;
     const isBelow = census.bound.length > 0 && countStarted(record) < (gang.minMember ?? 0);
     if (attempt.early === 'under-way' || isBelow) return;
-    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlace(key);
+    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlaceholder(key);
   }
 
   /**

@@ -11,13 +11,13 @@ import type { Reservations } from '../state/reservations.ts';
 export class FailedShapes {
   readonly #found = new Map<string, Unschedulable>();
   /** Somebody's anti-affinity may tell members apart that ask for the same. */
-  readonly #isPicky: boolean;
+  readonly #hasPlacementRules: boolean;
   readonly #reservations: Pick<Reservations, 'freed'>;
   #freed: number;
 
   constructor({ repelling, occupants }: Snapshot, reservations: Pick<Reservations, 'freed'>) {
-    const isPicky = ({ template }: Occupant) => template.antiAffinity.length + template.spread.length > 0;
-    this.#isPicky = repelling.includes(1) || occupants.some(isPicky);
+    const hasPlacementRules = ({ template }: Occupant) => template.antiAffinity.length + template.spread.length > 0;
+    this.#hasPlacementRules = repelling.includes(1) || occupants.some(hasPlacementRules);
     this.#reservations = reservations;
     this.#freed = reservations.freed;
   }
@@ -51,7 +51,8 @@ export class FailedShapes {
     excludedModels,
   }: GangRequest): string | undefined {
     const template = members[0]?.template;
-    if (this.#isPicky || !template || template.antiAffinity.length + template.spread.length > 0) return undefined;
+    if (this.#hasPlacementRules || !template || template.antiAffinity.length + template.spread.length > 0)
+      return undefined;
     if (placed.length + refused.size + avoided.size > 0) return undefined;
     if (members.some((member) => member.template !== template || member.pinnedTo)) return undefined;
     const asked = [members.length, min, priority, topology, [...excludedModels], template.key];

@@ -16,7 +16,7 @@ const MAX_ON_THEIR_WAY = 128;
  */
 const STALLED_MS = 10_000;
 /** When to look again, milliseconds: arrivals at the barrier are no events of the watch. */
-export const LOOK_AGAIN_MS = 200;
+export const RECHECK_MS = 200;
 
 export class Pacing {
   readonly #reservations: Reservations;

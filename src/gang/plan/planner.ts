@@ -15,9 +15,9 @@ import { type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
 import { FailedShapes } from './failed-shapes.ts';
-import { LOOK_AGAIN_MS, type Pacing } from './pacing.ts';
+import { type Pacing, RECHECK_MS } from './pacing.ts';
 import type { SlotAssigner } from './slot-assigner.ts';
-import { findModelRefusal, planBeside } from './trial.ts';
+import { findModelRefusal, planOnReservedView } from './trial.ts';
 
 export type PlanOutcome =
   /** It was not tried: it backs off, or others have to get through first. */
@@ -89,11 +89,11 @@ export class Planner {
 
   /**
    * What came of the candidate after all steps.
-   * @param isRoomMade room was made for one that found none.
+   * @param hasMadeRoom room was made for one that found none.
    */
-  conclude(candidate: Candidate, outcome: PlanOutcome, isRoomMade: boolean): { verdict: Verdict; release?: Release } {
+  conclude(candidate: Candidate, outcome: PlanOutcome, hasMadeRoom: boolean): { verdict: Verdict; release?: Release } {
     const { record, constraints, pass } = candidate;
-    if (isRoomMade) return { verdict: 'started' };
+    if (hasMadeRoom) return { verdict: 'started' };
     if (outcome.kind === 'failed') return { verdict: 'later', release: outcome.release };
     if (outcome.kind === 'later' || outcome.kind === 'quota-full') return { verdict: 'later' };
     if (outcome.kind === 'no-room') {
@@ -122,7 +122,7 @@ export class Planner {
    * @param now when the last round began.
    */
   nextAt(now: number): number {
-    return this.#pass?.now === now && this.#parts.pacing.defers ? now + LOOK_AGAIN_MS : Number.POSITIVE_INFINITY;
+    return this.#pass?.now === now && this.#parts.pacing.defers ? now + RECHECK_MS : Number.POSITIVE_INFINITY;
   }
 
   /** A new pass: nothing is known of it yet. */
@@ -149,7 +149,7 @@ export class Planner {
   /** A gang whose last members are about to come. */
   #planEarly({ record, constraints }: Candidate): void {
     const { early, pacing } = this.#parts;
-    if (record.attempt.early === 'under-way') early.seatArrivals(record);
+    if (record.attempt.early === 'under-way') early.placeArrivals(record);
     if (this.#context.reservations.countOf(record.gang.key) > 0 || pacing.isCrowded(record)) return;
     if (!constraints.mayPlanEarly) return;
     early.plan(record);
@@ -160,7 +160,7 @@ export class Planner {
     const { record, constraints, pass } = candidate;
     const { gang, attempt, preemption, census } = record;
     const { reservations, settings } = this.#context;
-    if (attempt.early === 'under-way') this.#parts.early.seatArrivals(record);
+    if (attempt.early === 'under-way') this.#parts.early.placeArrivals(record);
     const slots = reservations.slotsOf(gang.key);
     const demand = this.#parts.queues.limitDemand(demandOf(record, slots), candidate);
     if (demand.kind !== 'members') return DONE;
@@ -209,7 +209,7 @@ export class Planner {
     holdBack(admission, undefined);
     const { reserved } = constraints;
     const failed = demand.fresh ? this.#failed : undefined;
-    const { plan, isKnown, isBehind } = planBeside(input, reserved, failed, settings.policy, start);
+    const { plan, isKnown, isBehind } = planOnReservedView(input, reserved, failed, settings.policy, start);
     if (reserved && isBehind) {
       const { gang: other, startsAt } = reserved.behind;
       holdBack(admission, { kind: 'behind', gang: other, cause: 'planned-start', startsAt });

@@ -47,7 +47,7 @@ export class SlotAssigner {
       } else {
         const next = (old?.attempt ?? 0) + 1;
         reservations.assume(newSlot({ pod, gang: gang.key, node, plan, attempt: next, since: now }));
-        this.#fillPlace(gang.key, node);
+        this.#useUpPlaceholder(gang.key, node);
       }
     }
     refreshState(record, reservations);
@@ -69,11 +69,11 @@ export class SlotAssigner {
   }
 
   /** A replacement has its place: one that was kept for it is free, the one on the same node if there is one. */
-  #fillPlace(gang: string, node: string): void {
+  #useUpPlaceholder(gang: string, node: string): void {
     const { reservations } = this.#context;
     if (reservations.countPlaceholders(gang) === 0) return;
     const places = reservations.placeholdersOf(gang);
     const place = places.find(({ node: kept }) => kept === node) ?? places[0]!;
-    reservations.releasePlace(place.key);
+    reservations.releasePlaceholder(place.key);
   }
 }

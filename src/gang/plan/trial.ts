@@ -30,7 +30,7 @@ export function findModelRefusal(
  * @param failed what is known of others of its shape; undefined: it is planned in any case.
  * @returns `isBehind`: it found room, but only such that is planned for another; `isKnown`: it was not planned.
  */
-export function planBeside(
+export function planOnReservedView(
   input: PlanningInput,
   reserved: ReservedStarts | undefined,
   failed: FailedShapes | undefined,
@@ -45,7 +45,7 @@ export function planBeside(
   const plan = planOn(input, policy, now);
   if (plan.kind === 'unschedulable') failed?.add(request, '', plan);
   if (plan.kind !== 'placed' || !reserved) return { plan, isKnown: false, isBehind: false };
-  const clear = planOn({ request, occupied: reserved.kept.viewUntil(occupied, reserved.endsAt) }, policy, now);
+  const clear = planOn({ request, occupied: reserved.starts.viewUntil(occupied, reserved.endsAt) }, policy, now);
   if (clear.kind === 'unschedulable') failed?.add(request, reserved.span, clear);
   return { plan: clear, isKnown: false, isBehind: clear.kind !== 'placed' };
 }

@@ -16,7 +16,7 @@ export interface Displaceable {
 }
 
 /** Places that gangs of lower priority keep for replacements and members to come. */
-export function listKeptPlaces(
+export function listPlaceholders(
   records: readonly GangRecord[],
   reservations: Reservations,
   priority: number,

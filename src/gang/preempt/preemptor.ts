@@ -21,41 +21,41 @@ import type { Release } from '../framework/ports.ts';
 import type { NoRoom, PlanOutcome } from '../plan/planner.ts';
 import type { SlotAssigner } from '../plan/slot-assigner.ts';
 import { demandOf } from '../state/demand.ts';
-import { beginPreempting, isThere } from '../state/preempting.ts';
+import { beginPreempting, isPresent } from '../state/preempting.ts';
 import {
   beginSearch,
   forgetSearch,
   noteOutlook,
-  noteSearchOfUse,
+  noteSearchSucceeded,
   scheduleSearch,
   startPreempting,
 } from '../state/preemption-status.ts';
 import type { GangRecord } from '../state/records.ts';
-import { findDisplaced, listDisplaceable, listKeptPlaces } from './displacement.ts';
+import { findDisplaced, listDisplaceable, listPlaceholders } from './displacement.ts';
 import {
-  foresee,
-  listLeaving,
-  listPromised,
+  earliestSearchAt,
+  listAllVictims,
+  listDeparting,
   listRunning,
-  mayLookAt,
-  nextSearch,
+  nextSearchAt,
+  outlookOf,
   withoutLowerFences,
 } from './victim-search.ts';
 
 /** All gangs together look for victims for a fifth of the time at most: each search is followed by a pause so many times as long. */
 const PAUSE_PER_SEARCH = 4;
 /** A gang that evicted others and has not started is not asked again about more victims before this, milliseconds. */
-const VAIN_MS = 30_000;
+const PREEMPT_AGAIN_MS = 30_000;
 
 /** What was done for a candidate without room. */
 export interface PreemptOutcome {
   /** It has slots now: of what others gave up, or fenced ones that wait for victims to leave. */
-  readonly isRoomMade: boolean;
+  readonly hasMadeRoom: boolean;
   /** Gangs that give way. */
   readonly releases: readonly Release[];
 }
 
-const NO_ROOM: PreemptOutcome = { isRoomMade: false, releases: [] };
+const NO_ROOM: PreemptOutcome = { hasMadeRoom: false, releases: [] };
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
 
@@ -63,7 +63,7 @@ export interface PreemptorParts {
   readonly assigner: SlotAssigner;
   readonly inputs: PlanningInputs;
   readonly queues: QueueTable;
-  readonly backfill: Pick<Backfill, 'listSoon'>;
+  readonly backfill: Pick<Backfill, 'listImminentDepartures'>;
 }
 
 /** Whom the queues let a candidate evict; undefined: priority alone decides. */
@@ -91,7 +91,7 @@ export class Preemptor {
       case 'quota-full':
         return this.#evictForQuota(candidate);
       case 'newcomers':
-        this.#seatNewcomers(candidate.record, outcome.members, outcome.input);
+        this.#placeNewcomers(candidate.record, outcome.members, outcome.input);
         return NO_ROOM;
       case 'later':
       case 'done':
@@ -108,7 +108,7 @@ export class Preemptor {
     const { record, constraints, pass } = candidate;
     const { key, priority } = record.gang;
     const lower = listDisplaceable(pass.records, reservations, priority);
-    const kept = listKeptPlaces(pass.records, reservations, priority);
+    const kept = listPlaceholders(pass.records, reservations, priority);
     if (lower.length + kept.length === 0) return undefined;
     const rights = this.#rightsOf(candidate)?.rights;
     const mayTake = ({ pod }: { readonly pod: PodModel }) => !rights || rights(pod) === 'may';
@@ -122,11 +122,11 @@ export class Preemptor {
     const podOf = new Map(demand.members.map((pod) => [pod.uid, pod]));
     const planned = plan.slots.map((slot) => ({ slot, pod: podOf.get(slot.uid)! }));
     const displaced = findDisplaced(occupied, planned, candidates, placeholders);
-    for (const place of displaced.places) reservations.releasePlace(place.key);
+    for (const place of displaced.places) reservations.releasePlaceholder(place.key);
     this.#parts.assigner.assign(record, demand, plan.slots);
     const message = `gang ${key} of higher priority takes its place`;
     const releases = displaced.gangs.map((other): Release => ({ record: other, cause: 'displaced', message }));
-    return { isRoomMade: true, releases };
+    return { hasMadeRoom: true, releases };
   }
 
   /** For a gang that its queue's quota refuses. Asked of each such gang in each pass: most end here at once. */
@@ -148,53 +148,58 @@ export class Preemptor {
     if (!this.#maySearch(candidate)) return NO_ROOM;
     const snapshot = beside(constraints.reserved, input.occupied);
     // Whoever is evicted for others leaves, too: what those do not need of the space is there for the taking.
-    const promised = listPromised(pass.records).flatMap((uid) => view.pod(uid) ?? []);
-    const plan = this.#search(candidate, input.request, snapshot, promised);
+    const otherVictims = listAllVictims(pass.records).flatMap((uid) => view.pod(uid) ?? []);
+    const plan = this.#search(candidate, input.request, snapshot, otherVictims);
     const { isAccelerator } = settings.policy;
-    const leaving =
-      plan.kind === 'none' ? [] : listLeaving(snapshot, members, plan.slots, new Set(promised), isAccelerator);
-    const isOwnDoing = leaving.some(({ annotations }) => annotations[PREEMPTED_BY] === gang.key);
+    const departing =
+      plan.kind === 'none' ? [] : listDeparting(snapshot, members, plan.slots, new Set(otherVictims), isAccelerator);
+    const isOwnDoing = departing.some(({ annotations }) => annotations[PREEMPTED_BY] === gang.key);
     // Space that becomes free by itself is nobody's, unless the gang itself has evicted those who leave.
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return NO_ROOM;
     if (plan.kind === 'preempt' && plan.violations > 0) return NO_ROOM;
     // It evicted others and has not started: evicting more would not help whatever keeps it from starting.
     if (plan.kind === 'preempt' && (preemption.hasPreempted || now < preemption.preemptsNotBefore)) {
-      scheduleSearch(preemption, Math.max(preemption.preemptsNotBefore, now + VAIN_MS));
+      scheduleSearch(preemption, Math.max(preemption.preemptsNotBefore, now + PREEMPT_AGAIN_MS));
       return NO_ROOM;
     }
     const units = plan.kind === 'preempt' ? plan.victims : [];
-    noteSearchOfUse(preemption);
+    noteSearchSucceeded(preemption);
     if (constraints.queue) this.#parts.queues.noteEvicted(units);
     const { noticeMs } = settings.preemption;
     startPreempting(
       preemption,
-      beginPreempting(units, leaving, { now, noticeMs, waitsForAll: constraints.isQuotaFull }),
+      beginPreempting(units, departing, { now, noticeMs, waitsForAll: constraints.isQuotaFull }),
     );
     this.#parts.assigner.fence(record, members, plan.slots);
-    return { isRoomMade: true, releases: this.#listStarting(units, gang.key, pass.records) };
+    return { hasMadeRoom: true, releases: this.#listStarting(units, gang.key, pass.records) };
   }
 
   /** The search for victims, timed and told. */
-  #search(candidate: Candidate, request: GangRequest, snapshot: Snapshot, promised: readonly PodModel[]): Preemption {
+  #search(
+    candidate: Candidate,
+    request: GangRequest,
+    snapshot: Snapshot,
+    otherVictims: readonly PodModel[],
+  ): Preemption {
     const { view, reservations, settings, clock, observer } = this.#context;
     const { record, constraints, pass } = candidate;
     const { gang, preemption } = record;
     const now = clock.now();
     const rights = this.#rightsOf(candidate);
     beginSearch(preemption, now);
-    const running = listRunning(pass.records, reservations, new Set(promised));
+    const running = listRunning(pass.records, reservations, new Set(otherVictims));
     const barred = new Set(preemption.evictionBackoff.keys());
     // A lower gang that waits for its victims to leave is displaced when they have.
     const occupants = withoutLowerFences(snapshot.occupants, pass.records, reservations, gang.priority);
-    const then = { ...withoutPods(snapshot, promised), occupants };
-    const soon = candidate.kind === 'waiting' ? this.#parts.backfill.listSoon() : NOBODY;
+    const then = { ...withoutPods(snapshot, otherVictims), occupants };
+    const departures = candidate.kind === 'waiting' ? this.#parts.backfill.listImminentDepartures() : NOBODY;
     const look = (wanted: GangRequest): Preemption => {
       const of = { gang: wanted, running, budgets: view.budgets(), barred };
       if (constraints.isQuotaFull && rights)
         return planQuotaPreemption(then, { ...of, holders: rights }, settings.policy, now);
-      const fitsThen = promised.length > 0 && planGang(then, wanted, settings.policy, Number.POSITIVE_INFINITY);
+      const fitsThen = otherVictims.length > 0 && planGang(then, wanted, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
-      return planReclaim(then, { ...of, guarantees: rights, soon }, settings.policy, now);
+      return planReclaim(then, { ...of, guarantees: rights, departures }, settings.policy, now);
     };
     let plan = look(request);
     // Better a node that failed once than none.
@@ -202,8 +207,8 @@ export class Preemptor {
     const end = clock.now();
     this.#pausedUntil = end + PAUSE_PER_SEARCH * (end - now);
     observer.onPreemptionPlanned(gang.key, plan, (end - now) / 1000);
-    const outlook = foresee(plan);
-    noteOutlook(preemption, outlook, nextSearch(outlook, now));
+    const outlook = outlookOf(plan);
+    noteOutlook(preemption, outlook, nextSearchAt(outlook, now));
     return plan;
   }
 
@@ -217,10 +222,10 @@ export class Preemptor {
   }
 
   /** Members that came while the gang preempts get places beside the others, as if whoever is in the way had left. */
-  #seatNewcomers(record: GangRecord, members: readonly PodModel[], { request, occupied }: PlanningInput): void {
+  #placeNewcomers(record: GangRecord, members: readonly PodModel[], { request, occupied }: PlanningInput): void {
     const { view, settings, clock } = this.#context;
-    const { victims, leaving } = record.preemption.preempting!;
-    const inTheWay = [...victims.keys(), ...leaving.keys()].map((uid) => view.pod(uid)).filter(isThere);
+    const { victims, departing } = record.preemption.preempting!;
+    const inTheWay = [...victims.keys(), ...departing.keys()].map((uid) => view.pod(uid)).filter(isPresent);
     const then = { ...withoutPods(occupied, inTheWay), occupants: occupied.occupants };
     const plan = planGang(then, request, settings.policy, clock.now());
     if (plan.kind === 'placed') this.#parts.assigner.fence(record, members, plan.slots);
@@ -236,7 +241,7 @@ export class Preemptor {
       forgetSearch(preemption);
       return false;
     }
-    scheduleSearch(preemption, Math.max(this.#pausedUntil, mayLookAt(preemption, now)));
+    scheduleSearch(preemption, Math.max(this.#pausedUntil, earliestSearchAt(preemption, now)));
     return now >= preemption.searchesAt;
   }
 
@@ -260,5 +265,5 @@ const NOBODY: ReadonlyMap<PodModel, number> = new Map();
 
 /** The snapshot as a gang may use it that must not delay these starts. */
 function beside(reserved: ReservedStarts | undefined, occupied: Snapshot): Snapshot {
-  return reserved ? reserved.kept.viewUntil(occupied, reserved.endsAt) : occupied;
+  return reserved ? reserved.starts.viewUntil(occupied, reserved.endsAt) : occupied;
 }

@@ -18,20 +18,20 @@ import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import { widensAt } from '../state/attempt.ts';
-import { placedOrKept, requestOf } from '../state/demand.ts';
+import { placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { isBeingEnded } from '../state/lifecycle.ts';
 import { occupy } from '../state/occupancy.ts';
-import { isThere } from '../state/preempting.ts';
-import { countStarted, type GangRecord, isShort, refreshState } from '../state/records.ts';
+import { isPresent } from '../state/preempting.ts';
+import { countStarted, type GangRecord, isBelowMinimum, refreshState } from '../state/records.ts';
 import {
   forgetLeft,
   noteBroken,
+  noteComplete,
   noteEmpty,
   noteLost,
-  notePlaceSearch,
+  noteReplacementSearch,
   noteRestarting,
   noteRun,
-  noteWhole,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
 import { findLosses, isHealthy } from './losses.ts';
@@ -45,7 +45,7 @@ const NO_PODS: readonly PodModel[] = [];
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings'>;
 
 /** A member that is missing, and what its place is kept under. */
-interface Absentee {
+interface MissingMember {
   readonly key: PlaceholderKey;
   /** As it was, or like one that is there. */
   readonly pod: PodModel;
@@ -92,8 +92,8 @@ export class Repairer {
       if (record.census.bound.length === 0) noteEmpty(record.repair);
       if (isBroken(record)) this.#repairGang(record, now, freed);
       else {
-        noteWhole(record.repair);
-        this.#dropPlaces(record);
+        noteComplete(record.repair);
+        this.#releasePlaceholders(record);
       }
     }
   }
@@ -130,12 +130,12 @@ export class Repairer {
     const brokenSince = noteBroken(record.repair, now);
     switch (record.gang.onMemberLoss) {
       case 'replace':
-        this.#keepPlaces(record, brokenSince, now, freed);
+        this.#addPlaceholders(record, brokenSince, now, freed);
         break;
       case 'restart':
         if (record.repair.restartingSince !== undefined || this.#mayRestart(record)) {
           this.#restart(record, brokenSince, now);
-        } else this.#keepPlaces(record, brokenSince, now, freed);
+        } else this.#addPlaceholders(record, brokenSince, now, freed);
         break;
       case 'ignore':
         break;
@@ -145,49 +145,49 @@ export class Repairer {
   }
 
   /** One place for each member that is missing and that no other pod of the gang is there to replace. */
-  #keepPlaces(record: GangRecord, brokenSince: number, now: number, freed: number): void {
+  #addPlaceholders(record: GangRecord, brokenSince: number, now: number, freed: number): void {
     const { reservations, settings } = this.#context;
     const { gang, census, repair } = record;
     const until = brokenSince + settings.repairTimeoutMs;
     if (now >= until) return;
-    this.#dropReturned(record);
+    this.#releaseReturned(record);
     const kept = new Set(reservations.placeholdersOf(gang.key).map(({ key }) => holdIdOf(key)));
     const wanted = countMissing(record, reservations.countOf(gang.key)) - kept.size;
     const absent = [...repair.left, ...repair.lost]
-      .map((pod): Absentee => ({ key: { kind: 'replacement', gang: gang.key, lost: pod.uid }, pod }))
+      .map((pod): MissingMember => ({ key: { kind: 'replacement', gang: gang.key, lost: pod.uid }, pod }))
       .filter(({ key }) => !kept.has(holdIdOf(key)));
     forgetLeft(repair);
     const chosen = absent.slice(0, Math.max(0, wanted));
-    const elsewhere = this.#keepOwn(chosen, until);
+    const elsewhere = this.#reserveOwnNodes(chosen, until);
     // Those that left unseen, before a restart of Muster, looked like the ones that are there.
-    const pattern = census.bound.at(-1)!;
+    const example = census.bound.at(-1)!;
     for (let number = 0, more = wanted - chosen.length; more > 0; number++) {
       const key = { kind: 'missing-member', gang: gang.key, number } as const;
       if (kept.has(holdIdOf(key))) continue;
-      elsewhere.push({ key, pod: pattern });
+      elsewhere.push({ key, pod: example });
       more--;
     }
     if (elsewhere.length === 0) return;
     if (repair.unschedulableAt !== freed || now >= repair.widensAt) {
-      notePlaceSearch(repair, freed, this.#findPlaces(record, elsewhere, until, now));
+      noteReplacementSearch(repair, freed, this.#findOtherNodes(record, elsewhere, until, now));
     }
     this.#nextAt = Math.min(this.#nextAt, repair.widensAt);
   }
 
   /** Keeps the nodes that the members were on, where those are healthy and nobody was faster; returns the other members. */
-  #keepOwn(absent: readonly Absentee[], until: number): Absentee[] {
+  #reserveOwnNodes(absent: readonly MissingMember[], until: number): MissingMember[] {
     if (absent.length === 0) return [];
     const { reservations, view } = this.#context;
     // One that is on its way out leaves its own space.
-    const leaving = absent.map(({ pod }) => pod).filter(({ uid }) => isThere(view.pod(uid)));
-    const { occupants } = occupy(view.snapshot(), reservations, view.strangers());
-    const snapshot = withOccupants(withoutPods(view.snapshot(), leaving), occupants);
+    const departing = absent.map(({ pod }) => pod).filter(({ uid }) => isPresent(view.pod(uid)));
+    const { occupants } = occupy(view.snapshot(), reservations, view.foreignHolders());
+    const snapshot = withOccupants(withoutPods(view.snapshot(), departing), occupants);
     const tx = new Transaction(snapshot);
     tx.occupy();
-    const others: Absentee[] = [];
+    const others: MissingMember[] = [];
     for (const { key, pod } of absent) {
       if (isHealthy(snapshot, pod.nodeName) && tx.tryPlace(pod, pod.nodeName)) {
-        reservations.keepPlace({ key, pod, node: pod.nodeName, until });
+        reservations.addPlaceholder({ key, pod, node: pod.nodeName, until });
       } else others.push({ key, pod });
     }
     tx.rollback(0);
@@ -195,20 +195,20 @@ export class Repairer {
   }
 
   /** The gang has its minimum, or nobody left. Places that were planned ahead of its start are none of ours. */
-  #dropPlaces({ gang, attempt }: GangRecord): void {
+  #releasePlaceholders({ gang, attempt }: GangRecord): void {
     if (attempt.early === 'under-way') return;
     const { reservations } = this.#context;
-    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlace(key);
+    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlaceholder(key);
   }
 
   /** Members whose node came back need no other place. */
-  #dropReturned({ gang, census, repair }: GangRecord): void {
+  #releaseReturned({ gang, census, repair }: GangRecord): void {
     const { reservations } = this.#context;
     if (reservations.countPlaceholders(gang.key) === 0) return;
     const away = new Set(repair.lost.map(({ uid }) => uid));
     const back = new Set(census.bound.map(({ uid }) => uid).filter((uid) => !away.has(uid)));
     for (const { key } of reservations.placeholdersOf(gang.key)) {
-      if (key.kind === 'replacement' && back.has(key.lost)) reservations.releasePlace(key);
+      if (key.kind === 'replacement' && back.has(key.lost)) reservations.releasePlaceholder(key);
     }
   }
 
@@ -216,23 +216,27 @@ export class Repairer {
    * As many as fit, near the members that are there; wider than the gang would like only after its patience.
    * @returns when that ends, milliseconds; Infinity: it does not matter.
    */
-  #findPlaces(record: GangRecord, absent: readonly Absentee[], until: number, now: number): number {
+  #findOtherNodes(record: GangRecord, absent: readonly MissingMember[], until: number, now: number): number {
     const { reservations, view, settings } = this.#context;
     const { gang, repair } = record;
-    const standIns = new Map<string, Absentee>();
+    const standIns = new Map<string, MissingMember>();
     const members = absent.map(({ key, pod }) => standInFor(key, pod));
     members.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
-    const placed = placedOrKept(record, reservations.slotsOf(gang.key), reservations.placeholdersOf(gang.key));
+    const placed = placedWithPlaceholders(
+      record,
+      reservations.slotsOf(gang.key),
+      reservations.placeholdersOf(gang.key),
+    );
     const demand = { kind: 'members', members, min: 1, blocksStart: true, fresh: false } as const;
     const patientUntil = gang.patienceMs === undefined ? undefined : repair.brokenSince! + gang.patienceMs;
     const request = {
       ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now)),
       topology: { ...gang.topology, patientUntil },
     };
-    const plan = planGang(occupy(view.snapshot(), reservations, view.strangers()), request, settings.policy, now);
+    const plan = planGang(occupy(view.snapshot(), reservations, view.foreignHolders()), request, settings.policy, now);
     if (plan.kind !== 'placed') return plan.kind === 'unschedulable' ? widensAt(plan) : Number.POSITIVE_INFINITY;
     for (const { uid, node } of plan.slots) {
-      reservations.keepPlace({ ...standIns.get(uid)!, node, until });
+      reservations.addPlaceholder({ ...standIns.get(uid)!, node, until });
     }
     return Number.POSITIVE_INFINITY;
   }
@@ -265,7 +269,7 @@ export class Repairer {
 /** Members run, but fewer than have to; being evicted as a whole is no loss. */
 function isBroken(record: GangRecord): boolean {
   const { gang, census, repair } = record;
-  return repair.hasRun && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner && isShort(record);
+  return repair.hasRun && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner && isBelowMinimum(record);
 }
 
 /** How many pods are not there to make up the minimum. @param slots members on their way. */

@@ -51,7 +51,7 @@ export function placedMembers(
 }
 
 /** The same, and the places that are kept for members that do not exist now. */
-export function placedOrKept(
+export function placedWithPlaceholders(
   record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   slots: readonly Slot[],
   placeholders: readonly Pick<Placeholder, 'node'>[],

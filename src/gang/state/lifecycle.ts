@@ -37,7 +37,7 @@ export interface Census {
   /** Members that started or ended well: they count towards the minimum. */
   readonly started: number;
   /** How many of the unbound never call bind, since nothing they request brings them to Muster. */
-  readonly silent: number;
+  readonly bypassing: number;
   /** Whether so many of the bound are being evicted for another gang that it goes below its minimum: it is on its way out. */
   readonly isVictim: boolean;
 }
@@ -56,11 +56,11 @@ export function takeCensus(gang: Gang): Census {
   const bound = gang.members.filter((pod) => pod.nodeName !== '' && !isTerminated(pod));
   const unbound = gang.members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const succeeded = gang.members.filter((pod) => pod.phase === 'Succeeded').length;
-  const silent = unbound.filter(({ template }) => !template.reachesExtender).length;
+  const bypassing = unbound.filter(({ template }) => !template.reachesExtender).length;
   const started = bound.length + succeeded;
-  const leaving = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
-  const isVictim = leaving > 0 && started - leaving < (gang.minMember ?? 1);
-  return { bound, unbound, succeeded, started, silent, isVictim };
+  const departing = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
+  const isVictim = departing > 0 && started - departing < (gang.minMember ?? 1);
+  return { bound, unbound, succeeded, started, bypassing, isVictim };
 }
 
 export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }: Holdings): GangState {

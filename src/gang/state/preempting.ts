@@ -25,7 +25,7 @@ interface WritablePreempting {
   /** By UID. */
   readonly victims: Map<string, Victim>;
   /** Pods that leave planned nodes anyway, by UID. */
-  readonly leaving: ReadonlyMap<string, PodModel>;
+  readonly departing: ReadonlyMap<string, PodModel>;
   /** No member gets its node before all of them have left, wherever that node is: they leave so that the quota allows it. */
   readonly waitsForAll: boolean;
   /** When it was decided, milliseconds. */
@@ -50,48 +50,48 @@ function writable(preempting: Preempting): WritablePreempting {
 }
 
 /**
- * @param leaving pods that leave planned nodes anyway.
+ * @param departing pods that leave planned nodes anyway.
  * @param waitsForAll see `Preempting`.
  */
 export function beginPreempting(
   units: readonly VictimUnit[],
-  leaving: readonly PodModel[],
+  departing: readonly PodModel[],
   { now, noticeMs, waitsForAll }: { readonly now: number; readonly noticeMs: number; readonly waitsForAll: boolean },
 ): Preempting {
   const victims = new Map<string, Victim>();
   for (const { key, pods } of units) for (const pod of pods) victims.set(pod.uid, { pod, unit: key });
-  return newPreempting({ victims, leaving, waitsForAll, since: now, evictAt: now + noticeMs, isAnnounced: false });
+  return newPreempting({ victims, departing, waitsForAll, since: now, evictAt: now + noticeMs, isAnnounced: false });
 }
 
 /**
  * What another life of Muster began, read back from the pods.
  * @param marked victims that are left.
- * @param leaving pods that leave planned nodes anyway.
+ * @param departing pods that leave planned nodes anyway.
  * @param unitOf the gang's key of a member, or the pod's own.
  */
 export function resumePreempting(
   marked: readonly PodModel[],
-  leaving: readonly PodModel[],
+  departing: readonly PodModel[],
   unitOf: (pod: PodModel) => string,
   now: number,
 ): Preempting {
   const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
   const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
-  const others = leaving.filter(({ uid }) => !victims.has(uid));
+  const others = departing.filter(({ uid }) => !victims.has(uid));
   const evictAt = notices.length > 0 ? Math.max(...notices) : now;
   // Nobody wrote down whether the victims leave for their space or for their quota: waiting for all is right for both.
-  return newPreempting({ victims, leaving: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
+  return newPreempting({ victims, departing: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
 }
 
 function newPreempting({
-  leaving,
+  departing,
   ...begun
 }: Pick<WritablePreempting, 'victims' | 'waitsForAll' | 'since' | 'evictAt' | 'isAnnounced'> & {
-  readonly leaving: readonly PodModel[];
+  readonly departing: readonly PodModel[];
 }): Preempting {
   return {
     ...begun,
-    leaving: new Map(leaving.map((pod) => [pod.uid, pod])),
+    departing: new Map(departing.map((pod) => [pod.uid, pod])),
     isEvicting: false,
     refused: new Set(),
     blockedSince: undefined,
@@ -136,36 +136,36 @@ export function noteEviction(preempting: Preempting, uid: string, refusal: strin
 }
 
 /** Whether the pod still takes space. @param pod as the watch shows it now. */
-export function isThere(pod: PodModel | undefined): pod is PodModel {
+export function isPresent(pod: PodModel | undefined): pod is PodModel {
   return pod !== undefined && !isTerminated(pod);
 }
 
 /** Whether the pod is still to be evicted. */
-export function isStanding(pod: PodModel | undefined): pod is PodModel {
-  return isThere(pod) && !pod.deleting;
+export function awaitsEviction(pod: PodModel | undefined): pod is PodModel {
+  return isPresent(pod) && !pod.deleting;
 }
 
 /** Nodes where somebody is in the gang's way. @param podOf the pod as the watch shows it now. */
 export function occupiedNodes(
-  { victims, leaving }: Preempting,
+  { victims, departing }: Preempting,
   podOf: (uid: string) => PodModel | undefined,
 ): ReadonlySet<string> {
   const nodes = new Set<string>();
-  for (const uid of [...victims.keys(), ...leaving.keys()]) {
+  for (const uid of [...victims.keys(), ...departing.keys()]) {
     const pod = podOf(uid);
-    if (isThere(pod)) nodes.add(pod.nodeName);
+    if (isPresent(pod)) nodes.add(pod.nodeName);
   }
   return nodes;
 }
 
 /** When the space is given up unless the gang has started, milliseconds: the victims' own grace does not count. */
 export function fenceEndsAt(
-  { victims, leaving, since, evictAt }: Preempting,
+  { victims, departing, since, evictAt }: Preempting,
   podOf: (uid: string) => PodModel | undefined,
   fenceTimeoutMs: number,
 ): number {
   let latest = Math.max(since, evictAt);
-  for (const uid of [...victims.keys(), ...leaving.keys()]) latest = Math.max(latest, podOf(uid)?.goneBy ?? 0);
+  for (const uid of [...victims.keys(), ...departing.keys()]) latest = Math.max(latest, podOf(uid)?.goneBy ?? 0);
   return latest + fenceTimeoutMs;
 }
 

@@ -12,7 +12,7 @@ interface WritablePreemptionStatus {
   /** It evicted others and has not started since. */
   hasPreempted: boolean;
   /** How often in a row it evicted others and could not start. */
-  vainPreemptions: number;
+  failedPreemptions: number;
   /** It does not preempt before this, milliseconds. */
   preemptsNotBefore: number;
   /** When it last looked for victims, milliseconds. */
@@ -20,7 +20,7 @@ interface WritablePreemptionStatus {
   /** When it is to look for victims again, milliseconds. */
   searchesAt: number;
   /** How often in a row it found none. */
-  vainSearches: number;
+  failedSearches: number;
   /** Victims whose eviction was refused, by unit key, and until when they are left alone, milliseconds. */
   readonly evictionBackoff: Map<string, number>;
   /** Why preemption does not help it now; undefined when that was not asked. */
@@ -37,11 +37,11 @@ export function newPreemptionStatus(): PreemptionStatus {
   return {
     preempting: undefined,
     hasPreempted: false,
-    vainPreemptions: 0,
+    failedPreemptions: 0,
     preemptsNotBefore: 0,
     searchedAt: Number.NEGATIVE_INFINITY,
     searchesAt: Number.POSITIVE_INFINITY,
-    vainSearches: 0,
+    failedSearches: 0,
     evictionBackoff: new Map(),
     outlook: undefined,
   };
@@ -68,8 +68,8 @@ export function abandonPreempting(status: PreemptionStatus, now: number, initial
   state.preempting = undefined;
   if (!state.hasPreempted) return;
   state.hasPreempted = false;
-  state.preemptsNotBefore = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.vainPreemptions, 20));
-  state.vainPreemptions++;
+  state.preemptsNotBefore = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.failedPreemptions, 20));
+  state.failedPreemptions++;
 }
 
 /** Evictions stayed refused: other victims are looked for at once, and these units are left alone until then. */
@@ -80,15 +80,15 @@ export function changeVictims(status: PreemptionStatus, units: Iterable<string>,
   // Other victims, for the same reason as the first ones.
   state.hasPreempted = false;
   state.searchedAt = Number.NEGATIVE_INFINITY;
-  state.vainSearches = 0;
+  state.failedSearches = 0;
 }
 
 /** The gang runs: whom it evicted for that was worth it. */
-export function settlePreemptions(status: PreemptionStatus): void {
+export function clearPreemptionBackoff(status: PreemptionStatus): void {
   const state = writable(status);
   state.hasPreempted = false;
-  state.vainPreemptions = 0;
-  state.vainSearches = 0;
+  state.failedPreemptions = 0;
+  state.failedSearches = 0;
   state.preemptsNotBefore = 0;
   state.evictionBackoff.clear();
 }
@@ -108,7 +108,7 @@ export function scheduleSearch(status: PreemptionStatus, at: number): void {
 export function beginSearch(status: PreemptionStatus, now: number): void {
   const state = writable(status);
   state.searchedAt = now;
-  state.vainSearches++;
+  state.failedSearches++;
   for (const [unit, until] of state.evictionBackoff) if (until <= now) state.evictionBackoff.delete(unit);
 }
 
@@ -123,13 +123,13 @@ export function noteOutlook(
   state.searchesAt = searchesAt;
 }
 
-export function noteSearchOfUse(status: PreemptionStatus): void {
-  writable(status).vainSearches = 0;
+export function noteSearchSucceeded(status: PreemptionStatus): void {
+  writable(status).failedSearches = 0;
 }
 
 /** What stood in the way may have gone: the gang looks again soon. */
 export function searchSoon(status: PreemptionStatus, at: number): void {
   const state = writable(status);
-  state.vainSearches = Math.min(state.vainSearches, 1);
+  state.failedSearches = Math.min(state.failedSearches, 1);
   state.searchesAt = at;
 }

@@ -88,7 +88,7 @@ export function countStarted({ census, repair }: Pick<GangRecord, 'census' | 're
 }
 
 /** Members are bound, but so many are lost that the others are fewer than the minimum. */
-export function isShort({ gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>): boolean {
+export function isBelowMinimum({ gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>): boolean {
   return gang.minMember !== undefined && countStarted({ census, repair }) < gang.minMember;
 }
 

@@ -71,7 +71,7 @@ export function noteBroken(status: RepairStatus, since: number): number {
 }
 
 /** It has its minimum, or nobody left. */
-export function noteWhole(status: RepairStatus): void {
+export function noteComplete(status: RepairStatus): void {
   const state = writable(status);
   state.brokenSince = undefined;
   state.left = [];
@@ -79,7 +79,7 @@ export function noteWhole(status: RepairStatus): void {
 }
 
 /** A search for places was made. @param freed the freed generation it was made at. @param widensAt milliseconds. */
-export function notePlaceSearch(status: RepairStatus, freed: number, widensAt: number): void {
+export function noteReplacementSearch(status: RepairStatus, freed: number, widensAt: number): void {
   const state = writable(status);
   state.unschedulableAt = freed;
   state.widensAt = widensAt;

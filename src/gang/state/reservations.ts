@@ -45,9 +45,9 @@ function renderKey(key: HoldKey): string {
   }
 }
 
-/** A pod that stands in for the member: like the pattern, and with a UID that no other pod or stand-in has. */
-export function standInFor(key: PlaceholderKey, pattern: PodModel): PodModel {
-  return { ...pattern, uid: renderKey(key) as PodUid };
+/** A pod that stands in for the member: like the example, and with a UID that no other pod or stand-in has. */
+export function standInFor(key: PlaceholderKey, example: PodModel): PodModel {
+  return { ...example, uid: renderKey(key) as PodUid };
 }
 
 /** Space held outside of slots. */
@@ -64,7 +64,7 @@ export interface Placeholder extends SpaceHold {
 }
 
 /** What is kept of a node for a gang that is planned to start there later; gangs know of it from their plans. */
-export interface Kept {
+export interface ReservedCapacity {
   readonly node: string;
   readonly priority: number;
   /** By resource. */
@@ -86,7 +86,7 @@ export class Reservations {
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
-  #kept = new Map<string, Kept>();
+  #reserved = new Map<string, ReservedCapacity>();
 
   get size(): number {
     return this.#slots.size;
@@ -122,7 +122,7 @@ export class Reservations {
   assume(slot: Slot): void {
     this.forget(slot.pod.uid);
     this.#slots.set(slot.pod.uid, slot);
-    addTo(this.#byGang, slot.gang, slot.pod.uid, slot);
+    addEntry(this.#byGang, slot.gang, slot.pod.uid, slot);
     this.#take(slot.node, slot.pod.uid, slot);
   }
 
@@ -142,7 +142,7 @@ export class Reservations {
     const slot = this.#slots.get(uid);
     if (!slot) return undefined;
     this.#slots.delete(uid);
-    removeFrom(this.#byGang, slot.gang, uid);
+    removeEntry(this.#byGang, slot.gang, uid);
     this.#giveBack(slot.node, uid);
     return slot;
   }
@@ -161,18 +161,18 @@ export class Reservations {
   }
 
   /** Keeps space for a member that does not exist now. */
-  keepPlace(placeholder: Placeholder): void {
+  addPlaceholder(placeholder: Placeholder): void {
     const { key } = placeholder;
     this.#hold(key, [placeholder]);
-    addTo(this.#placeholders, key.gang, holdIdOf(key), placeholder);
+    addEntry(this.#placeholders, key.gang, holdIdOf(key), placeholder);
   }
 
-  releasePlace(key: PlaceholderKey): void {
+  releasePlaceholder(key: PlaceholderKey): void {
     this.#release(key);
   }
 
   /** The space of a placeholder goes over to a slot: nothing becomes free for others. */
-  fillPlace(key: PlaceholderKey, slot: Slot): void {
+  fillPlaceholder(key: PlaceholderKey, slot: Slot): void {
     const freed = this.#freed;
     this.#release(key);
     this.assume(slot);
@@ -212,37 +212,37 @@ export class Reservations {
     if (!hold) return;
     for (const { node } of hold.spaces) this.#giveBack(node, id);
     this.#holds.delete(id);
-    if (key.kind !== 'lone-pod') removeFrom(this.#placeholders, key.gang, id);
+    if (key.kind !== 'lone-pod') removeEntry(this.#placeholders, key.gang, id);
     this.#freed++;
   }
 
   /** From now on this, and nothing else, is kept for planned starts. */
-  keep(kept: readonly Kept[]): void {
-    this.#kept = new Map(kept.map((each) => [each.node, each]));
+  setReserved(reserved: readonly ReservedCapacity[]): void {
+    this.#reserved = new Map(reserved.map((each) => [each.node, each]));
   }
 
   /** What a pod leaves of a node where something is kept is kept, too, until `keep` says what is. */
-  keepMore(node: string, left: readonly ResourceAmount[]): void {
-    const kept = this.#kept.get(node);
-    if (!kept) return;
-    const amounts = new Map(kept.amounts);
+  addReserved(node: string, left: readonly ResourceAmount[]): void {
+    const reserved = this.#reserved.get(node);
+    if (!reserved) return;
+    const amounts = new Map(reserved.amounts);
     for (const { name, amount } of left) amounts.set(name, (amounts.get(name) ?? 0) + amount);
-    this.#kept.set(node, { ...kept, amounts });
+    this.#reserved.set(node, { ...reserved, amounts });
   }
 
   /** What is kept of the node against pods of this priority or lower; undefined: nothing. */
-  keptAgainst(node: string, priority: number): Kept['amounts'] | undefined {
-    const kept = this.#kept.get(node);
-    return kept && kept.priority >= priority ? kept.amounts : undefined;
+  reservedAgainst(node: string, priority: number): ReservedCapacity['amounts'] | undefined {
+    const reserved = this.#reserved.get(node);
+    return reserved && reserved.priority >= priority ? reserved.amounts : undefined;
   }
 
   #take(node: string, id: string, holder: { readonly pod: PodModel }): void {
-    addTo(this.#byNode, node, id, holder);
+    addEntry(this.#byNode, node, id, holder);
     this.#changedNodes.add(node);
   }
 
   #giveBack(node: string, id: string): void {
-    removeFrom(this.#byNode, node, id);
+    removeEntry(this.#byNode, node, id);
     this.#changedNodes.add(node);
   }
 
@@ -270,13 +270,13 @@ export class Reservations {
   }
 }
 
-function addTo<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
+function addEntry<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
   const entries = index.get(group);
   if (entries) entries.set(key, value);
   else index.set(group, new Map([[key, value]]));
 }
 
-function removeFrom<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key): void {
+function removeEntry<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key): void {
   const entries = index.get(group);
   entries?.delete(key);
   if (entries?.size === 0) index.delete(group);

@@ -31,6 +31,6 @@ export class Dispatcher {
       this.#evictor.reconcile(record);
       this.#opener.tryOpen(record);
     }
-    this.#evictor.spare(gangs);
+    this.#evictor.withdrawNotices(gangs);
   }
 }

@@ -9,7 +9,7 @@ import { findViolated } from '../../core/preemption/budgets.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor, Waker } from '../framework/ports.ts';
 import {
-  isStanding,
+  awaitsEviction,
   NO_NOTICE,
   noteEvicting,
   noteEviction,
@@ -47,7 +47,7 @@ export class Evictor implements MemberEvictor {
     // Before anybody is told, the plan is on record: a restart must know what was made room for.
     const slots = reservations.slotsOf(gang.key);
     if (slots.some(({ state, isRecorded }) => state === 'fenced' && !isRecorded)) return;
-    const standing = [...preempting.victims.keys()].map((uid) => view.pod(uid)).filter(isStanding);
+    const standing = [...preempting.victims.keys()].map((uid) => view.pod(uid)).filter(awaitsEviction);
     if (!preempting.isAnnounced) {
       noteVictimsTold(preempting);
       observer.onPreempting(gang.key, preempting);
@@ -89,7 +89,7 @@ export class Evictor implements MemberEvictor {
   }
 
   /** Takes the notice back from pods that nobody evicts any more. */
-  spare(gangs: { get(gang: string): GangRecord | undefined }): void {
+  withdrawNotices(gangs: { get(gang: string): GangRecord | undefined }): void {
     for (const pod of this.#context.view.preempted()) {
       const preemptor = pod.annotations[PREEMPTED_BY]!;
       if (pod.deleting || gangs.get(preemptor)?.preemption.preempting?.victims.has(pod.uid)) continue;

@@ -4,7 +4,7 @@ import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
 import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { isThere, type Preempting } from '../state/preempting.ts';
+import { isPresent, type Preempting } from '../state/preempting.ts';
 import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
@@ -77,10 +77,10 @@ export class Publisher {
     }
   }
 
-  #describePreempting({ victims, leaving, blockedBy }: Preempting): Reason {
+  #describePreempting({ victims, departing, blockedBy }: Preempting): Reason {
     const { view } = this.#context;
-    const uids = [...victims.keys(), ...leaving.keys()];
-    const gone = uids.filter((uid) => !isThere(view.pod(uid))).length;
+    const uids = [...victims.keys(), ...departing.keys()];
+    const gone = uids.filter((uid) => !isPresent(view.pod(uid))).length;
     const names = [...new Set([...victims.values()].map(({ unit }) => unit))].sort();
     return { kind: 'preempting', victims: names, pods: uids.length, gone, blockedBy };
   }
