@@ -18,7 +18,7 @@ import { judgeQuota } from '../../core/queues/quota.ts';
 import type { Queue } from '../../core/queues/tree.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { ExcludedModels } from '../framework/planning-input.ts';
+import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
 import { compareUrgency, type GangRecord, isBelowMinimum, mayPlan, victimsOf } from '../state/records.ts';
@@ -33,8 +33,6 @@ import type { RunLimits } from './run-limits.ts';
 interface WaitingGang extends PendingGang {
   readonly record: GangRecord;
 }
-
-const NO_MODELS: ExcludedModels = new Map();
 
 /** Gangs that lose members and are not to be helped; `repair/repairer.ts` knows them. */
 export interface EndingGangs {
@@ -200,7 +198,7 @@ export class Admission {
     return {
       queue,
       isQuotaFull: false,
-      excludedModels: queue && !lacksMembers ? this.#queues.listExcludedModels(queue, one) : NO_MODELS,
+      excludedModels: queue && !lacksMembers ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
       // It goes on as it was; what it grows by must not delay others.
       reserved: lacksMembers ? undefined : this.#backfill.reservedFor(record),
       mayPlanEarly: false,
@@ -216,7 +214,7 @@ export class Admission {
   #constrainEarly(record: GangRecord, now: number): AdmissionConstraints {
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     const mayPlanEarly = queue !== undefined && isDueEarly(record, now) && this.#hasQuotaEarly(record, queue);
-    return { queue, isQuotaFull: false, excludedModels: NO_MODELS, reserved: undefined, mayPlanEarly };
+    return { queue, isQuotaFull: false, excludedModels: NO_EXCLUDED_MODELS, reserved: undefined, mayPlanEarly };
   }
 
   #hasQuotaEarly(record: GangRecord, queue: Queue): boolean {

@@ -16,6 +16,7 @@ import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels, PlanningInputs } from '../framework/planning-input.ts';
 import { noteBlocked } from '../state/admission-status.ts';
+import { upcoming } from '../state/deadlines.ts';
 import { demandOf, type MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { ReservedCapacity } from '../state/reservations.ts';
@@ -203,7 +204,7 @@ export class Backfill {
       const drainsAt = record ? this.#drainsAt(record, startsAt) : after;
       const changesAt = Number.isFinite(startsAt) ? Math.max(startsAt, reviewAt) : drainsAt;
       const at = drainsAt > after ? Math.min(changesAt, drainsAt) : changesAt;
-      if (at > after) next = Math.min(next, at);
+      next = Math.min(next, upcoming(at, after));
     }
     return next;
   }

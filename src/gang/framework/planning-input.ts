@@ -36,7 +36,7 @@ export interface FailedNodes {
   avoidedBy(gang: string, now: number): ReadonlySet<string>;
 }
 
-const NO_MODELS: ExcludedModels = new Map();
+export const NO_EXCLUDED_MODELS: ExcludedModels = new Map();
 
 export class PlanningInputs {
   readonly #context: Pick<LoopContext, 'view' | 'reservations' | 'clock'>;
@@ -51,7 +51,7 @@ export class PlanningInputs {
   of(
     record: GangRecord,
     demand: MembersDemand,
-    { stay = [], taken, excludedModels = NO_MODELS }: PlanningOptions = {},
+    { stay = [], taken, excludedModels = NO_EXCLUDED_MODELS }: PlanningOptions = {},
   ): PlanningInput {
     const { reservations, view } = this.#context;
     const own = reservations.placeholdersOf(record.gang.key);

@@ -4,6 +4,7 @@ import type { PodModel } from '../../core/objects/model.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release } from '../framework/ports.ts';
 import { eraseNomination, planAgain } from '../state/attempt.ts';
+import { upcoming } from '../state/deadlines.ts';
 import { addVictim, awaitsEviction, fenceEndsAt, occupiedNodes, type Preempting } from '../state/preempting.ts';
 import { changeVictims, finishPreempting } from '../state/preemption-status.ts';
 import { type GangRecord, refreshState, victimsOf } from '../state/records.ts';
@@ -55,10 +56,10 @@ export class FenceKeeper {
   nextAt({ preemption }: GangRecord, now: number): number {
     const { view, settings } = this.#context;
     const { preempting, searchesAt } = preemption;
-    if (!preempting) return later(searchesAt, now);
+    if (!preempting) return upcoming(searchesAt, now);
     const { evictAt, blockedSince } = preempting;
     return Math.min(
-      later(evictAt, now),
+      upcoming(evictAt, now),
       blockedSince === undefined ? Number.POSITIVE_INFINITY : blockedSince + settings.preemption.blockedTimeoutMs,
       fenceEndsAt(preempting, (uid) => view.pod(uid), settings.preemption.fenceTimeoutMs),
     );
@@ -115,8 +116,4 @@ export class FenceKeeper {
     planAgain(attempt);
     refreshState(record, reservations);
   }
-}
-
-function later(at: number, now: number): number {
-  return at > now ? at : Number.POSITIVE_INFINITY;
 }

@@ -89,7 +89,7 @@ export class GangTable {
   #drop(key: GangKey): void {
     const { reservations } = this.#context;
     for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
-    for (const place of reservations.placeholdersOf(key)) reservations.releasePlaceholder(place.key);
+    reservations.releasePlaceholdersOf(key);
     this.#records.delete(key);
   }
 

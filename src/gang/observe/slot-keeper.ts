@@ -14,7 +14,7 @@ import {
   noteOverdue,
   pinMember,
 } from '../state/attempt.ts';
-import { countStarted, type GangRecord } from '../state/records.ts';
+import { type GangRecord, isBelowMinimum } from '../state/records.ts';
 import { anyBinding, renewNomination, rewriteNomination, type Slot } from '../state/slot.ts';
 import { checkSlot } from './slot-check.ts';
 
@@ -131,13 +131,11 @@ export class SlotKeeper {
     reservations.addPlaceholder({ key, pod, node, until: now + settings.repairTimeoutMs });
   }
 
-  /** ReservedCapacity places end when the gang has its minimum, or nobody left, without them. */
+  /** Releases placeholders when the gang has its minimum without them, or has no bound member left. */
   reviewPlaceholders(record: GangRecord): void {
-    const { reservations } = this.#context;
     const { gang, census, attempt } = record;
-    const isBelow = census.bound.length > 0 && countStarted(record) < (gang.minMember ?? 0);
-    if (attempt.early === 'under-way' || isBelow) return;
-    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlaceholder(key);
+    if (attempt.early === 'under-way' || (census.bound.length > 0 && isBelowMinimum(record))) return;
+    this.#context.reservations.releasePlaceholdersOf(gang.key);
   }
 
   /**

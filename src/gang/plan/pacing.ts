@@ -66,7 +66,7 @@ export class Pacing {
 }
 
 /** Members that have a slot and have not come to the barrier, of gangs that get further. */
-export function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
+function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
   const gangs = new Map<string, { nominated: number; movedAt: number }>();
   let onTheirWay = 0;
   for (const { gang, pod, state, since } of slots) {

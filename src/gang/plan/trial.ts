@@ -2,12 +2,18 @@
 import type { PlanPolicy } from '../../core/placement/gang-request.ts';
 import { type Plan, planGang } from '../../core/placement/plan.ts';
 import type { QuotaRefusal } from '../../core/queues/quota.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { ReservedStarts } from '../admit/candidate.ts';
 import type { ExcludedModels, PlanningInput } from '../framework/planning-input.ts';
 import type { FailedShapes } from './failed-shapes.ts';
 
-/** Better a node that failed once than none. */
-export function planOn({ request, occupied }: PlanningInput, policy: PlanPolicy, now: number): Plan {
+/** The snapshot as a gang sees it that must not delay these planned starts. */
+export function reservedViewFor(reserved: ReservedStarts | undefined, occupied: Snapshot): Snapshot {
+  return reserved ? reserved.starts.viewUntil(occupied, reserved.endsAt) : occupied;
+}
+
+/** Falls back to avoided nodes when no other fits. */
+function planOn({ request, occupied }: PlanningInput, policy: PlanPolicy, now: number): Plan {
   const plan = planGang(occupied, request, policy, now);
   return plan.kind === 'unschedulable' && request.avoided.size > 0
     ? planGang(occupied, { ...request, avoided: new Set() }, policy, now)
@@ -45,7 +51,7 @@ export function planOnReservedView(
   const plan = planOn(input, policy, now);
   if (plan.kind === 'unschedulable') failed?.add(request, '', plan);
   if (plan.kind !== 'placed' || !reserved) return { plan, isKnown: false, isBehind: false };
-  const clear = planOn({ request, occupied: reserved.starts.viewUntil(occupied, reserved.endsAt) }, policy, now);
+  const clear = planOn({ request, occupied: reservedViewFor(reserved, occupied) }, policy, now);
   if (clear.kind === 'unschedulable') failed?.add(request, reserved.span, clear);
   return { plan: clear, isKnown: false, isBehind: clear.kind !== 'placed' };
 }

@@ -13,13 +13,14 @@ import { planReclaim } from '../../core/reclaim/reclaim.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { Backfill } from '../admit/backfill.ts';
-import type { Candidate, ReservedStarts } from '../admit/candidate.ts';
+import type { Candidate } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
 import type { NoRoom, PlanOutcome } from '../plan/planner.ts';
 import type { SlotAssigner } from '../plan/slot-assigner.ts';
+import { reservedViewFor } from '../plan/trial.ts';
 import { demandOf } from '../state/demand.ts';
 import { beginPreempting, isPresent } from '../state/preempting.ts';
 import {
@@ -116,7 +117,7 @@ export class Preemptor {
     const candidates = lower.filter(({ slots }) => slots.every(mayTake));
     const taken = { slots: candidates.flatMap(({ slots }) => slots), placeholders };
     const { request, occupied: unkept } = this.#parts.inputs.of(record, demand, { ...constraints, stay, taken });
-    const occupied = beside(constraints.reserved, unkept);
+    const occupied = reservedViewFor(constraints.reserved, unkept);
     const plan = planGang(occupied, request, settings.policy, clock.now());
     if (plan.kind !== 'placed') return undefined;
     const podOf = new Map(demand.members.map((pod) => [pod.uid, pod]));
@@ -146,7 +147,7 @@ export class Preemptor {
     const { gang, preemption } = record;
     const now = clock.now();
     if (!this.#maySearch(candidate)) return NO_ROOM;
-    const snapshot = beside(constraints.reserved, input.occupied);
+    const snapshot = reservedViewFor(constraints.reserved, input.occupied);
     // Whoever is evicted for others leaves, too: what those do not need of the space is there for the taking.
     const otherVictims = listAllVictims(pass.records).flatMap((uid) => view.pod(uid) ?? []);
     const plan = this.#search(candidate, input.request, snapshot, otherVictims);
@@ -192,7 +193,7 @@ export class Preemptor {
     // A lower gang that waits for its victims to leave is displaced when they have.
     const occupants = withoutLowerFences(snapshot.occupants, pass.records, reservations, gang.priority);
     const then = { ...withoutPods(snapshot, otherVictims), occupants };
-    const departures = candidate.kind === 'waiting' ? this.#parts.backfill.listImminentDepartures() : NOBODY;
+    const departures = candidate.kind === 'waiting' ? this.#parts.backfill.listImminentDepartures() : NO_DEPARTURES;
     const look = (wanted: GangRequest): Preemption => {
       const of = { gang: wanted, running, budgets: view.budgets(), barred };
       if (constraints.isQuotaFull && rights)
@@ -261,9 +262,4 @@ export class Preemptor {
   }
 }
 
-const NOBODY: ReadonlyMap<PodModel, number> = new Map();
-
-/** The snapshot as a gang may use it that must not delay these starts. */
-function beside(reserved: ReservedStarts | undefined, occupied: Snapshot): Snapshot {
-  return reserved ? reserved.starts.viewUntil(occupied, reserved.endsAt) : occupied;
-}
+const NO_DEPARTURES: ReadonlyMap<PodModel, number> = new Map();

@@ -5,6 +5,7 @@ import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { RunningGang } from '../../core/preemption/candidates.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { exponentialBackoff } from '../state/backoff.ts';
 import { type PreemptionStatus, searchSoon } from '../state/preemption-status.ts';
 import { type GangRecord, victimsOf } from '../state/records.ts';
 import type { Reservations } from '../state/reservations.ts';
@@ -89,8 +90,8 @@ export function outlookOf(plan: Preemption): PreemptionStatus['outlook'] {
 /** When the gang may look for victims again, milliseconds. */
 export function earliestSearchAt({ searchedAt, failedSearches, outlook }: PreemptionStatus, now: number): number {
   const isDue = outlook?.kind === 'none' && now >= outlook.reconsiderAt;
-  const pause = isDue || failedSearches === 0 ? 0 : SEARCH_BACKOFF_MS * 2 ** Math.min(failedSearches - 1, 20);
-  return searchedAt + Math.min(SEARCH_BACKOFF_MAX_MS, pause);
+  if (isDue || failedSearches === 0) return searchedAt;
+  return searchedAt + exponentialBackoff(SEARCH_BACKOFF_MS, SEARCH_BACKOFF_MAX_MS, failedSearches - 1);
 }
 
 /**

@@ -196,9 +196,7 @@ export class Repairer {
 
   /** The gang has its minimum, or nobody left. Places that were planned ahead of its start are none of ours. */
   #releasePlaceholders({ gang, attempt }: GangRecord): void {
-    if (attempt.early === 'under-way') return;
-    const { reservations } = this.#context;
-    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlaceholder(key);
+    if (attempt.early !== 'under-way') this.#context.reservations.releasePlaceholdersOf(gang.key);
   }
 
   /** Members whose node came back need no other place. */

@@ -5,6 +5,7 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Unschedulable } from '../../core/placement/report.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** When a gang was first seen, and with how many members: the rate at which its members come follows from that. */
@@ -91,7 +92,7 @@ export function widensAt(shortfall: Unschedulable | undefined): number {
 export function failAttempt(attempt: Attempt, now: number, cause: string, initialMs: number, maxMs: number): void {
   const state = writable(attempt);
   forgetLearnt(state);
-  state.backoffUntil = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.failures, 20));
+  state.backoffUntil = now + exponentialBackoff(initialMs, maxMs, state.failures);
   state.failures++;
   state.lastFailure = cause;
 }

@@ -12,11 +12,13 @@ export function nextDeadline(records: Iterable<GangRecord>, now: number, regathe
   for (const { attempt, publication } of records) {
     const { backoffUntil, incompleteSince, overdueAt, shortfall } = attempt;
     if (!publication.isAnnounced) next = Math.min(next, announceAt(publication));
-    if (backoffUntil > now) next = Math.min(next, backoffUntil);
     if (incompleteSince !== undefined) next = Math.min(next, incompleteSince + regatherMs);
-    const wider = widensAt(shortfall);
-    if (wider > now) next = Math.min(next, wider);
-    next = Math.min(next, overdueAt);
+    next = Math.min(next, upcoming(backoffUntil, now), upcoming(widensAt(shortfall), now), overdueAt);
   }
   return next;
+}
+
+/** The time if it is still to come, else Infinity: what is past needs no alarm. */
+export function upcoming(at: number, now: number): number {
+  return at > now ? at : Number.POSITIVE_INFINITY;
 }

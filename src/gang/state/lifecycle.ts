@@ -16,15 +16,7 @@ import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 
-export const GANG_STATES = [
-  'Gathering',
-  'Pending',
-  'Preempting',
-  'Nominated',
-  'Running',
-  'Broken',
-  'Finished',
-] as const;
+const GANG_STATES = ['Gathering', 'Pending', 'Preempting', 'Nominated', 'Running', 'Broken', 'Finished'] as const;
 
 export type GangState = (typeof GANG_STATES)[number];
 

@@ -3,6 +3,7 @@
  * Volatile: whom it makes leave is read back from the pods after a restart.
  */
 import type { PreemptionOutlook } from '../../core/reasons/explain.ts';
+import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 import type { Preempting } from './preempting.ts';
 
@@ -68,7 +69,7 @@ export function abandonPreempting(status: PreemptionStatus, now: number, initial
   state.preempting = undefined;
   if (!state.hasPreempted) return;
   state.hasPreempted = false;
-  state.preemptsNotBefore = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.failedPreemptions, 20));
+  state.preemptsNotBefore = now + exponentialBackoff(initialMs, maxMs, state.failedPreemptions);
   state.failedPreemptions++;
 }
 

@@ -2,11 +2,11 @@
  * What is remembered of one gang between two rounds. A record has what was observed, and five parts; each part is written
  * by the module of its name. Volatile: a restart begins with empty records and reads back what is written in the cluster.
  */
-import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { type AdmissionStatus, newAdmissionStatus } from './admission-status.ts';
 import { type Attempt, clearAttempt, failAttempt, newAttempt, widensAt } from './attempt.ts';
 import { type Census, deriveState, type GangState } from './lifecycle.ts';
+import type { Victim } from './preempting.ts';
 import { forgetSearch, newPreemptionStatus, type PreemptionStatus } from './preemption-status.ts';
 import { newPublication, type Publication } from './publication.ts';
 import { newRepairStatus, type RepairStatus } from './repair-status.ts';
@@ -93,13 +93,11 @@ export function isBelowMinimum({ gang, census, repair }: Pick<GangRecord, 'gang'
 }
 
 /** UIDs of the victims that the gang makes room with; none while it evicts nobody. */
-export function victimsOf({
-  preemption,
-}: Pick<GangRecord, 'preemption'>): ReadonlyMap<string, { readonly pod: PodModel; readonly unit: string }> {
-  return preemption.preempting?.victims ?? NOBODY;
+export function victimsOf({ preemption }: Pick<GangRecord, 'preemption'>): ReadonlyMap<string, Victim> {
+  return preemption.preempting?.victims ?? NO_VICTIMS;
 }
 
-const NOBODY: ReadonlyMap<string, { readonly pod: PodModel; readonly unit: string }> = new Map();
+const NO_VICTIMS: ReadonlyMap<string, Victim> = new Map();
 
 /** Priority, then age; the name breaks ties. */
 export function compareUrgency(a: GangRecord, b: GangRecord): number {

@@ -171,6 +171,10 @@ export class Reservations {
     this.#release(key);
   }
 
+  releasePlaceholdersOf(gang: string): void {
+    for (const { key } of this.placeholdersOf(gang)) this.#release(key);
+  }
+
   /** The space of a placeholder goes over to a slot: nothing becomes free for others. */
   fillPlaceholder(key: PlaceholderKey, slot: Slot): void {
     const freed = this.#freed;

@@ -15,7 +15,7 @@ import type { QueueSpec } from '../../core/queues/tree.ts';
 import type { GangObserver, QueueWriter } from '../framework/ports.ts';
 
 /** On objects that Muster made of queues of the file. */
-export const MIRRORED_LABEL = 'muster.dev/mirrored';
+const MIRRORED_LABEL = 'muster.dev/mirrored';
 
 export interface QueueMirrorParts {
   readonly writer: QueueWriter;
