@@ -1,11 +1,11 @@
 /**
- * Planned starts: when and where gangs that found no room will have some, so that later ones pass them only where that
- * delays nobody (EASY: Lifka, The ANL/IBM SP scheduling system, JSSPP 1995; conservative: all of them are kept).
+ * Planned starts: when and where blocked gangs are expected to start. Later gangs may start first only if they delay no
+ * planned start (EASY: Lifka, The ANL/IBM SP scheduling system, JSSPP 1995; conservative: no planned start at all).
  *
- * A start is known from the run lengths of those in the way. Where nobody knows, nothing is kept until the gang has been
- * blocked for `drainAfter`; from then on its places are, and they drain as whoever is there ends.
+ * The start is computed from the run lengths of the gangs in the way. If those are unknown, nothing is reserved until
+ * the gang has been blocked for `drainAfter`; from then on the drain reserves what becomes free for it.
  *
- * Owner of the planned starts. They are volatile: after a restart they are planned again.
+ * The only owner of planned starts. Volatile: after a restart they are planned again.
  */
 
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
@@ -23,18 +23,18 @@ import type { ReservedCapacity } from '../state/reservations.ts';
 import type { ReservedStarts } from './candidate.ts';
 import { type Endings, LEAVES_MS } from './endings.ts';
 
-/** A start is planned anew at most so often, and takes a fifth of the time at most, milliseconds. */
+/** A start is planned again at most this often, and takes at most a fifth of the time, milliseconds. */
 const REVIEW_MS = 1_000;
-/** The same of a gang that would not fit if nobody else were there. */
+/** The same for a gang that would not fit even in an empty cluster. */
 const NEVER_REVIEW_MS = 5_000;
-/** No more starts are planned in a pass that has taken so long for them, milliseconds: those after have none. */
+/** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs have none. */
 const MAX_PER_PASS_MS = 200;
 const PAUSE_PER_PLAN = 4;
-/** Conservative: so many gangs have a planned start; those after them wait for theirs. */
+/** Conservative: at most this many gangs have a planned start. */
 const MAX_STARTS = 64;
 
 interface Planned {
-  /** Undefined: it would not fit if nobody else were there. */
+  /** Undefined: the gang would not fit even in an empty cluster. */
   readonly start: PlannedStart | undefined;
   readonly reviewAt: number;
 }
@@ -46,25 +46,25 @@ export class Backfill {
   readonly #inputs: PlanningInputs;
   readonly #endings: Endings;
   readonly #planned = new Map<string, Planned>();
-  /** How long the pass has taken to plan starts, milliseconds. */
+  /** How long the pass has spent on planning starts, milliseconds. */
   #spentMs = 0;
-  /** Gangs whose starts the last pass wanted to know. */
+  /** Gangs for which the last pass needed a start. */
   readonly #asked = new Set<string>();
-  /** Of gangs that were blocked in the last pass, in order. */
+  /** Planned starts of the gangs that were blocked in the last pass, in queue order. */
   #starts: PlannedStart[] = [];
-  /** Those of them that others must not delay. */
+  /** Those with a known time that others must not delay. */
   readonly #known: PlannedStart[] = [];
   readonly #draining: PlannedStart[] = [];
   #reserved: StartReservations | undefined;
-  /** Whoever leaves, as the pass sees it. */
+  /** The endings that this pass counts on. */
   #passEndings: readonly Ending[] | undefined;
   #records: readonly GangRecord[] = [];
   /** When the last pass began, milliseconds. */
   #begunAt = Number.NEGATIVE_INFINITY;
   #reservedStarts = '';
-  /** The earliest start that a gang was earliest since it was blocked. */
+  /** The earliest start of each gang since it was blocked. */
   readonly #earliestStarts = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
-  /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
+  /** Bound pods expected to leave before the reserved starts, by UID: the reservations count on their capacity. */
   readonly #departing = new Map<string, PodModel>();
 
   constructor(context: Context, inputs: PlanningInputs, endings: Endings) {
@@ -73,12 +73,12 @@ export class Backfill {
     this.#endings = endings;
   }
 
-  /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
+  /** The planned starts in queue order, including those without a known time (Infinity). */
   get starts(): readonly PlannedStart[] {
     return this.#starts;
   }
 
-  /** Space that the planned starts count on is theirs at once: pods outside gangs would take it before the next pass. */
+  /** Reserves what a departing pod frees at once: otherwise lone pods would take it before the next pass. */
   onPod(uid: string, pod: PodModel | undefined): void {
     const departing = this.#departing.get(uid);
     if (!departing || (pod && !isTerminated(pod))) return;
@@ -86,7 +86,7 @@ export class Backfill {
     this.#context.reservations.addReserved(departing.nodeName, departing.template.requests);
   }
 
-  /** A pass over the waiting gangs begins; nothing is kept yet. */
+  /** A pass over the waiting gangs begins; nothing is reserved yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
     this.#begunAt = this.#context.clock.now();
@@ -99,7 +99,7 @@ export class Backfill {
     this.#reserved = undefined;
   }
 
-  /** Bound pods that are gone about as soon as a victim would be, and when. */
+  /** Bound pods that are expected to leave about as soon as a victim would, and when, milliseconds. */
   listImminentDepartures(): ReadonlyMap<PodModel, number> {
     this.#passEndings ??= this.#endings.list(this.#records);
     const by = this.#context.clock.now() + LEAVES_MS;
@@ -111,12 +111,12 @@ export class Backfill {
     );
   }
 
-  /** Whether nobody at all may pass a gang that is blocked. */
+  /** Whether no gang may start before a blocked one. */
   get isOff(): boolean {
     return this.#context.settings.queues.backfill === 'none';
   }
 
-  /** The next gang in order found no room. */
+  /** The next gang in queue order found no capacity. */
   block(record: GangRecord, excludedModels: ExcludedModels): void {
     const now = this.#context.clock.now();
     noteBlocked(record.admission, now);
@@ -133,8 +133,8 @@ export class Backfill {
   }
 
   /**
-   * When its places are kept from everybody: it has been blocked for so long without a known start, or so long beyond the
-   * earliest one that it was earliest, as those that it waits for run longer than they say.
+   * When the drain for the gang begins, milliseconds: after it has been blocked for `drainAfter` without a known start,
+   * or `drainAfter` past its earliest known start, because the gangs in its way run longer than they said.
    */
   #drainsAt(record: GangRecord, startsAt: number): number {
     const { blockedSince: since = 0 } = record.admission;
@@ -145,12 +145,12 @@ export class Backfill {
     return from + this.#context.settings.queues.drainAfterMs;
   }
 
-  /** Whether the gang would find room if those who are in its way left. */
+  /** Whether the gang would fit if all gangs in its way left. */
   everFits(record: GangRecord, excludedModels: ExcludedModels): boolean {
     return this.#planStart(record, excludedModels, this.#context.clock.now()) !== undefined;
   }
 
-  /** The starts that the gang must not delay; undefined: nothing is kept, or it ends before. */
+  /** The planned starts that the gang must not delay; undefined: none are reserved, or it ends before them. */
   reservedFor(record: GangRecord): ReservedStarts | undefined {
     const reserved = this.#reserved;
     if (!reserved) return undefined;
@@ -163,8 +163,8 @@ export class Backfill {
   }
 
   /**
-   * The pass is over: pods outside gangs stay off what is kept, too.
-   * @returns whether something else is kept than before, so that a gang that was not let past may be now.
+   * Ends the pass: from now on lone pods stay off the reserved capacity, too.
+   * @returns whether the reserved starts changed, so that a gang that was held back may be allowed to start.
    */
   end(): boolean {
     const { reservations, view } = this.#context;
@@ -181,17 +181,17 @@ export class Backfill {
     return isChanged;
   }
 
-  /** Whether the pass has to be made although no gang may be planned: something that was kept is not needed any more, or begins to be. */
+  /** Whether a pass is due although no gang may be planned: a reserved start is no longer needed or changes by time. */
   isDue(records: readonly GangRecord[], now: number): boolean {
     const blocked = this.#starts.filter(({ gang }) =>
       records.some((record) => record.gang.key === gang && record.state === 'Pending'),
     );
     if (blocked.length < this.#starts.length) return true;
-    // Alarms ring late: whatever was due since the last pass is.
+    // Timers fire late: anything due since the last pass counts.
     return now >= this.#nextChange(this.#begunAt);
   }
 
-  /** When a planned start changes by time alone, milliseconds; Infinity: none does. */
+  /** When a planned start changes by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
     return this.#nextChange(now);
   }
@@ -237,7 +237,10 @@ export class Backfill {
     return start;
   }
 
-  /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
+  /**
+   * What a pod of unknown run length may not use on each node: what is planned there, minus what becomes free until
+   * then.
+   */
   #listReserved(snapshot: Snapshot): readonly ReservedCapacity[] {
     const { free } = this.#reserved!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
     const reserved = new Map<string, ReservedCapacity>();
@@ -250,7 +253,7 @@ export class Backfill {
           const amount = snapshot.free[column]![row]! - free[column]![row]!;
           if (amount > 0) amounts.set(resource, amount);
         }
-        // With nothing free as well: `addReserved` adds what becomes so.
+        // Also when nothing is free: `addReserved` adds what becomes free later.
         reserved.set(node, { node, priority: request.priority, amounts });
       }
     }
@@ -262,7 +265,7 @@ function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] 
   return [gang, startsAt, slots.map(({ node }) => node)];
 }
 
-/** Whether the nodes of the start are. */
+/** Whether all nodes of the start still exist. */
 function areNodesPresent(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
   return start?.slots.every(({ node }) => indexOf.has(node)) ?? true;
 }

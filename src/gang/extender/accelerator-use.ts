@@ -1,11 +1,11 @@
 /**
- * How many accelerators are left on each node and in each domain (`core/topology/leaf-domains.ts`), beside what slots and holds take: what a
- * lone pod's node is chosen by. Sole owner of the columns it is kept in, which are in the depth-first order of the topology:
- * a domain is a range of them, and ties are broken by that order.
+ * Counts the accelerators that are left on each node and in each leaf domain (`core/topology/leaf-domains.ts`) beside
+ * slots and holds: the basis for choosing a lone pod's node. The only owner of its columns, which are in the
+ * depth-first order of the topology: a leaf domain is a range of them, and that order breaks ties.
  *
- * 1. A new node set: all columns are made anew, O(nodes).
- * 2. A new generation, or something else held: the nodes where something changed are found by comparing, and only those
- *    are added up again with their leafDomains. Adding up all 5,000 made a filter call 60 to 100 µs slower.
+ * 1. New node set: all columns are built again, O(nodes).
+ * 2. New generation or other holds: the changed nodes are found by comparing, and only those and their leaf domains are
+ * counted again. Counting all 5,000 made a filter call 60 to 100 µs slower.
  */
 import { sumAccelerators } from '../../core/objects/accelerators.ts';
 import type { PodTemplate } from '../../core/objects/model.ts';
@@ -16,27 +16,27 @@ import { findLeafDomains, type LeafDomains } from '../../core/topology/leaf-doma
 import type { NodeIdx, Topology } from '../../core/topology/tree.ts';
 import type { Reservations } from '../state/reservations.ts';
 
-/** What only depends on which nodes there are and where. */
+/** What depends only on the set of nodes and their topology. */
 interface NodeLayout {
   readonly topology: Topology;
-  /** All nodes' names, by position. */
+  /** Names of all nodes, by position. */
   readonly names: NameList;
   readonly leafDomains: LeafDomains;
 }
 
-/** Accelerators of a node set. */
+/** Accelerator counts of a node set. */
 interface AcceleratorCounts {
   readonly nodes: Snapshot['nodes'];
   readonly layout: NodeLayout;
-  /** The snapshot's columns that are accelerators, and what they said at the last look. */
+  /** The snapshot's accelerator columns, and their values at the last count. */
   readonly columns: readonly number[];
   readonly seen: readonly Float64Array[];
-  /** By position: what is left, negative when overcommitted, and the share of all that is left. */
+  /** By position: what is left (negative if overcommitted), and its share of the node's total. */
   readonly left: Float64Array;
   readonly share: Float64Array;
   readonly totalOfDomain: Float64Array;
   readonly leftOfDomain: Float64Array;
-  /** What counts as its share for breakage: none of one that is no domain. */
+  /** By leaf domain: the share that counts for breakage; 0 if it is no domain of the topology. */
   readonly shareOfDomain: Float64Array;
 }
 
@@ -45,11 +45,11 @@ export class AcceleratorUse {
   readonly #isAccelerator: (resource: string) => boolean;
   /** Accelerators that a pod of the template requests. */
   readonly #requested = new WeakMap<PodTemplate, number>();
-  /** Accelerators that slots and holds take, by name of node: nodes that fill up count as fuller already. */
+  /** Accelerators that slots and holds take, by node name: capacity that is about to be used counts as used. */
   readonly #held = new Map<string, number>();
   #layout: NodeLayout | undefined;
   #counts: AcceleratorCounts | undefined;
-  /** The snapshot's generation that the counts is of. */
+  /** The snapshot generation of the counts. */
   #generation = -1;
 
   constructor(reservations: Reservations, isAccelerator: (resource: string) => boolean) {
@@ -57,12 +57,12 @@ export class AcceleratorUse {
     this.#isAccelerator = isAccelerator;
   }
 
-  /** All nodes' names, by position. */
+  /** Names of all nodes, by position. */
   namesOf(snapshot: Snapshot): NameList {
     return this.#layoutOf(snapshot).names;
   }
 
-  /** What a pod breaks up by going to the node, see `core/placement/scoring.ts`. */
+  /** What a pod would break up on the node, see `core/placement/scoring.ts`. */
   breakageAt(snapshot: Snapshot, node: NodeIdx): number {
     const { layout, share, shareOfDomain } = this.#count(snapshot);
     const position = snapshot.topology.position[node]!;
@@ -70,9 +70,9 @@ export class AcceleratorUse {
   }
 
   /**
-   * Shows positions from the least breakage on, equal ones in their order, until it has been enough.
-   * One look at all nodes for each share that is left of some node in use, of which there are few, then one at all leafDomains for
-   * each share of them: sorting the nodes takes 170 µs more for 5,000 of them.
+   * Calls `isEnough` with positions by increasing breakage, equal ones in their order, until it returns true. Scans all
+   * nodes once for each distinct share that is left on a node in use, of which there are few, then all leaf domains
+   * once for each of theirs. Sorting instead takes 170 µs more for 5,000 nodes.
    */
   showByBreakage(snapshot: Snapshot, isEnough: (position: number) => boolean): void {
     const { layout, share, shareOfDomain } = this.#count(snapshot);
@@ -128,12 +128,12 @@ export class AcceleratorUse {
     share[position] = shareLeft(left[position]!, sumColumns(allocatable, columns, node));
     const { leafDomainAt, isDomain } = layout.leafDomains;
     const domain = leafDomainAt[position]!;
-    // An overcommitted node is as full as a full one.
+    // An overcommitted node counts as full.
     leftOfDomain[domain]! += Math.max(0, left[position]!) - before;
     shareOfDomain[domain] = isDomain[domain] === 1 ? shareLeft(leftOfDomain[domain]!, totalOfDomain[domain]!) : 0;
   }
 
-  /** Returns the nodes where what is held is not what it was. Adding up all nodes' took 140 µs of a call with 500 slots. */
+  /** Returns the nodes where holds changed. Adding up all nodes took 140 µs of a call with 500 slots. */
   #updateHeld(): Iterable<string> {
     const changed = this.#reservations.takeChangedNodes();
     for (const node of changed) {
@@ -162,7 +162,7 @@ export class AcceleratorUse {
   }
 }
 
-/** Nothing is counted yet: no amount equals what was seen of it. */
+/** Nothing is counted yet: NaN differs from every amount. */
 function startCounts(
   snapshot: Snapshot,
   layout: NodeLayout,
@@ -192,7 +192,7 @@ function startCounts(
   };
 }
 
-/** The least amount above the given one; `Infinity` without one. */
+/** The least amount above the bound; Infinity: none. */
 function leastAbove(amounts: Float64Array, bound: number): number {
   let least = Number.POSITIVE_INFINITY;
   // By index: an iterator over a typed array takes several times as long.

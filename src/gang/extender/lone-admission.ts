@@ -1,4 +1,4 @@
-/** Whether the queues let a pod outside gangs start. */
+/** Decides whether the queues allow a lone pod to start. */
 import { requestsAccelerator } from '../../core/objects/accelerators.ts';
 import { HOLD, QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
@@ -23,8 +23,8 @@ export class LoneAdmission {
   }
 
   /**
-   * Why the pod may not start now; undefined: it may. What is being bound counts already, and what is bound since the last
-   * round: kube-scheduler asks for one pod after the other, faster than rounds follow.
+   * Why the pod may not start now; undefined: it may. Counts pods that are being bound and pods bound since the last
+   * cycle, because kube-scheduler asks for one pod after the other, faster than cycles follow.
    */
   findHoldReason(pod: PodModel): HoldReason | undefined {
     const { settings, reservations } = this.#context;

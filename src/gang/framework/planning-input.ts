@@ -1,4 +1,7 @@
-/** What the planner is given for one gang: what it asks for, and the cluster as others leave it. */
+/**
+ * Builds what the planner needs for one gang: the request, and the snapshot with the capacity of other holders
+ * occupied.
+ */
 import type { GangRequest } from '../../core/placement/gang-request.ts';
 import type { QuotaRefusal } from '../../core/queues/quota.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -11,27 +14,27 @@ import type { LoopContext } from './context.ts';
 
 export interface PlanningInput {
   readonly request: GangRequest;
-  /** With what others hold. */
+  /** The snapshot with the capacity of all other holders occupied. */
   readonly occupied: Snapshot;
 }
 
-/** Space of others that the plan may count on. */
+/** Capacity of other gangs that the plan may use. */
 export interface TakenCapacity {
   readonly slots: readonly Slot[];
   readonly placeholders: readonly Pick<Placeholder, 'key'>[];
 }
 
-/** GPU models that a queue has no quota left for, and what says so. */
+/** GPU models without quota left in the queue, each with the refusal. */
 export type ExcludedModels = ReadonlyMap<string, QuotaRefusal>;
 
 export interface PlanningOptions {
-  /** Slots of the gang that stay as they are. */
+  /** Slots of the gang that the plan leaves as they are. */
   readonly stay?: readonly Slot[];
   readonly taken?: TakenCapacity;
   readonly excludedModels?: ExcludedModels;
 }
 
-/** Nodes that failed under a gang; `repair/node-failures.ts` knows them. */
+/** Nodes that failed under a gang; implemented by `repair/node-failures.ts`. */
 export interface FailedNodes {
   avoidedBy(gang: string, now: number): ReadonlySet<string>;
 }
@@ -64,7 +67,7 @@ export class PlanningInputs {
     return { request, occupied: occupy(view.snapshot(), reservations, view.foreignHolders(), { slots, holds }) };
   }
 
-  /** Nodes that failed under the gang. */
+  /** Nodes on which the gang lost members lately. */
   avoidedBy({ gang }: GangRecord): ReadonlySet<string> {
     return this.#failedNodes.avoidedBy(gang.key, this.#context.clock.now());
   }

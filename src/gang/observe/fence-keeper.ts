@@ -1,4 +1,4 @@
-/** Follows what gangs preempt: slots become free to nominate as the pods in their way leave, or others are chosen. */
+/** Follows preemptions under way: unfences slots as the pods in their way leave, or has other victims chosen. */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -11,7 +11,7 @@ import { type GangRecord, refreshState, victimsOf } from '../state/records.ts';
 import { unfence } from '../state/slot.ts';
 import type { GangTable } from './gang-table.ts';
 
-/** A unit whose eviction was refused is left alone for this long, milliseconds. */
+/** A unit whose eviction was refused is left out for this long, milliseconds. */
 const EVICTION_BACKOFF_MS = 300_000;
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings'>;
@@ -25,7 +25,10 @@ export class FenceKeeper {
     this.#gangs = gangs;
   }
 
-  /** Frees slots, ends the preemption, or has other victims chosen. @returns what the gang has to give back. */
+  /**
+   * Unfences slots, ends the preemption, or has other victims chosen. @returns the release of the gang's slots when the
+   * fence ends.
+   */
   review(record: GangRecord, now: number): Release | undefined {
     const { preempting } = record.preemption;
     if (!preempting) return undefined;
@@ -50,8 +53,8 @@ export class FenceKeeper {
   }
 
   /**
-   * When something of a preemption happens by time alone, milliseconds; Infinity: nothing does.
-   * @param now when the round began: what became due since has not been looked at.
+   * When a preemption changes by time alone, milliseconds; Infinity: never.
+   * @param now when the cycle began: what became due since then has not been looked at.
    */
   nextAt({ preemption }: GangRecord, now: number): number {
     const { view, settings } = this.#context;
@@ -65,27 +68,28 @@ export class FenceKeeper {
     );
   }
 
-  /** Members of a victim that were bound after it was chosen go with the others. */
+  /** Adds members of a victim gang that were bound after it was chosen. */
   #addLateVictims(preempting: Preempting): void {
     for (const unit of new Set([...preempting.victims.values()].map((victim) => victim.unit))) {
-      // The key of a single pod is no gang's, unless one has its name: then the pod is not its member.
+      // The key of a lone pod is no gang's key, unless a gang has the same name: then the pod is not its member.
       const census = this.#gangs.get(unit)?.census;
       if (!census?.isVictim) continue;
       for (const pod of census.bound) if (!preempting.victims.has(pod.uid)) addVictim(preempting, { pod, unit });
     }
   }
 
-  /** Whether a pod that was to leave for another gang is not evicted for any now. */
+  /** Whether a pod that another gang was to evict is not evicted for any gang now. */
   #isNoLongerEvicted(departing: ReadonlyMap<string, PodModel>): boolean {
-    const standing = [...departing.keys()].filter((uid) => awaitsEviction(this.#context.view.pod(uid)));
-    if (standing.length === 0) return false;
+    const remaining = [...departing.keys()].filter((uid) => awaitsEviction(this.#context.view.pod(uid)));
+    if (remaining.length === 0) return false;
     const victims = new Set([...this.#gangs.values()].flatMap((other) => [...victimsOf(other).keys()]));
-    return standing.some((uid) => !victims.has(uid));
+    return remaining.some((uid) => !victims.has(uid));
   }
 
   /**
-   * Slots become ordinary ones when their nodes are free. A gated member is nominated as soon as its own is, so that
-   * kube-scheduler keeps others off it as well; one without the gate would go to the barrier, and waits for the last node.
+   * Unfences slots whose nodes are free. A gated member is nominated as soon as its own node is free, so that
+   * kube-scheduler keeps others off it as well. A member without the gate would go to the barrier, so it waits for the
+   * last node.
    */
   #unfence(record: GangRecord, preempting: Preempting, now: number): void {
     const { reservations, view } = this.#context;
@@ -101,7 +105,9 @@ export class FenceKeeper {
     refreshState(record, reservations);
   }
 
-  /** Evictions stayed refused: whoever stands is spared, and the next search leaves those units alone. */
+  /**
+   * Evictions stayed refused: spares the victims that are left, and excludes the refused units from the next search.
+   */
   #chooseAgain(record: GangRecord, { refused, victims, blockedBy }: Preempting, now: number): void {
     const { reservations, observer } = this.#context;
     const { gang, attempt, preemption } = record;

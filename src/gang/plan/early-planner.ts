@@ -1,7 +1,7 @@
 /**
- * Planning a large gang while its owner still creates the last members, so that nominations are written meanwhile and
- * not afterwards. The whole gang is planned, with stand-ins for the members to come; their places are kept for at most
- * `regatherMs`, then everything is given back and the gang waits until it is complete.
+ * Plans a large gang while its owner still creates the last members, so that nominations are written meanwhile. The
+ * whole gang is planned, with stand-ins for the members to come. Their placeholders are held for at most `regatherMs`;
+ * then everything is given back and the gang waits until it is complete.
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import { planGang } from '../../core/placement/plan.ts';
@@ -36,7 +36,7 @@ export class EarlyPlanner {
     this.#inputs = inputs;
   }
 
-  /** Plans all of the gang, with stand-ins for the members to come. */
+  /** Plans the whole gang, with stand-ins for the members to come. */
   plan(record: GangRecord): void {
     const { reservations, view, observer, clock, settings } = this.#context;
     const start = clock.now();
@@ -65,7 +65,9 @@ export class EarlyPlanner {
     refreshState(record, reservations);
   }
 
-  /** Members that came since take the places that were kept for their ranks; one of an unexpected rank takes any. */
+  /**
+   * Gives members that were created since the placeholders of their ranks; a member of an unexpected rank takes any.
+   */
   placeArrivals({ gang, census, attempt }: GangRecord): void {
     const { reservations, clock } = this.#context;
     const template = gang.members[0]!.template;
@@ -85,7 +87,7 @@ export class EarlyPlanner {
   }
 }
 
-/** Members to come, as far as they can be known: like those that are there, with the ranks that are missing. */
+/** Stand-ins for the members to come: like the present members, with the missing ranks. */
 function listStandIns({ key: gang, members, minMember, ranks }: Gang): readonly StandIn[] {
   const example = members.at(-1)!;
   const missing = missingRanks(ranks);

@@ -1,4 +1,4 @@
-/** One try to place a gang: on what it has quota for, off nodes that failed it, and beside what is reserved for others. */
+/** One try to place a gang: within its quota, off nodes that failed under it, and without delaying planned starts. */
 import type { PlanPolicy } from '../../core/placement/gang-request.ts';
 import { type Plan, planGang } from '../../core/placement/plan.ts';
 import type { QuotaRefusal } from '../../core/queues/quota.ts';
@@ -20,7 +20,7 @@ function planOn({ request, occupied }: PlanningInput, policy: PlanPolicy, now: n
     : plan;
 }
 
-/** What keeps a gang without room off a GPU model on which it would find some; undefined: it is not the quota. */
+/** The refusal of a GPU model on which the gang would fit; undefined: quota is not the cause. */
 export function findModelRefusal(
   excluded: ExcludedModels,
   { request, occupied }: PlanningInput,
@@ -32,9 +32,10 @@ export function findModelRefusal(
 }
 
 /**
- * Plans a gang where it delays nobody. Most that wait find no room at all, so whom they would delay is asked last.
- * @param failed what is known of others of its shape; undefined: it is planned in any case.
- * @returns `isBehind`: it found room, but only such that is planned for another; `isKnown`: it was not planned.
+ * Plans a gang where it delays no planned start. Most waiting gangs find no capacity at all, so planned starts are
+ * considered last.
+ * @param failed what is known of gangs of the same shape; undefined: plan in any case.
+ * @returns `isBehind`: it fits only on capacity of a planned start; `isKnown`: nothing was planned.
  */
 export function planOnReservedView(
   input: PlanningInput,

@@ -1,4 +1,4 @@
-/** What a gang that looks for victims goes by: who runs, who is departing already, and when another look is worth it. */
+/** Helpers of the preemptor: which gangs run, which pods leave already, and when another search is useful. */
 import { requestsAccelerator } from '../../core/objects/accelerators.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { PlannedSlot } from '../../core/placement/plan.ts';
@@ -12,20 +12,21 @@ import type { Reservations } from '../state/reservations.ts';
 import { anyBinding } from '../state/slot.ts';
 
 /**
- * Looking for victims costs more than looking for room, and what changes in between changes little: a gang looks again after
- * the first of these, twice as long each time that it is in vain, up to the second, milliseconds.
+ * Searching for victims costs more than planning, and the result changes rarely. A gang searches again after the first
+ * of these, doubled with each failed search up to the second, milliseconds.
  */
 const SEARCH_BACKOFF_MS = 1_000;
 const SEARCH_BACKOFF_MAX_MS = 30_000;
 
-/** UIDs of all pods that are to be evicted for some gang. */
+/** UIDs of the victims of all gangs. */
 export function listAllVictims(records: Iterable<GangRecord>): readonly string[] {
   return [...records].flatMap((record) => [...victimsOf(record).keys()]);
 }
 
 /**
- * Gangs that might be evicted. Not one of which bindings are under way: they cannot be taken back, and it would be evicted in part.
- * @param otherVictims pods that are evicted for others.
+ * Gangs that may be evicted. Gangs with bindings under way are left out: those cannot be undone, so the gang would be
+ * evicted only in part.
+ * @param otherVictims victims of other gangs.
  */
 export function listRunning(
   records: readonly GangRecord[],
@@ -39,7 +40,9 @@ export function listRunning(
   });
 }
 
-/** Who holds space, without lower gangs that wait for their victims to leave: those are displaced when the victims have left. */
+/**
+ * The occupants without lower gangs that wait for their victims: those gangs are displaced when the victims have left.
+ */
 export function withoutLowerFences(
   occupants: Snapshot['occupants'],
   records: readonly GangRecord[],
@@ -53,8 +56,8 @@ export function withoutLowerFences(
 }
 
 /**
- * Pods on planned nodes that are on their way out, for others or by themselves. One without accelerators is in nobody's way
- * who asks for them.
+ * Pods on planned nodes that are being deleted or evicted. Pods without accelerators are left out if the members ask
+ * for accelerators: they are not in the way.
  */
 export function listDeparting(
   { podsOn, indexOf }: Snapshot,
@@ -71,7 +74,7 @@ export function listDeparting(
   );
 }
 
-/** Why preemption does not help; undefined when it does. */
+/** Why preemption does not help; undefined: it does. */
 export function outlookOf(plan: Preemption): PreemptionStatus['outlook'] {
   switch (plan.kind) {
     case 'none':
@@ -87,7 +90,7 @@ export function outlookOf(plan: Preemption): PreemptionStatus['outlook'] {
   }
 }
 
-/** When the gang may look for victims again, milliseconds. */
+/** The earliest time of the gang's next search, milliseconds. */
 export function earliestSearchAt({ searchedAt, failedSearches, outlook }: PreemptionStatus, now: number): number {
   const isDue = outlook?.kind === 'none' && now >= outlook.reconsiderAt;
   if (isDue || failedSearches === 0) return searchedAt;
@@ -95,8 +98,8 @@ export function earliestSearchAt({ searchedAt, failedSearches, outlook }: Preemp
 }
 
 /**
- * When it is to look again although nothing happens, milliseconds: a protection ends, perhaps by an annotation that nobody
- * watches for, or pods stay that should have left.
+ * When the gang searches again without an event, milliseconds: a protection ends, perhaps by an annotation that nobody
+ * watches, or pods stay that should have left.
  */
 export function nextSearchAt(outlook: PreemptionStatus['outlook'], now: number): number {
   switch (outlook?.kind) {
@@ -113,10 +116,10 @@ export function nextSearchAt(outlook: PreemptionStatus['outlook'], now: number):
   }
 }
 
-/** Budgets changed: whoever found the victims that it needs protected by them looks again soon. */
+/** Budgets changed: a gang that found its victims protected by budgets searches again soon. */
 export function searchAfterBudgetChange(status: PreemptionStatus): void {
   const { outlook, searchedAt } = status;
-  const isKept = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
-  if (!isKept && outlook?.kind !== 'budgets') return;
+  const isProtected = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
+  if (!isProtected && outlook?.kind !== 'budgets') return;
   searchSoon(status, searchedAt + SEARCH_BACKOFF_MS);
 }

@@ -1,11 +1,11 @@
-/** When the next thing happens to a gang by time alone. */
+/** When the next cycle is due for gangs by time alone. */
 import { widensAt } from './attempt.ts';
 import { announceAt } from './publication.ts';
 import type { GangRecord } from './records.ts';
 
 /**
- * Milliseconds; Infinity: nothing does.
- * @param regatherMs how long a gang keeps its slots while a member that left is being created again.
+ * Milliseconds; Infinity: never.
+ * @param regatherMs how long a gang keeps its slots while its owner replaces a member that left.
  */
 export function nextDeadline(records: Iterable<GangRecord>, now: number, regatherMs: number): number {
   let next = Number.POSITIVE_INFINITY;

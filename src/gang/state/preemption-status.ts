@@ -1,6 +1,6 @@
 /**
- * A gang as a preemptor: the room it is making, and when it may look for victims (again). Written by this module only.
- * Volatile: whom it makes leave is read back from the pods after a restart.
+ * A gang as a preemptor: its preemption under way, and when it may search for victims (again). Only this module writes
+ * it. Volatile: the victims are read back from the pods after a restart.
  */
 import type { PreemptionOutlook } from '../../core/reasons/explain.ts';
 import { exponentialBackoff } from './backoff.ts';
@@ -8,7 +8,7 @@ import type { ReadonlyPart } from './part.ts';
 import type { Preempting } from './preempting.ts';
 
 interface WritablePreemptionStatus {
-  /** The room it is making for itself; undefined while it evicts nobody. */
+  /** The preemption under way; undefined: none. */
   preempting: Preempting | undefined;
   /** It evicted others and has not started since. */
   hasPreempted: boolean;
@@ -16,15 +16,15 @@ interface WritablePreemptionStatus {
   failedPreemptions: number;
   /** It does not preempt before this, milliseconds. */
   preemptsNotBefore: number;
-  /** When it last looked for victims, milliseconds. */
+  /** When it last searched for victims, milliseconds. */
   searchedAt: number;
-  /** When it is to look for victims again, milliseconds. */
+  /** When it searches for victims again, milliseconds. */
   searchesAt: number;
-  /** How often in a row it found none. */
+  /** Searches in a row that found no victims. */
   failedSearches: number;
-  /** Victims whose eviction was refused, by unit key, and until when they are left alone, milliseconds. */
+  /** Units whose eviction was refused, and until when they are left out, milliseconds. */
   readonly evictionBackoff: Map<string, number>;
-  /** Why preemption does not help it now; undefined when that was not asked. */
+  /** Why preemption does not help now; undefined: unknown, or it does. */
   outlook: PreemptionOutlook | undefined;
 }
 
@@ -48,21 +48,21 @@ export function newPreemptionStatus(): PreemptionStatus {
   };
 }
 
-/** Room is being made. */
+/** A preemption begins. */
 export function startPreempting(status: PreemptionStatus, preempting: Preempting): void {
   const state = writable(status);
   state.preempting = preempting;
   state.hasPreempted = true;
 }
 
-/** All who were in the way have left. */
+/** All pods in the way have left. */
 export function finishPreempting(status: PreemptionStatus): void {
   writable(status).preempting = undefined;
 }
 
 /**
- * Whatever room the gang was making is given up. If it evicted anybody, it does not again for a while, longer each time.
- * Victims that stand are spared.
+ * Ends the preemption. If the gang evicted others it may not preempt again for a while, longer each time. Victims that
+ * are not evicted yet are spared.
  */
 export function abandonPreempting(status: PreemptionStatus, now: number, initialMs: number, maxMs: number): void {
   const state = writable(status);
@@ -73,18 +73,21 @@ export function abandonPreempting(status: PreemptionStatus, now: number, initial
   state.failedPreemptions++;
 }
 
-/** Evictions stayed refused: other victims are looked for at once, and these units are left alone until then. */
+/**
+ * Evictions stayed refused: other victims are searched for at once, without these units until the given time,
+ * milliseconds.
+ */
 export function changeVictims(status: PreemptionStatus, units: Iterable<string>, until: number): void {
   const state = writable(status);
   for (const unit of units) state.evictionBackoff.set(unit, until);
   state.preempting = undefined;
-  // Other victims, for the same reason as the first ones.
+  // A new set of victims for the same purpose: no back-off.
   state.hasPreempted = false;
   state.searchedAt = Number.NEGATIVE_INFINITY;
   state.failedSearches = 0;
 }
 
-/** The gang runs: whom it evicted for that was worth it. */
+/** The gang runs: its preemptions were useful, and the back-off starts over. */
 export function clearPreemptionBackoff(status: PreemptionStatus): void {
   const state = writable(status);
   state.hasPreempted = false;
@@ -94,7 +97,7 @@ export function clearPreemptionBackoff(status: PreemptionStatus): void {
   state.evictionBackoff.clear();
 }
 
-/** What the last search found says nothing any more. */
+/** The result of the last search does not hold any more. */
 export function forgetSearch(status: PreemptionStatus): void {
   const state = writable(status);
   state.outlook = undefined;
@@ -105,7 +108,7 @@ export function scheduleSearch(status: PreemptionStatus, at: number): void {
   writable(status).searchesAt = at;
 }
 
-/** A search begins: it counts as in vain until it is known to be of use. Back-offs that are over end. */
+/** A search begins. It counts as failed until it has found victims. Expired eviction back-offs end. */
 export function beginSearch(status: PreemptionStatus, now: number): void {
   const state = writable(status);
   state.searchedAt = now;
@@ -113,7 +116,7 @@ export function beginSearch(status: PreemptionStatus, now: number): void {
   for (const [unit, until] of state.evictionBackoff) if (until <= now) state.evictionBackoff.delete(unit);
 }
 
-/** What the search came to. @param searchesAt when to look again, milliseconds. */
+/** Records the result of a search. @param searchesAt when to search again, milliseconds. */
 export function noteOutlook(
   status: PreemptionStatus,
   outlook: PreemptionOutlook | undefined,
@@ -128,7 +131,7 @@ export function noteSearchSucceeded(status: PreemptionStatus): void {
   writable(status).failedSearches = 0;
 }
 
-/** What stood in the way may have gone: the gang looks again soon. */
+/** What blocked the preemption may be gone: the gang searches again at the given time, milliseconds. */
 export function searchSoon(status: PreemptionStatus, at: number): void {
   const state = writable(status);
   state.failedSearches = Math.min(state.failedSearches, 1);
