@@ -67,7 +67,7 @@ export class Reclaimer {
       running: [...this.#listGangs()],
       budgets: [],
       barred: new Set<string>(),
-      soon: leaving,
+      departures: leaving,
     };
     const then = withOccupants(snapshot, listOccupants(starts, snapshot.indexOf));
     const found = planReclaim(then, request, planPolicy, now);

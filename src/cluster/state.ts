@@ -45,7 +45,7 @@ export interface Sink<T> {
 }
 
 /** A pod outside Muster's gangs that takes up space without being bound. */
-export interface Stranger {
+export interface ForeignHolder {
   readonly pod: PodModel;
   /** The node for which a DaemonSet pod was created; undefined for a nominated pod. */
   readonly pinnedTo: string | undefined;
@@ -55,7 +55,7 @@ export class ClusterState {
   readonly #table: NodeTable;
   readonly #pods = new Map<string, PodModel>();
   readonly #gangPods = new Map<GangKey, Map<string, PodModel>>();
-  readonly #strangers = new Map<string, Stranger>();
+  readonly #foreignHolders = new Map<string, ForeignHolder>();
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
@@ -106,8 +106,8 @@ export class ClusterState {
   }
 
   /** Unbound pods outside Muster's gangs that take up space: nominated ones, and pinned DaemonSet pods. */
-  strangers(): Iterable<Stranger> {
-    return this.#strangers.values();
+  foreignHolders(): Iterable<ForeignHolder> {
+    return this.#foreignHolders.values();
   }
 
   /** Unfinished pods marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
@@ -223,15 +223,15 @@ export class ClusterState {
       this.#gangPods.set(gang, members.set(pod.uid, pod));
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
     } else {
-      const stranger = readStranger(pod);
-      if (stranger) this.#strangers.set(pod.uid, stranger);
+      const holder = readForeignHolder(pod);
+      if (holder) this.#foreignHolders.set(pod.uid, holder);
     }
   }
 
   #unindex(pod: PodModel): void {
     this.#pods.delete(pod.uid);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
-    this.#strangers.delete(pod.uid);
+    this.#foreignHolders.delete(pod.uid);
     this.#preempted.delete(pod.uid);
     const gang = gangKeyOf(pod);
     const members = gang === undefined ? undefined : this.#gangPods.get(gang);
@@ -285,7 +285,7 @@ function gangOfJob(job: JobModel): GangKey | undefined {
   return name === undefined ? undefined : gangKey(job.namespace, name);
 }
 
-function readStranger(pod: PodModel): Stranger | undefined {
+function readForeignHolder(pod: PodModel): ForeignHolder | undefined {
   if (pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
   const pinnedTo = pinnedNode(pod);
   return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;

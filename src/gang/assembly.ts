@@ -1,4 +1,6 @@
-/** Puts the gang package together: the decision loop, the verbs that kube-scheduler calls, and the view for people. */
+/**
+ * Builds the gang package: the decision loop, the verbs that kube-scheduler calls, and the view for the inspect API.
+ */
 import type { PodModel } from '../core/objects/model.ts';
 import { Admission } from './admit/admission.ts';
 import { Backfill } from './admit/backfill.ts';
@@ -17,7 +19,7 @@ import type { LoopContext } from './framework/context.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
 import type { ExtenderVerbs, SchedulerView } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
-import { RoundTimer } from './framework/round-timer.ts';
+import { CycleTimer } from './framework/round-timer.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
 import { EarlyPlanner } from './plan/early-planner.ts';
@@ -40,9 +42,9 @@ export type SchedulerPorts = Pick<
   LoopContext,
   'view' | 'writer' | 'queueWriter' | 'observer' | 'clock' | 'settings'
 > & {
-  /** How long a gang's members may be held, below kube-scheduler's `httpTimeout`. */
+  /** How long the barrier may hold a bind call, milliseconds; less than kube-scheduler's `httpTimeout`. */
   readonly barrierTimeoutMs: number;
-  /** How many of the nodes that fit a lone pod is offered back at most. */
+  /** At most this many of the nodes that fit are offered to a lone pod. */
   readonly lonePodCandidates: number;
   readonly projectPod: (raw: object) => PodModel;
 };
@@ -74,7 +76,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     settings,
   };
   const gangs = new GangTable(context);
-  const timer = new RoundTimer(clock, gangs);
+  const timer = new CycleTimer(clock, gangs);
   const releaser = new Releaser(context, timer);
   const evictor = new Evictor(context, timer);
   const opener = new BarrierOpener(context, timer);
@@ -120,7 +122,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     publisher,
   });
 
-  // Answers between two rounds
+  // Answers between two cycles
   const verbs = new Verbs(context, {
     gangs,
     observation,

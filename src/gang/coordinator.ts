@@ -1,15 +1,15 @@
 /**
- * The decision loop: the one place where gangs are planned. Woken by cluster events, it runs one round at a time:
+ * The decision loop: the only place that plans gangs. Cluster events wake it; it runs one cycle at a time:
  *
- *   1 observe   what changed: gangs are read anew, slots and preemptions compared with pods
- *   2 repair    places are kept for members that running gangs lost, or those gangs are restarted
- *   3 admit     the next gang in the order of the queues, and what it has to keep to
- *   4 plan      that gang, on one snapshot minus all reservations
- *   5 preempt   whoever gives way, or is evicted, for a gang that found no room
- *   6 write     nominations, gate removals, erasures, notices and evictions that are missing are started
- *   7 publish   states and reasons
+ *   1 observe   read changed gangs again; compare slots and preemptions with their pods
+ *   2 repair    hold placeholders for the members that running gangs lost, or restart those gangs
+ *   3 admit     choose the next gang in queue order, and its admission constraints
+ *   4 plan      plan that gang on one snapshot minus all reservations
+ *   5 preempt   displace or evict others for a gang that found no capacity
+ *   6 write     start the nominations, gate removals, erasures, notices and evictions that are missing
+ *   7 publish   tell states and reasons
  *
- * A round is synchronous: nothing happens in between. What the extender endpoints ask is answered from the tables.
+ * A cycle is synchronous: nothing happens in between. The extender calls are answered from the tables.
  */
 import type { PodModel } from '../core/objects/model.ts';
 import type { GangKey } from '../core/podgroup/gang.ts';
@@ -18,13 +18,13 @@ import type { Candidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';
 import type { LoopContext } from './framework/context.ts';
 import type { Releaser } from './framework/releaser.ts';
-import type { RoundTimer } from './framework/round-timer.ts';
+import type { CycleTimer } from './framework/round-timer.ts';
 import type { GangTable } from './observe/gang-table.ts';
 import type { Observation } from './observe/observation.ts';
 import { adoptSlots } from './observe/recovery.ts';
 import type { Planner, PlanOutcome } from './plan/planner.ts';
 import type { PreemptOutcome, Preemptor } from './preempt/preemptor.ts';
-import { lookAgain } from './preempt/victim-search.ts';
+import { searchAfterBudgetChange } from './preempt/victim-search.ts';
 import type { NodeFailures } from './repair/node-failures.ts';
 import type { Repairer } from './repair/repairer.ts';
 import { nextDeadline } from './state/deadlines.ts';
@@ -34,9 +34,9 @@ import type { Dispatcher } from './write/dispatcher.ts';
 import type { Publisher } from './write/publisher.ts';
 import type { QueuePublisher } from './write/queue-publisher.ts';
 
-/** The steps, and what they share; `assembly.ts` puts them together. */
+/** The steps and what they share; `assembly.ts` puts them together. */
 export interface CoordinatorParts {
-  readonly timer: RoundTimer;
+  readonly timer: CycleTimer;
   readonly gangs: GangTable;
   readonly queues: QueueTable;
   readonly failures: NodeFailures;
@@ -60,7 +60,7 @@ export class Coordinator {
     this.#parts = parts;
   }
 
-  /** One round. */
+  /** Runs one cycle. */
   decide(): void {
     const { observation, repairer, admission, planner, preemptor, dispatcher, publisher } = this.#parts;
     const now = this.#context.clock.now();
@@ -74,22 +74,22 @@ export class Coordinator {
     }
     dispatcher.write(this.#parts.gangs); // 6 write
     publisher.publish(gangs, now); // 7 publish
-    this.#endRound(gangs, now);
+    this.#endCycle(gangs, now);
   }
 
-  /** Admission is told what came of a candidate, once whatever gives way for it, or has failed, is released. */
-  #conclude(candidate: Candidate, plan: PlanOutcome, { isRoomMade, releases }: PreemptOutcome): void {
+  /** Releases the gangs that give way or gave up, then tells admission the verdict on the candidate. */
+  #conclude(candidate: Candidate, plan: PlanOutcome, { gotSlots, releases }: PreemptOutcome): void {
     const { planner, admission, releaser } = this.#parts;
     for (const release of releases) releaser.release(release);
-    const { verdict, release } = planner.conclude(candidate, plan, isRoomMade);
+    const { verdict, release } = planner.conclude(candidate, plan, gotSlots);
     if (release) releaser.release(release);
     admission.settle(verdict);
   }
 
-  #endRound(gangs: readonly GangRecord[], now: number): void {
+  #endCycle(gangs: readonly GangRecord[], now: number): void {
     const { view, observer, reservations } = this.#context;
     const ms = this.#parts.timer.end(now, this.#nextAt(gangs, now));
-    observer.onRound({
+    observer.onCycle({
       seconds: ms / 1000,
       generation: view.generation,
       gangs: countStates(gangs),
@@ -98,7 +98,7 @@ export class Coordinator {
     });
   }
 
-  /** When the next thing happens by time alone, milliseconds; Infinity: nothing does. */
+  /** When the next cycle is due without an event, milliseconds; Infinity: never. */
   #nextAt(gangs: readonly GangRecord[], now: number): number {
     const { reservations, settings } = this.#context;
     const { repairer, admission, planner, observation, queuePublisher } = this.#parts;
@@ -114,7 +114,7 @@ export class Coordinator {
     return next;
   }
 
-  /** A pod appeared, changed or went away. */
+  /** A pod was created, changed or deleted. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void {
     const { observation, admission, timer } = this.#parts;
     observation.onPod(before, now);
@@ -122,7 +122,7 @@ export class Coordinator {
     timer.wake();
   }
 
-  /** Something a gang is described by changed; `undefined`: any gang's. */
+  /** A Job, PodGroup or claim of the gang changed; `undefined`: perhaps one of any gang. */
   onSource(gang: GangKey | undefined): void {
     this.#parts.gangs.mark(gang);
     this.#parts.timer.wake();
@@ -134,7 +134,7 @@ export class Coordinator {
   }
 
   onBudgets(): void {
-    for (const { preemption } of this.#parts.gangs.values()) lookAgain(preemption);
+    for (const { preemption } of this.#parts.gangs.values()) searchAfterBudgetChange(preemption);
     this.#parts.timer.wake();
   }
 
@@ -143,16 +143,16 @@ export class Coordinator {
     this.onNodes();
   }
 
-  /** Reads one gang and decides nothing: gangs that were read one by one before `recover` make that one short. */
+  /** Reads one gang without deciding anything. Reading gangs one by one in advance keeps `recover` short. */
   read(gang: GangKey): void {
     this.#parts.gangs.mark(gang);
     this.#parts.gangs.readChanged();
   }
 
   /**
-   * Rebuilds the reservations from what is written on the pods, then decides; before it, no event leads to a round. To be
-   * called once, when every watch is synced, before anything is served.
-   * @param unread gangs that have not been read; what changed since then is known.
+   * Rebuilds the reservations from the annotations on the pods, then runs the first cycle. Until then no event starts
+   * one. Call it once, when every watch is synced and before anything is served.
+   * @param unread gangs that `read` has not read; changes since then are marked already.
    */
   recover(unread: Iterable<GangKey>): void {
     const { gangs, queues, timer } = this.#parts;
@@ -160,13 +160,13 @@ export class Coordinator {
     gangs.readChanged();
     adoptSlots(this.#context, gangs);
     queues.recover([...gangs.values()]);
-    // Only a gang with slots is in another state now.
+    // Only gangs that have slots are in another state now.
     for (const slot of this.#context.reservations.slots()) gangs.mark(slot.gang);
     timer.start(() => this.decide());
     this.decide();
   }
 
-  /** No more rounds: the process ends, and another one takes over from what is written in the cluster. */
+  /** Runs no more cycles: the process ends, and the next one continues from what is written in the cluster. */
   stop(): void {
     this.#parts.timer.stop();
   }

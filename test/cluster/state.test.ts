@@ -81,9 +81,9 @@ function aState() {
     const snapshot = state.snapshot();
     return snapshot.free[snapshot.columns.get(GPU)!]![snapshot.indexOf.get(node)!];
   };
-  const strangers = () =>
-    [...state.strangers()].map(({ pod, pinnedTo }) => `${pod.name} ${pinnedTo ?? '-'}`).join(', ');
-  return { state, calls, apply, remove, membersOf, freeOn, strangers };
+  const foreignHolders = () =>
+    [...state.foreignHolders()].map(({ pod, pinnedTo }) => `${pod.name} ${pinnedTo ?? '-'}`).join(', ');
+  return { state, calls, apply, remove, membersOf, freeOn, foreignHolders };
 }
 
 describe('gangs', () => {
@@ -314,24 +314,24 @@ describe('unbound pods outside gangs that take up space', () => {
     ],
     ['a pod of a native gang counts', { ...inGang('train'), nominatedNodeName: 'n1', nativeGang: true }, 'pod -'],
   ])('%s', (_, options, expected) => {
-    const { apply, strangers } = aState();
+    const { apply, foreignHolders } = aState();
     apply(aPod(options));
-    expect(strangers()).toBe(expected);
+    expect(foreignHolders()).toBe(expected);
   });
 
   test('end when they are bound, lose their nomination, join a gang or are deleted', () => {
     const ends: PodOptions[] = [{ nodeName: 'n1' }, {}, { ...inGang('train'), nominatedNodeName: 'n1' }];
     for (const end of ends) {
-      const { apply, strangers } = aState();
+      const { apply, foreignHolders } = aState();
       apply(aPod({ nominatedNodeName: 'n1' }));
-      expect(strangers()).toBe('pod -');
+      expect(foreignHolders()).toBe('pod -');
       apply(aPod(end));
-      expect(strangers()).toBe('');
+      expect(foreignHolders()).toBe('');
     }
-    const { apply, remove, strangers } = aState();
+    const { apply, remove, foreignHolders } = aState();
     apply(aPod({ nominatedNodeName: 'n1' }));
     remove(aPod());
-    expect(strangers()).toBe('');
+    expect(foreignHolders()).toBe('');
   });
 });
 

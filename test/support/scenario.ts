@@ -48,10 +48,10 @@ export interface GangOptions extends PodOptions {
   readonly from?: number;
   readonly gated?: boolean;
   /** Requests no managed resource, so it never reaches the extender. Implies the gate. */
-  readonly silent?: boolean;
+  readonly bypassing?: boolean;
 }
 
-export interface RunningOptions extends Omit<GangOptions, 'from' | 'gated' | 'silent'> {
+export interface RunningOptions extends Omit<GangOptions, 'from' | 'gated' | 'bypassing'> {
   readonly graceSeconds?: number;
   /** Milliseconds. */
   readonly startedAt?: number;
@@ -77,9 +77,9 @@ export function pod(name: string, options: PodOptions = {}): WireObject {
 
 /** Members `<name>-0` to `<name>-<size - 1>`, 8 GPUs each (a whole node). */
 export function gang(name: string, size: number, options: GangOptions = {}): WireObject[] {
-  const { from = 0, gated = false, silent = false, spec = {}, gpus = silent ? 0 : 8, ...rest } = options;
+  const { from = 0, gated = false, bypassing = false, spec = {}, gpus = bypassing ? 0 : 8, ...rest } = options;
   const min = 'min' in options ? options.min : size;
-  const gates = gated || silent ? { schedulingGates: [{ name: GATE }] } : {};
+  const gates = gated || bypassing ? { schedulingGates: [{ name: GATE }] } : {};
   return Array.from({ length: size - from }, (_, i) =>
     pod(`${name}-${from + i}`, {
       ...rest,

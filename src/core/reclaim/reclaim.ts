@@ -32,7 +32,7 @@ export interface ReclaimRequest extends Omit<PreemptionRequest, 'running' | 'rig
   /** Undefined: priority alone decides. */
   readonly guarantees: Guarantees | undefined;
   /** Bound pods that are expected to end soon, and when: milliseconds since the epoch. */
-  readonly soon: ReadonlyMap<PodModel, number>;
+  readonly departures: ReadonlyMap<PodModel, number>;
 }
 
 /** How many sets of victims are tried until one leaves every queue its guarantee. */
@@ -42,17 +42,19 @@ const NONE: Preemption = { kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY,
 
 /** As `planPreemption`, within the guarantees of queues. */
 export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy: PlanPolicy, now: number): Preemption {
-  const { guarantees, soon } = request;
+  const { guarantees, departures } = request;
   const running = request.running.filter(({ bound }) => bound.length > 0);
   const searchOn = (view: Snapshot, units: readonly RunningGang[], barred: ReadonlySet<string>) =>
     planPreemption(view, { ...request, running: units, barred, rights: guarantees?.rights }, policy, now);
   const search = (barred: ReadonlySet<string>) => searchOn(snapshot, running, barred);
-  if (soon.size > 0) {
-    const others = running.filter(({ bound }) => !soon.has(bound[0]!));
+  if (departures.size > 0) {
+    const others = running.filter(({ bound }) => !departures.has(bound[0]!));
     // Their places are given to nobody before they have left: they may run longer than expected.
-    if (searchOn(expectGone(snapshot, soon), others, request.barred).kind === 'coming') {
+    if (searchOn(expectGone(snapshot, departures), others, request.barred).kind === 'coming') {
       const found = search(request.barred);
-      return found.kind === 'coming' ? found : { kind: 'none', reconsiderAt: Math.max(...soon.values()), spared: [] };
+      return found.kind === 'coming'
+        ? found
+        : { kind: 'none', reconsiderAt: Math.max(...departures.values()), spared: [] };
     }
   }
   if (!guarantees) return search(request.barred);
@@ -94,11 +96,11 @@ function borrowerOf({ gang, bound }: RunningGang): Borrower {
 }
 
 /** The same snapshot with these pods being deleted. */
-function expectGone(snapshot: Snapshot, soon: ReadonlyMap<PodModel, number>): Snapshot {
+function expectGone(snapshot: Snapshot, departures: ReadonlyMap<PodModel, number>): Snapshot {
   const podsOn = snapshot.podsOn.slice();
-  for (const row of new Set([...soon.keys()].flatMap(({ nodeName }) => snapshot.indexOf.get(nodeName) ?? []))) {
+  for (const row of new Set([...departures.keys()].flatMap(({ nodeName }) => snapshot.indexOf.get(nodeName) ?? []))) {
     podsOn[row] = podsOn[row]!.map((pod) => {
-      const goneBy = soon.get(pod);
+      const goneBy = departures.get(pod);
       return goneBy === undefined ? pod : { ...pod, deleting: true, goneBy };
     });
   }

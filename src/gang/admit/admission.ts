@@ -1,13 +1,13 @@
 /**
- * Step 3 of a round: who may be planned next, and what it has to keep to.
+ * Step 3 of a cycle: chooses which gangs may be planned, in which order, and under which admission constraints.
  *
- *   1. usage of the queues is brought up to date; gangs that ran too long are ended
- *   2. gangs that have started and lack places, in order of priority and age
- *   3. a pass over the gangs that wait, in the order of the queues (`core/queues/order.ts`); whatever keeps one back is left
- *      in its record, for people
- *   4. gangs whose last members are about to come
+ *   1. bring the usage of queues up to date; end gangs that ran too long
+ *   2. gangs that have started and lack members, by priority and age
+ *   3. a pass over the waiting gangs in queue order (`core/queues/order.ts`); a gang that is held back keeps the
+ *      reason in its record
+ *   4. gangs whose last members are about to be created
  *
- * Candidates are handed out one after the other: what one of them takes counts before the next is chosen.
+ * Candidates are handed out one after the other: what one takes counts before the next is chosen.
  */
 
 import type { PodModel } from '../../core/objects/model.ts';
@@ -18,10 +18,10 @@ import { judgeQuota } from '../../core/queues/quota.ts';
 import type { Queue } from '../../core/queues/tree.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { ExcludedModels } from '../framework/planning-input.ts';
+import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
-import { compareUrgency, type GangRecord, isShort, mayPlan, victimsOf } from '../state/records.ts';
+import { compareUrgency, type GangRecord, isBelowMinimum, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionConstraints, AdmissionPass, Candidate, Verdict } from './candidate.ts';
@@ -29,14 +29,12 @@ import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
 
-/** A waiting gang as the order of the queues sees it. */
+/** A waiting gang in queue order. */
 interface WaitingGang extends PendingGang {
   readonly record: GangRecord;
 }
 
-const NO_MODELS: ExcludedModels = new Map();
-
-/** Gangs that lose members and are not to be helped; `repair/repairer.ts` knows them. */
+/** Gangs that are not to be repaired because they are about to end; implemented by `repair/repairer.ts`. */
 export interface EndingGangs {
   isEnding(record: GangRecord): boolean;
 }
@@ -54,15 +52,15 @@ export class Admission {
   readonly #parts: AdmissionParts;
   readonly #queues: QueueTable;
   readonly #backfill: Backfill;
-  /** Queues that are closed for all but a gang that has waited long for their quota. */
+  /** Queues that are closed for all but one gang, which has waited long for their quota. */
   readonly #closed = new Map<Queue, GangRecord>();
-  /** Gangs that were not let past may be now. */
+  /** Gangs behind a planned start may be allowed to start now. */
   #looksAgain = false;
   /** What came of the candidate that was handed out last. */
   #verdict: Verdict = 'later';
-  /** Whose start was noted. */
+  /** Gangs whose start was reported. */
   readonly #running = new WeakSet<GangRecord>();
-  /** A round has been made. */
+  /** The first cycle is over. */
   #isUnderWay = false;
 
   constructor(context: Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings'>, parts: AdmissionParts) {
@@ -77,12 +75,12 @@ export class Admission {
     this.#backfill.onPod(uid, pod);
   }
 
-  /** When the next pass is due by time alone, milliseconds; Infinity: it is not. */
+  /** When the next pass is due by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
     return Math.min(this.#parts.limits.nextAt, this.#looksAgain ? now : this.#backfill.nextAt(now));
   }
 
-  /** Why the gang may not be placed whatever the others do; undefined: it may. */
+  /** Why the gang may not be planned, regardless of other gangs; undefined: it may. */
   findHoldReason(record: GangRecord): HoldReason | undefined {
     const { gang } = record;
     const choice = this.#queues.choose(gang.namespace, gang.queue);
@@ -91,15 +89,15 @@ export class Admission {
     return this.#parts.limits.holdReasonOf(record);
   }
 
-  /** The gang that has waited so long for quota of the queue that nobody else gets any; undefined: there is none. */
+  /** Why nobody may use quota of the queue: one gang has waited too long for it; undefined: the queue is open. */
   closedFor(queue: Queue): HoldReason | undefined {
     const record = queue.path.map((each) => this.#closed.get(each)).find((each) => each !== undefined);
-    return record && behind(record, 'quota');
+    return record && waitsBehind(record, 'quota');
   }
 
   /**
-   * The step. After each candidate `settle` is told what came of it, before the next one is asked for.
-   * @param ended gangs that have ended well since the last round.
+   * Runs the step. The caller reports the verdict on each candidate by `settle` before it asks for the next one.
+   * @param ended gangs whose members all succeeded since the last cycle.
    */
   *admit(records: readonly GangRecord[], ended: readonly Gang[], now: number): Generator<Candidate, void> {
     for (const { lineage, members } of ended) {
@@ -110,9 +108,11 @@ export class Admission {
     this.#parts.limits.review(records, now);
     this.#noteStarts(records, now);
     const pass = { now, freed: this.#context.reservations.freed, records };
-    // Before the watch shows that they are told.
-    const doomed = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
-    const wanted = records.filter((record) => !this.#parts.repairs.isEnding(record) && !doomed.has(record.gang.key));
+    // Known here before the watch shows the notices.
+    const victimUnits = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
+    const wanted = records.filter(
+      (record) => !this.#parts.repairs.isEnding(record) && !victimUnits.has(record.gang.key),
+    );
     const waiting = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted
       .filter((record) => record.state !== 'Pending' && mayPlan(record, now, pass.freed))
@@ -124,7 +124,7 @@ export class Admission {
       yield* this.#handOut({ kind: 'started', record, constraints: this.#constrainStarted(record), pass });
     }
     if (isPassDue) yield* this.#pass(waiting, pass);
-    // What a queue holds gets less only where room gets more.
+    // The use of a queue falls only when capacity is freed.
     for (const { admission, attempt } of waiting) {
       if (admission.holdReason?.kind === 'quota') noteUnschedulable(attempt, pass.freed);
     }
@@ -145,7 +145,10 @@ export class Admission {
     return verdict;
   }
 
-  /** What the gang gets counts for its queue at once: others of the queue may have so much less. */
+  /**
+   * Hands out a candidate. What it gains is charged to its queue at once, so that other gangs of the queue get that
+   * much less.
+   */
   *#handOut(candidate: Candidate): Generator<Candidate, void> {
     const { record } = candidate;
     const before = this.#queues.holdingsOf(record);
@@ -156,14 +159,14 @@ export class Admission {
     if (queue && gained.size > 0) this.#queues.charge(queue, gained);
   }
 
-  /** Gangs that run for the first time. */
+  /** Reports gangs that started running. */
   #noteStarts(records: readonly GangRecord[], now: number): void {
     for (const record of records) {
       if (record.state === 'Pending') this.#running.delete(record);
       if (record.state !== 'Running' || this.#running.has(record)) continue;
       this.#running.add(record);
       const { namespace, queue: label, createdAt } = record.gang;
-      // Those that run when Muster starts have started before.
+      // Gangs that run when Muster starts have started before.
       const queue = this.#isUnderWay ? this.#queues.queueOf(namespace, label) : undefined;
       if (queue) this.#context.observer.onStarted(queue.name, (now - createdAt) / 1000);
     }
@@ -171,8 +174,8 @@ export class Admission {
   }
 
   /**
-   * Whether some gang may be planned, or what keeps one back is not what its record says; or something that was kept, or
-   * closed, for a gang is not needed any more, or begins to be.
+   * Whether a pass is due: some gang may be planned, a recorded hold reason is outdated, or something that is reserved
+   * or closed for a gang is no longer needed or begins to be.
    */
   #isPassDue(waiting: readonly GangRecord[], { now, freed, records }: AdmissionPass): boolean {
     if (this.#backfill.isDue(records, now)) return true;
@@ -182,24 +185,24 @@ export class Admission {
     );
   }
 
-  /** Whether the last pass does not know yet what keeps the gang back, or that nothing does any more. */
+  /** Whether the gang's hold reason is not the one that the last pass recorded. */
   #hasChanged(record: GangRecord): boolean {
     const kind = this.findHoldReason(record)?.kind;
     const known = record.admission.holdReason?.kind;
     return kind !== known && (kind !== undefined || known === 'held' || known === 'queue' || known === 'over-time');
   }
 
-  /** What a gang that has started lost it gets back, and what it has is its own. */
+  /** A gang that has started may replace what it lost, and keeps what it has. */
   #constrainStarted(record: GangRecord): AdmissionConstraints {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacksMembers = isShort(record);
+    const lacksMembers = isBelowMinimum(record);
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,
       isQuotaFull: false,
-      excludedModels: queue && !lacksMembers ? this.#queues.listExcludedModels(queue, one) : NO_MODELS,
-      // It goes on as it was; what it grows by must not delay others.
+      excludedModels: queue && !lacksMembers ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
+      // Replacements restore what it had; growth must not delay others.
       reserved: lacksMembers ? undefined : this.#backfill.reservedFor(record),
       mayPlanEarly: false,
     };
@@ -210,11 +213,11 @@ export class Admission {
     return { queue, isQuotaFull, excludedModels, reserved: this.#backfill.reservedFor(record), mayPlanEarly: false };
   }
 
-  /** As if it were complete, and with nobody before it. */
+  /** Constraints as if the gang were complete and first in queue order. */
   #constrainEarly(record: GangRecord, now: number): AdmissionConstraints {
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     const mayPlanEarly = queue !== undefined && isDueEarly(record, now) && this.#hasQuotaEarly(record, queue);
-    return { queue, isQuotaFull: false, excludedModels: NO_MODELS, reserved: undefined, mayPlanEarly };
+    return { queue, isQuotaFull: false, excludedModels: NO_EXCLUDED_MODELS, reserved: undefined, mayPlanEarly };
   }
 
   #hasQuotaEarly(record: GangRecord, queue: Queue): boolean {
@@ -225,7 +228,7 @@ export class Admission {
     return this.#queues.listExcludedModels(queue, asked).size === 0;
   }
 
-  /** The pass over the gangs that are complete and have nothing yet. */
+  /** The pass over the gangs that are complete and hold nothing. */
   *#pass(waiting: readonly GangRecord[], pass: AdmissionPass): Generator<Candidate, void> {
     const { now } = pass;
     const order = this.#queues.order(
@@ -241,7 +244,7 @@ export class Admission {
       const { record } = gang;
       assignPosition(record.admission, { position: ++position, standing });
       if (blocker) {
-        holdBack(record.admission, behind(blocker, 'no-backfill'));
+        holdBack(record.admission, waitsBehind(blocker, 'no-backfill'));
         continue;
       }
       this.#noteQuota(head);
@@ -257,14 +260,14 @@ export class Admission {
       if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
       for (const other of closed ? order.close(closed.queue) : []) {
         assignPosition(other.record.admission, { position: ++position, standing });
-        holdBack(other.record.admission, behind(record, closed!.cause));
+        holdBack(other.record.admission, waitsBehind(record, closed!.cause));
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
     this.#looksAgain = false;
     if (!this.#backfill.end()) return;
     for (const { admission, attempt } of waiting) {
-      // One that backs off is woken by that.
+      // A gang that backs off is woken by the end of its back-off.
       if (admission.holdReason?.kind !== 'behind' || now < attempt.backoffUntil) continue;
       planAgain(attempt);
       this.#looksAgain = true;
@@ -279,7 +282,7 @@ export class Admission {
     clearBlocked(admission);
   }
 
-  /** The candidate has started. */
+  /** The candidate has started: charge its queue. */
   #charge(gang: WaitingGang, order: QueueOrder<WaitingGang>): void {
     if (this.#backfill.starts.length > 0) this.#context.observer.onBackfilled();
     const amounts = this.#queues.holdingsOf(gang.record);
@@ -289,9 +292,9 @@ export class Admission {
   }
 
   /**
-   * The queue of which nobody may pass a gang that did not start, and why; undefined: they may. Small gangs could use up a quota for
-   * ever, of which a large one needs more at once than is ever left. A queue above is closed only where no team is promised
-   * anything, and nothing for a gang that would not find room with all the quota there is.
+   * The queue that is closed behind a gang that did not start, and why; undefined: none. Without this, small gangs
+   * could use up a quota for ever while a large gang needs more at once than is ever left. A queue above is closed only
+   * if it guarantees nothing, and no queue is closed for a gang that would find no capacity with the whole quota.
    */
   #findClosed(
     { gang, verdict }: QueueHead<WaitingGang>,
@@ -315,7 +318,8 @@ export class Admission {
     const { gang, admission } = record;
     const reason = this.findHoldReason(record);
     assignPosition(admission, undefined);
-    // Whom it was not let past stands until it is planned again: it may be as soon as something else is kept.
+    // A reason that only planning finds stands until the gang is planned again: a change of what is reserved leads to
+    // that.
     holdBack(admission, reason ?? (isFoundByPlanning(record) ? admission.holdReason : undefined));
     const choice = this.#queues.choose(gang.namespace, gang.queue);
     if (reason || choice.kind === 'problem') {
@@ -328,16 +332,16 @@ export class Admission {
   }
 }
 
-/** What counts for order. */
+/** The priority that counts for queue order. */
 export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
   return hasPriorityClass ? priority : (defaultPriority ?? priority);
 }
 
-/** What is known only by planning the gang stands until it is planned again. */
+/** Hold reasons that only planning finds; they stand until the gang is planned again. */
 function isFoundByPlanning({ admission: { holdReason } }: GangRecord): boolean {
   return holdReason?.kind === 'quota' || (holdReason?.kind === 'behind' && holdReason.cause === 'planned-start');
 }
 
-function behind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
+function waitsBehind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
   return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }

@@ -1,16 +1,20 @@
-/** Whether the last members of a gang are about to come, so that it is worth planning it before they do. */
+/** Decides whether to plan a gang before its last members exist, because they are about to be created. */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { GangRecord } from '../state/records.ts';
 
 /**
- * The rest is expected within this, milliseconds. Far below the time for which places are kept: the nominations compete with
- * the creations for the API server. With 1.5 s a 1,000-pod gang on a busy machine was late nearly every time.
+ * The last members are expected within this, milliseconds. Much less than the time for which placeholders are held,
+ * because nominations compete with the creations for the API server. With 1.5 s a 1,000-pod gang on a busy machine was
+ * late nearly every time.
  */
 const SOON_MS = 500;
-/** Below this nothing is won: a plan that is made when the gang is complete comes as early. */
+/** Below this an early plan gains nothing, milliseconds: the plan of the complete gang comes as early. */
 const WORTH_MS = 100;
 
-/** Whether to plan the gang now although members are missing. Once only: one that did not come in time proves us wrong. */
+/**
+ * Whether to plan the gang now although members are missing. Only once: after a wrong estimate the gang waits until it
+ * is complete.
+ */
 export function isDueEarly({ gang, census, attempt }: GangRecord, now: number): boolean {
   const { arrivals, early } = attempt;
   if (early !== 'possible' || census.started > 0 || gang.problems.length > 0 || gang.minMember === undefined)
@@ -23,7 +27,7 @@ export function isDueEarly({ gang, census, attempt }: GangRecord, now: number): 
   return restMs >= WORTH_MS && restMs <= SOON_MS && areAlike(gang.members);
 }
 
-/** A launcher among workers, say: nobody knows which of them is still to come. */
+/** Members that differ, such as a launcher among workers: nobody knows which of them are still to come. */
 function areAlike(members: readonly PodModel[]): boolean {
   return members.every((pod) => pod.template === members[0]!.template);
 }

@@ -1,11 +1,11 @@
 /**
- * Planned starts: when and where gangs that found no room will have some, so that later ones pass them only where that
- * delays nobody (EASY: Lifka, The ANL/IBM SP scheduling system, JSSPP 1995; conservative: all of them are kept).
+ * Planned starts: when and where blocked gangs are expected to start. Later gangs may start first only if they delay no
+ * planned start (EASY: Lifka, The ANL/IBM SP scheduling system, JSSPP 1995; conservative: no planned start at all).
  *
- * A start is known from the run lengths of those in the way. Where nobody knows, nothing is kept until the gang has been
- * blocked for `drainAfter`; from then on its places are, and they drain as whoever is there ends.
+ * The start is computed from the run lengths of the gangs in the way. If those are unknown, nothing is reserved until
+ * the gang has been blocked for `drainAfter`; from then on the drain reserves what becomes free for it.
  *
- * Owner of the planned starts. They are volatile: after a restart they are planned again.
+ * The only owner of planned starts. Volatile: after a restart they are planned again.
  */
 
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
@@ -16,24 +16,25 @@ import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels, PlanningInputs } from '../framework/planning-input.ts';
 import { noteBlocked } from '../state/admission-status.ts';
+import { upcoming } from '../state/deadlines.ts';
 import { demandOf, type MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { Kept } from '../state/reservations.ts';
+import type { ReservedCapacity } from '../state/reservations.ts';
 import type { ReservedStarts } from './candidate.ts';
 import { type Endings, LEAVES_MS } from './endings.ts';
 
-/** A start is planned anew at most so often, and takes a fifth of the time at most, milliseconds. */
+/** A start is planned again at most this often, and takes at most a fifth of the time, milliseconds. */
 const REVIEW_MS = 1_000;
-/** The same of a gang that would not fit if nobody else were there. */
+/** The same for a gang that would not fit even in an empty cluster. */
 const NEVER_REVIEW_MS = 5_000;
-/** No more starts are planned in a pass that has taken so long for them, milliseconds: those after have none. */
+/** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs have none. */
 const MAX_PER_PASS_MS = 200;
 const PAUSE_PER_PLAN = 4;
-/** Conservative: so many gangs have a planned start; those after them wait for theirs. */
+/** Conservative: at most this many gangs have a planned start. */
 const MAX_STARTS = 64;
 
 interface Planned {
-  /** Undefined: it would not fit if nobody else were there. */
+  /** Undefined: the gang would not fit even in an empty cluster. */
   readonly start: PlannedStart | undefined;
   readonly reviewAt: number;
 }
@@ -45,26 +46,26 @@ export class Backfill {
   readonly #inputs: PlanningInputs;
   readonly #endings: Endings;
   readonly #planned = new Map<string, Planned>();
-  /** How long the pass has taken to plan starts, milliseconds. */
+  /** How long the pass has spent on planning starts, milliseconds. */
   #spentMs = 0;
-  /** Gangs whose starts the last pass wanted to know. */
+  /** Gangs for which the last pass needed a start. */
   readonly #asked = new Set<string>();
-  /** Of gangs that were blocked in the last pass, in order. */
+  /** Planned starts of the gangs that were blocked in the last pass, in queue order. */
   #starts: PlannedStart[] = [];
-  /** Those of them that others must not delay. */
+  /** Those with a known time that others must not delay. */
   readonly #known: PlannedStart[] = [];
   readonly #draining: PlannedStart[] = [];
-  #kept: StartReservations | undefined;
-  /** Whoever leaves, as the pass sees it. */
+  #reserved: StartReservations | undefined;
+  /** The endings that this pass counts on. */
   #passEndings: readonly Ending[] | undefined;
   #records: readonly GangRecord[] = [];
   /** When the last pass began, milliseconds. */
   #begunAt = Number.NEGATIVE_INFINITY;
-  #keptStarts = '';
-  /** The earliest start that a gang was promised since it was blocked. */
-  readonly #promised = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
-  /** Bound pods that are to leave before the starts that are kept, by UID: what is kept counts on their space. */
-  readonly #leaving = new Map<string, PodModel>();
+  #reservedStarts = '';
+  /** The earliest start of each gang since it was blocked. */
+  readonly #earliestStarts = new WeakMap<GangRecord, { readonly since: number; readonly at: number }>();
+  /** Bound pods expected to leave before the reserved starts, by UID: the reservations count on their capacity. */
+  readonly #departing = new Map<string, PodModel>();
 
   constructor(context: Context, inputs: PlanningInputs, endings: Endings) {
     this.#context = context;
@@ -72,20 +73,20 @@ export class Backfill {
     this.#endings = endings;
   }
 
-  /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
+  /** The planned starts in queue order, including those without a known time (Infinity). */
   get starts(): readonly PlannedStart[] {
     return this.#starts;
   }
 
-  /** Space that the planned starts count on is theirs at once: pods outside gangs would take it before the next pass. */
+  /** Reserves what a departing pod frees at once: otherwise lone pods would take it before the next pass. */
   onPod(uid: string, pod: PodModel | undefined): void {
-    const leaving = this.#leaving.get(uid);
-    if (!leaving || (pod && !isTerminated(pod))) return;
-    this.#leaving.delete(uid);
-    this.#context.reservations.keepMore(leaving.nodeName, leaving.template.requests);
+    const departing = this.#departing.get(uid);
+    if (!departing || (pod && !isTerminated(pod))) return;
+    this.#departing.delete(uid);
+    this.#context.reservations.addReserved(departing.nodeName, departing.template.requests);
   }
 
-  /** A pass over the waiting gangs begins; nothing is kept yet. */
+  /** A pass over the waiting gangs begins; nothing is reserved yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
     this.#begunAt = this.#context.clock.now();
@@ -95,11 +96,11 @@ export class Backfill {
     this.#starts = [];
     this.#known.length = 0;
     this.#draining.length = 0;
-    this.#kept = undefined;
+    this.#reserved = undefined;
   }
 
-  /** Bound pods that are gone about as soon as a victim would be, and when. */
-  listSoon(): ReadonlyMap<PodModel, number> {
+  /** Bound pods that are expected to leave about as soon as a victim would, and when, milliseconds. */
+  listImminentDepartures(): ReadonlyMap<PodModel, number> {
     this.#passEndings ??= this.#endings.list(this.#records);
     const by = this.#context.clock.now() + LEAVES_MS;
     const soon = this.#passEndings.filter(({ endsAt }) => endsAt <= by);
@@ -110,12 +111,12 @@ export class Backfill {
     );
   }
 
-  /** Whether nobody at all may pass a gang that is blocked. */
+  /** Whether no gang may start before a blocked one. */
   get isOff(): boolean {
     return this.#context.settings.queues.backfill === 'none';
   }
 
-  /** The next gang in order found no room. */
+  /** The next gang in queue order found no capacity. */
   block(record: GangRecord, excludedModels: ExcludedModels): void {
     const now = this.#context.clock.now();
     noteBlocked(record.admission, now);
@@ -128,74 +129,74 @@ export class Backfill {
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);
     else return;
     this.#passEndings ??= this.#endings.list(this.#records);
-    this.#kept = reserveStarts(this.#known, this.#draining, this.#passEndings);
+    this.#reserved = reserveStarts(this.#known, this.#draining, this.#passEndings);
   }
 
   /**
-   * When its places are kept from everybody: it has been blocked for so long without a known start, or so long beyond the
-   * earliest one that it was promised, as those that it waits for run longer than they say.
+   * When the drain for the gang begins, milliseconds: after it has been blocked for `drainAfter` without a known start,
+   * or `drainAfter` past its earliest known start, because the gangs in its way run longer than they said.
    */
   #drainsAt(record: GangRecord, startsAt: number): number {
     const { blockedSince: since = 0 } = record.admission;
-    const known = this.#promised.get(record);
-    const promised = Math.min(startsAt, known?.since === since ? known.at : Number.POSITIVE_INFINITY);
-    this.#promised.set(record, { since, at: promised });
-    const from = Number.isFinite(startsAt) ? promised : since;
+    const known = this.#earliestStarts.get(record);
+    const earliest = Math.min(startsAt, known?.since === since ? known.at : Number.POSITIVE_INFINITY);
+    this.#earliestStarts.set(record, { since, at: earliest });
+    const from = Number.isFinite(startsAt) ? earliest : since;
     return from + this.#context.settings.queues.drainAfterMs;
   }
 
-  /** Whether the gang would find room if those who are in its way left. */
+  /** Whether the gang would fit if all gangs in its way left. */
   everFits(record: GangRecord, excludedModels: ExcludedModels): boolean {
     return this.#planStart(record, excludedModels, this.#context.clock.now()) !== undefined;
   }
 
-  /** The starts that the gang must not delay; undefined: nothing is kept, or it ends before. */
+  /** The planned starts that the gang must not delay; undefined: none are reserved, or it ends before them. */
   reservedFor(record: GangRecord): ReservedStarts | undefined {
-    const kept = this.#kept;
-    if (!kept) return undefined;
+    const reserved = this.#reserved;
+    if (!reserved) return undefined;
     const length = this.#draining.length > 0 ? undefined : this.#endings.lengthOf(record);
     const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
     const all = [...this.#known, ...this.#draining];
     const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
-    const [behind] = starts;
-    return behind && { kept, endsAt, behind, span: starts.map(({ gang }) => gang).join(' ') };
+    const [first] = starts;
+    return first && { starts: reserved, endsAt, behind: first, span: starts.map(({ gang }) => gang).join(' ') };
   }
 
   /**
-   * The pass is over: pods outside gangs stay off what is kept, too.
-   * @returns whether something else is kept than before, so that a gang that was not let past may be now.
+   * Ends the pass: from now on lone pods stay off the reserved capacity, too.
+   * @returns whether the reserved starts changed, so that a gang that was held back may be allowed to start.
    */
   end(): boolean {
     const { reservations, view } = this.#context;
-    reservations.keep(this.#kept ? this.#listKept(view.snapshot()) : []);
-    this.#leaving.clear();
-    for (const { pods, endsAt } of (this.#kept && this.#passEndings) ?? []) {
+    reservations.setReserved(this.#reserved ? this.#listReserved(view.snapshot()) : []);
+    this.#departing.clear();
+    for (const { pods, endsAt } of (this.#reserved && this.#passEndings) ?? []) {
       if (this.#draining.length === 0 && !Number.isFinite(endsAt)) continue;
-      for (const pod of pods) if (pod.nodeName !== '') this.#leaving.set(pod.uid, pod);
+      for (const pod of pods) if (pod.nodeName !== '') this.#departing.set(pod.uid, pod);
     }
     const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
-    const isChanged = text !== this.#keptStarts;
-    this.#keptStarts = text;
+    const isChanged = text !== this.#reservedStarts;
+    this.#reservedStarts = text;
     for (const gang of this.#planned.keys()) if (!this.#asked.has(gang)) this.#planned.delete(gang);
     return isChanged;
   }
 
-  /** Whether the pass has to be made although no gang may be planned: something that was kept is not needed any more, or begins to be. */
+  /** Whether a pass is due although no gang may be planned: a reserved start is no longer needed or changes by time. */
   isDue(records: readonly GangRecord[], now: number): boolean {
     const blocked = this.#starts.filter(({ gang }) =>
       records.some((record) => record.gang.key === gang && record.state === 'Pending'),
     );
     if (blocked.length < this.#starts.length) return true;
-    // Alarms ring late: whatever was due since the last pass is.
-    return now >= this.#nextLook(this.#begunAt);
+    // Timers fire late: anything due since the last pass counts.
+    return now >= this.#nextChange(this.#begunAt);
   }
 
-  /** When a planned start changes by time alone, milliseconds; Infinity: none does. */
+  /** When a planned start changes by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
-    return this.#nextLook(now);
+    return this.#nextChange(now);
   }
 
-  #nextLook(after: number): number {
+  #nextChange(after: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const { gang, startsAt } of this.#starts) {
       const { reviewAt = 0 } = this.#planned.get(gang) ?? {};
@@ -203,7 +204,7 @@ export class Backfill {
       const drainsAt = record ? this.#drainsAt(record, startsAt) : after;
       const changesAt = Number.isFinite(startsAt) ? Math.max(startsAt, reviewAt) : drainsAt;
       const at = drainsAt > after ? Math.min(changesAt, drainsAt) : changesAt;
-      if (at > after) next = Math.min(next, at);
+      next = Math.min(next, upcoming(at, after));
     }
     return next;
   }
@@ -211,7 +212,8 @@ export class Backfill {
   #planStart(record: GangRecord, excludedModels: ExcludedModels, now: number): PlannedStart | undefined {
     const known = this.#planned.get(record.gang.key);
     this.#asked.add(record.gang.key);
-    if (known && now < known.reviewAt && isStillThere(known.start, this.#context.view.snapshot())) return known.start;
+    if (known && now < known.reviewAt && areNodesPresent(known.start, this.#context.view.snapshot()))
+      return known.start;
     if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
     const demand = demandOf(record, []) as MembersDemand;
     const { request, occupied } = this.#inputs.of(record, demand, { excludedModels });
@@ -235,24 +237,27 @@ export class Backfill {
     return start;
   }
 
-  /** What a pod of unknown length may not use on each node: what is planned there, less what becomes free until then. */
-  #listKept(snapshot: Snapshot): readonly Kept[] {
-    const { free } = this.#kept!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
-    const kept = new Map<string, Kept>();
+  /**
+   * What a pod of unknown run length may not use on each node: what is planned there, minus what becomes free until
+   * then.
+   */
+  #listReserved(snapshot: Snapshot): readonly ReservedCapacity[] {
+    const { free } = this.#reserved!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
+    const reserved = new Map<string, ReservedCapacity>();
     for (const { slots, request } of [...this.#known, ...this.#draining]) {
       for (const { node } of slots) {
         const row = snapshot.indexOf.get(node);
-        if (row === undefined || kept.has(node)) continue;
+        if (row === undefined || reserved.has(node)) continue;
         const amounts = new Map<string, number>();
         for (const [resource, column] of snapshot.columns) {
           const amount = snapshot.free[column]![row]! - free[column]![row]!;
           if (amount > 0) amounts.set(resource, amount);
         }
-        // With nothing free as well: `keepMore` adds what becomes so.
-        kept.set(node, { node, priority: request.priority, amounts });
+        // Also when nothing is free: `addReserved` adds what becomes free later.
+        reserved.set(node, { node, priority: request.priority, amounts });
       }
     }
-    return [...kept.values()];
+    return [...reserved.values()];
   }
 }
 
@@ -260,7 +265,7 @@ function summarize({ gang, startsAt, slots }: PlannedStart): readonly unknown[] 
   return [gang, startsAt, slots.map(({ node }) => node)];
 }
 
-/** Whether the nodes of the start are. */
-function isStillThere(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
+/** Whether all nodes of the start still exist. */
+function areNodesPresent(start: PlannedStart | undefined, { indexOf }: Snapshot): boolean {
   return start?.slots.every(({ node }) => indexOf.has(node)) ?? true;
 }

@@ -1,4 +1,4 @@
-/** What admission hands to the planner: one gang after the other, and what each has to keep to. */
+/** What admission hands to the planner: one gang after the other, each with its admission constraints. */
 
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
 import type { StartReservations } from '../../core/backfill/reserved-view.ts';
@@ -6,21 +6,21 @@ import type { Queue } from '../../core/queues/tree.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { GangRecord } from '../state/records.ts';
 
-/** All candidates of one round belong to the same pass. */
+/** The pass of a candidate; all candidates of one cycle share it. */
 export interface AdmissionPass {
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** The freed generation when it began. */
   readonly freed: number;
-  /** Every gang there is. */
+  /** All gangs. */
   readonly records: readonly GangRecord[];
 }
 
-/** The gang that is to be planned next. */
+/** The gang to plan next. */
 export interface Candidate {
   /**
-   * `started`: it holds something, and lacks places. `waiting`: it is complete and holds nothing. `early`: its last members
-   * do not exist yet.
+   * `started`: it has bound members or slots and lacks others. `waiting`: it is complete and holds nothing. `early`:
+   * its last members do not exist yet.
    */
   readonly kind: 'started' | 'waiting' | 'early';
   readonly record: GangRecord;
@@ -28,28 +28,28 @@ export interface Candidate {
   readonly pass: AdmissionPass;
 }
 
-/** What a gang has to keep to when it is placed. */
+/** What queues allow a gang in this cycle. */
 export interface AdmissionConstraints {
-  /** The queue that its quota comes from; undefined: there is none, and no quota. */
+  /** The queue that provides its quota; undefined: no queue, so no quota applies. */
   readonly queue: Queue | undefined;
-  /** It starts only if others of those who use its quota are evicted. */
+  /** It can start only if gangs that use its quota are evicted. */
   readonly isQuotaFull: boolean;
   readonly excludedModels: ExcludedModels;
-  /** Planned starts that it must not delay; undefined: it delays nobody. */
+  /** Planned starts that it must not delay; undefined: it delays none. */
   readonly reserved: ReservedStarts | undefined;
-  /** An early one may be planned now: its members are about to come, and nothing is in its way. */
+  /** An early gang may be planned now: its members are about to be created, and nothing holds it back. */
   readonly mayPlanEarly: boolean;
 }
 
 export interface ReservedStarts {
-  readonly kept: StartReservations;
-  /** When the gang itself ends, milliseconds since the epoch; Infinity: nobody knows. */
+  readonly starts: StartReservations;
+  /** When the gang itself ends, milliseconds since the epoch; Infinity: unknown. */
   readonly endsAt: number;
   /** The first of the starts. */
   readonly behind: PlannedStart;
-  /** Names the starts: gangs with the same see the same. */
+  /** Identifies the set of starts: gangs with the same span see the same view. */
   readonly span: string;
 }
 
-/** What came of a candidate. `later`: it was not tried, through no fault of its own. `blocked`: it found no room. */
+/** The result of a candidate. `later`: it was not tried, and is not at fault. `blocked`: it found no capacity. */
 export type Verdict = 'started' | 'later' | 'blocked';

@@ -1,4 +1,4 @@
-/** When whoever runs is expected to end: what planned starts are made of. */
+/** When running gangs and pods are expected to end: the basis of planned starts. */
 
 import type { Ending } from '../../core/backfill/planned-start.ts';
 import { estimateRunLength, expectedEnd, type RunLength } from '../../core/backfill/run-length.ts';
@@ -11,7 +11,7 @@ import type { GangRecord } from '../state/records.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 
-/** How long a pod may take to leave that does not say so: the default grace period, milliseconds. */
+/** How long a pod takes to leave if it does not say: the default grace period, milliseconds. */
 export const LEAVES_MS = 30_000;
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
@@ -27,7 +27,7 @@ export class Endings {
     this.#history = history;
   }
 
-  /** Whoever runs or starts, and when they are expected to end. */
+  /** Gangs and pods that run or start, and when they are expected to end. O(gangs + pods). */
   list(records: readonly GangRecord[]): readonly Ending[] {
     const now = this.#context.clock.now();
     const { reservations, settings, view } = this.#context;
@@ -44,7 +44,8 @@ export class Endings {
         endsAt: this.#endOf(record, startedAt, now),
       });
     }
-    // Pods outside gangs that are on their way to a node leave it again, too: a gang as large as the cluster would never fit otherwise.
+    // Lone pods that are being bound leave again, too: without them a gang as large as the cluster would never seem to
+    // fit.
     const onTheirWay = new Map([...reservations.holds()].map(([, { pod }]) => [pod.uid, pod]));
     for (const pod of onTheirWay.values()) {
       if (gangKeyOf(pod) !== undefined || pod.nodeName !== '') continue;
@@ -63,7 +64,7 @@ export class Endings {
     return endings;
   }
 
-  /** How long the gang is expected to run; undefined: nobody knows. */
+  /** How long the gang is expected to run; undefined: unknown. */
   lengthOf({ gang }: GangRecord): RunLength | undefined {
     return estimateRunLength({
       expectedMs: gang.expectedMs,

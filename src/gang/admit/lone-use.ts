@@ -1,6 +1,6 @@
 /**
- * What lone pods with accelerators hold, by the queue that they would be in: teams that start pods one by one use up their
- * share like any other. Kept up to date pod by pod.
+ * What lone pods with accelerators hold, by the queue that they count for: a team that starts single pods uses up its
+ * share like any other. Updated pod by pod.
  */
 import { requestsAccelerator } from '../../core/objects/accelerators.ts';
 import { QUEUE } from '../../core/objects/keys.ts';
@@ -20,7 +20,7 @@ export class LoneUse {
   readonly #modelOf: (node: string) => string;
   readonly #counted = new Map<string, { readonly group: Group; readonly amounts: Amounts }>();
   readonly #groups = new Map<string, Group>();
-  /** As they are now, of pods that changed since they were counted. */
+  /** Pods that changed since they were counted, as they are now. */
   readonly #changed = new Map<string, PodModel | undefined>();
 
   /** @param modelOf the GPU model of a node. */
@@ -29,12 +29,12 @@ export class LoneUse {
     this.#modelOf = modelOf;
   }
 
-  /** A pod appeared, changed or (undefined) went away. */
+  /** A pod was created, changed or (undefined) deleted. */
   onPod(uid: string, pod: PodModel | undefined): void {
     this.#changed.set(uid, pod);
   }
 
-  /** Pods changed since `groups` was asked for. */
+  /** Whether pods changed since the last call of `groups`. */
   get isStale(): boolean {
     return this.#changed.size > 0;
   }

@@ -1,5 +1,5 @@
 /**
- * The queues as they are now: which there are, which gang is in which, what each holds and has used. The only owner of the
+ * The queues as they are now: the tree, the queue of each gang, what each queue holds and has used. The only owner of
  * decayed usage; `core/queues/` does the arithmetic.
  */
 import { QUEUE } from '../../core/objects/keys.ts';
@@ -33,7 +33,7 @@ import type { Candidate } from './candidate.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
-/** Gangs of a queue. */
+/** Number of gangs of a queue. */
 export interface GangCount {
   readonly pending: number;
   readonly running: number;
@@ -48,7 +48,7 @@ export class QueueTable {
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
   readonly #choices = new Map<string, QueueChoice>();
-  /** Decayed, of the leaves, as of `#usedAt`. */
+  /** Decayed usage of the leaf queues as of `#usedAt`. */
   #usage = new Map<string, Amounts>();
   #usedAt: number;
   #held = new Map<string, Map<string, number>>();
@@ -59,7 +59,7 @@ export class QueueTable {
     of: undefined,
     amounts: NOTHING,
   };
-  /** What the bound members of each gang hold: counted again when its members change. */
+  /** What the bound members of each gang hold; counted again when its members change. */
   readonly #bound = new WeakMap<GangRecord['census'], Amounts>();
   readonly #asked = new WeakMap<Gang, Amounts>();
 
@@ -78,7 +78,7 @@ export class QueueTable {
     return this.#capacity.amounts;
   }
 
-  /** What each queue holds now, descendants included, by name. */
+  /** What each queue holds now, including the queues below it, by name. */
   get use(): UseByQueue {
     return this.#use;
   }
@@ -87,12 +87,12 @@ export class QueueTable {
     this.#lone.onPod(uid, pod);
   }
 
-  /** Objects changed: the tree is built anew in the next round. */
+  /** Queue objects changed: the next cycle builds the tree again. */
   onQueues(): void {
     this.#isStale = true;
   }
 
-  /** Begins with what the cluster has: bound pods, and the usage that was written down by an earlier process. */
+  /** Begins with the bound pods of the cluster, and with the usage that an earlier process wrote. */
   recover(records: readonly GangRecord[]): void {
     const { podsOn, byName } = this.#context.view.snapshot();
     for (const row of byName) for (const pod of podsOn[row]!) this.#lone.onPod(pod.uid, pod);
@@ -101,12 +101,12 @@ export class QueueTable {
     const { halfLifeMs } = this.#context.settings.queues;
     for (const { name, usage } of this.#context.view.queues()) {
       if (!usage) continue;
-      // What was held meanwhile is not known: what is held now is the best guess.
+      // What was held in the meantime is unknown: the best guess is what is held now.
       this.#usage.set(name, decayUsage(usage.amounts, this.heldBy(name), now - usage.at, halfLifeMs));
     }
   }
 
-  /** Brings everything up to date. To be called at the beginning of each round. O(gangs). */
+  /** Brings everything up to date. Call it at the beginning of each cycle. O(gangs). */
   refresh(records: readonly GangRecord[]): void {
     const { view, settings, clock } = this.#context;
     const now = clock.now();
@@ -130,13 +130,13 @@ export class QueueTable {
       if (amounts.size > 0) this.#hold(this.queueOf(record.gang.namespace, record.gang.queue), amounts);
     }
     this.#heldByGangs = this.#held;
-    this.#addLone();
+    this.#addLonePods();
     this.#releasing.refresh(records);
   }
 
-  /** Brings what lone pods hold up to date between two rounds. */
-  countLone(): void {
-    if (this.#lone.isStale) this.#addLone();
+  /** Updates what lone pods hold between two cycles. */
+  countLonePods(): void {
+    if (this.#lone.isStale) this.#addLonePods();
   }
 
   choose(namespace: string, label: string | undefined): QueueChoice {
@@ -149,7 +149,7 @@ export class QueueTable {
     return choice;
   }
 
-  /** The queue that what runs counts for: `default` when its own cannot be used (any more). */
+  /** The queue that running pods count for: `default` if their own cannot be used (any more). */
   queueOf(namespace: string, label: string | undefined): Queue | undefined {
     const choice = this.choose(namespace, label);
     if (choice.kind === 'queue') return choice.queue;
@@ -157,17 +157,17 @@ export class QueueTable {
     return fallback?.children.length === 0 ? fallback : undefined;
   }
 
-  /** What the leaf holds now: bound members and slots. */
+  /** What the leaf queue holds now: bound members, slots and lone pods. */
   heldBy(leaf: string): Amounts {
     return this.#held.get(leaf) ?? NOTHING;
   }
 
-  /** What the queue holds now, descendants included. */
+  /** What the queue holds now, including the queues below it. */
   useOf(queue: string): Amounts {
     return this.#use.get(queue) ?? NOTHING;
   }
 
-  /** The decayed mean of what the queue held, descendants included. */
+  /** The decayed mean of what the queue held, including the queues below it. */
   usageOf(queue: string): Amounts {
     const own = this.#usage.get(queue) ?? NOTHING;
     const { children = [] } = this.#tree.byName.get(queue) ?? {};
@@ -193,14 +193,14 @@ export class QueueTable {
     });
   }
 
-  /** It started in this round: what others may have is less by so much. */
+  /** A gang started in this cycle: others may use that much less. */
   charge(queue: Queue, amounts: Amounts): void {
     this.#hold(queue, amounts);
     this.#hold(queue, amounts, this.#heldByGangs);
     this.#use = rollUp(this.#tree, this.#held);
   }
 
-  /** What the gang needs at least to start; GPU models only where its members insist on one. */
+  /** The least that the gang needs to start; by GPU model only if its members require one. */
   askedBy(gang: Gang): Amounts {
     let asked = this.#asked.get(gang);
     if (!asked) {
@@ -210,7 +210,7 @@ export class QueueTable {
     return asked;
   }
 
-  /** What the pods request, by the model of their nodes, or of the only ones that they accept. */
+  /** What the pods request, by the GPU model of their nodes, or by the only model that they accept. */
   amountsOf(pods: readonly PodModel[], nodeOf: (pod: PodModel) => string = ({ nodeName }) => nodeName): Amounts {
     const amounts = new Map<string, number>();
     const { isAccelerator } = this.#context.settings.policy;
@@ -222,7 +222,7 @@ export class QueueTable {
     return amounts;
   }
 
-  /** What the gang has: bound members, slots, and places that are kept for members to come. */
+  /** What the gang holds: bound members, slots and placeholders. */
   holdingsOf({ gang, census }: GangRecord): Amounts {
     const { reservations } = this.#context;
     let bound = this.#bound.get(census);
@@ -235,7 +235,7 @@ export class QueueTable {
     return sumAmounts(bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node)));
   }
 
-  /** Whom a gang of the queue may evict that asks for so much. */
+  /** Which pods a gang of the queue may evict if it asks for this much. */
   rightsOf(queue: Queue, priority: number, asked: Amounts): QuotaHolders {
     const choiceOf = ({ namespace, labels }: PodModel) => this.choose(namespace, labels[QUEUE]);
     const queueOf = ({ namespace, labels }: PodModel) => this.queueOf(namespace, labels[QUEUE]);
@@ -252,17 +252,17 @@ export class QueueTable {
     };
   }
 
-  /** These are evicted for others: their queues are owed so much less. */
+  /** These units are evicted: their queues owe that much less. */
   noteEvicted(victims: readonly VictimUnit[]): void {
     this.#releasing.add(victims.flatMap(({ pods }) => pods.map(({ uid }) => uid)));
   }
 
-  /** GPU models that the queue has no quota left for, and what says so. */
+  /** GPU models without quota left in the queue, each with the refusal. */
   listExcludedModels(queue: Queue, asked: Amounts): ExcludedModels {
     return findModelRefusals(queue, asked, this.#use);
   }
 
-  /** As many of the members as the queue has quota for. What is kept for them counts for it already. */
+  /** Limits the demand to as many members as the queue has quota for. Placeholders count for the quota already. */
   limitDemand(demand: Demand, { record, constraints }: Pick<Candidate, 'record' | 'constraints'>): Demand {
     if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
     const { queue, excludedModels } = constraints;
@@ -274,7 +274,7 @@ export class QueueTable {
     return allowed === 0 ? { kind: 'none' } : { ...demand, members: members.slice(0, allowed) };
   }
 
-  /** How many gangs of each queue, and of those below it, wait and run; no entry: none. */
+  /** Number of gangs of each queue, and of those below it, that wait and run; no entry: none. */
   countGangs(records: readonly GangRecord[]): ReadonlyMap<string, GangCount> {
     const counts = new Map<string, { pending: number; running: number }>();
     for (const { gang, state } of records) {
@@ -291,8 +291,8 @@ export class QueueTable {
   }
 
   /**
-   * The most members, at least `least`, that the queue has quota for, whichever of the GPU models that are not excluded they get.
-   * O(log members) judgements.
+   * The most members, at least `least`, for which the queue has quota, whichever allowed GPU models they get. O(log
+   * members) judgements.
    */
   #countAllowed(queue: Queue, members: readonly PodModel[], least: number, excluded: ExcludedModels): number {
     const isAllowed = (count: number): boolean => {
@@ -309,14 +309,14 @@ export class QueueTable {
     return known;
   }
 
-  /** The GPU model of the node; '' where nothing says so. */
+  /** The GPU model of the node; '' if unknown. */
   modelOf(node: string): string {
     const { indexOf, pools } = this.#context.view.snapshot();
     const row = indexOf.get(node);
     return row === undefined ? '' : pools.pools[pools.poolOf[row]!]!.model;
   }
 
-  #addLone(): void {
+  #addLonePods(): void {
     this.#held = new Map([...this.#heldByGangs].map(([leaf, amounts]) => [leaf, new Map(amounts)]));
     for (const { namespace, label, amounts } of this.#lone.groups()) {
       this.#hold(this.queueOf(namespace, label), amounts);
@@ -348,8 +348,8 @@ export class QueueTable {
 }
 
 /**
- * Whether what runs lost its queue: the queue is misconfigured for a while, say, or was taken from the namespace. What it was
- * promised there is not known, and it borrows nothing from `default`: it is nobody's to take.
+ * Whether a running pod has lost its queue: the queue is misconfigured, or no longer serves the namespace. Its
+ * guarantee is unknown, and it borrows nothing from `default`, so nobody may reclaim it.
  */
 function isStray(choice: QueueChoice): boolean {
   return choice.kind === 'problem' && choice.problem.queue !== DEFAULT_QUEUE;

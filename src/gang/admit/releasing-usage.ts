@@ -1,6 +1,6 @@
 /**
- * What queues will hold no more when all who are being evicted for others have left. A queue that is already losing what it
- * borrowed to one gang does not owe the same to the next.
+ * Releasing usage: what queues stop holding when all pods that are being evicted have left. A queue that already loses
+ * what it borrowed to one gang does not owe the same to the next.
  */
 import { QUEUE } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
@@ -11,49 +11,49 @@ import type { Queue, QueueTree } from '../../core/queues/tree.ts';
 import type { ClusterView } from '../framework/ports.ts';
 import { type GangRecord, victimsOf } from '../state/records.ts';
 
-/** What it has to know of queues; `queue-table.ts` has it. */
-interface Ledger {
+/** What it needs from the queues; implemented by `queue-table.ts`. */
+interface QueueLookup {
   readonly tree: QueueTree;
   queueOf(namespace: string, label: string | undefined): Queue | undefined;
   amountsOf(pods: readonly PodModel[]): Amounts;
 }
 
 export class ReleasingUsage {
-  readonly #ledger: Ledger;
+  readonly #lookup: QueueLookup;
   readonly #view: Pick<ClusterView, 'pod'>;
-  /** Of the leaves, by name. */
+  /** Of the leaf queues, by name. */
   #amounts = new Map<string, Map<string, number>>();
 
-  constructor(ledger: Ledger, view: Pick<ClusterView, 'pod'>) {
-    this.#ledger = ledger;
+  constructor(lookup: QueueLookup, view: Pick<ClusterView, 'pod'>) {
+    this.#lookup = lookup;
     this.#view = view;
   }
 
-  /** Counts anew. */
+  /** Counts all victims again. */
   refresh(records: Iterable<GangRecord>): void {
     this.#amounts = new Map();
     for (const record of records) this.add(victimsOf(record).keys());
   }
 
-  /** These will be evicted. @param uids of pods. */
+  /** Adds pods that will be evicted. @param uids of pods. */
   add(uids: Iterable<string>): void {
     for (const uid of uids) {
       const pod = this.#view.pod(uid);
-      // Members that are on their way out do not count for their gang any more.
+      // Members that are being deleted do not count for their gang any more.
       if (!pod || isTerminated(pod) || (pod.deleting && gangKeyOf(pod) !== undefined)) continue;
-      const queue = this.#ledger.queueOf(pod.namespace, pod.labels[QUEUE]);
+      const queue = this.#lookup.queueOf(pod.namespace, pod.labels[QUEUE]);
       if (!queue) continue;
       const amounts = this.#amounts.get(queue.name) ?? new Map<string, number>();
       this.#amounts.set(queue.name, amounts);
-      addAmounts(amounts, this.#ledger.amountsOf([pod]));
+      addAmounts(amounts, this.#lookup.amountsOf([pod]));
     }
   }
 
-  /** What each queue, its descendants included, holds when they have left. @param held by the leaves, now. */
+  /** What each queue, including those below it, holds when they have left. @param held by the leaf queues now. */
   without(held: ReadonlyMap<string, Amounts>, use: UseByQueue): UseByQueue {
     if (this.#amounts.size === 0) return use;
     const left = new Map(held);
     for (const [name, amounts] of this.#amounts) left.set(name, subtractAmounts(left.get(name) ?? NOTHING, amounts));
-    return rollUp(this.#ledger.tree, left);
+    return rollUp(this.#lookup.tree, left);
   }
 }

@@ -1,19 +1,19 @@
-/** How long gangs of the same makers ran before: what the length of the next one is guessed from. Lost in a restart. */
+/** How long earlier gangs of the same lineage ran, to estimate run lengths. Lost in a restart. */
 import { LRUCache } from 'lru-cache';
 
-/** Runs that are remembered of each maker. */
+/** Remembered runs of each lineage. */
 const RUNS = 8;
-const MAKERS = 10_000;
+const LINEAGES = 10_000;
 
 export class RunHistory {
-  readonly #runs = new LRUCache<string, readonly number[]>({ max: MAKERS });
+  readonly #runs = new LRUCache<string, readonly number[]>({ max: LINEAGES });
 
-  /** A gang ended well. @param lineage who makes gangs like it. @param ms how long it ran. */
+  /** A gang succeeded. @param lineage identifies gangs of the same kind and origin. @param ms how long it ran. */
   add(lineage: string, ms: number): void {
     this.#runs.set(lineage, [...this.of(lineage), ms].slice(-RUNS));
   }
 
-  /** Milliseconds, the last one last. */
+  /** Milliseconds, the newest last. */
   of(lineage: string): readonly number[] {
     return this.#runs.get(lineage) ?? [];
   }

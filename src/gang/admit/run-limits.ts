@@ -1,9 +1,10 @@
 /**
- * The longest that a queue lets a gang run: its owner is warned, then all members are evicted, and the gang is refused until
- * it has another owner.
+ * Run limits of queues: warns the owner of a gang, then evicts all its members, and refuses the gang until it has
+ * another owner.
  *
- * Driven by level: the members carry the time at which the gang was found to be over its limit, those that its controller
- * creates anew too, so that a restart of Muster forgets nothing unless it is at a time when no member exists.
+ * Level-driven: the members are marked with the time at which the gang was found over its limit, and so are members
+ * that its controller creates later. A restart of Muster therefore forgets nothing, unless no member exists at that
+ * moment.
  */
 import { LRUCache } from 'lru-cache';
 import { OVER_TIME } from '../../core/objects/keys.ts';
@@ -14,13 +15,13 @@ import type { MemberEvictor } from '../framework/ports.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { QueueTable } from './queue-table.ts';
 
-/** What was refused or failed is tried again after this, milliseconds. */
+/** A refused or failed eviction is tried again after this, milliseconds. */
 const AGAIN_MS = 1_000;
 const MAX_ENDED = 10_000;
 
-/** A gang that ran too long, in the hands that it was in. */
+/** A gang that ran too long, with the owners that it had. */
 interface Ended {
-  /** UIDs. */
+  /** UIDs of the owners. */
   readonly owners: ReadonlySet<string>;
   readonly queue: string;
   readonly limitMs: number;
@@ -35,9 +36,9 @@ export class RunLimits {
   readonly #evictor: MarkingEvictor;
   /** By gang: when its owner was warned, and of which end. */
   readonly #warned = new Map<string, { readonly at: number; end: number }>();
-  /** By gang that is being evicted: the limit that it is over, milliseconds. */
+  /** By gang that is being evicted: the limit that it exceeded, milliseconds. */
   readonly #ending = new Map<string, number>();
-  /** Outlives the gang: its controller may take a while to replace the members, and none is left meanwhile. */
+  /** Outlives the gang: its controller may take a while to replace the members, and none exists meanwhile. */
   readonly #ended = new LRUCache<string, Ended>({ max: MAX_ENDED });
   #nextAt = Number.POSITIVE_INFINITY;
 
@@ -47,7 +48,7 @@ export class RunLimits {
     this.#evictor = evictor;
   }
 
-  /** When a gang is to be warned or ended, milliseconds; Infinity: none is. */
+  /** When the next gang is warned or ended, milliseconds; Infinity: never. */
   get nextAt(): number {
     return this.#nextAt;
   }
@@ -72,7 +73,7 @@ export class RunLimits {
   #review(record: GangRecord, now: number): void {
     const { gang, census } = record;
     const choice = this.#queues.choose(gang.namespace, gang.queue);
-    // A queue that cannot be used for a while limits nothing, and forgives nothing.
+    // A queue that cannot be used for a while limits nothing and lifts no limit.
     if (choice.kind === 'problem') return;
     const { name, maxRunTimeMs: limitMs } = choice.queue;
     if (limitMs === undefined) {
@@ -82,19 +83,19 @@ export class RunLimits {
     const isBound = census.bound.length > 0;
     if (!isBound) {
       this.#ending.delete(gang.key);
-      // Only the marks are left to a process that is new.
+      // After a restart only the marks are left.
       if (gang.isOverTime && !this.#endedOf(gang)) this.#end(record, name, limitMs);
     }
     const isMarked = census.bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
     const startedAt = Math.min(...census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
     const endsAt = startedAt + limitMs;
-    // Some may be evicted before others, which started later.
+    // Once begun, the eviction continues: members that started early may leave first and move `startedAt`.
     const isEnding = isBound && limitMs <= (this.#ending.get(gang.key) ?? 0);
     if (isEnding || now >= (isMarked ? endsAt : this.#warn(record, name, endsAt, now))) {
       if (!this.#ending.has(gang.key)) {
         this.#ending.set(gang.key, limitMs);
         this.#end(record, name, limitMs);
-        // The marks are there already after a restart.
+        // After a restart the marks exist already.
         if (!isMarked) this.#context.observer.onRunTimeOver(gang, name, limitMs);
       }
       this.#evictor.end(gang.key, census.bound, now);
@@ -103,7 +104,10 @@ export class RunLimits {
     else if (this.#endedOf(gang)) this.#evictor.mark(gang.key, census.unbound, now);
   }
 
-  /** Warns the owner in time. Whoever was not, since the limit is new, has as long to write a checkpoint. @returns when the gang is ended. */
+  /**
+   * Warns the owner in time. If the limit is new, the owner still gets the full warning time to write a checkpoint.
+   * @returns when the gang is ended, milliseconds.
+   */
   #warn({ gang }: GangRecord, queue: string, endsAt: number, now: number): number {
     if (!Number.isFinite(endsAt)) return endsAt;
     const { runTimeWarningMs } = this.#context.settings.queues;
@@ -124,7 +128,7 @@ export class RunLimits {
     return end;
   }
 
-  /** Its limit was raised, or taken away: it runs on, and may start again. */
+  /** The limit was raised or removed: the gang continues, and may start again. */
   #forgive({ gang, census }: GangRecord, now: number): void {
     this.#ended.delete(gang.key);
     this.#ending.delete(gang.key);
@@ -134,13 +138,16 @@ export class RunLimits {
     this.#nextAt = Math.min(this.#nextAt, now + AGAIN_MS);
   }
 
-  /** How the gang was ended in the hands that it is in; undefined: it was not. Any owner will do: the members of several Jobs come and go one by one. */
+  /**
+   * How the gang was ended under one of its present owners; undefined: it was not. One common owner is enough: the
+   * members of several Jobs come and go one by one.
+   */
   #endedOf({ key, owners }: Gang): Ended | undefined {
     const ended = this.#ended.get(key);
     return ended && owners.split(' ').some((owner) => ended.owners.has(owner)) ? ended : undefined;
   }
 
-  /** Pods that nobody owns are made anew by people, who mean it. */
+  /** Pods without an owner are created again by hand, on purpose: they are not refused. */
   #end({ gang }: GangRecord, queue: string, limitMs: number): void {
     if (gang.owners === '') return;
     this.#ended.set(gang.key, { owners: new Set(gang.owners.split(' ')), queue, limitMs });

@@ -1,11 +1,11 @@
 /**
- * How many accelerators are left on each node and in each home (`core/topology/leaf-domains.ts`), beside what slots and holds take: what a
- * lone pod's node is chosen by. Sole owner of the columns it is kept in, which are in the depth-first order of the topology:
- * a home is a range of them, and ties are broken by that order.
+ * Counts the accelerators that are left on each node and in each leaf domain (`core/topology/leaf-domains.ts`) beside
+ * slots and holds: the basis for choosing a lone pod's node. The only owner of its columns, which are in the
+ * depth-first order of the topology: a leaf domain is a range of them, and that order breaks ties.
  *
- * 1. A new node set: all columns are made anew, O(nodes).
- * 2. A new generation, or something else held: the nodes where something changed are found by comparing, and only those
- *    are added up again with their homes. Adding up all 5,000 made a filter call 60 to 100 µs slower.
+ * 1. New node set: all columns are built again, O(nodes).
+ * 2. New generation or other holds: the changed nodes are found by comparing, and only those and their leaf domains are
+ * counted again. Counting all 5,000 made a filter call 60 to 100 µs slower.
  */
 import { sumAccelerators } from '../../core/objects/accelerators.ts';
 import type { PodTemplate } from '../../core/objects/model.ts';
@@ -16,28 +16,28 @@ import { findLeafDomains, type LeafDomains } from '../../core/topology/leaf-doma
 import type { NodeIdx, Topology } from '../../core/topology/tree.ts';
 import type { Reservations } from '../state/reservations.ts';
 
-/** What only depends on which nodes there are and where. */
-interface Ground {
+/** What depends only on the set of nodes and their topology. */
+interface NodeLayout {
   readonly topology: Topology;
-  /** All nodes' names, by position. */
+  /** Names of all nodes, by position. */
   readonly names: NameList;
-  readonly homes: LeafDomains;
+  readonly leafDomains: LeafDomains;
 }
 
-/** Accelerators of a node set. */
-interface Tally {
+/** Accelerator counts of a node set. */
+interface AcceleratorCounts {
   readonly nodes: Snapshot['nodes'];
-  readonly ground: Ground;
-  /** The snapshot's columns that are accelerators, and what they said at the last look. */
+  readonly layout: NodeLayout;
+  /** The snapshot's accelerator columns, and their values at the last count. */
   readonly columns: readonly number[];
   readonly seen: readonly Float64Array[];
-  /** By position: what is left, negative when overcommitted, and the share of all that is left. */
+  /** By position: what is left (negative if overcommitted), and its share of the node's total. */
   readonly left: Float64Array;
   readonly share: Float64Array;
-  readonly totalOfHome: Float64Array;
-  readonly leftOfHome: Float64Array;
-  /** What counts as its share for breakage: none of one that is no domain. */
-  readonly shareOfHome: Float64Array;
+  readonly totalOfDomain: Float64Array;
+  readonly leftOfDomain: Float64Array;
+  /** By leaf domain: the share that counts for breakage; 0 if it is no domain of the topology. */
+  readonly shareOfDomain: Float64Array;
 }
 
 export class AcceleratorUse {
@@ -45,11 +45,11 @@ export class AcceleratorUse {
   readonly #isAccelerator: (resource: string) => boolean;
   /** Accelerators that a pod of the template requests. */
   readonly #requested = new WeakMap<PodTemplate, number>();
-  /** Accelerators that slots and holds take, by name of node: nodes that fill up count as fuller already. */
+  /** Accelerators that slots and holds take, by node name: capacity that is about to be used counts as used. */
   readonly #held = new Map<string, number>();
-  #ground: Ground | undefined;
-  #tally: Tally | undefined;
-  /** The snapshot's generation that the tally is of. */
+  #layout: NodeLayout | undefined;
+  #counts: AcceleratorCounts | undefined;
+  /** The snapshot generation of the counts. */
   #generation = -1;
 
   constructor(reservations: Reservations, isAccelerator: (resource: string) => boolean) {
@@ -57,83 +57,83 @@ export class AcceleratorUse {
     this.#isAccelerator = isAccelerator;
   }
 
-  /** All nodes' names, by position. */
+  /** Names of all nodes, by position. */
   namesOf(snapshot: Snapshot): NameList {
-    return this.#groundOf(snapshot).names;
+    return this.#layoutOf(snapshot).names;
   }
 
-  /** What a pod breaks up by going to the node, see `core/placement/scoring.ts`. */
+  /** What a pod would break up on the node, see `core/placement/scoring.ts`. */
   breakageAt(snapshot: Snapshot, node: NodeIdx): number {
-    const { ground, share, shareOfHome } = this.#count(snapshot);
+    const { layout, share, shareOfDomain } = this.#count(snapshot);
     const position = snapshot.topology.position[node]!;
-    return breakageOf(share[position]!, shareOfHome[ground.homes.leafDomainAt[position]!]!);
+    return breakageOf(share[position]!, shareOfDomain[layout.leafDomains.leafDomainAt[position]!]!);
   }
 
   /**
-   * Shows positions from the least breakage on, equal ones in their order, until it has been enough.
-   * One look at all nodes for each share that is left of some node in use, of which there are few, then one at all homes for
-   * each share of them: sorting the nodes takes 170 µs more for 5,000 of them.
+   * Calls `isEnough` with positions by increasing breakage, equal ones in their order, until it returns true. Scans all
+   * nodes once for each distinct share that is left on a node in use, of which there are few, then all leaf domains
+   * once for each of theirs. Sorting instead takes 170 µs more for 5,000 nodes.
    */
   showByBreakage(snapshot: Snapshot, isEnough: (position: number) => boolean): void {
-    const { ground, share, shareOfHome } = this.#count(snapshot);
+    const { layout, share, shareOfDomain } = this.#count(snapshot);
     for (let least = leastAbove(share, -1); least < UNTOUCHED; least = leastAbove(share, least)) {
       for (let position = 0; position < share.length; position++) {
         if (share[position] === least && isEnough(position)) return;
       }
     }
-    const { start, end } = ground.homes;
-    for (let least = leastAbove(shareOfHome, -1); least <= UNTOUCHED; least = leastAbove(shareOfHome, least)) {
-      for (let home = 0; home < shareOfHome.length; home++) {
-        if (shareOfHome[home] !== least) continue;
-        for (let position = start[home]!; position < end[home]!; position++) {
+    const { start, end } = layout.leafDomains;
+    for (let least = leastAbove(shareOfDomain, -1); least <= UNTOUCHED; least = leastAbove(shareOfDomain, least)) {
+      for (let domain = 0; domain < shareOfDomain.length; domain++) {
+        if (shareOfDomain[domain] !== least) continue;
+        for (let position = start[domain]!; position < end[domain]!; position++) {
           if (share[position] === UNTOUCHED && isEnough(position)) return;
         }
       }
     }
   }
 
-  #count(snapshot: Snapshot): Tally {
-    const ground = this.#groundOf(snapshot);
-    const known = this.#tally;
-    const tally =
-      known?.nodes === snapshot.nodes && known.ground === ground
+  #count(snapshot: Snapshot): AcceleratorCounts {
+    const layout = this.#layoutOf(snapshot);
+    const known = this.#counts;
+    const counts =
+      known?.nodes === snapshot.nodes && known.layout === layout
         ? known
-        : startTally(snapshot, ground, this.#isAccelerator);
-    const isSame = tally === known && this.#generation === snapshot.generation;
-    this.#tally = tally;
+        : startCounts(snapshot, layout, this.#isAccelerator);
+    const isSame = counts === known && this.#generation === snapshot.generation;
+    this.#counts = counts;
     this.#generation = snapshot.generation;
     for (const name of this.#updateHeld()) {
       const node = snapshot.indexOf.get(name);
-      if (node !== undefined) this.#countNode(snapshot, tally, node);
+      if (node !== undefined) this.#countNode(snapshot, counts, node);
     }
-    if (isSame) return tally;
+    if (isSame) return counts;
     const rows = snapshot.nodes.length;
-    for (const [i, column] of tally.columns.entries()) {
-      const [now, seen] = [snapshot.free[column]!, tally.seen[i]!];
+    for (const [i, column] of counts.columns.entries()) {
+      const [now, seen] = [snapshot.free[column]!, counts.seen[i]!];
       for (let row = 0; row < rows; row++) {
         if (now[row] === seen[row]) continue;
         seen[row] = now[row]!;
-        this.#countNode(snapshot, tally, row as NodeIdx);
+        this.#countNode(snapshot, counts, row as NodeIdx);
       }
     }
-    return tally;
+    return counts;
   }
 
-  #countNode({ nodes, free, allocatable }: Snapshot, tally: Tally, node: NodeIdx): void {
-    const { ground, columns, left, share, leftOfHome, shareOfHome, totalOfHome } = tally;
-    const position = ground.topology.position[node]!;
+  #countNode({ nodes, free, allocatable }: Snapshot, counts: AcceleratorCounts, node: NodeIdx): void {
+    const { layout, columns, left, share, leftOfDomain, shareOfDomain, totalOfDomain } = counts;
+    const position = layout.topology.position[node]!;
     if (position < 0) return;
     const before = Math.max(0, left[position]!);
     left[position] = sumColumns(free, columns, node) - (this.#held.get(nodes[node]!.name) ?? 0);
     share[position] = shareLeft(left[position]!, sumColumns(allocatable, columns, node));
-    const { leafDomainAt: homeAt, isDomain } = ground.homes;
-    const home = homeAt[position]!;
-    // An overcommitted node is as full as a full one.
-    leftOfHome[home]! += Math.max(0, left[position]!) - before;
-    shareOfHome[home] = isDomain[home] === 1 ? shareLeft(leftOfHome[home]!, totalOfHome[home]!) : 0;
+    const { leafDomainAt, isDomain } = layout.leafDomains;
+    const domain = leafDomainAt[position]!;
+    // An overcommitted node counts as full.
+    leftOfDomain[domain]! += Math.max(0, left[position]!) - before;
+    shareOfDomain[domain] = isDomain[domain] === 1 ? shareLeft(leftOfDomain[domain]!, totalOfDomain[domain]!) : 0;
   }
 
-  /** Returns the nodes where what is held is not what it was. Adding up all nodes' took 140 µs of a call with 500 slots. */
+  /** Returns the nodes where holds changed. Adding up all nodes took 140 µs of a call with 500 slots. */
   #updateHeld(): Iterable<string> {
     const changed = this.#reservations.takeChangedNodes();
     for (const node of changed) {
@@ -153,23 +153,27 @@ export class AcceleratorUse {
     return sum;
   }
 
-  #groundOf({ topology, nodes }: Snapshot): Ground {
-    if (this.#ground?.topology !== topology) {
+  #layoutOf({ topology, nodes }: Snapshot): NodeLayout {
+    if (this.#layout?.topology !== topology) {
       const names = NameList.from(Array.from(topology.order, (row) => nodes[row]!.name));
-      this.#ground = { topology, names, homes: findLeafDomains(topology) };
+      this.#layout = { topology, names, leafDomains: findLeafDomains(topology) };
     }
-    return this.#ground;
+    return this.#layout;
   }
 }
 
-/** Nothing is counted yet: no amount equals what was seen of it. */
-function startTally(snapshot: Snapshot, ground: Ground, isAccelerator: (resource: string) => boolean): Tally {
+/** Nothing is counted yet: NaN differs from every amount. */
+function startCounts(
+  snapshot: Snapshot,
+  layout: NodeLayout,
+  isAccelerator: (resource: string) => boolean,
+): AcceleratorCounts {
   const { nodes, allocatable } = snapshot;
-  const { topology, homes } = ground;
+  const { topology, leafDomains } = layout;
   const columns = chooseColumns(snapshot.columns, isAccelerator);
-  const totalOfHome = new Float64Array(homes.start.length);
+  const totalOfDomain = new Float64Array(leafDomains.start.length);
   for (let position = 0; position < topology.order.length; position++) {
-    totalOfHome[homes.leafDomainAt[position]!]! += sumColumns(
+    totalOfDomain[leafDomains.leafDomainAt[position]!]! += sumColumns(
       allocatable,
       columns,
       topology.order[position] as NodeIdx,
@@ -177,18 +181,18 @@ function startTally(snapshot: Snapshot, ground: Ground, isAccelerator: (resource
   }
   return {
     nodes,
-    ground,
+    layout,
     columns,
     seen: columns.map(() => new Float64Array(nodes.length).fill(Number.NaN)),
     left: new Float64Array(topology.order.length),
     share: new Float64Array(topology.order.length),
-    totalOfHome,
-    leftOfHome: new Float64Array(homes.start.length),
-    shareOfHome: new Float64Array(homes.start.length),
+    totalOfDomain,
+    leftOfDomain: new Float64Array(leafDomains.start.length),
+    shareOfDomain: new Float64Array(leafDomains.start.length),
   };
 }
 
-/** The least amount above the given one; `Infinity` without one. */
+/** The least amount above the bound; Infinity: none. */
 function leastAbove(amounts: Float64Array, bound: number): number {
   let least = Number.POSITIVE_INFINITY;
   // By index: an iterator over a typed array takes several times as long.

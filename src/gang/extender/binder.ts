@@ -1,6 +1,6 @@
 /**
- * `bind` calls: lone pods are bound at once, gang members at the barrier. Idempotent by pod UID: a member that is bound
- * to the node already is a success, whoever bound it.
+ * Answers `bind` calls: lone pods are bound at once, gang members when the barrier opens. Idempotent by pod UID: a pod
+ * that is bound to the node already is a success, whoever bound it.
  */
 import { PLACEMENT } from '../../core/objects/keys.ts';
 import type { Labels } from '../../core/objects/model.ts';
@@ -20,7 +20,7 @@ export interface BinderParts {
   readonly gangs: GangTable;
   readonly opener: BarrierOpener;
   readonly waker: Waker;
-  /** How long a gang's members may be held, below kube-scheduler's `httpTimeout`. */
+  /** How long the barrier may hold a call, milliseconds; less than kube-scheduler's `httpTimeout`. */
   readonly barrierTimeoutMs: number;
 }
 
@@ -53,7 +53,7 @@ export class Binder {
   async #bindLone(call: BindCall): Promise<BindAnswer> {
     const { view, reservations, writer } = this.#context;
     const pod = view.pod(call.uid);
-    // Until the watch shows the pod bound or gone, however late it is: nothing else can free the space.
+    // Until the watch shows the pod bound or gone, however late: nothing else may free the capacity.
     if (pod) reservations.holdFor(pod, [call.node], Number.POSITIVE_INFINITY);
     const outcome = await writer.bind(call, call.node, {});
     if (outcome.kind !== 'ok') {
@@ -78,7 +78,7 @@ export class Binder {
     const verdict = await result;
     unregister();
     observer.onHeld(barrier.held);
-    // A newer call, plan or release may have taken over while this one was held.
+    // A newer call, plan or release may have replaced this one while it was held.
     const current = reservations.slot(call.uid) === slot;
     if (verdict.kind === 'rejected' || !current) {
       if (current && !barrier.isHeld(slot.gang, call.uid)) this.#stepBack(slot);
@@ -90,7 +90,7 @@ export class Binder {
     return this.#conclude(outcome, call);
   }
 
-  /** Nothing when the member or its node is gone: that binding is about to be refused. */
+  /** Empty if the member or its node is gone: that binding is about to be refused. */
   #describePlacement({ gang, pod, node, plan }: Slot): Labels {
     const rank = this.#parts.gangs.get(gang)?.gang.ranks.get(pod.uid);
     const { topology, indexOf } = this.#context.view.snapshot();
@@ -100,7 +100,7 @@ export class Binder {
     return host === undefined ? {} : { [PLACEMENT]: renderPlacement({ plan, path: pathOf(topology, host), rank }) };
   }
 
-  /** kube-scheduler erases the nomination after a failed bind; once that is seen it is written again. */
+  /** kube-scheduler erases the nomination after a failed bind; it is written again once that is seen. */
   #stepBack(slot: Slot): void {
     stepBack(slot, this.#context.clock.now());
     this.#parts.waker.wake(slot.gang);

@@ -1,4 +1,4 @@
-/** The scheduler as people look at it: reads the tables between two rounds, and changes nothing. */
+/** The scheduler as the inspect API shows it: reads the tables between two cycles and changes nothing. */
 import { type Forecast, forecastStarts } from '../../core/backfill/forecast.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
@@ -56,7 +56,7 @@ export class Inspection implements SchedulerView {
 
   occupied(): Snapshot {
     const { view, reservations } = this.#context;
-    return occupy(view.snapshot(), reservations, view.strangers());
+    return occupy(view.snapshot(), reservations, view.foreignHolders());
   }
 
   get drift(): Drift {
@@ -103,7 +103,7 @@ function forecast(
 ): readonly Forecast[] {
   const records = [...gangs.values()];
   const starts = new Map(backfill.starts.map((start) => [start.gang, start]));
-  // A gang that has got its places keeps its position until it waits again.
+  // A gang that has its slots keeps its position until it waits again.
   const allowed = records.filter(
     ({ state, admission: { position, holdReason } }) =>
       state === 'Pending' && position && (!holdReason || holdReason.kind === 'behind'),

@@ -1,4 +1,4 @@
-/** Whether the queues let a pod outside gangs start. */
+/** Decides whether the queues allow a lone pod to start. */
 import { requestsAccelerator } from '../../core/objects/accelerators.ts';
 import { HOLD, QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
@@ -23,8 +23,8 @@ export class LoneAdmission {
   }
 
   /**
-   * Why the pod may not start now; undefined: it may. What is being bound counts already, and what is bound since the last
-   * round: kube-scheduler asks for one pod after the other, faster than rounds follow.
+   * Why the pod may not start now; undefined: it may. Counts pods that are being bound and pods bound since the last
+   * cycle, because kube-scheduler asks for one pod after the other, faster than cycles follow.
    */
   findHoldReason(pod: PodModel): HoldReason | undefined {
     const { settings, reservations } = this.#context;
@@ -36,7 +36,7 @@ export class LoneAdmission {
     const closed = this.#admission.closedFor(queue);
     if (closed) return closed;
     if (queue.path.every(({ limit, spec }) => limit.size === 0 && spec.allowBorrowing)) return undefined;
-    this.#queues.countLone();
+    this.#queues.countLonePods();
     const others = new Map<string, PodModel>();
     for (const [key, { pod: other }] of reservations.holds()) {
       const isLone = key.kind === 'lone-pod' && key.uid !== pod.uid && gangKeyOf(other) === undefined;

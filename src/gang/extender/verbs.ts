@@ -1,4 +1,4 @@
-/** What kube-scheduler is answered, looked up in the tables: nothing is planned or awaited here but a held bind. */
+/** Answers the calls of kube-scheduler from the tables: nothing is planned here, and only a held bind waits. */
 import { PREEMPTIBLE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { MAX_SCORE } from '../../core/placement/scoring.ts';
@@ -39,10 +39,10 @@ const GANG_KEY = 'muster.dev/gang';
 const QUEUE_KEY = 'muster.dev/queue';
 const RESERVED_KEY = 'muster.dev/reserved';
 
-/** A filter call without the nomination that was written this long ago was made without it, not just before it. */
+/** If a filter call lacks a nomination that was written longer ago than this, it was erased, not just late. */
 const NOMINATION_LAG_MS = 1_000;
 
-/** Space for a lone preemptor is kept this long on the nodes it was answered, until its nomination shows which it is. */
+/** How long capacity is held for a lone preemptor on all answered nodes, until its nomination shows the one it uses. */
 const PREEMPTOR_HOLD_MS = 5_000;
 
 const VETO: PreemptAnswer = { outcome: 'vetoed', nodes: [] };
@@ -72,7 +72,7 @@ export class Verbs implements ExtenderVerbs {
     return { outcome: 'reserved', key: RESERVED_KEY, reason };
   }
 
-  /** Its node if offered; else none, and it is found out why. */
+  /** The member's node if it is offered; else none, and the cause is determined. */
   #filterMember(call: NodesCall, slot: Slot): FilterAnswer {
     const { observation } = this.#parts;
     if (slot.state !== 'fenced' && call.nodeNames.includes(slot.node)) {
@@ -83,7 +83,8 @@ export class Verbs implements ExtenderVerbs {
       observation.refuse(call.uid, 'filter', call.nodeNames.toArray());
       return { outcome: 'refused', key: GANG_KEY, reason };
     }
-    // Popped before its nomination arrived, the list is a sample without its node: the nomination itself wakes it again.
+    // The member was popped before its nomination arrived, so the offered names are a sample without its node. The
+    // nomination wakes it again.
     const isLate = slot.state === 'nominated' && this.#context.clock.now() - slot.since > NOMINATION_LAG_MS;
     if (isLate) observation.renominate(call.uid);
     return { outcome: 'early', key: GANG_KEY, reason };
@@ -94,22 +95,22 @@ export class Verbs implements ExtenderVerbs {
     const { lonePods, projectPod } = this.#parts;
     const slot = reservations.slot(call.uid);
     if (slot) return { outcome: 'member', scoreOf: (name) => (name === slot.node ? MAX_SCORE : 0) };
-    // The watch has shown the pod nearly always, which saves parsing it.
+    // The watch has nearly always shown the pod; that saves parsing it.
     const pod = view.pod(call.uid) ?? projectPod(call.pod);
     return { outcome: 'lone', scoreOf: lonePods.scorer(view.snapshot(), pod) };
   }
 
   /**
-   * Never for a gang member: Muster preempts whole gangs. For others, nodes where evicting the victims is enough; those
-   * that leave a gang below its minimum with members still running, or cost a pod that is not preemptible, only when there
-   * are no others.
+   * Vetoes preemption for a gang member: Muster preempts whole gangs. For other pods, returns the nodes where evicting
+   * the victims is enough. Nodes where that would leave a gang below its minimum with members still running, or evict a
+   * pod that is not preemptible, are returned only if there are no others.
    */
   preempt(call: PreemptCall): PreemptAnswer {
     const { reservations, view, clock } = this.#context;
     const { lonePods, observation, projectPod } = this.#parts;
     const slot = reservations.slot(call.uid);
     if (slot) {
-      // As with a filter call: one made before the nomination arrived says nothing about the node.
+      // As with a filter call: a call made before the nomination arrived says nothing about the node.
       if (call.nominatedNodeName === slot.node) observation.refuse(call.uid, 'preempt', undefined);
       return VETO;
     }
@@ -117,10 +118,10 @@ export class Verbs implements ExtenderVerbs {
     if (gangKeyOf(pod) !== undefined) return VETO;
     const snapshot = view.snapshot();
     const victimsOf = (uids: readonly string[]) => uids.flatMap((uid) => view.pod(uid) ?? []);
-    // A node whose reservations leave no room even then would be preempted on again and again.
+    // A node whose reservations leave too little even then would be preempted on again and again.
     const fitting = [...call.victims].filter(([node, uids]) => {
       const templates = victimsOf(uids).map(({ template }) => template);
-      return lonePods.fitsBeside(snapshot, node, pod, templates);
+      return lonePods.fitsWithReservations(snapshot, node, pod, templates);
     });
     const isHarmless = (victims: readonly PodModel[]) => !victims.some(isProtected) && !this.#breaksGang(victims);
     const harmless = fitting.filter(([, uids]) => isHarmless(victimsOf(uids)));
@@ -133,7 +134,7 @@ export class Verbs implements ExtenderVerbs {
     return this.#parts.binder.bind(call, onCallerGone);
   }
 
-  /** Members that are held at the barrier are victims too: kube-scheduler counts them on their node already. */
+  /** Members held at the barrier can be victims too: kube-scheduler counts them on their node already. */
   #breaksGang(victims: readonly PodModel[]): boolean {
     const uids = new Set(victims.map(({ uid }) => uid));
     return victims.some((victim) => {
@@ -147,7 +148,7 @@ export class Verbs implements ExtenderVerbs {
 
   #stableReason(gang: string): string {
     const record = this.#parts.gangs.get(gang);
-    // A running gang has nothing to explain, but a member that found no place beside it has.
+    // A running gang needs no reason, but a member without capacity beside it does.
     const known = record?.publication.reason ?? record?.attempt.shortfall;
     const reason: Reason = known ?? { kind: 'gathering', have: 0, want: 0 };
     return explainStably(gang, reason);

@@ -1,10 +1,10 @@
 /**
- * Holds `bind` calls of a gang until enough members have arrived, then lets all of them go at once.
+ * Holds the `bind` calls of a gang until enough members have arrived, then releases all of them at once.
  *
- * One clock per gang: it starts with the first hold and ends all of them with an error, below kube-scheduler's
- * `httpTimeout`. A hold whose caller is gone must not be bound any more: kube-scheduler has given its space away. So a
- * barrier whose clock has run out never opens, not even when the last member arrives before the timer fires (the process
- * was frozen and wakes with both waiting).
+ * Each gang has one clock. It starts with the first hold, and when it runs out all holds end with an error, before
+ * kube-scheduler's `httpTimeout`. A member whose caller is gone must not be bound: kube-scheduler has forgotten the pod
+ * and may give its capacity to another one. So a barrier whose clock has run out never opens, not even when the last
+ * member arrives before the timer fires (a frozen process wakes with both waiting).
  */
 import type { Clock } from '../../core/objects/clock.ts';
 
@@ -23,11 +23,11 @@ interface Gate {
 }
 
 export interface BarrierEvents {
-  /** The clock of a gang ran out; its holds have been answered. `held`: how many there were. */
+  /** The clock of a gang ran out and its holds were rejected. `held`: how many there were. */
   readonly onTimeout: (gang: string, held: number) => void;
-  /** The last member left before it opened. */
+  /** The last held member left before the barrier opened. */
   readonly onAbandoned: () => void;
-  /** Milliseconds from the first hold to the opening. */
+  /** `waitedMs`: from the first hold to the opening. */
   readonly onOpened: (waitedMs: number) => void;
 }
 
@@ -35,7 +35,7 @@ export class Barrier {
   readonly #clock: Clock;
   readonly #events: BarrierEvents;
   readonly #gates = new Map<string, Gate>();
-  /** Why nothing is held any more; undefined while open for business. */
+  /** Why calls are rejected since `shut`; undefined before. */
   #shut: string | undefined;
 
   constructor(clock: Clock, events: BarrierEvents) {
@@ -43,7 +43,7 @@ export class Barrier {
     this.#events = events;
   }
 
-  /** How many members of the gang are held. */
+  /** Number of members of the gang that are held. */
   heldOf(gang: string): number {
     return this.#gates.get(gang)?.holds.size ?? 0;
   }
@@ -59,8 +59,8 @@ export class Barrier {
   }
 
   /**
-   * Holds one member. A second hold for a UID supersedes the first, which is rejected.
-   * @returns the result, and how to leave when the caller goes away.
+   * Holds one member. A second hold for the same UID supersedes the first, which is rejected.
+   * @returns the result, and a function to call when the caller goes away.
    */
   hold(gang: string, uid: string, timeoutMs: number): { result: Promise<HoldResult>; leave: () => void } {
     if (this.#shut !== undefined) {
@@ -74,13 +74,13 @@ export class Barrier {
     return {
       result: promise,
       leave: () => {
-        // Only this very hold: the member may have come back with a newer one.
+        // Only this hold: the member may have come back with a newer one.
         if (this.#gates.get(gang)?.holds.get(uid) === hold) this.reject(gang, uid, 'the caller went away');
       },
     };
   }
 
-  /** Lets every held member go. Returns false, and rejects them all, when the clock has run out. */
+  /** Releases every held member. Returns false, and rejects them all, if the clock has run out. */
   open(gang: string): boolean {
     const gate = this.#gates.get(gang);
     if (!gate) return true;
@@ -95,7 +95,7 @@ export class Barrier {
     return true;
   }
 
-  /** Takes one member out with an error. */
+  /** Rejects one member. */
   reject(gang: string, uid: string, cause: string): void {
     const gate = this.#gates.get(gang);
     const hold = gate?.holds.get(uid);
@@ -108,7 +108,7 @@ export class Barrier {
     hold.settle({ kind: 'rejected', cause });
   }
 
-  /** Takes every member out with an error. */
+  /** Rejects every member of the gang. */
   rejectAll(gang: string, cause: string): void {
     const gate = this.#gates.get(gang);
     if (!gate) return;
@@ -116,7 +116,7 @@ export class Barrier {
     for (const hold of gate.holds.values()) hold.settle({ kind: 'rejected', cause });
   }
 
-  /** Rejects whoever is held and whoever comes: the process is about to end, and the next one will hold them. */
+  /** Rejects all held and all later calls: the process is about to end, and the next one will hold them. */
   shut(cause: string): void {
     this.#shut = cause;
     for (const gang of [...this.#gates.keys()]) this.rejectAll(gang, cause);

@@ -1,4 +1,4 @@
-/** What the steps of the decision loop work with. Each takes the few members that it uses. */
+/** What the steps of the decision loop share. Each step takes only the members that it uses. */
 
 import type { Clock } from '../../core/objects/clock.ts';
 import type { Reservations } from '../state/reservations.ts';

@@ -1,4 +1,4 @@
-/** What the gang package tells while it works: counted as metrics, logged, and shown as Events. */
+/** Reports what the gang package does, as metrics, log lines and Events. */
 
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
 import type { JobModel, PodModel } from '../../core/objects/model.ts';
@@ -13,7 +13,7 @@ import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
-import type { GangObserver, RefusalCause, ReleaseCause, RoundReport } from './ports.ts';
+import type { CycleReport, GangObserver, RefusalCause, ReleaseCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;
@@ -32,8 +32,8 @@ export class TelemetryObserver implements GangObserver {
     this.#log.info(plan.kind === 'placed' ? 2 : 4, 'planned', { gang, result: plan.kind, members, seconds });
   }
 
-  onRound(round: RoundReport): void {
-    const { seconds, generation, gangs, slots, suspectNodes } = round;
+  onCycle(cycle: CycleReport): void {
+    const { seconds, generation, gangs, slots, suspectNodes } = cycle;
     this.#metrics.suspectNodes.set(suspectNodes);
     this.#metrics.decisionRoundDuration.observe(seconds);
     this.#metrics.snapshotGeneration.set(generation);
@@ -41,7 +41,7 @@ export class TelemetryObserver implements GangObserver {
     this.#metrics.reservations.set(slots);
   }
 
-  /** The gang's state or reason changed: people read it on its first member and on the object that owns it. */
+  /** Shows a new state or reason on the gang's first member and on its Job. */
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void {
     const text = reason ? explain(reason) : `gang is ${state}`;
     const waits =
@@ -58,7 +58,7 @@ export class TelemetryObserver implements GangObserver {
     });
   }
 
-  /** The gang started, and its Job would not survive a preemption. */
+  /** Warns when a gang starts whose Job would not survive a preemption. */
   onFragile({ key, members }: Gang, { name, backoffLimit, parallelism }: JobModel): void {
     const member = members[0];
     if (!member) return;
@@ -90,12 +90,12 @@ export class TelemetryObserver implements GangObserver {
     this.#log.info(4, 'planned a start', { gang, result, waitsFor: start?.waitsFor.length, seconds });
   }
 
-  /** @param seconds since its oldest member was created. */
+  /** @param seconds since the oldest member was created. */
   onStarted(queue: string, seconds: number): void {
     this.#metrics.gangWait.observe({ queue }, seconds);
   }
 
-  /** A gang started past one that waits, without delaying it. */
+  /** A gang started before a blocked one, without delaying it. */
   onBackfilled(): void {
     this.#metrics.backfills.inc();
   }
@@ -122,7 +122,7 @@ export class TelemetryObserver implements GangObserver {
     this.#metrics.preemptionLostWork.inc(plan.lostWork);
   }
 
-  /** The victims are told who needs their place, each gang once. */
+  /** Tells each victim which gang preempts it: one Event for each evicted unit. */
   onPreempting(gang: string, { victims, evictAt }: Preempting): void {
     const told = new Set<string>();
     for (const { pod, unit } of victims.values()) {
@@ -159,7 +159,7 @@ export class TelemetryObserver implements GangObserver {
     });
   }
 
-  /** @param isSuspect whether that made it a node that everybody should know of. */
+  /** @param isSuspect whether this failure makes the node a suspect. */
   onNodeFailed(gang: string, node: string, isSuspect: boolean): void {
     this.#metrics.nodeFailures.inc();
     this.#log.warn('a running gang lost members on a node', { gang, node });
@@ -203,7 +203,7 @@ export class TelemetryObserver implements GangObserver {
     this.#log.warn('gang gives its slots back', { gang, reason: cause, slots, said: message });
   }
 
-  /** Told by whoever is held or leaves: no round of the loop follows from that. */
+  /** Called when a hold begins or ends: no cycle follows from that. */
   onHeld(held: number): void {
     this.#metrics.barrierHeld.set(held);
   }

@@ -1,6 +1,6 @@
 /**
- * Where the gang package meets the rest: the cluster that it reads, the API server that it writes to, time, and whoever
- * listens to it. The implementers are named; the package itself knows only these.
+ * The interfaces between the gang package and the rest: the cluster that it reads, the API server that it writes to,
+ * time, and those who observe it. Comments name the implementers; the package knows only these interfaces.
  */
 
 import type { Forecast } from '../../core/backfill/forecast.ts';
@@ -24,16 +24,16 @@ import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
 import type { Outcome } from '../../telemetry/outcomes.ts';
 import type { GangState } from '../state/lifecycle.ts';
-import type { Stranger } from '../state/occupancy.ts';
+import type { ForeignHolder } from '../state/occupancy.ts';
 import type { Preempting } from '../state/preempting.ts';
 import type { GangRecord } from '../state/records.ts';
 
-/** Asks for a round of the loop soon, with the gang read anew when one is given. `coordinator.ts` implements it. */
+/** Asks for a cycle soon, which reads the given gang again; `round-timer.ts` implements it. */
 export interface Waker {
   wake(gang?: GangKey): void;
 }
 
-/** The cluster as it is known; `cluster/state.ts` implements it. */
+/** The cluster as the watches show it; `cluster/state.ts` implements it. */
 export interface ClusterView {
   readonly generation: number;
   /** Grows with every change that may move a node to another topology domain. */
@@ -42,8 +42,8 @@ export interface ClusterView {
   readonly drift: Drift;
   pod(uid: string): PodModel | undefined;
   sourcesOf(gang: GangKey): GangSources;
-  strangers(): Iterable<Stranger>;
-  /** Pods that are named as victims and not terminated yet. */
+  foreignHolders(): Iterable<ForeignHolder>;
+  /** Pods that carry the notice of a preemption and have not terminated. */
   preempted(): Iterable<PodModel>;
   budgets(): Iterable<DisruptionBudgetModel>;
   /** `Queue` objects. */
@@ -55,7 +55,7 @@ export interface ClusterView {
 export interface ClusterWriter {
   nominate(pod: PodIdentity, node: string, plan: string): Promise<WriteOutcome>;
   clearNomination(pod: PodIdentity): Promise<WriteOutcome>;
-  /** The record of a slot alone, without a nomination. */
+  /** Writes the annotation of a slot without nominating the pod. */
   recordPlan(pod: PodIdentity, plan: string): Promise<WriteOutcome>;
   /** Sets annotations; null removes one. */
   annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<WriteOutcome>;
@@ -67,21 +67,24 @@ export interface ClusterWriter {
 
 /** Writes to `Queue` objects; `kube/queue-writer.ts` implements it. */
 export interface QueueWriter {
-  /** `gone`: the CRD is not installed; `conflict`: there is an object of this name. */
+  /** `gone`: the CRD is not installed. `conflict`: an object of this name exists. */
   createQueue(name: string, labels: Readonly<Record<string, string>>, spec: object): Promise<WriteOutcome>;
   /** @param status a merge patch of the status. */
   patchQueueStatus(name: string, status: object): Promise<WriteOutcome>;
 }
 
-/** Evicts members of gangs, and marks them for it; `write/evictor.ts` implements it. */
+/** Evicts members of gangs and marks members for eviction; `write/evictor.ts` implements it. */
 export interface MemberEvictor {
-  /** Evicts the members: the gang is to start anew. */
+  /** Evicts the members so that the gang starts again from its controller. */
   restart(gang: string, members: readonly PodModel[]): void;
-  /** Evicts the members for good: each is marked first, so that whoever starts Muster anew knows. @param at milliseconds. */
+  /**
+   * Evicts the members for good. Each one is marked first, so that the next Muster process knows why. @param at
+   * milliseconds.
+   */
   end(gang: string, members: readonly PodModel[], at: number): void;
-  /** Marks members of a gang that ran for too long, those that were created anew. @param at milliseconds. */
+  /** Marks members that were created again after their gang ran too long. @param at milliseconds. */
   mark(gang: string, members: readonly PodModel[], at: number): void;
-  /** Takes the mark back: the limit that they were over is gone. */
+  /** Removes the mark: the limit that the gang exceeded is gone. */
   unmark(gang: string, members: readonly PodModel[]): void;
 }
 
@@ -101,30 +104,30 @@ export type ReleaseCause =
   | 'held'
   | 'preempted';
 
-/** A gang is to give all its slots back: decided by a step of the loop, carried out by the coordinator. */
+/** A gang must give all its slots back. A step of the loop decides it; the releaser carries it out. */
 export interface Release {
   readonly record: GangRecord;
   readonly cause: ReleaseCause;
   readonly message: string;
-  /** The gang is not to blame: it is planned again at once, without back-off. */
+  /** The gang is not at fault: it is planned again at once, without back-off. */
   readonly isBlameless?: true;
 }
 
-/** One round of the decision loop, as it left the tables. */
-export interface RoundReport {
+/** The result of one cycle. */
+export interface CycleReport {
   readonly seconds: number;
   readonly generation: number;
   readonly gangs: ReadonlyMap<GangState, number>;
-  /** Slots that are reserved and not bound. */
+  /** Slots whose members are not bound yet. */
   readonly slots: number;
   /** Nodes that gangs lost members on again and again. */
   readonly suspectNodes: number;
 }
 
-/** Who is told what the loop does; `observer.ts` implements it with metrics, logs and Events. */
+/** Is told what the loop does; `observer.ts` implements it with metrics, logs and Events. */
 export interface GangObserver {
   onPlanned(gang: string, plan: Plan, seconds: number): void;
-  onRound(round: RoundReport): void;
+  onCycle(cycle: CycleReport): void;
   /** The gang's state or reason changed. */
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void;
   /** The gang started, and its Job would not survive a preemption. */
@@ -132,29 +135,29 @@ export interface GangObserver {
   /** @param at when the gang is evicted, milliseconds. */
   onRunTimeEnding(gang: Gang, queue: string, at: number): void;
   onRunTimeOver(gang: Gang, queue: string, limitMs: number): void;
-  /** @param start undefined: it would not fit if nobody else were there. */
+  /** @param start undefined: the gang would not fit even in an empty cluster. */
   onStartPlanned(gang: string, start: PlannedStart | undefined, seconds: number): void;
-  /** @param seconds since its oldest member was created. */
+  /** @param seconds since the oldest member was created. */
   onStarted(queue: string, seconds: number): void;
-  /** A gang started past one that waits, without delaying it. */
+  /** A gang started before a blocked one, without delaying it. */
   onBackfilled(): void;
-  /** A queue of the file has an object now. */
+  /** A queue of the configuration file has an object now. */
   onMirrored(queue: string): void;
-  /** Told again only when the message has changed. */
+  /** Called again only when the message has changed. */
   onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void;
   onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void;
-  /** The victims are to be told who needs their place. */
+  /** A preemption begins; the victims' owners should be told. */
   onPreempting(gang: string, preempting: Preempting): void;
   onPreemptionBlocked(gang: string, message: string): void;
   onEvicted(outcome: EvictionOutcome['kind']): void;
   onRestarting(gang: Gang, count: number, max: number): void;
-  /** @param isSuspect whether that made it a node that everybody should know of. */
+  /** @param isSuspect whether this failure makes the node a suspect. */
   onNodeFailed(gang: string, node: string, isSuspect: boolean): void;
   onNomination(outcome: WriteOutcome['kind']): void;
   onNominationLost(gang: string, pod: string, node: string): void;
   onRefused(gang: string, pod: string, node: string, cause: RefusalCause, message: string): void;
   onReleased(gang: string, cause: ReleaseCause, slots: number, message: string): void;
-  /** Told by whoever is held or leaves: no round of the loop follows from that. */
+  /** Called when a hold begins or ends: no cycle follows from that. */
   onHeld(held: number): void;
   onBarrierTimeout(): void;
   onBarrierAbandoned(): void;
@@ -163,19 +166,16 @@ export interface GangObserver {
   onWriteFailed(what: string, gang: string, pod: string, message: string): void;
 }
 
-/**
- * The scheduler as people may look at it, between two rounds; `extender/inspection.ts` implements it. Read only: whatever
- * HTTP shows comes from here.
- */
+/** The scheduler as the inspect API shows it between two cycles, read only; `extender/inspection.ts` implements it. */
 export interface SchedulerView {
   gangs(): Iterable<GangView>;
   gang(key: string): GangView | undefined;
-  /** Members of the gang with a slot that are not bound yet. */
+  /** Number of members with a slot that are not bound yet. */
   countSlots(gang: string): number;
   /** Nodes that gangs lost members on again and again. */
   suspects(): readonly Suspect[];
   snapshot(): Snapshot;
-  /** The snapshot with all who hold space without being bound. */
+  /** The snapshot with the capacity of all unbound holders occupied. */
   occupied(): Snapshot;
   readonly drift: Drift;
   readonly queues: QueueView;
@@ -184,17 +184,17 @@ export interface SchedulerView {
 /** A gang's record, read only. */
 export type GangView = GangRecord;
 
-/** A node that several gangs lost members on. */
+/** A node on which gangs lost members again and again. */
 export interface Suspect {
   readonly node: string;
-  /** Failures that are remembered, faded ones counted less. */
+  /** Remembered failures, weighted by age. */
   readonly failures: number;
 }
 
-/** The queues as people may look at them. */
+/** The queues as the inspect API shows them. */
 export interface QueueView {
   readonly tree: QueueTree;
-  /** What each queue holds now, descendants included, by name. */
+  /** What each queue holds now, including the queues below it, by name. */
   readonly use: UseByQueue;
   readonly weights: OrderWeights;
   readonly backfill: 'easy' | 'conservative' | 'none';
@@ -203,33 +203,33 @@ export interface QueueView {
   choose(namespace: string, label: string | undefined): QueueChoice;
   shares(): ReadonlyMap<string, QueueShare>;
   useOf(queue: string): Amounts;
-  /** The decayed mean of what the queue held, descendants included. */
+  /** The decayed mean of what the queue held, including the queues below it. */
   usageOf(queue: string): Amounts;
-  /** What the gang needs at least to start. */
+  /** The least that the gang needs to start. */
   askedBy(gang: Gang): Amounts;
-  /** What the gang has: bound members, slots, and places that are kept for members to come. */
+  /** What the gang holds: bound members, slots and placeholders. */
   holdingsOf(record: GangView): Amounts;
-  /** What counts for order: the queue's default where no priority class says. */
+  /** The priority that counts for queue order: the queue's default if no priority class sets one. */
   priorityOf(record: GangView): number;
-  /** How many gangs of each queue, and of those below it, wait and run; no entry: none. */
+  /** Number of gangs of each queue, and of those below it, that wait and run; no entry: none. */
   count(): ReadonlyMap<string, { readonly pending: number; readonly running: number }>;
-  /** The planned starts, the first gang's first; of those without a known time (Infinity) too. */
+  /** The planned starts in queue order, including those without a known time (Infinity). */
   plannedStarts(): readonly PlannedStart[];
-  /** Whoever runs or starts, and when they are expected to end. O(gangs + pods). */
+  /** Gangs and pods that run or start, and when each is expected to end. O(gangs + pods). */
   endings(): readonly Ending[];
-  /** How long the gang is expected to run; undefined: nobody knows. */
+  /** How long the gang is expected to run; undefined: unknown. */
   runLengthOf(record: GangView): RunLength | undefined;
-  /** When the gangs that are allowed to start are likely to, in their order. Not cheap: for people who ask. */
+  /** When the gangs that may start are likely to start, in queue order. Expensive: computed only when somebody asks. */
   forecast(): readonly Forecast[];
 }
 
-/** A pod and the nodes that kube-scheduler offers it, or asks scores for. */
+/** A pod, and the nodes that kube-scheduler offers it or wants scores for. */
 export interface NodesCall {
   readonly uid: string;
-  /** As it came; projected only when the watch has not shown the pod. */
+  /** The pod as it was sent; projected only if the watch has not shown it. */
   readonly pod: object;
   readonly nodeNames: NameList;
-  /** `status.nominatedNodeName` of the pod in the call; '' without one. */
+  /** `status.nominatedNodeName` of the pod in the call; '' if it has none. */
   readonly nominatedNodeName: string;
 }
 
@@ -250,7 +250,7 @@ export interface BindCall {
 
 export type FilterAnswer =
   | { readonly outcome: 'placed' | 'lone'; readonly nodeNames: readonly string[] }
-  /** No node. `key` names what is in the way, `reason` explains it in words that stay the same. */
+  /** No node. `key` names what is in the way; `reason` explains it in a text that stays the same. */
   | {
       readonly outcome: Exclude<Outcome<'filter'>, 'placed' | 'lone'>;
       readonly key: string;
@@ -264,7 +264,7 @@ export interface PrioritizeAnswer {
 }
 
 export interface PreemptAnswer {
-  /** `vetoed`: a member, for which Muster preempts. `narrowed`: some nodes were left out. */
+  /** `vetoed`: a member, for which only Muster preempts. `narrowed`: some nodes were left out. */
   readonly outcome: Outcome<'preempt'>;
   /** Nodes on which the victims may be evicted. */
   readonly nodes: readonly string[];

@@ -19,8 +19,8 @@ export class Releaser {
   }
 
   /**
-   * What was written for the slots is erased, and the gang is tried again after a while. A binding that is being written,
-   * or that the watch has not shown yet, holds its place whatever happens.
+   * Erases what was written for the slots; the gang is planned again after its back-off. A binding that is being
+   * written, or that the watch has not shown yet, keeps its slot.
    */
   release({ record, cause, message, isBlameless }: Release): void {
     const { reservations, barrier, observer, clock, settings } = this.#context;
@@ -28,7 +28,7 @@ export class Releaser {
     const slots = reservations.slotsOf(gang.key).filter(({ state }) => state !== 'binding');
     observer.onReleased(gang.key, cause, slots.length, message);
     for (const slot of slots) reservations.forget(slot.pod.uid);
-    // Refused members have no slot any more, but their last nomination still stands.
+    // Refused members have lost their slots already, but their last nomination is still written.
     for (const pod of census.unbound) if (!reservations.slot(pod.uid)) eraseNomination(attempt, pod);
     barrier.rejectAll(gang.key, message);
     const now = clock.now();

@@ -1,48 +1,51 @@
-/** What an operator sets for the decision loop: durations in milliseconds, from the sections of the configuration. */
+/** What an operator configures for the decision loop. Durations are in milliseconds. */
 import type { PlanPolicy } from '../../core/placement/gang-request.ts';
 import type { OrderWeights } from '../../core/queues/order.ts';
 import type { QueueSpec } from '../../core/queues/tree.ts';
 
 export interface PreemptionSettings {
-  /** How long victims are told before they are evicted. */
+  /** Time between the notice to the victims and their eviction. */
   readonly noticeMs: number;
-  /** How long freed space is kept for the preemptor after its last victim should be gone. */
+  /** How long a fence lasts after its last victim should have left. */
   readonly fenceTimeoutMs: number;
-  /** How long an eviction may be refused before other victims are chosen. */
+  /** How long evictions may be refused before other victims are chosen. */
   readonly blockedTimeoutMs: number;
-  /** A preemptor that could not start does not preempt again before this; doubled each time. */
+  /** Back-off of a preemptor that evicted others and could not start; doubled each time. */
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
 }
 
 export interface RepairSettings {
-  /** A node may be not ready for this long before its members count as lost. */
+  /** How long a node may be not ready before its members count as lost. */
   readonly nodeToleranceMs: number;
-  /** How often a gang is restarted because of lost members, until it has run for `memoryMs` without. */
+  /** How often a gang is restarted after losing members; the count ends after `memoryMs` without a restart. */
   readonly maxRestarts: number;
   /** Pause between two restarts of one gang; doubled each time. */
   readonly restartBackoffMs: number;
-  /** Half-life of what is remembered of failures. */
+  /** Half-life of remembered node failures. */
   readonly memoryMs: number;
-  /** Failures of one node that are reported to everyone. */
+  /** Number of failures that make a node a suspect. */
   readonly suspectAfter: number;
 }
 
 export interface QueueSettings {
   readonly weights: OrderWeights;
-  /** Of usage. */
+  /** Half-life of usage. */
   readonly halfLifeMs: number;
-  /** Age counts for order up to this. */
+  /** Age counts for queue order up to this. */
   readonly maxAgeMs: number;
-  /** Who may pass a gang that waits for room: `easy`: whoever does not delay the first of them; `conservative`: any of them. */
+  /**
+   * Which later gangs may start before a blocked one. `easy`: those that do not delay the first blocked gang.
+   * `conservative`: those that delay none of them. `none`: no gang.
+   */
   readonly backfill: 'easy' | 'conservative' | 'none';
-  /** The length of a gang that says nothing of it; undefined: it counts as endless. */
+  /** Run length of a gang for which nothing else is known; undefined: it counts as endless. */
   readonly defaultRunTimeMs: number | undefined;
-  /** After so long without room, and without a known start, places are kept for the first gang. */
+  /** After this long without capacity and without a known start, the drain begins for the first gang. */
   readonly drainAfterMs: number;
-  /** Owners are warned so long before their gang has run as long as its queue allows. */
+  /** How long before the run limit owners are warned. */
   readonly runTimeWarningMs: number;
-  /** The status of a `Queue` object is written at most so often. */
+  /** Least time between two writes of the status of a `Queue` object. */
   readonly statusIntervalMs: number;
   /** Queues of the configuration file. */
   readonly items: readonly QueueSpec[];
@@ -50,12 +53,12 @@ export interface QueueSettings {
 
 export interface CoordinatorSettings {
   readonly nominationTimeoutMs: number;
-  /** How long a gang keeps its slots while a member that left is being created again. */
+  /** How long a gang keeps its slots while the owner replaces a member that left. */
   readonly regatherMs: number;
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   readonly maxReplans: number;
-  /** How long the place of a member that a running gang lost before it was bound is kept for its replacement. */
+  /** How long a placeholder is held for the replacement of a lost member. */
   readonly repairTimeoutMs: number;
   readonly preemption: PreemptionSettings;
   readonly repair: RepairSettings;

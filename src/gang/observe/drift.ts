@@ -1,4 +1,4 @@
-/** Labels of nodes that change while a gang is nominated: its slots may no longer be where it asked them to be. */
+/** Finds nominated gangs whose slots no longer meet their topology request because node labels changed. */
 
 import { findTopologyViolation } from '../../core/placement/topology-violation.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -9,7 +9,7 @@ import { placedMembers } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { Slot } from '../state/slot.ts';
 
-/** Looks at each gang once after every change of labels. @returns what it has to give back. */
+/** Looks at each gang once after every change of labels. @returns the release of its slots, if they are wrong. */
 export function reviewTopology(
   record: GangRecord,
   { view, reservations }: Pick<LoopContext, 'view' | 'reservations'>,
@@ -21,8 +21,8 @@ export function reviewTopology(
 }
 
 /**
- * What the slots of the gang break, in words; undefined when they do not. Where its bound members alone break it, labels
- * changed under a running gang: its slots are not to blame and stay.
+ * What the slots violate, in words; undefined: nothing. If the bound members alone violate the request, labels changed
+ * under a running gang: its slots are not at fault and stay.
  */
 function findDrift(record: GangRecord, slots: readonly Slot[], snapshot: () => Snapshot): string | undefined {
   const { topology } = record.gang;

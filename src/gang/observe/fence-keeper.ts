@@ -1,16 +1,17 @@
-/** Follows what gangs preempt: slots become free to nominate as the pods in their way leave, or others are chosen. */
+/** Follows preemptions under way: unfences slots as the pods in their way leave, or has other victims chosen. */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release } from '../framework/ports.ts';
 import { eraseNomination, planAgain } from '../state/attempt.ts';
-import { addVictim, fenceEndsAt, isStanding, occupiedNodes, type Preempting } from '../state/preempting.ts';
+import { upcoming } from '../state/deadlines.ts';
+import { addVictim, awaitsEviction, fenceEndsAt, occupiedNodes, type Preempting } from '../state/preempting.ts';
 import { changeVictims, finishPreempting } from '../state/preemption-status.ts';
 import { type GangRecord, refreshState, victimsOf } from '../state/records.ts';
 import { unfence } from '../state/slot.ts';
 import type { GangTable } from './gang-table.ts';
 
-/** A unit whose eviction was refused is left alone for this long, milliseconds. */
+/** A unit whose eviction was refused is left out for this long, milliseconds. */
 const EVICTION_BACKOFF_MS = 300_000;
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings'>;
@@ -24,7 +25,10 @@ export class FenceKeeper {
     this.#gangs = gangs;
   }
 
-  /** Frees slots, ends the preemption, or has other victims chosen. @returns what the gang has to give back. */
+  /**
+   * Unfences slots, ends the preemption, or has other victims chosen. @returns the release of the gang's slots when the
+   * fence ends.
+   */
   review(record: GangRecord, now: number): Release | undefined {
     const { preempting } = record.preemption;
     if (!preempting) return undefined;
@@ -33,14 +37,14 @@ export class FenceKeeper {
     this.#addLateVictims(preempting);
     this.#unfence(record, preempting, now);
     const isFenced = reservations.slotsOf(record.gang.key).some(({ state }) => state === 'fenced');
-    const isDone = ![...preempting.victims.keys()].some((uid) => isStanding(podOf(uid)));
+    const isDone = ![...preempting.victims.keys()].some((uid) => awaitsEviction(podOf(uid)));
     if (isDone && !isFenced) {
       finishPreempting(record.preemption);
       return undefined;
     }
-    const { blockedSince, leaving } = preempting;
+    const { blockedSince, departing } = preempting;
     const isBlocked = blockedSince !== undefined && now - blockedSince >= settings.preemption.blockedTimeoutMs;
-    if (isBlocked || this.#staysAfterAll(leaving)) {
+    if (isBlocked || this.#isNoLongerEvicted(departing)) {
       this.#chooseAgain(record, preempting, now);
       return undefined;
     }
@@ -49,42 +53,43 @@ export class FenceKeeper {
   }
 
   /**
-   * When something of a preemption happens by time alone, milliseconds; Infinity: nothing does.
-   * @param now when the round began: what became due since has not been looked at.
+   * When a preemption changes by time alone, milliseconds; Infinity: never.
+   * @param now when the cycle began: what became due since then has not been looked at.
    */
   nextAt({ preemption }: GangRecord, now: number): number {
     const { view, settings } = this.#context;
     const { preempting, searchesAt } = preemption;
-    if (!preempting) return later(searchesAt, now);
+    if (!preempting) return upcoming(searchesAt, now);
     const { evictAt, blockedSince } = preempting;
     return Math.min(
-      later(evictAt, now),
+      upcoming(evictAt, now),
       blockedSince === undefined ? Number.POSITIVE_INFINITY : blockedSince + settings.preemption.blockedTimeoutMs,
       fenceEndsAt(preempting, (uid) => view.pod(uid), settings.preemption.fenceTimeoutMs),
     );
   }
 
-  /** Members of a victim that were bound after it was chosen go with the others. */
+  /** Adds members of a victim gang that were bound after it was chosen. */
   #addLateVictims(preempting: Preempting): void {
     for (const unit of new Set([...preempting.victims.values()].map((victim) => victim.unit))) {
-      // The key of a single pod is no gang's, unless one has its name: then the pod is not its member.
+      // The key of a lone pod is no gang's key, unless a gang has the same name: then the pod is not its member.
       const census = this.#gangs.get(unit)?.census;
       if (!census?.isVictim) continue;
       for (const pod of census.bound) if (!preempting.victims.has(pod.uid)) addVictim(preempting, { pod, unit });
     }
   }
 
-  /** Whether a pod that was to leave for another gang is not evicted for any now. */
-  #staysAfterAll(leaving: ReadonlyMap<string, PodModel>): boolean {
-    const standing = [...leaving.keys()].filter((uid) => isStanding(this.#context.view.pod(uid)));
-    if (standing.length === 0) return false;
-    const promised = new Set([...this.#gangs.values()].flatMap((other) => [...victimsOf(other).keys()]));
-    return standing.some((uid) => !promised.has(uid));
+  /** Whether a pod that another gang was to evict is not evicted for any gang now. */
+  #isNoLongerEvicted(departing: ReadonlyMap<string, PodModel>): boolean {
+    const remaining = [...departing.keys()].filter((uid) => awaitsEviction(this.#context.view.pod(uid)));
+    if (remaining.length === 0) return false;
+    const victims = new Set([...this.#gangs.values()].flatMap((other) => [...victimsOf(other).keys()]));
+    return remaining.some((uid) => !victims.has(uid));
   }
 
   /**
-   * Slots become ordinary ones when their nodes are free. A gated member is nominated as soon as its own is, so that
-   * kube-scheduler keeps others off it as well; one without the gate would go to the barrier, and waits for the last node.
+   * Unfences slots whose nodes are free. A gated member is nominated as soon as its own node is free, so that
+   * kube-scheduler keeps others off it as well. A member without the gate would go to the barrier, so it waits for the
+   * last node.
    */
   #unfence(record: GangRecord, preempting: Preempting, now: number): void {
     const { reservations, view } = this.#context;
@@ -100,7 +105,9 @@ export class FenceKeeper {
     refreshState(record, reservations);
   }
 
-  /** Evictions stayed refused: whoever stands is spared, and the next search leaves those units alone. */
+  /**
+   * Evictions stayed refused: spares the victims that are left, and excludes the refused units from the next search.
+   */
   #chooseAgain(record: GangRecord, { refused, victims, blockedBy }: Preempting, now: number): void {
     const { reservations, observer } = this.#context;
     const { gang, attempt, preemption } = record;
@@ -115,8 +122,4 @@ export class FenceKeeper {
     planAgain(attempt);
     refreshState(record, reservations);
   }
-}
-
-function later(at: number, now: number): number {
-  return at > now ? at : Number.POSITIVE_INFINITY;
 }

@@ -1,10 +1,12 @@
-/** The records of all gangs, read anew where their pods, Jobs or claims changed. Sole owner of which gangs there are. */
+/**
+ * The records of all gangs; reads those again whose pods, Jobs or claims changed. The only owner of the set of gangs.
+ */
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
-import { settlePreemptions } from '../state/preemption-status.ts';
+import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
 import { noteLeft } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
@@ -20,7 +22,7 @@ export class GangTable {
     this.#context = context;
   }
 
-  /** @param gang any text: only the key of a gang finds one. */
+  /** @param gang any text; undefined unless it is the key of a gang. */
   get(gang: string): GangRecord | undefined {
     return this.#records.get(gang as GangKey);
   }
@@ -29,13 +31,13 @@ export class GangTable {
     return this.#records.values();
   }
 
-  /** The gang is read anew the next time; `undefined`: every one that is known. */
+  /** Marks the gang to be read again; `undefined`: all known gangs. */
   mark(gang: GangKey | undefined): void {
     if (gang !== undefined) this.#changed.add(gang);
     else for (const key of this.#records.keys()) this.#changed.add(key);
   }
 
-  /** A pod changed: its gangs are read anew, and one that it left while it ran remembers that. */
+  /** A pod changed: marks its gangs, and records a member that left its node. */
   markPod(before: PodModel | undefined, now: PodModel | undefined): void {
     for (const pod of [before, now]) {
       const gang = pod && gangKeyOf(pod);
@@ -46,14 +48,14 @@ export class GangTable {
     if (record) noteLeft(record.repair, now ?? before);
   }
 
-  /** Reads every marked gang. @returns those that have ended since the last time, all their members well. */
+  /** Reads every marked gang. @returns gangs whose members have all succeeded since the last call. */
   readChanged(): readonly Gang[] {
     const ended = [...this.#changed].flatMap((key) => this.#read(key) ?? []);
     this.#changed.clear();
     return ended;
   }
 
-  /** @returns the gang if it has just ended well. */
+  /** @returns the gang if all its members have just succeeded. */
   #read(key: GangKey): Gang | undefined {
     const { view, reservations, clock, observer } = this.#context;
     const sources = view.sourcesOf(key);
@@ -69,14 +71,14 @@ export class GangTable {
     if (past.expectedMs !== gang.expectedMs || past.deadlineMs !== gang.deadlineMs) planAgain(attempt);
     if (!sameMembers(past, gang)) {
       planAgain(attempt);
-      // Ranks may have moved, and with them the slices.
+      // Ranks may have changed, and slices with them.
       noteTopology(attempt, -1);
     }
     observeGang(record, gang, census);
     refreshState(record, reservations);
     if (record.state === 'Running' && before !== 'Running') {
       endAttempt(record);
-      settlePreemptions(preemption);
+      clearPreemptionBackoff(preemption);
       if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
@@ -85,11 +87,11 @@ export class GangTable {
     return endedNow && census.succeeded === gang.members.length ? gang : undefined;
   }
 
-  /** The gang is gone, and with it whatever it held. */
+  /** The gang is gone: gives up all that it holds. */
   #drop(key: GangKey): void {
     const { reservations } = this.#context;
     for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
-    for (const place of reservations.placeholdersOf(key)) reservations.releasePlace(place.key);
+    reservations.releasePlaceholdersOf(key);
     this.#records.delete(key);
   }
 
@@ -100,7 +102,7 @@ export class GangTable {
   }
 }
 
-/** Whether a member that ran does not any more, and did not end well. */
+/** Whether a member that was on a node has left it without success. */
 function isLost(before: PodModel, now: PodModel | undefined): boolean {
   if (before.nodeName === '' || isTerminated(before) || before.deleting) return false;
   return !now || now.deleting || now.phase === 'Failed';

@@ -1,14 +1,13 @@
 /**
- * Step 1 of a round: what changed. Marked gangs are read anew, slots are compared with their pods, and whatever does not
- * hold any more is given back:
+ * Step 1 of a cycle: reads changed gangs again, compares slots with their pods, and gives back what no longer holds:
  *
- *   1. holds that were never confirmed end
- *   2. gangs whose pods, Jobs or claims changed are read anew
- *   3. slots: bound, gone, lost, overdue; places and slots of gangs that wait for members to come back
- *   4. gangs that an operator holds back, and gangs whose nodes changed domains
- *   5. preemptions: pods that left, or do not leave
+ *   1. expire holds that were never confirmed
+ *   2. read gangs whose pods, Jobs or claims changed
+ *   3. check slots (bound, gone, lost, overdue), placeholders, and slots of gangs with missing members
+ *   4. release gangs that an operator holds, and gangs whose nodes changed domains
+ *   5. review preemptions: pods that left, or do not leave
  *
- * Between two rounds it takes the events of the watches, and what kube-scheduler shows by its calls.
+ * Between two cycles it takes the events of the watches, and what the calls of kube-scheduler reveal.
  */
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
@@ -39,12 +38,12 @@ export class Observation {
     this.fences = new FenceKeeper(context, gangs);
   }
 
-  /** A pod appeared, changed or went away. What has to hold before the next round does at once. */
+  /** A pod was created, changed or deleted. Does at once what cannot wait for the next cycle. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void {
     const { reservations, barrier } = this.#context;
     const { uid } = (now ?? before)!;
     if (now && now.nodeName !== '') {
-      // At once, not in the next round: the cluster model counts it already, and a filter call must not count it twice.
+      // Not in the next cycle: the snapshot counts the pod already, and a filter call must not count it twice.
       const slot = reservations.confirm(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod is bound already');
       reservations.releaseHoldFor(uid);
@@ -58,8 +57,8 @@ export class Observation {
   }
 
   /**
-   * kube-scheduler does not take the member on its node: learn it and plan the member again.
-   * @param offered the names of the filter call that lacked the node, if that is how it was found out.
+   * kube-scheduler does not take the member on its node: learns the refusal and plans the member again.
+   * @param offered the node names of the filter call that lacked the node; undefined: it was found out otherwise.
    */
   refuse(uid: string, cause: RefusalCause, offered: readonly string[] | undefined): void {
     const slot = this.#context.reservations.slot(uid);
@@ -82,7 +81,7 @@ export class Observation {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
-    // A gang that runs already is not taken back: its missing members keep their slots and come again.
+    // A running gang is not released: its missing members keep their slots and come again.
     if (record.attempt.isOpen) {
       this.#waker.wake(record.gang.key);
       return;
@@ -91,14 +90,14 @@ export class Observation {
     this.#apply({ record, cause: 'barrier-timeout', message });
   }
 
-  /** The step. @returns gangs that have ended well since the last round. */
+  /** Runs the step. @returns gangs whose members have all succeeded since the last cycle. */
   observe(now: number): readonly Gang[] {
     const { reservations } = this.#context;
     reservations.expire(now);
     const ended = this.#gangs.readChanged();
     for (const record of this.#gangs.values()) {
       this.#apply(this.slots.check(record, now));
-      this.slots.reviewPlaces(record);
+      this.slots.reviewPlaceholders(record);
       this.#apply(this.slots.reviewMissing(record, now));
     }
     for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
@@ -111,7 +110,7 @@ export class Observation {
     if (release) this.#releaser.release(release);
   }
 
-  /** An operator may hold a gang back until any of it is bound. */
+  /** An operator may hold a gang until a member is bound. */
   #reviewHold(record: GangRecord): Release | undefined {
     const { gang, census } = record;
     if (!gang.isHeld || census.bound.length > 0) return undefined;
@@ -121,7 +120,7 @@ export class Observation {
   }
 }
 
-/** Whether space may have become free: a pod left its node, or gave up a nomination. */
+/** Whether capacity may have become free: a pod left its node or lost a nomination. */
 function freesSpace(before: PodModel | undefined, now: PodModel | undefined): boolean {
   if (!before || (before.nodeName === '' && before.nominatedNodeName === '')) return false;
   return !now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName;

@@ -1,9 +1,9 @@
 /**
- * Rebuilding the reservations after a start: the plan annotation on an unbound member fixes its slot. A slot whose node
- * is gone or has been given away meanwhile is not adopted; its record is erased and the member is planned again.
+ * Rebuilds the reservations after a restart. The plan annotation of an unbound member fixes its slot. A slot is not
+ * adopted if its node is gone or its capacity was given away: its record is erased, and the member is planned again.
  *
- * A gang whose name stands on pods as that of their preemptor was making room: its slots are fenced again, on the nodes
- * that those pods leave.
+ * If pods name a gang as their preemptor, the gang was preempting: its slots are fenced again, on the nodes that those
+ * pods leave.
  */
 import { PREEMPTED_BY } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
@@ -20,7 +20,7 @@ import { compareUrgency, type GangRecord } from '../state/records.ts';
 import { adoptSlot } from '../state/slot.ts';
 import type { GangTable } from './gang-table.ts';
 
-/** Adopts what is written on the members, the most urgent gang first, never more than a node holds. */
+/** Adopts the slots written on the members, the most urgent gang first, never more than a node holds. */
 export function adoptSlots(
   { view, reservations, clock }: Pick<LoopContext, 'view' | 'reservations' | 'clock'>,
   gangs: GangTable,
@@ -28,13 +28,15 @@ export function adoptSlots(
   const records = [...gangs.values()].sort(compareUrgency);
   const preempted = listVictims(view.preempted(), gangs);
   const now = view.snapshot();
-  const leaving = new Map(records.map((record) => [record, listLeavingPlaces(record, now)]));
-  const snapshot = withoutPods(now, [...new Set([...[...preempted.values()].flat(), ...[...leaving.values()].flat()])]);
+  const departing = new Map(records.map((record) => [record, listDeparting(record, now)]));
+  const snapshot = withoutPods(now, [
+    ...new Set([...[...preempted.values()].flat(), ...[...departing.values()].flat()]),
+  ]);
   const tx = new Transaction(snapshot);
   for (const record of records) {
     const gang = record.gang.key;
     const victims = preempted.get(gang) ?? [];
-    const makesRoom = victims.length > 0 || leaving.get(record)!.length > 0;
+    const isPreempting = victims.length > 0 || departing.get(record)!.length > 0;
     const before = tx.checkpoint();
     let [recorded, adopted] = [0, 0];
     for (const pod of record.census.unbound) {
@@ -46,27 +48,28 @@ export function adoptSlots(
         continue;
       }
       adopted++;
-      // A record without a nomination: fenced when written, or erased by kube-scheduler. Written again it is either.
-      const isFenced = makesRoom && pod.nominatedNodeName !== written.node;
+      // A record without a nomination is a fenced slot, or kube-scheduler erased the nomination. Both are written
+      // again.
+      const isFenced = isPreempting && pod.nominatedNodeName !== written.node;
       const decided = { ...written, pod, gang, since: clock.now() };
       reservations.assume(adoptSlot(decided, isFenced ? 'fenced' : 'nominated'));
     }
     if (victims.length > 0 && adopted < recorded && !victims.some(({ deleting }) => deleting)) {
-      // Killed before all victims were told, and before any was evicted: nothing is lost by deciding anew.
+      // The process ended before all victims had their notice and before any was evicted: deciding again loses nothing.
       tx.rollback(before);
       for (const { pod } of reservations.slotsOf(gang)) {
         reservations.forget(pod.uid);
         eraseNomination(record.attempt, pod);
       }
-    } else if (makesRoom && adopted > 0) {
-      const resumed = resumePreempting(victims, leaving.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
+    } else if (isPreempting && adopted > 0) {
+      const resumed = resumePreempting(victims, departing.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
       startPreempting(record.preemption, resumed);
     }
   }
   tx.rollback(0);
 }
 
-/** By preemptor. Of a gang that goes below its minimum all members, also those that nobody has told. */
+/** Victims by preemptor. If a gang falls below its minimum, all its bound members, also those without a notice. */
 function listVictims(told: Iterable<PodModel>, gangs: GangTable): ReadonlyMap<string, readonly PodModel[]> {
   const victims = new Map<string, Set<PodModel>>();
   for (const pod of told) {
@@ -79,14 +82,14 @@ function listVictims(told: Iterable<PodModel>, gangs: GangTable): ReadonlyMap<st
   return new Map([...victims].map(([preemptor, pods]) => [preemptor, [...pods]]));
 }
 
-/** What it is evicted with: its gang, or nothing else when that gets by without it. */
+/** The unit of a victim: its gang if that leaves as a whole, else the pod itself. */
 function unitOf(pod: PodModel, gangs: GangTable): string {
   const gang = gangKeyOf(pod);
   return gang !== undefined && gangs.get(gang)?.census.isVictim ? gang : keyOf(pod);
 }
 
-/** Pods that are on their way out, on nodes that were recorded for members and not nominated yet. */
-function listLeavingPlaces({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
+/** Pods being deleted on nodes that are recorded for members but not nominated yet. */
+function listDeparting({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
   const nodes = new Set<string>();
   for (const pod of census.unbound) {
     const written = parsePlan(pod);

@@ -1,6 +1,6 @@
 /**
- * Compares every slot with its pod and acts on what it finds. Bound members are confirmed, lost nominations written again,
- * members that left give their space back, and refusals become knowledge for the next plan.
+ * Compares every slot with its pod and acts on the finding: confirms bound members, writes lost nominations again,
+ * gives up the slots of members that left, and learns refusals for the next plan.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -14,17 +14,20 @@ import {
   noteOverdue,
   pinMember,
 } from '../state/attempt.ts';
-import { countStarted, type GangRecord } from '../state/records.ts';
+import { type GangRecord, isBelowMinimum } from '../state/records.ts';
 import { anyBinding, renewNomination, rewriteNomination, type Slot } from '../state/slot.ts';
 import { checkSlot } from './slot-check.ts';
 
-/** kube-scheduler looks for at least this many feasible nodes: fewer offered names are all there are (schedule_one.go:60). */
+/**
+ * kube-scheduler looks for at least this many feasible nodes: if it offers fewer, there are no others
+ * (schedule_one.go:60).
+ */
 const MIN_SAMPLE = 100;
 
-/** How often a member under spread is nominated again to the same node before a refusal is believed. */
+/** How often a member with spread constraints is nominated again to the same node before a refusal is believed. */
 const SPREAD_RENEWALS = 2;
 
-/** When a member of the gang last got further, milliseconds. */
+/** When any member of the gang last made progress, milliseconds. */
 function lastProgress(slots: readonly Slot[]): number {
   return slots.reduce((latest, slot) => Math.max(latest, slot.since), 0);
 }
@@ -47,11 +50,11 @@ export class SlotKeeper {
     this.#context = context;
   }
 
-  /** @returns what the gang has to give back, as its members cannot be nominated. */
+  /** @returns the release of the gang's slots if its nominations cannot be written. */
   check(record: GangRecord, now: number): Release | undefined {
     const { reservations, view, settings, observer } = this.#context;
     const slots = reservations.slotsOf(record.gang.key);
-    // kube-scheduler works through a gang one member after another: as long as one moves, the others wait their turn.
+    // kube-scheduler schedules one member after another: as long as one makes progress, the others wait their turn.
     const overdueAt = lastProgress(slots) + settings.nominationTimeoutMs;
     const isFenced = slots.some(({ state }) => state === 'fenced');
     const overdue: Slot[] = [];
@@ -63,7 +66,7 @@ export class SlotKeeper {
       if (finding === 'bound') reservations.confirm(slot.pod.uid);
       else if (finding === 'gone') this.#lose(record, slot, now);
       else if (finding !== 'fine') {
-        // Its siblings' nodes are not free yet: the member is nominated ahead of them and stays gated.
+        // Nodes of other members are not free yet: this one is nominated before them and stays gated.
         awaiting ||= !isFenced;
         if (now >= overdueAt && !isFenced) overdue.push(slot);
         else if (finding === 'lost') {
@@ -83,7 +86,8 @@ export class SlotKeeper {
     if (overdue.some(isUnwritten)) {
       return { record, cause: 'not-written', message: 'nominations and gates could not be written to the API server' };
     }
-    // When no member moved at all it is kube-scheduler that is away: wake the members once before anything is learnt.
+    // If no member made progress, kube-scheduler may be down: nominate the members once more before any refusal is
+    // learned.
     for (const slot of overdue) {
       if (moved || slot.renewals > 0) this.refuse(record, slot, 'no-progress', undefined);
       else renewNomination(slot, clock.now());
@@ -92,24 +96,24 @@ export class SlotKeeper {
   }
 
   /**
-   * Learns the refusal and gives the slot up, so that the member is planned again.
-   * @param offered the names of the filter call that lacked the node, if that is how it was found out.
+   * Learns the refusal and gives up the slot, so that the member is planned again.
+   * @param offered the node names of the filter call that lacked the node; undefined: it was found out otherwise.
    */
   refuse(record: GangRecord, slot: Slot, cause: RefusalCause, offered: readonly string[] | undefined): void {
     const { reservations, barrier, observer, view, clock } = this.#context;
-    // Its binding may still succeed: the space is taken until the watch says otherwise.
+    // Its binding may still succeed: the capacity is taken until the watch shows otherwise.
     if (slot.state === 'binding') return;
     const pod = view.pod(slot.pod.uid) ?? slot.pod;
     observer.onRefused(slot.gang, pod.name, slot.node, cause, pod.refusal);
     noteFailure(record.attempt, pod.refusal || `kube-scheduler gave no reason for ${pod.name} on ${slot.node}`);
-    // Under spread a sibling that is not there yet may be the only reason.
+    // With spread constraints the only reason may be a member that is not placed yet.
     if (pod.template.spread.length > 0 && slot.renewals < SPREAD_RENEWALS) {
       renewNomination(slot, clock.now());
       return;
     }
     learnRefusal(record.attempt, pod, slot.node, cause !== 'no-progress');
     if (pod.claims.length > 0 && offered && offered.length > 0 && offered.length < MIN_SAMPLE) {
-      // Where its volumes let the member go, told by kube-scheduler itself.
+      // kube-scheduler itself has said where the volumes of the member allow it.
       pinMember(record.attempt, pod.uid, new Set(offered));
     }
     reservations.forget(pod.uid);
@@ -117,39 +121,37 @@ export class SlotKeeper {
     barrier.reject(slot.gang, pod.uid, 'refused, planned anew');
   }
 
-  /** The place of a member that left is kept for its replacement while the gang runs and needs one. */
+  /** Holds a placeholder for the replacement of a member that left, if the gang runs and needs one. */
   #lose(record: GangRecord, slot: Slot, now: number): void {
     const { reservations, settings } = this.#context;
     dropSlot(this.#context, slot);
     const { gang, census, attempt } = record;
-    // It may have been the last one that passed the barrier: whoever comes now waits for the others again.
+    // It may have been the last member that passed the barrier: later members wait for each other again.
     if (census.bound.length === 0 && !anyBinding(reservations.slotsOf(gang.key))) noteBarrier(attempt, false);
     const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
     if (census.bound.length === 0 || !needed) return;
     const { pod, node } = slot;
     const key = { kind: 'replacement', gang: gang.key, lost: pod.uid } as const;
-    reservations.keepPlace({ key, pod, node, until: now + settings.repairTimeoutMs });
+    reservations.addPlaceholder({ key, pod, node, until: now + settings.repairTimeoutMs });
   }
 
-  /** Kept places end when the gang has its minimum, or nobody left, without them. */
-  reviewPlaces(record: GangRecord): void {
-    const { reservations } = this.#context;
+  /** Releases placeholders when the gang has its minimum without them, or has no bound member left. */
+  reviewPlaceholders(record: GangRecord): void {
     const { gang, census, attempt } = record;
-    const isBelow = census.bound.length > 0 && countStarted(record) < (gang.minMember ?? 0);
-    if (attempt.early === 'under-way' || isBelow) return;
-    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlace(key);
+    if (attempt.early === 'under-way' || (census.bound.length > 0 && isBelowMinimum(record))) return;
+    this.#context.reservations.releasePlaceholdersOf(gang.key);
   }
 
   /**
-   * A gang that lost members before it started keeps its slots only for as long as its owner may need to replace them.
-   * @returns what it has to give back after that.
+   * A gang that lost members before it started keeps its slots only as long as its owner may need to replace them.
+   * @returns the release of its slots after that.
    */
   reviewMissing(record: GangRecord, now: number): Release | undefined {
     const { gang, census, attempt } = record;
     const slots = this.#context.reservations.slotsOf(gang.key);
     const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
     const isEarly = attempt.early === 'under-way';
-    // A last member that brings a problem does not complete a gang that was planned ahead: nobody would seat it.
+    // A last member with a problem does not complete a gang that was planned early: the gang would not be planned.
     const isComplete = gang.members.length >= (gang.minMember ?? 0) && !(isEarly && gang.problems.length > 0);
     if (!holds || isComplete) {
       noteIncomplete(attempt, undefined);
@@ -160,7 +162,7 @@ export class SlotKeeper {
     if (now - since < this.#context.settings.regatherMs) return undefined;
     noteIncomplete(attempt, undefined);
     if (!isEarly) return { record, cause: 'members-left', message: 'members left before the gang could start' };
-    // The gang is not to blame for a plan that was made too early: it starts at once when it is complete.
+    // The gang is not at fault for a plan that was made too early: it starts at once when it is complete.
     const message = 'its last members were not created in time';
     return { record, cause: 'members-late', message, isBlameless: true };
   }

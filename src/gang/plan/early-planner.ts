@@ -1,7 +1,7 @@
 /**
- * Planning a large gang while its owner still creates the last members, so that nominations are written meanwhile and
- * not afterwards. The whole gang is planned, with stand-ins for the members to come; their places are kept for at most
- * `regatherMs`, then everything is given back and the gang waits until it is complete.
+ * Plans a large gang while its owner still creates the last members, so that nominations are written meanwhile. The
+ * whole gang is planned, with stand-ins for the members to come. Their placeholders are held for at most `regatherMs`;
+ * then everything is given back and the gang waits until it is complete.
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import { planGang } from '../../core/placement/plan.ts';
@@ -36,7 +36,7 @@ export class EarlyPlanner {
     this.#inputs = inputs;
   }
 
-  /** Plans all of the gang, with stand-ins for the members to come. */
+  /** Plans the whole gang, with stand-ins for the members to come. */
   plan(record: GangRecord): void {
     const { reservations, view, observer, clock, settings } = this.#context;
     const start = clock.now();
@@ -45,7 +45,12 @@ export class EarlyPlanner {
     const members = [...census.unbound, ...standIns.map(({ pod }) => pod)];
     const demand = { kind: 'members', members, min: members.length, blocksStart: true, fresh: true } as const;
     const request = requestOf(record, demand, [], this.#inputs.avoidedBy(record));
-    const plan = planGang(occupy(view.snapshot(), reservations, view.strangers()), request, settings.policy, start);
+    const plan = planGang(
+      occupy(view.snapshot(), reservations, view.foreignHolders()),
+      request,
+      settings.policy,
+      start,
+    );
     observer.onPlanned(gang.key, plan, (clock.now() - start) / 1000);
     noteEarly(attempt, plan.kind === 'placed' ? 'under-way' : 'over');
     if (plan.kind !== 'placed') return;
@@ -56,36 +61,38 @@ export class EarlyPlanner {
       reservations.assume(newSlot({ pod, gang: gang.key, node, plan: name, attempt: 1, since: start }));
     }
     const until = start + settings.regatherMs;
-    for (const { key, pod } of standIns) reservations.keepPlace({ key, pod, node: nodeOf.get(pod.uid)!, until });
+    for (const { key, pod } of standIns) reservations.addPlaceholder({ key, pod, node: nodeOf.get(pod.uid)!, until });
     refreshState(record, reservations);
   }
 
-  /** Members that came since take the places that were kept for their ranks; one of an unexpected rank takes any. */
-  seatArrivals({ gang, census, attempt }: GangRecord): void {
+  /**
+   * Gives members that were created since the placeholders of their ranks; a member of an unexpected rank takes any.
+   */
+  placeArrivals({ gang, census, attempt }: GangRecord): void {
     const { reservations, clock } = this.#context;
-    const pattern = gang.members[0]!.template;
-    const refused = attempt.refused.get(pattern.key);
+    const template = gang.members[0]!.template;
+    const refused = attempt.refused.get(template.key);
     const places = reservations.placeholdersOf(gang.key).filter(({ node }) => !refused?.has(node));
     const plan = this.#assigner.namePlan();
     for (const pod of census.unbound) {
-      if (reservations.slot(pod.uid) || pod.template !== pattern) continue;
+      if (reservations.slot(pod.uid) || pod.template !== template) continue;
       const rank = gang.ranks.get(pod.uid)!;
       const own = places.findIndex(({ key }) => key.kind === 'member-to-come' && key.rank === rank);
       const [place] = places.splice(Math.max(0, own), 1);
       if (place === undefined) break;
       const { key, node } = place;
-      reservations.fillPlace(key, newSlot({ pod, gang: gang.key, node, plan, attempt: 1, since: clock.now() }));
+      reservations.fillPlaceholder(key, newSlot({ pod, gang: gang.key, node, plan, attempt: 1, since: clock.now() }));
     }
     if (gang.members.length >= gang.minMember!) noteEarly(attempt, 'over');
   }
 }
 
-/** Members to come, as far as they can be known: like those that are there, with the ranks that are missing. */
+/** Stand-ins for the members to come: like the present members, with the missing ranks. */
 function listStandIns({ key: gang, members, minMember, ranks }: Gang): readonly StandIn[] {
-  const pattern = members.at(-1)!;
+  const example = members.at(-1)!;
   const missing = missingRanks(ranks);
   return Array.from({ length: minMember! - members.length }, () => {
     const key = { kind: 'member-to-come', gang, rank: missing.next().value } as const;
-    return { key, pod: standInFor(key, { ...pattern, name: '' }) };
+    return { key, pod: standInFor(key, { ...example, name: '' }) };
   });
 }

@@ -1,22 +1,22 @@
 /**
- * How many planned members kube-scheduler has before it. It takes pods one by one, those of all gangs in turns: of three
- * gangs of 1,000 that are nominated together none is complete before nearly all 3,000 have come, and by then their barriers
- * have timed out, again and again. One after the other each is through in a third of the time.
+ * Limits how many planned members kube-scheduler has at once. It takes pods one by one, from all gangs in turn: of
+ * three gangs of 1,000 that are nominated together, none is complete before nearly all 3,000 have come, and by then
+ * their barriers have timed out, again and again. One after the other, each is through in a third of the time.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { Slot } from '../state/slot.ts';
 
-/** Members that may be on their way when another gang is started: enough to keep kube-scheduler busy for a second. */
+/** Members that may be on their way when another gang is nominated: enough to keep kube-scheduler busy for a second. */
 const MAX_ON_THEIR_WAY = 128;
 /**
- * A gang of which nothing moved for so long, milliseconds, is stuck with kube-scheduler: others need not wait for it. With 3 s
- * gangs were started beside each other whenever the API server was slow, which made it slower still.
+ * A gang without progress for this long, milliseconds, is stuck with kube-scheduler: others need not wait for it. With
+ * 3 s, gangs were started side by side whenever the API server was slow, which made it slower still.
  */
 const STALLED_MS = 10_000;
-/** When to look again, milliseconds: arrivals at the barrier are no events of the watch. */
-export const LOOK_AGAIN_MS = 200;
+/** When to check again, milliseconds: arrivals at the barrier are no events of the watch. */
+export const RECHECK_MS = 200;
 
 export class Pacing {
   readonly #reservations: Reservations;
@@ -32,48 +32,48 @@ export class Pacing {
     return this.#defers;
   }
 
-  /** Counts anew, before the first gang of a pass is planned. O(slots + records). */
+  /** Counts again, before the first gang of a pass is planned. O(slots + records). */
   begin(records: readonly GangRecord[], now: number): void {
     this.#defers = false;
     this.#onTheirWay = countOnTheirWay(this.#reservations.slots(), now);
     for (const record of records) this.#onTheirWay += this.#countExpected(record);
   }
 
-  /** So many more members were planned. */
+  /** Adds members that were planned. */
   add(members: number): void {
     this.#onTheirWay += members;
   }
 
-  /** A gang was planned before its last members exist. */
+  /** Adds a gang that was planned before its last members exist. */
   addEarly(record: GangRecord): void {
     this.#onTheirWay += this.#reservations.countOf(record.gang.key) + this.#countExpected(record);
   }
 
-  /** Whether the gang has to wait until others are through. */
+  /** Whether the gang must wait until others are through. */
   isCrowded(record: GangRecord): boolean {
     return this.#onTheirWay >= MAX_ON_THEIR_WAY && isGated(record);
   }
 
-  /** The gang waits for others: it is looked at again soon. */
+  /** The gang waits for others: the next cycle comes soon. */
   defer(): void {
     this.#defers = true;
   }
 
-  /** Members that do not exist yet, of a gang that is planned early. */
+  /** Members to come of a gang that is planned early. */
   #countExpected({ gang, attempt }: GangRecord): number {
     return attempt.early === 'under-way' ? this.#reservations.countPlaceholders(gang.key) : 0;
   }
 }
 
-/** Members that have a slot and have not come to the barrier, of gangs that get further. */
-export function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
+/** Members that have a slot and have not come to the barrier, of gangs that make progress. */
+function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
   const gangs = new Map<string, { nominated: number; movedAt: number }>();
   let onTheirWay = 0;
   for (const { gang, pod, state, since } of slots) {
     const seen = gangs.get(gang) ?? { nominated: 0, movedAt: 0 };
     gangs.set(gang, seen);
     seen.movedAt = Math.max(seen.movedAt, since);
-    // One that never calls bind is never waited for.
+    // Nobody waits for a member that bypasses the extender.
     if (!pod.template.reachesExtender) continue;
     if (state === 'nominated') seen.nominated++;
     // Its nomination is being written: a slow API server is no reason to write more.
@@ -84,8 +84,8 @@ export function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
 }
 
 /**
- * Whether the gang costs kube-scheduler nothing while it waits. Members without the gate are tried on all nodes and refused, again
- * and again: they are better nominated at once, beside whoever is on the way.
+ * Whether the gang costs kube-scheduler nothing while it waits. Members without the gate are tried on all nodes and
+ * refused again and again, so such a gang is nominated at once.
  */
 function isGated({ census }: GangRecord): boolean {
   return census.unbound.every(({ gates }) => gates.includes(GANG_GATE));

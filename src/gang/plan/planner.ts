@@ -1,6 +1,7 @@
 /**
- * Step 4 of a round: plans a candidate on the snapshot minus what is reserved, and assumes the slots. One that finds no room
- * is handed on, with what is to be done unless room is made for it. A gang that cannot be completed gives everything back.
+ * Step 4 of a cycle: plans a candidate on the snapshot minus all reservations, and assumes the slots. A gang that finds
+ * no capacity goes to the preemptor, with what to do if that makes none. A gang that cannot be completed gives
+ * everything back.
  */
 import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { Candidate, Verdict } from '../admit/candidate.ts';
@@ -15,33 +16,33 @@ import { type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
 import { FailedShapes } from './failed-shapes.ts';
-import { LOOK_AGAIN_MS, type Pacing } from './pacing.ts';
+import { type Pacing, RECHECK_MS } from './pacing.ts';
 import type { SlotAssigner } from './slot-assigner.ts';
-import { findModelRefusal, planBeside } from './trial.ts';
+import { findModelRefusal, planOnReservedView } from './trial.ts';
 
 export type PlanOutcome =
-  /** It was not tried: it backs off, or others have to get through first. */
+  /** It was not tried: it backs off, or other gangs must get through first. */
   | { readonly kind: 'later' }
-  /** It is complete, placed, or nothing of it can be placed now: there is nothing more to do for it. */
+  /** It is complete, placed, or nothing of it can be placed now: no step follows. */
   | { readonly kind: 'done' }
-  /** It may not be placed while others use its quota. */
+  /** Its quota is full; it can be placed only if others are evicted. */
   | { readonly kind: 'quota-full' }
-  /** Members came while it waits for its victims to leave: they need places beside the others. */
+  /** Members were created while it waits for its victims to leave: they need slots beside the others. */
   | { readonly kind: 'newcomers'; readonly members: MembersDemand['members']; readonly input: PlanningInput }
   /** It gives up. */
   | { readonly kind: 'failed'; readonly release: Release }
-  | NoRoom;
+  | NoCapacity;
 
-/** It found no room. */
-export interface NoRoom {
-  readonly kind: 'no-room';
+/** It found no capacity. */
+export interface NoCapacity {
+  readonly kind: 'no-capacity';
   readonly demand: MembersDemand;
   readonly input: PlanningInput;
   /** Slots that stay as they are. */
   readonly stay: readonly Slot[];
-  /** Room may be made for it. */
+  /** Whether others may be displaced or evicted for it. */
   readonly mayPreempt: boolean;
-  /** What is to be done if none is. */
+  /** What to do if that makes no capacity. */
   readonly otherwise: 'wait' | 'forget-refusals' | Release;
 }
 
@@ -61,7 +62,7 @@ export interface PlannerParts {
 export class Planner {
   readonly #context: Context;
   readonly #parts: PlannerParts;
-  /** The pass that the two below are of. */
+  /** The pass that the fields below belong to. */
   #pass: Candidate['pass'] | undefined;
   #failed: FailedShapes;
 
@@ -71,7 +72,7 @@ export class Planner {
     this.#failed = new FailedShapes(context.view.snapshot(), context.reservations);
   }
 
-  /** The step. */
+  /** Runs the step. */
   plan(candidate: Candidate): PlanOutcome {
     if (candidate.pass !== this.#pass) this.#begin(candidate.pass);
     switch (candidate.kind) {
@@ -88,15 +89,15 @@ export class Planner {
   }
 
   /**
-   * What came of the candidate after all steps.
-   * @param isRoomMade room was made for one that found none.
+   * The verdict on the candidate after all steps, and the release of its slots if it gives up.
+   * @param gotSlots others were displaced or evicted for it.
    */
-  conclude(candidate: Candidate, outcome: PlanOutcome, isRoomMade: boolean): { verdict: Verdict; release?: Release } {
+  conclude(candidate: Candidate, outcome: PlanOutcome, gotSlots: boolean): { verdict: Verdict; release?: Release } {
     const { record, constraints, pass } = candidate;
-    if (isRoomMade) return { verdict: 'started' };
+    if (gotSlots) return { verdict: 'started' };
     if (outcome.kind === 'failed') return { verdict: 'later', release: outcome.release };
     if (outcome.kind === 'later' || outcome.kind === 'quota-full') return { verdict: 'later' };
-    if (outcome.kind === 'no-room') {
+    if (outcome.kind === 'no-capacity') {
       const { otherwise } = outcome;
       if (otherwise === 'forget-refusals') this.#forgetRefusals(record);
       else if (otherwise !== 'wait') return { verdict: 'later', release: otherwise };
@@ -105,7 +106,7 @@ export class Planner {
     if (pass.now < record.attempt.backoffUntil || record.admission.holdReason?.kind === 'quota') {
       return { verdict: 'later' };
     }
-    if (candidate.kind === 'waiting' && outcome.kind === 'no-room' && constraints.excludedModels.size > 0) {
+    if (candidate.kind === 'waiting' && outcome.kind === 'no-capacity' && constraints.excludedModels.size > 0) {
       const { policy } = this.#context.settings;
       const input = this.#parts.inputs.of(record, demandOf(record, []) as MembersDemand, constraints);
       const refusal = findModelRefusal(constraints.excludedModels, input, policy, pass.now);
@@ -118,14 +119,14 @@ export class Planner {
   }
 
   /**
-   * When to look again because gangs wait only for others to get through, milliseconds; Infinity: none does.
-   * @param now when the last round began.
+   * When to check again because gangs wait only for others to get through, milliseconds; Infinity: none does.
+   * @param now when the last cycle began.
    */
   nextAt(now: number): number {
-    return this.#pass?.now === now && this.#parts.pacing.defers ? now + LOOK_AGAIN_MS : Number.POSITIVE_INFINITY;
+    return this.#pass?.now === now && this.#parts.pacing.defers ? now + RECHECK_MS : Number.POSITIVE_INFINITY;
   }
 
-  /** A new pass: nothing is known of it yet. */
+  /** Begins a new pass. */
   #begin(pass: Candidate['pass']): void {
     const { view, reservations } = this.#context;
     this.#pass = pass;
@@ -133,7 +134,7 @@ export class Planner {
     this.#failed = new FailedShapes(view.snapshot(), reservations);
   }
 
-  /** A gang that has nothing yet. */
+  /** A gang that holds nothing yet. */
   #planWaiting(candidate: Candidate): PlanOutcome {
     const { record, constraints, pass } = candidate;
     const { pacing } = this.#parts;
@@ -146,10 +147,10 @@ export class Planner {
     return mayPlan(record, pass.now, pass.freed) ? this.#planMembers(candidate) : DONE;
   }
 
-  /** A gang whose last members are about to come. */
+  /** A gang whose last members are about to be created. */
   #planEarly({ record, constraints }: Candidate): void {
     const { early, pacing } = this.#parts;
-    if (record.attempt.early === 'under-way') early.seatArrivals(record);
+    if (record.attempt.early === 'under-way') early.placeArrivals(record);
     if (this.#context.reservations.countOf(record.gang.key) > 0 || pacing.isCrowded(record)) return;
     if (!constraints.mayPlanEarly) return;
     early.plan(record);
@@ -160,7 +161,7 @@ export class Planner {
     const { record, constraints, pass } = candidate;
     const { gang, attempt, preemption, census } = record;
     const { reservations, settings } = this.#context;
-    if (attempt.early === 'under-way') this.#parts.early.seatArrivals(record);
+    if (attempt.early === 'under-way') this.#parts.early.placeArrivals(record);
     const slots = reservations.slotsOf(gang.key);
     const demand = this.#parts.queues.limitDemand(demandOf(record, slots), candidate);
     if (demand.kind !== 'members') return DONE;
@@ -182,16 +183,22 @@ export class Planner {
     const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
     if (this.#try(candidate, demand, input)) return DONE;
     noteUnschedulable(attempt, pass.freed);
-    const lacksRoom = demand.blocksStart && (hasStarted || slots.length === 0) && !attempt.isUnproven;
-    const found = { kind: 'no-room', demand, input, stay: slots, mayPreempt: lacksRoom && gang.preempts } as const;
+    const lacksCapacity = demand.blocksStart && (hasStarted || slots.length === 0) && !attempt.isUnproven;
+    const found = {
+      kind: 'no-capacity',
+      demand,
+      input,
+      stay: slots,
+      mayPreempt: lacksCapacity && gang.preempts,
+    } as const;
     if (!demand.blocksStart || hasStarted) return { ...found, otherwise: 'forget-refusals' };
-    if (slots.length > 0) return this.#moveSiblings(candidate, slots);
+    if (slots.length > 0) return this.#moveOtherMembers(candidate, slots);
     if (attempt.replans === 0) return { ...found, otherwise: 'wait' };
     return { ...found, otherwise: noPlaceLeft(record) };
   }
 
-  /** Siblings may be in the way: those that are not held yet move first, then all of them. */
-  #moveSiblings(candidate: Candidate, slots: readonly Slot[]): PlanOutcome {
+  /** Other members of the gang may be in the way: move those that are not held first, then all of them. */
+  #moveOtherMembers(candidate: Candidate, slots: readonly Slot[]): PlanOutcome {
     const { record, constraints } = candidate;
     for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
       const wider = this.#parts.queues.limitDemand(demandOf(record, stay), candidate);
@@ -201,7 +208,7 @@ export class Planner {
     return { kind: 'failed', release: noPlaceLeft(record) };
   }
 
-  /** Plans the demand, and assumes what was planned in place of all slots that do not stay. @returns whether it was placed. */
+  /** Plans the demand, and replaces all slots that do not stay by the planned ones. @returns whether it was placed. */
   #try({ record, constraints }: Candidate, demand: MembersDemand, input: PlanningInput): boolean {
     const { observer, clock, settings } = this.#context;
     const { gang, attempt, admission } = record;
@@ -209,7 +216,7 @@ export class Planner {
     holdBack(admission, undefined);
     const { reserved } = constraints;
     const failed = demand.fresh ? this.#failed : undefined;
-    const { plan, isKnown, isBehind } = planBeside(input, reserved, failed, settings.policy, start);
+    const { plan, isKnown, isBehind } = planOnReservedView(input, reserved, failed, settings.policy, start);
     if (reserved && isBehind) {
       const { gang: other, startsAt } = reserved.behind;
       holdBack(admission, { kind: 'behind', gang: other, cause: 'planned-start', startsAt });
@@ -224,7 +231,7 @@ export class Planner {
     this.#parts.assigner.assign(record, demand, slots);
   }
 
-  /** An attempt of a gang that goes on without the member never ends by itself: what was refused once is tried again. */
+  /** The attempt of a running gang never ends by itself: tries again later what was refused. */
   #forgetRefusals(record: GangRecord): void {
     const { attempt } = record;
     if (attempt.refused.size === 0) return;

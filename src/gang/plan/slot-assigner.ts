@@ -1,4 +1,4 @@
-/** Turns what was planned into slots. Owner of the names of plans. */
+/** Turns plans into slots. The only owner of plan names. */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -21,12 +21,12 @@ export class SlotAssigner {
     this.#pacing = pacing;
   }
 
-  /** A name for the next plan, unlike any of the last seconds. */
+  /** A name for the next plan that no plan of the last seconds has. */
   namePlan(): string {
     return `${Math.floor(this.#context.clock.now()).toString(36)}${(this.#plans++ % 1296).toString(36)}`;
   }
 
-  /** Assumes what was planned, in place of the slots that the members had. */
+  /** Assumes the planned slots, in place of those that the members had. */
   assign(record: GangRecord, demand: MembersDemand, planned: readonly PlannedSlot[]): void {
     const { reservations, barrier, clock } = this.#context;
     const { gang, attempt, preemption } = record;
@@ -47,13 +47,13 @@ export class SlotAssigner {
       } else {
         const next = (old?.attempt ?? 0) + 1;
         reservations.assume(newSlot({ pod, gang: gang.key, node, plan, attempt: next, since: now }));
-        this.#fillPlace(gang.key, node);
+        this.#useUpPlaceholder(gang.key, node);
       }
     }
     refreshState(record, reservations);
   }
 
-  /** Reserves what will become free: the slots wait until the pods in their way have left. */
+  /** Reserves capacity that will become free: the slots are fenced until the pods in their way have left. */
   fence(record: GangRecord, members: readonly PodModel[], planned: readonly PlannedSlot[]): void {
     const { reservations, clock } = this.#context;
     const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
@@ -68,12 +68,12 @@ export class SlotAssigner {
     refreshState(record, reservations);
   }
 
-  /** A replacement has its place: one that was kept for it is free, the one on the same node if there is one. */
-  #fillPlace(gang: string, node: string): void {
+  /** Releases one placeholder for a member that got a slot: the one on the same node if there is one. */
+  #useUpPlaceholder(gang: string, node: string): void {
     const { reservations } = this.#context;
     if (reservations.countPlaceholders(gang) === 0) return;
     const places = reservations.placeholdersOf(gang);
-    const place = places.find(({ node: kept }) => kept === node) ?? places[0]!;
-    reservations.releasePlace(place.key);
+    const place = places.find((place) => place.node === node) ?? places[0]!;
+    reservations.releasePlaceholder(place.key);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Gangs that are starting, before any of their members is bound: to a gang of higher priority their slots are free. Nothing
- * runs there yet, so they lose nothing but their turn.
+ * Displacement: a gang of higher priority takes the slots of gangs that have not bound a member yet. Nothing runs
+ * there, so they lose only their turn.
  */
 import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -15,8 +15,8 @@ export interface Displaceable {
   readonly slots: readonly Slot[];
 }
 
-/** Places that gangs of lower priority keep for replacements and members to come. */
-export function listKeptPlaces(
+/** Placeholders of gangs of lower priority. */
+export function listPlaceholders(
   records: readonly GangRecord[],
   reservations: Reservations,
   priority: number,
@@ -29,7 +29,7 @@ export function listKeptPlaces(
   );
 }
 
-/** Gangs of lower priority that hold slots and have nothing bound, the most urgent first. */
+/** Gangs of lower priority that hold slots and have no bound member, the most urgent first. */
 export function listDisplaceable(
   records: readonly GangRecord[],
   reservations: Reservations,
@@ -46,8 +46,8 @@ export function listDisplaceable(
 }
 
 /**
- * Those of the gangs, and of the kept places, that have to give way: the others still fit beside what was planned.
- * @param snapshot with none of them.
+ * The gangs and placeholders that must give way. The others still fit beside the planned slots.
+ * @param snapshot without any of them.
  */
 export function findDisplaced(
   snapshot: Snapshot,

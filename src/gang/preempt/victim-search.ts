@@ -1,44 +1,48 @@
-/** What a gang that looks for victims goes by: who runs, who is leaving already, and when another look is worth it. */
+/** Helpers of the preemptor: which gangs run, which pods leave already, and when another search is useful. */
 import { requestsAccelerator } from '../../core/objects/accelerators.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { RunningGang } from '../../core/preemption/candidates.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import { exponentialBackoff } from '../state/backoff.ts';
 import { type PreemptionStatus, searchSoon } from '../state/preemption-status.ts';
 import { type GangRecord, victimsOf } from '../state/records.ts';
 import type { Reservations } from '../state/reservations.ts';
 import { anyBinding } from '../state/slot.ts';
 
 /**
- * Looking for victims costs more than looking for room, and what changes in between changes little: a gang looks again after
- * the first of these, twice as long each time that it is in vain, up to the second, milliseconds.
+ * Searching for victims costs more than planning, and the result changes rarely. A gang searches again after the first
+ * of these, doubled with each failed search up to the second, milliseconds.
  */
-const LOOK_AGAIN_MS = 1_000;
-const LOOK_AGAIN_LATEST_MS = 30_000;
+const SEARCH_BACKOFF_MS = 1_000;
+const SEARCH_BACKOFF_MAX_MS = 30_000;
 
-/** UIDs of all pods that are to be evicted for some gang. */
-export function listPromised(records: Iterable<GangRecord>): readonly string[] {
+/** UIDs of the victims of all gangs. */
+export function listAllVictims(records: Iterable<GangRecord>): readonly string[] {
   return [...records].flatMap((record) => [...victimsOf(record).keys()]);
 }
 
 /**
- * Gangs that might be evicted. Not one of which bindings are under way: they cannot be taken back, and it would be evicted in part.
- * @param promised pods that are evicted for others.
+ * Gangs that may be evicted. Gangs with bindings under way are left out: those cannot be undone, so the gang would be
+ * evicted only in part.
+ * @param otherVictims victims of other gangs.
  */
 export function listRunning(
   records: readonly GangRecord[],
   reservations: Reservations,
-  promised: ReadonlySet<PodModel>,
+  otherVictims: ReadonlySet<PodModel>,
 ): readonly RunningGang[] {
   return records.flatMap(({ gang, census }) => {
-    const bound = census.bound.filter((pod) => !promised.has(pod));
+    const bound = census.bound.filter((pod) => !otherVictims.has(pod));
     if (bound.length === 0 || anyBinding(reservations.slotsOf(gang.key))) return [];
     return [{ gang, bound, started: census.started - (census.bound.length - bound.length) }];
   });
 }
 
-/** Who holds space, without lower gangs that wait for their victims to leave: those are displaced when the victims have left. */
+/**
+ * The occupants without lower gangs that wait for their victims: those gangs are displaced when the victims have left.
+ */
 export function withoutLowerFences(
   occupants: Snapshot['occupants'],
   records: readonly GangRecord[],
@@ -52,26 +56,26 @@ export function withoutLowerFences(
 }
 
 /**
- * Pods on planned nodes that are on their way out, for others or by themselves. One without accelerators is in nobody's way
- * who asks for them.
+ * Pods on planned nodes that are being deleted or evicted. Pods without accelerators are left out if the members ask
+ * for accelerators: they are not in the way.
  */
-export function listLeaving(
+export function listDeparting(
   { podsOn, indexOf }: Snapshot,
   members: readonly PodModel[],
   slots: readonly PlannedSlot[],
-  promised: ReadonlySet<PodModel>,
+  otherVictims: ReadonlySet<PodModel>,
   isAccelerator: (resource: string) => boolean,
 ): readonly PodModel[] {
   const asks = ({ template }: PodModel) => requestsAccelerator(template, isAccelerator);
   const matters = members.some(asks) ? asks : () => true;
-  const leaves = (pod: PodModel) => (pod.deleting || promised.has(pod)) && matters(pod);
+  const leaves = (pod: PodModel) => (pod.deleting || otherVictims.has(pod)) && matters(pod);
   return [...new Set(slots.map(({ node }) => node))].flatMap(
     (name) => podsOn[indexOf.get(name) ?? -1]?.filter(leaves) ?? [],
   );
 }
 
-/** Why preemption does not help; undefined when it does. */
-export function foresee(plan: Preemption): PreemptionStatus['outlook'] {
+/** Why preemption does not help; undefined: it does. */
+export function outlookOf(plan: Preemption): PreemptionStatus['outlook'] {
   switch (plan.kind) {
     case 'none':
       return { kind: 'none', reconsiderAt: plan.reconsiderAt, spared: plan.spared };
@@ -86,36 +90,36 @@ export function foresee(plan: Preemption): PreemptionStatus['outlook'] {
   }
 }
 
-/** When the gang may look for victims again, milliseconds. */
-export function mayLookAt({ searchedAt, vainSearches, outlook }: PreemptionStatus, now: number): number {
+/** The earliest time of the gang's next search, milliseconds. */
+export function earliestSearchAt({ searchedAt, failedSearches, outlook }: PreemptionStatus, now: number): number {
   const isDue = outlook?.kind === 'none' && now >= outlook.reconsiderAt;
-  const pause = isDue || vainSearches === 0 ? 0 : LOOK_AGAIN_MS * 2 ** Math.min(vainSearches - 1, 20);
-  return searchedAt + Math.min(LOOK_AGAIN_LATEST_MS, pause);
+  if (isDue || failedSearches === 0) return searchedAt;
+  return searchedAt + exponentialBackoff(SEARCH_BACKOFF_MS, SEARCH_BACKOFF_MAX_MS, failedSearches - 1);
 }
 
 /**
- * When it is to look again although nothing happens, milliseconds: a protection ends, perhaps by an annotation that nobody
- * watches for, or pods stay that should have left.
+ * When the gang searches again without an event, milliseconds: a protection ends, perhaps by an annotation that nobody
+ * watches, or pods stay that should have left.
  */
-export function nextSearch(outlook: PreemptionStatus['outlook'], now: number): number {
+export function nextSearchAt(outlook: PreemptionStatus['outlook'], now: number): number {
   switch (outlook?.kind) {
     case undefined:
       return Number.POSITIVE_INFINITY;
     case 'coming':
     case 'budgets':
-      return now + LOOK_AGAIN_LATEST_MS;
+      return now + SEARCH_BACKOFF_MAX_MS;
     case 'none':
       if (outlook.spared.length === 0) return outlook.reconsiderAt;
-      return Math.min(outlook.reconsiderAt, now + LOOK_AGAIN_LATEST_MS);
+      return Math.min(outlook.reconsiderAt, now + SEARCH_BACKOFF_MAX_MS);
     default:
       return outlook satisfies never;
   }
 }
 
-/** Budgets changed: whoever found the victims that it needs protected by them looks again soon. */
-export function lookAgain(status: PreemptionStatus): void {
+/** Budgets changed: a gang that found its victims protected by budgets searches again soon. */
+export function searchAfterBudgetChange(status: PreemptionStatus): void {
   const { outlook, searchedAt } = status;
-  const isKept = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
-  if (!isKept && outlook?.kind !== 'budgets') return;
-  searchSoon(status, searchedAt + LOOK_AGAIN_MS);
+  const isProtected = outlook?.kind === 'none' && outlook.spared.some(({ cause }) => cause === 'budget');
+  if (!isProtected && outlook?.kind !== 'budgets') return;
+  searchSoon(status, searchedAt + SEARCH_BACKOFF_MS);
 }

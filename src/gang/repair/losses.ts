@@ -1,4 +1,4 @@
-/** Members that a running gang has lost although their pods may still exist: their node is away for longer than a blip. */
+/** Finds members that count as lost although their pods may still exist: their node has been not ready for too long. */
 import type { PodModel } from '../../core/objects/model.ts';
 import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -6,7 +6,7 @@ import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 export interface Losses {
   /** Bound members on lost nodes, by gang. */
   readonly byGang: ReadonlyMap<string, readonly PodModel[]>;
-  /** When the next node that is not ready counts as lost, milliseconds; Infinity: none does. */
+  /** When the next node that is not ready counts as lost, milliseconds; Infinity: none. */
   readonly nextAt: number;
 }
 
@@ -32,7 +32,7 @@ export function findLosses({ nodes, podsOn }: Snapshot, now: number, toleranceMs
   return { byGang, nextAt };
 }
 
-/** Whether a node by itself would take the pod back. */
+/** Whether the node could take the pod back, apart from its capacity. */
 export function isHealthy({ nodes, indexOf }: Snapshot, name: string): boolean {
   const node = nodes[indexOf.get(name) ?? -1];
   return node?.ready === true && !node.unschedulable && !node.taints.some(({ effect }) => effect === 'NoExecute');

@@ -1,6 +1,6 @@
 /**
- * Nodes that failed under running gangs. What a node did is remembered for the gang it did it to, and fades: after one
- * half-life a single failure is forgotten. Volatile: a restart begins with an empty memory.
+ * Nodes that failed under running gangs. A failure is remembered for the gang that it hit, and its weight decays: after
+ * one half-life a single failure is forgotten. Volatile: a restart forgets all of them.
  */
 
 import type { Suspect } from '../framework/ports.ts';
@@ -12,7 +12,7 @@ interface Failures {
   at: number;
 }
 
-/** What is left of one failure after its half-life: less than that is none. */
+/** The weight of one failure after its half-life: anything less counts as none. */
 const MIN_WEIGHT = 0.5;
 
 export class NodeFailures {
@@ -21,7 +21,7 @@ export class NodeFailures {
   /** By node, then by gang. */
   readonly #failures = new Map<string, Map<string, Failures>>();
 
-  /** @param suspectAfter failures of one node that make it a suspect. */
+  /** @param suspectAfter number of failures that make a node a suspect. */
   constructor(halfLifeMs: number, suspectAfter: number) {
     this.#halfLifeMs = halfLifeMs;
     this.#suspectAfter = suspectAfter;
@@ -29,7 +29,7 @@ export class NodeFailures {
 
   /**
    * Remembers that the gang lost members because of the node.
-   * @returns whether that made the node a suspect.
+   * @returns whether this makes the node a suspect.
    */
   add(node: string, gang: string, now: number): boolean {
     const before = this.#weigh(node, now);
@@ -40,7 +40,7 @@ export class NodeFailures {
     return !this.#isSuspect(before) && this.#isSuspect(before + 1);
   }
 
-  /** Nodes that the gang stays away from. */
+  /** Nodes that the gang avoids. */
   avoidedBy(gang: string, now: number): ReadonlySet<string> {
     const avoided = new Set<string>();
     for (const [node, gangs] of this.#failures) {
@@ -50,18 +50,18 @@ export class NodeFailures {
     return avoided;
   }
 
-  /** Nodes that everybody should know of, by name. */
+  /** Suspect nodes, by name. */
   suspects(now: number): readonly Suspect[] {
     const suspects = [...this.#failures.keys()].map((node) => ({ node, failures: this.#weigh(node, now) }));
     return suspects.filter(({ failures }) => this.#isSuspect(failures)).sort((a, b) => (a.node < b.node ? -1 : 1));
   }
 
-  /** A little has always faded when the last one comes. */
+  /** Earlier failures have always decayed a little when the last one is added. */
   #isSuspect(failures: number): boolean {
     return failures > this.#suspectAfter - MIN_WEIGHT;
   }
 
-  /** All failures of the node; forgets what has faded away. */
+  /** The weight of all failures of the node. Forgets those that have decayed. */
   #weigh(node: string, now: number): number {
     const gangs = this.#failures.get(node);
     if (!gangs) return 0;

@@ -1,12 +1,12 @@
 /**
- * Step 2 of a round: what is done about a running gang that has fewer members than its minimum, as `muster.dev/on-member-loss` says:
+ * Step 2 of a cycle: repairs running gangs with fewer members than their minimum, as `muster.dev/on-member-loss` says:
  *
- *   replace  the places of the missing members are kept for the pods that their controller creates: the same node while it
- *            is healthy, else one that the planner finds near the others
- *   restart  the others are evicted together, so that the controller starts the job whole; so often, and no faster
- *   ignore   nothing
+ *   replace  hold placeholders for the pods that the controller creates: on the same node if it is healthy, else on one
+ *            that the planner finds near the others
+ *   restart  evict the other members together, so that the controller starts the whole gang; limited in number and rate
+ *   ignore   do nothing
  *
- * Driven by level: after a restart of Muster the next look at the gang finds the same places again.
+ * Level-driven: after a restart of Muster the next look at the gang finds the same placeholders again.
  */
 
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
@@ -18,36 +18,39 @@ import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import { widensAt } from '../state/attempt.ts';
-import { placedOrKept, requestOf } from '../state/demand.ts';
+import { placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { isBeingEnded } from '../state/lifecycle.ts';
 import { occupy } from '../state/occupancy.ts';
-import { isThere } from '../state/preempting.ts';
-import { countStarted, type GangRecord, isShort, refreshState } from '../state/records.ts';
+import { isPresent } from '../state/preempting.ts';
+import { countStarted, type GangRecord, isBelowMinimum, refreshState } from '../state/records.ts';
 import {
   forgetLeft,
   noteBroken,
+  noteComplete,
   noteEmpty,
   noteLost,
-  notePlaceSearch,
+  noteReplacementSearch,
   noteRestarting,
   noteRun,
-  noteWhole,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
 import { findLosses, isHealthy } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
-/** A gang that is being deleted, or whose members end one after the other, is below its minimum for a moment, milliseconds. */
+/**
+ * A gang that is being deleted, or whose members end one after the other, is below its minimum for a moment,
+ * milliseconds.
+ */
 const SETTLES_MS = 2_000;
 
 const NO_PODS: readonly PodModel[] = [];
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings'>;
 
-/** A member that is missing, and what its place is kept under. */
-interface Absentee {
+/** A missing member, and the key of its placeholder. */
+interface MissingMember {
   readonly key: PlaceholderKey;
-  /** As it was, or like one that is there. */
+  /** The pod as it was, or an example of the gang's pods. */
   readonly pod: PodModel;
 }
 
@@ -65,7 +68,7 @@ export class Repairer {
     this.#failures = failures;
   }
 
-  /** When something of a repair happens by time alone, milliseconds; Infinity: nothing does. */
+  /** When a repair changes by time alone, milliseconds; Infinity: never. */
   get nextAt(): number {
     return this.#nextAt;
   }
@@ -75,7 +78,7 @@ export class Repairer {
     return this.#restarts.get(gang)?.count ?? 0;
   }
 
-  /** The step. */
+  /** Runs the step. */
   repair(records: Iterable<GangRecord>, now: number): void {
     const { view, settings, reservations } = this.#context;
     const losses = findLosses(view.snapshot(), now, settings.repair.nodeToleranceMs);
@@ -87,25 +90,28 @@ export class Repairer {
     for (const record of records) {
       this.#noteLosses(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
       refreshState(record, reservations);
-      // While a gang starts it has slots for all its members: below its minimum with them it has lost some.
+      // A starting gang has slots for all its members: if it is below its minimum with them, it has lost some.
       if (record.state === 'Running' || record.state === 'Broken') noteRun(record.repair);
       if (record.census.bound.length === 0) noteEmpty(record.repair);
       if (isBroken(record)) this.#repairGang(record, now, freed);
       else {
-        noteWhole(record.repair);
-        this.#dropPlaces(record);
+        noteComplete(record.repair);
+        this.#releasePlaceholders(record);
       }
     }
   }
 
-  /** Whether replacements are not to be planned now: the gang is on its way out, or is about to start anew. */
+  /** Whether no replacements should be planned: the gang is being evicted, or is about to be restarted. */
   isEnding(record: GangRecord): boolean {
     const { census, repair } = record;
     if (census.isVictim || isBeingEnded(record.gang, census) || repair.restartingSince !== undefined) return true;
     return repair.brokenSince !== undefined && this.#mayRestart(record);
   }
 
-  /** Not more often than is allowed, and only if all can be evicted: a part of them would end the gang without starting it anew. */
+  /**
+   * Whether the gang may be restarted: within the limit, and only if all members can be evicted. Evicting some of them
+   * would end the gang without restarting it.
+   */
   #mayRestart({ gang, census }: GangRecord): boolean {
     const { settings, view } = this.#context;
     if (gang.onMemberLoss !== 'restart' || this.restartsOf(gang.key) >= settings.repair.maxRestarts) return false;
@@ -116,7 +122,7 @@ export class Repairer {
     if (lost.length + repair.lost.length + repair.left.length === 0) return;
     const before = new Set(repair.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
-    // The first member that fails has a node that may be to blame; the others usually fail because of it.
+    // The node of the first failed member may be at fault; the other members usually fail because of the first.
     const failed = repair.brokenSince === undefined ? repair.left.find(isTerminated) : undefined;
     if (failed && !census.isVictim) nodes.add(failed.nodeName);
     noteLost(repair, lost);
@@ -130,12 +136,12 @@ export class Repairer {
     const brokenSince = noteBroken(record.repair, now);
     switch (record.gang.onMemberLoss) {
       case 'replace':
-        this.#keepPlaces(record, brokenSince, now, freed);
+        this.#addPlaceholders(record, brokenSince, now, freed);
         break;
       case 'restart':
         if (record.repair.restartingSince !== undefined || this.#mayRestart(record)) {
           this.#restart(record, brokenSince, now);
-        } else this.#keepPlaces(record, brokenSince, now, freed);
+        } else this.#addPlaceholders(record, brokenSince, now, freed);
         break;
       case 'ignore':
         break;
@@ -144,100 +150,104 @@ export class Repairer {
     }
   }
 
-  /** One place for each member that is missing and that no other pod of the gang is there to replace. */
-  #keepPlaces(record: GangRecord, brokenSince: number, now: number, freed: number): void {
+  /** Holds one placeholder for each missing member that no other pod of the gang replaces. */
+  #addPlaceholders(record: GangRecord, brokenSince: number, now: number, freed: number): void {
     const { reservations, settings } = this.#context;
     const { gang, census, repair } = record;
     const until = brokenSince + settings.repairTimeoutMs;
     if (now >= until) return;
-    this.#dropReturned(record);
-    const kept = new Set(reservations.placeholdersOf(gang.key).map(({ key }) => holdIdOf(key)));
-    const wanted = countMissing(record, reservations.countOf(gang.key)) - kept.size;
+    this.#releaseReturned(record);
+    const held = new Set(reservations.placeholdersOf(gang.key).map(({ key }) => holdIdOf(key)));
+    const wanted = countMissing(record, reservations.countOf(gang.key)) - held.size;
     const absent = [...repair.left, ...repair.lost]
-      .map((pod): Absentee => ({ key: { kind: 'replacement', gang: gang.key, lost: pod.uid }, pod }))
-      .filter(({ key }) => !kept.has(holdIdOf(key)));
+      .map((pod): MissingMember => ({ key: { kind: 'replacement', gang: gang.key, lost: pod.uid }, pod }))
+      .filter(({ key }) => !held.has(holdIdOf(key)));
     forgetLeft(repair);
     const chosen = absent.slice(0, Math.max(0, wanted));
-    const elsewhere = this.#keepOwn(chosen, until);
-    // Those that left unseen, before a restart of Muster, looked like the ones that are there.
-    const pattern = census.bound.at(-1)!;
+    const elsewhere = this.#reserveOwnNodes(chosen, until);
+    // Members that left before a restart of Muster are unknown: assume pods like the present ones.
+    const example = census.bound.at(-1)!;
     for (let number = 0, more = wanted - chosen.length; more > 0; number++) {
       const key = { kind: 'missing-member', gang: gang.key, number } as const;
-      if (kept.has(holdIdOf(key))) continue;
-      elsewhere.push({ key, pod: pattern });
+      if (held.has(holdIdOf(key))) continue;
+      elsewhere.push({ key, pod: example });
       more--;
     }
     if (elsewhere.length === 0) return;
     if (repair.unschedulableAt !== freed || now >= repair.widensAt) {
-      notePlaceSearch(repair, freed, this.#findPlaces(record, elsewhere, until, now));
+      noteReplacementSearch(repair, freed, this.#findOtherNodes(record, elsewhere, until, now));
     }
     this.#nextAt = Math.min(this.#nextAt, repair.widensAt);
   }
 
-  /** Keeps the nodes that the members were on, where those are healthy and nobody was faster; returns the other members. */
-  #keepOwn(absent: readonly Absentee[], until: number): Absentee[] {
+  /** Holds the nodes that the members were on, if they are healthy and still free. @returns the other members. */
+  #reserveOwnNodes(absent: readonly MissingMember[], until: number): MissingMember[] {
     if (absent.length === 0) return [];
     const { reservations, view } = this.#context;
-    // One that is on its way out leaves its own space.
-    const leaving = absent.map(({ pod }) => pod).filter(({ uid }) => isThere(view.pod(uid)));
-    const { occupants } = occupy(view.snapshot(), reservations, view.strangers());
-    const snapshot = withOccupants(withoutPods(view.snapshot(), leaving), occupants);
+    // A member that is being deleted leaves its own capacity.
+    const departing = absent.map(({ pod }) => pod).filter(({ uid }) => isPresent(view.pod(uid)));
+    const { occupants } = occupy(view.snapshot(), reservations, view.foreignHolders());
+    const snapshot = withOccupants(withoutPods(view.snapshot(), departing), occupants);
     const tx = new Transaction(snapshot);
     tx.occupy();
-    const others: Absentee[] = [];
+    const others: MissingMember[] = [];
     for (const { key, pod } of absent) {
       if (isHealthy(snapshot, pod.nodeName) && tx.tryPlace(pod, pod.nodeName)) {
-        reservations.keepPlace({ key, pod, node: pod.nodeName, until });
+        reservations.addPlaceholder({ key, pod, node: pod.nodeName, until });
       } else others.push({ key, pod });
     }
     tx.rollback(0);
     return others;
   }
 
-  /** The gang has its minimum, or nobody left. Places that were planned ahead of its start are none of ours. */
-  #dropPlaces({ gang, attempt }: GangRecord): void {
-    if (attempt.early === 'under-way') return;
-    const { reservations } = this.#context;
-    for (const { key } of reservations.placeholdersOf(gang.key)) reservations.releasePlace(key);
+  /**
+   * The gang has its minimum, or no bound member left. Placeholders of an early plan belong to the planner and stay.
+   */
+  #releasePlaceholders({ gang, attempt }: GangRecord): void {
+    if (attempt.early !== 'under-way') this.#context.reservations.releasePlaceholdersOf(gang.key);
   }
 
-  /** Members whose node came back need no other place. */
-  #dropReturned({ gang, census, repair }: GangRecord): void {
+  /** Releases the placeholders of members whose node is ready again. */
+  #releaseReturned({ gang, census, repair }: GangRecord): void {
     const { reservations } = this.#context;
     if (reservations.countPlaceholders(gang.key) === 0) return;
     const away = new Set(repair.lost.map(({ uid }) => uid));
     const back = new Set(census.bound.map(({ uid }) => uid).filter((uid) => !away.has(uid)));
     for (const { key } of reservations.placeholdersOf(gang.key)) {
-      if (key.kind === 'replacement' && back.has(key.lost)) reservations.releasePlace(key);
+      if (key.kind === 'replacement' && back.has(key.lost)) reservations.releasePlaceholder(key);
     }
   }
 
   /**
-   * As many as fit, near the members that are there; wider than the gang would like only after its patience.
-   * @returns when that ends, milliseconds; Infinity: it does not matter.
+   * Places as many as fit near the other members; wider than the gang prefers only after its patience.
+   * @returns when its patience ends, milliseconds; Infinity: that does not matter.
    */
-  #findPlaces(record: GangRecord, absent: readonly Absentee[], until: number, now: number): number {
+  #findOtherNodes(record: GangRecord, absent: readonly MissingMember[], until: number, now: number): number {
     const { reservations, view, settings } = this.#context;
     const { gang, repair } = record;
-    const standIns = new Map<string, Absentee>();
+    const standIns = new Map<string, MissingMember>();
     const members = absent.map(({ key, pod }) => standInFor(key, pod));
     members.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
-    const placed = placedOrKept(record, reservations.slotsOf(gang.key), reservations.placeholdersOf(gang.key));
+    const placed = placedWithPlaceholders(
+      record,
+      reservations.slotsOf(gang.key),
+      reservations.placeholdersOf(gang.key),
+    );
     const demand = { kind: 'members', members, min: 1, blocksStart: true, fresh: false } as const;
     const patientUntil = gang.patienceMs === undefined ? undefined : repair.brokenSince! + gang.patienceMs;
     const request = {
       ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now)),
       topology: { ...gang.topology, patientUntil },
     };
-    const plan = planGang(occupy(view.snapshot(), reservations, view.strangers()), request, settings.policy, now);
+    const plan = planGang(occupy(view.snapshot(), reservations, view.foreignHolders()), request, settings.policy, now);
     if (plan.kind !== 'placed') return plan.kind === 'unschedulable' ? widensAt(plan) : Number.POSITIVE_INFINITY;
     for (const { uid, node } of plan.slots) {
-      reservations.keepPlace({ ...standIns.get(uid)!, node, until });
+      reservations.addPlaceholder({ ...standIns.get(uid)!, node, until });
     }
     return Number.POSITIVE_INFINITY;
   }
 
-  /** Evicts the members that are left, unless it was done too often or just now. */
+  /** Evicts the remaining members, unless the limit or the back-off of restarts forbids it. */
   #restart({ gang, census, repair }: GangRecord, brokenSince: number, now: number): void {
     const { settings, observer } = this.#context;
     const { maxRestarts, restartBackoffMs } = settings.repair;
@@ -256,19 +266,19 @@ export class Repairer {
     }
     this.#evictor.restart(gang.key, census.bound);
     const refusedAt = repair.restartingSince! + settings.preemption.blockedTimeoutMs;
-    // Refused for so long, the rest goes on with replacements.
+    // When evictions stay refused, the gang continues with replacements.
     if (now >= refusedAt) noteRestarting(repair, undefined);
     else this.#nextAt = Math.min(this.#nextAt, refusedAt);
   }
 }
 
-/** Members run, but fewer than have to; being evicted as a whole is no loss. */
+/** Whether members run, but fewer than the minimum. Being evicted as a whole is no loss. */
 function isBroken(record: GangRecord): boolean {
   const { gang, census, repair } = record;
-  return repair.hasRun && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner && isShort(record);
+  return repair.hasRun && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner && isBelowMinimum(record);
 }
 
-/** How many pods are not there to make up the minimum. @param slots members on their way. */
+/** Number of missing pods up to the minimum. @param slots number of slots of the gang. */
 function countMissing(record: GangRecord, slots: number): number {
   const { gang, census } = record;
   const unplaced = Math.max(0, census.unbound.length - slots);

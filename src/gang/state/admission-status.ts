@@ -1,25 +1,25 @@
-/** What the queues have decided about a gang that waits. Written by this module only, for admission. Volatile. */
+/** What admission has decided about a waiting gang. Only this module writes it, for admission. Volatile. */
 
 import type { OrderScore } from '../../core/queues/order.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { ReadonlyPart } from './part.ts';
 
-/** A gang's place in the order of all that wait. */
+/** A gang's position in queue order. */
 export interface Position {
   /** From 1. */
   readonly position: number;
-  /** What the place follows from. */
+  /** The order factors that led to it. */
   readonly standing: OrderScore;
 }
 
 interface WritableAdmissionStatus {
-  /** Why the gang may not be placed, whatever room there is; undefined: it may. */
+  /** Why the gang may not be planned although there may be capacity; undefined: it may. */
   holdReason: HoldReason | undefined;
-  /** Undefined: it is not in the order. */
+  /** Undefined: it is not in queue order. */
   position: Position | undefined;
-  /** Since when it has been complete and allowed to start, without room, milliseconds. */
+  /** Since when it has been complete and allowed to start but without capacity, milliseconds. */
   blockedSince: number | undefined;
-  /** Since when its queue has had too little quota left for it, be it a guarantee or a limit, milliseconds. */
+  /** Since when its queue has had too little guarantee or limit left for it, milliseconds. */
   lacksQuotaSince: number | undefined;
 }
 
@@ -41,23 +41,23 @@ export function assignPosition(status: AdmissionStatus, position: Position | und
   writable(status).position = position;
 }
 
-/** The gang found no room; @param since when it first did not, unless it is known already. */
+/** The gang found no capacity. @param since ignored if an earlier time is known. */
 export function noteBlocked(status: AdmissionStatus, since: number): void {
   writable(status).blockedSince ??= since;
 }
 
-/** The gang is not waiting for room. */
+/** The gang does not wait for capacity. */
 export function clearBlocked(status: AdmissionStatus): void {
   writable(status).blockedSince = undefined;
 }
 
-/** @param since when quota was first missing, unless it is known already; undefined: there is enough. */
+/** @param since when quota was found missing, ignored if an earlier time is known; undefined: there is enough. */
 export function noteQuota(status: AdmissionStatus, since: number | undefined): void {
   const state = writable(status);
   state.lacksQuotaSince = since === undefined ? undefined : (state.lacksQuotaSince ?? since);
 }
 
-/** The gang has its places. */
+/** The gang has its slots. */
 export function noteStarted(status: AdmissionStatus): void {
   const state = writable(status);
   state.holdReason = undefined;

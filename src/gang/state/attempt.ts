@@ -1,13 +1,14 @@
 /**
- * The attempt of a gang to start (or to get back what it lost): what kube-scheduler refused, what the last plan lacked, and
- * when the next plan is due. Written by this module only. Volatile: a restart begins a new attempt.
+ * A gang's attempt to start, or to replace what it lost: what kube-scheduler refused, what the last plan lacked, and
+ * when the next plan is due. Only this module writes it. Volatile: a restart begins a new attempt.
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Unschedulable } from '../../core/placement/report.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 
-/** When a gang was first seen, and with how many members: the rate at which its members come follows from that. */
+/** When a gang was first seen and with how many members: gives the rate at which its members are created. */
 export interface Arrivals {
   readonly first: number;
   /** Milliseconds since the epoch. */
@@ -20,11 +21,11 @@ export type EarlyPlanning = 'possible' | 'under-way' | 'over';
 interface WritableAttempt {
   /** Nodes that kube-scheduler refused during this attempt, by template key. */
   readonly refused: Map<string, Set<string>>;
-  /** The only nodes for members with a bound volume, learnt from kube-scheduler, by UID. */
+  /** The only nodes for members with a bound volume, learned from kube-scheduler, by UID. */
   readonly pinned: Map<string, ReadonlySet<string>>;
-  /** Some refusals are only guessed: kube-scheduler did nothing, and may be away. Nobody is evicted because of them. */
+  /** Some refusals are guesses: kube-scheduler did nothing and may be down. Nobody is evicted because of them. */
   isUnproven: boolean;
-  /** Refused slots that the next plan is to replace. */
+  /** Refused slots that the next plan replaces. */
   refusals: number;
   /** Plans that replaced refused slots during this attempt. */
   replans: number;
@@ -32,21 +33,24 @@ interface WritableAttempt {
   failures: number;
   /** The gang is not planned before this, milliseconds. */
   backoffUntil: number;
-  /** Why the last attempt was given up. */
+  /** Why the last attempt was given up, or what kube-scheduler said last. */
   lastFailure: string;
-  /** Members without a slot whose written nomination is still to be erased, by UID. */
+  /** Members without a slot whose written nomination must be erased, by UID. */
   readonly clearing: Map<string, PodModel>;
-  /** The freed generation at which the last plan found no room: planning again before it changes is in vain. */
+  /**
+   * The freed generation at which the last plan found no capacity: planning again before it changes would find none
+   * either.
+   */
   unschedulableAt: number;
-  /** The topology generation at which its slots were last found where the gang asked them to be; -1: never. */
+  /** The topology generation at which its slots were last found to meet its topology request; -1: never. */
   topologyGeneration: number;
-  /** What the last plan lacked; undefined after one that placed everything. */
+  /** What the last plan lacked; undefined if it placed everything. */
   shortfall: Unschedulable | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
   isOpen: boolean;
   /** Since when members are missing while others hold slots, milliseconds. */
   incompleteSince: number | undefined;
-  /** When a slot of the gang is overdue, milliseconds; Infinity when none can be. */
+  /** When a slot of the gang becomes overdue, milliseconds; Infinity: none can. */
   overdueAt: number;
   readonly arrivals: Arrivals;
   early: EarlyPlanning;
@@ -81,22 +85,22 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
   };
 }
 
-/** When the gang's patience ends and a wider topology level will do, milliseconds; Infinity when it waits for no level. */
+/** When the gang's patience ends and a wider topology level will do, milliseconds; Infinity: it waits for no level. */
 export function widensAt(shortfall: Unschedulable | undefined): number {
   const topology = shortfall?.topology;
   return (topology?.kind === 'no-domain' ? topology.widensAt : undefined) ?? Number.POSITIVE_INFINITY;
 }
 
-/** The attempt failed: what was learnt during it is forgotten, and the next one waits longer each time. */
+/** The attempt failed: forgets what it learned; the back-off doubles with each failure in a row. */
 export function failAttempt(attempt: Attempt, now: number, cause: string, initialMs: number, maxMs: number): void {
   const state = writable(attempt);
   forgetLearnt(state);
-  state.backoffUntil = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.failures, 20));
+  state.backoffUntil = now + exponentialBackoff(initialMs, maxMs, state.failures);
   state.failures++;
   state.lastFailure = cause;
 }
 
-/** The gang started, or is not to blame for giving up: the next attempt begins afresh. */
+/** The gang started or is not at fault: the next attempt begins without back-off. */
 export function clearAttempt(attempt: Attempt): void {
   const state = writable(attempt);
   forgetLearnt(state);
@@ -115,7 +119,7 @@ function forgetLearnt(state: WritableAttempt): void {
   state.early = 'over';
 }
 
-/** kube-scheduler does not want this template on this node. @param isProven it said so itself. */
+/** kube-scheduler refused this template on this node. @param isProven kube-scheduler said so itself. */
 export function learnRefusal(attempt: Attempt, { template }: PodModel, node: string, isProven: boolean): void {
   const state = writable(attempt);
   const nodes = state.refused.get(template.key) ?? new Set<string>();
@@ -125,12 +129,12 @@ export function learnRefusal(attempt: Attempt, { template }: PodModel, node: str
   state.isUnproven ||= !isProven;
 }
 
-/** The member can go to these nodes only. */
+/** The member fits only on these nodes. */
 export function pinMember(attempt: Attempt, uid: string, nodes: ReadonlySet<string>): void {
   writable(attempt).pinned.set(uid, nodes);
 }
 
-/** What kube-scheduler said last. */
+/** Records what kube-scheduler said last. */
 export function noteFailure(attempt: Attempt, message: string): void {
   writable(attempt).lastFailure = message;
 }
@@ -142,12 +146,12 @@ export function beginReplan(attempt: Attempt): void {
   state.refusals = 0;
 }
 
-/** No room was found; @param freed the freed generation that the plan was made at. */
+/** No capacity was found. @param freed the freed generation of the plan. */
 export function noteUnschedulable(attempt: Attempt, freed: number): void {
   writable(attempt).unschedulableAt = freed;
 }
 
-/** Planning again may end differently, whether or not room was freed. */
+/** Planning again may end differently, although no capacity was freed. */
 export function planAgain(attempt: Attempt): void {
   writable(attempt).unschedulableAt = -1;
 }
@@ -156,12 +160,12 @@ export function noteShortfall(attempt: Attempt, shortfall: Unschedulable | undef
   writable(attempt).shortfall = shortfall;
 }
 
-/** The member's written nomination is to be erased. */
+/** The member's written nomination must be erased. */
 export function eraseNomination(attempt: Attempt, pod: PodModel): void {
   writable(attempt).clearing.set(pod.uid, pod);
 }
 
-/** It is erased, or another one has taken its place. */
+/** The nomination is erased, or another one replaces it. */
 export function noteErased(attempt: Attempt, uid: string): void {
   writable(attempt).clearing.delete(uid);
 }
@@ -170,7 +174,7 @@ export function noteBarrier(attempt: Attempt, isOpen: boolean): void {
   writable(attempt).isOpen = isOpen;
 }
 
-/** The slots were looked at in this state of the nodes' labels; -1: they are to be looked at again. */
+/** The slots were compared with the labels of this generation; -1: compare them again. */
 export function noteTopology(attempt: Attempt, generation: number): void {
   writable(attempt).topologyGeneration = generation;
 }

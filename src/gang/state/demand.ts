@@ -15,11 +15,11 @@ export type Demand =
       readonly kind: 'members';
       /** In rank order. */
       readonly members: readonly PodModel[];
-      /** How many of them have to be placed together. */
+      /** How many of them must be placed together. */
       readonly min: number;
-      /** The gang cannot start, or go on, without them; otherwise they are extras of a gang that has its minimum. */
+      /** The gang cannot start or go on without them; false: they are members above the minimum. */
       readonly blocksStart: boolean;
-      /** Nothing of the gang is bound or planned: a new attempt. */
+      /** No member is bound or has a slot: a new attempt. */
       readonly fresh: boolean;
     };
 
@@ -38,7 +38,7 @@ export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
 }
 
-/** Members on a node, lost ones left out, and those that have one planned. */
+/** Members that are bound (without lost ones) or have a slot. */
 export function placedMembers(
   { gang: { ranks }, census, repair: { lost } }: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   slots: readonly Slot[],
@@ -50,8 +50,8 @@ export function placedMembers(
   ];
 }
 
-/** The same, and the places that are kept for members that do not exist now. */
-export function placedOrKept(
+/** The same, with the placeholders of the gang. */
+export function placedWithPlaceholders(
   record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   slots: readonly Slot[],
   placeholders: readonly Pick<Placeholder, 'node'>[],
@@ -64,7 +64,7 @@ const NO_MODELS: ReadonlySet<string> = new Set();
 /**
  * @param placed members that are placed already.
  * @param avoided nodes that failed under the gang.
- * @param excludedModels GPU models that its queue has no quota left for.
+ * @param excludedModels GPU models without quota left in its queue.
  */
 export function requestOf(
   record: Pick<GangRecord, 'gang' | 'attempt'>,
@@ -85,7 +85,7 @@ export function requestOf(
         uid,
         labels,
         template,
-        // Members to come get the ranks that are missing, among those that are there.
+        // Stand-ins have no rank yet: they get the missing ones, in order.
         rank: ranks.get(uid) ?? missing.next().value,
         pinnedTo: record.attempt.pinned.get(uid),
       }))

@@ -1,13 +1,13 @@
 /**
- * The states of a gang, derived from what is in the cluster and in the reservations; nothing here is stored.
+ * The states of a gang. They are derived from the cluster and the reservations and never stored.
  *
  *   Gathering  fewer members than the minimum exist, or a problem keeps the gang back   (holds nothing)
- *   Pending    complete, waits for room                                                 (holds nothing)
- *   Preempting pods that are evicted for it, or leave anyway, are still on planned nodes (holds its slots, fenced)
- *   Nominated  bound members and slots together make the minimum                        (holds its slots)
+ *   Pending    complete, waits for capacity                                             (holds nothing)
+ *   Preempting pods that it evicts, or that leave anyway, are still on planned nodes    (holds fenced slots)
+ *   Nominated  bound members and slots together reach the minimum                       (holds slots)
  *   Running    at least the minimum is bound                                            (later members hold slots)
- *   Broken     bound members, but with all slots fewer than the minimum; members on
- *              lost nodes do not count                                                  (places are kept)
+ *   Broken     members are bound, but with all slots fewer than the minimum; members on
+ *              lost nodes do not count                                                  (holds placeholders)
  *   Finished   every member has ended
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
@@ -16,15 +16,7 @@ import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 
-export const GANG_STATES = [
-  'Gathering',
-  'Pending',
-  'Preempting',
-  'Nominated',
-  'Running',
-  'Broken',
-  'Finished',
-] as const;
+const GANG_STATES = ['Gathering', 'Pending', 'Preempting', 'Nominated', 'Running', 'Broken', 'Finished'] as const;
 
 export type GangState = (typeof GANG_STATES)[number];
 
@@ -34,20 +26,23 @@ export interface Census {
   /** Members that still need a node. */
   readonly unbound: readonly PodModel[];
   readonly succeeded: number;
-  /** Members that started or ended well: they count towards the minimum. */
+  /** Members that are bound or succeeded: they count towards the minimum. */
   readonly started: number;
-  /** How many of the unbound never call bind, since nothing they request brings them to Muster. */
-  readonly silent: number;
-  /** Whether so many of the bound are being evicted for another gang that it goes below its minimum: it is on its way out. */
+  /** Unbound members that bypass the extender: they request no resource that it manages, so they never call bind. */
+  readonly bypassing: number;
+  /**
+   * Whether so many bound members are being evicted for another gang that it falls below its minimum: the whole gang
+   * leaves.
+   */
   readonly isVictim: boolean;
 }
 
-/** What is known of a gang beside its members. */
+/** What a gang holds in addition to its members. */
 export interface Holdings {
   readonly slots: number;
   /** Slots whose nodes are not free yet. */
   readonly fenced: number;
-  /** Bound members on nodes that were lost. */
+  /** Bound members on lost nodes. */
   readonly lost: number;
 }
 
@@ -56,11 +51,11 @@ export function takeCensus(gang: Gang): Census {
   const bound = gang.members.filter((pod) => pod.nodeName !== '' && !isTerminated(pod));
   const unbound = gang.members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const succeeded = gang.members.filter((pod) => pod.phase === 'Succeeded').length;
-  const silent = unbound.filter(({ template }) => !template.reachesExtender).length;
+  const bypassing = unbound.filter(({ template }) => !template.reachesExtender).length;
   const started = bound.length + succeeded;
-  const leaving = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
-  const isVictim = leaving > 0 && started - leaving < (gang.minMember ?? 1);
-  return { bound, unbound, succeeded, started, silent, isVictim };
+  const departing = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
+  const isVictim = departing > 0 && started - departing < (gang.minMember ?? 1);
+  return { bound, unbound, succeeded, started, bypassing, isVictim };
 }
 
 export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }: Holdings): GangState {
@@ -78,7 +73,7 @@ export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }:
   return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';
 }
 
-/** Whether planning again could end differently because of the members themselves. */
+/** Whether the members are the same for the planner: if not, planning again may end differently. */
 export function sameMembers(before: Gang, now: Gang): boolean {
   return (
     before.minMember === now.minMember &&
@@ -88,12 +83,12 @@ export function sameMembers(before: Gang, now: Gang): boolean {
   );
 }
 
-/** Whether the gang is being ended because it ran too long. */
+/** Whether the gang is being evicted because it ran too long. */
 export function isBeingEnded({ isOverTime }: Gang, { bound }: Census): boolean {
   return isOverTime && bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
 }
 
-/** How many gangs are in each state, every state named. */
+/** Number of gangs in each state, with an entry for every state. */
 export function countStates(gangs: Iterable<{ readonly state: GangState }>): ReadonlyMap<GangState, number> {
   const counts = new Map<GangState, number>(GANG_STATES.map((state) => [state, 0]));
   for (const { state } of gangs) counts.set(state, counts.get(state)! + 1);

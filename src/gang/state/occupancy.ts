@@ -1,4 +1,4 @@
-/** Who holds space without being bound, as the planner sees it. */
+/** Adds to a snapshot all who hold capacity without being bound, for the planner. */
 import { TOPOLOGY_EXCLUSIVE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { gangKeyOf } from '../../core/podgroup/gang.ts';
@@ -6,40 +6,40 @@ import { type Occupant, type Snapshot, withOccupants } from '../../core/snapshot
 import type { NodeIdx } from '../../core/topology/tree.ts';
 import { type HoldId, holdIdOf, type Reservations } from './reservations.ts';
 
-/** A pod outside our gangs that holds space without being bound. */
-export interface Stranger {
+/** A pod that holds capacity on a node without being bound and without a slot or hold of Muster. */
+export interface ForeignHolder {
   readonly pod: PodModel;
-  /** The node a DaemonSet pod is made for; undefined for a pod that is nominated to a node. */
+  /** The node that a DaemonSet pod is made for; undefined: the pod is nominated by kube-scheduler. */
   readonly pinnedTo: string | undefined;
 }
 
-/** What does not count, since it is being planned anew or may be taken. */
-export interface Except {
-  /** UIDs of members whose slots do not count. */
+/** What is left out, because it is planned again or may be taken. */
+export interface Exempt {
+  /** UIDs of members whose slots are left out. */
   readonly slots: ReadonlySet<string>;
   readonly holds: ReadonlySet<HoldId>;
 }
 
-const NOTHING: Except = { slots: new Set(), holds: new Set() };
+const NOTHING: Exempt = { slots: new Set(), holds: new Set() };
 
 /**
- * The snapshot with all who hold space unbound. Slots and holds count against everyone. What kube-scheduler nominated for
- * others counts by its priority, and a DaemonSet pod that waits for its node counts as placed there.
+ * The snapshot with all unbound holders. Slots and holds count against every gang. A pod that kube-scheduler nominated
+ * counts by its priority, and a DaemonSet pod counts as placed on its node.
  */
 export function occupy(
   snapshot: Snapshot,
   reservations: Reservations,
-  strangers: Iterable<Stranger>,
-  except: Except = NOTHING,
+  foreignHolders: Iterable<ForeignHolder>,
+  exempt: Exempt = NOTHING,
 ): Snapshot {
-  return withOccupants(snapshot, listOccupants(snapshot, reservations, strangers, except));
+  return withOccupants(snapshot, listOccupants(snapshot, reservations, foreignHolders, exempt));
 }
 
 function listOccupants(
   snapshot: Snapshot,
   reservations: Reservations,
-  strangers: Iterable<Stranger>,
-  except: Except,
+  foreignHolders: Iterable<ForeignHolder>,
+  exempt: Exempt,
 ): readonly Occupant[] {
   const occupants: Occupant[] = [];
   const add = (pod: PodModel, nodeName: string, shields: number): void => {
@@ -50,12 +50,12 @@ function listOccupants(
     occupants.push({ uid, node, namespace, labels, template, shields, gang: gangKeyOf(pod), exclusive });
   };
   for (const slot of reservations.slots()) {
-    if (!except.slots.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);
+    if (!exempt.slots.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);
   }
   for (const [key, hold] of reservations.holds()) {
-    if (!except.holds.has(holdIdOf(key))) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
+    if (!exempt.holds.has(holdIdOf(key))) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
   }
-  for (const { pod, pinnedTo } of strangers) {
+  for (const { pod, pinnedTo } of foreignHolders) {
     if (pinnedTo !== undefined) add(pod, pinnedTo, Number.POSITIVE_INFINITY);
     else add(pod, pod.nominatedNodeName, pod.priority);
   }

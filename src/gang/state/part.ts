@@ -1,8 +1,8 @@
-/** Parts of a gang's record: each is written by one module and read by everybody. */
+/** The type of a part of a gang's record: one module writes it, all others read it. */
 
 /**
- * A part as everybody but its own module sees it. The module keeps the writable type to itself, so that a write anywhere
- * else does not compile.
+ * A part as other modules see it. The owning module keeps the writable type private, so that a write anywhere else does
+ * not compile.
  */
 export type ReadonlyPart<T> = {
   readonly [K in keyof T]: T[K] extends Map<infer Key, infer Value>

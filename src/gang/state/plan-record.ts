@@ -10,7 +10,7 @@ export function renderPlan({ plan, node, attempt }: PlanRecord): string {
   return `${plan}/${node}/${attempt}`;
 }
 
-/** Reads a record back; undefined for a pod without one, or with one that makes no sense. */
+/** Reads the record of a pod; undefined if it has none, or an invalid one. */
 export function parsePlan(pod: PodModel): PlanRecord | undefined {
   const [plan, node, attempt, rest] = (pod.annotations[PLAN] ?? '').split('/');
   if (!plan || !node || !attempt || rest !== undefined || !/^\d{1,9}$/.test(attempt)) return undefined;

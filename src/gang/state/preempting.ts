@@ -1,13 +1,13 @@
 /**
- * The room that one gang is making for itself. Decided once, then followed step by step, each of which can be read back
- * from the cluster after a restart:
+ * A preemption under way. It is decided once and then followed step by step; each step can be read back from the
+ * cluster after a restart:
  *
- *   fence    the plan is recorded on every member, and its space is reserved          (annotation `plan`)
- *   notice   every victim is told who needs its place, and when it is evicted          (`preempted-by`, `preemption-notice`)
- *   evict    all of them, once the budgets allow all of them
- *   free     a member is nominated when nobody in its way is left on its node
+ *   fence    the plan is recorded on every member, and its capacity is reserved    (annotation `plan`)
+ *   notice   every victim is told who preempts it, and when it is evicted          (`preempted-by`, `preemption-notice`)
+ *   evict    all victims, once the budgets allow all of them
+ *   free     a member is nominated when no pod in its way is left on its node
  *
- * Written by this module only.
+ * Only this module writes it.
  */
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
@@ -15,7 +15,7 @@ import { instantOf } from '../../core/objects/text-values.ts';
 import type { VictimUnit } from '../../core/preemption/candidates.ts';
 import type { ReadonlyPart } from './part.ts';
 
-/** A pod that is to be evicted, and the unit that it is evicted with: a gang's key, or its own. */
+/** A pod that will be evicted, and its unit: the key of its gang, or its own. */
 export interface Victim {
   readonly pod: PodModel;
   readonly unit: string;
@@ -25,8 +25,8 @@ interface WritablePreempting {
   /** By UID. */
   readonly victims: Map<string, Victim>;
   /** Pods that leave planned nodes anyway, by UID. */
-  readonly leaving: ReadonlyMap<string, PodModel>;
-  /** No member gets its node before all of them have left, wherever that node is: they leave so that the quota allows it. */
+  readonly departing: ReadonlyMap<string, PodModel>;
+  /** No member is nominated before all of them have left, on whatever nodes: the quota allows it only then. */
   readonly waitsForAll: boolean;
   /** When it was decided, milliseconds. */
   readonly since: number;
@@ -34,11 +34,11 @@ interface WritablePreempting {
   readonly evictAt: number;
   /** The victims' owners were told by an Event. */
   isAnnounced: boolean;
-  /** The first eviction was asked for. */
+  /** The first eviction was requested. */
   isEvicting: boolean;
-  /** UIDs of victims whose eviction was refused when it was last asked for. */
+  /** UIDs of victims whose last eviction request was refused. */
   readonly refused: Set<string>;
-  /** Since when an eviction has been refused, milliseconds, and the message. */
+  /** Since when evictions have been refused, milliseconds, and the message. */
   blockedSince: number | undefined;
   blockedBy: string;
 }
@@ -50,48 +50,48 @@ function writable(preempting: Preempting): WritablePreempting {
 }
 
 /**
- * @param leaving pods that leave planned nodes anyway.
+ * @param departing pods that leave planned nodes anyway.
  * @param waitsForAll see `Preempting`.
  */
 export function beginPreempting(
   units: readonly VictimUnit[],
-  leaving: readonly PodModel[],
+  departing: readonly PodModel[],
   { now, noticeMs, waitsForAll }: { readonly now: number; readonly noticeMs: number; readonly waitsForAll: boolean },
 ): Preempting {
   const victims = new Map<string, Victim>();
   for (const { key, pods } of units) for (const pod of pods) victims.set(pod.uid, { pod, unit: key });
-  return newPreempting({ victims, leaving, waitsForAll, since: now, evictAt: now + noticeMs, isAnnounced: false });
+  return newPreempting({ victims, departing, waitsForAll, since: now, evictAt: now + noticeMs, isAnnounced: false });
 }
 
 /**
- * What another life of Muster began, read back from the pods.
+ * Rebuilds a preemption that an earlier process began, from the annotations of the pods.
  * @param marked victims that are left.
- * @param leaving pods that leave planned nodes anyway.
+ * @param departing pods that leave planned nodes anyway.
  * @param unitOf the gang's key of a member, or the pod's own.
  */
 export function resumePreempting(
   marked: readonly PodModel[],
-  leaving: readonly PodModel[],
+  departing: readonly PodModel[],
   unitOf: (pod: PodModel) => string,
   now: number,
 ): Preempting {
   const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
   const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
-  const others = leaving.filter(({ uid }) => !victims.has(uid));
+  const others = departing.filter(({ uid }) => !victims.has(uid));
   const evictAt = notices.length > 0 ? Math.max(...notices) : now;
-  // Nobody wrote down whether the victims leave for their space or for their quota: waiting for all is right for both.
-  return newPreempting({ victims, leaving: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
+  // It is not recorded whether the victims leave for capacity or for quota: waiting for all is right for both.
+  return newPreempting({ victims, departing: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
 }
 
 function newPreempting({
-  leaving,
+  departing,
   ...begun
 }: Pick<WritablePreempting, 'victims' | 'waitsForAll' | 'since' | 'evictAt' | 'isAnnounced'> & {
-  readonly leaving: readonly PodModel[];
+  readonly departing: readonly PodModel[];
 }): Preempting {
   return {
     ...begun,
-    leaving: new Map(leaving.map((pod) => [pod.uid, pod])),
+    departing: new Map(departing.map((pod) => [pod.uid, pod])),
     isEvicting: false,
     refused: new Set(),
     blockedSince: undefined,
@@ -99,7 +99,7 @@ function newPreempting({
   };
 }
 
-/** A pod that was bound after its unit was chosen goes with the others. */
+/** Adds a pod that was bound after its unit was chosen. */
 export function addVictim(preempting: Preempting, victim: Victim): void {
   writable(preempting).victims.set(victim.pod.uid, victim);
 }
@@ -112,7 +112,7 @@ export function noteEvicting(preempting: Preempting): void {
   writable(preempting).isEvicting = true;
 }
 
-/** Evictions are blocked, by budgets say. @param since when they were first, unless that is known already. */
+/** Evictions are blocked, for example by budgets. @param since ignored if an earlier time is known. */
 export function noteEvictionsBlocked(preempting: Preempting, message: string, since: number): void {
   const state = writable(preempting);
   state.blockedSince ??= since;
@@ -123,7 +123,7 @@ export function noteEvictionsAllowed(preempting: Preempting): void {
   writable(preempting).blockedSince = undefined;
 }
 
-/** How the eviction of one victim ended. @param refusal why it was refused; undefined: it was not. */
+/** Records how an eviction request ended. @param refusal why it was refused; undefined: it was not. */
 export function noteEviction(preempting: Preempting, uid: string, refusal: string | undefined, now: number): void {
   const { refused } = writable(preempting);
   if (refusal !== undefined) {
@@ -135,44 +135,46 @@ export function noteEviction(preempting: Preempting, uid: string, refusal: strin
   }
 }
 
-/** Whether the pod still takes space. @param pod as the watch shows it now. */
-export function isThere(pod: PodModel | undefined): pod is PodModel {
+/** Whether the pod still takes capacity. @param pod as the watch shows it now. */
+export function isPresent(pod: PodModel | undefined): pod is PodModel {
   return pod !== undefined && !isTerminated(pod);
 }
 
-/** Whether the pod is still to be evicted. */
-export function isStanding(pod: PodModel | undefined): pod is PodModel {
-  return isThere(pod) && !pod.deleting;
+/** Whether the pod is still there and not being deleted. */
+export function awaitsEviction(pod: PodModel | undefined): pod is PodModel {
+  return isPresent(pod) && !pod.deleting;
 }
 
-/** Nodes where somebody is in the gang's way. @param podOf the pod as the watch shows it now. */
+/** Nodes with a pod in the gang's way. @param podOf the pod as the watch shows it now. */
 export function occupiedNodes(
-  { victims, leaving }: Preempting,
+  { victims, departing }: Preempting,
   podOf: (uid: string) => PodModel | undefined,
 ): ReadonlySet<string> {
   const nodes = new Set<string>();
-  for (const uid of [...victims.keys(), ...leaving.keys()]) {
+  for (const uid of [...victims.keys(), ...departing.keys()]) {
     const pod = podOf(uid);
-    if (isThere(pod)) nodes.add(pod.nodeName);
+    if (isPresent(pod)) nodes.add(pod.nodeName);
   }
   return nodes;
 }
 
-/** When the space is given up unless the gang has started, milliseconds: the victims' own grace does not count. */
+/**
+ * When the fence ends unless the gang has started, milliseconds. The timeout starts after the pods' own grace periods.
+ */
 export function fenceEndsAt(
-  { victims, leaving, since, evictAt }: Preempting,
+  { victims, departing, since, evictAt }: Preempting,
   podOf: (uid: string) => PodModel | undefined,
   fenceTimeoutMs: number,
 ): number {
   let latest = Math.max(since, evictAt);
-  for (const uid of [...victims.keys(), ...leaving.keys()]) latest = Math.max(latest, podOf(uid)?.goneBy ?? 0);
+  for (const uid of [...victims.keys(), ...departing.keys()]) latest = Math.max(latest, podOf(uid)?.goneBy ?? 0);
   return latest + fenceTimeoutMs;
 }
 
-/** Annotations that tell a victim who needs its place and until when it has time to write a checkpoint. */
+/** Annotations that tell a victim who preempts it, and until when it can write a checkpoint. */
 export function renderNotice(preemptor: string, { evictAt }: Preempting): Readonly<Record<string, string>> {
   return { [PREEMPTED_BY]: preemptor, [PREEMPTION_NOTICE]: new Date(evictAt).toISOString() };
 }
 
-/** Takes them back. */
+/** Removes them. */
 export const NO_NOTICE = { [PREEMPTED_BY]: null, [PREEMPTION_NOTICE]: null } as const;

@@ -1,29 +1,30 @@
 /**
- * A gang as a preemptor: the room it is making, and when it may look for victims (again). Written by this module only.
- * Volatile: whom it makes leave is read back from the pods after a restart.
+ * A gang as a preemptor: its preemption under way, and when it may search for victims (again). Only this module writes
+ * it. Volatile: the victims are read back from the pods after a restart.
  */
 import type { PreemptionOutlook } from '../../core/reasons/explain.ts';
+import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 import type { Preempting } from './preempting.ts';
 
 interface WritablePreemptionStatus {
-  /** The room it is making for itself; undefined while it evicts nobody. */
+  /** The preemption under way; undefined: none. */
   preempting: Preempting | undefined;
   /** It evicted others and has not started since. */
   hasPreempted: boolean;
   /** How often in a row it evicted others and could not start. */
-  vainPreemptions: number;
+  failedPreemptions: number;
   /** It does not preempt before this, milliseconds. */
   preemptsNotBefore: number;
-  /** When it last looked for victims, milliseconds. */
+  /** When it last searched for victims, milliseconds. */
   searchedAt: number;
-  /** When it is to look for victims again, milliseconds. */
+  /** When it searches for victims again, milliseconds. */
   searchesAt: number;
-  /** How often in a row it found none. */
-  vainSearches: number;
-  /** Victims whose eviction was refused, by unit key, and until when they are left alone, milliseconds. */
+  /** Searches in a row that found no victims. */
+  failedSearches: number;
+  /** Units whose eviction was refused, and until when they are left out, milliseconds. */
   readonly evictionBackoff: Map<string, number>;
-  /** Why preemption does not help it now; undefined when that was not asked. */
+  /** Why preemption does not help now; undefined: unknown, or it does. */
   outlook: PreemptionOutlook | undefined;
 }
 
@@ -37,63 +38,66 @@ export function newPreemptionStatus(): PreemptionStatus {
   return {
     preempting: undefined,
     hasPreempted: false,
-    vainPreemptions: 0,
+    failedPreemptions: 0,
     preemptsNotBefore: 0,
     searchedAt: Number.NEGATIVE_INFINITY,
     searchesAt: Number.POSITIVE_INFINITY,
-    vainSearches: 0,
+    failedSearches: 0,
     evictionBackoff: new Map(),
     outlook: undefined,
   };
 }
 
-/** Room is being made. */
+/** A preemption begins. */
 export function startPreempting(status: PreemptionStatus, preempting: Preempting): void {
   const state = writable(status);
   state.preempting = preempting;
   state.hasPreempted = true;
 }
 
-/** All who were in the way have left. */
+/** All pods in the way have left. */
 export function finishPreempting(status: PreemptionStatus): void {
   writable(status).preempting = undefined;
 }
 
 /**
- * Whatever room the gang was making is given up. If it evicted anybody, it does not again for a while, longer each time.
- * Victims that stand are spared.
+ * Ends the preemption. If the gang evicted others it may not preempt again for a while, longer each time. Victims that
+ * are not evicted yet are spared.
  */
 export function abandonPreempting(status: PreemptionStatus, now: number, initialMs: number, maxMs: number): void {
   const state = writable(status);
   state.preempting = undefined;
   if (!state.hasPreempted) return;
   state.hasPreempted = false;
-  state.preemptsNotBefore = now + Math.min(maxMs, initialMs * 2 ** Math.min(state.vainPreemptions, 20));
-  state.vainPreemptions++;
+  state.preemptsNotBefore = now + exponentialBackoff(initialMs, maxMs, state.failedPreemptions);
+  state.failedPreemptions++;
 }
 
-/** Evictions stayed refused: other victims are looked for at once, and these units are left alone until then. */
+/**
+ * Evictions stayed refused: other victims are searched for at once, without these units until the given time,
+ * milliseconds.
+ */
 export function changeVictims(status: PreemptionStatus, units: Iterable<string>, until: number): void {
   const state = writable(status);
   for (const unit of units) state.evictionBackoff.set(unit, until);
   state.preempting = undefined;
-  // Other victims, for the same reason as the first ones.
+  // A new set of victims for the same purpose: no back-off.
   state.hasPreempted = false;
   state.searchedAt = Number.NEGATIVE_INFINITY;
-  state.vainSearches = 0;
+  state.failedSearches = 0;
 }
 
-/** The gang runs: whom it evicted for that was worth it. */
-export function settlePreemptions(status: PreemptionStatus): void {
+/** The gang runs: its preemptions were useful, and the back-off starts over. */
+export function clearPreemptionBackoff(status: PreemptionStatus): void {
   const state = writable(status);
   state.hasPreempted = false;
-  state.vainPreemptions = 0;
-  state.vainSearches = 0;
+  state.failedPreemptions = 0;
+  state.failedSearches = 0;
   state.preemptsNotBefore = 0;
   state.evictionBackoff.clear();
 }
 
-/** What the last search found says nothing any more. */
+/** The result of the last search does not hold any more. */
 export function forgetSearch(status: PreemptionStatus): void {
   const state = writable(status);
   state.outlook = undefined;
@@ -104,15 +108,15 @@ export function scheduleSearch(status: PreemptionStatus, at: number): void {
   writable(status).searchesAt = at;
 }
 
-/** A search begins: it counts as in vain until it is known to be of use. Back-offs that are over end. */
+/** A search begins. It counts as failed until it has found victims. Expired eviction back-offs end. */
 export function beginSearch(status: PreemptionStatus, now: number): void {
   const state = writable(status);
   state.searchedAt = now;
-  state.vainSearches++;
+  state.failedSearches++;
   for (const [unit, until] of state.evictionBackoff) if (until <= now) state.evictionBackoff.delete(unit);
 }
 
-/** What the search came to. @param searchesAt when to look again, milliseconds. */
+/** Records the result of a search. @param searchesAt when to search again, milliseconds. */
 export function noteOutlook(
   status: PreemptionStatus,
   outlook: PreemptionOutlook | undefined,
@@ -123,13 +127,13 @@ export function noteOutlook(
   state.searchesAt = searchesAt;
 }
 
-export function noteSearchOfUse(status: PreemptionStatus): void {
-  writable(status).vainSearches = 0;
+export function noteSearchSucceeded(status: PreemptionStatus): void {
+  writable(status).failedSearches = 0;
 }
 
-/** What stood in the way may have gone: the gang looks again soon. */
+/** What blocked the preemption may be gone: the gang searches again at the given time, milliseconds. */
 export function searchSoon(status: PreemptionStatus, at: number): void {
   const state = writable(status);
-  state.vainSearches = Math.min(state.vainSearches, 1);
+  state.failedSearches = Math.min(state.failedSearches, 1);
   state.searchesAt = at;
 }

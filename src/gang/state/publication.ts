@@ -1,18 +1,23 @@
-/** What people were told about a gang, and when. Written by this module only. Volatile: a restart tells it once more. */
+/**
+ * What was announced about a gang, and when. Only this module writes it. Volatile: a restart announces it once more.
+ */
 import type { Reason } from '../../core/reasons/explain.ts';
 import type { ReadonlyPart } from './part.ts';
 
-/** While a gang gathers, or is being deleted, its count changes with every pod: that is announced once it stands still. */
+/**
+ * While a gang gathers or is deleted, its count changes with every pod: it is announced when it has been stable for
+ * this long.
+ */
 const COUNT_SETTLES_MS = 3_000;
 
 interface WritablePublication {
-  /** Why it is not running; undefined when there is nothing to explain. */
+  /** Why it is not running; undefined: nothing to explain. */
   reason: Reason | undefined;
   /** State and reason as text. */
   announcement: string;
-  /** Since when the announcement is what it is, milliseconds. */
+  /** Since when the announcement has been the same, milliseconds. */
   changedAt: number;
-  /** People were told. */
+  /** The announcement was made. */
   isAnnounced: boolean;
 }
 
@@ -26,7 +31,7 @@ export function newPublication(): Publication {
   return { reason: undefined, announcement: '', changedAt: 0, isAnnounced: false };
 }
 
-/** @param announcement a new one is to be announced; one that is known changes nothing. */
+/** @param announcement only a text that differs from the last one leads to a new announcement. */
 export function setReason(
   publication: Publication,
   reason: Reason | undefined,
@@ -45,7 +50,7 @@ export function noteAnnounced(publication: Publication): void {
   writable(publication).isAnnounced = true;
 }
 
-/** When an announcement that is not made yet is due, milliseconds. */
+/** When a pending announcement is due, milliseconds. */
 export function announceAt({ reason, changedAt }: Publication): number {
   const kind = reason?.kind;
   const settles = kind === 'gathering' || kind === 'queued' || kind === 'behind' || kind === 'incomplete';

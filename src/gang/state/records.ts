@@ -1,22 +1,22 @@
 /**
- * What is remembered of one gang between two rounds. A record has what was observed, and five parts; each part is written
- * by the module of its name. Volatile: a restart begins with empty records and reads back what is written in the cluster.
+ * What is remembered of one gang between two cycles: what was observed, and five parts, each written only by the module
+ * of its name. Volatile: a restart begins with empty records and reads back what is written in the cluster.
  */
-import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { type AdmissionStatus, newAdmissionStatus } from './admission-status.ts';
 import { type Attempt, clearAttempt, failAttempt, newAttempt, widensAt } from './attempt.ts';
 import { type Census, deriveState, type GangState } from './lifecycle.ts';
+import type { Victim } from './preempting.ts';
 import { forgetSearch, newPreemptionStatus, type PreemptionStatus } from './preemption-status.ts';
 import { newPublication, type Publication } from './publication.ts';
 import { newRepairStatus, type RepairStatus } from './repair-status.ts';
 import type { Reservations } from './reservations.ts';
 
 interface WritableRecord {
-  /** As it was last read. */
+  /** The gang as last read. */
   gang: Gang;
   census: Census;
-  /** What follows from the gang, its losses and its reservations. */
+  /** Derived from the gang, its losses and its reservations. */
   state: GangState;
   readonly attempt: Attempt;
   readonly admission: AdmissionStatus;
@@ -27,7 +27,7 @@ interface WritableRecord {
 
 export type GangRecord = Readonly<WritableRecord>;
 
-/** How long the next attempt waits after one that failed, milliseconds; doubled each time. */
+/** Back-off after a failed attempt, milliseconds; doubled each time. */
 export interface AttemptBackoff {
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
@@ -47,14 +47,14 @@ export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
   };
 }
 
-/** The gang as it was read now. */
+/** Replaces the gang and its census by what was read now. */
 export function observeGang(record: GangRecord, gang: Gang, census: Census): void {
   const state = record as WritableRecord;
   state.gang = gang;
   state.census = census;
 }
 
-/** Brings the state up to date with what the gang holds now. */
+/** Derives the state from what the gang holds now. */
 export function refreshState(record: GangRecord, reservations: Reservations): void {
   const { gang, census, repair } = record;
   const slots = reservations.slotsOf(gang.key);
@@ -63,45 +63,43 @@ export function refreshState(record: GangRecord, reservations: Reservations): vo
   (record as WritableRecord).state = deriveState(gang, census, holdings);
 }
 
-/** Whether planning the gang now may end differently from the last time. @param freed the freed generation now. */
+/** Whether planning the gang now may end differently from the last time. @param freed the current freed generation. */
 export function mayPlan({ attempt, preemption, gang }: GangRecord, now: number, freed: number): boolean {
   const { backoffUntil, unschedulableAt, shortfall } = attempt;
   const mayFit = unschedulableAt !== freed || now >= widensAt(shortfall) || now >= preemption.searchesAt;
   return now >= backoffUntil && mayFit && gang.problems.length === 0;
 }
 
-/** Ends the attempt: the next one waits longer each time. */
+/** Ends a failed attempt: the back-off doubles each time. */
 export function giveUpAttempt(record: GangRecord, now: number, cause: string, backoff: AttemptBackoff): void {
   failAttempt(record.attempt, now, cause, backoff.backoffInitialMs, backoff.backoffMaxMs);
   forgetSearch(record.preemption);
 }
 
-/** Ends the attempt, as the gang started or is not to blame: the next one begins afresh. */
+/** Ends the attempt of a gang that started or is not at fault: the next one begins without back-off. */
 export function endAttempt(record: GangRecord): void {
   clearAttempt(record.attempt);
   forgetSearch(record.preemption);
 }
 
-/** Members that started or ended well and whose nodes are there: they count towards the minimum. */
+/** Members that are bound or succeeded, without those on lost nodes: they count towards the minimum. */
 export function countStarted({ census, repair }: Pick<GangRecord, 'census' | 'repair'>): number {
   return census.started - repair.lost.length;
 }
 
-/** Members are bound, but so many are lost that the others are fewer than the minimum. */
-export function isShort({ gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>): boolean {
+/** Whether fewer members than the minimum have started. Always false while the minimum is unknown. */
+export function isBelowMinimum({ gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>): boolean {
   return gang.minMember !== undefined && countStarted({ census, repair }) < gang.minMember;
 }
 
-/** UIDs of the victims that the gang makes room with; none while it evicts nobody. */
-export function victimsOf({
-  preemption,
-}: Pick<GangRecord, 'preemption'>): ReadonlyMap<string, { readonly pod: PodModel; readonly unit: string }> {
-  return preemption.preempting?.victims ?? NOBODY;
+/** The victims of the gang's preemption, by UID; empty while it preempts nobody. */
+export function victimsOf({ preemption }: Pick<GangRecord, 'preemption'>): ReadonlyMap<string, Victim> {
+  return preemption.preempting?.victims ?? NO_VICTIMS;
 }
 
-const NOBODY: ReadonlyMap<string, { readonly pod: PodModel; readonly unit: string }> = new Map();
+const NO_VICTIMS: ReadonlyMap<string, Victim> = new Map();
 
-/** Priority, then age; the name breaks ties. */
+/** Orders by priority, then age; the name breaks ties. */
 export function compareUrgency(a: GangRecord, b: GangRecord): number {
   const byUrgency = b.gang.priority - a.gang.priority || a.gang.createdAt - b.gang.createdAt;
   return byUrgency !== 0 ? byUrgency : a.gang.key < b.gang.key ? -1 : 1;

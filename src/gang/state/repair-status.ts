@@ -1,21 +1,21 @@
-/** What a running gang has lost, and what is being done about it. Written by this module only. Volatile. */
+/** What a running gang has lost, and how it is repaired. Only this module writes it. Volatile. */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { ReadonlyPart } from './part.ts';
 
 interface WritableRepairStatus {
-  /** Bound members on nodes that were lost. */
+  /** Bound members on lost nodes. */
   lost: readonly PodModel[];
-  /** Members that left their nodes since the gang was last looked at, as they were. */
+  /** Members that left their nodes since the last look at the gang, as they were. */
   left: readonly PodModel[];
   /** Since when it has been below its minimum with members running, milliseconds. */
   brokenSince: number | undefined;
-  /** The freed generation at which no place was found for members to come. */
+  /** The freed generation of the last search for places, which found none. */
   unschedulableAt: number;
-  /** When they may be placed wider, milliseconds. */
+  /** When replacements may be placed wider, milliseconds. */
   widensAt: number;
-  /** Its members ran together; as long as any of them does, fewer than the minimum are a loss. */
+  /** The gang has run. Until no member is bound any more, fewer members than the minimum count as a loss. */
   hasRun: boolean;
-  /** Since when its remaining members have been evicted, so that it starts anew, milliseconds. */
+  /** Since when its remaining members have been evicted to restart it, milliseconds. */
   restartingSince: number | undefined;
 }
 
@@ -43,7 +43,7 @@ export function noteLeft(status: RepairStatus, pod: PodModel): void {
   state.left = [...state.left, pod];
 }
 
-/** Who left is dealt with. */
+/** The members that left have been handled. */
 export function forgetLeft(status: RepairStatus): void {
   writable(status).left = [];
 }
@@ -56,36 +56,36 @@ export function noteRun(status: RepairStatus): void {
   writable(status).hasRun = true;
 }
 
-/** Nobody of the gang is on a node: it starts anew, if ever. */
+/** No member is bound: the gang starts from the beginning, if at all. */
 export function noteEmpty(status: RepairStatus): void {
   const state = writable(status);
   state.hasRun = false;
   state.restartingSince = undefined;
 }
 
-/** @param since when it fell below its minimum, unless that is known already. @returns since when it has been. */
+/** @param since ignored if an earlier time is known. @returns since when it has been broken, milliseconds. */
 export function noteBroken(status: RepairStatus, since: number): number {
   const state = writable(status);
   state.brokenSince ??= since;
   return state.brokenSince;
 }
 
-/** It has its minimum, or nobody left. */
-export function noteWhole(status: RepairStatus): void {
+/** The gang has its minimum, or no bound member left. */
+export function noteComplete(status: RepairStatus): void {
   const state = writable(status);
   state.brokenSince = undefined;
   state.left = [];
   state.restartingSince = undefined;
 }
 
-/** A search for places was made. @param freed the freed generation it was made at. @param widensAt milliseconds. */
-export function notePlaceSearch(status: RepairStatus, freed: number, widensAt: number): void {
+/** A search for places was made. @param freed its freed generation. @param widensAt milliseconds. */
+export function noteReplacementSearch(status: RepairStatus, freed: number, widensAt: number): void {
   const state = writable(status);
   state.unschedulableAt = freed;
   state.widensAt = widensAt;
 }
 
-/** @param since milliseconds; undefined: it goes on with replacements instead. */
+/** @param since milliseconds; undefined: the gang continues with replacements instead. */
 export function noteRestarting(status: RepairStatus, since: number | undefined): void {
   writable(status).restartingSince = since;
 }

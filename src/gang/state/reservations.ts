@@ -1,15 +1,16 @@
 /**
- * Who holds which space without being bound yet: the only owner of slots, holds, placeholders and what planned starts keep.
- * A slot is assumed when planned, confirmed when the member is seen bound, forgotten when it is given up.
+ * All capacity that is held without a bound pod: slots, holds of lone pods, placeholders, and what is reserved for
+ * planned starts. The only owner of these. A slot is assumed when planned, confirmed when its member is seen bound, and
+ * forgotten when it is given up.
  *
- * Invariants: a pod has at most one slot; a slot names one node; a gang's slots come from one plan or from later plans
- * of the same attempt.
+ * Invariants: a pod has at most one slot; a slot names one node; the slots of a gang come from one plan, or from later
+ * plans of the same attempt.
  */
 import type { PodModel, PodTemplate, PodUid, ResourceAmount } from '../../core/objects/model.ts';
 import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { Slot } from './slot.ts';
 
-/** For whom space is held outside of slots. */
+/** What capacity is held for outside of slots. */
 export type HoldKey =
   /** A lone pod that is being bound, or may preempt there. */
   { readonly kind: 'lone-pod'; readonly uid: PodUid } | PlaceholderKey;
@@ -18,12 +19,12 @@ export type HoldKey =
 export type PlaceholderKey =
   /** The replacement of a member that a running gang lost. */
   | { readonly kind: 'replacement'; readonly gang: GangKey; readonly lost: PodUid }
-  /** The replacement of one that left before Muster started: nobody knows which. */
+  /** The replacement of a member that left before Muster started: which one is unknown. */
   | { readonly kind: 'missing-member'; readonly gang: GangKey; readonly number: number }
   /** One of the last members of a gang that is planned early. */
   | { readonly kind: 'member-to-come'; readonly gang: GangKey; readonly rank: number };
 
-/** The identity of a hold key: equal keys have the same. */
+/** The identity of a hold key: equal keys have equal ids. */
 export type HoldId = string & { readonly holdId: never };
 
 export function holdIdOf(key: HoldKey): HoldId {
@@ -45,26 +46,29 @@ function renderKey(key: HoldKey): string {
   }
 }
 
-/** A pod that stands in for the member: like the pattern, and with a UID that no other pod or stand-in has. */
-export function standInFor(key: PlaceholderKey, pattern: PodModel): PodModel {
-  return { ...pattern, uid: renderKey(key) as PodUid };
+/** A pod that stands in for the member: like the example, with a UID that no other pod or stand-in has. */
+export function standInFor(key: PlaceholderKey, example: PodModel): PodModel {
+  return { ...example, uid: renderKey(key) as PodUid };
 }
 
-/** Space held outside of slots. */
+/** Capacity held outside of slots. */
 export interface SpaceHold {
   readonly pod: PodModel;
   readonly node: string;
-  /** When it lapses unless confirmed, milliseconds. */
+  /** When it expires unless confirmed, milliseconds. */
   readonly until: number;
 }
 
-/** Space kept for a member that does not exist now; `pod` stands in for it. */
+/** Capacity held for a member that does not exist now; `pod` stands in for it. */
 export interface Placeholder extends SpaceHold {
   readonly key: PlaceholderKey;
 }
 
-/** What is kept of a node for a gang that is planned to start there later; gangs know of it from their plans. */
-export interface Kept {
+/**
+ * Capacity of one node that is reserved for planned starts against lone pods. Gangs see planned starts in the reserved
+ * view instead.
+ */
+export interface ReservedCapacity {
   readonly node: string;
   readonly priority: number;
   /** By resource. */
@@ -86,18 +90,20 @@ export class Reservations {
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
-  #kept = new Map<string, Kept>();
+  #reserved = new Map<string, ReservedCapacity>();
 
   get size(): number {
     return this.#slots.size;
   }
 
-  /** The freed generation: grows each time space may have become free, so that whoever found none may find some now. */
+  /**
+   * The freed generation: grows each time capacity may have become free, so that a gang that found none tries again.
+   */
   get freed(): number {
     return this.#freed;
   }
 
-  /** Space may have become free in the cluster itself: a pod left its node, or nodes changed. */
+  /** Capacity may have become free in the cluster: a pod left its node, or nodes changed. */
   noteFreed(): void {
     this.#freed++;
   }
@@ -118,20 +124,20 @@ export class Reservations {
     return this.#byGang.get(gang)?.size ?? 0;
   }
 
-  /** Takes the space. A pod that had a slot loses the old one. */
+  /** Takes the capacity. If the pod has a slot already, the new one replaces it. */
   assume(slot: Slot): void {
     this.forget(slot.pod.uid);
     this.#slots.set(slot.pod.uid, slot);
-    addTo(this.#byGang, slot.gang, slot.pod.uid, slot);
+    addEntry(this.#byGang, slot.gang, slot.pod.uid, slot);
     this.#take(slot.node, slot.pod.uid, slot);
   }
 
-  /** The member is bound: the cluster model counts it from now on. */
+  /** The member is bound: from now on the snapshot counts it. */
   confirm(uid: string): Slot | undefined {
     return this.#remove(uid);
   }
 
-  /** Gives the space back. */
+  /** Gives the capacity back. */
   forget(uid: string): Slot | undefined {
     const slot = this.#remove(uid);
     if (slot) this.#freed++;
@@ -142,12 +148,12 @@ export class Reservations {
     const slot = this.#slots.get(uid);
     if (!slot) return undefined;
     this.#slots.delete(uid);
-    removeFrom(this.#byGang, slot.gang, uid);
+    removeEntry(this.#byGang, slot.gang, uid);
     this.#giveBack(slot.node, uid);
     return slot;
   }
 
-  /** Holds space for a lone pod: on one node, or on several of which one will be used. */
+  /** Holds capacity for a lone pod: on one node, or on several of which one will be used. */
   holdFor(pod: PodModel, nodes: readonly string[], until: number): void {
     this.#hold(
       { kind: 'lone-pod', uid: pod.uid },
@@ -155,31 +161,35 @@ export class Reservations {
     );
   }
 
-  /** Ends what is held for a lone pod. */
+  /** Ends the holds of a lone pod. */
   releaseHoldFor(uid: PodUid): void {
     this.#release({ kind: 'lone-pod', uid });
   }
 
-  /** Keeps space for a member that does not exist now. */
-  keepPlace(placeholder: Placeholder): void {
+  /** Holds capacity for a member that does not exist now. */
+  addPlaceholder(placeholder: Placeholder): void {
     const { key } = placeholder;
     this.#hold(key, [placeholder]);
-    addTo(this.#placeholders, key.gang, holdIdOf(key), placeholder);
+    addEntry(this.#placeholders, key.gang, holdIdOf(key), placeholder);
   }
 
-  releasePlace(key: PlaceholderKey): void {
+  releasePlaceholder(key: PlaceholderKey): void {
     this.#release(key);
   }
 
-  /** The space of a placeholder goes over to a slot: nothing becomes free for others. */
-  fillPlace(key: PlaceholderKey, slot: Slot): void {
+  releasePlaceholdersOf(gang: string): void {
+    for (const { key } of this.placeholdersOf(gang)) this.#release(key);
+  }
+
+  /** Turns a placeholder into a slot: nothing becomes free for others. */
+  fillPlaceholder(key: PlaceholderKey, slot: Slot): void {
     const freed = this.#freed;
     this.#release(key);
     this.assume(slot);
     this.#freed = freed;
   }
 
-  /** Places that are kept for members of the gang that do not exist now, in the order in which they were. */
+  /** Placeholders of the gang, in the order in which they were added. */
   placeholdersOf(gang: string): readonly Placeholder[] {
     return [...(this.#placeholders.get(gang)?.values() ?? [])];
   }
@@ -188,12 +198,12 @@ export class Reservations {
     return this.#placeholders.get(gang)?.size ?? 0;
   }
 
-  /** Everything that is held outside of slots. */
+  /** All holds and placeholders. */
   *holds(): Generator<readonly [key: HoldKey, hold: SpaceHold]> {
     for (const { key, spaces } of this.#holds.values()) for (const hold of spaces) yield [key, hold];
   }
 
-  /** Ends holds that were never confirmed. */
+  /** Ends the holds whose time is over. @param now milliseconds. */
   expire(now: number): void {
     for (const { key, spaces } of this.#holds.values())
       if (spaces.some(({ until }) => until <= now)) this.#release(key);
@@ -212,53 +222,53 @@ export class Reservations {
     if (!hold) return;
     for (const { node } of hold.spaces) this.#giveBack(node, id);
     this.#holds.delete(id);
-    if (key.kind !== 'lone-pod') removeFrom(this.#placeholders, key.gang, id);
+    if (key.kind !== 'lone-pod') removeEntry(this.#placeholders, key.gang, id);
     this.#freed++;
   }
 
-  /** From now on this, and nothing else, is kept for planned starts. */
-  keep(kept: readonly Kept[]): void {
-    this.#kept = new Map(kept.map((each) => [each.node, each]));
+  /** Replaces what is reserved for planned starts. */
+  setReserved(reserved: readonly ReservedCapacity[]): void {
+    this.#reserved = new Map(reserved.map((each) => [each.node, each]));
   }
 
-  /** What a pod leaves of a node where something is kept is kept, too, until `keep` says what is. */
-  keepMore(node: string, left: readonly ResourceAmount[]): void {
-    const kept = this.#kept.get(node);
-    if (!kept) return;
-    const amounts = new Map(kept.amounts);
+  /** Adds what a departing pod frees on a node that has a reservation, until the next `setReserved`. */
+  addReserved(node: string, left: readonly ResourceAmount[]): void {
+    const reserved = this.#reserved.get(node);
+    if (!reserved) return;
+    const amounts = new Map(reserved.amounts);
     for (const { name, amount } of left) amounts.set(name, (amounts.get(name) ?? 0) + amount);
-    this.#kept.set(node, { ...kept, amounts });
+    this.#reserved.set(node, { ...reserved, amounts });
   }
 
-  /** What is kept of the node against pods of this priority or lower; undefined: nothing. */
-  keptAgainst(node: string, priority: number): Kept['amounts'] | undefined {
-    const kept = this.#kept.get(node);
-    return kept && kept.priority >= priority ? kept.amounts : undefined;
+  /** What is reserved of the node against pods of this priority or lower; undefined: nothing. */
+  reservedAgainst(node: string, priority: number): ReservedCapacity['amounts'] | undefined {
+    const reserved = this.#reserved.get(node);
+    return reserved && reserved.priority >= priority ? reserved.amounts : undefined;
   }
 
   #take(node: string, id: string, holder: { readonly pod: PodModel }): void {
-    addTo(this.#byNode, node, id, holder);
+    addEntry(this.#byNode, node, id, holder);
     this.#changedNodes.add(node);
   }
 
   #giveBack(node: string, id: string): void {
-    removeFrom(this.#byNode, node, id);
+    removeEntry(this.#byNode, node, id);
     this.#changedNodes.add(node);
   }
 
-  /** Nodes where the space held is not what it was at the last such call; for the one who adds it up by node. */
+  /** Nodes where held capacity changed since the last call. For one caller, which sums it by node. */
   takeChangedNodes(): Iterable<string> {
     const changed = this.#changedNodes;
     if (changed.size > 0) this.#changedNodes = new Set();
     return changed;
   }
 
-  /** Templates that hold space on the node. */
+  /** Templates that hold capacity on the node. */
   *templatesOn(node: string): Generator<PodTemplate> {
     for (const { pod } of this.#byNode.get(node)?.values() ?? []) yield pod.template;
   }
 
-  /** Templates that hold space on the node against the pod: everyone's of its priority or higher, but its own. */
+  /** Templates that hold capacity on the node against the pod: those of its priority or higher, except its own. */
   templatesAgainst(node: string, pod: Pick<PodModel, 'uid' | 'priority'>): readonly PodTemplate[] {
     const holders = this.#byNode.get(node);
     if (!holders) return [];
@@ -270,13 +280,13 @@ export class Reservations {
   }
 }
 
-function addTo<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
+function addEntry<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
   const entries = index.get(group);
   if (entries) entries.set(key, value);
   else index.set(group, new Map([[key, value]]));
 }
 
-function removeFrom<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key): void {
+function removeEntry<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key): void {
   const entries = index.get(group);
   entries?.delete(key);
   if (entries?.size === 0) index.delete(group);

@@ -1,12 +1,12 @@
 /**
- * The place of one member: decided, nominated, held at the barrier, bound. Written by this module only; `reservations.ts`
- * keeps the slots.
+ * The slot of one member and its steps: decided, nominated, held at the barrier, bound. Only this module writes it;
+ * `reservations.ts` stores the slots.
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { GangKey } from '../../core/podgroup/gang.ts';
 
 export type SlotState =
-  /** Decided, and recorded on the member; the node is not free yet: pods that are preempted, or leave anyway, are on it. */
+  /** Decided and recorded on the member, but pods that are preempted or leave anyway are still on the node. */
   | 'fenced'
   /** Decided; the nomination is not written yet. */
   | 'assumed'
@@ -26,31 +26,31 @@ interface WritableSlot {
   state: SlotState;
   /** When the slot last made progress, milliseconds. */
   since: number;
-  /** The record was written ahead of the nomination, while the slot was fenced. */
+  /** The annotation was written before the nomination, while the slot was fenced. */
   isRecorded: boolean;
   /** The nomination was written at least once; writing it again is no progress. */
   isWritten: boolean;
   /** How often the nomination was renewed because nothing happened. */
   renewals: number;
-  /** The gate was removed; the watch may not show it yet. A gate never comes back. */
+  /** The gate was removed; the watch may not show it yet. A removed gate cannot come back. */
   isUngated: boolean;
 }
 
 export type Slot = Readonly<WritableSlot>;
 
-/** What a plan decides of a slot. */
+/** What a plan decides about a slot. */
 export type DecidedSlot = Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'attempt' | 'since'>;
 
 function writable(slot: Slot): WritableSlot {
   return slot as WritableSlot;
 }
 
-/** A slot that was just decided. */
+/** A new slot. */
 export function newSlot(decided: DecidedSlot, state: 'assumed' | 'fenced' = 'assumed'): Slot {
   return { ...decided, state, isRecorded: false, isWritten: false, renewals: 0, isUngated: false };
 }
 
-/** A slot that another life of Muster decided and recorded. */
+/** A slot that an earlier process decided and recorded. */
 export function adoptSlot(decided: DecidedSlot, state: 'nominated' | 'fenced'): Slot {
   return { ...newSlot(decided), state, isRecorded: true, isWritten: state === 'nominated' };
 }
@@ -66,7 +66,7 @@ export function unfence(slot: Slot, now: number): void {
   state.since = now;
 }
 
-/** The nomination was written; one that was planned anew, or held, meanwhile stays what it is. */
+/** The nomination was written. A slot that was planned again or held meanwhile keeps its state. */
 export function noteNominated(slot: Slot, now: number): void {
   if (slot.state !== 'assumed') return;
   const state = writable(slot);
@@ -75,14 +75,16 @@ export function noteNominated(slot: Slot, now: number): void {
   state.isWritten = true;
 }
 
-/** The nomination is to be written again. No progress: one that is erased again and again must end as a refusal. */
+/**
+ * Write the nomination again. This is no progress: a nomination that is erased again and again must end as a refusal.
+ */
 export function rewriteNomination(slot: Slot): void {
   const state = writable(slot);
   state.attempt++;
   state.state = 'assumed';
 }
 
-/** The nomination to the same node is to be written once more, as a new event, and the member gets its time again. */
+/** Write the nomination to the same node once more, as a new event, and restart the timeout of the member. */
 export function renewNomination(slot: Slot, now: number): void {
   const state = writable(slot);
   state.renewals++;
@@ -114,7 +116,7 @@ export function stepBack(slot: Slot, now: number): void {
   state.since = now;
 }
 
-/** Whether a binding is being written, or was and is not seen yet: that space is taken whatever is decided. */
+/** Whether a binding is being written, or was and is not seen yet: that capacity is taken whatever is decided. */
 export function anyBinding(slots: readonly Slot[]): boolean {
   return slots.some(({ state }) => state === 'binding');
 }

@@ -1,5 +1,5 @@
 /**
- * Step 6 of a round: starts every write that is missing, and opens barriers. Nothing is awaited; each write that ends wakes
+ * Step 6 of a cycle: starts every missing write, and opens barriers. Nothing is awaited; the end of each write wakes
  * the loop.
  */
 import type { GangRecord } from '../state/records.ts';
@@ -7,7 +7,7 @@ import type { BarrierOpener } from './barrier-opener.ts';
 import type { Evictor } from './evictor.ts';
 import type { Nominator } from './nominator.ts';
 
-/** The gangs; `observe/gang-table.ts` has them. */
+/** The gangs; implemented by `observe/gang-table.ts`. */
 export interface Gangs {
   get(gang: string): GangRecord | undefined;
   values(): Iterable<GangRecord>;
@@ -24,13 +24,13 @@ export class Dispatcher {
     this.#opener = opener;
   }
 
-  /** The step: nominations, gates and erasures, then notices and evictions, gang by gang. */
+  /** Runs the step: nominations, gates and erasures, then notices and evictions, gang by gang. */
   write(gangs: Gangs): void {
     for (const record of gangs.values()) {
       this.#nominator.reconcile(record);
       this.#evictor.reconcile(record);
       this.#opener.tryOpen(record);
     }
-    this.#evictor.spare(gangs);
+    this.#evictor.withdrawNotices(gangs);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Writes what a preemption or a restart asks for: notices and evictions. Driven by level, as the nominator is: each round
- * it looks at which pods still stand, and asks again for what was refused or got lost.
+ * Writes the notices and evictions of preemptions, restarts and run limits. Level-driven like the nominator: each cycle
+ * it looks at which pods are left, and repeats requests that were refused or lost.
  */
 import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
@@ -9,7 +9,7 @@ import { findViolated } from '../../core/preemption/budgets.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor, Waker } from '../framework/ports.ts';
 import {
-  isStanding,
+  awaitsEviction,
   NO_NOTICE,
   noteEvicting,
   noteEviction,
@@ -21,7 +21,7 @@ import {
 } from '../state/preempting.ts';
 import type { GangRecord } from '../state/records.ts';
 
-/** What was refused or failed is asked for again after this, milliseconds. */
+/** Refused or failed requests are repeated after this, milliseconds. */
 const RETRY_MS = 1_000;
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'writer' | 'observer' | 'clock'>;
@@ -32,7 +32,7 @@ export class Evictor implements MemberEvictor {
   /** The last write to each pod, by UID, until the watch has had time to show it. */
   readonly #writes = new Map<string, { readonly what: string; isUnderWay: boolean }>();
 
-  /** @param waker woken after each write, to look at what is missing now. */
+  /** @param waker woken after each write, to start what is missing then. */
   constructor(context: Context, waker: Waker) {
     this.#context = context;
     this.#waker = waker;
@@ -44,24 +44,24 @@ export class Evictor implements MemberEvictor {
     const { gang, preemption } = record;
     const { preempting } = preemption;
     if (!preempting) return;
-    // Before anybody is told, the plan is on record: a restart must know what was made room for.
+    // The plan is recorded before any notice is written: after a restart the purpose of the preemption must be known.
     const slots = reservations.slotsOf(gang.key);
     if (slots.some(({ state, isRecorded }) => state === 'fenced' && !isRecorded)) return;
-    const standing = [...preempting.victims.keys()].map((uid) => view.pod(uid)).filter(isStanding);
+    const remaining = [...preempting.victims.keys()].map((uid) => view.pod(uid)).filter(awaitsEviction);
     if (!preempting.isAnnounced) {
       noteVictimsTold(preempting);
       observer.onPreempting(gang.key, preempting);
     }
-    const untold = standing.filter(({ annotations }) => annotations[PREEMPTED_BY] !== gang.key);
+    const unnotified = remaining.filter(({ annotations }) => annotations[PREEMPTED_BY] !== gang.key);
     const notice = renderNotice(gang.key, preempting);
-    for (const pod of untold) {
+    for (const pod of unnotified) {
       this.#start('announce preemption', gang.key, pod, () => this.#context.writer.annotate(pod, notice));
     }
     const now = clock.now();
-    if (untold.length > 0 || standing.length === 0 || now < preempting.evictAt) return;
-    if (!preempting.isEvicting && !this.#isAllowed(preempting, standing, now)) return;
+    if (unnotified.length > 0 || remaining.length === 0 || now < preempting.evictAt) return;
+    if (!preempting.isEvicting && !this.#isAllowed(preempting, remaining, now)) return;
     noteEvicting(preempting);
-    for (const pod of standing) this.#evictVictim(preempting, gang.key, pod);
+    for (const pod of remaining) this.#evictVictim(preempting, gang.key, pod);
   }
 
   restart(gang: string, members: readonly PodModel[]): void {
@@ -88,8 +88,8 @@ export class Evictor implements MemberEvictor {
     }
   }
 
-  /** Takes the notice back from pods that nobody evicts any more. */
-  spare(gangs: { get(gang: string): GangRecord | undefined }): void {
+  /** Removes the notice from pods that are no longer victims. */
+  withdrawNotices(gangs: { get(gang: string): GangRecord | undefined }): void {
     for (const pod of this.#context.view.preempted()) {
       const preemptor = pod.annotations[PREEMPTED_BY]!;
       if (pod.deleting || gangs.get(preemptor)?.preemption.preempting?.victims.has(pod.uid)) continue;
@@ -97,9 +97,9 @@ export class Evictor implements MemberEvictor {
     }
   }
 
-  /** Whether the budgets allow all that are left to be evicted: nobody is evicted before. */
-  #isAllowed(preempting: Preempting, standing: readonly PodModel[], now: number): boolean {
-    const violated = findViolated(this.#context.view.budgets(), standing);
+  /** Whether the budgets allow all remaining victims: none is evicted before. */
+  #isAllowed(preempting: Preempting, remaining: readonly PodModel[], now: number): boolean {
+    const violated = findViolated(this.#context.view.budgets(), remaining);
     if (violated.length === 0) {
       noteEvictionsAllowed(preempting);
       return true;
@@ -126,7 +126,7 @@ export class Evictor implements MemberEvictor {
     });
   }
 
-  /** One write to a pod at a time, and the same one again only after the watch has had a while to show the first. */
+  /** One write to a pod at a time. The same write is repeated only after the watch has had time to show the first. */
   #start(what: string, gang: string, pod: PodModel, write: () => Promise<EvictionOutcome>): void {
     const last = this.#writes.get(pod.uid);
     if (last && (last.isUnderWay || last.what === what)) return;

@@ -1,10 +1,10 @@
 /**
- * Writes what the reservations say into the cluster: nominations, gate removals, and the erasing of nominations that
- * were given up. Driven by level, not by edge: each round it looks at what is missing and starts it, so a failed write,
- * a restart or a lost event is mended by the next look.
+ * Writes the reservations into the cluster: nominations, gate removals, and the erasure of nominations that were given
+ * up. Level-driven: each cycle it looks at what is missing and starts it, so a failed write, a restart or a lost event
+ * is repaired in the next cycle.
  *
- * Order: every member of a gang exists and is nominated before the first gate is removed, so no member starts towards
- * kube-scheduler while another could still turn out to be gone.
+ * Order: every member of a gang exists and is nominated before the first gate is removed, so no member goes to
+ * kube-scheduler while another one could still be missing.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
@@ -17,12 +17,12 @@ import { renderPlan } from '../state/plan-record.ts';
 import type { GangRecord } from '../state/records.ts';
 import { noteNominated, noteRecorded, noteUngated, type Slot } from '../state/slot.ts';
 
-/** A write that failed is looked at again after this; the API client has tried a few times by then. */
+/** A failed write is repeated after this, milliseconds; by then the API client has tried it a few times. */
 const RETRY_MS = 1_000;
 
 /**
- * Nominations of one gang under way while its last members are being created. They compete with the creations that they
- * wait for: with all 64 that the API client allows, the last 47 of 1,000 pods took more than two seconds.
+ * Nominations of one gang under way at once while its last members are being created. They compete with those
+ * creations: with all 64 that the API client allows, the last 47 of 1,000 pods took more than two seconds.
  */
 const EARLY_WRITES = 8;
 
@@ -34,18 +34,18 @@ export class Nominator {
   /** Pods with a write under way, by UID: writes to one pod never overtake each other. */
   readonly #busy = new Set<string>();
 
-  /** @param waker woken after each write, to look at what is missing now. */
+  /** @param waker woken after each write, to start what is missing then. */
   constructor(context: Context, waker: Waker) {
     this.#context = context;
     this.#waker = waker;
   }
 
-  /** Starts every write the gang lacks. */
+  /** Starts every write that the gang lacks. */
   reconcile(record: GangRecord): void {
     const { view, reservations } = this.#context;
     const { gang, attempt } = record;
     const slots = reservations.slotsOf(gang.key);
-    // A member that was planned again needs no erasing: its new nomination takes the old one's place.
+    // A member that was planned again needs no erasure: its new nomination replaces the old one.
     for (const slot of slots) noteErased(attempt, slot.pod.uid);
     for (const pod of attempt.clearing.values())
       this.#start('clear nomination', gang.key, pod, () => this.#clear(record, pod));
@@ -62,7 +62,8 @@ export class Nominator {
     if (assumed.length > 0 || isEarly || slots.some(({ state }) => state === 'fenced')) return;
     for (const slot of slots) {
       const pod = view.pod(slot.pod.uid);
-      // One that never calls bind would start alone: it stays gated until the barrier has opened for the others.
+      // A member that bypasses the extender would start alone: it stays gated until the barrier has opened for the
+      // others.
       if (pod && !pod.template.reachesExtender && !attempt.isOpen) continue;
       if (slot.isUngated || !pod?.gates.includes(GANG_GATE)) continue;
       this.#start('remove gate', slot.gang, pod, () => this.#removeGate(slot, pod));
@@ -78,7 +79,7 @@ export class Nominator {
     };
     void write().then((outcome) => {
       if (outcome.kind === 'ok') return done();
-      // Gone: the watch is about to say so; looking again before it does would find the same write missing.
+      // Gone: the watch will show it soon; looking again earlier would only find the same write missing.
       if (outcome.kind !== 'gone') this.#context.observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
       this.#context.clock.after(RETRY_MS, done);
     });
@@ -91,7 +92,7 @@ export class Nominator {
   }
 
   async #nominate(slot: Slot, pod: PodModel | undefined): Promise<WriteOutcome> {
-    // A renewal to the same node would change nothing that wakes the pod: erased first, the new one is an event.
+    // Writing the same node again would not wake the pod: erased first, the new nomination is an event.
     if (slot.renewals > 0 && pod?.nominatedNodeName === slot.node) await this.#context.writer.clearNomination(slot.pod);
     const outcome = await this.#context.writer.nominate(slot.pod, slot.node, renderPlan(slot));
     this.#context.observer.onNomination(outcome.kind);

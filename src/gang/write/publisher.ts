@@ -1,17 +1,17 @@
-/** Step 7 of a round: why each gang is where it is, told when it changes. */
+/** Step 7 of a cycle: finds the reason of each gang's state, and announces it when it changes. */
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
 import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { isThere, type Preempting } from '../state/preempting.ts';
+import { isPresent, type Preempting } from '../state/preempting.ts';
 import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
 
-/** How often each gang was restarted; `repair/repairer.ts` knows. */
+/** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
   restartsOf(gang: string): number;
 }
@@ -27,7 +27,7 @@ export class Publisher {
     this.#queues = queues;
   }
 
-  /** The step: queues are written down, reasons refreshed, and those that are new announced. */
+  /** Runs the step: writes the status of queues, refreshes all reasons, and announces new ones. */
   publish(records: readonly GangRecord[], now: number): void {
     this.#queues.publish(records);
     for (const record of records) {
@@ -77,10 +77,10 @@ export class Publisher {
     }
   }
 
-  #describePreempting({ victims, leaving, blockedBy }: Preempting): Reason {
+  #describePreempting({ victims, departing, blockedBy }: Preempting): Reason {
     const { view } = this.#context;
-    const uids = [...victims.keys(), ...leaving.keys()];
-    const gone = uids.filter((uid) => !isThere(view.pod(uid))).length;
+    const uids = [...victims.keys(), ...departing.keys()];
+    const gone = uids.filter((uid) => !isPresent(view.pod(uid))).length;
     const names = [...new Set([...victims.values()].map(({ unit }) => unit))].sort();
     return { kind: 'preempting', victims: names, pods: uids.length, gone, blockedBy };
   }
@@ -100,8 +100,8 @@ export class Publisher {
 }
 
 /**
- * What is announced anew when it changes. Arrivals at the barrier, pods that leave, what a queue uses and when another gang
- * is expected to start are in the inspect API; announced they would be an Event for each change of a number.
+ * The text whose changes are announced. Arrivals at the barrier, pods that leave, the use of a queue and expected
+ * starts are in the inspect API: announced, they would cause an Event for each change of a number.
  */
 function announce(reason: Reason): string {
   switch (reason.kind) {
@@ -117,7 +117,7 @@ function announce(reason: Reason): string {
   }
 }
 
-/** Why members that run are about to be evicted. */
+/** Why running members are about to be evicted. */
 function describeEviction(bound: readonly PodModel[], now: number): Reason {
   const { annotations } = bound.find((pod) => pod.annotations[PREEMPTED_BY] !== undefined)!;
   const at = instantOf(annotations[PREEMPTION_NOTICE]) ?? now;

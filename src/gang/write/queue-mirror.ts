@@ -1,10 +1,10 @@
 /**
- * Keeps the `Queue` objects in step: each queue of the configuration file has one, if the CRD is installed, and each
- * object says in its status how the queue does. The spec of an object is never changed: who edits it has the last word,
- * and who deletes it gets the file's version back.
+ * Keeps the `Queue` objects in step: each queue of the configuration file gets one if the CRD is installed, and the
+ * status of each object reports its queue. The spec of an existing object is never changed: edits stay, and a deleted
+ * object comes back as the file has it.
  *
- * Driven by level: `reconcile` looks each round at what is missing and starts it, so a failed write, a restart or an object
- * that somebody deleted is mended by a later look. Nothing is written for one queue more often than each `intervalMs`.
+ * Level-driven: each cycle `reconcile` looks at what is missing and starts it, so a failed write, a restart or a
+ * deleted object is repaired later. Each queue is written at most once in each `intervalMs`.
  */
 
 import type { Clock } from '../../core/objects/clock.ts';
@@ -14,26 +14,26 @@ import { patchStatus, type QueueStatus } from '../../core/queues/status.ts';
 import type { QueueSpec } from '../../core/queues/tree.ts';
 import type { GangObserver, QueueWriter } from '../framework/ports.ts';
 
-/** On objects that Muster made of queues of the file. */
-export const MIRRORED_LABEL = 'muster.dev/mirrored';
+/** Label of objects that Muster created for queues of the file. */
+const MIRRORED_LABEL = 'muster.dev/mirrored';
 
 export interface QueueMirrorParts {
   readonly writer: QueueWriter;
   readonly clock: Pick<Clock, 'now'>;
   readonly observer: Pick<GangObserver, 'onMirrored' | 'onQueueWriteFailed'>;
-  /** Milliseconds between two writes for one queue, and between two looks for the CRD. */
+  /** Milliseconds between two writes for one queue, and between two checks for the CRD. */
   readonly intervalMs: number;
 }
 
 export class QueueMirror {
   readonly #parts: QueueMirrorParts;
-  /** By queue: when the next attempt may begin. */
+  /** By queue: when the next attempt may begin, milliseconds. */
   readonly #createAt = new Map<string, number>();
   readonly #statusAt = new Map<string, number>();
   readonly #writing = new Set<string>();
   readonly #reported = new Map<string, string>();
   #creating = false;
-  /** Until then the CRD is taken for missing. */
+  /** Until then the CRD counts as missing, milliseconds. */
   #absentUntil = Number.NEGATIVE_INFINITY;
   #nextAt = Number.POSITIVE_INFINITY;
 
@@ -41,17 +41,20 @@ export class QueueMirror {
     this.#parts = parts;
   }
 
-  /** When `reconcile` should be called again although nothing happened; Infinity: no need. As of its last call. */
+  /**
+   * When `reconcile` should be called again although nothing happened, milliseconds; Infinity: never. As of its last
+   * call.
+   */
   get nextAt(): number {
     return this.#nextAt;
   }
 
   /**
-   * Starts the writes that are due. Cheap when none is: a look at each queue's name.
+   * Starts the writes that are due. Cheap if none is: a look at each queue's name.
    *
    * @param file the queues of the configuration file.
-   * @param objects those that the API server has.
-   * @param statusOf asked only for queues whose status may be written now; undefined: nothing is known, nothing is written.
+   * @param objects the objects of the API server.
+   * @param statusOf called only for queues whose status may be written now; undefined: nothing is known or written.
    */
   reconcile(
     file: readonly QueueSpec[],
@@ -99,7 +102,7 @@ export class QueueMirror {
     if (due.length > 0 && !this.#creating) void this.#create(due);
   }
 
-  /** One after the other, so that a CRD that is not there costs one request. */
+  /** One after the other, so that a missing CRD costs one request. */
   async #create(due: readonly QueueSpec[]): Promise<void> {
     const { writer, clock, observer, intervalMs } = this.#parts;
     this.#creating = true;
@@ -110,10 +113,10 @@ export class QueueMirror {
         this.#absentUntil = clock.now() + intervalMs;
         break;
       }
-      // The watch may tell of the new object later than the next round comes.
+      // The watch may show the new object only after the next cycle.
       this.#createAt.set(name, clock.now() + intervalMs);
       if (outcome.kind === 'ok') observer.onMirrored(name);
-      // A conflict is an object that the watch has not told of yet.
+      // A conflict is an object that the watch has not shown yet.
       if (outcome.kind !== 'conflict') this.#settle('create', name, outcome);
     }
     this.#creating = false;
@@ -130,7 +133,7 @@ export class QueueMirror {
     this.#parts.observer.onQueueWriteFailed(what, name, outcome.message);
   }
 
-  /** Objects that are gone: one that is made again is seen again. */
+  /** Forgets deleted objects: one that is created again is handled as new. */
   #forget(present: ReadonlySet<string>): void {
     for (const name of this.#statusAt.keys()) if (!present.has(name)) this.#statusAt.delete(name);
   }

@@ -1,4 +1,4 @@
-/** Writes down how the queues do, for people and for the next process: the status of every `Queue` object. */
+/** Writes the state of the queues into the status of every `Queue` object, for people and for the next process. */
 
 import type { QueueStatus } from '../../core/queues/status.ts';
 import { DEFAULT_QUEUE, plainQueue } from '../../core/queues/tree.ts';
@@ -22,7 +22,7 @@ export class QueuePublisher {
     this.#mirror = new QueueMirror({ writer, clock, observer, intervalMs: settings.queues.statusIntervalMs });
   }
 
-  /** When something is to be written by time alone, milliseconds; Infinity: nothing is. */
+  /** When a write is due by time alone, milliseconds; Infinity: never. */
   get nextAt(): number {
     return this.#mirror.nextAt;
   }
@@ -46,7 +46,7 @@ export class QueuePublisher {
       return { figures: { observedAt, usage, use, share, entitled, factor, pending, running }, problem: undefined };
     };
     const { items } = settings.queues;
-    // The one that nobody defined has an object as well: what it used is to be found there after a restart.
+    // The default queue has an object even if the file does not define it: its usage must survive a restart.
     const file = items.some(({ name }) => name === DEFAULT_QUEUE) ? items : [...items, plainQueue(DEFAULT_QUEUE)];
     this.#mirror.reconcile(file, view.queues(), statusOf);
   }

@@ -120,7 +120,7 @@ describe('silent members, which have the gate and no managed resource', () => {
 
   test('make up a whole gang: it starts when all are nominated', async () => {
     const world = await startWorld({ nodes: 2 });
-    world.create(gang('a', 2, { silent: true }));
+    world.create(gang('a', 2, { bypassing: true }));
     await world.settle();
     const order = world.cluster.writes.map(({ verb }) => verb);
     expect(order.slice(0, 2), 'nobody starts while another is not nominated').toEqual(['nominate', 'nominate']);
