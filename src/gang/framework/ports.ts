@@ -28,7 +28,7 @@ import type { ForeignHolder } from '../state/occupancy.ts';
 import type { Preempting } from '../state/preempting.ts';
 import type { GangRecord } from '../state/records.ts';
 
-/** Asks for a cycle soon, which reads the given gang again; `round-timer.ts` implements it. */
+/** Asks for a cycle soon, which reads the given gang again; `cycle-timer.ts` implements it. */
 export interface Waker {
   wake(gang?: GangKey): void;
 }
