@@ -31,17 +31,14 @@ describe('a queue that is owed capacity', () => {
   test.each([
     ['equal', 0],
     ['higher', 100],
-  ])(
-    'reclaims it within one grace period from the gangs of %s priority that started last',
-    async (_, priority) => {
-      const world = await borrowedWorld(TEAMS, { priority });
-      world.create(gang('x', 2, inQueue('a')));
-      await world.settle();
-      expect([...world.evictions()].sort()).toEqual(['b2-0', 'b3-0']);
-      await passGrace(world);
-      expect(runningOf(world, 'x', 'b0', 'b1')).toEqual(['x', 'b0', 'b1']);
-    },
-  );
+  ])('reclaims it within one grace period from the gangs of %s priority that started last', async (_, priority) => {
+    const world = await borrowedWorld(TEAMS, { priority });
+    world.create(gang('x', 2, inQueue('a')));
+    await world.settle();
+    expect([...world.evictions()].sort()).toEqual(['b2-0', 'b3-0']);
+    await passGrace(world);
+    expect(runningOf(world, 'x', 'b0', 'b1')).toEqual(['x', 'b0', 'b1']);
+  });
 
   test('evicts whole gangs, and no more of them than it needs', async () => {
     const world = await startQueueWorld(TEAMS, { nodes: 4 });
