@@ -44,8 +44,8 @@ export interface Sink<T> {
   deleted(object: T): void;
 }
 
-/** A pod outside Muster's gangs that takes up space without being bound. */
-export interface ForeignHolder {
+/** A pod that holds capacity on a node without being bound, and that is in no gang of Muster. */
+interface ForeignHolder {
   readonly pod: PodModel;
   /** The node for which a DaemonSet pod was created; undefined for a nominated pod. */
   readonly pinnedTo: string | undefined;

@@ -14,7 +14,7 @@
 import type { PodModel } from '../core/objects/model.ts';
 import type { GangKey } from '../core/podgroup/gang.ts';
 import type { Admission } from './admit/admission.ts';
-import type { Candidate } from './admit/candidate.ts';
+import type { AdmissionCandidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';
 import type { LoopContext } from './framework/context.ts';
 import type { CycleTimer } from './framework/cycle-timer.ts';
@@ -78,7 +78,7 @@ export class Coordinator {
   }
 
   /** Releases the gangs that give way or gave up, then tells admission the verdict on the candidate. */
-  #conclude(candidate: Candidate, plan: PlanOutcome, { gotSlots, releases }: PreemptOutcome): void {
+  #conclude(candidate: AdmissionCandidate, plan: PlanOutcome, { gotSlots, releases }: PreemptOutcome): void {
     const { planner, admission, releaser } = this.#parts;
     for (const release of releases) releaser.release(release);
     const { verdict, release } = planner.conclude(candidate, plan, gotSlots);

@@ -1,7 +1,7 @@
 /**
- * Laws that hold at every moment of every history: no node is booked twice, no gang starts in parts, an answer never
- * names a node that was not offered, nobody is evicted for a gang of equal or lower priority, and when the trouble ends the
- * gang starts.
+ * Laws that hold at every moment of every history: no node is overcommitted, no gang starts in part, an answer names
+ * only offered nodes, nothing is evicted for a gang of equal or lower priority, and when the faults end a complete gang
+ * starts.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import type { Verb } from '../support/cluster-in-memory.ts';
 import { gang, pod, SECOND, startWorld, type World } from '../support/scenario.ts';
 
 const NODES = 4;
-/** Two members fit on a node, and the three gangs need more than there is: `c` may take the room of the others. */
+/** Two members fit on a node, and the three gangs need more than there is: `c` may evict the others. */
 const GANGS = {
   a: { size: 4, min: 3, priority: 0, loss: 'restart', max: 4 },
   b: { size: 4, min: 2, priority: 50, loss: 'replace', max: 4 },
@@ -100,11 +100,11 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 );
 
-/** Plays the events and looks at the world after each and at each binding. */
+/** Plays the events and checks the world after each one and at each binding. */
 class History {
   readonly world: World;
   #watchIsLate = false;
-  /** Gangs whose start was complete and of which something still runs. */
+  /** Gangs that started completely and still have a running member. */
   readonly #started = new Set<string>();
   readonly violations: string[] = [];
 
@@ -121,7 +121,7 @@ class History {
     for (const name of this.#started) if (this.#running(name) === 0) this.#started.delete(name);
   }
 
-  /** Whatever was wrong is well again, and the space of the others is free. */
+  /** All faults end, and the capacity of the other gangs is free. */
   async heal(survivor: GangName, keepOthers = false): Promise<void> {
     const { world } = this;
     world.cluster.heal();
@@ -132,7 +132,7 @@ class History {
     for (const { metadata } of world.cluster.list('Pod'))
       if (!keepOthers && !metadata.name.startsWith(survivor)) world.delete(metadata.name);
     await world.settle();
-    // Two minutes hold the longest back-off, a timeout of everything, and kube-scheduler's tries meanwhile.
+    // Two minutes include the longest back-off, one timeout of each kind, and the retries of kube-scheduler.
     for (let second = 0; second < (keepOthers ? 400 : 120); second += 2) {
       await world.schedule();
       await world.pass(2 * SECOND);
@@ -165,7 +165,7 @@ class History {
       case 'filter':
         return this.#filterTwice(next.name);
       case 'lone pod':
-        // Muster cannot hold space for a pod that its watch has not shown.
+        // Muster cannot hold capacity for a pod that its watch has not shown.
         if (this.#watchIsLate) return;
         if (!this.#exists(next.name)) world.create(pod(next.name, { gpus: 4 }));
         return world.schedule(next.name);
@@ -183,7 +183,8 @@ class History {
       case 'freeze':
         return world.freeze(next.ms);
       case 'trouble':
-        // A binding whose answer is lost while the watch is late too is known to nobody, and its space may be given away.
+        // If the answer of a binding is lost while the watch is late, too, nobody knows of it, and its capacity may be
+        // given away.
         if (this.#watchIsLate && next.how === 'lost-answer') return;
         return world.cluster.trouble(next);
       case 'hang':
@@ -207,7 +208,7 @@ class History {
     }
   }
 
-  /** Only `c` is more urgent than others. */
+  /** Only `c` has a higher priority than others. */
   #checkEvictions(): void {
     for (const name of this.world.evictions()) {
       if (name.startsWith('c-')) this.violations.push(`${name} was evicted, and nothing is of higher priority`);
@@ -247,7 +248,7 @@ class History {
     if (this.#exists(name) && this.world.pod(name).spec.nodeName) act();
   }
 
-  /** Bound or ended well, by the truth or by what Muster was shown, or with a binding under way. */
+  /** Bound or succeeded, in the cluster or as the watch shows it, or with a binding under way. */
   #running(gangName: string): number {
     return this.#present(gangName, false).size;
   }
@@ -264,14 +265,14 @@ class History {
       );
       if (writing) present.add(uid!);
     }
-    // Also of a pod that is deleted, as long as the watch has not said so.
+    // Also of a deleted pod, as long as the watch has not shown it.
     for (const { pod: name, uid } of heldToo ? this.world.scheduler.binding : [])
       if (name.startsWith(`${gangName}-`)) present.add(uid);
     const { view, reservations } = this.world.muster;
     const record = view.gang(`default/${gangName}`);
     for (const { uid } of record?.census.bound ?? []) present.add(uid);
     for (const known of record?.gang.members ?? []) if (known.phase === 'Succeeded') present.add(known.uid);
-    // Bound, and deleted since: the watch has shown neither.
+    // Bound and then deleted: the watch has shown neither.
     for (const slot of reservations.slotsOf(`default/${gangName}`))
       if (slot.state === 'binding') present.add(slot.pod.uid);
     return present;
@@ -289,7 +290,7 @@ class History {
   }
 }
 
-/** With short waits; victims of every other history get a notice. */
+/** With short timeouts; in every other history victims get a notice. */
 async function startHistoryWorld(length: number): Promise<World> {
   const world = await startWorld({
     nodes: NODES,
@@ -326,12 +327,12 @@ function listDue(world: World, name: GangName): readonly string[] {
   return alive.length >= GANGS[name].min ? waiting.map(({ metadata }) => metadata.name) : [];
 }
 
-/** The same histories each time; `MUSTER_LAW_RUNS=5000` looks for new ones. */
+/** The same histories in each run; `MUSTER_LAW_RUNS=5000` tries new ones. */
 const RUNS = Number(process.env.MUSTER_LAW_RUNS ?? 100);
 const SEED = process.env.MUSTER_LAW_RUNS === undefined ? { seed: 20_260_101 } : {};
 
-describe('whatever happens', () => {
-  test('no node is booked twice, no gang starts in parts, and the same question has the same answer', async () => {
+describe('under any history of events', () => {
+  test('no node is overcommitted, no gang starts in part, and equal calls get equal answers', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 20, maxLength: 80, size: 'max' }), async (events) => {
         const { violations } = await playAll(events);
@@ -341,7 +342,7 @@ describe('whatever happens', () => {
     );
   }, 600_000);
 
-  test('when the trouble ends, a gang that is complete starts', async () => {
+  test('when the faults end, a complete gang starts', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 10, maxLength: 50, size: 'max' }), async (events) => {
         const history = await playAll([...events, { do: 'create gang', name: 'a' }]);
@@ -355,7 +356,7 @@ describe('whatever happens', () => {
     );
   }, 600_000);
 
-  test('the most urgent gang starts although others run', async () => {
+  test('the gang of highest priority starts although others run', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 10, maxLength: 50, size: 'max' }), async (events) => {
         const history = await playAll([...events, { do: 'create gang', name: 'c' }]);

@@ -24,7 +24,7 @@ import { noteUnschedulable, planAgain } from '../state/attempt.ts';
 import { compareUrgency, type GangRecord, isBelowMinimum, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
-import type { AdmissionConstraints, AdmissionPass, Candidate, Verdict } from './candidate.ts';
+import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, AdmissionVerdict } from './candidate.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
@@ -56,8 +56,8 @@ export class Admission {
   readonly #closed = new Map<Queue, GangRecord>();
   /** Gangs behind a planned start may be allowed to start now. */
   #looksAgain = false;
-  /** What came of the candidate that was handed out last. */
-  #verdict: Verdict = 'later';
+  /** The verdict on the last candidate. */
+  #verdict: AdmissionVerdict = 'later';
   /** Gangs whose start was reported. */
   readonly #running = new WeakSet<GangRecord>();
   /** The first cycle is over. */
@@ -99,7 +99,7 @@ export class Admission {
    * Runs the step. The caller reports the verdict on each candidate by `settle` before it asks for the next one.
    * @param ended gangs whose members all succeeded since the last cycle.
    */
-  *admit(records: readonly GangRecord[], ended: readonly Gang[], now: number): Generator<Candidate, void> {
+  *admit(records: readonly GangRecord[], ended: readonly Gang[], now: number): Generator<AdmissionCandidate, void> {
     for (const { lineage, members } of ended) {
       const starts = members.flatMap(({ startedAt }) => startedAt ?? []);
       if (starts.length > 0) this.#parts.history.add(lineage, now - Math.min(...starts));
@@ -134,12 +134,12 @@ export class Admission {
     }
   }
 
-  /** What came of the candidate that was handed out last. */
-  settle(verdict: Verdict): void {
+  /** The verdict on the last candidate. */
+  settle(verdict: AdmissionVerdict): void {
     this.#verdict = verdict;
   }
 
-  #takeVerdict(): Verdict {
+  #takeVerdict(): AdmissionVerdict {
     const verdict = this.#verdict;
     this.#verdict = 'later';
     return verdict;
@@ -149,7 +149,7 @@ export class Admission {
    * Hands out a candidate. What it gains is charged to its queue at once, so that other gangs of the queue get that
    * much less.
    */
-  *#handOut(candidate: Candidate): Generator<Candidate, void> {
+  *#handOut(candidate: AdmissionCandidate): Generator<AdmissionCandidate, void> {
     const { record } = candidate;
     const before = this.#queues.holdingsOf(record);
     yield candidate;
@@ -229,7 +229,7 @@ export class Admission {
   }
 
   /** The pass over the gangs that are complete and hold nothing. */
-  *#pass(waiting: readonly GangRecord[], pass: AdmissionPass): Generator<Candidate, void> {
+  *#pass(waiting: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
     const { now } = pass;
     const order = this.#queues.order(
       waiting.flatMap((record) => this.#apply(record)),

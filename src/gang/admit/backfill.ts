@@ -19,7 +19,7 @@ import { noteBlocked } from '../state/admission-status.ts';
 import { upcoming } from '../state/deadlines.ts';
 import { demandOf, type MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { ReservedCapacity } from '../state/reservations.ts';
+import type { NodeReservation } from '../state/reservations.ts';
 import type { ReservedStarts } from './candidate.ts';
 import { type Endings, LEAVES_MS } from './endings.ts';
 
@@ -241,9 +241,9 @@ export class Backfill {
    * What a pod of unknown run length may not use on each node: what is planned there, minus what becomes free until
    * then.
    */
-  #listReserved(snapshot: Snapshot): readonly ReservedCapacity[] {
+  #listReserved(snapshot: Snapshot): readonly NodeReservation[] {
     const { free } = this.#reserved!.viewUntil(snapshot, Number.POSITIVE_INFINITY);
-    const reserved = new Map<string, ReservedCapacity>();
+    const reserved = new Map<string, NodeReservation>();
     for (const { slots, request } of [...this.#known, ...this.#draining]) {
       for (const { node } of slots) {
         const row = snapshot.indexOf.get(node);

@@ -17,7 +17,7 @@ export interface AdmissionPass {
 }
 
 /** The gang to plan next. */
-export interface Candidate {
+export interface AdmissionCandidate {
   /**
    * `started`: it has bound members or slots and lacks others. `waiting`: it is complete and holds nothing. `early`:
    * its last members do not exist yet.
@@ -52,4 +52,4 @@ export interface ReservedStarts {
 }
 
 /** The result of a candidate. `later`: it was not tried, and is not at fault. `blocked`: it found no capacity. */
-export type Verdict = 'started' | 'later' | 'blocked';
+export type AdmissionVerdict = 'started' | 'later' | 'blocked';

@@ -29,7 +29,7 @@ import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { Candidate } from './candidate.ts';
+import type { AdmissionCandidate } from './candidate.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -263,7 +263,7 @@ export class QueueTable {
   }
 
   /** Limits the demand to as many members as the queue has quota for. Placeholders count for the quota already. */
-  limitDemand(demand: Demand, { record, constraints }: Pick<Candidate, 'record' | 'constraints'>): Demand {
+  limitDemand(demand: Demand, { record, constraints }: Pick<AdmissionCandidate, 'record' | 'constraints'>): Demand {
     if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
     const { queue, excludedModels } = constraints;
     if (!queue) return demand;

@@ -13,7 +13,7 @@ import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
-import type { CycleReport, GangObserver, RefusalCause, ReleaseCause } from './ports.ts';
+import type { CycleReport, GangObserver, ReleaseCause, SlotRefusalCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;
@@ -193,7 +193,7 @@ export class TelemetryObserver implements GangObserver {
     this.#log.info(3, 'nomination lost, writing it again', { gang, pod, node });
   }
 
-  onRefused(gang: string, pod: string, node: string, cause: RefusalCause, message: string): void {
+  onRefused(gang: string, pod: string, node: string, cause: SlotRefusalCause, message: string): void {
     this.#metrics.refusals.inc({ cause });
     this.#log.info(2, 'kube-scheduler refused a slot', { gang, pod, node, cause, said: message });
   }

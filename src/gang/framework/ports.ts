@@ -89,7 +89,7 @@ export interface MemberEvictor {
 }
 
 /** Why kube-scheduler did not take a nominated member. */
-export type RefusalCause = 'filter' | 'preempt' | 'no-progress';
+export type SlotRefusalCause = 'filter' | 'preempt' | 'no-progress';
 
 /** Why a gang gave its slots back. */
 export type ReleaseCause =
@@ -120,7 +120,7 @@ export interface CycleReport {
   readonly gangs: ReadonlyMap<GangState, number>;
   /** Slots whose members are not bound yet. */
   readonly slots: number;
-  /** Nodes that gangs lost members on again and again. */
+  /** Suspect nodes, by name. */
   readonly suspectNodes: number;
 }
 
@@ -155,7 +155,7 @@ export interface GangObserver {
   onNodeFailed(gang: string, node: string, isSuspect: boolean): void;
   onNomination(outcome: WriteOutcome['kind']): void;
   onNominationLost(gang: string, pod: string, node: string): void;
-  onRefused(gang: string, pod: string, node: string, cause: RefusalCause, message: string): void;
+  onRefused(gang: string, pod: string, node: string, cause: SlotRefusalCause, message: string): void;
   onReleased(gang: string, cause: ReleaseCause, slots: number, message: string): void;
   /** Called when a hold begins or ends: no cycle follows from that. */
   onHeld(held: number): void;
@@ -172,7 +172,7 @@ export interface SchedulerView {
   gang(key: string): GangView | undefined;
   /** Number of members with a slot that are not bound yet. */
   countSlots(gang: string): number;
-  /** Nodes that gangs lost members on again and again. */
+  /** Suspect nodes, by name. */
   suspects(): readonly Suspect[];
   snapshot(): Snapshot;
   /** The snapshot with the capacity of all unbound holders occupied. */

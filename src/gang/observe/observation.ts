@@ -12,7 +12,7 @@
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { RefusalCause, Release, Waker } from '../framework/ports.ts';
+import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
 import type { GangRecord } from '../state/records.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
@@ -60,7 +60,7 @@ export class Observation {
    * kube-scheduler does not take the member on its node: learns the refusal and plans the member again.
    * @param offered the node names of the filter call that lacked the node; undefined: it was found out otherwise.
    */
-  refuse(uid: string, cause: RefusalCause, offered: readonly string[] | undefined): void {
+  refuse(uid: string, cause: SlotRefusalCause, offered: readonly string[] | undefined): void {
     const slot = this.#context.reservations.slot(uid);
     const record = slot && this.#gangs.get(slot.gang);
     if (!slot || !record) return;

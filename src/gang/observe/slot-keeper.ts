@@ -4,7 +4,7 @@
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { RefusalCause, Release } from '../framework/ports.ts';
+import type { Release, SlotRefusalCause } from '../framework/ports.ts';
 import {
   eraseNomination,
   learnRefusal,
@@ -99,7 +99,7 @@ export class SlotKeeper {
    * Learns the refusal and gives up the slot, so that the member is planned again.
    * @param offered the node names of the filter call that lacked the node; undefined: it was found out otherwise.
    */
-  refuse(record: GangRecord, slot: Slot, cause: RefusalCause, offered: readonly string[] | undefined): void {
+  refuse(record: GangRecord, slot: Slot, cause: SlotRefusalCause, offered: readonly string[] | undefined): void {
     const { reservations, barrier, observer, view, clock } = this.#context;
     // Its binding may still succeed: the capacity is taken until the watch shows otherwise.
     if (slot.state === 'binding') return;

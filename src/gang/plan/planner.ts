@@ -4,7 +4,7 @@
  * everything back.
  */
 import type { PlannedSlot } from '../../core/placement/plan.ts';
-import type { Candidate, Verdict } from '../admit/candidate.ts';
+import type { AdmissionCandidate, AdmissionVerdict } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
@@ -63,7 +63,7 @@ export class Planner {
   readonly #context: Context;
   readonly #parts: PlannerParts;
   /** The pass that the fields below belong to. */
-  #pass: Candidate['pass'] | undefined;
+  #pass: AdmissionCandidate['pass'] | undefined;
   #failed: FailedShapes;
 
   constructor(context: Context, parts: PlannerParts) {
@@ -73,7 +73,7 @@ export class Planner {
   }
 
   /** Runs the step. */
-  plan(candidate: Candidate): PlanOutcome {
+  plan(candidate: AdmissionCandidate): PlanOutcome {
     if (candidate.pass !== this.#pass) this.#begin(candidate.pass);
     switch (candidate.kind) {
       case 'started':
@@ -92,7 +92,11 @@ export class Planner {
    * The verdict on the candidate after all steps, and the release of its slots if it gives up.
    * @param gotSlots others were displaced or evicted for it.
    */
-  conclude(candidate: Candidate, outcome: PlanOutcome, gotSlots: boolean): { verdict: Verdict; release?: Release } {
+  conclude(
+    candidate: AdmissionCandidate,
+    outcome: PlanOutcome,
+    gotSlots: boolean,
+  ): { verdict: AdmissionVerdict; release?: Release } {
     const { record, constraints, pass } = candidate;
     if (gotSlots) return { verdict: 'started' };
     if (outcome.kind === 'failed') return { verdict: 'later', release: outcome.release };
@@ -127,7 +131,7 @@ export class Planner {
   }
 
   /** Begins a new pass. */
-  #begin(pass: Candidate['pass']): void {
+  #begin(pass: AdmissionCandidate['pass']): void {
     const { view, reservations } = this.#context;
     this.#pass = pass;
     this.#parts.pacing.begin(pass.records, pass.now);
@@ -135,7 +139,7 @@ export class Planner {
   }
 
   /** A gang that holds nothing yet. */
-  #planWaiting(candidate: Candidate): PlanOutcome {
+  #planWaiting(candidate: AdmissionCandidate): PlanOutcome {
     const { record, constraints, pass } = candidate;
     const { pacing } = this.#parts;
     if (pass.now < record.attempt.backoffUntil) return LATER;
@@ -148,7 +152,7 @@ export class Planner {
   }
 
   /** A gang whose last members are about to be created. */
-  #planEarly({ record, constraints }: Candidate): void {
+  #planEarly({ record, constraints }: AdmissionCandidate): void {
     const { early, pacing } = this.#parts;
     if (record.attempt.early === 'under-way') early.placeArrivals(record);
     if (this.#context.reservations.countOf(record.gang.key) > 0 || pacing.isCrowded(record)) return;
@@ -157,7 +161,7 @@ export class Planner {
     pacing.addEarly(record);
   }
 
-  #planMembers(candidate: Candidate): PlanOutcome {
+  #planMembers(candidate: AdmissionCandidate): PlanOutcome {
     const { record, constraints, pass } = candidate;
     const { gang, attempt, preemption, census } = record;
     const { reservations, settings } = this.#context;
@@ -198,7 +202,7 @@ export class Planner {
   }
 
   /** Other members of the gang may be in the way: move those that are not held first, then all of them. */
-  #moveOtherMembers(candidate: Candidate, slots: readonly Slot[]): PlanOutcome {
+  #moveOtherMembers(candidate: AdmissionCandidate, slots: readonly Slot[]): PlanOutcome {
     const { record, constraints } = candidate;
     for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
       const wider = this.#parts.queues.limitDemand(demandOf(record, stay), candidate);
@@ -209,7 +213,7 @@ export class Planner {
   }
 
   /** Plans the demand, and replaces all slots that do not stay by the planned ones. @returns whether it was placed. */
-  #try({ record, constraints }: Candidate, demand: MembersDemand, input: PlanningInput): boolean {
+  #try({ record, constraints }: AdmissionCandidate, demand: MembersDemand, input: PlanningInput): boolean {
     const { observer, clock, settings } = this.#context;
     const { gang, attempt, admission } = record;
     const start = clock.now();

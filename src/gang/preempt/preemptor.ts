@@ -14,7 +14,7 @@ import { planReclaim } from '../../core/reclaim/reclaim.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { Backfill } from '../admit/backfill.ts';
-import type { Candidate } from '../admit/candidate.ts';
+import type { AdmissionCandidate } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
@@ -38,7 +38,7 @@ import {
   earliestSearchAt,
   listAllVictims,
   listDeparting,
-  listRunning,
+  listEvictableGangs,
   nextSearchAt,
   outlookOf,
   withoutLowerFences,
@@ -88,7 +88,7 @@ export class Preemptor {
   }
 
   /** Runs the step. */
-  preempt(candidate: Candidate, outcome: PlanOutcome): PreemptOutcome {
+  preempt(candidate: AdmissionCandidate, outcome: PlanOutcome): PreemptOutcome {
     switch (outcome.kind) {
       case 'no-capacity':
         if (!outcome.mayPreempt) return NOTHING_DONE;
@@ -108,7 +108,7 @@ export class Preemptor {
   }
 
   /** Displaces gangs of lower priority that are about to start, and placeholders of such gangs. */
-  #displace(candidate: Candidate, { demand, stay }: NoCapacity): PreemptOutcome | undefined {
+  #displace(candidate: AdmissionCandidate, { demand, stay }: NoCapacity): PreemptOutcome | undefined {
     const { reservations, settings, clock } = this.#context;
     const { record, constraints, pass } = candidate;
     const { key, priority } = record.gang;
@@ -137,7 +137,7 @@ export class Preemptor {
   /**
    * Evicts for a gang that its queue's quota refuses. Called for each such gang in each pass: most calls return early.
    */
-  #evictForQuota(candidate: Candidate): PreemptOutcome {
+  #evictForQuota(candidate: AdmissionCandidate): PreemptOutcome {
     const { record, constraints } = candidate;
     if (record.attempt.isUnproven || record.gang.problems.length > 0) return NOTHING_DONE;
     if (!this.#maySearch(candidate)) return NOTHING_DONE;
@@ -147,7 +147,7 @@ export class Preemptor {
   }
 
   /** Searches for victims and reserves the nodes that they will leave. @param members the members of the input. */
-  #evict(candidate: Candidate, members: readonly PodModel[], input: PlanningInput): PreemptOutcome {
+  #evict(candidate: AdmissionCandidate, members: readonly PodModel[], input: PlanningInput): PreemptOutcome {
     const { view, settings, clock } = this.#context;
     const { record, constraints, pass } = candidate;
     const { gang, preemption } = record;
@@ -183,7 +183,7 @@ export class Preemptor {
 
   /** Searches for victims, and reports the time and the result. */
   #search(
-    candidate: Candidate,
+    candidate: AdmissionCandidate,
     request: GangRequest,
     snapshot: Snapshot,
     otherVictims: readonly PodModel[],
@@ -194,7 +194,7 @@ export class Preemptor {
     const now = clock.now();
     const rights = this.#rightsOf(candidate);
     beginSearch(preemption, now);
-    const running = listRunning(pass.records, reservations, new Set(otherVictims));
+    const running = listEvictableGangs(pass.records, reservations, new Set(otherVictims));
     const barred = new Set(preemption.evictionBackoff.keys());
     // A lower gang that waits for its victims is displaced when they have left.
     const occupants = withoutLowerFences(snapshot.occupants, pass.records, reservations, gang.priority);
@@ -239,7 +239,7 @@ export class Preemptor {
   }
 
   /** Whether there may be victims for the gang, and a search is due. */
-  #maySearch(candidate: Candidate): boolean {
+  #maySearch(candidate: AdmissionCandidate): boolean {
     const { view, clock } = this.#context;
     const { gang, preemption } = candidate.record;
     const now = clock.now();
@@ -253,7 +253,7 @@ export class Preemptor {
   }
 
   /** A started gang asks for what it lacks, a waiting one for its minimum. */
-  #rightsOf({ kind, record, constraints: { queue } }: Candidate): Rights {
+  #rightsOf({ kind, record, constraints: { queue } }: AdmissionCandidate): Rights {
     const { queues } = this.#parts;
     if (!queue) return undefined;
     const asked = kind === 'started' ? queues.amountsOf(record.census.unbound) : queues.askedBy(record.gang);

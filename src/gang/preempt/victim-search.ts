@@ -28,7 +28,7 @@ export function listAllVictims(records: Iterable<GangRecord>): readonly string[]
  * evicted only in part.
  * @param otherVictims victims of other gangs.
  */
-export function listRunning(
+export function listEvictableGangs(
   records: readonly GangRecord[],
   reservations: Reservations,
   otherVictims: ReadonlySet<PodModel>,

@@ -68,7 +68,7 @@ export interface Placeholder extends SpaceHold {
  * Capacity of one node that is reserved for planned starts against lone pods. Gangs see planned starts in the reserved
  * view instead.
  */
-export interface ReservedCapacity {
+export interface NodeReservation {
   readonly node: string;
   readonly priority: number;
   /** By resource. */
@@ -90,7 +90,7 @@ export class Reservations {
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
-  #reserved = new Map<string, ReservedCapacity>();
+  #reserved = new Map<string, NodeReservation>();
 
   get size(): number {
     return this.#slots.size;
@@ -227,7 +227,7 @@ export class Reservations {
   }
 
   /** Replaces what is reserved for planned starts. */
-  setReserved(reserved: readonly ReservedCapacity[]): void {
+  setReserved(reserved: readonly NodeReservation[]): void {
     this.#reserved = new Map(reserved.map((each) => [each.node, each]));
   }
 
@@ -241,7 +241,7 @@ export class Reservations {
   }
 
   /** What is reserved of the node against pods of this priority or lower; undefined: nothing. */
-  reservedAgainst(node: string, priority: number): ReservedCapacity['amounts'] | undefined {
+  reservedAgainst(node: string, priority: number): NodeReservation['amounts'] | undefined {
     const reserved = this.#reserved.get(node);
     return reserved && reserved.priority >= priority ? reserved.amounts : undefined;
   }

@@ -17,7 +17,7 @@ function waiting(name: string, gpus: number, lengthMs = 50, count = 1): WaitingG
   return { request: gangOf(`default/${name}`, count, { gpus, cpu: 0 }), lengthMs, start: undefined };
 }
 
-/** Nobody knows when it will end. */
+/** Its end is unknown. */
 function endless(name: string, gpus: number): WaitingGang {
   return { ...waiting(name, gpus), lengthMs: undefined };
 }
@@ -45,7 +45,7 @@ describe('the forecast', () => {
     ]);
   });
 
-  test('nobody is expected before whoever is ahead', () => {
+  test('no gang is expected to start before the gangs ahead of it', () => {
     const endings = [running('a', 'n1', 8, 200)];
     expect(forecast('r: n1[8] n2[8]', endings, [waiting('large', 8, 50, 2), waiting('small', 8)])).toEqual([
       '1 default/large 200 by count',
@@ -53,11 +53,11 @@ describe('the forecast', () => {
     ]);
   });
 
-  test('a planned start is taken at its word, and those behind it are counted after it', () => {
+  test('a planned start is used as it is, and later gangs are counted after it', () => {
     const endings = [running('a', 'n1', 6, 200), running('b', 'n2', 6, 300)];
     const snapshot = draw('r: n1[8] n2[8]', endings);
     const head = waiting('head', 8, 1000);
-    // Four are free already, but on no node eight.
+    // Four are free already, but no node has eight.
     const start = planStart(snapshot, { request: head.request, lengthMs: 1000, endings, earlier: [] }, policy, NOW);
     expect(describeAll(forecastStarts(snapshot, [{ ...head, start }, waiting('x', 8)], endings, policy, NOW))).toEqual([
       '1 default/head 200 by planned start',
@@ -65,7 +65,7 @@ describe('the forecast', () => {
     ]);
   });
 
-  test('whoever is behind several planned starts is counted after all of them', () => {
+  test('a gang behind several planned starts is counted after all of them', () => {
     const endings = [running('a', 'n1', 8, 300), running('b', 'n2', 4, 200)];
     const snapshot = draw('r: n1[8] n2[4/4] n3[8]', endings);
     const promise = (name: string, gpus: number, startsAt: number): WaitingGang => {
@@ -81,7 +81,7 @@ describe('the forecast', () => {
     expect(at).toEqual([300, 200, 300]);
   });
 
-  test('it is unknown when it depends on somebody whose end is, and others are counted without it', () => {
+  test('a start is unknown when it depends on an unknown end, and other gangs are counted without it', () => {
     const endings = [running('a', 'n1', 8, FOREVER), running('b', 'n2', 8, 300)];
     const line = [waiting('both', 8, 50, 2), endless('one', 8), waiting('next', 8)];
     expect(forecast('r: n1[8] n2[8]', endings, line)).toEqual([
@@ -91,7 +91,7 @@ describe('the forecast', () => {
     ]);
   });
 
-  test('a planned start that nobody knows the time of is unknown', () => {
+  test('a planned start without a known time is unknown', () => {
     const endings = [running('a', 'n1', 8, FOREVER)];
     const snapshot = draw('r: n1[8]', endings);
     const head = waiting('head', 8);
@@ -102,7 +102,7 @@ describe('the forecast', () => {
     ]);
   });
 
-  test('nodes that take no pods, and what others hold, are not counted on', () => {
+  test('unusable nodes and held capacity are not counted', () => {
     const endings = [running('a', 'n1', 8, 200)];
     const snapshot = drawSnapshot('r: n1[8] n2[8] n3[8]', {
       nodes: { n2: { ready: false } },
@@ -126,7 +126,7 @@ describe('the forecast', () => {
     ]);
   });
 
-  test('an elastic gang is counted with the fewest accelerators it may start with', () => {
+  test('an elastic gang is counted with its minimum', () => {
     const endings = [running('a', 'n1', 8, 200)];
     const elastic = waiting('x', 8, 50, 2);
     const line = [{ ...elastic, request: { ...elastic.request, min: 1 } }];

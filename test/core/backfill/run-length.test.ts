@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { estimateRunLength, expectedEnd } from '../../../src/core/backfill/run-length.ts';
 
-describe('how long a gang is likely to run', () => {
+describe('the run length of a gang', () => {
   test('is unknown when nothing is known', () => {
     expect(estimateRunLength({})).toBeUndefined();
     expect(estimateRunLength({ history: [] })).toBeUndefined();
@@ -14,45 +14,45 @@ describe('how long a gang is likely to run', () => {
     expect(estimateRunLength({ ...facts, maxRunTimeMs: 30 })).toEqual({ ms: 30, basis: 'max-run-time' });
   });
 
-  test('is what its owner expects when a bound is as short', () => {
+  test('is what its owner expects when a bound equals it', () => {
     expect(estimateRunLength({ expectedMs: 50, deadlineMs: 50 })).toEqual({ ms: 50, basis: 'expected-duration' });
   });
 
-  test('is the longest of the five newest run times of its owner, who does not say what to expect', () => {
+  test('is the longest of the five newest run times of its lineage if its owner expects nothing', () => {
     const history = [900, 10, 20, 50, 30, 40];
     expect(estimateRunLength({ history, defaultMs: 5 })).toEqual({ ms: 50, basis: 'history' });
     expect(estimateRunLength({ history, maxRunTimeMs: 45 })).toEqual({ ms: 45, basis: 'max-run-time' });
     expect(estimateRunLength({ history, expectedMs: 80 })).toEqual({ ms: 80, basis: 'expected-duration' });
   });
 
-  test('is the default only when there is nothing else', () => {
+  test('is the default only when nothing else is known', () => {
     expect(estimateRunLength({ defaultMs: 10 })).toEqual({ ms: 10, basis: 'default' });
     expect(estimateRunLength({ defaultMs: 10, maxRunTimeMs: 100 })).toEqual({ ms: 100, basis: 'max-run-time' });
   });
 
-  test('is not said by lengths that are not above zero', () => {
+  test('ignores lengths that are not above zero', () => {
     expect(estimateRunLength({ expectedMs: 0, deadlineMs: -5, history: [0], defaultMs: 10 })?.basis).toBe('default');
   });
 });
 
-describe('when a gang that runs is expected to end', () => {
-  test('is its length after its start', () => {
+describe('the expected end of a running gang', () => {
+  test('is its start plus its run length', () => {
     expect(expectedEnd(1000, 100, 1000)).toBe(1100);
     expect(expectedEnd(1000, 100, 1099)).toBe(1100);
   });
 
-  test('is after a length that doubles while it is over it, and the same until the next time', () => {
+  test('uses a run length that doubles each time it is exceeded', () => {
     expect(expectedEnd(1000, 100, 1100)).toBe(1200);
     expect(expectedEnd(1000, 100, 1199)).toBe(1200);
     expect(expectedEnd(1000, 100, 1200)).toBe(1400);
     expect(expectedEnd(1000, 100, 1700)).toBe(1800);
   });
 
-  test('is never for an endless one', () => {
+  test('is never for an endless gang', () => {
     expect(expectedEnd(1000, Number.POSITIVE_INFINITY, 5000)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('is found also for a length of nothing', () => {
+  test('exists also for a run length of zero', () => {
     expect(expectedEnd(1000, 0, 1_000_000)).toBeGreaterThan(1_000_000);
   });
 });

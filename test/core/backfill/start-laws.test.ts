@@ -1,4 +1,4 @@
-/* What holds of planned starts on random small clusters, checked against plain counts over time. */
+/* Laws of planned starts on random small clusters, checked against plain counts over time. */
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import type { Ending, PlannedStart } from '../../../src/core/backfill/planned-start.ts';
@@ -37,7 +37,7 @@ const requestOf = ({ count, shape, required }: Wish, name: string) =>
   gangOf(`default/${name}`, count, shape, required ? 'rack' : undefined);
 const lengthOf = ({ length }: Wish) => (length === FOREVER ? undefined : length);
 
-/** Starts one after the other, none of which delays another. */
+/** Planned starts one after the other, none of which delays another. */
 function planAll(
   nodes: readonly string[],
   endings: readonly Ending[],
@@ -57,14 +57,14 @@ function planAll(
   return starts;
 }
 
-/** When something leaves or is to come. */
+/** The times at which something leaves or starts. */
 function listInstants(endings: readonly Ending[], starts: readonly PlannedStart[]): readonly number[] {
   const all = [NOW, ...endings.map(({ endsAt }) => endsAt), ...starts.map(({ endsAt }) => endsAt)];
   return [...new Set(all)].filter(Number.isFinite).sort((a, b) => a - b);
 }
 
 describe('a planned start', () => {
-  test('is the earliest at which the gang can be counted somewhere, beside all earlier starts', () => {
+  test('is the earliest time at which the gang fits by count, beside all earlier starts', () => {
     let [known, unknown, never] = [0, 0, 0];
     fc.assert(
       fc.property(startWorldArb, fc.array(wishArb, { maxLength: 3 }), wishArb, (world, wishes, wish) => {
@@ -88,7 +88,7 @@ describe('a planned start', () => {
           expect(start?.startsAt).toBe(expected);
           expect(start?.endsAt).toBe(expected + wish.length);
         } else {
-          // Once all whose end is unknown have left, too, only endless starts are there.
+          // After all gangs with an unknown end have left, only endless starts remain.
           const endless = loadsOf(
             [],
             earlier.filter(({ endsAt }) => endsAt === FOREVER),
@@ -102,11 +102,11 @@ describe('a planned start', () => {
       }),
       runs,
     );
-    // All three kinds were there to be told apart.
+    // All three kinds occur.
     expect(Math.min(known, unknown, never)).toBeGreaterThan(5);
   });
 
-  test('waits for those who have to leave, and for nobody who could stay', () => {
+  test('waits only for gangs that have to leave', () => {
     let waited = 0;
     fc.assert(
       fc.property(startWorldArb, wishArb, (world, wish) => {
@@ -143,7 +143,7 @@ describe('a planned start', () => {
 });
 
 describe('beside planned starts', () => {
-  test('a gang finds all the room that delays none of them, and no more', () => {
+  test('a gang gets all capacity that delays none of them, and no more', () => {
     let limited = 0;
     fc.assert(
       fc.property(startWorldArb, fc.array(wishArb, { minLength: 1, maxLength: 4 }), wishArb, (world, wishes, wish) => {
@@ -152,7 +152,7 @@ describe('beside planned starts', () => {
         const snapshot = snapshotOf(world, endings);
         const known = starts.filter(({ startsAt }) => Number.isFinite(startsAt));
         const until = NOW + wish.length;
-        // Those that might start now have not: they are to come, too.
+        // Starts due now have not begun: they count as future ones.
         const room = countRoom(world.nodes, false, wish.shape, loadsOf(endings, known), -FOREVER, until);
         const view = reservedView(snapshot, starts, endings, until);
         const isPlaced = (count: number) =>
@@ -182,7 +182,7 @@ describe('EASY backfill', () => {
     ),
   });
 
-  test('never moves the start of the first blocked gang, and lets all pass that do not', () => {
+  test('never delays the first blocked gang, and backfills every gang that does not', () => {
     let passed = 0;
     fc.assert(
       fc.property(streamArb, ({ nodes, gangs }) => {
@@ -194,7 +194,7 @@ describe('EASY backfill', () => {
         );
         let running: Ending[] = [];
         let waiting: typeof possible = [];
-        /** What the first blocked gang was told first. */
+        /** The first planned start that the first blocked gang got. */
         let promise: { readonly gang: string; readonly at: number } | undefined;
         for (let now = 0; waiting.length > 0 || possible.some(({ arrival }) => arrival >= now); now++) {
           running = running.filter(({ endsAt }) => endsAt > now);

@@ -17,7 +17,7 @@ import { drawSnapshot } from '../../support/topology.ts';
 const NOW = 100;
 const bare = { cpu: 0, memory: 0 };
 
-/** Pods of one gang with so many GPUs each. */
+/** Pods of one gang with this many GPUs each. */
 function runOn(key: string, gpus: number, nodes: readonly string[], options: Partial<PodModel> = {}) {
   return nodes.map((nodeName, i) => aPod({ name: `${key}-${i}`, nodeName, gpus, ...bare, ...options }));
 }
@@ -38,7 +38,7 @@ function planned(snapshot: Snapshot, request: GangRequest, endings: readonly End
   return planStart(snapshot, { request, lengthMs: 50, endings, earlier }, policy, NOW);
 }
 
-/** When, where, and for whom it waits. */
+/** When and where it starts, and which gangs it waits for. */
 function text(start: PlannedStart | undefined): string {
   if (!start) return 'never';
   const nodes = start.slots.map(({ node }) => node).join(' ');
@@ -46,14 +46,14 @@ function text(start: PlannedStart | undefined): string {
 }
 
 describe('planning a start', () => {
-  test('a gang that fits starts now and waits for nobody', () => {
+  test('a gang that fits starts now and waits for no other', () => {
     const endings = [ending('a', runOn('a', 8, ['n1']), 200)];
     const start = planned(draw('r: n1[8] n2[8]', endings), gang(1, 8), endings);
     expect(text(start)).toBe('100: n2');
     expect(start).toMatchObject({ gang: 'default/head', endsAt: 150 });
   });
 
-  test('starts when the last one that is in its way ends', () => {
+  test('starts when the last gang in its way ends', () => {
     const endings = [
       ending('late', runOn('late', 8, ['n3']), 900),
       ending('soon', runOn('soon', 8, ['n1']), 200),
@@ -63,20 +63,20 @@ describe('planning a start', () => {
     expect(text(planned(snapshot, gang(2, 8), endings))).toBe('300: n1 n2 after soon later');
   });
 
-  test('waits for none of those on its nodes whose space it can do without', () => {
+  test('does not wait for gangs on its nodes whose capacity it does not need', () => {
     const endings = [ending('small', runOn('small', 2, ['n1']), 150), ending('large', runOn('large', 4, ['n1']), 200)];
     expect(text(planned(draw('r: n1[8]', endings), gang(1, 4), endings))).toBe('150: n1 after small');
     expect(text(planned(draw('r: n1[8]', endings), gang(1, 6), endings))).toBe('200: n1 after large');
   });
 
-  test('never starts where it would not fit even without them', () => {
+  test('never starts on nodes where it would not fit even if they were empty', () => {
     const endings = [ending('a', runOn('a', 8, ['n1']), 200)];
     expect(text(planned(draw('r: n1[8]', endings), gang(2, 8), endings))).toBe('never');
     const tied = drawSnapshot('r: n1[0]');
     expect(text(planned(tied, gang(1, 8), []))).toBe('never');
   });
 
-  test('a node that takes no pods is not waited for', () => {
+  test('does not wait for a node that takes no pods', () => {
     const endings = [ending('a', runOn('a', 8, ['n1']), 200), ending('b', runOn('b', 8, ['n2']), 300)];
     const snapshot = drawSnapshot('r: n1[8] n2[8]', {
       nodes: { n1: { ready: false } },
@@ -85,7 +85,7 @@ describe('planning a start', () => {
     expect(text(planned(snapshot, gang(1, 8), endings))).toBe('300: n2 after b');
   });
 
-  test('a gang whose end is over, or now, is waited for still', () => {
+  test('still waits for a gang whose expected end is past or now', () => {
     const endings = [ending('a', runOn('a', 8, ['n1']), 50)];
     expect(text(planned(draw('r: n1[8]', endings), gang(1, 8), endings))).toBe('100: n1 after a');
   });
@@ -107,7 +107,7 @@ describe('planning a start', () => {
     expect(text(planned(snapshot, gang(2, 8, { min: 1 }), endings))).toBe('200: n1 after a');
   });
 
-  test('one domain is waited for when the gang has to be in one', () => {
+  test('waits for a whole domain when the gang requires one', () => {
     const endings = [
       ending('a', runOn('a', 8, ['n1', 'n3']), 200),
       ending('b', runOn('b', 8, ['n4']), 300),
@@ -127,7 +127,7 @@ describe('planning a start', () => {
     expect(text(planned(snapshot, patient, endings))).toMatch(/^250: /);
   });
 
-  test('a gang that is to have a domain for itself waits for all who are there', () => {
+  test('an exclusive gang waits for all gangs in its domain', () => {
     const mine = { labels: { 'muster.dev/pod-group': 'other' } };
     const endings = [ending('other', runOn('other', 1, ['n1'], mine), 300)];
     const snapshot = draw('r1: n1[4/4] n2[8]', endings);
@@ -135,7 +135,7 @@ describe('planning a start', () => {
     expect(text(planned(snapshot, request, endings))).toBe('300: n2 after other');
   });
 
-  test('a gang that was placed just now leaves its slots when it ends', () => {
+  test('a gang that was just placed frees its slots when it ends', () => {
     const [pod] = runOn('placed', 8, ['']);
     const snapshot = drawSnapshot('r: n1[8]');
     const { uid, namespace, labels, template } = pod!;
@@ -164,7 +164,7 @@ describe('planning a start', () => {
       ).kind;
     expect(room(200, 1)).toBe('unschedulable');
     const half = planned(occupied, gang(1, 4), endings)!;
-    // Four are planned and four are left, but only once the gang that was placed is gone.
+    // Four are planned and four are left, but only after the placed gang has left.
     expect(reservedView(occupied, [half], endings, FOREVER).free).toEqual(occupied.free);
   });
 
@@ -209,7 +209,7 @@ describe('the view beside planned starts', () => {
   });
 });
 
-describe('the first that is answered for', () => {
+describe('the first index that satisfies a condition', () => {
   test('is found with few probes', () => {
     fc.assert(
       fc.property(fc.nat(300), fc.nat(301), fc.integer({ min: 1, max: 20 }), (size, answer, steps) => {
@@ -227,7 +227,7 @@ describe('the first that is answered for', () => {
   });
 });
 
-describe('when nobody knows the ends', () => {
+describe('when ends are unknown', () => {
   test('known ends count before unknown ones', () => {
     const endings = [ending('a', runOn('a', 8, ['n1']), FOREVER), ending('b', runOn('b', 8, ['n2']), 900)];
     const snapshot = draw('r: n1[8] n2[8]', endings);
@@ -243,7 +243,7 @@ describe('when nobody knows the ends', () => {
     expect(text(planned(draw('r: n1[8] n2[8]', endings), gang(1, 8), endings))).toBe('Infinity: n2 after old');
   });
 
-  test('the domain is drained where the fewest accelerators have to leave', () => {
+  test('drains the domain where the fewest accelerators have to leave', () => {
     const endings = [
       ending('old-1', runOn('old-1', 8, ['n1']), FOREVER, 10),
       ending('old-2', runOn('old-2', 8, ['n2']), FOREVER, 20),
@@ -254,8 +254,8 @@ describe('when nobody knows the ends', () => {
     expect(text(planned(snapshot, request, endings))).toBe('Infinity: n3 n4 after young');
   });
 
-  test('whoever need not leave after all stays', () => {
-    // The longest running is the first to be counted on, but with `large` gone nobody else has to leave.
+  test('a gang that need not leave after all stays', () => {
+    // The longest running gang is counted first, but once `large` is gone no other has to leave.
     const endings = [
       ending('small', runOn('small', 8, ['n1']), FOREVER, 10),
       ending('large', runOn('large', 8, ['n2', 'n3']), FOREVER, 20),

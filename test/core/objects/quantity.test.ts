@@ -79,7 +79,7 @@ test.each([
   expect(() => parseQuantity(text, 'one')).toThrow(/^Expected a resource quantity like .*, got "/);
 });
 
-test('numbers that are none are refused', () => {
+test('NaN and infinite numbers are rejected', () => {
   expect(() => parseQuantity(Number.NaN, 'one')).toThrow(/Expected a resource quantity/);
   expect(() => parseQuantity(Number.POSITIVE_INFINITY, 'one')).toThrow(/Expected a resource quantity/);
 });

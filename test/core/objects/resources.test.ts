@@ -293,11 +293,11 @@ test('a pod is one pod even if it asks for more', () => {
   expect(podRequests({ containers: [container({ pods: '5' })] })).toEqual([{ name: 'pods', amount: 1 }]);
 });
 
-test('an amount that is no quantity is an error', () => {
+test('an invalid quantity is an error', () => {
   expect(() => podRequests({ containers: [cpu('many')] })).toThrow('got "many"');
 });
 
-test('law: more containers never request less, and the order of containers is of no account', () => {
+test('law: more containers never request less, and the order of containers does not matter', () => {
   const amounts = fc.record({
     cpu: fc.nat({ max: 5000 }).map((n) => `${n}m`),
     memory: fc.nat({ max: 99 }).map((n) => `${n}Mi`),

@@ -77,7 +77,7 @@ describe('slices', () => {
   });
 });
 
-test('however nodes are labelled, counts are those of the nodes inside', () => {
+test('for any labels, the counts are those of the nodes inside', () => {
   const nodeArb = fc.record({
     block: fc.constantFrom('-', 'a', 'b'),
     rack: fc.constantFrom('-', '1', '2'),

@@ -1,4 +1,4 @@
-/* Spread over domains, and domains for one gang alone. */
+/* Spread over domains, and exclusive domains. */
 import { describe, expect, test } from 'vitest';
 import type { MemberRequest } from '../../../src/core/placement/gang-request.ts';
 import type { TopologyRequest } from '../../../src/core/topology/request.ts';
@@ -185,7 +185,7 @@ describe('domains for one gang alone', () => {
     expect(planText(snapshot, aGang(members(2), { topology }))).toBe(expected);
   });
 
-  test('nodes without the label are for no exclusive gang: nobody knows who else is close', () => {
+  test('nodes without the label take no exclusive gang: what is near them is unknown', () => {
     const snapshot = drawSnapshot('-: n1[8] n2[8]\nrack-1: n3[8]');
     expect(planText(snapshot, aGang(members(1), { topology: exclusive('rack') }))).toBe('n3');
     expect(planText(snapshot, aGang(members(2), { topology: exclusive('rack') }))).toBe('room for 1 of 2');

@@ -1,4 +1,6 @@
-/* Laws over small random clusters and gangs, checked against plain re-computations that share no code with the planner. */
+/*
+ * Laws over small random clusters and gangs, checked against plain computations that share no code with the planner.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { NodeModel, ResourceAmount } from '../../../src/core/objects/model.ts';
@@ -19,7 +21,7 @@ function snapshotOf({ occupants, ...cluster }: Scene) {
 const amountIn = (amounts: readonly ResourceAmount[], name: string) =>
   amounts.find((amount) => amount.name === name)?.amount ?? 0;
 
-/** What a node has left under everything that counts against the gang. */
+/** What a node has left beside everything that counts against the gang. */
 function freeOn(node: NodeModel, { pods, occupants }: Scene, priority: number): Map<string, number> {
   const there = [
     ...pods.filter(({ nodeName }) => nodeName === node.name),
@@ -80,7 +82,7 @@ describe('every plan', () => {
     );
   });
 
-  test('places all, at least the minimum, or none; each member once', () => {
+  test('places all members, at least the minimum, or none; each member once', () => {
     fc.assert(
       fc.property(sceneArb, gangArb, (scene, gang) => {
         const result = plan(snapshotOf(scene), gang);
@@ -98,7 +100,7 @@ describe('every plan', () => {
     );
   });
 
-  test('answers only with nodes that the member may use', () => {
+  test('uses only nodes that the member may use', () => {
     fc.assert(
       fc.property(sceneArb, gangArb, (scene, gang) => {
         const byName = new Map(scene.nodes.map((node) => [node.name, node]));
@@ -115,7 +117,7 @@ describe('every plan', () => {
     );
   });
 
-  test('puts no two pods beside each other that exclude each other', () => {
+  test('puts no two pods together that exclude each other', () => {
     fc.assert(
       fc.property(sceneArb, gangArb, (scene, gang) => {
         const result = plan(snapshotOf(scene), gang);
@@ -154,7 +156,7 @@ describe('every plan', () => {
     );
   });
 
-  test('is the same for the same cluster, in whatever order it was told', () => {
+  test('is the same for the same cluster, in any order of nodes', () => {
     const shuffled = sceneArb.chain((scene) =>
       fc.record({
         scene: fc.constant(scene),
@@ -172,7 +174,7 @@ describe('every plan', () => {
 });
 
 describe('a gang whose members ask for the same', () => {
-  test('is placed if and only if there is room, counted node by node', () => {
+  test('is placed if and only if the capacity suffices, counted node by node', () => {
     fc.assert(
       fc.property(plainSceneArb, plainGangArb, (scene, gang) => {
         const room = scene.nodes.reduce((sum, node) => sum + capacityOf(node, scene, gang), 0);
@@ -207,7 +209,7 @@ describe('a gang whose members ask for the same', () => {
         const nodes = new Set(slots.map(({ node }) => node));
         if (size.some((capacity) => capacity >= gang.members.length)) expect(nodes.size).toBe(1);
         else {
-          // A node without a rack is a part of its own: nobody knows what it is close to.
+          // A node without a rack is a part of its own: what is near it is unknown.
           const rackOf = new Map(scene.nodes.map(({ name, labels }) => [name, labels[RACK] ?? `only ${name}`]));
           const used = new Set([...nodes].map((node) => rackOf.get(node)));
           expect(used.size).toBe(fewestHolding([...racks, ...loose], gang.members.length));
@@ -217,8 +219,8 @@ describe('a gang whose members ask for the same', () => {
     );
   });
 
-  test('goes to known racks where they are as few as with nodes of no rack', () => {
-    // Few members on each node: otherwise most scenes say nothing about it.
+  test('prefers known racks if they are as few as with nodes without a rack', () => {
+    // Few members on each node: otherwise most cases would not exercise this.
     const nodeArb = fc.record({ gpus: fc.constantFrom(2, 2, 4, 8), rack: fc.constantFrom(undefined, 'a', 'b', 'c') });
     const nodesArb = fc.array(nodeArb, { minLength: 3, maxLength: 7, size: 'max' });
     fc.assert(
@@ -239,7 +241,7 @@ describe('a gang whose members ask for the same', () => {
     );
   });
 
-  test('never fails for more free nodes', () => {
+  test('never fails because more nodes are free', () => {
     fc.assert(
       fc.property(plainSceneArb, plainGangArb, fc.constantFrom('a', 'd'), (scene, gang, rack) => {
         fc.pre(plan(snapshotOf(scene), gang).kind === 'placed');
@@ -251,7 +253,7 @@ describe('a gang whose members ask for the same', () => {
   });
 });
 
-/** How many members nodes, racks and nodes without a rack take, of the nodes that the gang is for. */
+/** How many members the usable nodes, racks and nodes without a rack take. */
 function listParts(scene: Scene, gang: GangRequest) {
   const gpusOf = (node: NodeModel) => amountIn(node.allocatable, 'nvidia.com/gpu');
   const roomOn = (nodes: readonly NodeModel[]) => nodes.map((node) => capacityOf(node, scene, gang));

@@ -1,4 +1,4 @@
-/* Kinds of GPUs, and of networks: gangs stay in one. */
+/* GPU models and networks: a gang stays in one pool. */
 import { describe, expect, test } from 'vitest';
 import type { MemberRequest } from '../../../src/core/placement/gang-request.ts';
 import { aGang, type GangOptions, members, planText, reasonText } from '../../support/gangs.ts';

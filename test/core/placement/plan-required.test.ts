@@ -1,4 +1,4 @@
-/* What a gang asks of one domain: required, preferred, patience; and what it is told when there is none. */
+/* Requests for one domain: required, preferred, patience; and the reasons when there is none. */
 import { describe, expect, test } from 'vitest';
 import type { TopologyRequest } from '../../../src/core/topology/request.ts';
 import { aGang, type GangOptions, members, plan, planText, reasonText } from '../../support/gangs.ts';
@@ -227,7 +227,7 @@ describe('patience', () => {
     expect(planText(drawSnapshot(racks), aGang(members(count), asks(topology)), { now })).toBe(expected);
   });
 
-  test('the reason says when it is tried wider', () => {
+  test('the reason says when a wider level is tried', () => {
     const gang = aGang(members(3), asks());
     expect(plan(drawSnapshot(racks), gang, { now: 59_999 })).toMatchObject({
       topology: { kind: 'no-domain', level: 'rack', best: 'block-1/rack-1', widensAt: 60_000 },

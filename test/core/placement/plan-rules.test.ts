@@ -1,5 +1,6 @@
 /*
- * What keeps a member off a node: the node itself, the pods on it, what others hold there, and what kube-scheduler said.
+ * What excludes a node for a member: the node itself, its pods, capacity that others hold there, and refusals of
+ * kube-scheduler.
  */
 import { describe, expect, test } from 'vitest';
 import type { LabelRequirement, NodeSelectorTerm, Toleration } from '../../../src/core/objects/model.ts';
@@ -203,7 +204,7 @@ describe('what kube-scheduler said', () => {
     expect(planText(drawSnapshot('-: n1[8] n2[8] n3[8]'), aGang(all, options))).toBe(expected);
   });
 
-  test('a refusal is believed of its own template only', () => {
+  test('a refusal counts for its own template only', () => {
     const plain = members(1);
     const withVolume = members(1, { name: 'v', template: { claims } });
     const refused = new Map([[withVolume[0]!.template.key, new Set(['n1'])]]);

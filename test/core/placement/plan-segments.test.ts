@@ -1,4 +1,7 @@
-/* How a gang is divided inside its domain, and which domain it gets: even segments, whole nodes, whole domains, rank order. */
+/*
+ * How a gang is divided inside its domain, and which domain it gets: even segments, whole nodes, whole domains, rank
+ * order.
+ */
 import { describe, expect, test } from 'vitest';
 import { PLACEMENT_SCORES, type PlacementScore } from '../../../src/core/placement/gang-request.ts';
 import type { PlannedSlot } from '../../../src/core/placement/plan.ts';
@@ -58,7 +61,7 @@ describe('segments', () => {
     ['filled up instead, if the policy says so', two, 24, 8, 'least-fragmentation', [6, 18]],
     ['spreading divides evenly, too', two, 24, 8, 'spread', [12, 12]],
   ])('%s', (_, drawing, count, gpus, score, expected) => {
-    // Which of two equal racks gets more is nobody's business.
+    // Which of two equal racks gets more does not matter.
     const shares = [...racksOf(drawing, count, gpus, {}, score).matchAll(/×(\d+)/g)].map(([, share]) => Number(share));
     expect(shares.sort((one, other) => one - other)).toEqual(expected);
   });

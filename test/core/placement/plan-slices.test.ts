@@ -1,4 +1,4 @@
-/* Chunks of consecutive ranks, each inside one domain. */
+/* Slices: runs of consecutive ranks, each inside one domain. */
 import { describe, expect, test } from 'vitest';
 import type { MemberRequest, PlacedMember } from '../../../src/core/placement/gang-request.ts';
 import type { TopologyRequest } from '../../../src/core/topology/request.ts';

@@ -1,4 +1,4 @@
-/* Which of several possible placements: the fewest nodes and domains, the tightest ones, the least broken up. */
+/* The choice among possible placements: the fewest nodes and domains, the tightest ones, the least broken up. */
 import { describe, expect, test } from 'vitest';
 import { aPod } from '../../support/builders.ts';
 import { aGang, type GangOptions, members, planText } from '../../support/gangs.ts';
@@ -217,7 +217,7 @@ describe('members that need different nodes', () => {
     expect(planText(snapshot, aGang([...launcher, ...members(2)]))).toBe('zcpu n2 n3');
   });
 
-  test('nor does a launcher go to a GPU node while a CPU node outside the domain is free', () => {
+  test('a launcher does not use a GPU node while a CPU node outside the domain is free', () => {
     const snapshot = drawSnapshot('rack-a: n1[8] n2[8]\n-: zcpu[cpu]');
     expect(planText(snapshot, aGang([...members(1, driver), ...members(2)]))).toBe('zcpu n1 n2');
   });

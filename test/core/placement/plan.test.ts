@@ -51,7 +51,7 @@ describe('all or nothing', () => {
   });
 });
 
-describe('why there is no room', () => {
+describe('why capacity is missing', () => {
   const port = { ip: '0.0.0.0', protocol: 'TCP', port: 29500 };
   test.each<[string, string, Members, GangOptions, readonly Cause[]]>([
     [

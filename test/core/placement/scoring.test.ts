@@ -37,7 +37,7 @@ describe('the score of a node', () => {
     );
   });
 
-  test('for linked GPUs: any node of a better interconnect is above all of a worse one, whatever else is said', () => {
+  test('for linked GPUs: any node of a better interconnect is above all nodes of a worse one', () => {
     fc.assert(
       fc.property(fc.nat(MAX_SCORE), fc.nat(MAX_SCORE), (one, other) => {
         const [nvlink, unknown, pcie] = INTERCONNECTS.map((interconnect) => scoreLinked(interconnect, one));

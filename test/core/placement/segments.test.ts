@@ -116,7 +116,7 @@ describe('laws', () => {
     });
   const countIn = (shares: Segments, part: number) => shares.find((share) => share.part === part)?.count ?? 0;
 
-  test('everything is divided, no part takes more than it has, none is named twice or for nothing', () => {
+  test('all members are divided, no part exceeds its capacity, and no part is named twice or without members', () => {
     fc.assert(
       fc.property(problemArb, ({ parts, want, step, score }) => {
         const shares = divide(parts, want, step, score);
@@ -133,7 +133,7 @@ describe('laws', () => {
     );
   });
 
-  test('the parts with members are full before others are touched, and of those it is the fewest', () => {
+  test('parts with members are filled before others are used, and of those the fewest', () => {
     fc.assert(
       fc.property(problemArb, ({ parts, want, step, score }) => {
         const shares = divide(parts, want, step, score);

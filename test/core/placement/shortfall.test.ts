@@ -1,4 +1,4 @@
-/* What a gang that found no domain is told: causes inside the best one, and the pods that are in the way. */
+/* What a gang without a domain lacks: the causes inside the best one, and the pods in the way. */
 import { describe, expect, test } from 'vitest';
 import type { Cause } from '../../../src/core/placement/report.ts';
 import type { BlockingPods } from '../../../src/core/placement/shortfall.ts';
@@ -116,7 +116,7 @@ describe('pods without accelerators that are in the way', () => {
     expect(plan(snapshot, gang)).toMatchObject({ topology: { blockingPods: { domain: 'rack-1', pods: 1 } } });
   });
 
-  test('people read it in one sentence', () => {
+  test('the message is one sentence', () => {
     const snapshot = drawSnapshot(racks, { pods: [web('n1'), web('n3'), web('n4')] });
     expect(reasonText(snapshot, aGang(workers, { topology: required }))).toMatch(
       /^rack: best domain rack-1 fits 1 of 2; rack-1 would hold it without pods that use no accelerator: web\/on-n1; /,

@@ -1,4 +1,7 @@
-/* Laws of placing on the fabric, over random irregular trees and requests; domains are read off the labels once more. */
+/*
+ * Laws of placement on the fabric, over random irregular trees and requests; domains are derived from the labels a
+ * second time.
+ */
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { allNodes, domainKey, domainsOf, fitsOneDomain, mostOn } from '../../support/optimum.ts';
@@ -78,7 +81,7 @@ function seatsIn({ tree, gang, score }: Case): readonly Seat[] {
   return seatsOf(tree, gang, planOn(tree, gang, score));
 }
 
-/** The members placed now and those that run already; none when none is placed now. */
+/** The members placed now and those that run already; empty if none is placed now. */
 function withPlaced({ gang }: Case, seats: readonly Seat[]): readonly Pick<Seat, 'rank' | 'node'>[] {
   return seats.length === 0 ? [] : [...seats, ...gang.placed!.map(({ rank, on }) => ({ rank, node: on }))];
 }
@@ -90,7 +93,7 @@ function keysAt(tree: Tree, level: number, seats: readonly Pick<Seat, 'node'>[])
   return new Set(seats.map(({ node }) => domainKey(tree, node, level)));
 }
 
-/** Laws about placements say nothing where nothing is placed: some cases in a hundred must be. */
+/** Laws about placements are empty where nothing is placed: a few percent of the cases must place something. */
 function law(arb: fc.Arbitrary<Case>, holds: (drawn: Case, seats: readonly Seat[]) => void): void {
   let placed = 0;
   fc.assert(
@@ -111,12 +114,12 @@ function expectOneDomain(drawn: Case, level: number, seats: readonly Pick<Seat, 
   expect(keys.has(undefined), text(drawn)).toBe(false);
 }
 
-/** Chunks of ranks that belong together, the placed members with the new ones. */
+/** The slices: runs of ranks, with placed and new members. */
 function chunk(seats: readonly Pick<Seat, 'rank' | 'node'>[], size: number) {
   return Map.groupBy(seats, ({ rank }) => Math.floor(rank / size)).values();
 }
 
-/** Members that run already are where the gang's own request allows. */
+/** Running members are where the gang's own request allows. */
 const soundArb: fc.Arbitrary<Case> = caseArb.filter(({ tree, gang: { placed = [], required = -1, slices } }) => {
   const seats = placed.map(({ rank, on }) => ({ rank, node: on }));
   if (seats.length === 0) return true;
@@ -139,7 +142,7 @@ describe('every placement', () => {
     });
   });
 
-  test('nor is the preferred one while the gang has patience', () => {
+  test('the preferred level is not crossed while the gang has patience', () => {
     const arb = asking('preferred')
       .map(({ gang, ...rest }) => ({ ...rest, gang: { ...gang, patient: true } }))
       .filter(({ tree, gang: { preferred = -1, required = -1, placed = [] } }) => {
@@ -181,7 +184,7 @@ describe('every placement', () => {
     });
   });
 
-  test('nobody enters the domain of an exclusive gang', () => {
+  test('no other gang enters the domain of an exclusive gang', () => {
     law(soundArb, (drawn, seats) => {
       const { tree } = drawn;
       const hermits = allNodes(tree).filter(
@@ -195,7 +198,7 @@ describe('every placement', () => {
     });
   });
 
-  test('no node has more members than it has room for', () => {
+  test('no node gets more members than fit', () => {
     law(soundArb, (drawn, seats) => {
       for (const [node, here] of Map.groupBy(seats, (seat) => seat.node)) {
         const sum = (amount: (role: Role) => number) => here.reduce((total, { role }) => total + amount(role), 0);
@@ -211,7 +214,7 @@ describe('every placement', () => {
     });
   });
 
-  test('places at least the minimum or nobody, each member once', () => {
+  test('places at least the minimum or none, each member once', () => {
     law(soundArb, (drawn, seats) => {
       const { members, min } = requestOf(drawn.tree, drawn.gang);
       expect(new Set(seats.map(({ rank }) => rank)).size).toBe(seats.length);
@@ -229,7 +232,7 @@ describe('every placement', () => {
     });
   });
 
-  test('is the same in whatever order the nodes were told', () => {
+  test('is the same in any order of nodes', () => {
     const shuffled = caseArb.chain((drawn) => {
       const all = [...allNodes(drawn.tree)];
       return fc.record({ drawn: fc.constant(drawn), order: fc.shuffledSubarray(all, { minLength: all.length }) });
@@ -245,7 +248,7 @@ describe('every placement', () => {
 });
 
 describe('equal members', () => {
-  test('more free nodes never make it fail', () => {
+  test('never fail because more nodes are free', () => {
     const grown = plainArb.chain((drawn) => {
       const label = fc.constantFrom('a', 'b', 'z', undefined);
       const labels = fc.array(label, { minLength: drawn.tree.depth, maxLength: drawn.tree.depth });
@@ -286,7 +289,7 @@ describe('equal members', () => {
     });
   });
 
-  test('spread members, or slices, are as even as the room allows', () => {
+  test('spread members, or slices, are as even as capacity allows', () => {
     const arb: fc.Arbitrary<Case> = treeArb().chain((tree) =>
       fc
         .record({
@@ -339,7 +342,7 @@ describe('equal members', () => {
     );
   });
 
-  test('a replacement goes to the innermost domain around its neighbour that has room, but not out of its slice', () => {
+  test('a replacement goes to the innermost domain with capacity around its neighbour, but not out of its slice', () => {
     const arb: fc.Arbitrary<Case> = treeArb().chain((tree) =>
       fc
         .record({
@@ -373,7 +376,7 @@ describe('equal members', () => {
 });
 
 describe('GPU models', () => {
-  test('are not mixed while one kind of nodes holds the gang, NVLink first', () => {
+  test('are not mixed while one pool holds the gang, NVLink first', () => {
     const arb: fc.Arbitrary<Case> = treeArb({ models: true }).chain((tree) =>
       fc
         .record({

@@ -32,7 +32,7 @@ const COUNT = 2_000;
 
 const trees = fc.sample(treeArb(), { numRuns: COUNT, seed: 5 });
 
-/** What is asked of each tree. Levels are drawn as fractions of its depth. */
+/** The request for each tree. Levels are drawn as fractions of its depth. */
 const draws = fc.sample(
   fc.record({
     count: fc.integer({ min: 1, max: 24 }),
@@ -63,7 +63,7 @@ const plain: readonly Case[] = trees.map((tree, i) => {
   return { tree, wish: { count, gpus, slices: undefined }, level, outer: lots.outer % (level + 1), spare };
 });
 
-/** The same in slices, the last of which is short more often than not. */
+/** The same in slices; the last one is usually shorter. */
 const sliced: readonly Case[] = plain.map(({ tree, wish, ...rest }, i) => {
   const { size, sliceLevel } = draws[i]!;
   return { tree, wish: { ...wish, slices: { size, level: sliceLevel % tree.depth } }, ...rest };
@@ -79,7 +79,7 @@ function place(tree: Tree, gang: DrawnGang, level = -1) {
   return { placed: nodes.length, touched: countTouched(tree, level, nodes) };
 }
 
-/** The smallest tree of those where something else was found than expected, drawn; undefined: there is none. */
+/** The smallest tree with an unexpected result, drawn; undefined: none. */
 function findMiss(
   cases: readonly Case[],
   look: (drawn: Case) => { readonly found: number | boolean; readonly expected: number | boolean },
@@ -205,7 +205,7 @@ describe('a preferred level', () => {
       const isOptimal = touched === best.domains;
       tally.placed++;
       tally.optimal += Number(isOptimal);
-      // Where one domain is enough there is little to choose.
+      // If one domain is enough there is little to choose.
       if (best.domains > 1) {
         tally.wide++;
         tally.wideOptimal += Number(isOptimal);
@@ -225,7 +225,7 @@ describe('a preferred level', () => {
 });
 
 describe('a gang that asks for nothing', () => {
-  test('is in one domain of the innermost level that has one for it, the hosts first', () => {
+  test('is in one domain of the innermost level that can hold it, hosts first', () => {
     const miss = findMiss(plain, ({ tree, wish }) => {
       const levels = Array.from({ length: tree.depth + 2 }, (_, i) => tree.depth - i);
       const best = levels.find((level) => fitsOneDomain(tree, level, wish));

@@ -13,7 +13,7 @@ const member = (name: string, nodeName: string, annotations = {}) =>
 const sumUp = (domains: readonly DomainReport[]) =>
   domains.map(({ name, accelerators: { free, total }, whole }) => `${name} ${free}/${total}${whole ? '*' : ''}`);
 
-test('a domain says what is free in it beside bound pods and what is held', () => {
+test('a domain shows what is free in it beside bound pods and held capacity', () => {
   const snapshot = drawSnapshot(
     `rack-a: n1[8] n2[8]
      rack-b: n3[8] n4[4]
@@ -34,7 +34,7 @@ test('a domain says what is free in it beside bound pods and what is held', () =
   expect(printSnapshot(snapshot), 'the snapshot is left as it was').toBe(before);
 });
 
-test('an overcommitted node is full and takes nothing from its neighbours', () => {
+test('an overcommitted node counts as full and reduces nothing else', () => {
   const { domains } = reportDomains(drawSnapshot('rack-a: n1[-8] n2[8]'), policy, false);
   expect(sumUp(domains)).toEqual(['rack-a 8/16']);
 });
@@ -79,7 +79,7 @@ test('a gang counts once in each domain where it has a pod, bound or not; a lone
   expect(cluster.gangs).toBe(2);
 });
 
-test('a domain names the gang that has it for itself, by level name or by label, and no other domain does', () => {
+test('a domain names its exclusive gang, by level name or by label, and no other domain does', () => {
   const snapshot = drawSnapshot(
     `rack-a: n1[8]
      rack-b: n2[8]
@@ -97,7 +97,7 @@ test('a domain names the gang that has it for itself, by level name or by label,
   expect(domains.flatMap(({ children }) => children).map(({ exclusive }) => exclusive)).toEqual([null, null, null]);
 });
 
-test('levels say how much of the cluster they cover', () => {
+test('levels show how much of the cluster they cover', () => {
   const { topology } = drawSnapshot(`
     rack-a: n1[8] n2[8]
     rack-b: n3[8]

@@ -1,4 +1,4 @@
-/* Fabrics of the field: which levels are found on them, how many domains, and where gangs go. */
+/* Fabrics of real clusters: the detected levels, the number of domains, and where gangs go. */
 import { describe, expect, test } from 'vitest';
 import { NodeTable } from '../../../src/cluster/node-table.ts';
 import type { NodeModel, PodModel } from '../../../src/core/objects/model.ts';
@@ -88,7 +88,7 @@ describe("topograph's cluster models", () => {
     expect(countDomains(snapshot)).toMatchObject({ leaf: 12, nvlink: 12, 'nvlink-part': 12, host: 96 });
   });
 
-  test('a gang of 24 in racks of 18 is 12 and 12, one of 16 stays in a rack that is half used by nobody', () => {
+  test('a gang of 24 in racks of 18 is split 12 and 12, one of 16 stays in one unused rack', () => {
     const nodes = labelAs('1.0', readTopographModel('nvl72'));
     const snapshot = snapshotOf(nodes);
     expect(sizes(place(snapshot, aGang(members(24)), 'nvlink'))).toEqual([12, 12]);

@@ -1,4 +1,4 @@
-/* Everything that can be wrong with a gang: what is found, and how it is told (expected, found, what to do). */
+/* Everything that can be wrong with a gang: what is found, and how it is reported (expected, found, what to do). */
 import { describe, expect, test } from 'vitest';
 import type { PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, type GangSources, gangKey } from '../../../src/core/podgroup/gang.ts';
@@ -10,7 +10,7 @@ const POD_GROUP = 'muster.dev/pod-group';
 const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
 const MIN = 'muster.dev/min-members';
 
-/** A member that is right in itself: `min-members` 2. */
+/** A valid member with `min-members` 2. */
 function aMember(name: string, { labels, annotations, ...rest }: PodOptions = {}): PodModel {
   return aPod({
     name,
@@ -121,12 +121,12 @@ describe('keys', () => {
     expect(textOf(problems)).toBe('pod w-0: muster.dev/min-runtime is a label, expected an annotation; move it there');
   });
 
-  test('keys that Muster writes, and those of others, are not its business', () => {
+  test('keys that Muster writes, and keys of others, are no problems', () => {
     const annotations = { 'muster.dev/plan': 'x/n1/1', 'muster.dev/placement': '', 'example.com/anything': '?' };
     expect(problemsOf([aMember('w-0', { annotations }), aMember('w-1')])).toEqual([]);
   });
 
-  test('members share their mistakes: each is told once, with the first pod', () => {
+  test('a mistake that members share is reported once, with the first pod', () => {
     const pods = ['w-1', 'w-0'].map((name) =>
       aMember(name, { annotations: { 'muster.dev/hold': 'yes', 'muster.dev/x': '' } }),
     );
@@ -141,12 +141,12 @@ describe('keys', () => {
     expect(problemsOf(pods)).toMatchObject([{ value: '1.5' }, { value: '2.5' }]);
   });
 
-  test('a bad min-members is told as that, not as a missing one', () => {
+  test('an invalid min-members is reported as that, not as a missing one', () => {
     const pods = ['w-0', 'w-1'].map((name) => aMember(name, { annotations: { [MIN]: 'all' } }));
     expect(problemsOf(pods).map(({ kind }) => kind)).toEqual(['bad-value']);
   });
 
-  test('mistakes of members that do not count are not told', () => {
+  test('mistakes of members that do not count are not reported', () => {
     const failed = aMember('w-9', { phase: 'Failed', annotations: { 'muster.dev/x': '' } });
     expect(problemsOf([failed, ...annotated({})])).toEqual([]);
   });
@@ -260,14 +260,14 @@ describe('the text of a filter reply', () => {
     expect(stable([aMember('w-7', mistake), aMember('w-3', mistake)])).toBe(early);
   });
 
-  test('nor with the claim that is not bound', () => {
+  test('does not change with the claim that is not bound', () => {
     const blocked = { blocksOnClaim: () => true };
     const early = stable([aMember('w-7', { claims: ['data-7'] })], blocked);
     expect(early).toContain('PersistentVolumeClaim');
     expect(stable([aMember('w-3', { claims: ['data-3'] })], blocked)).toBe(early);
   });
 
-  test('nor with the values that contradict each other', () => {
+  test('does not change with the values that contradict each other', () => {
     const pods = ['a', 'b', 'c'].map((queue, i) => aMember(`w-${i}`, { labels: { 'muster.dev/queue': queue } }));
     const early = stable(pods.slice(0, 2));
     expect(early).toContain('muster.dev/queue');

@@ -30,7 +30,7 @@ const kubeflow = (name: string, type: string, index: number): PodModel =>
     'training.kubeflow.org/replica-type': type,
     'training.kubeflow.org/replica-index': String(index),
   });
-/** mpi-operator says the role only. */
+/** mpi-operator sets the role only. */
 const mpi = (name: string, role: string, index?: number): PodModel =>
   pod(name, {
     'training.kubeflow.org/job-name': 'train',
@@ -329,7 +329,7 @@ describe('laws', () => {
     );
   });
 
-  test('no bound member changes its rank when others go, and none of them is given to two', () => {
+  test('no bound member changes its rank when others leave, and no rank is given twice', () => {
     fc.assert(
       fc.property(shuffled, fc.nat({ max: 8 }), ([pods, order], many) => {
         const ranks = assignRanks(pods);
@@ -344,7 +344,7 @@ describe('laws', () => {
     );
   });
 
-  test('one that comes back as it was has its rank again', () => {
+  test('a member that comes back unchanged gets its rank again', () => {
     fc.assert(
       fc.property(gangs, fc.nat(), (pods, choice) => {
         const ranks = assignRanks(pods);
@@ -383,7 +383,7 @@ describe('two members that were given one rank', () => {
     expect(explain({ kind: 'problems', problems: gang(...pods).problems })).toBe(expected);
   });
 
-  test('the text for kube-scheduler names none, as they may change', () => {
+  test('the text for kube-scheduler names no pods, as they may change', () => {
     const { problems } = gang(explicit('w-1', 3), explicit('w-0', 3));
     expect(explainStably('default/train', { kind: 'problems', problems })).toBe(
       'gang default/train cannot start: members have the same muster.dev/rank; give each its own, or none to any',

@@ -37,7 +37,7 @@ describe('disruption budgets', () => {
     expect(cover?.reduce((sum, each) => sum + each.pods, 0)).toBe(covered);
   });
 
-  test('are exceeded by several units together, by as many pods as are too many', () => {
+  test('count the excess pods of several units together', () => {
     const budgets = new Budgets([budget({ disruptionsAllowed: 2 })]);
     const ledger = new Ledger(budgets);
     const two = budgets.coverOf([web('a'), web('b')])!;
@@ -77,7 +77,7 @@ describe('a cluster without some pods', () => {
   const staying = [aPod({ name: 'e', nodeName: 'n1', gpus: 1 })];
   const drawing = 'a: n1[8] n2[8]';
 
-  test('is what a snapshot would be that never had them, and the snapshot is what it was', () => {
+  test('equals a snapshot that never had them, and leaves the snapshot unchanged', () => {
     const snapshot = drawSnapshot(drawing, { pods: [...gone, ...staying] });
     const before = printSnapshot(snapshot);
     const removable = new RemovablePods(snapshot);
@@ -95,7 +95,7 @@ describe('a cluster without some pods', () => {
     expect(new RemovablePods(drawSnapshot(drawing)).add(aPod({ nodeName: 'gone' }))).toBeUndefined();
   });
 
-  test("what it takes of a resource that no node has is nobody's", () => {
+  test('a resource that no node has is ignored', () => {
     const snapshot = drawSnapshot(drawing, { pods: gone });
     const removable = new RemovablePods(snapshot);
     const pod = removable.add(gone[3]!)!;

@@ -1,6 +1,6 @@
 /*
- * What holds of every choice of victims, on random small clusters: for gangs whose room is a matter of counting, and for gangs
- * that a plan has to confirm. Each law also holds of the heuristic search alone.
+ * Laws of every choice of victims, on random small clusters: for gangs whose fit is a matter of counting, and for gangs
+ * whose fit a plan must confirm. Each law also holds for the heuristic search alone.
  */
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
@@ -115,7 +115,7 @@ function decide({ snapshot, request }: Scene, moves: number) {
   return planPreemption(snapshot, request, policy, NOW, moves);
 }
 
-/** Whether the gang fits without these pods and without those that are leaving. */
+/** Whether the gang fits without these pods and those being deleted. */
 function fitsWithout(world: World, scene: Scene, gone: readonly PodModel[]): boolean {
   const leaving = scene.snapshot.byName
     .flatMap((row) => scene.snapshot.podsOn[row]!)
@@ -193,7 +193,7 @@ describe('victims', () => {
     });
   });
 
-  test('make room for the slots that are returned, and for the minimum of them', () => {
+  test('free enough for the returned slots, which are at least the minimum', () => {
     check(({ world, scene, moves }) => {
       const found = decide(scene, moves);
       if (found.kind === 'none') return;
@@ -213,7 +213,7 @@ describe('victims', () => {
     });
   });
 
-  test('are none only when evicting all that may be evicted is not enough', () => {
+  test('are none only if evicting all candidates is not enough', () => {
     check(({ world, scene, moves }) => {
       if (decide(scene, moves).kind !== 'none') return;
       const eligible = world.jobs.filter(
@@ -227,7 +227,7 @@ describe('victims', () => {
     });
   });
 
-  test('are the same for the same cluster, in whatever order it is told, and the snapshot stays as it was', () => {
+  test('are the same for the same cluster in any order, and the snapshot stays unchanged', () => {
     check(({ world, scene, moves }) => {
       const before = printSnapshot(scene.snapshot);
       const found = decide(scene, moves);

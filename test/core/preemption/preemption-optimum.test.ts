@@ -1,6 +1,6 @@
 /*
- * The victims that are chosen, against the best ones, found by trying every set (test/support/preemption-optimum.ts), in more than
- * 1,000 random small clusters where there are any. The seed is fixed: the shares are the same in every run.
+ * Compares the chosen victims with the best ones, found by trying every set (test/support/preemption-optimum.ts), in
+ * more than 1,000 random small clusters that have victims. The seed is fixed: the shares are the same in every run.
  */
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
@@ -38,7 +38,7 @@ function ask(world: World, moves: number): Answer {
   return { kind: 'preempt', cost: { violations, priority, lostWork, gangs } };
 }
 
-/** The share of contested clusters where it holds of what is found and what is best. */
+/** The share of clusters with victims in which the found and the best victims satisfy the condition. */
 function shareOf(answer: (each: Case) => Answer, holds: (found: Optimum, best: Optimum) => boolean): number {
   const kept = contested.filter((each) => {
     const { cost } = answer(each);
@@ -47,7 +47,7 @@ function shareOf(answer: (each: Case) => Answer, holds: (found: Optimum, best: O
   return kept.length / contested.length;
 }
 
-/** The smallest world in which something is wrong, as text; undefined: there is none. */
+/** The smallest world with a wrong result, as text; undefined: none. */
 function smallest(isWrong: (each: Case) => boolean): string | undefined {
   const wrong = cases.filter(isWrong).sort((a, b) => a.world.jobs.length - b.world.jobs.length);
   return wrong[0] && JSON.stringify(wrong[0]);
@@ -56,7 +56,7 @@ function smallest(isWrong: (each: Case) => boolean): string | undefined {
 const isNear = (found: Optimum, best: Optimum) => found.lostWork <= best.lostWork * 1.05;
 
 describe('the exhaustive search', () => {
-  test('finds victims in more than 1,000 clusters, none in others, and space that is coming', () => {
+  test('finds victims in more than 1,000 clusters, none in others, and capacity that becomes free anyway', () => {
     const counts = Map.groupBy(cases, ({ best }) => best.kind);
     expect(counts.get('preempt')!.length).toBeGreaterThan(1_000);
     expect(counts.get('none')!.length).toBeGreaterThan(1_000);
@@ -72,7 +72,7 @@ describe('the exhaustive search', () => {
 });
 
 describe('the victims, against the best ones', () => {
-  test('are found whenever there are any, and only then', () => {
+  test('are found if and only if there are any', () => {
     expect(smallest(({ best, found }) => found.kind !== best.kind)).toBeUndefined();
   });
 

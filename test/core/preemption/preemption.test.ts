@@ -27,7 +27,7 @@ type Jobs = Readonly<Record<string, Job>>;
 interface Question {
   readonly cluster: string;
   readonly jobs: Jobs;
-  /** How many whole nodes the preemptor wants: 1. */
+  /** Whole nodes that the preemptor asks for: 1. */
   readonly want?: number;
   readonly gang?: GangOptions & { readonly template?: PodOptions };
   readonly budgets?: readonly Omit<DisruptionBudgetModel, 'namespace' | 'name'>[];
@@ -116,7 +116,7 @@ const covers = (app: string, disruptionsAllowed: number) => ({
   disruptionsAllowed,
 });
 
-describe('whom to evict', () => {
+describe('which units are evicted', () => {
   test.each<[string, Question, string]>([
     ['the job that has done least', { cluster: TWO, jobs: halves(old, {}) }, 'right for n3'],
     ['the whole job, although half of it would do', { cluster: TWO, jobs: halves({}, old) }, 'left for n1'],
@@ -219,7 +219,7 @@ describe('whom to evict', () => {
   });
 });
 
-describe('where to', () => {
+describe('where the preemptor goes', () => {
   test.each<[string, Question, string]>([
     [
       'the required rack whose victims cost least, not the first',
@@ -391,7 +391,7 @@ describe('an elastic gang', () => {
   });
 });
 
-describe('who is spared', () => {
+describe('which units are spared', () => {
   const one = (job: Partial<Job>): Question => ({ cluster: 'a: n1[8]', jobs: { it: { on: ['n1'], ...job } } });
   const budgeted = (allowed: number): Question => ({
     cluster: TWO,
@@ -443,7 +443,7 @@ describe('who is spared', () => {
     expect(text(decide(question))).toBe(expected);
   });
 
-  test('until its minimum runtime is over, and then it is time to look again', () => {
+  test('until the minimum runtime is over, when it is time to search again', () => {
     const found = decide(one({ annotations: { 'muster.dev/min-runtime': '5m' } }));
     expect(found).toMatchObject({ kind: 'none', reconsiderAt: NOW + 200_000 });
   });
@@ -453,7 +453,7 @@ describe('who is spared', () => {
     expect(found).toMatchObject({ kind: 'none', reconsiderAt: Number.POSITIVE_INFINITY });
   });
 
-  test('all, when even the victims that there are would not be enough', () => {
+  test('all, when even evicting all candidates would not be enough', () => {
     expect(text(decide({ cluster: TWO, jobs: halves({}, { priority: 10 }), want: 3 }))).toBe('none');
   });
 });
@@ -478,7 +478,7 @@ describe('pods that are terminating', () => {
   });
 });
 
-test('what is lost is told: GPUs times seconds, of pods beyond their budget how many', () => {
+test('the lost work is GPUs times seconds, and pods beyond their budget are counted', () => {
   const found = decide({
     cluster: 'a: n1[8] n2[8]',
     jobs: {

@@ -19,7 +19,7 @@ test.each([undefined, ''])('with the model unknown (%j) it counts in no dimensio
   expect(use.get(GPU)).toBe(8);
 });
 
-test('a dimension tells its resource and whether it names a model', () => {
+test('a dimension has a resource and may name a model', () => {
   expect([dimensionOf(GPU, undefined), dimensionOf(GPU, ''), dimensionOf(GPU, H100)]).toEqual([
     GPU,
     GPU,

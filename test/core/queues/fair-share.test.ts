@@ -31,7 +31,7 @@ test('usage decays the same in one step or in many', () => {
   );
 });
 
-test('usage of a dimension that nobody holds any more is forgotten in the end', () => {
+test('usage of a dimension that no queue holds any more is dropped in the end', () => {
   expect(decayUsage(gpus(1000), new Map(), 60 * HOUR, HOUR).size).toBe(0);
 });
 
@@ -137,7 +137,7 @@ test.each<[what: string, queues: readonly QueueOptions[], used: Readonly<Record<
   expect(factors(queues, used)).toEqual(expected);
 });
 
-test('a queue is entitled to its part of what its parent is', () => {
+test('a queue is entitled to its part of its parent’s share', () => {
   const tree = buildQueueTree([
     aQueue({ name: 'o', weight: 3 }),
     aQueue({ name: 'a', parent: 'o', weight: 7 }),
@@ -150,7 +150,7 @@ test('a queue is entitled to its part of what its parent is', () => {
   expect(shares.get('o')!.factor).toBe(Math.max(shares.get('a')!.factor, shares.get('b')!.factor));
 });
 
-test('a ranking kept up to date is the one made anew', () => {
+test('an updated ranking equals a new one', () => {
   const tree = buildQueueTree(
     [{ name: 'o' }, { name: 'a', parent: 'o' }, { name: 'b', parent: 'o', weight: 2 }, { name: 'c' }].map(aQueue),
   );

@@ -7,7 +7,8 @@ import { GPU } from '../../support/builders.ts';
 import { aPendingGang, aQueue, aQueueOrderQuery, gpus, gpusOf } from '../../support/queues.ts';
 
 /*
- * Random queues (two organisations with teams, two queues beside them) and gangs; every third gang that may start does.
+ * Random queues (two organisations with teams, and two queues beside them) and gangs; every third gang that may start
+ * does so.
  */
 
 const amount = fc.integer({ min: 0, max: 24 });
@@ -39,9 +40,9 @@ type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 
 interface Step {
   readonly offer: QueueHead<PendingGang>;
-  /** When it was offered. */
+  /** The step of the offer. */
   readonly use: UseByQueue;
-  /** Those not offered yet, this one included. */
+  /** The gangs not offered yet, including this one. */
   readonly waiting: readonly PendingGang[];
   readonly charged: boolean;
 }
@@ -87,7 +88,7 @@ function run(drawn: World, turned = false): Run {
   return { tree, applicants, steps, leftOut };
 }
 
-test('everyone is offered exactly once or left out by closing the queue', () => {
+test('each gang is offered exactly once or left out by closing its queue', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       const { applicants, steps, leftOut } = run(drawn);
@@ -98,7 +99,7 @@ test('everyone is offered exactly once or left out by closing the queue', () => 
   );
 });
 
-test('the order in which they are given does not matter', () => {
+test('the order of the input does not matter', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       const told = (steps: readonly Step[]) => steps.map(({ offer }) => ({ ...offer, applicant: offer.gang.key }));
@@ -107,7 +108,7 @@ test('the order in which they are given does not matter', () => {
   );
 });
 
-test('a verdict is that of the moment in which it is offered', () => {
+test('a verdict holds at the moment of the offer', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       for (const { offer, use } of run(drawn).steps) {
@@ -117,7 +118,7 @@ test('a verdict is that of the moment in which it is offered', () => {
   );
 });
 
-test('no limit is passed by charging what is not refused, unless it was before', () => {
+test('charging what is not refused exceeds no limit that was not exceeded before', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       for (const { offer, use, charged } of run(drawn).steps) {
@@ -148,7 +149,7 @@ test('inside a queue the order is by priority, age and name, whatever quota says
   );
 });
 
-test('nobody borrows while the first gang of any queue stays within its guarantee', () => {
+test('no gang borrows while the first gang of any queue stays within its guarantee', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       for (const { offer, use, waiting } of run(drawn).steps) {

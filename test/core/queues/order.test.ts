@@ -32,7 +32,7 @@ function aScene(
   return { tree, applicants, line: new QueueOrder(applicants, aQueueOrderQuery(tree, query)), gang };
 }
 
-/** What is offered from now on, as `key` or `key verdict` where it is not within. */
+/** The offers from now on, as `key`, or `key verdict` if not within the guarantee. */
 function offers({ line }: Scene): readonly string[] {
   const seen: string[] = [];
   for (let offer = line.next(); offer; offer = line.next()) {
@@ -45,7 +45,7 @@ function offers({ line }: Scene): readonly string[] {
 
 const TWO: readonly QueueOptions[] = [{ name: 'a' }, { name: 'b' }];
 
-test('nobody waits, nobody is offered', () => {
+test('without waiting gangs nothing is offered', () => {
   expect(aScene(TWO, []).line.next()).toBeUndefined();
 });
 
@@ -105,7 +105,7 @@ test('one priority only counts nothing', () => {
   expect(scene.line.next()!.standing.factors.priority).toBe(0);
 });
 
-test('what is charged counts for the fair share of those that follow', () => {
+test('charged amounts count for the fair share of later gangs', () => {
   const scene = aScene(TWO, [
     { key: 'n/a1', queue: 'a', createdAt: 1 },
     { key: 'n/a2', queue: 'a', createdAt: 2 },
@@ -116,7 +116,7 @@ test('what is charged counts for the fair share of those that follow', () => {
   expect(offers(scene)).toEqual(['n/b1', 'n/a2']);
 });
 
-test('what is not charged changes nothing', () => {
+test('an offer without a charge changes nothing', () => {
   const scene = aScene(TWO, [
     { key: 'n/a1', queue: 'a', createdAt: 1 },
     { key: 'n/a2', queue: 'a', createdAt: 2 },
@@ -169,7 +169,7 @@ test('a start in one team uses up what the organisation had for another', () => 
   expect(offers(scene)).toEqual(['n/o borrows', 'n/b borrows']);
 });
 
-test('the first gang of a queue is not passed by one behind it that would stay within the guarantee', () => {
+test('a later gang of a queue does not pass its first one by staying within the guarantee', () => {
   const scene = aScene(GUARANTEED, [
     { key: 'n/large', queue: 'a', createdAt: 1, asked: gpus(24) },
     { key: 'n/small', queue: 'a', createdAt: 2 },
@@ -178,7 +178,7 @@ test('the first gang of a queue is not passed by one behind it that would stay w
   expect(offers(scene)).toEqual(['n/large borrows', 'n/small', 'n/b borrows']);
 });
 
-test('refused ones are offered too, and do not keep what is behind them from its guarantee', () => {
+test('refused gangs are offered too, and do not keep later gangs from their guarantee', () => {
   const scene = aScene(
     [{ name: 'a', guaranteed: 16, limit: 20 }, { name: 'b' }],
     [
@@ -190,7 +190,7 @@ test('refused ones are offered too, and do not keep what is behind them from its
   expect(offers(scene)).toEqual(['n/large refused', 'n/small', 'n/b borrows']);
 });
 
-test('a limit refuses what would start after it is reached', () => {
+test('a limit that is reached refuses later gangs', () => {
   const scene = aScene(
     [{ name: 'a', limit: 8 }],
     [
@@ -203,7 +203,7 @@ test('a limit refuses what would start after it is reached', () => {
   expect(offers(scene)).toEqual(['n/a2 refused']);
 });
 
-test('of a closed queue, or of one below it, nobody else is offered', () => {
+test('no other gang of a closed queue, or of one below it, is offered', () => {
   const queues: readonly QueueOptions[] = [
     { name: 'org' },
     { name: 'a', parent: 'org' },

@@ -23,7 +23,7 @@ const FULL: QueueSpec = {
 };
 
 describe('projectQueue', () => {
-  test('an empty spec is a queue that asks and promises nothing', () => {
+  test('an empty spec is a queue without guarantees and limits', () => {
     expect(projectQueue({ metadata, spec: {} })).toEqual({
       name: 'ml',
       uid: 'u',
@@ -80,15 +80,15 @@ describe('mergeQueues', () => {
   const weights = (file: string[], ...objects: (typeof heavy)[]) =>
     mergeQueues(file.map(plainQueue), objects).map(({ name, weight }) => `${name} ${weight}`);
 
-  test('an object goes before the queue of the file, and adds its own', () => {
+  test('an object replaces the queue of the file, and may add others', () => {
     expect(weights(['ml', 'web'], other, heavy)).toEqual(['ml 9', 'web 1', 'other 1']);
   });
 
-  test('without objects those of the file are in force', () => {
+  test('without objects the queues of the file apply', () => {
     expect(weights(['ml', 'web'])).toEqual(['ml 1', 'web 1']);
   });
 
-  test('an object that cannot be used leaves the queue of the file in force', () => {
+  test('with an invalid object the queue of the file applies', () => {
     expect(weights(['ml'], bad)).toEqual(['ml 1']);
     expect(weights([], bad)).toEqual([]);
   });

@@ -14,7 +14,7 @@ function judge(queues: readonly QueueOptions[], use: Counts, queue: string, aske
   return judgeQuota(queueNamed(tree, queue), gpus(asked), rollUp(tree, gpusOf(use)));
 }
 
-/** Two teams with guarantees and one without in an organisation; and one beside it. */
+/** An organisation with two teams that have guarantees and one that has none; and a queue beside it. */
 const ORG: readonly QueueOptions[] = [
   { name: 'org', guaranteed: 40 },
   { name: 'a', parent: 'org', guaranteed: 10 },
@@ -23,7 +23,7 @@ const ORG: readonly QueueOptions[] = [
   { name: 'other', guaranteed: 30 },
   { name: 'poor' },
 ];
-/** Only the outermost queue is guaranteed anything. */
+/** Only the outermost queue has a guarantee. */
 const DEEP: readonly QueueOptions[] = [
   { name: 'top', guaranteed: 30 },
   { name: 'middle', parent: 'top' },
@@ -58,7 +58,7 @@ test.each<[what: string, queues: readonly QueueOptions[], use: Counts, queue: st
   expect(judge(queues, use, queue, asked).kind).toBe(kind);
 });
 
-test('what is borrowed is told by dimension', () => {
+test('borrowed amounts are given by dimension', () => {
   expect(judge(ORG, {}, 'poor', 1)).toEqual({ kind: 'borrows', dimensions: [GPU] });
 });
 
@@ -110,7 +110,7 @@ test.each<[queues: readonly QueueOptions[], use: Counts, queue: string, asked: n
   expect(verdict.kind === 'refused' && explainQuota(verdict.refusal)).toBe(text);
 });
 
-test('a queue that may not borrow has what it is guaranteed, and one without a guarantee what its organisation is', () => {
+test('a queue that may not borrow has its guarantee; without one, that of its organisation', () => {
   const queues: readonly QueueOptions[] = [
     { name: 'org', guaranteed: 30 },
     { name: 'a', parent: 'org', guaranteed: 10, allowBorrowing: false },
@@ -122,7 +122,7 @@ test('a queue that may not borrow has what it is guaranteed, and one without a g
   expect(judge(queues, {}, 'c', 21).kind).toBe('refused');
 });
 
-test('a queue that is guaranteed a model borrows when it takes another one that is promised to others', () => {
+test('a queue with a guarantee of one model borrows when it takes another model that is guaranteed to others', () => {
   const quota = (model: string | undefined, guaranteed: number) => [
     { resource: GPU, model, guaranteed, limit: undefined },
   ];
@@ -145,7 +145,7 @@ test('a queue that is guaranteed a model borrows when it takes another one that 
   expect(ask('c', 'L40', 8)).toEqual({ kind: 'within' });
 });
 
-test('what a queue borrowed is what it uses above its guarantee', () => {
+test('a queue has borrowed what it uses above its guarantee', () => {
   const tree = buildQueueTree(ORG.map(aQueue));
   const use = rollUp(tree, gpusOf({ a: 15, b: 20, c: 3 }));
   const of = (name: string) => borrowed(queueNamed(tree, name), use).get(GPU);
@@ -182,7 +182,7 @@ function treeOf({ guaranteed, limits, allowBorrowing }: typeof world extends fc.
   return buildQueueTree([queue('org', 0), ...inner].map(aQueue));
 }
 
-test('a verdict only gets worse when more is used, anywhere', () => {
+test('a verdict only gets worse when any queue uses more', () => {
   const rank = { within: 0, borrows: 1, refused: 2 };
   fc.assert(
     fc.property(world, (drawn) => {
@@ -199,12 +199,12 @@ test('a verdict only gets worse when more is used, anywhere', () => {
   );
 });
 
-test('what is within leaves room for every guarantee of the others, where the guarantees fit in one another', () => {
+test('a verdict within the guarantee leaves every other guarantee intact, where guarantees nest', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       const [, a, b] = drawn.guaranteed;
       const tree = treeOf({ ...drawn, guaranteed: [a + b + 10, a, b], limits: [null, null, null] });
-      // Nobody borrows yet.
+      // No queue borrows yet.
       const use = rollUp(tree, gpusOf({ a: Math.min(a, drawn.use.a), b: Math.min(b, drawn.use.b) }));
       if (judgeQuota(queueNamed(tree, 'a'), gpus(drawn.asked), use).kind !== 'within') return;
       const used = use.get('a')!.get(GPU)! + drawn.asked;
@@ -213,7 +213,7 @@ test('what is within leaves room for every guarantee of the others, where the gu
   );
 });
 
-describe('where only GPUs of one model are promised', () => {
+describe('where only GPUs of one model are guaranteed', () => {
   const H100 = `${GPU} H100`;
   const quotas = [{ resource: GPU, model: 'H100', guaranteed: 8, limit: undefined }];
   const tree = buildQueueTree([
@@ -244,14 +244,14 @@ describe('where only GPUs of one model are promised', () => {
       ]),
       'borrows',
     ],
-    // It is kept off that model and may use all others.
+    // It is excluded from that model and may use all others.
     ['a', 'may not borrow the model', new Map([[GPU, 16]]), 'borrows'],
   ])('a gang of queue %s that %s', (queue, _what, asked, kind) => {
     expect(judgeQuota(queueNamed(tree, queue), asked, none).kind).toBe(kind);
   });
 });
 
-test('all that refuses is listed, outermost first', () => {
+test('all refusals are listed, outermost queue first', () => {
   const tree = buildQueueTree([
     aQueue({ name: 'org', guaranteed: 16, allowBorrowing: false }),
     aQueue({ name: 'a', parent: 'org', limit: 8 }),

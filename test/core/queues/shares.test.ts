@@ -1,6 +1,6 @@
 /*
- * Who holds what in the long run: counting GPUs in virtual time, without nodes. All queues always have gangs waiting; whoever
- * is first and does not fit is waited for.
+ * What each queue holds in the long run: counts GPUs in virtual time, without nodes. All queues always have waiting
+ * gangs; if the first gang does not fit, the others wait for it.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -22,7 +22,7 @@ interface Gang extends PendingGang {
   readonly ticks: number;
 }
 
-/** A leaf with what it is entitled to and what it has. */
+/** A leaf with its entitlement and what it holds. */
 interface Team {
   readonly queue: Queue;
   /** GPUs. */
@@ -77,7 +77,7 @@ function simulate({ capacity, orgs, seed }: World): readonly Team[] {
       return {
         queue: tree.byName.get(`org${o}-${t}`)!,
         entitled,
-        // A queue that is entitled to less than one of its gangs has it or nothing.
+        // A queue entitled to less than one of its gangs holds one or none.
         maxSize: Math.max(1, Math.min(maxSize, Math.floor(entitled))),
         maxTicks,
         waiting: [],
@@ -106,7 +106,7 @@ function simulate({ capacity, orgs, seed }: World): readonly Team[] {
       ticks: draw(maxTicks),
     };
   };
-  /** @returns whether somebody is left who might start: the backlog of a queue has run out. */
+  /** @returns whether a gang is left that might start; if not, the backlog of a queue has run out. */
   const startRound = (now: number): boolean => {
     for (const own of teams) while (own.waiting.length < BACKLOG) own.waiting.push(aGang(own, now));
     const line = new QueueOrder(
@@ -151,13 +151,13 @@ function sumOf(parts: readonly { readonly weight: number }[]): number {
   return parts.reduce((sum, { weight }) => sum + weight, 0);
 }
 
-test('on a saturated load every queue holds its share within 5 %, over the last half of ten half-lives', () => {
+test('under saturated load every queue holds its share within 5 % over the last half of ten half-lives', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       const teams = simulate(drawn);
       const all = teams.reduce((sum, { heldLater }) => sum + heldLater, 0);
       const ticks = (HALF_LIVES * HALF_LIFE) / 2;
-      // Saturated it is: no more is left over than the first one who waits is short of.
+      // The load is saturated: no more is free than the first waiting gang lacks.
       expect(all / (drawn.capacity * ticks)).toBeGreaterThan(0.9);
       for (const { queue, entitled, heldLater } of teams) {
         const share = heldLater / all / (entitled / drawn.capacity);

@@ -25,7 +25,7 @@ const aFigures = (options: Partial<QueueFigures> = {}): QueueFigures => ({
   ...options,
 });
 
-/** What the API server makes of a merge patch, as far as a status goes. */
+/** Applies a merge patch like the API server, as far as a status needs it. */
 function apply(patch: object | undefined, written: RawQueueStatus | undefined): RawQueueStatus {
   const merged = JSON.parse(JSON.stringify({ ...written, ...patch }));
   for (const field of ['usage', 'use'] as const) {
@@ -39,7 +39,7 @@ const write = (figures: QueueFigures | undefined, problem?: string, written?: Ra
   patchStatus({ figures, problem }, written, now);
 
 describe('a status', () => {
-  test('says amounts in whole units, rounded to four digits unless they are held now', () => {
+  test('gives amounts in whole units, rounded to four digits unless they are held now', () => {
     expect(write(aFigures())).toEqual({
       observedAt: '2026-01-01T00:00:00.000Z',
       usage: { 'x/gpu': '12.35', cpu: '1.5', memory: '1235000000000' },
@@ -61,7 +61,7 @@ describe('a status', () => {
     });
   });
 
-  test('is not written again while it says the same, whatever the order of its keys', () => {
+  test('is not written again while its content is the same, in any order of keys', () => {
     const { usage, ...written } = apply(write(aFigures()), undefined);
     const reordered = { usage: Object.fromEntries(Object.entries(usage ?? {}).toReversed()), ...written };
     expect(write(aFigures({ observedAt: LATER }), undefined, reordered, LATER)).toBeUndefined();
@@ -87,14 +87,14 @@ describe('a status', () => {
     );
   });
 
-  test('dimensions that are used no more go from it', () => {
+  test('drops dimensions that are no longer used', () => {
     const written = apply(write(aFigures()), undefined);
     const idle = aFigures({ usage: new Map([['cpu', 0.0001]]), use: new Map() });
     const { usage, use } = apply(write(idle, undefined, written), written);
     expect([usage, use]).toEqual([{}, {}]);
   });
 
-  test('a problem keeps the figures, and the condition says since when', () => {
+  test('keeps the figures when there is a problem, and the condition says since when', () => {
     const written = apply(write(aFigures()), undefined);
     const broken = apply(write(undefined, 'no such parent', written, LATER), written);
     expect(broken).toEqual({

@@ -23,7 +23,7 @@ test('queues know their path, and the leaves are those without children', () => 
   expect(tree.problems).toEqual([]);
 });
 
-test('there is a default queue for everybody, unless one is defined', () => {
+test('there is a default queue for all namespaces, unless one is defined', () => {
   expect(queueNamed(buildQueueTree([]), 'default').spec).toMatchObject({
     weight: 1,
     quotas: [],
@@ -34,7 +34,7 @@ test('there is a default queue for everybody, unless one is defined', () => {
   expect(own.roots.map(({ name }) => name)).toEqual(['org']);
 });
 
-test('an inner queue without a quota is guaranteed what its children are together, one with a quota what that says', () => {
+test('an inner queue without a quota has the sum of its children’s guarantees, one with a quota its own', () => {
   const children = [
     aQueue({ name: 'a', parent: 'org', guaranteed: 10 }),
     aQueue({ name: 'b', parent: 'org', guaranteed: 20 }),
@@ -48,7 +48,7 @@ test('an inner queue without a quota is guaranteed what its children are togethe
   expect(queueNamed(own, 'c').guaranteed.size).toBe(0);
 });
 
-test('what is guaranteed of models is guaranteed of the resource', () => {
+test('guarantees of models count for the resource', () => {
   const quotas = ['H100', 'A100'].map((model) => ({ resource: GPU, model, guaranteed: 8, limit: undefined }));
   const tree = buildQueueTree([aQueue({ name: 'a', quotas })]);
   expect(queueNamed(tree, 'a').guaranteed.get(GPU)).toBe(16);
@@ -75,7 +75,7 @@ test('the shortest run time of the path counts, and the nearest default priority
   ]);
 });
 
-test('a limit alone promises nothing', () => {
+test('a limit alone is no guarantee', () => {
   const tree = buildQueueTree([aQueue({ name: 'a', limit: 8 })]);
   expect([...tree.dimensions]).toEqual([GPU]);
   expect(tree.promised.size).toBe(0);
@@ -197,7 +197,7 @@ test.each<[namespace: string, label: string | undefined, text: string]>([
   expect(choice.kind === 'problem' && explainQueueProblem(choice.problem)).toBe(text);
 });
 
-test('a namespace that no queue allows is told so', () => {
+test('a namespace that no queue allows gets a reason', () => {
   const closed = buildQueueTree([aQueue({ name: 'default', namespaces: [] })]);
   const choice = chooseQueue(closed, 'n', undefined);
   expect(choice.kind === 'problem' && explainQueueProblem(choice.problem)).toBe(

@@ -121,14 +121,14 @@ describe('in a queue at its limit', () => {
     expect(names).toEqual(expected.map((name) => name.replace('-0', '')));
   });
 
-  test('nobody goes whose priority is not lower, nor for a gang beyond the limit, nor where quota is left', () => {
+  test('nothing is evicted without lower priority, for a gang beyond the limit, or where quota is left', () => {
     expect(decide({ queues: ONE, jobs, queue: 'q' }).kind).toBe('none');
     expect(decide({ queues: ONE, jobs, queue: 'q', want: 3, priority: 5 }).kind).toBe('none');
     expect(decide({ queues: ONE, jobs, queue: 'q', want: 4, priority: 10 }).kind).toBe('none');
     expect(decide({ queues: ONE, jobs: { old: jobs.old }, queue: 'q', priority: 10 }).kind).toBe('none');
   });
 
-  test('whoever turns out not to be needed stays', () => {
+  test('a victim that turns out not to be needed stays', () => {
     const small = { queue: 'q', on: ['n1'], gpus: 4, age: 10 };
     const large = { queue: 'q', on: ['n2', 'n3'], age: 20 };
     const found = decide({
@@ -141,7 +141,7 @@ describe('in a queue at its limit', () => {
     expect(victimsOf(found)).toEqual(['large']);
   });
 
-  test('more go where those who free the quota leave no place', () => {
+  test('more are evicted if those that free the quota leave no fitting nodes', () => {
     const whole = { queue: 'q', gpus: 4, on: ['n1'] };
     const found = decide({
       queues: [{ name: 'q', limit: 20 }],
@@ -159,12 +159,12 @@ describe('in a queue at its limit', () => {
     expect(found.kind === 'preempt' && found.slots).toHaveLength(1);
   });
 
-  test('lone pods go, too', () => {
+  test('lone pods are evicted, too', () => {
     const lone = { queue: 'q', on: ['n1', 'n2', 'n3'], lone: true };
     expect(victimsOf(decide({ queues: ONE, jobs: { lone }, queue: 'q', priority: 1 }))).toEqual(['lone-0']);
   });
 
-  test('protections hold, and are told', () => {
+  test('protections are respected and reported', () => {
     const protectedJobs = {
       never: { ...jobs.old, annotations: { 'muster.dev/preemptible': 'false' } },
       soon: { ...jobs.young, annotations: { 'muster.dev/min-runtime': '200s' } },
@@ -183,7 +183,7 @@ describe('in a queue at its limit', () => {
     expect(spared).toEqual(['budget', 'min-runtime', 'preemptible']);
   });
 
-  test('a budget is not exceeded by several together, nor is one tried that was refused', () => {
+  test('several units together exceed no budget, and a refused unit is not tried again', () => {
     const both = { queue: 'q', labels: { app: 'kept' } };
     const jobs2 = { u: { ...both, on: ['n1'] }, v: { ...both, on: ['n2'] }, w: { queue: 'q', on: ['n3'], age: 500 } };
     const selector = [{ key: 'app', operator: 'In' as const, values: ['kept'] }];
@@ -197,7 +197,7 @@ describe('in a queue at its limit', () => {
 describe('below an organisation at its limit', () => {
   const b = (name: string, age: number) => ({ [name]: { queue: 'b', on: [`n${name.at(-1)}`], age } });
 
-  test('a team takes back what its sister borrowed, whatever the priority, and no more', () => {
+  test('a team reclaims what its sister team borrowed, whatever the priority, and no more', () => {
     const jobs = { ...b('b1', 10), ...b('b2', 20), ...b('b3', 30), far: { queue: 'far', on: ['n5'], age: 1 } };
     const c = { queue: 'c', on: ['n4'], age: 1 };
     expect(victimsOf(decide({ queues: ORG, jobs: { ...jobs, c }, queue: 'a', want: 2 }))).toEqual(['b1', 'b2']);
@@ -210,7 +210,7 @@ describe('below an organisation at its limit', () => {
     expect(decide({ queues: ORG, jobs, queue: 'a' }).kind).toBe('none');
   });
 
-  test('a sister keeps what it is guaranteed, whatever the priority', () => {
+  test('a sister team keeps its guarantee, whatever the priority', () => {
     const jobs = {
       ...b('b1', 10),
       c: { queue: 'c', on: ['n2'], age: 1 },
@@ -221,7 +221,7 @@ describe('below an organisation at its limit', () => {
     expect(found.kind === 'none' && found.spared).toEqual([{ cause: 'guaranteed', units: 2 }]);
   });
 
-  test('by priority alone a sister loses only what leaves it its guarantee', () => {
+  test('by priority alone a sister team loses only what it has above its guarantee', () => {
     const jobs = { large: { queue: 'b', on: ['n1', 'n2'], age: 5 }, ...b('b3', 20), a: { queue: 'a', on: ['n4'] } };
     const guaranteed = (ofB: number) => [
       { name: 'org', limit: 32 },

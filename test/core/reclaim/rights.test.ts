@@ -13,7 +13,7 @@ interface Situation {
   readonly queues: readonly QueueOptions[];
   /** GPUs held by each leaf. */
   readonly held: Readonly<Record<string, number>>;
-  /** Of the gang that needs room. */
+  /** Of the gang that needs capacity. */
   readonly queue: string;
   readonly asks: number;
   readonly priority?: number;
@@ -53,7 +53,7 @@ const ORGS: readonly QueueOptions[] = [
   { name: 's1', parent: 'south', guaranteed: 10 },
 ];
 
-describe('whom a gang of queue b may evict', () => {
+describe('which pods a gang of queue b may evict', () => {
   const cases: readonly (Situation & { readonly name: string; readonly victim: PodModel; readonly right: string })[] = [
     {
       name: 'anybody of a queue that borrowed, as long as the gang stays within its own guarantee',
@@ -148,12 +148,12 @@ describe('whom a gang of queue b may evict', () => {
 });
 
 describe('organisations', () => {
-  test('a team takes back what another organisation borrowed', () => {
+  test('a team reclaims what another organisation borrowed', () => {
     const asked = query({ queues: ORGS, held: { n1: 10, n2: 16 }, queue: 's1', asks: 10 });
     expect(evictionRights(asked)(podIn('n2'))).toBe('may');
   });
 
-  test('not from the team that stays within its guarantee, although its organisation does not', () => {
+  test('a team within its guarantee is spared, although its organisation exceeds its own', () => {
     const asked = query({ queues: ORGS, held: { n1: 10, n2: 16 }, queue: 's1', asks: 10, priority: 9 });
     expect(evictionRights(asked)(podIn('n1'))).toBe('guaranteed');
   });
@@ -165,26 +165,26 @@ describe('organisations', () => {
   });
 });
 
-test('a search for victims is worth it when some queue borrowed what another is owed', () => {
+test('a search for victims is useful when some queue borrowed what another is owed', () => {
   expect(isOwedAny(query({ queues: TEAMS, held: { a: 16 }, queue: 'b', asks: 4 }))).toBe(true);
   expect(isOwedAny(query({ queues: TEAMS, held: { a: 10 }, queue: 'b', asks: 4 }))).toBe(false);
 });
 
 describe('too many victims', () => {
   const sizes = (pods: readonly PodModel[]): Amounts => gpus(pods.length);
-  /** A gang of the queue with so many pods of one GPU. */
+  /** A gang of the queue with this many pods of one GPU. */
   const unit = (key: string, queue: string, size: number, startedAt: number): VictimUnit => {
     const pods = Array.from({ length: size }, () => podIn(queue));
     return { key, kind: 'gang', gang: key as GangKey, pods, priority: 0, lostWork: 0, startedAt };
   };
 
-  test('are those that leave a queue less than its guarantee, the one that crosses the line not among them', () => {
+  test('are those that leave a queue less than its guarantee, except the one that crosses the line', () => {
     const asked = query({ queues: TEAMS, held: { a: 20 }, queue: 'b', asks: 10 });
     const victims = [unit('old', 'a', 8, 1), unit('middle', 'a', 6, 2), unit('young', 'a', 6, 3)];
     expect(listExcessVictims(asked, victims, sizes).map(({ key }) => key)).toEqual(['old']);
   });
 
-  test('are never those of its own queue, or of none', () => {
+  test('are never those of its own queue, or of no queue', () => {
     const asked = query({ queues: TEAMS, held: { a: 10, b: 10 }, queue: 'b', asks: 10, priority: 5 });
     const victims = [unit('own', 'b', 8, 1), unit('free', 'none', 8, 2)];
     expect(listExcessVictims(asked, victims, sizes)).toEqual([]);

@@ -8,7 +8,7 @@ function read(text: string, before = '', after = ''): readonly string[] | undefi
   return NameList.read(bytes, begin, bytes.length - after.length)?.toArray();
 }
 
-/** Names that JSON writes as they are: all that nodes can have, and more. */
+/** Names that JSON writes without escapes: all that nodes can have, and more. */
 const plain = fc
   .string({ unit: 'grapheme', maxLength: 40 })
   .filter((name) => JSON.stringify(name) === `"${name}"` && name.isWellFormed());
@@ -62,7 +62,7 @@ describe('reading names', () => {
     );
   });
 
-  test('ends on any bytes, and reads no other names out of them than JSON.parse does', () => {
+  test('terminates on any bytes, and reads the same names as JSON.parse', () => {
     const near = fc.array(fc.constantFrom('"', '[', ']', ',', 'a', '\\', ' '), { maxLength: 14 });
     fc.assert(
       fc.property(near, (characters) => {
@@ -92,7 +92,7 @@ describe('reading names', () => {
 });
 
 describe('finding names', () => {
-  test('finds those that are there and no others, like a Set', () => {
+  test('finds present names and no others, like a Set', () => {
     fc.assert(
       fc.property(fc.uniqueArray(nodeName), fc.array(nodeName), (some, others) => {
         const index = new NameIndex(NameList.from(some));

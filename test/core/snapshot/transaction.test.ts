@@ -39,14 +39,14 @@ describe('capacity', () => {
     expect(at(drawing).capacity('n', options)).toBe(expected);
   });
 
-  test('what is placed takes room, on its own node', () => {
+  test('a placed pod takes capacity on its own node only', () => {
     const { tx, node, capacity } = at('-: n1[8] n2[8]');
     tx.place(node('n1'), aPod({ gpus: 3 }));
     expect(capacity('n1', { gpus: 1 })).toBe(5);
     expect(capacity('n2', { gpus: 1 })).toBe(8);
   });
 
-  test('a placed pod repels those that its term matches', () => {
+  test('a placed pod repels pods that its term matches', () => {
     const { tx, node, capacity } = at('-: n1[8] n2[8]');
     tx.place(node('n1'), aPod({ template: { gpus: 1, antiAffinity: [against] } }));
     expect(capacity('n1', { gpus: 1, labels: web })).toBe(0);
@@ -54,7 +54,7 @@ describe('capacity', () => {
     expect(capacity('n1', { gpus: 1, labels: { app: 'db' } })).toBe(7);
   });
 
-  test('and does not any more when it is taken back', () => {
+  test('a pod that is rolled back repels no pod any more', () => {
     const { tx, node, capacity } = at('-: n1[8]');
     const before = tx.checkpoint();
     tx.place(node('n1'), aPod({ template: { gpus: 1, antiAffinity: [against] } }));
@@ -72,7 +72,7 @@ describe('capacity', () => {
     ).toBe(1);
   });
 
-  test('a template that no node can serve is told by the resource', () => {
+  test('a template that no node can serve is reported by its resource', () => {
     const { snapshot } = at('-: n1[8]');
     expect(resolveRequests(aTemplate(), snapshot).unknown).toBeUndefined();
     expect(resolveRequests(aTemplate({ requests: { 'x.com/a': 1, 'x.com/b': 1 } }), snapshot).unknown).toBe('x.com/a');
@@ -92,7 +92,7 @@ describe('shortage', () => {
 });
 
 describe('rollback', () => {
-  test('takes back what came after the mark, and nothing before it', () => {
+  test('undoes what came after the checkpoint, and nothing before it', () => {
     const { tx, node, capacity } = at('-: n1[8]');
     tx.place(node('n1'), aPod({ gpus: 1 }));
     const mark = tx.checkpoint();
@@ -102,7 +102,7 @@ describe('rollback', () => {
     expect([...tx.placed()].map(({ pod }) => pod.template.requests)).toEqual([aTemplate({ gpus: 1 }).requests]);
   });
 
-  test('restores the snapshot byte for byte, however placed and taken back', () => {
+  test('restores the snapshot byte for byte after any placements', () => {
     const stepArb = fc.oneof(
       fc.record({ place: fc.nat(6), gpus: fc.nat(9), memory: fc.nat(2 ** 30) }),
       fc.record({ mark: fc.constant(true) }),

@@ -41,7 +41,7 @@ const nodesOf = (...lines: readonly string[]) =>
     gpuNode(`n${i}`, Object.fromEntries(line.split(' ').map((pair) => pair.split('=') as [string, string]))),
   );
 
-describe('nothing to say', () => {
+describe('no findings', () => {
   test.each<[string, readonly NodeModel[]]>([
     ['no nodes', []],
     ['every node labelled, every domain under one parent', nodesOf(`${SPINE}=s ${LEAF}=l1`, `${SPINE}=s ${LEAF}=l2`)],
@@ -151,7 +151,7 @@ describe('findings', () => {
       ]);
     });
 
-    test('nodes that are described in no other way', () => {
+    test('nodes without another description', () => {
       const nodes = nodesOf(`${LEAF}=l1`, `${LEAF}=l2`, `${layer(2)}=x ${layer(3)}=y topology.kubernetes.io/zone=z`);
       expect(explain(nodes).slice(-1)).toEqual([
         `! expected one description of all nodes, found labels of AWS on 1 node that no level is read from (${layer(2)}, ${layer(3)}), 1 of them without any label in their place; label those too, or list the labels to use as topology.levels`,
@@ -185,14 +185,14 @@ describe('findings', () => {
       expect(lint(nodes).some(({ kind }) => kind === 'reservation-scoped')).toBe(found);
     });
 
-    test('say what to use instead', () => {
+    test('come with the label to use instead', () => {
       expect(explain(nodesOf(`${DOMAIN}=cb-0123456789abcdef0`))).toEqual([
         '! nvlink: expected the id of an NVLink domain, found that of an AWS capacity reservation on 1 node (n0: cb-0123456789abcdef0); one reservation may hold several NVLink domains: use nvidia.com/gpu.clique or topology.k8s.aws/ultraserver-id',
       ]);
     });
   });
 
-  test('an interconnect that is none', () => {
+  test('an unknown interconnect', () => {
     const nodes = nodesOf(
       `${LEAF}=l muster.dev/gpu-interconnect=pcie`,
       `${LEAF}=l muster.dev/gpu-interconnect=NVLink`,

@@ -7,7 +7,7 @@ const HOUR = 60 * MINUTE;
 
 type Options = NonNullable<Parameters<typeof startQueueWorld>[1]>['queues'];
 
-/** Four nodes; `run` has the first two for an hour more, and `head` needs all four. */
+/** Four nodes: `run` uses the first two for one more hour, and `head` needs all four. */
 async function blockedWorld(queues: Options = {}, runs: string | null = '1h'): Promise<World> {
   const world = await startQueueWorld([{ name: 'q' }], { nodes: 4, queues });
   const annotations = runs === null ? {} : { 'muster.dev/expected-duration': runs };
@@ -18,12 +18,12 @@ async function blockedWorld(queues: Options = {}, runs: string | null = '1h'): P
   return world;
 }
 
-/** Comes now, behind all that came before. */
+/** Created now, so last in queue order. */
 function later(world: World) {
   return { createdAt: world.clock.now() + SECOND };
 }
 
-/** Where a lone pod of one GPU may go. */
+/** The nodes where a lone pod of one GPU may go. */
 async function offeredTo(
   world: World,
   name: string,
@@ -34,8 +34,8 @@ async function offeredTo(
   return [...(await world.filter(name, world.scheduler.feasible(`default/${name}`))).NodeNames].sort();
 }
 
-describe('behind a gang whose start is known', () => {
-  test('a gang that ends before it passes; a longer one, and one of unknown length, do not', async () => {
+describe('behind a gang with a known planned start', () => {
+  test('a gang that ends before the start is backfilled; a longer gang and one of unknown length are not', async () => {
     const world = await blockedWorld();
     world.create(
       timed('short', 1, '50m', later(world)),
@@ -48,7 +48,7 @@ describe('behind a gang whose start is known', () => {
       expect(world.reasonOf(name)).toMatch(/would fit, but could delay gang default\/head.*2026-01-01T01:00:00/);
   });
 
-  test('a longer one passes where it fits beside', async () => {
+  test('a longer gang starts on capacity that the planned start does not need', async () => {
     const world = await blockedWorld();
     world.addNode('n4');
     world.create(timed('long', 1, '9h', later(world)));
@@ -59,7 +59,7 @@ describe('behind a gang whose start is known', () => {
     expect(world.stateOf('longer')).toBe('Pending');
   });
 
-  test('nobody delays it: it starts when it was promised', async () => {
+  test('the planned start is kept: no other gang delays it', async () => {
     const world = await blockedWorld();
     world.create(timed('long', 2, '9h', later(world)), timed('short', 2, '59m', later(world)));
     await scheduleAll(world);
@@ -72,7 +72,7 @@ describe('behind a gang whose start is known', () => {
     expect(runningOf(world, 'head', 'long')).toEqual(['head']);
   });
 
-  test('it starts earlier when others end earlier', async () => {
+  test('the gang starts earlier when others end earlier', async () => {
     const world = await blockedWorld();
     await world.pass(10 * MINUTE);
     end(world, 'run');
@@ -80,7 +80,7 @@ describe('behind a gang whose start is known', () => {
     expect(runningOf(world, 'head')).toEqual(['head']);
   });
 
-  test('it is expected later when others run longer than they said, and others pass until then', async () => {
+  test('the start moves later when running gangs exceed their run length, and others are backfilled until then', async () => {
     const world = await blockedWorld();
     await world.pass(61 * MINUTE);
     world.create(timed('short', 2, '50m', later(world)));
@@ -91,7 +91,7 @@ describe('behind a gang whose start is known', () => {
     expect(world.stateOf('long')).toBe('Pending');
   });
 
-  test('lone pods with accelerators stay off its places, unless they are of higher priority', async () => {
+  test('lone pods with accelerators stay off its nodes, unless they have higher priority', async () => {
     const world = await blockedWorld();
     world.addNode('n4');
     await world.settle();
@@ -104,11 +104,11 @@ describe('behind a gang whose start is known', () => {
     ['deleted', (world: World) => remove(world, 'head')],
     ['held back by an operator', (world: World) => annotate(world, 'head', 'muster.dev/hold', 'true')],
     ['incomplete', (world: World) => world.delete('head-0')],
-  ])('those behind start at once when it is %s', async (_, change) => {
+  ])('later gangs start at once when it is %s', async (_, change) => {
     const world = await blockedWorld();
     world.create(gang('x', 1, later(world)));
     await world.pass(5 * SECOND);
-    // Another round in which nothing becomes free.
+    // Another cycle in which nothing becomes free.
     world.create(gang('y', 1, later(world)));
     await world.pass(5 * SECOND);
     expect(runningOf(world, 'x', 'y')).toEqual([]);
@@ -120,7 +120,7 @@ describe('behind a gang whose start is known', () => {
     expect(await offeredTo(world, 'lone'), 'lone pods, too').toHaveLength(1);
   });
 
-  test('it is planned anew after a restart of Muster', async () => {
+  test('the start is planned again after a restart of Muster', async () => {
     const world = await blockedWorld();
     await world.restart();
     world.create(timed('long', 1, '9h', later(world)), timed('short', 1, '50m', later(world)));
@@ -128,7 +128,7 @@ describe('behind a gang whose start is known', () => {
     expect(runningOf(world, 'long', 'short')).toEqual(['short']);
   });
 
-  test('it moves when a node of it goes away', async () => {
+  test('the start moves when one of its nodes is deleted', async () => {
     const world = await blockedWorld();
     world.addNode('n4');
     await world.settle();
@@ -138,8 +138,8 @@ describe('behind a gang whose start is known', () => {
   });
 });
 
-describe('behind a gang whose start nobody knows', () => {
-  test('all pass that fit, until it has waited for drainAfter; then its places are kept', async () => {
+describe('behind a gang with an unknown start', () => {
+  test('all gangs that fit are backfilled until it has waited for drainAfter; then the drain reserves its nodes', async () => {
     const world = await blockedWorld({ drainAfterMs: 10 * MINUTE }, null);
     world.create(gang('early', 1, later(world)));
     await scheduleAll(world);
@@ -152,7 +152,7 @@ describe('behind a gang whose start nobody knows', () => {
     expect(world.reasonOf('late')).toMatch(/head/);
   });
 
-  test('its places are kept although Muster was busy or frozen at that moment', async () => {
+  test('the drain begins although Muster was busy or frozen at that moment', async () => {
     const world = await blockedWorld({ drainAfterMs: 10 * MINUTE }, null);
     await world.pass(9 * MINUTE);
     world.freeze(2 * MINUTE);
@@ -160,7 +160,7 @@ describe('behind a gang whose start nobody knows', () => {
     expect(await offeredTo(world, 'lone')).toEqual([]);
   });
 
-  test('what becomes free of its places is kept at once: kube-scheduler is quicker than the next round', async () => {
+  test('what becomes free on its nodes is reserved at once: kube-scheduler is faster than the next cycle', async () => {
     const world = await startQueueWorld([], { nodes: 1, queues: { drainAfterMs: MINUTE } });
     world.create(pod('first', { gpus: 4 }), pod('second', { gpus: 4 }));
     await scheduleAll(world);
@@ -169,7 +169,7 @@ describe('behind a gang whose start nobody knows', () => {
     world.create(pod('next', { gpus: 4, ...later(world) }));
     await world.settle();
     world.finish('first');
-    // The watch tells of it; no timer fires.
+    // The watch shows it; no timer fires.
     for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect((await world.filter('next')).NodeNames).toEqual([]);
     await world.settle();
@@ -205,7 +205,7 @@ describe('behind a gang whose start nobody knows', () => {
   });
 });
 
-test('a gang starts although those before it, and all that pass it, run twice as long as they say', async () => {
+test('a gang starts although the gangs before it, and all backfilled ones, run twice as long as they say', async () => {
   const world = await startQueueWorld([], { nodes: 4, queues: { drainAfterMs: 10 * MINUTE } });
   const ends = new Map<string, number>();
   for (let minute = 0; minute < 60 && world.stateOf('big') !== 'Running'; minute++) {
@@ -222,7 +222,7 @@ test('a gang starts although those before it, and all that pass it, run twice as
 });
 
 describe('the policy', () => {
-  test('conservative: no gang that came before is delayed, not only the first', async () => {
+  test('conservative: no earlier gang is delayed, not only the first', async () => {
     const world = await blockedWorld({ backfill: 'conservative' });
     world.addNode('n4');
     world.create(timed('second', 5, '1h', later(world)));
@@ -238,7 +238,7 @@ describe('the policy', () => {
     ]);
   });
 
-  test('easy: only the first one is not delayed', async () => {
+  test('easy: only the first blocked gang is not delayed', async () => {
     const world = await blockedWorld({ backfill: 'easy' });
     world.addNode('n4');
     world.create(timed('second', 5, '1h', later(world)));
@@ -248,7 +248,7 @@ describe('the policy', () => {
     expect(runningOf(world, 'long')).toEqual(['long']);
   });
 
-  test('none: nobody passes the first blocked gang, whatever its length', async () => {
+  test('none: no gang starts before the first blocked gang, whatever its length', async () => {
     const world = await blockedWorld({ backfill: 'none' });
     world.create(timed('short', 1, '1m', later(world)), timed('other', 1, '1m', later(world)));
     await scheduleAll(world);
@@ -260,7 +260,7 @@ describe('the policy', () => {
   });
 
   test.each(['easy', 'conservative', 'none'] as const)(
-    '%s: a gang that can never fit keeps nobody back',
+    '%s: a gang that can never fit holds back no other gang',
     async (backfill) => {
       const world = await startQueueWorld([], { nodes: 4, queues: { backfill, drainAfterMs: MINUTE } });
       world.create(gang('huge', 5));
@@ -287,7 +287,7 @@ describe('a gang with a hold', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('gives its places back', async () => {
+  test('gives its slots back', async () => {
     const world = await startQueueWorld([], { nodes: 2 });
     world.create(gang('x', 2));
     await world.settle();
@@ -301,7 +301,7 @@ describe('a gang with a hold', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('that runs goes on', async () => {
+  test('that runs continues', async () => {
     const world = await startQueueWorld([], { nodes: 2 });
     world.create(gang('x', 2));
     await scheduleAll(world);
@@ -311,7 +311,7 @@ describe('a gang with a hold', () => {
     expect(world.evictions()).toEqual([]);
   });
 
-  test('that preempts lets its victims be', async () => {
+  test('that preempts spares its victims', async () => {
     const world = await startQueueWorld([], { nodes: 1 });
     world.running('low', ['n0'], { graceSeconds: 30 });
     world.create(gang('x', 1, { priority: 10 }));
@@ -331,7 +331,7 @@ function isBound(world: World, name: string): boolean {
   return world.pod(name).spec.nodeName !== undefined && world.pod(name).status.phase !== 'Succeeded';
 }
 
-test('a pod that is being bound does not hide that a gang as large as the cluster will fit', async () => {
+test('a pod that is being bound does not hide that a gang as large as the cluster can fit', async () => {
   const world = await startQueueWorld([{ name: 'q' }], { nodes: 1 });
   world.create(pod('lone', { gpus: 8 }));
   world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });

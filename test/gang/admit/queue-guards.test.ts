@@ -1,4 +1,4 @@
-/** What keeps a gang from waiting for ever, and what keeps that from doing harm. */
+/** Guards against waiting for ever, and guards against side effects of those. */
 import { describe, expect, test } from 'vitest';
 import {
   annotate,
@@ -17,8 +17,8 @@ const HOUR = 60 * MINUTE;
 /** Created now. */
 const at = (world: World) => ({ createdAt: world.clock.now() });
 
-describe('a gang that small ones keep from its quota', () => {
-  test('starts after a while, although they are of another team of its organisation', async () => {
+describe('a gang that small gangs keep from its quota', () => {
+  test('starts after a while, although the small gangs belong to another team of its organisation', async () => {
     const teams = ['a', 'b'].map((name) => ({ name, parent: 'org' }));
     const world = await startQueueWorld([{ name: 'org', limit: 16 }, ...teams], { nodes: 4 });
     world.create(gang('s0', 1, inQueue('b')), gang('s1', 1, inQueue('b')));
@@ -34,7 +34,7 @@ describe('a gang that small ones keep from its quota', () => {
     expect(runningOf(world, 'big')).toEqual(['big']);
   });
 
-  test('starts after a while, although they are pods outside gangs', async () => {
+  test('starts after a while, although lone pods use the quota', async () => {
     const world = await startQueueWorld([{ name: 'q', limit: 16 }], { nodes: 4 });
     world.create(pod('p0', inQueue('q', { gpus: 8 })));
     await scheduleAll(world);
@@ -49,7 +49,7 @@ describe('a gang that small ones keep from its quota', () => {
     expect(runningOf(world, 'big')).toEqual(['big']);
   });
 
-  test('keeps nobody back any more when it is deleted', async () => {
+  test('holds back no other gang after it is deleted', async () => {
     const world = await startQueueWorld([{ name: 'q', limit: 16 }], { nodes: 4 });
     world.create(pod('p0', inQueue('q', { gpus: 8 })));
     await scheduleAll(world);
@@ -67,7 +67,7 @@ describe('a gang that small ones keep from its quota', () => {
     expect(world.boundTo()).toHaveProperty('p1');
   });
 
-  test('keeps nobody back if no node would ever take it', async () => {
+  test('holds back no other gang if it fits on no node', async () => {
     const world = await startQueueWorld([{ name: 'q', guaranteed: 16 }], { nodes: 4 });
     world.running('service', ['n0', 'n1'], inQueue('q'));
     world.create(gang('typo', 1, inQueue('q', { spec: { nodeSelector: { nope: 'x' } } })));
@@ -79,7 +79,7 @@ describe('a gang that small ones keep from its quota', () => {
   });
 });
 
-test('a gang behind a planned start is let past as soon as it says that it is short enough', async () => {
+test('a gang behind a planned start is backfilled as soon as its run length is short enough', async () => {
   const world = await startQueueWorld([{ name: 'q' }], { nodes: 4 });
   world.running('run', ['n0', 'n1'], { annotations: { 'muster.dev/expected-duration': '1h' } });
   world.create(timed('head', 4, '1h'));
@@ -91,7 +91,7 @@ test('a gang behind a planned start is let past as soon as it says that it is sh
   expect(runningOf(world, 'x')).toEqual(['x']);
 });
 
-test('members that are added to a running gang stay off what is kept for another', async () => {
+test('members that are added to a running gang stay off capacity reserved for another', async () => {
   const world = await startQueueWorld([{ name: 'q' }], { nodes: 4, queues: { drainAfterMs: MINUTE } });
   world.running('run', ['n0', 'n1'], { min: 1 });
   world.create(gang('head', 4));
@@ -104,7 +104,7 @@ test('members that are added to a running gang stay off what is kept for another
   expect(Object.keys(world.boundTo('run'))).toEqual(['run-0', 'run-1']);
 });
 
-test('what is kept for a member of a gang inside its guarantee is not taken by a higher priority that borrows', async () => {
+test('a borrowing gang of higher priority does not take the placeholder of a gang within its guarantee', async () => {
   const world = await startQueueWorld([{ name: 'a', guaranteed: 16 }, { name: 'b' }], { nodes: 2 });
   world.create(gang('x', 2, inQueue('a')));
   await scheduleAll(world);
@@ -115,7 +115,7 @@ test('what is kept for a member of a gang inside its guarantee is not taken by a
   expect(runningOf(world, 'y')).toEqual([]);
 });
 
-test('a gang that backs off behind another one wakes nobody before its time', async () => {
+test('a gang that backs off behind another one starts no cycle before its time', async () => {
   const world = await startQueueWorld([{ name: 'q', order: 'strict' }], {
     nodes: 2,
     settings: { backoffInitialMs: 20 * SECOND },

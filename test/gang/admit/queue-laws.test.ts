@@ -1,7 +1,7 @@
 /**
- * Laws of queues that hold after every event of every history: nothing above a hard limit, nothing of a held gang starts, no
- * gang starts in parts, whoever stays within a guarantee is not evicted for another queue, and nothing is left idle
- * that a waiting gang could use, unless a planned start, a strict queue or the policy stands before it.
+ * Laws of queues that hold after every event of every history: usage never exceeds a hard limit, nothing of a held gang
+ * starts, no gang starts in part, no gang within a guarantee is evicted for another queue, and no capacity stays idle
+ * that a waiting gang could use, unless a planned start, a strict queue or the backfill policy prevents it.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -49,7 +49,7 @@ const aShape: fc.Arbitrary<Shape> = fc
   })
   .map(({ extras, ...shape }) => ({ ...shape, min: Math.max(1, shape.size - extras) }));
 
-/** What may be written about a queue, in the words of the object. */
+/** What may be written about a queue, as in its object. */
 const aSpec = fc.record({
   weight: fc.constantFrom(1, 1, 3),
   quotas: fc
@@ -108,7 +108,7 @@ const aPolicy = fc.record({
   drainAfterMs: fc.constantFrom(60 * SECOND, 1_800 * SECOND),
 });
 
-/** Plays the events and looks at the world after each. */
+/** Plays the events and checks the world after each. */
 class History {
   readonly world: World;
   readonly violations: string[] = [];
@@ -123,7 +123,7 @@ class History {
   async play(next: Event): Promise<void> {
     await this.#apply(next);
     await this.world.settle();
-    // Whoever is not held back any more is looked at in the round that follows.
+    // A gang that is no longer held back is planned in the next cycle.
     await this.world.pass(5);
     const use = this.#countUse();
     const found = [
@@ -232,7 +232,7 @@ class History {
     return use;
   }
 
-  /** Whatever is above a limit was there before the limit was. */
+  /** Usage above a limit must be older than the limit. */
   *#checkLimits(): Generator<string> {
     const use = this.#countUse(({ spec }) => isReady(this.world.cluster.get('Node', spec.nodeName)));
     for (const { name, limit } of this.world.muster.view.queues.tree.byName.values()) {
@@ -257,7 +257,7 @@ class History {
   }
   readonly #wasBound = new Set<string>();
 
-  /** Nobody is evicted for another queue from one that used no more than it is guaranteed. */
+  /** No gang is evicted for another queue from a queue that used no more than its guarantee. */
   *#checkEvictions(): Generator<string> {
     for (const name of this.world.evictions().slice(this.#evictions)) {
       const raw = this.world.cluster.list('Pod').find(({ metadata }) => metadata.name === name);
@@ -273,13 +273,13 @@ class History {
     }
   }
 
-  /** Who waits although there is room, and nobody says why. */
+  /** Gangs that wait without a reason although capacity is free. */
   *#checkIdle(use: ReadonlyMap<string, number>): Generator<string> {
     const free = this.#countFree();
     for (const { gang: described, state, admission, attempt } of this.world.muster.view.gangs()) {
       if (state !== 'Pending' || described.isHeld || attempt.backoffUntil > this.world.clock.now()) continue;
       if (admission.holdReason?.kind === 'behind') continue;
-      // The rest of a gang that was evicted waits until all who have to leave have left.
+      // The rest of an evicted gang waits until all its members have left.
       if (listMembers(this.world, described.name).some(({ metadata }) => metadata.deletionTimestamp)) continue;
       const each = requested(described.members[0]!);
       const rooms = free.reduce((sum, gpus) => sum + Math.floor(Math.max(0, gpus) / each), 0);
@@ -291,7 +291,7 @@ class History {
     }
   }
 
-  /** The queue that what runs counts for: `default` when its own cannot be used. */
+  /** The queue that running pods count for: `default` if their own cannot be used. */
   #queueOf(namespace: string, label: string | undefined): Queue | undefined {
     const { queues } = this.world.muster.view;
     const choice = queues.choose(namespace, label);
@@ -300,7 +300,7 @@ class History {
     return fallback?.children.length === 0 ? fallback : undefined;
   }
 
-  /** GPUs of each ready node that nobody has, holds or waits for. */
+  /** GPUs of each ready node that are neither used, held nor waited for. */
   #countFree(): readonly number[] {
     const { cluster, muster } = this.world;
     const nodes = cluster.list('Node').filter(isReady);
@@ -329,7 +329,7 @@ interface QueueLike {
   }[];
 }
 
-/** Cautious: a queue on whose path somebody may not borrow is left alone. */
+/** Conservative: a queue is left out if a queue on its path may not borrow. */
 function mayUse({ path }: QueueLike, asked: number, use: ReadonlyMap<string, number>): boolean {
   return path.every(
     ({ name, limit, spec }) =>
@@ -366,12 +366,12 @@ const TREE: readonly QueueOptions[] = [
   { name: 'y' },
 ];
 
-/** The same histories each time; `MUSTER_LAW_RUNS=5000` looks for new ones. */
+/** The same histories in each run; `MUSTER_LAW_RUNS=5000` tries new ones. */
 const RUNS = Number(process.env.MUSTER_LAW_RUNS ?? 100);
 const SEED = process.env.MUSTER_LAW_RUNS === undefined ? { seed: 20_260_101 } : {};
 
 describe('whatever happens to queues and their gangs', () => {
-  test('limits, holds, guarantees and whole gangs are kept, and nothing is left idle', async () => {
+  test('limits, holds, guarantees and whole gangs are respected, and no usable capacity stays idle', async () => {
     await fc.assert(
       fc.asyncProperty(
         aPolicy,

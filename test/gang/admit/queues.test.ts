@@ -39,7 +39,7 @@ describe('the queue of a gang', () => {
     ['of a name that nobody defined', 'nope', /no queue named nope; use one of default, mine/],
     ['that has queues below it', 'org', /found org, which has some/],
     ['that does not list the namespace', 'theirs', /namespace default may not use queue theirs/],
-  ])('%s keeps it back, with a reason that says what to do', async (_, queue, reason) => {
+  ])('%s holds it back, with a reason that says what to do', async (_, queue, reason) => {
     const items = [{ name: 'org' }, { name: 'mine', parent: 'org' }, { name: 'theirs', namespaces: ['others'] }];
     const world = await startQueueWorld(items, { nodes: 1 });
     world.create(gang('x', 1, inQueue(queue)), gang('y', 1));
@@ -49,7 +49,7 @@ describe('the queue of a gang', () => {
     expect(runningOf(world, 'y'), 'stands in nobody’s way').toEqual(['y']);
   });
 
-  test('that cannot be used, since its object is wrong, keeps it back until the object is corrected', async () => {
+  test('with an invalid object holds the gang back until the object is corrected', async () => {
     const world = await startQueueWorld([], { nodes: 1 });
     world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { parent: 'missing' }, status: {} });
     world.create(gang('x', 1, inQueue('q')));
@@ -62,7 +62,7 @@ describe('the queue of a gang', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('that cannot be used any more leaves what runs in it to nobody, neither by guarantee nor by priority', async () => {
+  test('that becomes unusable protects its running gangs from reclaim, by guarantee and by priority', async () => {
     const world = await startQueueWorld(
       [
         { name: 'other', guaranteed: 8 },
@@ -79,7 +79,7 @@ describe('the queue of a gang', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('is no reason any more why a gang waits that lost a member before it started', async () => {
+  test('is no longer the reason when a waiting gang lost a member before it started', async () => {
     const world = await startQueueWorld([], { nodes: 2 });
     world.create(gang('x', 2, inQueue('late')));
     await world.settle();
@@ -105,7 +105,7 @@ describe('order', () => {
     expect(lineOf(world)).toEqual(['class', 'default', 'old', 'young']);
   });
 
-  test('of a queue’s default priority evicts nobody', async () => {
+  test('by the default priority of a queue causes no eviction', async () => {
     const world = await startQueueWorld([{ name: 'urgent', defaultPriority: 50 }], { nodes: 1 });
     world.running('low', ['n0'], inQueue('urgent'));
     world.create(gang('x', 1, inQueue('urgent')));
@@ -113,7 +113,7 @@ describe('order', () => {
     expect(world.evictions()).toEqual([]);
   });
 
-  test('across queues gives the one that used less its turn, gang by gang', async () => {
+  test('across queues favours the queue with less usage, gang by gang', async () => {
     const world = await startQueueWorld(TWO_TEAMS, { nodes: 4 });
     for (const i of [0, 1, 2, 3, 4, 5]) world.create(gang(`a${i}`, 1, inQueue('a')));
     for (const i of [0, 1]) world.create(gang(`b${i}`, 1, inQueue('b', { createdAt: world.clock.now() + 1000 })));
@@ -128,7 +128,7 @@ describe('order', () => {
     expect([heldBy(world, 'a'), heldBy(world, 'b')]).toEqual([48, 16]);
   });
 
-  test('puts those that stay within a guarantee before all that borrow, whatever their priority', async () => {
+  test('puts gangs within a guarantee before all that borrow, whatever their priority', async () => {
     const world = await startQueueWorld([{ name: 'owed', guaranteed: 8 }, { name: 'rich' }], { nodes: 2 });
     world.create(gang('big', 2, inQueue('rich', { priority: 100 })), gang('small', 1, inQueue('owed')));
     await scheduleAll(world);
@@ -136,7 +136,7 @@ describe('order', () => {
   });
 });
 
-describe('what a queue used', () => {
+describe('the usage of a queue', () => {
   test('counts lone pods with accelerators, also when their label changes', async () => {
     const world = await startQueueWorld(TWO_TEAMS, { nodes: 2 });
     world.create(
@@ -155,7 +155,7 @@ describe('what a queue used', () => {
     expect(heldBy(world, 'b')).toBe(0);
   });
 
-  test('is written to its object, read back after a restart, and decides who is next', async () => {
+  test('is written to its object, read back after a restart, and decides which gang is next', async () => {
     const world = await startQueueWorld(TWO_TEAMS, { nodes: 2, queues: { halfLifeMs: 3_600 * SECOND } });
     world.cluster.hasQueueCrd = true;
     world.running('a0', ['n0', 'n1'], inQueue('a'));
@@ -175,7 +175,7 @@ describe('what a queue used', () => {
 });
 
 describe('a limit', () => {
-  test('is never exceeded, and others pass a gang that it keeps back', async () => {
+  test('is never exceeded, and other gangs start before one that it holds back', async () => {
     const world = await startQueueWorld([{ name: 'a', limit: 16 }, { name: 'b' }], { nodes: 8 });
     for (const i of [0, 1, 2]) world.create(gang(`a${i}`, 1, inQueue('a')));
     world.create(gang('b0', 4, inQueue('b')));
@@ -264,7 +264,7 @@ describe('a limit', () => {
     expect(heldBy(world, 'q')).toBe(24);
   });
 
-  test('bounds several gangs that grow and one that starts in the same moment', async () => {
+  test('bounds several gangs that grow and one that starts at the same moment', async () => {
     const world = await startQueueWorld([{ name: 'q', limit: 24 }], { nodes: 8 });
     world.create(gang('x', 1, inQueue('q')), gang('y', 1, inQueue('q')));
     await scheduleAll(world);
@@ -290,7 +290,7 @@ describe('a limit', () => {
 });
 
 describe('a strict queue', () => {
-  test('lets nobody pass its first gang; a best-effort one does', async () => {
+  test('lets no gang start before its first one; a best-effort queue does', async () => {
     const world = await startQueueWorld([{ name: 'strict', order: 'strict' }, { name: 'loose' }], { nodes: 4 });
     world.running('full', ['n0', 'n1'], { annotations: { 'muster.dev/expected-duration': '1h' } });
     for (const queue of ['strict', 'loose']) {

@@ -5,7 +5,7 @@ import { type GangOptions, gang, SECOND, type World } from '../../support/scenar
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** Members that the Job with this UID owns; its own budget of retries lies elsewhere. */
+/** Members of the Job with this UID, whose backoffLimit is no concern here. */
 function ownedBy(uid: string, name: string, size: number, options: GangOptions = {}) {
   return gang(name, size, inQueue('q', options)).map((raw) => {
     Object.assign(raw.metadata, { ownerReferences: [{ kind: 'Job', name, uid, controller: true }] });
@@ -13,7 +13,7 @@ function ownedBy(uid: string, name: string, size: number, options: GangOptions =
   });
 }
 
-/** Two nodes, and a queue that lets nobody run longer than an hour; `x` starts at once. */
+/** Two nodes, and a queue with a run limit of one hour; `x` starts at once. */
 async function limitedWorld(
   settings: Parameters<typeof startQueueWorld>[1] = {},
   options: GangOptions = {},
@@ -30,7 +30,7 @@ function toldOf(world: World, text: RegExp): readonly string[] {
 }
 
 describe('a gang in a queue that limits run times', () => {
-  test('is warned once, and evicted whole when its time is over', async () => {
+  test('is warned once, and evicted as a whole when its limit is reached', async () => {
     const world = await limitedWorld();
     await world.pass(50 * MINUTE - SECOND);
     expect(toldOf(world, /RunTime/)).toEqual([]);
@@ -54,7 +54,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(world.evictions()).toHaveLength(2);
   });
 
-  test('is refused when its controller creates it again, and starts when it has another owner', async () => {
+  test('is refused when its controller creates it again, and starts with another owner', async () => {
     const world = await limitedWorld();
     await world.pass(HOUR + 2 * SECOND);
     world.create(ownedBy('job-1', 'x', 2));
@@ -69,7 +69,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('of several Jobs is refused although they create its members again one after the other', async () => {
+  test('of several Jobs is refused although the Jobs create its members again one after the other', async () => {
     const ofTwoJobs = () => [ownedBy('job-1', 'x', 2)[0]!, ownedBy('job-2', 'x', 2)[1]!];
     const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: HOUR }], { nodes: 2 });
     world.create(ofTwoJobs());
@@ -85,7 +85,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(world.reasonOf('x')).toMatch(/only with another owner/);
   });
 
-  test('is refused by the next process, too', async () => {
+  test('is refused after a restart, too', async () => {
     const world = await limitedWorld();
     await world.pass(HOUR + 2 * SECOND);
     world.create(ownedBy('job-1', 'x', 2));
@@ -97,7 +97,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(world.reasonOf('x')).toMatch(/queue q/);
   });
 
-  test('whose eviction a restart of Muster interrupts is evicted whole all the same', async () => {
+  test('is evicted as a whole even if a restart of Muster interrupts its eviction', async () => {
     const world = await limitedWorld();
     world.cluster.trouble({ verb: 'evict', pod: 'x-1', how: 'failed' });
     await world.pass(HOUR + SECOND);
@@ -112,7 +112,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(world.stateOf('x')).toBe('Pending');
   });
 
-  test('leaves its places to others at once', async () => {
+  test('frees its capacity for others at once', async () => {
     const world = await limitedWorld();
     world.create(gang('next', 2, { createdAt: world.clock.now() + 1 }));
     await world.pass(HOUR + SECOND);
@@ -137,7 +137,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(world.evictions()).toHaveLength(2);
   });
 
-  test('that nobody owns is evicted, told once, and may be made again by hand', async () => {
+  test('without an owner is evicted, reported once, and may be created again by hand', async () => {
     const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: HOUR }], { nodes: 2 });
     world.create(gang('x', 2, inQueue('q')));
     await scheduleAll(world);
@@ -152,7 +152,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('is let run on when the limit is raised or taken away in time', async () => {
+  test('continues when the limit is raised or removed in time', async () => {
     const world = await startQueueWorld([], { nodes: 2 });
     world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { maxRunTime: '1h' }, status: {} });
     world.create(ownedBy('job-1', 'x', 2));
@@ -197,7 +197,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(toldOf(world, /RunTime/)).toEqual([]);
   });
 
-  test('is repaired like any other when the limit that it was over is gone', async () => {
+  test('is repaired like any other when the limit that it exceeded is removed', async () => {
     const world = await startQueueWorld([], { nodes: 3 });
     world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { maxRunTime: '1h' }, status: {} });
     world.create(ownedBy('job-1', 'x', 2));
@@ -216,7 +216,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('is spared, and repaired, when the limit is raised while a disruption budget keeps it', async () => {
+  test('is spared, and repaired, when the limit is raised while a disruption budget protects it', async () => {
     const world = await startQueueWorld([], { nodes: 3 });
     world.cluster.create('Queue', { metadata: { name: 'q' }, spec: { maxRunTime: '1h' }, status: {} });
     world.create(ownedBy('job-1', 'x', 2));
@@ -238,7 +238,7 @@ describe('a gang in a queue that limits run times', () => {
     expect(runningOf(world, 'x')).toEqual(['x']);
   });
 
-  test('is evicted to the last member, one that was replaced later among them', async () => {
+  test('is evicted to the last member, including one that was replaced later', async () => {
     const world = await limitedWorld({ nodes: 3 });
     await world.pass(30 * MINUTE);
     await replaceLast(world);
@@ -253,7 +253,7 @@ describe('a gang in a queue that limits run times', () => {
   test.each([
     ['a JobSet', 'JobSet', []],
     ['a CronJob', 'CronJob', ['x']],
-  ])('whose Job %s makes anew starts again only if that is another run', async (_, kind, running) => {
+  ])('whose Job %s creates again starts only in another run', async (_, kind, running) => {
     const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: HOUR }], { nodes: 2 });
     const ownerReferences = [{ kind, name: 'maker', uid: 'maker-1', controller: true }];
     const template = { metadata: { labels: { 'muster.dev/pod-group': 'x' } } };

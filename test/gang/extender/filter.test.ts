@@ -18,7 +18,7 @@ describe('a member with a slot', () => {
     expect(await world.filter('a-0', ALL), 'among others').toEqual({ NodeNames: [node] });
   });
 
-  test('goes nowhere when its node is not offered, and no node is a candidate for preemption', async () => {
+  test('gets no node when its own is not offered, and no node is a candidate for preemption', async () => {
     const world = await plannedGang();
     const { 'a-0': node } = world.slotsOf('a');
     const answer = await world.filterEarly(
@@ -34,7 +34,7 @@ describe('a member with a slot', () => {
 });
 
 describe('a member without a slot', () => {
-  test('is told to wait in a text that stays the same while the gang gathers', async () => {
+  test('gets a text that stays the same while the gang gathers', async () => {
     const world = await startWorld({ nodes: 4 });
     const texts: unknown[] = [];
     for (const member of gang('a', 4).slice(0, 3)) {
@@ -51,7 +51,7 @@ describe('a member without a slot', () => {
     expect(new Set(texts.map((text) => JSON.stringify(text))).size, 'each change costs a status patch per pod').toBe(1);
   });
 
-  test('is told another text only when the kind of cause changes, without counts and percent signs', async () => {
+  test('gets another text only when the kind of cause changes, without counts and percent signs', async () => {
     const world = await startWorld({ nodes: 1 });
     const texts: string[] = [];
     const ask = async () => {
@@ -93,7 +93,7 @@ describe('a member without a slot', () => {
       (world: World) => world.create(gang('b', 2, { min: undefined })),
       'the size of the gang is unknown',
     ],
-  ])('of a gang %s is told why', async (_, create, text) => {
+  ])('of a gang %s gets the reason', async (_, create, text) => {
     const world = await startWorld({ nodes: 4 });
     create(world);
     await world.settle();
@@ -102,7 +102,7 @@ describe('a member without a slot', () => {
     expect(answer.FailedAndUnresolvableNodes!['muster.dev/gang']).toContain(text);
   });
 
-  test('of a running gang is told that there is no room, not that members are missing', async () => {
+  test('of a running gang is told that capacity is missing, not that members are missing', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2));
     await world.settle();
@@ -169,7 +169,7 @@ describe('a lone pod', () => {
     ['lower', -1, false],
     ['equal', 0, false],
     ['higher', 1, true],
-  ])('of %s priority than the gang: may it take reserved space?', async (_, priority, may) => {
+  ])('of %s priority than the gang: may it take reserved capacity?', async (_, priority, may) => {
     const world = await plannedGang(2, 4);
     world.create(pod('web', { priority }));
     const reserved = Object.values(world.slotsOf('a'));
@@ -188,7 +188,7 @@ describe('a lone pod', () => {
     expect((await world.filter('large', ['n0'])).NodeNames, '5 and 4 of 8 GPUs').toEqual([]);
   });
 
-  test('that finds only reserved nodes is told so, in a text without names and counts', async () => {
+  test('that finds only reserved nodes gets a text without names and counts', async () => {
     const world = await plannedGang(4, 4);
     world.create(pod('web'));
     expect(await world.filter('web', ALL)).toEqual({
@@ -197,7 +197,7 @@ describe('a lone pod', () => {
     });
   });
 
-  test('that was offered nothing gets nothing, and no reason of ours', async () => {
+  test('that was offered nothing gets nothing, and no reason from Muster', async () => {
     const world = await plannedGang(4, 4);
     world.create(pod('web'));
     expect(await world.filter('web', [])).toEqual({ NodeNames: [] });
@@ -209,7 +209,7 @@ describe('a lone pod', () => {
     expect((await world.filter('web', ['brand-new'])).NodeNames).toEqual(['brand-new']);
   });
 
-  test('being bound holds its space until the watch shows it, and is then counted once', async () => {
+  test('being bound holds its capacity until the watch shows it, and is then counted once', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('first', { gpus: 4 }), pod('second', { gpus: 4 }), pod('third', { gpus: 4 }));
     await world.settle();
@@ -229,7 +229,7 @@ describe('a lone pod', () => {
     expect((await world.filter('third', ['n0'])).NodeNames, 'counted once, so one deletion makes room').toEqual(['n0']);
   });
 
-  test('being bound holds its space however long the write or the watch takes', async () => {
+  test('being bound holds its capacity however long the write or the watch takes', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('web'));
     world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
@@ -249,7 +249,7 @@ describe('a lone pod', () => {
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
-  test('whose binding failed gives the space back, and a gang that waited for it is planned', async () => {
+  test('whose binding failed gives the capacity back, and a gang that waited for it is planned', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('web'));
     world.cluster.trouble({ verb: 'bind', how: 'forbidden', hangs: true });
@@ -273,7 +273,7 @@ describe('prioritize', () => {
     expect(scores).toEqual(ALL.map((Host) => ({ Host, Score: Host === node ? 10 : 0 })));
   });
 
-  test('lone pods are packed: the fuller the node the higher the score, in integers', async () => {
+  test('lone pods are packed: the fuller the node, the higher the integer score', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(pod('x', { gpus: 3, nodeName: 'n1' }), pod('y', { gpus: 8, nodeName: 'n2' }), pod('web', { gpus: 1 }));
     await world.settle();

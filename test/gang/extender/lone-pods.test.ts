@@ -80,7 +80,7 @@ const someNodes = fc.array(
 
 const leftOn = ({ used, reserved }: Drawn) => Math.max(0, 8 - used - reserved);
 
-/** What a pod breaks up on the node, told from the drawing: in use, untouched, or of a whole domain. */
+/** What a pod breaks up on the node, read off the drawing: a node in use, an untouched node, or a whole domain. */
 function breakageOf(nodes: readonly Drawn[], node: Drawn): number {
   if (leftOn(node) < 8) return leftOn(node) / 8;
   const known = nodes.filter((other) => other.known);
@@ -89,12 +89,12 @@ function breakageOf(nodes: readonly Drawn[], node: Drawn): number {
       (node.block === undefined || other.block === node.block) &&
       (node.rack === undefined || (other.block === node.block && other.rack === node.rack)),
   );
-  // Its home is no domain of the innermost kind when there are narrower ones inside.
+  // A domain with narrower ones inside is no leaf domain.
   const isMixed = inside.some((other) => other.block !== node.block || other.rack !== node.rack);
   return isMixed ? 1 : 1 + inside.reduce((sum, other) => sum + leftOn(other), 0) / (8 * inside.length);
 }
 
-/** Order of equals: by block, rack and name, nodes without a label behind the domains beside them. */
+/** The order of equal nodes: by block, rack and name; nodes without a label come after the domains beside them. */
 function placeOf({ block, rack }: Drawn, name: string): string {
   return [...[block, rack].filter((domain) => domain !== undefined).map((domain) => `0${domain}`), `1${name}`].join(
     '/',
@@ -102,7 +102,7 @@ function placeOf({ block, rack }: Drawn, name: string): string {
 }
 
 describe('the nodes a lone pod may use', () => {
-  test('are the offered ones that fit beside reservations; of more than a few, those where it breaks up least', () => {
+  test('are the offered ones that fit beside reservations; of many, those where it breaks up least', () => {
     fc.assert(
       fc.property(someNodes, fc.integer({ min: 1, max: 8 }), (nodes, gpus) => {
         const { filter } = draw(nodes);
@@ -136,10 +136,10 @@ describe('the nodes a lone pod may use', () => {
     );
   });
 
-  test('are never better placed than one with a higher score', () => {
+  test('agree with the scores: no offered node has a lower score than one left out', () => {
     fc.assert(
       fc.property(someNodes, (nodes) => {
-        // As many as there are: all come back, in order.
+        // As many candidates as nodes: all come back, in order.
         const isThere = nodes.map((node) => ({ ...node, known: true, used: Math.min(node.used, 7), reserved: 0 }));
         const { filter, score } = draw(isThere, nodes.length);
         const names = isThere.map((_, i) => nameAt(i));
@@ -151,7 +151,7 @@ describe('the nodes a lone pod may use', () => {
     );
   });
 
-  test('a node that another pod is being bound to counts as fuller already', () => {
+  test('count a pod that is being bound as used capacity', () => {
     const snapshot = drawSnapshot('rack-1: a[8] b[8] c[8] d[8] e[8] f[8]');
     const { filter, score, reserve } = startLonePods(() => snapshot);
     const names = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -163,7 +163,7 @@ describe('the nodes a lone pod may use', () => {
     expect(score('e')).toBe(0);
   });
 
-  test('follow a change of the nodes, of their labels and of the resources they have', () => {
+  test('follow changes of nodes, of their labels and of their resources', () => {
     const node = { reserved: 0, offered: true, known: true, block: 'block-1', rack: 'rack-1', links: undefined };
     const { table, filter, score } = draw([1, 2, 3, 4, 5, 0].map((used) => ({ ...node, used })));
     const names = [0, 1, 2, 3, 4, 5].map(nameAt);
@@ -189,7 +189,7 @@ describe('whole domains', () => {
   `;
   const free = ['a1', 'a2', 'b2', 'b3', 'b4', 'c4', 'd1', 'd2', 'e1', 'e2', 'u1'];
 
-  test('are entered last: nodes in use, nodes in no rack, untouched nodes of the fullest racks come before', () => {
+  test('are used last, after nodes in use, nodes in no rack, and untouched nodes of the fullest racks', () => {
     const snapshot = drawSnapshot(racks);
     const { filter, score } = startLonePods(() => snapshot, free.length - 1);
     const expected = ['d1', 'u1', 'c4', 'b2', 'b3', 'b4', 'd2', 'a1', 'a2', 'e1'];
@@ -198,7 +198,7 @@ describe('whole domains', () => {
     expect([...expected, 'e2'].map((name) => score(name))).toEqual([6, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0]);
   });
 
-  test('are broken by what is reserved there', () => {
+  test('count as broken up when capacity is reserved in them', () => {
     const snapshot = drawSnapshot(racks);
     const { filter, score, reserve } = startLonePods(() => snapshot);
     const untouched = ['a1', 'e1', 'e2', 'd2', 'u1', 'b2'];
@@ -210,7 +210,7 @@ describe('whole domains', () => {
     expect(score('e1')).toBe(0);
   });
 
-  test('an overcommitted node is as full as a full one: its rack is no fuller for it', () => {
+  test('ignore by how much a node is overcommitted: it counts as full', () => {
     const snapshot = drawSnapshot(`
       rack-x: x1[-4] x2[8]
       rack-y: y1[0] y2[0] y3[8]
@@ -219,7 +219,7 @@ describe('whole domains', () => {
     expect(filter({ gpus: 1 }, ['x2', 'y3'])).toEqual(['y3']);
   });
 
-  test('follow a node that loses some of its GPUs, and one that gets another kind', () => {
+  test('follow a node that loses some of its GPUs, and one that gets another model', () => {
     const table = new NodeTable(levels);
     const labels = { [RACK]: 'rack-1' };
     for (const name of ['a', 'b']) table.applyNode(aNode({ name, labels }));
@@ -233,7 +233,7 @@ describe('whole domains', () => {
     expect(score('b'), '17 of 21').toBe(1);
   });
 
-  test('a leaf of hosts without racks is a domain like a rack; hosts beside racks are in none', () => {
+  test('include a leaf of hosts without racks; hosts beside racks are in none', () => {
     const table = new NodeTable(levels);
     const place = (name: string, block: string, rack?: string) =>
       table.applyNode(aNode({ name, labels: { [BLOCK]: block, ...(rack !== undefined && { [RACK]: rack }) } }));
@@ -271,7 +271,7 @@ describe('a pod of several GPUs', () => {
     expect(filterFew({ gpus: 2 }, offered).toSorted()).toEqual(expected.toSorted());
   });
 
-  test('takes the next interconnect when the better one is reserved', () => {
+  test('gets the next interconnect when the better one is reserved', () => {
     const { filter, reserve } = startLonePods(() => cluster);
     reserve('n1', 8);
     reserve('n2', 7);
@@ -280,7 +280,7 @@ describe('a pod of several GPUs', () => {
     expect(filter({ gpus: 1 }, ['n1', 'n2', 'n3', 'p1']), 'a single GPU needs no links').toEqual(['n2', 'p1']);
   });
 
-  test('with one GPU, or slices of GPUs, the interconnect does not matter', () => {
+  test('ignores the interconnect if it is one GPU, or slices of GPUs', () => {
     const { filter } = startLonePods(() => cluster, 3);
     const fullest = ['p1', 'p2', 'p3'];
     expect(filter({ gpus: 1 }, all)).toEqual(fullest);
@@ -288,7 +288,7 @@ describe('a pod of several GPUs', () => {
     expect(filter({ gpus: 2 }, all)).toEqual(['n3', 'n1', 'n2']);
   });
 
-  test('with preferences of its own sees every node, and NVLink only scores higher', () => {
+  test('with preferences of its own gets every node, and NVLink only scores higher', () => {
     const { filter, score } = startLonePods(() => cluster);
     const picky = { gpus: 2, template: { hasPreferences: true } };
     expect(filter(picky, all)).toEqual(all);

@@ -4,7 +4,7 @@ import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { HandClock } from '../../support/hand-clock.ts';
 import { gang, pod, SECOND, startWorld, verdicts, type World } from '../../support/scenario.ts';
 
-/** These tests are about the barrier's clock, so nobody else's runs out before it. */
+/** These tests are about the barrier's clock, so no other timeout ends before it. */
 const patient = { nominationTimeoutMs: 600 * SECOND };
 
 async function nominated(size: number, options: { min?: number; nodes?: number; barrierTimeoutMs?: number } = {}) {
@@ -22,7 +22,7 @@ async function bindAll(world: World, ...names: readonly string[]) {
 }
 
 describe('the barrier opens', () => {
-  test('when the last of minMember members is at bind: then all are bound, and nobody before', async () => {
+  test('when the last of minMember members calls bind: then all are bound, and none before', async () => {
     const world = await nominated(4);
     const early = await bindAll(world, 'a-0', 'a-1', 'a-2');
     expect(verdicts(early)).toEqual(['held', 'held', 'held']);
@@ -49,7 +49,7 @@ describe('the barrier opens', () => {
     expect(verdicts(calls)).toEqual(['bound', 'bound']);
   });
 
-  test('also while the nomination of a member that it does not need hangs', async () => {
+  test('while the nomination of a member above the minimum hangs', async () => {
     const world = await startWorld({ nodes: 3 });
     world.cluster.trouble({ verb: 'nominate', pod: 'a-2', how: 'ok', hangs: true });
     world.create(gang('a', 3, { min: 2 }));
@@ -76,7 +76,7 @@ describe('the barrier opens', () => {
   });
 });
 
-test('the metric of held calls follows each call, without a round of the decision loop', async () => {
+test('the metric of held calls follows each call, without a decision cycle', async () => {
   const metrics = new Metrics();
   const world = await startWorld({ nodes: 3, settings: patient, metrics });
   world.create(gang('a', 3));
@@ -90,7 +90,7 @@ test('the metric of held calls follows each call, without a round of the decisio
 });
 
 describe("the barrier's clock", () => {
-  test('starts with the first hold and answers everyone at its end; nothing is bound, the gang is given up', async () => {
+  test('starts with the first hold; at its end all calls are answered, nothing is bound, and the gang is released', async () => {
     const world = await nominated(3);
     const [first] = await bindAll(world, 'a-0');
     await world.pass(20 * SECOND);
@@ -128,7 +128,7 @@ describe("the barrier's clock", () => {
     }
   });
 
-  test('that ran out while the process was frozen is not outrun by the last member', async () => {
+  test('decides before the last member if it ran out while the process was frozen', async () => {
     const world = await nominated(2);
     const [first] = await bindAll(world, 'a-0');
     world.freeze(26 * SECOND);
@@ -137,7 +137,7 @@ describe("the barrier's clock", () => {
     expect(verdicts([first!, last!]).every((verdict) => verdict !== 'bound' && verdict !== 'held')).toBe(true);
   });
 
-  test('starts anew with the next attempt', async () => {
+  test('starts again with the next attempt', async () => {
     const world = await nominated(2);
     await bindAll(world, 'a-0');
     await world.pass(26 * SECOND);
@@ -149,8 +149,8 @@ describe("the barrier's clock", () => {
   });
 });
 
-describe('who leaves the barrier', () => {
-  test('a member that is deleted, with an error; the others go on waiting for its replacement', async () => {
+describe('the barrier drops', () => {
+  test('a member that is deleted, with an error; the others wait for its replacement', async () => {
     const world = await nominated(3);
     const calls = await bindAll(world, 'a-0', 'a-1');
     world.delete('a-0');
@@ -189,7 +189,7 @@ describe('who leaves the barrier', () => {
     expect(verdicts([back!, other!]), 'it comes back with a new call').toEqual(['bound', 'bound']);
   });
 
-  test('a member that kube-scheduler tries again and refuses while its call is held: it counts no more', async () => {
+  test('a member that kube-scheduler tries again and refuses while its call is held', async () => {
     const world = await nominated(2, { nodes: 3 });
     const [held] = await bindAll(world, 'a-0');
     await world.filter('a-0', ['n2']);
@@ -210,7 +210,7 @@ describe('who leaves the barrier', () => {
     expect(world.cluster.countWrites().bind, 'and it is bound once').toBe(2);
   });
 
-  test('an older call, without taking the newer one’s slot for idle', async () => {
+  test('an older call, without treating the slot of the newer one as idle', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 2));
     await world.settle();
@@ -222,7 +222,7 @@ describe('who leaves the barrier', () => {
     expect(world.records('a')['a-0'], 'who is held needs no new nomination').toMatch(/\/1$/);
   });
 
-  test('not the newer call when the older one’s connection closes late', async () => {
+  test('only the older call when its connection closes late', async () => {
     const world = await nominated(2);
     const [older] = await bindAll(world, 'a-0');
     const [newer] = await bindAll(world, 'a-0');
@@ -231,7 +231,7 @@ describe('who leaves the barrier', () => {
     expect(verdicts([newer!, other!])).toEqual(['bound', 'bound']);
   });
 
-  test('one member held twice counts once', async () => {
+  test('one of two calls of the same member, which counts once', async () => {
     const world = await nominated(2);
     await bindAll(world, 'a-0');
     const [again] = await bindAll(world, 'a-0');
@@ -239,7 +239,7 @@ describe('who leaves the barrier', () => {
     expect(world.boundTo()).toEqual({});
   });
 
-  test('everyone when Muster is about to end, and nobody is held any more', async () => {
+  test('all members when Muster is about to end, and holds no more calls', async () => {
     const world = await nominated(2);
     const calls = await bindAll(world, 'a-0');
     world.muster.barrier.shut('Muster is shutting down');
@@ -253,12 +253,12 @@ describe('who leaves the barrier', () => {
   });
 });
 
-test('a caller that goes away after its hold was superseded takes nobody with it', async () => {
+test('a caller that goes away after its hold was superseded ends no other hold', async () => {
   const clock = new HandClock().forProcess();
   const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });
   const older = barrier.hold('default/a', 'uid', 25_000);
   const newer = barrier.hold('default/a', 'uid', 25_000);
-  // Before anything else runs: the connection closed while the newer call was being taken in.
+  // Before anything else runs: the connection closed while the newer call was being read.
   older.leave();
   barrier.open('default/a');
   expect(await older.result).toMatchObject({ kind: 'rejected' });
@@ -266,7 +266,7 @@ test('a caller that goes away after its hold was superseded takes nobody with it
 });
 
 describe('bind', () => {
-  test('of a member that is bound to the node already is a success without a write', async () => {
+  test('of a member that is bound to the node already succeeds without a write', async () => {
     const world = await nominated(1);
     await bindAll(world, 'a-0');
     const again = world.bind('a-0', 'n0');
@@ -275,7 +275,7 @@ describe('bind', () => {
     expect(world.cluster.countWrites().bind).toBe(1);
   });
 
-  test('of a member that was bound while the watch does not show it yet is a success', async () => {
+  test('of a member that was bound while the watch does not show it yet succeeds', async () => {
     const world = await nominated(1, { nodes: 1 });
     world.cluster.pauseWatch();
     await bindAll(world, 'a-0');
@@ -328,7 +328,7 @@ describe('bind', () => {
 });
 
 describe('a failure after the first binding', () => {
-  test('does not undo the gang: the missing slot stays, and the member passes when it comes again', async () => {
+  test('does not release the gang: the slot stays, and the member passes when it comes again', async () => {
     const world = await nominated(3);
     world.cluster.trouble({ verb: 'bind', pod: 'a-1', how: 'failed', times: 1 });
     const calls = await bindAll(world, 'a-0', 'a-1', 'a-2');
@@ -342,7 +342,7 @@ describe('a failure after the first binding', () => {
     expect(again!.verdict, 'nobody to wait for').toBe('bound');
   });
 
-  test('whose answer was lost ends well: the pod is bound, whatever was heard', async () => {
+  test('whose answer was lost is harmless: the pod is bound', async () => {
     const world = await nominated(2);
     world.cluster.trouble({ verb: 'bind', pod: 'a-1', how: 'lost-answer', times: 1 });
     await bindAll(world, 'a-0', 'a-1');
@@ -353,20 +353,20 @@ describe('a failure after the first binding', () => {
     expect(world.slotsOf('a')).toEqual({});
   });
 
-  test('never gives away what a sibling is being bound to, though the watch does not show it yet', async () => {
+  test('never gives away a node that another member is being bound to, though the watch does not show it yet', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
     world.cluster.trouble({ verb: 'bind', pod: 'a-1', how: 'failed', times: 1 });
     world.cluster.pauseWatch();
     await bindAll(world, 'a-0', 'a-1', 'a-2');
-    // The straggler never comes back, and there is no other place for it.
+    // The missing member never comes back, and it fits on no other node.
     await world.pass(60 * SECOND);
     expect(world.slotsOf('a')).toMatchObject({ 'a-0': 'n0', 'a-2': 'n2' });
     expect(world.overbooked()).toEqual([]);
   });
 
-  test('keeps those places even when the gang gives back what it could not write', async () => {
+  test('keeps those nodes even when the gang gives back what it could not write', async () => {
     const world = await startWorld({ nodes: 3 });
     world.cluster.trouble({ verb: 'nominate', pod: 'a-2', how: 'forbidden' });
     world.create(gang('a', 3, { min: 2 }));
@@ -377,7 +377,7 @@ describe('a failure after the first binding', () => {
     expect(world.slotsOf('a'), 'a-2 was given up').toEqual({ 'a-0': 'n0', 'a-1': 'n1' });
   });
 
-  test('leaves a member alone whose binding is still being written when kube-scheduler tries it again', async () => {
+  test('ignores a new try of a member whose binding is still being written', async () => {
     const world = await nominated(1, { nodes: 2 });
     world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
     const [call] = await bindAll(world, 'a-0');
@@ -391,7 +391,7 @@ describe('a failure after the first binding', () => {
     expect(world.boundTo()).toEqual({ 'a-0': 'n0' });
   });
 
-  test('of every binding is a new start: the members wait for each other again', async () => {
+  test('of every binding closes the barrier: the members wait for each other again', async () => {
     const world = await nominated(3);
     world.cluster.trouble({ verb: 'bind', how: 'failed', times: 3 });
     await bindAll(world, 'a-0', 'a-1', 'a-2');
@@ -400,7 +400,7 @@ describe('a failure after the first binding', () => {
     expect(world.boundTo()).toEqual({});
   });
 
-  test('of all bindings but one, whose pod is deleted while it is written, is a new start too', async () => {
+  test('of all bindings but one, whose pod is deleted while it is written, closes the barrier too', async () => {
     const world = await nominated(4, { min: 3 });
     world.cluster.trouble({ verb: 'bind', pod: 'a-0', how: 'ok', hangs: true });
     world.cluster.trouble({ verb: 'bind', how: 'failed', times: 2 });
@@ -411,7 +411,7 @@ describe('a failure after the first binding', () => {
     expect(next!.verdict, 'nobody of the gang runs or is about to').toBe('held');
   });
 
-  test('followed by the loss of all that was bound is a new start too', async () => {
+  test('followed by the loss of all bound members closes the barrier too', async () => {
     const world = await nominated(3);
     world.cluster.trouble({ verb: 'bind', pod: 'a-1', how: 'failed', times: 1 });
     await bindAll(world, 'a-0', 'a-1', 'a-2');

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { GATE, gang, pod, SECOND, startWorld } from '../../support/scenario.ts';
 
-describe('who counts as a member', () => {
-  test('a member that succeeded counts as present', async () => {
+describe('the members of a gang', () => {
+  test('a pod that succeeded counts as present', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -17,7 +17,7 @@ describe('who counts as a member', () => {
     expect(call.verdict, 'one succeeded, one runs, one comes').toBe('bound');
   });
 
-  test('a member that succeeded counts at the barrier even when nobody runs', async () => {
+  test('a pod that succeeded counts at the barrier even when no member runs', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -35,7 +35,7 @@ describe('who counts as a member', () => {
     expect([first.verdict, second.verdict]).toEqual(['bound', 'bound']);
   });
 
-  test('a member that failed does not', async () => {
+  test('a pod that failed does not count', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2, { min: 3 }), gang('a', 3, { from: 2, min: 3 }));
     world.finish('a-2', 'Failed');
@@ -46,7 +46,7 @@ describe('who counts as a member', () => {
     expect(Object.keys(world.slotsOf('a')), 'its replacement makes three').toEqual(['a-0', 'a-1', 'a-3']);
   });
 
-  test('a gang whose members have all ended is finished and holds nothing', async () => {
+  test('when all have ended, the gang is finished and holds nothing', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2));
     await world.settle();
@@ -58,7 +58,7 @@ describe('who counts as a member', () => {
     expect(world.slotsOf('a')).toEqual({});
   });
 
-  test('a gang whose members are all deleted while it is nominated is forgotten with its slots', async () => {
+  test('when all are deleted while it is nominated, the gang is forgotten with its slots', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2), pod('web'));
     await world.settle();
@@ -89,7 +89,7 @@ describe('who counts as a member', () => {
     expect(call.verdict, 'bound at once if kube-scheduler says so').toMatch(/^bound$|schedulingGates/);
   });
 
-  test('a pod joins its gang when the other controller removes its gate', async () => {
+  test('a pod joins when another controller removes its gate', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2, { spec: { schedulingGates: [{ name: 'kueue.x-k8s.io/admission' }] } }));
     await world.settle();
@@ -103,7 +103,7 @@ describe('who counts as a member', () => {
   });
 });
 
-describe('what others hold', () => {
+describe('capacity that other pods hold', () => {
   const nominate = (name: string, node: string, priority: number) => {
     const raw = pod(name, { priority });
     raw.status.nominatedNodeName = node;
@@ -148,7 +148,7 @@ describe('what others hold', () => {
     expect(Object.values(world.slotsOf('a')), 'n0 will have 7 GPUs').toEqual(['n1']);
   });
 
-  test('a pod of higher priority may take reserved space; then the gang is planned again', async () => {
+  test('a pod of higher priority may take reserved capacity; then the gang is planned again', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 2));
     await world.settle();
@@ -166,7 +166,7 @@ describe('what others hold', () => {
     expect(world.overbooked()).toEqual([]);
   });
 
-  test('a pod of higher priority that takes the last place sends the gang back to the queue', async () => {
+  test('a pod of higher priority that takes the last node sends the gang back to the queue', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2), pod('web'));
     await world.settle();

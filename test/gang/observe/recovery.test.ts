@@ -27,7 +27,7 @@ describe('after a restart', () => {
     expect((await world.filter('web')).NodeNames).toEqual([]);
   });
 
-  test('a gang that was half nominated is completed beside the half', async () => {
+  test('a gang that was half nominated is completed', async () => {
     const world = await startWorld({ nodes: 4 });
     for (const name of ['a-2', 'a-3']) world.cluster.trouble({ verb: 'nominate', pod: name, how: 'ok', hangs: true });
     world.create(gang('a', 4));
@@ -41,7 +41,7 @@ describe('after a restart', () => {
     expect(new Set(Object.values(world.nominations('a'))).size, 'no node twice').toBe(4);
   });
 
-  test('a gang that was half bound goes on without waiting for each other again', async () => {
+  test('a gang that was half bound continues without the barrier', async () => {
     const world = await nominated(4, 4);
     for (const name of ['a-2', 'a-3']) world.cluster.trouble({ verb: 'bind', pod: name, how: 'failed', times: 1 });
     world.bindAll('a-0', 'a-1', 'a-2', 'a-3');
@@ -54,7 +54,7 @@ describe('after a restart', () => {
     expect(call.verdict, 'half a gang runs: the rest is let in as it comes').toBe('bound');
   });
 
-  test('gates that were left are removed', async () => {
+  test('remaining gates are removed', async () => {
     const world = await startWorld({ nodes: 3 });
     world.cluster.trouble({ verb: 'ungate', how: 'ok', hangs: true });
     world.create(gang('a', 3, { gated: true }));
@@ -65,7 +65,7 @@ describe('after a restart', () => {
     expect(world.gated('a')).toEqual([]);
   });
 
-  test('nominations that were erased meanwhile are written again', async () => {
+  test('nominations erased in the meantime are written again', async () => {
     const world = await nominated(2, 2);
     const before = world.nominations('a');
     world.muster.kill();
@@ -74,7 +74,7 @@ describe('after a restart', () => {
     expect(world.nominations('a')).toEqual(before);
   });
 
-  test('calls that were held come again and are held again, with a clock of their own', async () => {
+  test('calls that were held come again and are held with a new clock', async () => {
     const world = await nominated(3, 3);
     const held = world.bindAll('a-0', 'a-1');
     await world.settle();
@@ -85,7 +85,7 @@ describe('after a restart', () => {
     expect(verdicts(again)).toEqual(['bound', 'bound', 'bound']);
   });
 
-  test('a bind that had been written is a success when it is asked again', async () => {
+  test('a bind call whose binding was written succeeds when it is repeated', async () => {
     const world = await nominated(2, 2);
     world.bindAll('a-0', 'a-1');
     await world.settle();
@@ -106,7 +106,7 @@ describe('after a restart', () => {
     expect(world.nominations('a')).toEqual(world.slotsOf('a'));
   });
 
-  test('a record of a node that is gone is erased even when there is no other place', async () => {
+  test('a record of a node that is gone is erased even when no other node fits', async () => {
     const world = await nominated(2, 2);
     world.muster.kill();
     world.cluster.delete('Node', 'n0');
@@ -116,7 +116,7 @@ describe('after a restart', () => {
     expect(world.stateOf('a')).toBe('Pending');
   });
 
-  test('a record of space that was given away meanwhile is not believed', async () => {
+  test('a record is not adopted if its capacity was given away in the meantime', async () => {
     const world = await nominated(2, 3);
     const { 'a-0': node = '' } = world.slotsOf('a');
     world.muster.kill();
@@ -126,7 +126,7 @@ describe('after a restart', () => {
     expect(Object.keys(world.nominations('a')), 'planned around it').toHaveLength(2);
   });
 
-  test('two gangs with records of the same node: the more urgent one keeps it', async () => {
+  test('two gangs with records of the same node: the one of higher priority keeps it', async () => {
     const world = await startWorld({ nodes: 2 });
     const record = (raw: ReturnType<typeof pod>, node: string) => {
       raw.metadata.annotations![PLAN] = `old/${node}/1`;
@@ -145,7 +145,7 @@ describe('after a restart', () => {
   });
 
   test.each(['', 'nonsense', 'p/n0', 'p/n0/x', 'p//1', 'p/n0/1/2'])(
-    'a record that makes no sense (%j) is ignored and written anew',
+    'an invalid record (%j) is ignored and written again',
     async (text) => {
       const world = await startWorld({ nodes: 2 });
       world.muster.kill();
@@ -156,7 +156,7 @@ describe('after a restart', () => {
     },
   );
 
-  test('attempt numbers go on, so that the next writing is an event', async () => {
+  test('attempt numbers continue, so that the next write is an event', async () => {
     const world = await nominated(1, 1);
     world.eraseNomination('a-0');
     await world.settle();
@@ -167,7 +167,7 @@ describe('after a restart', () => {
     expect(world.records('a')['a-0']).toMatch(/\/3$/);
   });
 
-  test('members that went meanwhile cost the gang its slots after a moment, as ever', async () => {
+  test('members that left in the meantime cost the gang its slots after a moment, as usual', async () => {
     const world = await nominated(3, 3);
     world.muster.kill();
     world.delete('a-1');
@@ -177,7 +177,7 @@ describe('after a restart', () => {
     expect(world.nominations('a')).toEqual({});
   });
 
-  test('until it is done no call is answered', async () => {
+  test('no call is answered until recovery is done', async () => {
     const world = await nominated(1, 1);
     world.muster.kill();
     const { app } = world.startUnrecovered();

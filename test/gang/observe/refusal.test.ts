@@ -4,7 +4,7 @@ import { gang, pod, SECOND, startWorld, type World } from '../../support/scenari
 
 const nodesOf = (world: World) => world.cluster.list('Node').map(({ metadata }) => metadata.name);
 
-/** kube-scheduler found other nodes for the member than its nominated one. */
+/** kube-scheduler offers other nodes for the member than its nominated one. */
 async function refuse(world: World, name: string): Promise<string> {
   const node = world.nominations()[name]!;
   await world.filter(
@@ -23,7 +23,7 @@ async function nominated(size: number, nodes: number, options = {}): Promise<Wor
 }
 
 describe('a refusal', () => {
-  test('is a filter call for the nominated member whose names lack its node: only that slot moves', async () => {
+  test('by a filter call for the nominated member without its node moves only that slot', async () => {
     const world = await nominated(3, 5);
     const before = world.slotsOf('a');
     const writes = world.cluster.writes.length;
@@ -35,7 +35,7 @@ describe('a refusal', () => {
     expect(world.cluster.writes.slice(writes), 'one write').toMatchObject([{ verb: 'nominate', pod: 'a-1' }]);
   });
 
-  test('is a /preempt call for the nominated member, and the preemption is vetoed', async () => {
+  test('by a /preempt call for the nominated member vetoes the preemption', async () => {
     const world = await nominated(2, 4);
     world.create(pod('victim', { nodeName: 'n3', priority: -1 }));
     const { 'a-0': before } = world.slotsOf('a');
@@ -44,7 +44,7 @@ describe('a refusal', () => {
     expect(world.slotsOf('a')['a-0']).not.toBe(before);
   });
 
-  test('is not a call that was made before the nomination arrived', async () => {
+  test('does not follow from a filter call made before the nomination arrived', async () => {
     const world = await nominated(2, 4);
     const before = world.slotsOf('a');
     const writes = world.cluster.writes.length;
@@ -55,7 +55,7 @@ describe('a refusal', () => {
     expect(world.cluster.writes).toHaveLength(writes);
   });
 
-  test('is not a /preempt call that was made before the nomination arrived', async () => {
+  test('does not follow from a /preempt call made before the nomination arrived', async () => {
     const world = await nominated(2, 4);
     world.create(pod('victim', { nodeName: 'n3', priority: -1 }));
     const before = world.slotsOf('a');
@@ -69,7 +69,7 @@ describe('a refusal', () => {
     expect(world.slotsOf('a'), 'the attempt knew nothing of the nominated node').toEqual(before);
   });
 
-  test('is no progress for 15 s while others get further', async () => {
+  test('follows from 15 s without progress while other members make some', async () => {
     const world = await nominated(2, 4);
     const { 'a-0': stuck, 'a-1': held } = world.slotsOf('a');
     world.bind('a-1');
@@ -79,7 +79,7 @@ describe('a refusal', () => {
     expect(after['a-1'], 'the held sibling stays').toBe(held);
   });
 
-  test('is not believed at once when no member moves: kube-scheduler may be away, so all are nominated again', async () => {
+  test('needs a second timeout when no member makes progress: kube-scheduler may be down, so all are nominated again', async () => {
     const world = await nominated(2, 4);
     const before = world.slotsOf('a');
     const records = world.records('a');
@@ -100,10 +100,11 @@ describe('a refusal', () => {
     ]);
   });
 
-  test('is a nomination that is erased again and again without the member ever arriving', async () => {
+  test('follows from a nomination that is erased again and again without a call for the member', async () => {
     const world = await nominated(1, 3);
     const { 'a-0': node = '' } = world.slotsOf('a');
-    // No node passes kube-scheduler's plugins: the extender is not asked, preemption finds nothing and erases.
+    // No node passes kube-scheduler's plugins: it does not call the extender, its preemption finds nothing, and it
+    // erases the nomination.
     world.scheduler.refuses.set('a-0', nodesOf(world));
     for (let second = 0; second < 31; second++) {
       await world.schedule();
@@ -112,7 +113,7 @@ describe('a refusal', () => {
     expect(world.slotsOf('a')['a-0'], 'the slot is not held for ever').not.toBe(node);
   });
 
-  test('is a member that is accepted again and again and never bound', async () => {
+  test('follows from a member that is accepted again and again and never bound', async () => {
     const world = await nominated(1, 3);
     const { 'a-0': node = '' } = world.slotsOf('a');
     for (let second = 0; second < 35; second++) {
@@ -123,8 +124,8 @@ describe('a refusal', () => {
   });
 });
 
-describe('what was refused', () => {
-  test('is learnt for the whole attempt', async () => {
+describe('a learned refusal', () => {
+  test('holds for the whole attempt', async () => {
     const world = await nominated(1, 4);
     const tried: string[] = [];
     for (let i = 0; i < 3; i++) tried.push(await refuse(world, 'a-0'));
@@ -132,7 +133,7 @@ describe('what was refused', () => {
     expect(new Set(tried).size, 'no node twice').toBe(4);
   });
 
-  test('is learnt for the template: a member with another one may go there', async () => {
+  test('holds for the template: a member with another one may go there', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 1, { min: 2 }), gang('a', 2, { from: 1, min: 2, spec: { nodeSelector: {} }, gpus: 7 }));
     await world.settle();
@@ -145,7 +146,7 @@ describe('what was refused', () => {
     expect(world.slotsOf('a')['a-1'], 'and may take the very node').toBe(before['a-0']);
   });
 
-  test('includes volumes in what a template is', async () => {
+  test('counts volumes as part of the template', async () => {
     const world = await startWorld({ nodes: 3 });
     const claim = (name: string) => ({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: name } }] });
     for (const name of ['d0', 'd1']) {
@@ -164,7 +165,7 @@ describe('what was refused', () => {
     expect(second).not.toBe(first);
   });
 
-  test('is forgotten with the attempt', async () => {
+  test('ends with the attempt', async () => {
     const world = await nominated(1, 1);
     const node = await refuse(world, 'a-0');
     expect(world.stateOf('a'), 'no other place: given up').toBe('Pending');
@@ -173,8 +174,8 @@ describe('what was refused', () => {
   });
 });
 
-describe('planning again', () => {
-  test('goes on under the held siblings instead of releasing them', async () => {
+describe('planning again after a refusal', () => {
+  test('keeps held members instead of releasing them', async () => {
     const world = await nominated(3, 4);
     const held = world.bindAll('a-0', 'a-1');
     await world.settle();
@@ -188,7 +189,7 @@ describe('planning again', () => {
     expect([...held, last].map(({ verdict }) => verdict)).toEqual(['bound', 'bound', 'bound']);
   });
 
-  /** a-0 goes anywhere, a-1 needs the label that n0 and n1 have; n2 has not. */
+  /** a-0 fits anywhere, a-1 needs a label that n0 and n1 have but n2 lacks. */
   async function inEachOthersWay(): Promise<World> {
     const world = await startWorld();
     for (const name of ['n0', 'n1']) world.addNode(name, { labels: { disk: 'fast' } });
@@ -200,14 +201,14 @@ describe('planning again', () => {
     return world;
   }
 
-  test('moves siblings that are not held when they are in the way', async () => {
+  test('moves members in the way that are not held', async () => {
     const world = await inEachOthersWay();
     await refuse(world, 'a-1');
     expect(world.slotsOf('a')['a-1'], 'the only other place with the label').toBe('n0');
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
-  test('moves the sibling that is not held and leaves the held one where it is', async () => {
+  test('moves the member that is not held and leaves the held one on its node', async () => {
     const world = await startWorld();
     for (const name of ['n0', 'n1', 'n2']) world.addNode(name, { labels: { disk: 'fast' } });
     const fast = { nodeSelector: { disk: 'fast' } };
@@ -224,7 +225,7 @@ describe('planning again', () => {
     expect(world.slotsOf('a')).toMatchObject({ 'a-0': before['a-0'], 'a-2': before['a-1'] });
   });
 
-  test('moves held siblings only when nothing else is left: their calls are answered', async () => {
+  test('moves held members only when nothing else helps: their calls are answered', async () => {
     const world = await inEachOthersWay();
     const held = world.bind('a-0');
     await world.settle();
@@ -234,7 +235,7 @@ describe('planning again', () => {
     expect(world.boundTo('a'), 'nothing was bound').toEqual({});
   });
 
-  test('never moves a sibling whose binding is written, though the watch does not show it yet', async () => {
+  test('never moves a member whose binding is written, though the watch does not show it yet', async () => {
     const world = await inEachOthersWay();
     world.cluster.pauseWatch();
     world.cluster.trouble({ verb: 'bind', pod: 'a-1', how: 'failed', times: 1 });
@@ -245,7 +246,7 @@ describe('planning again', () => {
     expect(world.overbooked()).toEqual([]);
   });
 
-  test('that finds no place releases the whole gang: nominations and records of every member are erased', async () => {
+  test('without a fitting node releases the whole gang: nominations and records of every member are erased', async () => {
     const world = await nominated(3, 3);
     const held = world.bind('a-1');
     await world.settle();
@@ -259,14 +260,14 @@ describe('planning again', () => {
     expect(reason, 'it says why and when it goes on').toMatch(/no other place was left.*tried again at/);
   });
 
-  test('ends after as many placements as are allowed', async () => {
+  test('ends after the allowed number of placements', async () => {
     const world = await nominated(1, 20, { settings: { maxReplans: 3 } });
     for (let i = 0; i < 4; i++) await refuse(world, 'a-0');
     expect(world.stateOf('a')).toBe('Pending');
     expect((await world.inspect('a')).reason).toContain('kube-scheduler refused 3 placements');
   });
 
-  test('counts refusals, not the looks at an extra member that finds no room', async () => {
+  test('counts refusals, not plans for a member above the minimum that does not fit', async () => {
     const world = await startWorld({ nodes: 3, settings: { maxReplans: 3 } });
     world.create(gang('a', 3, { min: 2 }));
     await world.settle();
@@ -283,7 +284,7 @@ describe('planning again', () => {
     expect(world.slotsOf('a'), 'pods that come and go are no reason to give up').toEqual(before);
   });
 
-  test('of a needed member happens even though an extra one was found hopeless', async () => {
+  test('happens for a needed member even though one above the minimum did not fit', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 2, { gpus: 4 }), gang('a', 3, { from: 2, min: 2, gpus: 64 }));
     await world.settle();
@@ -293,7 +294,7 @@ describe('planning again', () => {
     expect(world.slotsOf('a')['a-0']).not.toBe(node);
   });
 
-  test('for a member that was left without a place erases its record, so that a restart does not believe it', async () => {
+  test('erases the record of a member left without a slot, so that a restart does not adopt it', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3, { min: 2 }));
     await world.settle();
@@ -307,7 +308,7 @@ describe('planning again', () => {
 });
 
 describe('a lost nomination', () => {
-  test('seen by the watch is written again with a new attempt number', async () => {
+  test('that the watch shows is written again with a new attempt number', async () => {
     const world = await nominated(2, 2);
     const before = world.records('a');
     world.eraseNomination('a-0');
@@ -317,7 +318,7 @@ describe('a lost nomination', () => {
     expect(world.records('a')['a-1'], 'the sibling is left alone').toBe(before['a-1']);
   });
 
-  test('seen in a filter call is written again, but not when it was written just before', async () => {
+  test('that a filter call shows is written again, unless it was written just before', async () => {
     const world = await nominated(2, 4);
     const { 'a-0': node } = world.slotsOf('a');
     const others = nodesOf(world).filter((name) => name !== node);
@@ -333,7 +334,7 @@ describe('a lost nomination', () => {
     expect(world.records('a')['a-0'], 'an event needs a change').toMatch(/\/2$/);
   });
 
-  test('after a bind error is written again only when the clearing of kube-scheduler was seen', async () => {
+  test('after a bind error is written again only when kube-scheduler’s clearing is seen', async () => {
     const world = await nominated(1, 2);
     const { 'a-0': node } = world.slotsOf('a');
     world.cluster.trouble({ verb: 'bind', how: 'failed', times: 1 });
@@ -351,7 +352,7 @@ describe('a lost nomination', () => {
     expect(again.verdict).toBe('bound');
   });
 
-  test('moved to another node by kube-scheduler is written back', async () => {
+  test('that kube-scheduler moved to another node is written back', async () => {
     const world = await nominated(1, 2);
     const { 'a-0': node } = world.slotsOf('a');
     world.cluster.update('Pod', 'default/a-0', ({ status }) => {
@@ -361,7 +362,7 @@ describe('a lost nomination', () => {
     expect(world.nominations('a')).toEqual({ 'a-0': node });
   });
 
-  test('is not mistaken for one whose own write the watch has not shown yet', async () => {
+  test('is told apart from a nomination that the watch has not shown yet', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2));
     world.cluster.pauseWatch();
@@ -372,7 +373,7 @@ describe('a lost nomination', () => {
   });
 });
 
-describe('what would make refusals a storm of rounds is modelled', () => {
+describe('the planner models what would otherwise lead to refusal after refusal', () => {
   const alone: readonly [string, (raw: WireObject) => void][] = [
     [
       'host ports: hostNetwork turns every container port into one',
@@ -418,7 +419,7 @@ describe('what would make refusals a storm of rounds is modelled', () => {
     expect(new Set(Object.values(world.slotsOf('a'))).size, 'each on a node of its own from the start').toBe(3);
   });
 
-  test('under spread a sibling that is not there yet may be the reason: two more tries before it is believed', async () => {
+  test('with spread constraints a missing member may be the reason: two more tries before a refusal is learned', async () => {
     const world = await startWorld({ nodes: 4 });
     const members = gang('a', 2);
     for (const member of members) alone[2]![1](member);
@@ -434,7 +435,7 @@ describe('what would make refusals a storm of rounds is modelled', () => {
     expect(world.slotsOf('a')['a-0'], 'refused three times').not.toBe(node);
   });
 
-  test('a member bound to a volume goes where the full call lets it go', async () => {
+  test('a member bound to a volume goes to a node that the full filter call allows', async () => {
     const world = await startWorld({ nodes: 6 });
     world.cluster.create('PersistentVolumeClaim', {
       metadata: { name: 'd', namespace: 'default', annotations: { 'pv.kubernetes.io/bind-completed': 'yes' } },

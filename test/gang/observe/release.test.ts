@@ -13,7 +13,7 @@ async function failAttempt(world: World, name: string): Promise<void> {
 }
 
 describe('back-off', () => {
-  test('doubles with each attempt that is given up, up to its maximum', async () => {
+  test('doubles with each failed attempt, up to its maximum', async () => {
     const world = await startWorld({ nodes: 1, settings: { backoffMaxMs: 4 * SECOND } });
     world.create(gang('a', 1));
     await world.settle();
@@ -27,7 +27,7 @@ describe('back-off', () => {
     expect(waits).toEqual([1, 2, 4, 4, 4]);
   });
 
-  test('ends by itself: nothing else has to happen for the gang to be planned', async () => {
+  test('ends by time alone: the gang is planned without another event', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(gang('a', 1));
     await world.settle();
@@ -38,7 +38,7 @@ describe('back-off', () => {
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
-  test('is not cut short by space that becomes free', async () => {
+  test('is not cut short by capacity that becomes free', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(gang('a', 1));
     await world.settle();
@@ -48,7 +48,7 @@ describe('back-off', () => {
     expect(world.stateOf('a')).toBe('Pending');
   });
 
-  test('starts from the beginning after the gang has run', async () => {
+  test('starts over after the gang has run', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(gang('a', 1));
     await world.settle();
@@ -69,7 +69,7 @@ describe('back-off', () => {
     expect(world.stateOf('a'), 'one second, not eight').toBe('Nominated');
   });
 
-  test('leaves the space to others meanwhile', async () => {
+  test('leaves the capacity to others in the meantime', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(gang('a', 1, { priority: 1 }), gang('b', 1));
     await world.settle();
@@ -97,7 +97,7 @@ describe('a release', () => {
     ]);
   });
 
-  test('whose erasing hangs: no later write overtakes it on the same pod', async () => {
+  test('with a hanging erasure: no later write overtakes it on the same pod', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2));
     await world.settle();
@@ -113,7 +113,7 @@ describe('a release', () => {
     expect(Object.keys(world.nominations('a'))).toEqual(['a-0', 'a-1']);
   });
 
-  test('whose erasing fails is tried again, once a second', async () => {
+  test('with a failing erasure tries it again once a second', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(gang('a', 1));
     await world.settle();
@@ -128,7 +128,7 @@ describe('a release', () => {
 });
 
 describe('members that leave before the gang starts', () => {
-  test('keep the slots of the others for a moment, and the replacement goes in at once', async () => {
+  test('let the others keep their slots for a moment, and the replacement gets a slot at once', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -146,7 +146,7 @@ describe('members that leave before the gang starts', () => {
     expect(world.slotsOf('a'), 'the moment is over, the gang is whole').toEqual(before);
   });
 
-  test('and are not replaced within 2 s cost the gang its slots', async () => {
+  test('without a replacement within 2 s cost the gang its slots', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3), pod('web'));
     await world.settle();
@@ -159,7 +159,7 @@ describe('members that leave before the gang starts', () => {
     expect(world.stateOf('a')).toBe('Gathering');
   });
 
-  test('and come back later are planned with the others', async () => {
+  test('are planned with the others when they come back later', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -171,7 +171,7 @@ describe('members that leave before the gang starts', () => {
   });
 });
 
-describe('the order of gangs', () => {
+describe('the order of waiting gangs', () => {
   test('is by priority, then by age', async () => {
     const world = await startWorld();
     const t0 = world.clock.now();
@@ -192,14 +192,14 @@ describe('the order of gangs', () => {
     expect(order).toEqual(['c-urgent', 'b-old', 'a-young']);
   });
 
-  test('gives way where the first does not fit: a smaller one that fits starts', async () => {
+  test('lets a smaller gang start when the first one does not fit', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('big', 4, { priority: 5 }), gang('small', 2));
     await world.settle();
     expect([world.stateOf('big'), world.stateOf('small')]).toEqual(['Pending', 'Nominated']);
   });
 
-  test('holds in one round: what the first one took the second does not get', async () => {
+  test('holds within one cycle: the second gang does not get what the first one took', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('b', 2), gang('a', 2));
     await world.settle();
@@ -211,7 +211,7 @@ describe('the order of gangs', () => {
   });
 });
 
-describe('a gang that found no room is planned again when', () => {
+describe('a gang that found no capacity is planned again when', () => {
   async function full(): Promise<World> {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('tenant', { nodeName: 'n0' }));
@@ -276,7 +276,7 @@ describe('a gang that found no room is planned again when', () => {
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
-  test('a preemptor that was promised the node never comes', async () => {
+  test('a lone preemptor with a hold on the node never comes', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('victim', { nodeName: 'n0', priority: -1 }), pod('preemptor', { priority: 3 }));
     await world.settle();
@@ -289,7 +289,7 @@ describe('a gang that found no room is planned again when', () => {
     expect(world.stateOf('a'), 'the promise has lapsed').toBe('Nominated');
   });
 
-  test('another gang is refused a node that this one could use', async () => {
+  test('another gang is refused on a node that this one could use', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2), gang('b', 1));
     await world.settle();
@@ -299,7 +299,7 @@ describe('a gang that found no room is planned again when', () => {
     expect(world.stateOf('b'), 'the refused node is free for it').toBe('Nominated');
   });
 
-  test('another gang gives its slots back, even before that is written everywhere', async () => {
+  test('another gang gives its slots back, even before all erasures are written', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2), gang('b', 1));
     await world.settle();
@@ -309,7 +309,7 @@ describe('a gang that found no room is planned again when', () => {
     expect(world.stateOf('b')).toBe('Nominated');
   });
 
-  test('nothing changed: it is not', async () => {
+  test('something changed, and only then', async () => {
     const world = await full();
     const plans = async () => {
       const { values } = await world.metrics.planDuration.get();

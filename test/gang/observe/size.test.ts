@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { gang, pod, SECOND, startWorld, verdicts } from '../../support/scenario.ts';
 
-describe('how many members are planned', () => {
+describe('the number of planned members', () => {
   test.each([
     ['all that exist when they fit', 5, 5],
     ['as many as fit, at least the minimum', 4, 4],
@@ -15,7 +15,7 @@ describe('how many members are planned', () => {
     expect(world.stateOf('a')).toBe(planned > 0 ? 'Nominated' : 'Pending');
   });
 
-  test('none while fewer than the minimum exist, and a gang that waits holds nothing', async () => {
+  test('is zero while fewer than the minimum exist, and a waiting gang holds nothing', async () => {
     const world = await startWorld({ nodes: 8 });
     world.create(gang('a', 3, { min: 4 }), pod('web'));
     await world.settle();
@@ -23,7 +23,7 @@ describe('how many members are planned', () => {
     expect((await world.filter('web')).NodeNames, 'no placeholder, no partial placement').toHaveLength(8);
   });
 
-  test('two gangs that both fit only alone do not block each other by halves', async () => {
+  test('is never a part: two gangs that fit only alone do not block each other', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2, { min: 3 }), gang('b', 2, { min: 3 }));
     world.create(gang('a', 3, { from: 2 }), gang('b', 3, { from: 2 }));
@@ -31,7 +31,7 @@ describe('how many members are planned', () => {
     expect([world.stateOf('a'), world.stateOf('b')].toSorted()).toEqual(['Nominated', 'Pending']);
   });
 
-  test('the minimum may come from the Job that creates the members', async () => {
+  test('has a minimum that may come from the Job of the members', async () => {
     const world = await startWorld({ nodes: 4 });
     world.cluster.create('Job', {
       metadata: { name: 'train', namespace: 'default', uid: 'job-1' },
@@ -48,7 +48,7 @@ describe('how many members are planned', () => {
 });
 
 describe('a later member', () => {
-  test('of a nominated gang gets a slot and delays nobody', async () => {
+  test('of a nominated gang gets a slot and does not delay the others', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2));
     await world.settle();
@@ -72,7 +72,7 @@ describe('a later member', () => {
     expect(verdicts([call])).toEqual(['bound']);
   });
 
-  test('of a running gang is placed nearest to it', async () => {
+  test('of a running gang is placed nearest to the others', async () => {
     const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
     for (const rack of ['r0', 'r1', 'r2'])
       for (let i = 0; i < 3; i++) world.addNode(`${rack}-n${i}`, { labels: { rack } });
@@ -87,7 +87,7 @@ describe('a later member', () => {
     expect(world.slotsOf('a')['a-2'], 'r0 has one node left as well, and comes first by name').toBe('r1-n2');
   });
 
-  test('that finds no room is tried again when there is some', async () => {
+  test('without capacity is planned again when there is some', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 3, { min: 2 }));
     await world.settle();
@@ -108,7 +108,7 @@ describe('when the minimum changes while the gang is nominated', () => {
     }
   };
 
-  test('a higher one that nobody can reach gives the slots back after a moment', async () => {
+  test('a higher one that the gang cannot reach gives the slots back after a moment', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2));
     await world.settle();
@@ -134,7 +134,7 @@ describe('when the minimum changes while the gang is nominated', () => {
     expect(verdicts(held)).toEqual(['bound', 'bound']);
   });
 
-  test('a lower one that fits ends the waiting of a gang that found no room', async () => {
+  test('a lower one that fits starts a gang that found no capacity', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 3));
     await world.settle();
@@ -144,7 +144,7 @@ describe('when the minimum changes while the gang is nominated', () => {
     expect(world.stateOf('a'), 'no node and no pod had to come or go').toBe('Nominated');
   });
 
-  test('a contradiction between the members plans nothing new', async () => {
+  test('with members that contradict each other nothing new is planned', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2));
     await world.settle();

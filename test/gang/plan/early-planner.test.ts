@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { WireObject } from '../../support/cluster-in-memory.ts';
 import { gang, SECOND, startWorld, type World } from '../../support/scenario.ts';
 
-/** Creates the pods at `perSecond`, a tenth of a second at a time. */
+/** Creates the pods at `perSecond`, in steps of a tenth of a second. */
 async function createSlowly(world: World, pods: readonly WireObject[], perSecond: number): Promise<void> {
   const step = perSecond / 10;
   for (let i = 0; i < pods.length; i += step) {
@@ -12,7 +12,7 @@ async function createSlowly(world: World, pods: readonly WireObject[], perSecond
 }
 
 describe('a gang whose last members are still being created', () => {
-  test('is nominated meanwhile, when the rest is due within half a second', async () => {
+  test('is nominated early when the rest is expected within half a second', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
     await createSlowly(world, pods.slice(0, 20), 40);
@@ -23,28 +23,28 @@ describe('a gang whose last members are still being created', () => {
     expect(new Set(Object.values(world.nominations('a'))).size, 'one a node, as planned for all of them').toBe(40);
   });
 
-  test('is not planned before', async () => {
+  test('is not planned while the rest is expected later', async () => {
     const world = await startWorld({ nodes: 40 });
     await createSlowly(world, gang('a', 40).slice(0, 10), 10);
     expect(world.stateOf('a'), '30 more in three seconds').toBe('Gathering');
     expect(world.nominations('a')).toEqual({});
   });
 
-  test('is not planned early when it comes so fast that nothing is won', async () => {
+  test('is not planned early when it is complete so soon that this gains nothing', async () => {
     const world = await startWorld({ nodes: 40 });
     await createSlowly(world, gang('a', 40).slice(0, 36), 300);
     await world.settle();
     expect(world.stateOf('a')).toBe('Gathering');
   });
 
-  test('needs room for all of it: what does not fit whole holds nothing', async () => {
+  test('needs capacity for all members: if it does not fit as a whole it holds nothing', async () => {
     const world = await startWorld({ nodes: 39 });
     await createSlowly(world, gang('a', 40).slice(0, 30), 40);
     expect(world.stateOf('a')).toBe('Gathering');
     expect(world.nominations('a')).toEqual({});
   });
 
-  test('keeps the places of those to come against others', async () => {
+  test('holds placeholders for its members to come against others', async () => {
     const world = await startWorld({ nodes: 40 });
     await createSlowly(world, gang('a', 40).slice(0, 30), 40);
     world.create(gang('b', 1));
@@ -52,7 +52,7 @@ describe('a gang whose last members are still being created', () => {
     expect(world.stateOf('b')).toBe('Pending');
   });
 
-  test('gives everything back after two seconds when they do not come, and is not planned early again', async () => {
+  test('gives everything back after two seconds without its last members, and is not planned early again', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
     await createSlowly(world, pods.slice(0, 30), 40);
@@ -67,7 +67,7 @@ describe('a gang whose last members are still being created', () => {
     expect(world.stateOf('a')).toBe('Gathering');
   });
 
-  test('starts at once when they come after all', async () => {
+  test('starts at once when its last members come late', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
     await createSlowly(world, pods.slice(0, 30), 40);
@@ -90,7 +90,7 @@ describe('a gang whose last members are still being created', () => {
     expect(world.gated('a')).toEqual([]);
   });
 
-  test('nominates eight at a time until it is complete, to leave the API server to the creations', async () => {
+  test('nominates eight members at a time until it is complete, to leave the API server to the creations', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
     world.cluster.trouble({ verb: 'nominate', how: 'ok', hangs: true });
@@ -114,14 +114,14 @@ describe('a gang whose last members are still being created', () => {
     expect(Object.keys(world.boundTo('a'))).toHaveLength(40);
   });
 
-  test('is not planned early when its members are of two kinds: nobody knows which are to come', async () => {
+  test('is not planned early when its members are of two kinds: those to come are unknown', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = [...gang('a', 40, { from: 39, gpus: 1 }), ...gang('a', 39, { min: 40 })];
     await createSlowly(world, pods.slice(0, 30), 40);
     expect(world.stateOf('a')).toBe('Gathering');
   });
 
-  test('takes other nodes for members that turn out different from what was expected', async () => {
+  test('uses other nodes for members that differ from the expected ones', async () => {
     const world = await startWorld({ nodes: 41 });
     const pods = gang('a', 39, { min: 40 });
     await createSlowly(world, pods, 40);
@@ -135,7 +135,7 @@ describe('a gang whose last members are still being created', () => {
     expect(world.stateOf('b'), 'the place kept for the one expected is free again').toBe('Running');
   });
 
-  test('goes on after Muster was restarted in the middle of it', async () => {
+  test('continues after a restart of Muster', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
     await createSlowly(world, pods.slice(0, 30), 40);
@@ -145,7 +145,7 @@ describe('a gang whose last members are still being created', () => {
     expect(Object.keys(world.boundTo('a'))).toHaveLength(40);
   });
 
-  test('gives everything back, too, when the last one comes with a problem', async () => {
+  test('gives everything back, too, when its last member has a problem', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);
     await createSlowly(world, pods.slice(0, 39), 40);

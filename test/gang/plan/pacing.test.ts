@@ -6,7 +6,7 @@ const names = (of: string, from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => `${of}-${from + i}`);
 
 describe('large gangs that are complete at the same time', () => {
-  test('start one after the other: the next when nearly all of the first have come to the barrier', async () => {
+  test('start one after the other: the next when nearly all members of the first are at the barrier', async () => {
     const world = await startWorld({ nodes: 400 });
     world.create(gang('a', 200, GATED), gang('b', 200, GATED));
     await world.settle();
@@ -22,7 +22,7 @@ describe('large gangs that are complete at the same time', () => {
     expect(world.stateOf('b'), 'no event but the time led to this').toBe('Nominated');
   });
 
-  test('also those that are planned before their last members exist', async () => {
+  test('start one after the other also when planned before their last members exist', async () => {
     const world = await startWorld({ nodes: 400 });
     const pods = [gang('a', 200, GATED), gang('b', 200, GATED)];
     for (let i = 0; i < 190; i += 10) {
@@ -33,14 +33,14 @@ describe('large gangs that are complete at the same time', () => {
     expect(world.stateOf('b')).toBe('Gathering');
   });
 
-  test('small ones do not wait for each other', async () => {
+  test('do not delay small gangs', async () => {
     const world = await startWorld({ nodes: 24 });
     world.create(gang('a', 8), gang('b', 8), gang('c', 8));
     await world.settle();
     expect(['a', 'b', 'c'].map((name) => world.stateOf(name))).toEqual(['Nominated', 'Nominated', 'Nominated']);
   });
 
-  test('nor do those without the gate: waiting unnominated would cost kube-scheduler more', async () => {
+  test('do not wait without the gate: waiting unnominated would cost kube-scheduler more', async () => {
     const world = await startWorld({ nodes: 400 });
     world.create(gang('a', 200), gang('b', 200));
     await world.settle();
@@ -48,7 +48,7 @@ describe('large gangs that are complete at the same time', () => {
     expect(world.stateOf('b')).toBe('Nominated');
   });
 
-  test('one that is stuck holds nobody back', async () => {
+  test('do not wait for one that is stuck', async () => {
     const world = await startWorld({ nodes: 400 });
     world.create(gang('a', 200, GATED), gang('b', 200, GATED));
     await world.settle();
@@ -59,7 +59,7 @@ describe('large gangs that are complete at the same time', () => {
     expect(world.stateOf('b')).toBe('Nominated');
   });
 
-  test('a running gang gets its replacement meanwhile', async () => {
+  test('do not delay the replacement of a running gang', async () => {
     const world = await startWorld({ nodes: 400 });
     world.create(gang('r', 2));
     await world.settle();

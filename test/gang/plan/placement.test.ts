@@ -12,7 +12,7 @@ const indexed = (name: string, size: number) =>
     return member;
   });
 
-/** Two racks of two nodes in one block, one node in a block without a rack, and one nowhere. */
+/** Two racks of two nodes in one block, one node in a block without a rack, and one without labels. */
 async function fabric(): Promise<World> {
   const world = await startWorld();
   world.addNode('n0', { labels: { [BLOCK]: 'b1', [RACK]: 'r1' } });
@@ -28,7 +28,7 @@ async function fabric(): Promise<World> {
 /** What the containers of a pod can read. */
 const placementOf = (world: World, name: string) => world.pod(name).metadata.annotations?.['muster.dev/placement'];
 
-/** `path rank` of each member, in rank order; the plan's name is a clock's. */
+/** `path rank` of each member, in rank order; the plan's name depends on the clock. */
 function placements(world: World, name: string): readonly string[] {
   return Object.keys(world.boundTo(name))
     .map((member) => parsePlacement(placementOf(world, member) ?? '')!)
@@ -42,7 +42,7 @@ async function start(world: World, name: string): Promise<void> {
 }
 
 describe('a bound member carries its placement', () => {
-  test('the path has a part for each level, a dash where it is unknown, and the rank follows the fabric', async () => {
+  test('with a path that has one part for each level, a dash for an unknown one, and a rank that follows the fabric', async () => {
     const world = await fabric();
     world.create(indexed('train', 6));
     await start(world, 'train');
@@ -65,7 +65,7 @@ describe('a bound member carries its placement', () => {
     expect(parsePlacement(placementOf(world, 'train-0')!)?.plan).toBe(plan);
   });
 
-  test('no member has it before it is bound', async () => {
+  test('not before it is bound', async () => {
     const world = await fabric();
     world.create(gang('train', 2));
     await world.settle();
@@ -73,14 +73,14 @@ describe('a bound member carries its placement', () => {
     expect(placementOf(world, 'train-0')).toBeUndefined();
   });
 
-  test('one that was written in the template does not count, and is overwritten', async () => {
+  test('which overwrites one written in the template', async () => {
     const world = await fabric();
     world.create(gang('train', 2, { annotations: { 'muster.dev/placement': 'mine b9/r9/n9 7' } }));
     await start(world, 'train');
     expect(placements(world, 'train')).toEqual(['b1/r1/n0 0', 'b1/r1/n1 1']);
   });
 
-  test('a pod outside of gangs has none', async () => {
+  test('but a lone pod carries none', async () => {
     const world = await fabric();
     world.create(pod('alone', { gpus: 8 }));
     await world.settle();
@@ -107,7 +107,7 @@ test('members that are created out of order, and planned before the last exists,
   expect(racks).toEqual(Array.from({ length: 40 }, (_, i) => `r${Math.floor(i / 10)}`));
 });
 
-describe('ranks stay what they are', () => {
+describe('ranks do not change', () => {
   test('after a restart between two bindings of one gang', async () => {
     const world = await fabric();
     world.cluster.trouble({ verb: 'bind', pod: 'train-1', how: 'failed', times: 1 });
@@ -135,7 +135,7 @@ describe('ranks stay what they are', () => {
   });
 });
 
-test('members with one explicit rank wait, and it is said why', async () => {
+test('members with the same explicit rank wait, and the reason says so', async () => {
   const world = await fabric();
   world.create(gang('train', 2, { annotations: { 'muster.dev/rank': '0' } }));
   await world.pass(2 * SECOND);

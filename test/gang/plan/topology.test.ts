@@ -30,7 +30,7 @@ const asks = (key: string, value: string) => ({ annotations: { [`muster.dev/${ke
 const nodesOf = (world: World, name: string) => Object.values(world.slotsOf(name)).sort();
 
 describe('a gang that requires a level', () => {
-  test('waits, says what is missing, and starts when space frees', async () => {
+  test('waits, says what is missing, and starts when capacity becomes free', async () => {
     const world = await startFabric([3, 4]);
     world.create(pod('x', { gpus: 8, nodeName: 'r1-n0' }));
     world.create(gang('a', 4, asks('topology-required', 'rack')));
@@ -44,7 +44,7 @@ describe('a gang that requires a level', () => {
     expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1', 'r1-n2', 'r1-n3']);
   });
 
-  test('that does not exist waits and says which levels there are, until there is one', async () => {
+  test('that does not exist waits and names the levels there are, until there is one', async () => {
     const world = await startFabric([2]);
     world.create(gang('a', 2, asks('topology-required', 'cage')));
     await world.settle();
@@ -57,7 +57,7 @@ describe('a gang that requires a level', () => {
 describe('patience', () => {
   const patient = { annotations: { 'muster.dev/topology-preferred': 'rack', 'muster.dev/topology-patience': '10m' } };
 
-  test('keeps a gang waiting for its preferred level, with the deadline to be seen', async () => {
+  test('keeps a gang waiting for its preferred level, and shows the deadline', async () => {
     const world = await startFabric([2, 2]);
     world.create(gang('a', 3, patient));
     await world.settle();
@@ -67,7 +67,7 @@ describe('patience', () => {
     expect(world.stateOf('a'), 'nothing else happened').toBe('Pending');
   });
 
-  test('ends by itself: the next wider level will do', async () => {
+  test('ends by time alone: then the next wider level is allowed', async () => {
     const world = await startFabric([2, 2]);
     world.create(gang('a', 3, patient));
     await world.pass(601 * SECOND);
@@ -75,7 +75,7 @@ describe('patience', () => {
     expect(new Set(nodesOf(world, 'a').map((name) => name.slice(0, 2)))).toEqual(new Set(['r0', 'r1']));
   });
 
-  test('is not begun anew by a restart', async () => {
+  test('does not start over with a restart', async () => {
     const world = await startFabric([2, 2]);
     world.create(gang('a', 3, patient));
     await world.pass(500 * SECOND);
@@ -84,7 +84,7 @@ describe('patience', () => {
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
-  test('is over at once when the preferred level has room', async () => {
+  test('ends at once when the preferred level has capacity', async () => {
     const world = await startFabric([2, 2]);
     world.create(gang('a', 3, patient));
     await world.pass(SECOND);
@@ -95,7 +95,7 @@ describe('patience', () => {
 });
 
 describe('labels that change while a gang is nominated', () => {
-  test('its places are given back and it is planned again before anything is bound', async () => {
+  test('cause a release and a new plan before anything is bound', async () => {
     const world = await startFabric([2, 3]);
     world.create(gang('a', 2, asks('topology-required', 'rack')));
     await world.settle();
@@ -108,7 +108,7 @@ describe('labels that change while a gang is nominated', () => {
     expect(await world.metrics.render()).toMatch(/reservation_released_total\{reason="topology-drift"\} [1-9]/);
   });
 
-  test('members that are held at the barrier are let go, not bound, even if the last one comes before the next round', async () => {
+  test('reject members held at the barrier, even if the last one comes before the next cycle', async () => {
     const world = await startFabric([2, 3]);
     world.create(gang('a', 2, asks('topology-required', 'rack')));
     await world.settle();
@@ -122,7 +122,7 @@ describe('labels that change while a gang is nominated', () => {
     expect(Object.values(world.boundTo('a')).sort()).toEqual(['r1-n0', 'r1-n1']);
   });
 
-  test('a slice that is torn apart is noticed, too', async () => {
+  test('are noticed, too, when they split a slice', async () => {
     const world = await startFabric([2, 2, 2]);
     const slices = { annotations: { 'muster.dev/slice-size': '2', 'muster.dev/slice-required': 'rack' } };
     world.create(gang('a', 4, slices));
@@ -134,7 +134,7 @@ describe('labels that change while a gang is nominated', () => {
     expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1', 'r2-n0', 'r2-n1']);
   });
 
-  test('a label that matters to nobody changes nothing', async () => {
+  test('have no effect if no request depends on them', async () => {
     const world = await startFabric([2, 3]);
     world.create(gang('a', 2, asks('topology-required', 'rack')));
     await world.settle();
@@ -144,7 +144,7 @@ describe('labels that change while a gang is nominated', () => {
     expect(world.records('a')).toEqual(records);
   });
 
-  test('a running gang stays where it is', async () => {
+  test('leave a running gang where it is', async () => {
     const world = await startFabric([2, 3]);
     world.create(gang('a', 2, asks('topology-required', 'rack')));
     await world.settle();
@@ -156,7 +156,7 @@ describe('labels that change while a gang is nominated', () => {
 });
 
 describe('exclusive domains', () => {
-  test('a second gang keeps out of the rack, while it is reserved and when it runs', async () => {
+  test('keep a second gang out of the rack, both while it is reserved and when the first gang runs', async () => {
     const world = await startFabric([4]);
     world.create(gang('a', 2, asks('topology-exclusive', 'rack')));
     await world.settle();

@@ -1,4 +1,7 @@
-/** What comes between the steps of a preemption or a repair: pods that come and go, other preemptors, restarts, silence. */
+/**
+ * Events between the steps of a preemption or a repair: pods that come and go, other preemptors, restarts, a
+ * kube-scheduler that is down.
+ */
 import { describe, expect, test } from 'vitest';
 import { gang, pod, SECOND, startWorld, type World } from '../../support/scenario.ts';
 
@@ -32,7 +35,7 @@ function keptPlaces(world: World): readonly string[] {
 
 describe('the victims', () => {
   test.each(['low-0', 'low-1', 'low-2'])(
-    'are all of the gang when Muster is killed with only %s told',
+    'are the whole gang when Muster is killed after only %s has its notice',
     async (told) => {
       const world = await startWorld({ nodes: 3 });
       world.running('low', ['n0', 'n1', 'n2'], { graceSeconds: 30 });
@@ -81,7 +84,7 @@ describe('the victims', () => {
     expect(world.boundTo('low')).toEqual({});
   });
 
-  test('are not one gang after the other while kube-scheduler is away', async () => {
+  test('are not one gang after the other while kube-scheduler is down', async () => {
     const world = await startWorld({ nodes: 8 });
     for (let i = 0; i < 8; i++) world.running(`low${i}`, [`n${i}`]);
     await world.settle();
@@ -90,7 +93,7 @@ describe('the victims', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('are on a node that failed before when no other can be freed', async () => {
+  test('are on a node that failed before if no other can be freed', async () => {
     const world = await startWorld({ nodes: 1 });
     world.running('high', ['n0'], HIGH);
     await world.settle();
@@ -104,8 +107,8 @@ describe('the victims', () => {
   });
 });
 
-describe('the fence stands', () => {
-  test('when a member of the preemptor is created anew', async () => {
+describe('the fence lasts', () => {
+  test('when a member of the preemptor is created again', async () => {
     const world = await startWorld({ nodes: 3 });
     world.running('low', ['n0', 'n1', 'n2'], { graceSeconds: 60 });
     world.create(gang('high', 2, HIGH));
@@ -120,7 +123,7 @@ describe('the fence stands', () => {
     expect(world.stateOf('high')).toBe('Running');
   });
 
-  test('when Muster is killed while pods that leave by themselves are in the way, too', async () => {
+  test('when Muster is killed while pods that leave anyway are in the way, too', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('low', ['n0'], { graceSeconds: 30 });
     world.running('leaving', ['n1'], { graceSeconds: 60 });
@@ -157,7 +160,7 @@ describe('the fence stands', () => {
     expect(world.evictions()).toHaveLength(2);
   });
 
-  test('no longer than pods that are in the way need', async () => {
+  test('no longer than pods in the way need', async () => {
     const world = await startWorld({ nodes: 1 });
     world.running('low', ['n0'], { graceSeconds: 30 });
     world.create(pod('web', { nodeName: 'n0', gpus: 0 }));
@@ -170,7 +173,7 @@ describe('the fence stands', () => {
   });
 });
 
-describe('a gang does not wait for ever', () => {
+describe('a gang does not wait indefinitely', () => {
   test('for pods that do not leave in time', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('low', ['n0']);
@@ -181,7 +184,7 @@ describe('a gang does not wait for ever', () => {
     expect(world.evictions()).toEqual(['low-0']);
   });
 
-  test('for what another preemptor was to free, and did not', async () => {
+  test('for capacity that another preemptor did not free', async () => {
     const world = await startWorld({ nodes: 3, settings: NOTICE });
     world.running('a', ['n0', 'n1'], { graceSeconds: 5 });
     world.running('b', ['n2'], { graceSeconds: 5, startedAt: world.clock.now() - 3_600 * SECOND });
@@ -194,7 +197,7 @@ describe('a gang does not wait for ever', () => {
     expect(world.stateOf('second')).toBe('Nominated');
   });
 
-  test('behind the fence of a lower one, nor evicts others beside it', async () => {
+  test('behind the fence of a lower gang, nor evicts others', async () => {
     const world = await startWorld({ nodes: 2, settings: NOTICE });
     world.running('low', ['n0'], { graceSeconds: 5 });
     world.running('other', ['n1'], { graceSeconds: 5, startedAt: world.clock.now() - 3_600 * SECOND });
@@ -208,8 +211,8 @@ describe('a gang does not wait for ever', () => {
   });
 });
 
-describe('a place that is kept for a lower gang', () => {
-  test('goes to a higher one before anybody is evicted', async () => {
+describe('a placeholder of a lower gang', () => {
+  test('goes to a higher gang before anything is evicted', async () => {
     const world = await startWorld({ nodes: 3 });
     world.running('low', ['n0', 'n1', 'n2']);
     await world.settle();
@@ -223,8 +226,8 @@ describe('a place that is kept for a lower gang', () => {
   });
 });
 
-describe('members that are lost', () => {
-  test('two, with places found one after the other: both are kept', async () => {
+describe('lost members', () => {
+  test('with nodes found one after the other: both are held', async () => {
     const world = await startWorld({ nodes: 6 });
     world.running('job', ['n0', 'n1', 'n2', 'n3']);
     world.running('x', ['n4']);
@@ -241,7 +244,7 @@ describe('members that are lost', () => {
     expect(keptPlaces(world)).toEqual(['n4', 'n5']);
   });
 
-  test('because the user deletes the Job: nothing is repaired', async () => {
+  test('of a Job that its user deletes: nothing is repaired', async () => {
     const world = await startWorld({ nodes: 4 });
     world.cluster.create('Job', {
       metadata: { name: 'job', namespace: 'default', uid: 'job' },
@@ -275,7 +278,7 @@ describe('members that are lost', () => {
     expect(world.stateOf('job')).toBe('Running');
   });
 
-  test('with evictions that stay refused: the gang is not restarting for ever', async () => {
+  test('with evictions that stay refused: the gang does not stay in its restart', async () => {
     const world = await startWorld({ nodes: 4 });
     world.running('job', ['n0', 'n1', 'n2'], RESTART);
     await world.settle();

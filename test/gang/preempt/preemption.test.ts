@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { gang, pod, SECOND, startWorld, type World } from '../../support/scenario.ts';
 
 const HIGH = { priority: 100 };
-/** Four nodes: `small` on one, `large` on three; both run for an hour and take 30 s to end. */
+/** Four nodes: `small` on one, `large` on three; both have run for an hour and take 30 s to end. */
 async function fullCluster(settings: NonNullable<Parameters<typeof startWorld>[0]>['settings'] = {}): Promise<World> {
   const world = await startWorld({ nodes: 4, settings });
   const startedAt = world.clock.now() - 3_600 * SECOND;
@@ -12,7 +12,7 @@ async function fullCluster(settings: NonNullable<Parameters<typeof startWorld>[0
   return world;
 }
 
-/** The grace period passes and the evicted pods go. */
+/** The grace period passes, and the evicted pods leave. */
 async function passGrace(world: World): Promise<void> {
   await world.pass(30 * SECOND);
   world.finishTerminations();
@@ -23,8 +23,8 @@ function annotationsOf(world: World, name: string): Readonly<Record<string, stri
   return world.pod(name).metadata.annotations ?? {};
 }
 
-describe('a gang that finds no room', () => {
-  test('evicts the cheapest gang of lower priority whole, and starts when it is gone', async () => {
+describe('a gang that finds no capacity', () => {
+  test('evicts the cheapest gang of lower priority as a whole, and starts when it is gone', async () => {
     const world = await fullCluster();
     world.create(gang('high', 2, HIGH));
     await world.settle();
@@ -38,14 +38,14 @@ describe('a gang that finds no room', () => {
     expect(world.overbooked()).toEqual([]);
   });
 
-  test('takes the smaller one when that is enough', async () => {
+  test('evicts the smaller gang when that is enough', async () => {
     const world = await fullCluster();
     world.create(gang('high', 1, HIGH));
     await world.settle();
     expect(world.evictions()).toEqual(['small-0']);
   });
 
-  test('is on record, and its victims are told, before anybody is evicted', async () => {
+  test('writes its plan and the notices before any eviction', async () => {
     const world = await fullCluster();
     world.create(gang('high', 2, HIGH));
     await world.settle();
@@ -57,7 +57,7 @@ describe('a gang that finds no room', () => {
     );
   });
 
-  test('tells nobody while a part of its plan is not on record', async () => {
+  test('writes no notice before its whole plan is recorded', async () => {
     const world = await fullCluster();
     world.cluster.trouble({ verb: 'record', pod: 'high-1', how: 'failed' });
     world.create(gang('high', 2, HIGH));
@@ -82,7 +82,7 @@ describe('a gang that finds no room', () => {
     ['of equal priority', {}, {}],
     ['that are not preemptible', HIGH, { annotations: { 'muster.dev/preemptible': 'false' } }],
     ['when it must not', { ...HIGH, annotations: { 'muster.dev/preempts': 'never' } }, {}],
-  ])('evicts nobody %s', async (_, preemptor, victim) => {
+  ])('evicts nothing %s', async (_, preemptor, victim) => {
     const world = await startWorld({ nodes: 1 });
     world.running('low', ['n0'], victim);
     world.create(gang('high', 1, preemptor));
@@ -102,7 +102,7 @@ describe('a gang that finds no room', () => {
     expect(world.evictions()).toEqual(['low-0']);
   });
 
-  test('notices within half a minute that a victim is not protected any more', async () => {
+  test('notices within half a minute that a victim is no longer protected', async () => {
     const world = await startWorld({ nodes: 1 });
     world.running('low', ['n0'], { annotations: { 'muster.dev/preemptible': 'false' } });
     world.create(gang('high', 1, HIGH));
@@ -114,7 +114,7 @@ describe('a gang that finds no room', () => {
     expect(world.evictions()).toEqual(['low-0']);
   });
 
-  test('evicts nobody when pods that are leaving make the room', async () => {
+  test('evicts nothing when departing pods free enough', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('low', ['n0'], { graceSeconds: 30 });
     world.running('leaving', ['n1'], { graceSeconds: 30 });
@@ -129,7 +129,7 @@ describe('a gang that finds no room', () => {
     expect(world.slotsOf('high')).toEqual({ 'high-0': 'n1' });
   });
 
-  test('takes members above its minimum from an elastic gang', async () => {
+  test('evicts members of an elastic gang above its minimum', async () => {
     const world = await startWorld({ nodes: 3 });
     const annotations = { 'muster.dev/max-members': '3' };
     world.running('elastic', ['n0', 'n1', 'n2'], { min: 2, annotations });
@@ -149,14 +149,14 @@ const PREEMPTION = {
   backoffMaxMs: 600 * SECOND,
 };
 
-describe('looking for victims in vain', () => {
+describe('a search without victims', () => {
   const countSearches = async (world: World) => {
     const { values } = await world.metrics.preemptionPlanDuration.get();
     const counts = values.filter(({ metricName }) => metricName?.endsWith('_count'));
     return counts.reduce((sum, { value }) => sum + value, 0);
   };
 
-  test('becomes rarer, however often space becomes free', async () => {
+  test('becomes rarer, however often capacity becomes free', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('low', ['n0'], { annotations: { 'muster.dev/preemptible': 'false' } });
     world.running('lower', ['n1'], { priority: -1, annotations: { 'muster.dev/preemptible': 'false' } });
@@ -169,7 +169,7 @@ describe('looking for victims in vain', () => {
     expect((await countSearches(world)) - before).toBeLessThanOrEqual(9);
   });
 
-  test('does not happen where nobody is of lower priority', async () => {
+  test('does not happen where no pod has lower priority', async () => {
     const world = await startWorld({ nodes: 1 });
     world.running('equal', ['n0'], HIGH);
     const before = await countSearches(world);
@@ -179,8 +179,8 @@ describe('looking for victims in vain', () => {
   });
 });
 
-describe('a gang of lower priority that is only about to start', () => {
-  test('gives its slots back before anybody who runs is evicted', async () => {
+describe('a gang of lower priority that is about to start', () => {
+  test('gives its slots back before a running gang is evicted', async () => {
     const world = await startWorld({ nodes: 3 });
     world.running('running', ['n0']);
     world.create(gang('starting', 2));
@@ -194,7 +194,7 @@ describe('a gang of lower priority that is only about to start', () => {
     expect(world.overbooked()).toEqual([]);
   });
 
-  test('keeps them where both fit', async () => {
+  test('keeps its slots where both fit', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('one', 1), gang('two', 1), gang('three', 1));
     await world.settle();
@@ -204,7 +204,7 @@ describe('a gang of lower priority that is only about to start', () => {
     expect(held).toHaveLength(1);
   });
 
-  test('keeps them against its equals', async () => {
+  test('keeps its slots against a gang of equal priority', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('starting', 2));
     await world.settle();
@@ -213,7 +213,7 @@ describe('a gang of lower priority that is only about to start', () => {
     expect(Object.keys(world.slotsOf('starting'))).toHaveLength(2);
   });
 
-  test('keeps them once its members are being bound', async () => {
+  test('keeps its slots once its members are being bound', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('starting', 2));
     await world.settle();
@@ -228,7 +228,7 @@ describe('a gang of lower priority that is only about to start', () => {
 });
 
 describe('two gangs that preempt at the same time', () => {
-  test('do not evict one more for space that the other leaves over', async () => {
+  test('do not evict one more victim for capacity that the other one leaves free', async () => {
     const world = await startWorld({ nodes: 4 });
     const startedAt = world.clock.now() - 3_600 * SECOND;
     world.running('large', ['n0', 'n1', 'n2'], { graceSeconds: 30, startedAt });
@@ -246,7 +246,7 @@ describe('two gangs that preempt at the same time', () => {
   });
 });
 
-describe('the space that becomes free', () => {
+describe('the capacity that becomes free', () => {
   test('is the preemptor’s, against lone pods and gangs of its priority or lower', async () => {
     const world = await fullCluster();
     world.create(gang('high', 2, HIGH));
@@ -282,7 +282,7 @@ describe('the space that becomes free', () => {
     expect(gated()).toHaveLength(0);
   });
 
-  test('is not offered to a member before everybody has left', async () => {
+  test('is not offered to a member before all victims have left', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('a', ['n0'], { graceSeconds: 10 });
     world.running('b', ['n1'], { graceSeconds: 30 });
@@ -296,7 +296,7 @@ describe('the space that becomes free', () => {
     expect(Object.values(answer.FailedAndUnresolvableNodes ?? {})[0]).toContain('preempted');
   });
 
-  test('is given up when the victims do not leave, and nobody is preempted again for a while', async () => {
+  test('is given up when the victims do not leave, and the gang does not preempt again for a while', async () => {
     const world = await fullCluster();
     world.create(gang('high', 1, HIGH));
     await world.pass(330 * SECOND - 1);
@@ -309,7 +309,7 @@ describe('the space that becomes free', () => {
     expect(world.evictions(), 'then it looks for others').toHaveLength(4);
   });
 
-  test('is free for others, and the victims are spared, when the preemptor is deleted', async () => {
+  test('is free for others, and remaining victims are spared, when the preemptor is deleted', async () => {
     const world = await fullCluster({ preemption: { ...PREEMPTION, noticeMs: 60 * SECOND } });
     world.create(gang('high', 2, HIGH));
     await world.pass(10 * SECOND);
@@ -350,7 +350,7 @@ describe('a victim', () => {
 });
 
 describe('disruption budgets', () => {
-  test('that allow too little spare the gang: another one is taken', async () => {
+  test('that allow too little protect the gang: another one is evicted', async () => {
     const world = await fullCluster();
     world.disruptionBudget('keep', { 'muster.dev/pod-group': 'small' }, 0);
     world.create(gang('high', 1, HIGH));
@@ -358,7 +358,7 @@ describe('disruption budgets', () => {
     expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
   });
 
-  test('that open let the gang go on at once', async () => {
+  test('that change to allow it let the preemption continue at once', async () => {
     const world = await startWorld({ nodes: 1 });
     world.running('low', ['n0']);
     world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 0);
@@ -370,7 +370,7 @@ describe('disruption budgets', () => {
     expect(world.evictions()).toEqual(['low-0']);
   });
 
-  test('that close during the notice hold everything back; then other victims are chosen', async () => {
+  test('that change during the notice stop the evictions; then other victims are chosen', async () => {
     const world = await startWorld({
       nodes: 2,
       settings: { preemption: { ...PREEMPTION, noticeMs: 10 * SECOND } },
@@ -390,7 +390,7 @@ describe('disruption budgets', () => {
     expect(world.slotsOf('high')).toEqual({ 'high-0': 'n1' });
   });
 
-  test('that allow a part of the gang only save all of it', async () => {
+  test('that allow only a part of the gang protect all of it', async () => {
     const world = await startWorld({ nodes: 2, settings: { preemption: { ...PREEMPTION, noticeMs: 10 * SECOND } } });
     world.running('low', ['n0', 'n1']);
     world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 2);
@@ -402,7 +402,7 @@ describe('disruption budgets', () => {
     expect(world.stateOf('low')).toBe('Running');
   });
 
-  test('that the API server alone knows of: refused evictions are tried again, then others are evicted', async () => {
+  test('that only the API server knows: refused evictions are tried again, then others are evicted', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('young', ['n0']);
     world.running('old', ['n1'], { startedAt: world.clock.now() - 3_600 * SECOND });
@@ -417,8 +417,8 @@ describe('disruption budgets', () => {
   });
 });
 
-describe('killed while it preempts, Muster goes on', () => {
-  test('with victims half evicted: the rest goes, nobody else does, and the fence stands', async () => {
+describe('killed while a gang preempts, Muster continues', () => {
+  test('with half of the victims evicted: the rest is evicted, no other gang is, and the fence lasts', async () => {
     const world = await fullCluster();
     world.cluster.trouble({ verb: 'evict', pod: 'large-2', how: 'failed' });
     world.create(gang('high', 2, HIGH));
@@ -437,7 +437,7 @@ describe('killed while it preempts, Muster goes on', () => {
     expect(world.stateOf('high')).toBe('Running');
   });
 
-  test('with the plan on record and nobody told: it begins anew', async () => {
+  test('with the plan recorded and no notice written: it decides again', async () => {
     const world = await fullCluster();
     world.cluster.trouble({ verb: 'annotate', how: 'failed' });
     world.create(gang('high', 2, HIGH));
@@ -452,7 +452,7 @@ describe('killed while it preempts, Muster goes on', () => {
     expect(world.evictions()).toEqual(['large-0', 'large-1', 'large-2']);
   });
 
-  test('with some of the victims told: it begins anew at once', async () => {
+  test('with notices on some victims: it decides again at once', async () => {
     const world = await fullCluster();
     world.cluster.trouble({ verb: 'annotate', pod: 'large-1', how: 'failed' });
     world.create(gang('high', 3, HIGH));
@@ -465,7 +465,7 @@ describe('killed while it preempts, Muster goes on', () => {
     expect(world.overbooked()).toEqual([]);
   });
 
-  test('inside the notice: the deadline stands', async () => {
+  test('during the notice: the deadline stays', async () => {
     const world = await fullCluster({ preemption: { ...PREEMPTION, noticeMs: 60 * SECOND } });
     world.create(gang('high', 2, HIGH));
     await world.pass(30 * SECOND);

@@ -1,4 +1,6 @@
-/** Borrowed space comes back within one grace period of those who have it, whoever they are, and others keep their guarantees. */
+/**
+ * Borrowed capacity comes back within one grace period of those that hold it, and other queues keep their guarantees.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inQueue, listMembers, scheduleAll, startQueueWorld } from '../../support/queue-worlds.ts';
@@ -16,7 +18,7 @@ interface Borrower {
   readonly startedAgo: number;
 }
 
-/** Guarantees in nodes, all of which fit in the cluster; whoever does not fit any more does not run. */
+/** Guarantees in nodes; the cluster holds all of them. Gangs that do not fit do not run. */
 const aWorld = fc.record({
   guarantees: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 2, maxLength: 4 }),
   spare: fc.nat(2),
@@ -34,7 +36,7 @@ const aWorld = fc.record({
   size: fc.integer({ min: 1, max: 4 }),
 });
 
-/** A gang that comes later. */
+/** A gang that is created later. */
 const aComer = fc.record({
   queue: fc.nat(3),
   size: fc.integer({ min: 1, max: 4 }),
@@ -45,12 +47,12 @@ type Described = typeof aWorld extends fc.Arbitrary<infer T> ? T : never;
 
 interface Scene {
   readonly world: World;
-  /** GPUs that each queue is guaranteed and uses. */
+  /** The guarantee and the use of each queue, in GPUs. */
   readonly guaranteed: readonly number[];
   readonly used: readonly number[];
 }
 
-/** @returns undefined when no gang can be owed anything there. */
+/** @returns undefined if no gang can be owed anything there. */
 async function play({ guarantees, spare, nested, borrowers }: Described): Promise<Scene | undefined> {
   const nodes = guarantees.reduce((sum, count) => sum + count, spare);
   if (nodes === 0) return undefined;
@@ -67,7 +69,7 @@ async function play({ guarantees, spare, nested, borrowers }: Described): Promis
   return { world, guaranteed: guarantees.map((count) => count * PER_NODE), used };
 }
 
-/** On the next nodes that are free; returns how many it takes. */
+/** Runs on the next free nodes; returns how many it takes. */
 function run(world: World, i: number, borrower: Borrower, taken: number, nodes: number, used: number[]): number {
   const { size, priority, startedAgo } = borrower;
   if (taken + size > nodes) return 0;
@@ -83,7 +85,7 @@ const RUNS = Number(process.env.MUSTER_LAW_RUNS ?? 100);
 const SEED = process.env.MUSTER_LAW_RUNS === undefined ? { seed: 20_260_101 } : {};
 
 describe('a gang that stays within what its queue is guaranteed', () => {
-  test('runs after one grace period, and no queue loses what it is guaranteed but by the gang that crosses the line', async () => {
+  test('runs after one grace period, and no queue loses any of its guarantee except by the gang that crosses the line', async () => {
     let played = 0;
     await fc.assert(
       fc.asyncProperty(aWorld, async (described) => {
@@ -110,8 +112,8 @@ describe('a gang that stays within what its queue is guaranteed', () => {
   }, 600_000);
 });
 
-describe('gangs that are evicted and made anew', () => {
-  test('do not take the same space from each other for ever', async () => {
+describe('gangs that are evicted and created again', () => {
+  test('do not take the same capacity from each other for ever', async () => {
     await fc.assert(
       fc.asyncProperty(aWorld, fc.array(aComer, { minLength: 1, maxLength: 5 }), async (described, comers) => {
         const scene = await play(described);
@@ -128,7 +130,7 @@ describe('gangs that are evicted and made anew', () => {
         const rounds: number[] = [];
         for (let round = 0; round < ROUNDS; round++) {
           const before = world.evictions().length;
-          // What a Job does: members that are gone are made anew.
+          // Like a Job: evicted members are created again.
           for (const [name, make] of gangs) if (listMembers(world, name).length === 0) make();
           await world.pass(60 * SECOND);
           world.finishTerminations();
@@ -145,7 +147,10 @@ describe('gangs that are evicted and made anew', () => {
   }, 600_000);
 });
 
-/** Whole gangs only, none of the gang’s own queue, and from each other queue no more than what it borrowed and one gang. */
+/**
+ * Checks that victims are whole gangs, none of the gang’s own queue, and from each other queue no more than what it
+ * borrowed plus one gang.
+ */
 function checkEvictions(
   world: World,
   borrowers: readonly Borrower[],

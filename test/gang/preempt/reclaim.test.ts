@@ -10,7 +10,7 @@ const TEAMS = [
   { name: 'b', guaranteed: 16 },
 ];
 
-/** Four nodes, all of them used by four gangs `b0` to `b3` of queue `b`, the last one started last. */
+/** Four nodes, all used by the gangs `b0` to `b3` of queue `b`, the last of which started last. */
 async function borrowedWorld(queues: readonly QueueOptions[] = TEAMS, options: RunningOptions = {}): Promise<World> {
   const world = await startQueueWorld(queues, { nodes: 4 });
   for (let i = 0; i < 4; i++) {
@@ -27,23 +27,20 @@ async function passGrace(world: World): Promise<void> {
   await scheduleAll(world);
 }
 
-describe('a queue that is owed space', () => {
+describe('a queue that is owed capacity', () => {
   test.each([
     ['equal', 0],
     ['higher', 100],
-  ])(
-    'takes it back within one grace period from gangs of %s priority, those that started last',
-    async (_, priority) => {
-      const world = await borrowedWorld(TEAMS, { priority });
-      world.create(gang('x', 2, inQueue('a')));
-      await world.settle();
-      expect([...world.evictions()].sort()).toEqual(['b2-0', 'b3-0']);
-      await passGrace(world);
-      expect(runningOf(world, 'x', 'b0', 'b1')).toEqual(['x', 'b0', 'b1']);
-    },
-  );
+  ])('reclaims it within one grace period from the gangs of %s priority that started last', async (_, priority) => {
+    const world = await borrowedWorld(TEAMS, { priority });
+    world.create(gang('x', 2, inQueue('a')));
+    await world.settle();
+    expect([...world.evictions()].sort()).toEqual(['b2-0', 'b3-0']);
+    await passGrace(world);
+    expect(runningOf(world, 'x', 'b0', 'b1')).toEqual(['x', 'b0', 'b1']);
+  });
 
-  test('takes whole gangs, and no more of them than it needs', async () => {
+  test('evicts whole gangs, and no more of them than it needs', async () => {
     const world = await startQueueWorld(TEAMS, { nodes: 4 });
     world.running('b0', ['n0', 'n1', 'n2'], inQueue('b'));
     world.running('b1', ['n3'], inQueue('b'));
@@ -55,7 +52,7 @@ describe('a queue that is owed space', () => {
     expect(world.evictions().slice(1).sort(), 'one gang crosses the line').toEqual(['b0-0', 'b0-1', 'b0-2']);
   });
 
-  test('leaves others their guarantee, whatever its priority', async () => {
+  test('leaves others their guarantee, whatever its own priority', async () => {
     const world = await borrowedWorld([...TEAMS, { name: 'c' }]);
     world.create(gang('x', 2, inQueue('a')));
     await world.settle();
@@ -84,7 +81,7 @@ describe('a queue that is owed space', () => {
     expect(world.evictions()).toHaveLength(2);
   });
 
-  test('asks for nothing beyond its own guarantee', async () => {
+  test('reclaims nothing beyond its own guarantee', async () => {
     const world = await borrowedWorld();
     world.create(gang('x', 3, inQueue('a')));
     await world.pass(10 * MINUTE);
@@ -96,7 +93,7 @@ describe('a queue that is owed space', () => {
     expect(Object.keys(world.boundTo('y'))).toHaveLength(2);
   });
 
-  test('evicts nobody while there is room elsewhere', async () => {
+  test('evicts nothing while there is capacity elsewhere', async () => {
     const world = await borrowedWorld();
     world.addNode('n4');
     world.addNode('n5');
@@ -128,7 +125,7 @@ describe('a queue that is owed space', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('takes nothing from a queue that is not reclaimable, but priority counts there as ever', async () => {
+  test('reclaims nothing from a queue that is not reclaimable, where priority still counts', async () => {
     const world = await borrowedWorld([TEAMS[0]!, { ...TEAMS[1]!, reclaimable: false }]);
     world.create(gang('x', 1, inQueue('a')));
     await world.pass(10 * MINUTE);
@@ -138,7 +135,7 @@ describe('a queue that is owed space', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('takes it back also when the borrower is only about to start', async () => {
+  test('reclaims also from a borrower that is about to start', async () => {
     const world = await startQueueWorld(TEAMS, { nodes: 4 });
     world.create(gang('b0', 4, inQueue('b')));
     await world.settle();
@@ -151,7 +148,7 @@ describe('a queue that is owed space', () => {
 });
 
 describe('a gang that is expected to end soon', () => {
-  test('keeps its places until it has left, also from one that evicts others', async () => {
+  test('is not evicted, also for a gang that evicts others', async () => {
     const world = await startQueueWorld([{ name: 'q' }], { nodes: 2 });
     const soon = { annotations: { 'muster.dev/expected-duration': '20s' } };
     world.running('ends', ['n0'], inQueue('q', soon));
@@ -175,7 +172,7 @@ describe('between organisations', () => {
     { name: 'b', parent: 'west' },
   ];
 
-  test('what one is owed is taken from the other, not from a sister team', async () => {
+  test('what one is owed is reclaimed from the other, not from a team of its own', async () => {
     const world = await startQueueWorld(ORGS, { nodes: 4 });
     world.running('e2-0', ['n0'], inQueue('e2'));
     for (const i of [1, 2, 3]) world.running(`b${i}`, [`n${i}`], inQueue('b'));
@@ -184,7 +181,7 @@ describe('between organisations', () => {
     expect(world.evictions().join()).toMatch(/^b\d-0$/);
   });
 
-  test('a team takes its own guarantee back from its sister', async () => {
+  test('a team reclaims its own guarantee from a sister team', async () => {
     const world = await startQueueWorld(ORGS, { nodes: 4 });
     world.running('e2-0', ['n0'], inQueue('e2'));
     world.running('e2-1', ['n1'], inQueue('e2'));
@@ -196,12 +193,12 @@ describe('between organisations', () => {
 });
 
 describe('after a reclaim', () => {
-  test('nothing is taken back and forth, however long both sides have gangs waiting', async () => {
+  test('no capacity moves back and forth, however long both sides have waiting gangs', async () => {
     const world = await borrowedWorld();
     world.create(gang('x', 2, inQueue('a')));
     await world.settle();
     await passGrace(world);
-    // The victims' controllers make them anew, and `a` would like more.
+    // The victims' controllers create them again, and `a` has more gangs waiting.
     world.create(gang('b2', 1, inQueue('b')), gang('b3', 1, inQueue('b')), gang('y', 1, inQueue('a')));
     for (let minute = 0; minute < 120; minute++) {
       await world.pass(MINUTE);
@@ -212,7 +209,7 @@ describe('after a reclaim', () => {
     expect(runningOf(world, 'x', 'y', 'b0', 'b1', 'b2', 'b3')).toEqual(['x', 'b0', 'b1']);
   });
 
-  test('and a restart in the middle of it, the same gangs leave and the same one starts', async () => {
+  test('with a restart in the middle, the same gangs leave and the same one starts', async () => {
     const world = await borrowedWorld();
     world.cluster.trouble({ verb: 'evict', pod: 'b3-0', how: 'failed' });
     world.create(gang('x', 2, inQueue('a')));
@@ -251,7 +248,7 @@ describe('a queue with no quota left', () => {
   test.each([
     ['has used up its limit', LIMITED],
     ['may not borrow', BARRED],
-  ])('gives a team its guarantee back from its sister when the organisation %s', async (_, queues) => {
+  ])('lets a team reclaim its guarantee from a sister team when the organisation %s', async (_, queues) => {
     const world = await fullWorld(queues);
     world.create(gang('x', 1, inQueue('a')));
     await world.settle();
@@ -267,7 +264,7 @@ describe('a queue with no quota left', () => {
   test.each([
     ['with the gate', true],
     ['without the gate', false],
-  ])('lets nobody start on free nodes before the victims have left: %s', async (_, gated) => {
+  ])('starts no gang on free nodes before the victims have left: %s', async (_, gated) => {
     const world = await fullWorld(LIMITED, 4);
     world.create(gang('x', 1, inQueue('a', { gated, spec: { nodeSelector: { 'kubernetes.io/hostname': 'n3' } } })));
     await scheduleAll(world);
@@ -285,7 +282,7 @@ describe('a queue with no quota left', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('lets priority decide among its own', async () => {
+  test('lets priority decide among its own gangs', async () => {
     const world = await startQueueWorld([{ name: 'q', limit: 8 }], { nodes: 2 });
     world.running('low', ['n0'], inQueue('q', { graceSeconds: GRACE_SECONDS }));
     world.create(gang('equal', 1, inQueue('q')));
@@ -298,7 +295,7 @@ describe('a queue with no quota left', () => {
     expect(runningOf(world, 'high', 'equal')).toEqual(['high']);
   });
 
-  test('is not helped by evicting others', async () => {
+  test('evicts nothing from other queues', async () => {
     const world = await startQueueWorld([{ name: 'q', limit: 8 }, { name: 'other' }], { nodes: 3 });
     world.running('equal', ['n0'], inQueue('q', { priority: 100 }));
     world.running('low', ['n1'], inQueue('other'));
@@ -319,7 +316,7 @@ describe('a queue with no quota left', () => {
     expect(world.reasonOf('x')).toContain('queue org');
   });
 
-  test('spares gangs that a disruption budget protects, until it allows it', async () => {
+  test('evicts no gang that a disruption budget protects, until it allows it', async () => {
     const world = await fullWorld(LIMITED);
     world.disruptionBudget('keep', { 'muster.dev/queue': 'b' }, 0);
     world.create(gang('x', 1, inQueue('a')));
@@ -330,7 +327,7 @@ describe('a queue with no quota left', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('takes it back also when the borrower is only about to start', async () => {
+  test('evicts also a borrower that is about to start', async () => {
     const world = await startQueueWorld(LIMITED, { nodes: 4 });
     world.create(gang('b0', 2, inQueue('b')));
     await world.settle();
@@ -342,7 +339,7 @@ describe('a queue with no quota left', () => {
   });
 });
 
-test('a guarantee of one GPU model puts its gangs before those that borrow, whatever their priority', async () => {
+test('gangs within the guarantee of a GPU model come before those that borrow, whatever their priority', async () => {
   const quotas = [{ resource: 'nvidia.com/gpu', model: 'H100', guaranteed: 8, limit: undefined }];
   const world = await startQueueWorld(
     [

@@ -28,7 +28,7 @@ describe('a running gang loses a member', () => {
     ['fails and is not restarted', (world) => world.finish('job-0', 'Failed')],
   ];
 
-  test.each(ways)('that %s: its node is kept for the replacement', async (_, lose) => {
+  test.each(ways)('that %s: its node is held for the replacement', async (_, lose) => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     await world.settle();
@@ -47,7 +47,7 @@ describe('a running gang loses a member', () => {
     expect(keptPlaces(world)).toEqual([]);
   });
 
-  test('with its node: another place in the same rack is kept', async () => {
+  test('with its node: another node in the same rack is held', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     await world.settle();
@@ -57,7 +57,7 @@ describe('a running gang loses a member', () => {
     expect(keptPlaces(world)).toEqual(['a3']);
   });
 
-  test('two of them, with their nodes: two places are kept, and the others run on', async () => {
+  test('two of them, with their nodes: two nodes are held, and the others keep running', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1'], inOneRack);
     await world.settle();
@@ -69,7 +69,7 @@ describe('a running gang loses a member', () => {
     expect(world.stateOf('job')).toBe('Broken');
   });
 
-  test('and no place is free in its rack: as soon as one is, it is kept', async () => {
+  test('and no node is free in its rack: as soon as one is, it is held', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1'], inOneRack);
     world.running('other', ['a2', 'a3']);
@@ -84,7 +84,7 @@ describe('a running gang loses a member', () => {
     expect(keptPlaces(world)[0]).toMatch(/^a/);
   });
 
-  test('that it can do without: nothing is kept', async () => {
+  test('above its minimum: nothing is held', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], { min: 2 });
     await world.settle();
@@ -109,7 +109,7 @@ describe('a running gang loses a member', () => {
     expect(keptPlaces(world)[0]).toMatch(/^b/);
   });
 
-  test('gives the place up at the end of repairTimeout', async () => {
+  test('gives the placeholder up at the end of repairTimeout', async () => {
     const world = await twoRacks({ settings: { repairTimeoutMs: 60 * SECOND } });
     world.running('job', ['a0', 'a1'], inOneRack);
     await world.settle();
@@ -120,7 +120,7 @@ describe('a running gang loses a member', () => {
     expect(keptPlaces(world)).toEqual([]);
   });
 
-  test('and Muster is killed: it finds a place for the missing one again', async () => {
+  test('and Muster is killed: the restarted one finds a node for the missing member again', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     await world.settle();
@@ -149,7 +149,7 @@ describe('a node is not ready', () => {
     expect(world.cluster.writes).toEqual([]);
   });
 
-  test('for longer than is tolerated: its members count as lost, and their places are kept elsewhere until it is back', async () => {
+  test('for longer than the tolerance: its members count as lost, and placeholders are held elsewhere until it is back', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     await world.settle();
@@ -163,7 +163,7 @@ describe('a node is not ready', () => {
     expect(keptPlaces(world)).toEqual([]);
   });
 
-  test('and another one: the place of the one that comes back is given up', async () => {
+  test('and another one: the placeholder for the one that comes back is given up', async () => {
     const world = await startWorld({ nodes: 6 });
     world.running('job', ['n0', 'n1', 'n2']);
     await world.settle();
@@ -176,7 +176,7 @@ describe('a node is not ready', () => {
     expect(keptPlaces(world)).toHaveLength(1);
   });
 
-  test('counts from when it said so, also across a restart of Muster', async () => {
+  test('since the time of its condition, also across a restart of Muster', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     world.setReady('a0', false);
@@ -188,7 +188,7 @@ describe('a node is not ready', () => {
 });
 
 describe('on-member-loss: restart', () => {
-  test('evicts the other members, and the gang starts whole without the node that failed', async () => {
+  test('evicts the other members, and the whole gang starts without the failed node', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1'], onLoss('restart'));
     await world.settle();
@@ -215,7 +215,7 @@ describe('on-member-loss: restart', () => {
     expect(world.evictions()).toEqual(['job-1']);
   });
 
-  test('happens so often and no more, with pauses that grow', async () => {
+  test('happens up to the limit, with growing pauses', async () => {
     const world = await twoRacks();
     let next = 2;
     const lose = async (): Promise<number> => {
@@ -243,7 +243,7 @@ describe('on-member-loss: restart', () => {
 });
 
 describe('on-member-loss: ignore', () => {
-  test('keeps nothing and evicts nobody', async () => {
+  test('holds nothing and evicts nothing', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1'], onLoss('ignore'));
     await world.settle();
@@ -270,7 +270,7 @@ describe('a node that fails gangs again and again', () => {
     expect(world.slotsOf('job')).toEqual({ 'job-1': expected });
   });
 
-  test('is reported to everybody after the third time', async () => {
+  test('is reported as suspect after the third time', async () => {
     const world = await startWorld({ nodes: 1 });
     for (const name of ['a', 'b', 'c']) {
       world.running(name, ['n0']);

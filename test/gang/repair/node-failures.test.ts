@@ -20,7 +20,7 @@ describe('a node that failed under a gang', () => {
     expect([...failures.avoidedBy('ml/a', 2 * HOUR)]).toEqual([]);
   });
 
-  test('is told once when it becomes a suspect, whichever gangs it failed', () => {
+  test('is reported once when it becomes a suspect, whichever gangs it failed', () => {
     const failures = new NodeFailures(HOUR, 3);
     expect(['ml/a', 'ml/b', 'ml/c', 'ml/d'].map((gang) => failures.add('n1', gang, 0))).toEqual([
       false,
@@ -31,7 +31,7 @@ describe('a node that failed under a gang', () => {
     expect(failures.suspects(0)).toEqual([{ node: 'n1', failures: 4 }]);
   });
 
-  test('is no suspect any more when most of it has faded', () => {
+  test('is no longer a suspect when its failures have decayed', () => {
     const failures = new NodeFailures(HOUR, 3);
     for (const gang of ['ml/a', 'ml/b', 'ml/c']) failures.add('n1', gang, 0);
     expect(failures.suspects(HOUR / 10)).toHaveLength(1);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { gang, pod, SECOND, startWorld, type World } from '../../support/scenario.ts';
 
-/** Two of three members run; the third has its slot and no binding yet. */
+/** Two of three members run; the third has a slot and no binding yet. */
 async function runningWithoutLast(nodes = 3): Promise<World> {
   const world = await startWorld({ nodes, settings: { repairTimeoutMs: 60 * SECOND } });
   world.create(gang('a', 3));
@@ -27,7 +27,7 @@ describe('a running gang that loses a member before it was bound', () => {
     ['fails', async (world) => world.finish('a-2', 'Failed')],
   ];
 
-  test.each(ways)('keeps its place for the replacement when it %s', async (_, lose) => {
+  test.each(ways)('holds its node for the replacement when it %s', async (_, lose) => {
     const world = await runningWithoutLast();
     const { 'a-2': place = '' } = world.slotsOf('a');
     await lose(world);
@@ -43,7 +43,7 @@ describe('a running gang that loses a member before it was bound', () => {
   });
 
   test.each(ways)(
-    'gives the place up at the end of repairTimeout when it %s, and who waited for it starts',
+    'gives the placeholder up at the end of repairTimeout when it %s, and a gang that waited for it starts',
     async (_, lose) => {
       const world = await runningWithoutLast();
       await lose(world);
@@ -55,7 +55,7 @@ describe('a running gang that loses a member before it was bound', () => {
     },
   );
 
-  test('keeps no place that it does not need', async () => {
+  test('holds no placeholder that it does not need', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3, { min: 2 }));
     await world.settle();
@@ -67,7 +67,7 @@ describe('a running gang that loses a member before it was bound', () => {
     expect(world.stateOf('b'), 'two of two run').toBe('Nominated');
   });
 
-  test('gives the place up when the others fail', async () => {
+  test('gives the placeholder up when the others fail', async () => {
     const world = await runningWithoutLast();
     world.delete('a-2');
     world.create(gang('b', 1));
@@ -80,7 +80,7 @@ describe('a running gang that loses a member before it was bound', () => {
     expect(world.slotsOf('b'), 'nothing runs that could be repaired').toEqual({ 'b-0': 'n2' });
   });
 
-  test('gives the place up when nobody of it is left', async () => {
+  test('gives the placeholder up when none of its members is left', async () => {
     const world = await runningWithoutLast();
     world.delete('a-2');
     await world.settle();
@@ -92,7 +92,7 @@ describe('a running gang that loses a member before it was bound', () => {
 });
 
 describe('a running gang that loses a bound member', () => {
-  test('below its minimum is broken and says so', async () => {
+  test('and falls below its minimum is broken and says so', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -116,7 +116,7 @@ describe('a running gang that loses a bound member', () => {
     expect(world.stateOf('a')).toBe('Running');
   });
 
-  test('is not released when the replacement finds no room, and goes on when there is some', async () => {
+  test('is not released when the replacement finds no capacity, and continues when there is some', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -133,14 +133,14 @@ describe('a running gang that loses a bound member', () => {
     expect(world.slotsOf('a')).toEqual({ 'a-1': node });
   });
 
-  test('tries refused nodes again after a while: its attempt never ends by itself', async () => {
+  test('tries refused nodes again after a while, because its attempt never ends by itself', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
     await world.schedule();
     world.delete('a-1');
     world.create(gang('a', 2, { from: 1, min: 3 }));
-    // kube-scheduler is away for a minute: the only free node is refused for want of progress.
+    // kube-scheduler is down for a minute: the only free node is refused for lack of progress.
     await world.pass(60 * SECOND);
     await world.schedule();
     await world.pass(31 * SECOND);

@@ -1,4 +1,6 @@
-/** One writer for each state: a part of a gang's record, a slot, a preemption can be changed by the module of its name only. */
+/**
+ * One writer for each state: only the module of its name can change a part of a gang's record, a slot or a preemption.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { gang, SECOND, startWorld } from '../../support/scenario.ts';
 
-/** What a failing API server must not be asked more often than: once a second for each pod. */
+/** A failing API server must not be asked more often than once a second for each pod. */
 const MINUTE = 60 * SECOND;
 
-describe('an API server that refuses for ever is asked about once a second, not in a loop', () => {
+describe('an API server that always refuses is asked about once a second, not in a loop', () => {
   test.each([
     ['nominations', 'nominate', {}],
     ['gate removals', 'ungate', { gated: true }],
@@ -26,7 +26,7 @@ describe('an API server that refuses for ever is asked about once a second, not 
     expect((await world.rounds()) - before, 'and the decision loop sleeps in between').toBeLessThan(60 * 8);
   });
 
-  test('the erasing of nominations', async () => {
+  test('the erasure of nominations', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2));
     await world.settle();
@@ -58,7 +58,7 @@ describe('an API server that refuses for ever is asked about once a second, not 
 test.each([
   ['nominations', 'nominate'],
   ['gate removals', 'ungate'],
-] as const)('a gang whose %s cannot be written does not hold its space for ever', async (_, verb) => {
+] as const)('a gang whose %s cannot be written does not hold its capacity for ever', async (_, verb) => {
   const world = await startWorld({ nodes: 2 });
   world.cluster.trouble({ verb, pod: 'a-1', how: 'forbidden' });
   world.create(gang('a', 2, { gated: true }));
@@ -72,7 +72,7 @@ test.each([
   expect((await world.inspect('a')).reason).toContain('could not be written');
 });
 
-test('a pod that is gone when it is nominated is no failure: the watch will say so', async () => {
+test('a pod that is gone when it is nominated is no failure: the watch will show it', async () => {
   const world = await startWorld({ nodes: 2 });
   world.create(gang('a', 2));
   world.cluster.pauseWatch();
@@ -83,7 +83,7 @@ test('a pod that is gone when it is nominated is no failure: the watch will say 
   expect(Object.keys(world.slotsOf('a'))).toEqual(['a-0']);
 });
 
-test('a new pod with the name of an old one never gets the old one’s writes', async () => {
+test('a new pod never gets the writes meant for an old one of the same name', async () => {
   const world = await startWorld({ nodes: 2 });
   world.cluster.trouble({ verb: 'nominate', pod: 'a-0', how: 'ok', hangs: true, times: 1 });
   world.create(gang('a', 2));
@@ -99,7 +99,7 @@ test('a new pod with the name of an old one never gets the old one’s writes', 
   expect(world.nominations('a')).toEqual(world.slotsOf('a'));
 });
 
-test('an answer that is lost after the write was done is mended by the next look', async () => {
+test('an answer lost after the write is repaired in the next cycle', async () => {
   const world = await startWorld({ nodes: 2 });
   world.cluster.trouble({ verb: 'nominate', pod: 'a-0', how: 'lost-answer', times: 1 });
   world.create(gang('a', 2));
@@ -108,7 +108,7 @@ test('an answer that is lost after the write was done is mended by the next look
   expect(Object.keys(world.boundTo('a'))).toHaveLength(2);
 });
 
-test('a watch that is late: what Muster wrote itself does not confuse it', async () => {
+test('a late watch: Muster is not confused by its own writes', async () => {
   const world = await startWorld({ nodes: 4 });
   world.create(gang('a', 4));
   await world.settle();

@@ -10,7 +10,7 @@ describe('members that carry the gate', () => {
     expect(world.gated('a')).toHaveLength(3);
   });
 
-  test('stay gated and untouched while there is no room', async () => {
+  test('stay gated and untouched while there is no capacity', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 4, { gated: true }));
     await world.pass(60 * SECOND);
@@ -32,7 +32,7 @@ describe('members that carry the gate', () => {
     expect(world.stateOf('a')).toBe('Running');
   });
 
-  test('all wait for the one whose nomination fails, and go when it is written', async () => {
+  test('wait for the one whose nomination fails, and are ungated when it is written', async () => {
     const world = await startWorld({ nodes: 4 });
     world.cluster.trouble({ verb: 'nominate', pod: 'a-2', how: 'failed', times: 3 });
     world.create(gang('a', 4, { gated: true }));
@@ -42,7 +42,7 @@ describe('members that carry the gate', () => {
     expect(world.gated('a'), 'the fourth try is written').toEqual([]);
   });
 
-  test('and members without it live in one gang', async () => {
+  test('work in one gang with members without it', async () => {
     const world = await startWorld({ nodes: 4 });
     world.create(gang('a', 2, { min: 4, gated: true }), gang('a', 4, { from: 2, min: 4 }));
     await world.settle();
@@ -51,7 +51,7 @@ describe('members that carry the gate', () => {
     expect(Object.keys(world.boundTo('a'))).toHaveLength(4);
   });
 
-  test('keep it when they find no place beside the minimum', async () => {
+  test('keep it if they exceed the minimum and do not fit', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 3, { min: 2, gated: true }));
     await world.settle();
@@ -59,7 +59,7 @@ describe('members that carry the gate', () => {
     expect(Object.keys(world.nominations('a'))).toHaveLength(2);
   });
 
-  test('whose gate removal fails are tried again, once a second', async () => {
+  test('are tried again once a second when the gate removal fails', async () => {
     const world = await startWorld({ nodes: 2 });
     world.cluster.trouble({ verb: 'ungate', pod: 'a-1', how: 'failed', times: 5 });
     world.create(gang('a', 2, { gated: true }));
@@ -70,7 +70,7 @@ describe('members that carry the gate', () => {
     expect(world.cluster.countWrites().ungate, 'one, and one with its five failures').toBe(7);
   });
 
-  test("beside another controller's gate are not ours", async () => {
+  test("are left alone while another controller's gate is on them", async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2, { spec: { schedulingGates: [{ name: GATE }, { name: 'kueue.x-k8s.io/admission' }] } }));
     await world.pass(5 * SECOND);
@@ -79,7 +79,7 @@ describe('members that carry the gate', () => {
   });
 });
 
-describe('silent members, which have the gate and no managed resource', () => {
+describe('members that bypass the extender, with the gate and without a managed resource', () => {
   const withLauncher = (workers: number) => [
     ...gang('a', workers, { min: workers + 1, gated: true }),
     pod('a-launcher', {
@@ -106,7 +106,7 @@ describe('silent members, which have the gate and no managed resource', () => {
     expect(world.gated('a')).toEqual([]);
   });
 
-  test('wait for the barrier as long as it takes, without work for the decision loop', async () => {
+  test('wait for the barrier as long as needed, without work for the decision loop', async () => {
     const world = await startWorld({ nodes: 3, barrierTimeoutMs: 600 * SECOND });
     world.create(withLauncher(2));
     await world.settle();
@@ -118,7 +118,7 @@ describe('silent members, which have the gate and no managed resource', () => {
     expect(world.gated('a')).toContain('a-launcher');
   });
 
-  test('make up a whole gang: it starts when all are nominated', async () => {
+  test('can be the whole gang: it starts when all are nominated', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 2, { bypassing: true }));
     await world.settle();
@@ -127,7 +127,7 @@ describe('silent members, which have the gate and no managed resource', () => {
     expect(world.gated('a')).toEqual([]);
   });
 
-  test('are not needed at the barrier when enough others are there', async () => {
+  test('are not needed at the barrier when enough others are held', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(
       withLauncher(2).map((raw) => {

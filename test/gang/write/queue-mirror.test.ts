@@ -20,7 +20,7 @@ const FIGURES = {
 };
 const FAILED: WriteOutcome = { kind: 'failed', status: 403, message: 'forbidden' };
 
-/** An API server that keeps queues, and a mirror that writes them. Time is moved by hand. */
+/** An API server that stores queues, and a mirror that writes them. The test moves the time. */
 class Mirrored {
   readonly clock = new HandClock();
   readonly objects = new Map<string, QueueModel>();
@@ -28,9 +28,9 @@ class Mirrored {
   readonly writes: string[] = [];
   readonly told: string[] = [];
   installed = true;
-  /** What the next writes come to instead. */
+  /** The outcomes of the next writes. */
   outcome: WriteOutcome | Promise<WriteOutcome> | undefined;
-  /** The watch is behind: objects are there, but nobody has told of them. */
+  /** The watch is late: objects exist, but it has not shown them. */
   unseen = false;
   pending = 0;
   readonly mirror = new QueueMirror({
@@ -59,7 +59,7 @@ class Mirrored {
     },
   });
 
-  /** A round of the decision loop `afterMs` later; returns what was written, once that has come to an end. */
+  /** Runs a cycle `afterMs` later; returns what was written once all writes have ended. */
   async round(afterMs: number, ...file: string[]): Promise<string> {
     this.clock.jumpTo(this.clock.now() + afterMs);
     this.writes.length = 0;
@@ -67,14 +67,14 @@ class Mirrored {
     this.mirror.reconcile(file.map(plainQueue), seen, (): QueueStatus => {
       return { figures: { ...FIGURES, pending: this.pending }, problem: undefined };
     });
-    // Writes resolve in microtasks; a turn of the event loop lets all of them end.
+    // Writes resolve in microtasks; one turn of the event loop ends all of them.
     await new Promise(setImmediate);
     return this.writes.join(', ');
   }
 }
 
-describe('queues of the file', () => {
-  test('each is made an object, and never twice', async () => {
+describe('queues of the configuration file', () => {
+  test('each gets an object, and never two', async () => {
     const world = new Mirrored();
     expect(await world.round(0, 'a', 'b')).toBe('create a, create b');
     expect(world.told).toEqual(['mirrored a', 'mirrored b']);
@@ -82,7 +82,7 @@ describe('queues of the file', () => {
     expect(await world.round(INTERVAL_MS, 'a', 'b')).toBe('');
   });
 
-  test('while the watch is behind nothing is created again, and an object that is there already is no failure', async () => {
+  test('while the watch is late nothing is created again, and an existing object is no failure', async () => {
     const world = new Mirrored();
     await world.round(0, 'a');
     world.unseen = true;
@@ -91,7 +91,7 @@ describe('queues of the file', () => {
     expect(world.told).toEqual(['mirrored a']);
   });
 
-  test('without the CRD one request in each interval asks for it', async () => {
+  test('without the CRD there is one request in each interval', async () => {
     const world = new Mirrored();
     world.installed = false;
     expect(await world.round(0, 'a', 'b')).toBe('create a');
@@ -102,7 +102,7 @@ describe('queues of the file', () => {
     expect(world.told).toEqual(['mirrored a', 'mirrored b']);
   });
 
-  test('an object that somebody deletes comes back as the file has it', async () => {
+  test('a deleted object comes back as the file has it', async () => {
     const world = new Mirrored();
     await world.round(0, 'a');
     await world.round(INTERVAL_MS, 'a');
@@ -110,7 +110,7 @@ describe('queues of the file', () => {
     expect(await world.round(0, 'a')).toBe('create a');
   });
 
-  test('a failure is told once and tried again', async () => {
+  test('a failed creation is reported once and tried again', async () => {
     const world = new Mirrored();
     world.outcome = FAILED;
     await world.round(0, 'a');
@@ -123,7 +123,7 @@ describe('queues of the file', () => {
 });
 
 describe('the status', () => {
-  test('is written when it changed, and at most once in each interval', async () => {
+  test('is written when it has changed, and at most once in each interval', async () => {
     const world = new Mirrored();
     world.objects.set('a', projectQueue({ metadata: { name: 'a' }, spec: {} }));
     expect(await world.round(0)).toBe('status a');
@@ -138,7 +138,7 @@ describe('the status', () => {
     });
   });
 
-  test('is looked at again in an interval although nothing happens, since usage changes by time alone', async () => {
+  test('is checked again after an interval without events, since usage changes by time alone', async () => {
     const world = new Mirrored();
     expect(await world.round(0)).toBe('');
     expect(world.mirror.nextAt).toBe(Number.POSITIVE_INFINITY);
@@ -148,7 +148,7 @@ describe('the status', () => {
     expect(world.mirror.nextAt).toBe(world.clock.now() + INTERVAL_MS);
   });
 
-  test('a failure is told once and tried again', async () => {
+  test('a failed write of the status is reported once and tried again', async () => {
     const world = new Mirrored();
     world.objects.set('a', projectQueue({ metadata: { name: 'a' }, spec: {} }));
     world.outcome = FAILED;
@@ -157,7 +157,7 @@ describe('the status', () => {
     expect(world.told).toEqual(['status a: forbidden']);
   });
 
-  test('a write that takes longer than the interval is waited for', async () => {
+  test('is not written again before a write longer than the interval has ended', async () => {
     const world = new Mirrored();
     const slow = Promise.withResolvers<WriteOutcome>();
     world.outcome = slow.promise;
