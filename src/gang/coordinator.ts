@@ -51,11 +51,13 @@ export interface CoordinatorParts {
   readonly publisher: Publisher;
 }
 
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+
 export class Coordinator {
-  readonly #context: LoopContext;
+  readonly #context: Context;
   readonly #parts: CoordinatorParts;
 
-  constructor(context: LoopContext, parts: CoordinatorParts) {
+  constructor(context: Context, parts: CoordinatorParts) {
     this.#context = context;
     this.#parts = parts;
   }

@@ -21,15 +21,17 @@ import { FenceKeeper } from './fence-keeper.ts';
 import type { GangTable } from './gang-table.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings'>;
+
 export class Observation {
-  readonly #context: LoopContext;
+  readonly #context: Context;
   readonly #gangs: GangTable;
   readonly #releaser: Releaser;
   readonly #waker: Waker;
   readonly slots: SlotKeeper;
   readonly fences: FenceKeeper;
 
-  constructor(context: LoopContext, gangs: GangTable, releaser: Releaser, waker: Waker) {
+  constructor(context: Context, gangs: GangTable, releaser: Releaser, waker: Waker) {
     this.#context = context;
     this.#gangs = gangs;
     this.#releaser = releaser;
