@@ -23,7 +23,9 @@ import { EventRecorder } from './telemetry/events.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 
+/** Distinct pod templates kept in memory. */
 const MAX_TEMPLATES = 10_000;
+/** How long a gang keeps its slots while its owner replaces a member. */
 const REGATHER_MS = 2_000;
 
 /** What every step works with. */
@@ -32,7 +34,7 @@ interface Process {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly api: ApiClient;
-  /** How far the process has come; readiness is read off it. */
+  /** How far the process has come: `/readyz` and the extender check it. */
   readonly progress: { isRecovered: boolean; isDraining: boolean };
 }
 
@@ -59,7 +61,7 @@ export async function serve(config: MusterConfiguration): Promise<void> {
   await run(muster, assembly, watching, server);
 }
 
-/** Step 1: the API server's client, and what is told to people. */
+/** Step 1: creates the API client, the log and the metrics. */
 async function connect(config: MusterConfiguration): Promise<Process> {
   const { verbosity } = config.log;
   const log = createLogger({ verbosity, write: (line) => process.stdout.write(line), now: systemClock.now });
@@ -74,7 +76,7 @@ async function connect(config: MusterConfiguration): Promise<Process> {
   return { config, log, metrics: new Metrics(), api, progress: { isRecovered: false, isDraining: false } };
 }
 
-/** Step 2: the model of the cluster, the decision loop on it, and the pages about both. */
+/** Step 2: creates the cluster state, the decision loop and the inspectors. */
 function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const clock = systemClock;
   const isAccelerator = manageResources(config.managedResources);
@@ -190,7 +192,7 @@ async function run(
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve());
   const recover = async (): Promise<void> => {
     await synced;
-    // In turns of their own, so that probes are answered in between: the last list, the first snapshot, each gang, recovery.
+    // Each step runs in its own turn of the event loop, so that probes are answered in between.
     await nextTurn();
     state.snapshot();
     state.listen(coordinator);
@@ -203,7 +205,8 @@ async function run(
     progress.isRecovered = true;
     log.info(0, 'ready', { gangs: [...view.gangs()].length, slots: reservations.size });
   };
-  // Asked to stop before the last list is complete it recovers nothing: on half a cluster it would erase what it cannot place.
+  // If it is asked to stop before the lists are complete, it does not recover: with half of the cluster known, it would
+  // erase valid nominations.
   await Promise.race([recover(), stopped.promise]);
   await stopped.promise;
   await server.close();

@@ -9,7 +9,7 @@
  *   6 write     start the nominations, gate removals, erasures, notices and evictions that are missing
  *   7 publish   tell states and reasons
  *
- * A cycle is synchronous: nothing happens in between. The extender calls are answered from the tables.
+ * Steps 3 to 5 run once for each candidate. A cycle is synchronous: nothing happens in between. The extender calls are answered from the tables.
  */
 import type { PodModel } from '../core/objects/model.ts';
 import type { GangKey } from '../core/podgroup/gang.ts';
@@ -66,10 +66,10 @@ export class Coordinator {
   decide(): void {
     const { observation, repairer, admission, planner, preemptor, dispatcher, publisher } = this.#parts;
     const now = this.#context.clock.now();
-    const ended = observation.observe(now); // 1 observe
+    const succeeded = observation.observe(now); // 1 observe
     const gangs = [...this.#parts.gangs.values()];
     repairer.repair(gangs, now); // 2 repair
-    for (const candidate of admission.admit(gangs, ended, now)) /* 3 admit */ {
+    for (const candidate of admission.admit(gangs, succeeded, now)) /* 3 admit */ {
       const plan = planner.plan(candidate); // 4 plan
       const preemption = preemptor.preempt(candidate, plan); // 5 preempt
       this.#conclude(candidate, plan, preemption);

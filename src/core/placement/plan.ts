@@ -59,7 +59,7 @@ function placeGang(context: PlanContext): Plan {
   const { tx, gang } = context;
   const pools = listPoolMasks(context);
   const usable = listUsableMasks(context);
-  const placement = placeWhole(context, pools) ?? placeEnough(context, pools) ?? placeWhole(context, usable);
+  const placement = placeWhole(context, pools) ?? placePartialInOnePool(context, pools) ?? placeWhole(context, usable);
   if (placement) return { kind: 'placed', slots: assignMembers(tx.snapshot, placement) };
   const empty = tx.checkpoint();
   const partial = placePartial(context, usable);
@@ -68,7 +68,7 @@ function placeGang(context: PlanContext): Plan {
 }
 
 /** Places only some members of an elastic gang, but in one GPU pool. */
-function placeEnough(context: PlanContext, pools: readonly NodeMask[]): Placement | undefined {
+function placePartialInOnePool(context: PlanContext, pools: readonly NodeMask[]): Placement | undefined {
   const { tx, gang } = context;
   if (pools.length === 0 || gang.min === gang.members.length) return undefined;
   const before = tx.checkpoint();

@@ -1,6 +1,6 @@
 /**
  * Describes a gang: which pods belong to it and what it asks for. Pods, Jobs and PodGroup objects go in, one `Gang`
- * value comes out. What is wrong with a gang is a problem in the value (`gang-problems.ts`): the gang waits and says
+ * value comes out. What is wrong with a gang is a problem in the value (`problems.ts`): the gang waits and says
  * why. O(members), plus sorting the ranks.
  */
 import {

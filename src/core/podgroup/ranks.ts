@@ -5,7 +5,7 @@
  *
  * 1. Recorded: a bound member keeps the rank in its placement record, because its containers have read it.
  * 2. Explicit: annotation `muster.dev/rank`.
- * 3. Numbered by a controller (`dialects/member-index.ts`): the runs follow one another, each with room for the
+ * 3. Numbered by a controller (`member-index.ts`): the runs follow one another, each with room for the
  *    longest run of its kind. A missing member leaves a gap that its replacement fills. If that would assign a rank
  *    twice, all these members take the free ranks in their order instead.
  * 4. The others come last, in the natural order of their names, or take ranks that members that are gone have left.

@@ -1,7 +1,7 @@
 /**
  * Lists who may be evicted for a gang: units of pods that go together or not at all, each with what losing it costs.
  *
- * 1. Whole gangs and lone pods of lower priority, or whoever else the preemptor has a right to (`reclaim.ts`). Of an
+ * 1. Whole gangs and lone pods of lower priority, or whoever else the preemptor has a right to (`core/reclaim/rights.ts`). Of an
  *    elastic gang, also the members above its minimum, one by one.
  * 2. Units that may not be evicted (yet) are left out, and counted by cause for the reason that people see.
  *

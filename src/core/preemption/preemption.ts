@@ -3,10 +3,10 @@
  * placement.
  *
  * 1. Pods that are terminating free space anyway. If that is enough, nobody is evicted.
- * 2. Remove all units that may be evicted (`victims.ts`), and find the domains where the gang would fit then. One GPU
+ * 2. Remove all units that may be evicted (`candidates.ts`), and find the domains where the gang would fit then. One GPU
  *    pool is preferred to several, as in `plan.ts`, but nobody loses work for what the gang merely prefers.
- * 3. In each of these domains, put units back while the gang still fits (`victim-search.ts`); search exhaustively
- *    where units are few (`victim-bound.ts`). The cheapest set over all domains wins.
+ * 3. In each of these domains, put units back while the gang still fits (`search.ts`); search exhaustively
+ *    where units are few (`bound.ts`). The cheapest set over all domains wins.
  * 4. `planGang` on the cluster without the victims assigns the nodes. Where counting is not enough (several kinds of
  *    members, slices that differ, exclusive domains) it may refuse; then every step of the search asks it.
  *

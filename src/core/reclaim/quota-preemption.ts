@@ -6,7 +6,7 @@
  *    protects them: lowest priority first, then the most recently started, until no queue refuses and the gang has a
  *    place.
  * 2. Put back the units that are not needed, the most valuable first.
- * 3. Queues keep their guarantees, as in `reclaim-plan.ts`.
+ * 3. Queues keep their guarantees, as in `reclaim.ts`.
  *
  * O(log units + victims) plans.
  */

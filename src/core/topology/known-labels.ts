@@ -138,7 +138,7 @@ export const FABRIC_FAMILIES: readonly LabelFamily[] = [
 ];
 
 export const GPU_CLIQUE = 'nvidia.com/gpu.clique';
-/** Topograph's NVLink domain. On AWS it is something else, see `topology-lint.ts`. */
+/** Topograph's NVLink domain. On AWS it is something else, see `lint.ts`. */
 export const TOPOGRAPH_ACCELERATOR_KEYS: readonly [string, string] = [
   'accelerator.topograph.run/domain',
   `${TOPOGRAPH_V0}accelerator`,

@@ -2,7 +2,7 @@
  * Topology levels: their names, and how a node's labels tell which domain of each level it is in. The levels come
  * from the configuration, or are detected in two passes over the nodes:
  *
- * 1. Count how many nodes carry which families of labels (`dialects/node-labels.ts`), and choose one fabric for the
+ * 1. Count how many nodes carry which families of labels (`known-labels.ts`), and choose one fabric for the
  *    whole cluster, so that two descriptions of one tree do not double its levels, and one label for each level of
  *    GPU domains.
  * 2. Keep the levels and the keys of the chosen ones that some node carries.
