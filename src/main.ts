@@ -17,7 +17,7 @@ import { createHealthApp, probePaths } from './http/server/health.ts';
 import { type RunningServer, startServer } from './http/server/server.ts';
 import { ApiClient } from './kube/client.ts';
 import { loadEndpoint } from './kube/kubeconfig.ts';
-import { QueueWriter } from './kube/queue-writer.ts';
+import { ApiQueueWriter } from './kube/queue-writer.ts';
 import { systemClock } from './telemetry/clock.ts';
 import { EventRecorder } from './telemetry/events.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
@@ -88,7 +88,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const scheduler = assembleScheduler({
     view: state,
     writer: api,
-    queueWriter: new QueueWriter(api),
+    queueWriter: new ApiQueueWriter(api),
     observer: new TelemetryObserver(metrics, log, events),
     clock,
     settings: { ...gang, queues, preemption, repair, regatherMs: REGATHER_MS, policy },

@@ -221,6 +221,27 @@ describe('files', () => {
     expect(byPath.get('gang/coordinator.ts')?.lines).toBeLessThanOrEqual(200);
   });
 
+  test('an exported name means one thing', () => {
+    const names = files.flatMap((file) =>
+      [...read(file).matchAll(/^export (?:async |abstract )?(?:const|function\*?|class|type|interface) (\w+)/gm)].map(
+        ([, name]) => name!,
+      ),
+    );
+    expect(names.length).toBeGreaterThan(500);
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+  });
+
+  test('a file that a comment names exists', () => {
+    const all = [...files.map(({ path }) => path), 'architecture.test.ts'];
+    const dangling = files.flatMap((file) =>
+      [...commentsOf(read(file)).matchAll(/(?<![\w./-])([a-z][\w/-]*\.ts)\b/g)]
+        .map(([, name]) => name!)
+        .filter((name) => !all.some((path) => `/${path}`.endsWith(`/${name.replace(/^src\//, '')}`)))
+        .map((name) => `${file.path}: ${name}`),
+    );
+    expect(dangling).toEqual([]);
+  });
+
   test('each opens with what it is for', () => {
     expect(files.filter((file) => !/^(?:#!.*\n)?\/\*\*/.test(read(file))).map((file) => file.path)).toEqual([]);
   });
@@ -228,6 +249,10 @@ describe('files', () => {
 
 function read(file: SourceFile): string {
   return readFileSync(join(root, file.path), 'utf8');
+}
+
+function commentsOf(text: string): string {
+  return [...text.matchAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm)].join('\n');
 }
 
 function withoutComments(text: string): string {

@@ -3,14 +3,14 @@ import type { Frame, JobFrame } from './frame.ts';
 import { formatCount } from './numbers.ts';
 
 /** The outcome of a run. */
-export type Outcome =
+export type RunOutcome =
   | { readonly kind: 'finished'; readonly inTurn: boolean }
   /** Several jobs each hold a part of what they need and wait for what the others hold. */
   | { readonly kind: 'deadlock' }
   | { readonly kind: 'unfinished' };
 
 /** Judges a run by its last frame. */
-export function outcomeOf({ jobs, cells }: Frame): Outcome {
+export function outcomeOf({ jobs, cells }: Frame): RunOutcome {
   if (jobs.every(({ phase }) => phase === 'finished')) return { kind: 'finished', inTurn: ranInTurn(jobs) };
   const holding = jobs.filter(({ phase }) => phase === 'holding');
   const missing = Math.min(...holding.map(({ size, nodes }) => size - nodes));

@@ -16,7 +16,9 @@ import {
 } from './transport.ts';
 
 /** As `WriteOutcome`, with what the API server answered. */
-export type Outcome = Exclude<WriteOutcome, { readonly kind: 'ok' }> | { readonly kind: 'ok'; readonly body: unknown };
+export type ApiOutcome =
+  | Exclude<WriteOutcome, { readonly kind: 'ok' }>
+  | { readonly kind: 'ok'; readonly body: unknown };
 
 export interface ApiClientOptions {
   /** Milliseconds for one exchange. */
@@ -80,33 +82,33 @@ export class ApiClient {
   }
 
   /** A patch without resource version can be sent twice, so any failure is retried. */
-  patch(path: string, body: unknown, type: 'merge' | 'strategic'): Promise<Outcome> {
+  patch(path: string, body: unknown, type: 'merge' | 'strategic'): Promise<ApiOutcome> {
     return this.#write('PATCH', path, { body, contentType: PATCH_TYPE[type] }, 'any-failure');
   }
 
   /** Retried only when the server did nothing: it was not reached, or answered 429 with a short Retry-After. */
-  create(path: string, body: unknown): Promise<Outcome> {
+  create(path: string, body: unknown): Promise<ApiOutcome> {
     return this.#write('POST', path, { body }, 'nothing-done');
   }
 
   /** Records the plan on the pod and nominates the node, in one write. `conflict`: the pod is already bound. */
-  nominate(pod: PodIdentity, node: string, plan: string): Promise<Outcome> {
+  nominate(pod: PodIdentity, node: string, plan: string): Promise<ApiOutcome> {
     return this.#patchNomination(pod, node, plan);
   }
 
   /** Removes the plan and the nomination. */
-  clearNomination(pod: PodIdentity): Promise<Outcome> {
+  clearNomination(pod: PodIdentity): Promise<ApiOutcome> {
     return this.#patchNomination(pod, null, null);
   }
 
   /** Records the plan on the pod and keeps its nomination. */
-  recordPlan(pod: PodIdentity, plan: string): Promise<Outcome> {
+  recordPlan(pod: PodIdentity, plan: string): Promise<ApiOutcome> {
     const body = { metadata: { uid: pod.uid, annotations: { [PLAN]: plan } } };
     return this.patch(`${podPath(pod)}/status`, body, 'merge');
   }
 
   /** Sets the pod's annotations; null removes one. */
-  annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<Outcome> {
+  annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<ApiOutcome> {
     return this.patch(podPath(pod), { metadata: { uid: pod.uid, annotations } }, 'merge');
   }
 
@@ -128,13 +130,13 @@ export class ApiClient {
   }
 
   /** Removes one scheduling gate and keeps the others; `ok` also when the gate was absent. */
-  removeGate(pod: PodIdentity, gate: string): Promise<Outcome> {
+  removeGate(pod: PodIdentity, gate: string): Promise<ApiOutcome> {
     const body = { metadata: { uid: pod.uid }, spec: { schedulingGates: [{ $patch: 'delete', name: gate }] } };
     return this.patch(podPath(pod), body, 'strategic');
   }
 
   /** Binds the pod and sets annotations in one write. `ok` also when the pod is already bound to this node. */
-  async bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<Outcome> {
+  async bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<ApiOutcome> {
     const { name, namespace, uid } = pod;
     const body = {
       apiVersion: 'v1',
@@ -150,12 +152,12 @@ export class ApiClient {
   }
 
   /** Creates an Event of events.k8s.io/v1; `event` lacks apiVersion and kind. */
-  createEvent(namespace: string, event: object): Promise<Outcome> {
+  createEvent(namespace: string, event: object): Promise<ApiOutcome> {
     const body = { apiVersion: 'events.k8s.io/v1', kind: 'Event', ...event };
     return this.create(`/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`, body);
   }
 
-  #patchNomination(pod: PodIdentity, node: string | null, plan: string | null): Promise<Outcome> {
+  #patchNomination(pod: PodIdentity, node: string | null, plan: string | null): Promise<ApiOutcome> {
     const body = {
       metadata: { uid: pod.uid, annotations: { [PLAN]: plan } },
       status: { nominatedNodeName: node },
@@ -164,7 +166,7 @@ export class ApiClient {
   }
 
   /** Undefined when the pod is not bound to the node, or cannot be read. */
-  async #lookUpBinding(pod: PodIdentity, node: string): Promise<Outcome | undefined> {
+  async #lookUpBinding(pod: PodIdentity, node: string): Promise<ApiOutcome | undefined> {
     let response: ApiResponse;
     try {
       response = await this.request('GET', podPath(pod));
@@ -178,7 +180,7 @@ export class ApiClient {
     return seen.spec?.nodeName === node ? { kind: 'ok', body: seen } : undefined;
   }
 
-  async #write(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Outcome> {
+  async #write(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<ApiOutcome> {
     return (await this.#exchange(method, path, options, repeatable)).outcome;
   }
 
@@ -213,7 +215,7 @@ export class ApiClient {
 interface Attempt {
   /** Undefined when no answer arrived. */
   readonly response: ApiResponse | undefined;
-  readonly outcome: Outcome;
+  readonly outcome: ApiOutcome;
   /** Undefined: no retry. */
   readonly retryAfterMs: number | undefined;
 }
@@ -235,7 +237,7 @@ interface StatusBody {
   };
 }
 
-function outcomeOf({ status, body }: ApiResponse): Outcome {
+function outcomeOf({ status, body }: ApiResponse): ApiOutcome {
   if (status >= 200 && status < 300) return { kind: 'ok', body };
   if (status === 404) return { kind: 'gone' };
   const answer = readStatus(body);

@@ -1,7 +1,7 @@
 /** The embedded API server's answer to every request except watches, as a synchronous function of the registry. */
 import { ApiRefusal, badRequest, notFound } from './api-refusal.ts';
 import { eventFromGroup, eventToGroup } from './events.ts';
-import { type ApiObject, keyOf, type Metadata, type NewObject } from './objects.ts';
+import { type ApiObject, type Metadata, type NewObject, objectKeyOf } from './objects.ts';
 import { applyPatch } from './patches.ts';
 import { bindPod, evictPod, type PodDeletion } from './pods.ts';
 import type { Registry, Subresource } from './registry.ts';
@@ -102,7 +102,7 @@ function namespaceOf({ kind, namespace }: Target): string | undefined {
 function list(registry: Registry, { kind, namespace }: Target, query: URLSearchParams): object {
   const after = query.get('continue') ?? '';
   const found = sorted(registry.store.list(kind.resource).filter(readSelection(query, namespace))).filter(
-    (object) => after === '' || keyOf(object) > after,
+    (object) => after === '' || objectKeyOf(object) > after,
   );
   const items = found.slice(0, Number(query.get('limit') || found.length));
   const last = items.at(-1);
@@ -111,7 +111,7 @@ function list(registry: Registry, { kind, namespace }: Target, query: URLSearchP
     apiVersion: kind.apiVersion,
     metadata: {
       resourceVersion: String(registry.store.version),
-      ...(last !== undefined && items.length < found.length && { continue: keyOf(last) }),
+      ...(last !== undefined && items.length < found.length && { continue: objectKeyOf(last) }),
     },
     items: items.map((object) => (kind.apiVersion === EVENTS ? eventToGroup(object) : object)),
   };
@@ -120,7 +120,7 @@ function list(registry: Registry, { kind, namespace }: Target, query: URLSearchP
 /** Sorted by key, as in etcd. */
 export function sorted(objects: readonly ApiObject[]): readonly ApiObject[] {
   return objects
-    .map((object) => ({ key: keyOf(object), object }))
+    .map((object) => ({ key: objectKeyOf(object), object }))
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ object }) => object);
 }

@@ -10,7 +10,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/objects/clock.ts';
 import { alreadyExists, conflict, foreignUid, notFound } from './api-refusal.ts';
-import { type ApiObject, keyOf, type Metadata, type NewObject, type ObjectOf } from './objects.ts';
+import { type ApiObject, type Metadata, type NewObject, type ObjectOf, objectKeyOf } from './objects.ts';
 import { timestamp } from './timestamp.ts';
 
 /** One change. `previous` is the object before a `MODIFIED` or `DELETED`. */
@@ -95,7 +95,7 @@ export class ObjectStore {
   /** @throws ApiRefusal 409 when the name is taken. */
   create<R extends string>(resource: R, object: NewObject): ObjectOf<R> {
     const created = this.prepare(resource, object);
-    const key = keyOf(created);
+    const key = objectKeyOf(created);
     if (this.#of(resource).has(key)) throw alreadyExists(resource, created.metadata.name);
     this.#created++;
     this.#of(resource).set(key, created);
@@ -142,10 +142,10 @@ export class ObjectStore {
     };
     const { deletionTimestamp, deletionGracePeriodSeconds: grace, finalizers } = object.metadata;
     if (deletionTimestamp && !grace && (finalizers ?? []).length === 0) {
-      this.#of(resource).delete(keyOf(previous));
+      this.#of(resource).delete(objectKeyOf(previous));
       this.#record({ type: 'DELETED', resource, object, previous, version: this.#version });
     } else {
-      this.#of(resource).set(keyOf(previous), object);
+      this.#of(resource).set(objectKeyOf(previous), object);
       this.#record({ type: 'MODIFIED', resource, object, previous, version: this.#version });
     }
     return object;

@@ -157,7 +157,7 @@ export interface KnownResources {
 export type ObjectOf<R extends string> = R extends keyof KnownResources ? KnownResources[R] : ApiObject;
 
 /** `namespace/name`, or `name` for cluster-scoped objects. */
-export function keyOf({ metadata: { namespace, name } }: { readonly metadata: Metadata }): string {
+export function objectKeyOf({ metadata: { namespace, name } }: { readonly metadata: Metadata }): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 

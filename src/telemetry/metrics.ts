@@ -1,6 +1,6 @@
 /** Muster's Prometheus metrics. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { ExtenderVerb, FailedOutcome, Outcome } from './outcomes.ts';
+import type { CallOutcome, ExtenderVerb, FailedOutcome } from './outcomes.ts';
 
 /*
  * All metrics, in the order of docs/METRICS.md; a test compares the two. Labels take values from small fixed sets. They
@@ -201,7 +201,11 @@ export class Metrics {
   }
 
   /** One call of kube-scheduler was answered, or could not be; @param seconds a bind's include the wait at the barrier. */
-  observeRequest<Verb extends ExtenderVerb>(verb: Verb, outcome: Outcome<Verb> | FailedOutcome, seconds: number): void {
+  observeRequest<Verb extends ExtenderVerb>(
+    verb: Verb,
+    outcome: CallOutcome<Verb> | FailedOutcome,
+    seconds: number,
+  ): void {
     this.requestDuration.observe({ verb, outcome }, seconds);
   }
 

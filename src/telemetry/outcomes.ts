@@ -12,5 +12,5 @@ export const extenderOutcomes = {
 export const failedOutcomes = ['bad-request', 'error'] as const;
 
 export type ExtenderVerb = keyof typeof extenderOutcomes;
-export type Outcome<Verb extends ExtenderVerb = ExtenderVerb> = (typeof extenderOutcomes)[Verb][number];
+export type CallOutcome<Verb extends ExtenderVerb = ExtenderVerb> = (typeof extenderOutcomes)[Verb][number];
 export type FailedOutcome = (typeof failedOutcomes)[number];

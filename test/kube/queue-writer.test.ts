@@ -2,19 +2,19 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ApiClient } from '../../src/kube/client.ts';
 import { openEndpoint } from '../../src/kube/kubeconfig.ts';
-import { QueueWriter } from '../../src/kube/queue-writer.ts';
+import { ApiQueueWriter } from '../../src/kube/queue-writer.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
 
 const QUEUES = '/apis/muster.dev/v1alpha1/queues';
 
 let server: FakeApiServer;
 let api: ApiClient;
-let writer: QueueWriter;
+let writer: ApiQueueWriter;
 
 beforeEach(async () => {
   server = await FakeApiServer.start(QUEUES);
   api = new ApiClient(openEndpoint(server.url));
-  writer = new QueueWriter(api);
+  writer = new ApiQueueWriter(api);
 });
 
 afterEach(async () => {

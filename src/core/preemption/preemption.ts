@@ -6,7 +6,7 @@
  * 2. Remove all units that may be evicted (`candidates.ts`), and find the domains where the gang would fit then. One GPU
  *    pool is preferred to several, as in `plan.ts`, but nobody loses work for what the gang merely prefers.
  * 3. In each of these domains, put units back while the gang still fits (`search.ts`); search exhaustively
- *    where units are few (`bound.ts`). The cheapest set over all domains wins.
+ *    where units are few (`branch-and-bound.ts`). The cheapest set over all domains wins.
  * 4. `planGang` on the cluster without the victims assigns the nodes. Where counting is not enough (several kinds of
  *    members, slices that differ, exclusive domains) it may refuse; then every step of the search asks it.
  *
@@ -19,7 +19,7 @@ import { type PlannedSlot, planGang } from '../placement/plan.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { type RemovablePod, RemovablePods, removePods } from '../snapshot/without-pods.ts';
 import { resolveTopology } from '../topology/request.ts';
-import { improveVictims } from './bound.ts';
+import { improveVictims } from './branch-and-bound.ts';
 import { Budgets, Ledger } from './budgets.ts';
 import {
   type Candidate,

@@ -6,7 +6,7 @@
  *    highest, then one by one in several orders, of which the cheapest result counts.
  * 3. An elastic gang that cannot be spared gives up members instead, if they are enough.
  *
- * O(pods) moves for each order. The result depends on the order; where units are few, `bound.ts` improves it.
+ * O(pods) moves for each order. The result depends on the order; where units are few, `branch-and-bound.ts` improves it.
  */
 
 import type { NodeIdx } from '../topology/tree.ts';

@@ -22,7 +22,7 @@ import type { Reason } from '../../core/reasons/explain.ts';
 import type { NameList } from '../../core/snapshot/name-list.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
-import type { Outcome } from '../../telemetry/outcomes.ts';
+import type { CallOutcome } from '../../telemetry/outcomes.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { ForeignHolder } from '../state/occupancy.ts';
 import type { Preempting } from '../state/preempting.ts';
@@ -252,20 +252,20 @@ export type FilterAnswer =
   | { readonly outcome: 'placed' | 'lone'; readonly nodeNames: readonly string[] }
   /** No node. `key` names what is in the way; `reason` explains it in a text that stays the same. */
   | {
-      readonly outcome: Exclude<Outcome<'filter'>, 'placed' | 'lone'>;
+      readonly outcome: Exclude<CallOutcome<'filter'>, 'placed' | 'lone'>;
       readonly key: string;
       readonly reason: string;
     };
 
 export interface PrioritizeAnswer {
-  readonly outcome: Outcome<'prioritize'>;
+  readonly outcome: CallOutcome<'prioritize'>;
   /** 0 to 10, by node name. */
   readonly scoreOf: (node: string) => number;
 }
 
 export interface PreemptAnswer {
   /** `vetoed`: a member, for which only Muster preempts. `narrowed`: some nodes were left out. */
-  readonly outcome: Outcome<'preempt'>;
+  readonly outcome: CallOutcome<'preempt'>;
   /** Nodes on which the victims may be evicted. */
   readonly nodes: readonly string[];
 }

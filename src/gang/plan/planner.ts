@@ -17,8 +17,8 @@ import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
 import { FailedShapes } from './failed-shapes.ts';
 import { type Pacing, RECHECK_MS } from './pacing.ts';
+import { findModelRefusal, planOnReservedView } from './plan-attempt.ts';
 import type { SlotAssigner } from './slot-assigner.ts';
-import { findModelRefusal, planOnReservedView } from './trial.ts';
 
 export type PlanOutcome =
   /** It was not tried: it backs off, or other gangs must get through first. */

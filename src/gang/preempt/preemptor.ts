@@ -19,9 +19,9 @@ import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
+import { reservedViewFor } from '../plan/plan-attempt.ts';
 import type { NoCapacity, PlanOutcome } from '../plan/planner.ts';
 import type { SlotAssigner } from '../plan/slot-assigner.ts';
-import { reservedViewFor } from '../plan/trial.ts';
 import { demandOf } from '../state/demand.ts';
 import { beginPreempting, isPresent } from '../state/preempting.ts';
 import {

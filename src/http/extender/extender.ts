@@ -3,7 +3,7 @@
  * has an outcome, one closed word for metrics and logs.
  */
 import type { ExtenderVerbs } from '../../gang/framework/ports.ts';
-import type { ExtenderVerb, Outcome } from '../../telemetry/outcomes.ts';
+import type { CallOutcome, ExtenderVerb } from '../../telemetry/outcomes.ts';
 import type { FilterArgs } from './filter-args.ts';
 import type {
   BindArgs,
@@ -16,7 +16,7 @@ import type {
 } from './wire.ts';
 
 export interface Answer<Verb extends ExtenderVerb, Body> {
-  readonly outcome: Outcome<Verb>;
+  readonly outcome: CallOutcome<Verb>;
   readonly body: Body;
 }
 

@@ -21,13 +21,13 @@ export interface ServerEnv {
   readonly reply?: (status: number, contentType: string, text: string) => void;
 }
 
-export type Fetch = (request: Request, env: ServerEnv) => Response | Promise<Response>;
+export type FetchHandler = (request: Request, env: ServerEnv) => Response | Promise<Response>;
 
 const ANSWERED = new Response(null);
 
 /** Serves one request to a path whose handler answers with `answerText`. Never rejects. */
 export async function serveDirectly(
-  fetch: Fetch,
+  fetch: FetchHandler,
   incoming: Incoming,
   outgoing: Outgoing,
   beforeAnswer: () => void,

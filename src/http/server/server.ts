@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { getRequestListener, type ServerType } from '@hono/node-server';
 import type { Logger } from '../../telemetry/log.ts';
-import { type Fetch, type Incoming, type Outgoing, serveDirectly } from './direct.ts';
+import { type FetchHandler, type Incoming, type Outgoing, serveDirectly } from './direct.ts';
 import { isSameMaterial, readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls.ts';
 
 /*
@@ -38,7 +38,7 @@ export const serverTiming: ServerTiming = {
 
 export interface ServerOptions {
   /** `app.fetch` of a hono app. */
-  readonly fetch: Fetch;
+  readonly fetch: FetchHandler;
   /** Paths whose POSTs reach `fetch` without hono's adapter; their handlers answer with `answerText`. */
   readonly directPaths?: readonly string[] | undefined;
   readonly bindAddress: string;

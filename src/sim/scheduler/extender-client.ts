@@ -23,7 +23,7 @@ export interface ExtenderOptions {
   readonly managedResources?: readonly { readonly name: string; readonly ignoredByScheduler?: boolean }[];
 }
 
-export interface FilterAnswer {
+export interface ExtenderFilterAnswer {
   readonly nodes: readonly string[];
   readonly failed: Readonly<Record<string, string>>;
   readonly unresolvable: Readonly<Record<string, string>>;
@@ -31,7 +31,7 @@ export interface FilterAnswer {
 
 /** Victims by node name; `violations` counts violated disruption budgets. */
 export type Victims = ReadonlyMap<string, { readonly pods: readonly Pod[]; readonly violations: number }>;
-export type MetaVictims = ReadonlyMap<string, { readonly uids: readonly string[]; readonly violations: number }>;
+export type VictimsByNode = ReadonlyMap<string, { readonly uids: readonly string[]; readonly violations: number }>;
 
 const MAX_IDLE_CONNECTIONS = 2;
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
@@ -68,7 +68,7 @@ export class ExtenderClient {
   }
 
   /** @throws Error when the call fails, or its answer carries an `Error` or names a node that was not offered. */
-  async filter(pod: Pod, nodes: readonly Node[]): Promise<FilterAnswer> {
+  async filter(pod: Pod, nodes: readonly Node[]): Promise<ExtenderFilterAnswer> {
     const { filterVerb, nodeCacheCapable = false } = this.options;
     const offered = nodes.map(({ metadata }) => metadata.name);
     if (!filterVerb) return { nodes: offered, failed: {}, unresolvable: {} };
@@ -109,7 +109,7 @@ export class ExtenderClient {
   }
 
   /** @throws Error when the call fails, or when its `null` would crash kube-scheduler (extender.go:186). */
-  async preempt(pod: Pod, victims: Victims): Promise<MetaVictims> {
+  async preempt(pod: Pod, victims: Victims): Promise<VictimsByNode> {
     const entries = [...victims].map(([node, { pods, violations }]) => [
       node,
       {

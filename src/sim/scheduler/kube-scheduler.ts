@@ -21,7 +21,7 @@ import type { Plugin } from './filters.ts';
 import { describeMisfit } from './fit-error.ts';
 import { type PodInfo, PodReader } from './node-info.ts';
 import { PodReports } from './pod-reports.ts';
-import { Preemption } from './preemption.ts';
+import { PodPreemption } from './preemption.ts';
 import { type QueuedPod, SchedulingQueue } from './queue.ts';
 import { SchedulerCache } from './scheduler-cache.ts';
 
@@ -53,7 +53,7 @@ export class KubeScheduler {
   readonly #queue: SchedulingQueue;
   readonly #reports: PodReports;
   readonly #cycle: SchedulingCycle;
-  readonly #preemption: Preemption;
+  readonly #preemption: PodPreemption;
   readonly #bindings = new Set<Promise<void>>();
   #unsubscribe: () => void = () => {};
   #running = false;
@@ -83,7 +83,7 @@ export class KubeScheduler {
     this.#reports = new PodReports(store, clock);
     const cycle = { cache: this.#cache, extenders: this.#extenders, labelsOf, random, percentageOfNodesToScore };
     this.#cycle = new SchedulingCycle(cycle);
-    this.#preemption = new Preemption({ ...cycle, store, clock, reports: this.#reports });
+    this.#preemption = new PodPreemption({ ...cycle, store, clock, reports: this.#reports });
   }
 
   start(): void {

@@ -45,7 +45,7 @@ interface Candidate {
   readonly violations: number;
 }
 
-export class Preemption {
+export class PodPreemption {
   readonly #parts: PreemptionParts;
 
   constructor(parts: PreemptionParts) {
