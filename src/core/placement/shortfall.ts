@@ -28,7 +28,7 @@ export type TopologyShortfall =
       /** Path of the domain that takes most members; undefined when no domain takes any. */
       readonly best: string | undefined;
       readonly slice: { readonly size: number; readonly level: string } | undefined;
-      readonly blockingPods: BlockingPods | undefined;
+      readonly squatters: BlockingPods | undefined;
       /** When the next wider level is allowed, milliseconds since the epoch; undefined: never. */
       readonly widensAt: number | undefined;
     };
@@ -49,7 +49,7 @@ export function describeShortfall(context: PlanContext, best: DomainIdx | undefi
     level: topology.levels[outermost]?.name,
     best: best === undefined || outermost < 0 ? undefined : pathOf(topology, best),
     slice: slice && { size: slice.size, level: topology.levels[slice.level]!.name },
-    blockingPods: outermost >= 0 && members.accelerators > 0 ? findBlockingPods(context, members) : undefined,
+    squatters: outermost >= 0 && members.accelerators > 0 ? findBlockingPods(context, members) : undefined,
     widensAt,
   };
 }

@@ -182,7 +182,7 @@ function explainRoom(reason: Unschedulable): string {
   const room = `room for ${fits} of ${want} members`;
   if (topology === undefined) return `${room}${listCauses(reason)}`;
   if (topology.kind !== 'no-domain') return explainLevel(topology);
-  const { level, best, slice, blockingPods, widensAt } = topology;
+  const { level, best, slice, squatters, widensAt } = topology;
   const inSlices = slice ? ` in slices of ${slice.size}, each in one ${slice.level}` : '';
   const parts = [
     level === undefined
@@ -191,8 +191,8 @@ function explainRoom(reason: Unschedulable): string {
         ? `${level}: no domain takes any of ${want} members${inSlices}`
         : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}`,
   ];
-  if (blockingPods) {
-    const { domain, pods, examples } = blockingPods;
+  if (squatters) {
+    const { domain, pods, examples } = squatters;
     const others = pods > examples.length ? ` and ${pods - examples.length} more` : '';
     parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
   }

@@ -57,7 +57,7 @@ export class Binder {
     if (pod) reservations.holdFor(pod, [call.node], Number.POSITIVE_INFINITY);
     const outcome = await writer.bind(call, call.node, {});
     if (outcome.kind !== 'ok') {
-      if (pod) reservations.releaseHoldFor(pod.uid);
+      reservations.releaseHoldFor(call.uid);
       this.#parts.waker.wake();
     }
     return this.#conclude(outcome, call);

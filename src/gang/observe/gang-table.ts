@@ -17,6 +17,7 @@ export class GangTable {
   readonly #context: Context;
   readonly #records = new Map<GangKey, GangRecord>();
   readonly #changed = new Set<GangKey>();
+  readonly #succeeded: Gang[] = [];
 
   constructor(context: Context) {
     this.#context = context;
@@ -48,20 +49,23 @@ export class GangTable {
     if (record) noteLeft(record.repair, now ?? before);
   }
 
-  /** Reads every marked gang. @returns gangs whose members have all succeeded since the last call. */
-  readChanged(): readonly Gang[] {
-    const ended = [...this.#changed].flatMap((key) => this.#read(key) ?? []);
+  /** Reads every marked gang. */
+  readChanged(): void {
+    for (const key of this.#changed) this.#read(key);
     this.#changed.clear();
-    return ended;
   }
 
-  /** @returns the gang if all its members have just succeeded. */
-  #read(key: GangKey): Gang | undefined {
+  /** Gangs whose members have all succeeded since the last call, also while Muster was starting. */
+  takeSucceeded(): readonly Gang[] {
+    return this.#succeeded.splice(0);
+  }
+
+  #read(key: GangKey): void {
     const { view, reservations, clock, observer } = this.#context;
     const sources = view.sourcesOf(key);
     if (sources.pods.length === 0) {
       this.#drop(key);
-      return undefined;
+      return;
     }
     const gang = describeGang(key, sources);
     const census = takeCensus(gang);
@@ -83,8 +87,8 @@ export class GangTable {
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
     this.#records.set(key, record);
-    const endedNow = known !== undefined && record.state === 'Finished' && before !== 'Finished';
-    return endedNow && census.succeeded === gang.members.length ? gang : undefined;
+    const hasEnded = known !== undefined && record.state === 'Finished' && before !== 'Finished';
+    if (hasEnded && census.succeeded === gang.members.length) this.#succeeded.push(gang);
   }
 
   /** The gang is gone: gives up all that it holds. */

@@ -96,7 +96,7 @@ export class Observation {
   observe(now: number): readonly Gang[] {
     const { reservations } = this.#context;
     reservations.expire(now);
-    const ended = this.#gangs.readChanged();
+    this.#gangs.readChanged();
     for (const record of this.#gangs.values()) {
       this.#apply(this.slots.check(record, now));
       this.slots.reviewPlaceholders(record);
@@ -105,7 +105,7 @@ export class Observation {
     for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
     for (const record of this.#gangs.values()) this.#apply(reviewTopology(record, this.#context));
     for (const record of this.#gangs.values()) this.#apply(this.fences.review(record, now));
-    return ended;
+    return this.#gangs.takeSucceeded();
   }
 
   #apply(release: Release | undefined): void {

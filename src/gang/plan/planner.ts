@@ -64,12 +64,11 @@ export class Planner {
   readonly #parts: PlannerParts;
   /** The pass that the fields below belong to. */
   #pass: AdmissionCandidate['pass'] | undefined;
-  #failed: FailedShapes;
+  #failed: FailedShapes | undefined;
 
   constructor(context: Context, parts: PlannerParts) {
     this.#context = context;
     this.#parts = parts;
-    this.#failed = new FailedShapes(context.view.snapshot(), context.reservations);
   }
 
   /** Runs the step. */
@@ -110,7 +109,7 @@ export class Planner {
     if (pass.now < record.attempt.backoffUntil || record.admission.holdReason?.kind === 'quota') {
       return { verdict: 'later' };
     }
-    if (candidate.kind === 'waiting' && outcome.kind === 'no-capacity' && constraints.excludedModels.size > 0) {
+    if (candidate.kind === 'waiting' && outcome.kind !== 'done' && constraints.excludedModels.size > 0) {
       const { policy } = this.#context.settings;
       const input = this.#parts.inputs.of(record, demandOf(record, []) as MembersDemand, constraints);
       const refusal = findModelRefusal(constraints.excludedModels, input, policy, pass.now);

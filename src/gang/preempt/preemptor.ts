@@ -199,13 +199,14 @@ export class Preemptor {
     // A lower gang that waits for its victims is displaced when they have left.
     const occupants = withoutLowerFences(snapshot.occupants, pass.records, reservations, gang.priority);
     const then = { ...withoutPods(snapshot, otherVictims), occupants };
-    const departures = candidate.kind === 'waiting' ? this.#parts.backfill.listImminentDepartures() : NO_DEPARTURES;
     const look = (wanted: GangRequest): Preemption => {
       const of = { gang: wanted, running, budgets: view.budgets(), barred };
       if (constraints.isQuotaFull && rights)
         return planQuotaPreemption(then, { ...of, holders: rights }, settings.policy, now);
       const fitsThen = otherVictims.length > 0 && planGang(then, wanted, settings.policy, Number.POSITIVE_INFINITY);
       if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
+      // Only here: what the pass takes for the endings of all gangs is fixed when it is first asked for.
+      const departures = candidate.kind === 'waiting' ? this.#parts.backfill.listImminentDepartures() : NO_DEPARTURES;
       return planReclaim(then, { ...of, guarantees: rights, departures }, settings.policy, now);
     };
     let plan = look(request);

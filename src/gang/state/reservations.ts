@@ -162,8 +162,8 @@ export class Reservations {
   }
 
   /** Ends the holds of a lone pod. */
-  releaseHoldFor(uid: PodUid): void {
-    this.#release({ kind: 'lone-pod', uid });
+  releaseHoldFor(uid: string): void {
+    this.#release({ kind: 'lone-pod', uid: uid as PodUid });
   }
 
   /** Holds capacity for a member that does not exist now. */

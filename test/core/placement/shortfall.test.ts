@@ -105,15 +105,15 @@ describe('pods without accelerators that are in the way', () => {
     ['nor are static pods', workers, ['n1', 'n3'].map((node) => web(node, owned('Node'))), undefined],
     ['nor pods beside which there is room enough', members(3, { cpu: 30 }), [web('n1', { cpu: 2 })], undefined],
     ['a gang without accelerators has no claim on the room', members(10, { gpus: 0, cpu: 30 }), [web('n1')], undefined],
-  ])('%s', (_, all, pods, blockingPods) => {
+  ])('%s', (_, all, pods, squatters) => {
     const result = plan(drawSnapshot(racks, { pods }), aGang(all, { topology: required }));
-    expect(result).toMatchObject({ kind: 'unschedulable', topology: { kind: 'no-domain', blockingPods } });
+    expect(result).toMatchObject({ kind: 'unschedulable', topology: { kind: 'no-domain', squatters } });
   });
 
   test('what counts for an elastic gang is its minimum', () => {
     const gang = aGang(members(4, { cpu: 30 }), { min: 2, topology: required });
     const snapshot = drawSnapshot(racks, { pods: [web('n1'), web('n3'), web('n4')] });
-    expect(plan(snapshot, gang)).toMatchObject({ topology: { blockingPods: { domain: 'rack-1', pods: 1 } } });
+    expect(plan(snapshot, gang)).toMatchObject({ topology: { squatters: { domain: 'rack-1', pods: 1 } } });
   });
 
   test('the message is one sentence', () => {

@@ -23,7 +23,7 @@ const noDomain = (options: Partial<TopologyShortfall & { kind: 'no-domain' }> = 
     level: 'rack',
     best: 'block-2/rack-7',
     slice: undefined,
-    blockingPods: undefined,
+    squatters: undefined,
     widensAt: undefined,
     ...options,
   },
@@ -70,12 +70,12 @@ describe('for people', () => {
     ],
     [
       'pods in the way',
-      noDomain({ blockingPods: { domain: 'block-1/rack-2', pods: 2, examples: ['web/a', 'web/b'] } }),
+      noDomain({ squatters: { domain: 'block-1/rack-2', pods: 2, examples: ['web/a', 'web/b'] } }),
       'rack: best domain block-2/rack-7 fits 60 of 64; block-1/rack-2 would hold it without pods that use no accelerator: web/a, web/b; nodes there for the others: 8 insufficient nvidia.com/gpu',
     ],
     [
       'many pods in the way',
-      noDomain({ blockingPods: { domain: 'block-1/rack-2', pods: 12, examples: ['web/a', 'web/b', 'web/c'] } }),
+      noDomain({ squatters: { domain: 'block-1/rack-2', pods: 12, examples: ['web/a', 'web/b', 'web/c'] } }),
       'rack: best domain block-2/rack-7 fits 60 of 64; block-1/rack-2 would hold it without pods that use no accelerator: web/a, web/b, web/c and 9 more; nodes there for the others: 8 insufficient nvidia.com/gpu',
     ],
     [
