@@ -1,4 +1,4 @@
-/** What is known of the time to come: which pods end when, and which blocked gang starts when. */
+/** Types: pods that end together, and the planned start of a blocked gang. */
 
 import type { PodModel } from '../objects/model.ts';
 import type { GangRequest } from '../placement/gang-request.ts';

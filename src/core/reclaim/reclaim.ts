@@ -3,8 +3,9 @@
  *
  * 1. Nobody, if the gang has room once the pods have left that are expected to end about as soon as a victim would be
  *    gone.
- * 2. In queues that owe space, only what they borrowed: their most recently started gangs above the guarantee. On the
- *    jobs of the Philly trace at twice their size, that alone loses a sixth less work, and gangs wait a sixth less.
+ * 2. In queues that hold more than their guarantee while the gang's queue is below its own, only what they borrowed:
+ *    their most recently started gangs above the guarantee. On the jobs of the Philly trace at twice their size, that
+ *    alone loses a sixth less work, and gangs wait a sixth less.
  * 3. If that is not enough, everyone the gang has a right to, as long as every queue keeps its guarantee.
  *
  * O(sets of victims) calls of `planPreemption`, at most six.

@@ -1,6 +1,6 @@
 /**
  * Sorts nodes into pools by their kind of GPU: how the GPUs of a node reach each other, and which model they are. A
- * gang is placed in one pool while a single pool holds it, so that no job ends up half on PCIe unasked.
+ * gang is placed in one pool while a single pool holds it, so that no job runs partly on PCIe by accident.
  *
  * The labels are those of NVIDIA's GPU feature discovery (NVIDIA/k8s-device-plugin docs/gpu-feature-discovery). The
  * product is NVML's device name with dashes, followed by `-MIG-…` or `-SHARED` when GPUs are divided. NVML does not

@@ -1,6 +1,6 @@
 /**
- * The four verbs kube-scheduler calls, as it writes and reads them: bodies in, answers of the scheduler out. Each answer
- * has an outcome, one closed word for metrics and logs.
+ * Translates the four extender calls between kube-scheduler's JSON and `ExtenderVerbs`. Each answer has an outcome from a
+ * fixed list, for metrics and logs.
  */
 import type { ExtenderVerbs } from '../../gang/framework/ports.ts';
 import type { CallOutcome, ExtenderVerb } from '../../telemetry/outcomes.ts';
