@@ -90,5 +90,11 @@ function decodeBody(body: Buffer): { readonly pod: Record<string, unknown>; read
     throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
   }
   if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
+  if (!names.every(isPlain)) throw new WireError('expected NodeNames to be names of nodes, found escaped characters');
   return { pod, nodeNames: NameList.from(names) };
+}
+
+/** Whether JSON writes the text as it is: no name of a node has a quote, a backslash or a control character. */
+function isPlain(name: string): boolean {
+  return JSON.stringify(name) === `"${name}"`;
 }

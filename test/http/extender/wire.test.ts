@@ -69,6 +69,10 @@ describe('a filter body', () => {
     );
   });
 
+  test.each(['\\', '"', 'n\n0', '\ud800'])('with %j as the name of a node is refused', (name) => {
+    expect(() => read({ Pod: aPod(), Nodes: null, NodeNames: ['n0', name] }).nodeNames).toThrow(WireError);
+  });
+
   test('of any content is read, or refused with a WireError', () => {
     const key = fc.constantFrom('Pod', 'NodeNames', 'Nodes', 'metadata', 'uid');
     const anything = fc.jsonValue({ maxDepth: 3 });
