@@ -79,18 +79,33 @@ export function assertRunning(managed: ManagedProcess): void {
   if (status !== undefined) throw new Error(`${managed.name} ended (${status}):\n${managed.tail()}`);
 }
 
-/** Finds TCP ports on the loopback interface that are free now. All are held until the last one is known. */
+/**
+ * Ports below those that the kernel gives to outgoing connections (32768 by default on Linux): a program that is stopped
+ * and started again on its port would find it taken by a connection of some other program.
+ */
+const FIRST_PORT = 10_240;
+const PORTS = 32_768 - FIRST_PORT;
+/** Processes that run side by side begin far from each other. */
+let nextPort = (process.pid * 997) % PORTS;
+
+/** Finds TCP ports on the loopback interface that are free now, and that this process has not given out before. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = FIRST_PORT + nextPort;
+    nextPort = (nextPort + 1) % PORTS;
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const isBound = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+  });
+  if (isBound) await new Promise((resolve) => server.close(resolve));
+  return isBound;
 }
 
 /**
