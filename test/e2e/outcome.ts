@@ -10,6 +10,8 @@ import type { World } from './world.ts';
 
 /** Unchanged for this long, an outcome counts as settled, milliseconds. */
 const QUIET_MS = 500;
+/** The same while Muster has not seen all bindings: on a busy machine its watch may be seconds behind. */
+const LAGGING_QUIET_MS = 10_000;
 
 /** Waits until nothing moves any more, and reads what there is. */
 export async function settledOutcome(world: World, deadlineMs = DEADLINE_MS): Promise<string> {
@@ -22,7 +24,7 @@ export async function settledOutcome(world: World, deadlineMs = DEADLINE_MS): Pr
     const gangs = await world.muster.gangs<GangItem>();
     const now = describeOutcome(pods, gangs);
     if (now !== seen || pods.some(isMoving)) since = performance.now();
-    else if (performance.now() - since >= QUIET_MS) return now;
+    else if (performance.now() - since >= (isBehind(pods, gangs) ? LAGGING_QUIET_MS : QUIET_MS)) return now;
     seen = now;
     if (performance.now() > deadline) {
       throw new Error(`expected the cluster to come to rest within ${deadlineMs} ms, last seen:\n${now}`);
@@ -78,6 +80,16 @@ function withoutNumbers(name: string): string {
 function isMoving(pod: V1Pod): boolean {
   const starts = Boolean(pod.spec?.nodeName) && pod.status?.phase === 'Pending';
   return starts || pod.metadata?.deletionTimestamp !== undefined;
+}
+
+/** Whether fewer members are bound for Muster than in the cluster. */
+function isBehind(pods: readonly V1Pod[], gangs: readonly GangItem[]): boolean {
+  const names = new Set(gangs.map(({ metadata: { namespace, name } }) => `${namespace}/${name}`));
+  const isBoundMember = (pod: V1Pod) => {
+    const name = pod.metadata?.labels?.['muster.dev/pod-group'];
+    return Boolean(pod.spec?.nodeName) && !isTerminated(pod) && names.has(`${pod.metadata?.namespace}/${name}`);
+  };
+  return gangs.reduce((sum, { status }) => sum + status.bound, 0) < pods.filter(isBoundMember).length;
 }
 
 function isTerminated({ status }: V1Pod): boolean {
