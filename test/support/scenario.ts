@@ -147,6 +147,7 @@ export class World {
           backoffMaxMs: 600 * SECOND,
         },
         repair: {
+          replaceTimeoutMs: 600 * SECOND,
           nodeToleranceMs: 60 * SECOND,
           maxRestarts: 3,
           restartBackoffMs: 30 * SECOND,

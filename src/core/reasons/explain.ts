@@ -237,6 +237,8 @@ function stableProblem(problem: GangProblem): string {
       return 'members have the same muster.dev/rank; give each its own, or none to any';
     case 'unbound-claim':
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
+    case 'no-min-members':
+      return explainProblem({ ...problem, uncounted: undefined });
     default:
       return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
   }
@@ -268,8 +270,11 @@ function explainProblem(problem: GangProblem): string {
       return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
     case 'min-above-max':
       return `muster.dev/min-members ${problem.min} is above muster.dev/max-members ${problem.max}`;
-    case 'no-min-members':
-      return 'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job';
+    case 'no-min-members': {
+      const { uncounted } = problem;
+      const found = uncounted ? `; found members of ${uncounted.kind} ${uncounted.name}, which does not say it` : '';
+      return `the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs${found}`;
+    }
     case 'no-pod-group-object':
       return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
     case 'unreachable-member':

@@ -21,7 +21,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
-import { compareUrgency, type GangRecord, isBelowMinimum, mayPlan, victimsOf } from '../state/records.ts';
+import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, AdmissionVerdict } from './candidate.ts';
@@ -196,7 +196,7 @@ export class Admission {
   #constrainStarted(record: GangRecord): AdmissionConstraints {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacksMembers = isBelowMinimum(record);
+    const lacksMembers = countLacking(record) > 0;
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,

@@ -222,12 +222,12 @@ export class QueueTable {
     return amounts;
   }
 
-  /** What the gang holds: bound members, slots and placeholders. */
+  /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
   holdingsOf({ gang, census }: GangRecord): Amounts {
     const { reservations } = this.#context;
     let bound = this.#bound.get(census);
     if (!bound) {
-      bound = this.amountsOf(census.bound);
+      bound = this.amountsOf(gang.leaving.length > 0 ? [...census.bound, ...gang.leaving] : census.bound);
       this.#bound.set(census, bound);
     }
     if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;

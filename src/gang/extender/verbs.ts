@@ -142,7 +142,7 @@ export class Verbs implements ExtenderVerbs {
       if (!record) return false;
       const onTheirWay = this.#context.reservations.slotsOf(record.gang.key).map(({ pod }) => pod);
       const left = [...record.census.bound, ...onTheirWay].filter(({ uid }) => !uids.has(uid)).length;
-      return left > 0 && left + record.census.succeeded < (record.gang.minMember ?? 0);
+      return left > 0 && left < (record.gang.minMember ?? 0);
     });
   }
 

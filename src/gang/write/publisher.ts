@@ -2,6 +2,7 @@
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
@@ -13,7 +14,7 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer
 
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
-  restartsOf(gang: string): number;
+  restartsOf(gang: Gang): number;
 }
 
 export class Publisher {
@@ -70,6 +71,9 @@ export class Publisher {
         return { kind: 'incomplete', running: countStarted(record), want, repair };
       }
       case 'Running':
+      case 'Suspended':
+      case 'Preempted':
+      case 'Deleting':
       case 'Finished':
         return undefined;
       default:
@@ -90,7 +94,7 @@ export class Publisher {
       case 'replace':
         return { kind: 'replace', places: this.#context.reservations.countPlaceholders(gang.key) };
       case 'restart':
-        return { kind: 'restart', count: this.#restarts.restartsOf(gang.key), most };
+        return { kind: 'restart', count: this.#restarts.restartsOf(gang), most };
       case 'ignore':
         return { kind: 'ignore' };
       default:

@@ -2,27 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JobModel, PodGroupModel, PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../../../src/core/podgroup/gang.ts';
-import { aPod, type PodOptions } from '../../support/builders.ts';
+import { aJobModel, aPod, type PodOptions } from '../../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
 const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
 const MIN = 'muster.dev/min-members';
 
-const aJob = (options: Partial<JobModel> = {}): JobModel => ({
-  namespace: 'default',
-  name: 'train',
-  uid: 'uid-of-job',
-  parallelism: 4,
-  completions: 4,
-  activeDeadlineSeconds: undefined,
-  startedAt: undefined,
-  templateLabels: { [POD_GROUP]: 'train' },
-  backoffLimit: 6,
-  ignoresDisruption: true,
-  owner: undefined,
-  isEnding: false,
-  ...options,
-});
+const aJob = (options: Partial<JobModel> = {}): JobModel =>
+  aJobModel({ templateLabels: { [POD_GROUP]: 'train' }, ...options });
 
 const aPodGroup = (options: Partial<PodGroupModel> = {}): PodGroupModel => ({
   namespace: 'default',
@@ -42,6 +29,7 @@ function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
     jobs: [],
     podGroup: undefined,
     blocksOnClaim: () => false,
+    countJobsOfSet: () => 0,
     ...sources,
   });
 }

@@ -173,8 +173,14 @@ describe('for people', () => {
     ],
     [
       'several problems',
-      { kind: 'problems', problems: [{ kind: 'no-min-members' }, { kind: 'min-above-max', min: 3, max: 2 }] },
-      'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job; muster.dev/min-members 3 is above muster.dev/max-members 2',
+      {
+        kind: 'problems',
+        problems: [
+          { kind: 'no-min-members', uncounted: undefined },
+          { kind: 'min-above-max', min: 3, max: 2 },
+        ],
+      },
+      'the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs; muster.dev/min-members 3 is above muster.dev/max-members 2',
     ],
   ])('%s', (_, reason, expected) => {
     expect(explain(reason)).toBe(expected);
