@@ -1,12 +1,7 @@
 /** The cluster state: indexes by gang, Jobs, claims, nominated pods, victims, and what the listener is calls. */
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
-import type {
-  ClaimModel,
-  DisruptionBudgetModel,
-  PodGroupModel,
-  PodModel,
-} from '../../src/core/objects/model.ts';
+import type { ClaimModel, DisruptionBudgetModel, PodGroupModel, PodModel } from '../../src/core/objects/model.ts';
 import { type GangKey, gangKey } from '../../src/core/podgroup/gang.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import { HOST } from '../../src/core/topology/tree.ts';

@@ -135,8 +135,15 @@ function groupByRoot(pods: readonly PodModel[], jobs: readonly JobModel[]): read
     return group;
   };
   for (const job of jobs) groupOf(rootOfJob(job)).jobs.push(job);
-  for (const pod of pods) groupOf(rootOfPod(pod, jobOf, pods)).pods.push(pod);
+  // A pod that nobody owns, beside Jobs of the same gang: as if the newest of them had made it.
+  const newest = jobs.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || b.createdAt - a.createdAt)[0];
+  const adoptive = newest ? rootOfJob(newest) : BY_HAND;
+  for (const pod of pods) groupOf(pod.owner ? rootOfPod(pod, pod.owner, jobOf, pods) : adoptive).pods.push(pod);
   return [...groups.values()];
+}
+
+function isOpen({ isFinished, isDeleting }: JobModel): boolean {
+  return !isFinished && !isDeleting;
 }
 
 function rootOfJob(job: JobModel): Root {
@@ -147,9 +154,12 @@ function rootOfJob(job: JobModel): Root {
   return { id: uid, kind: 'Job', name, maker: undefined };
 }
 
-function rootOfPod(pod: PodModel, jobOf: ReadonlyMap<string, JobModel>, pods: readonly PodModel[]): Root {
-  const { owner, labels } = pod;
-  if (!owner) return BY_HAND;
+function rootOfPod(
+  { labels }: PodModel,
+  owner: Owner,
+  jobOf: ReadonlyMap<string, JobModel>,
+  pods: readonly PodModel[],
+): Root {
   const job = jobOf.get(owner.uid);
   if (job) return rootOfJob(job);
   if (owner.kind === 'Pod') {
@@ -191,7 +201,7 @@ function isLivePod(pod: PodModel): boolean {
 }
 
 function isLive({ pods, jobs }: RootFacts): boolean {
-  return pods.some(isLivePod) || jobs.some(({ isFinished, isDeleting }) => !isFinished && !isDeleting);
+  return pods.some(isLivePod) || jobs.some(isOpen);
 }
 
 /** Of the roots of one maker only the oldest is in the run. */

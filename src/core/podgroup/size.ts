@@ -88,7 +88,7 @@ export function readSize(sources: SizeSources): GangSize {
     return unknown;
   const growing = findGrowing(jobs, sources.countJobsOfSet);
   if (growing) return { ...unknown, growing };
-  return { ...unknown, minMember: left > 0 ? left : undefined, settlesAt: findSettled(jobs, pods, left) };
+  return { ...unknown, minMember: left > 0 ? left : undefined, settlesAt: findSettled(jobs, pods, start) };
 }
 
 const NOTHING = { succeeded: 0, present: 0 };

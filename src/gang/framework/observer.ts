@@ -6,8 +6,10 @@ import { formatDuration } from '../../core/objects/text-values.ts';
 import type { EvictionOutcome, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
+import { explainLaterRuns } from '../../core/reasons/explain-running.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
@@ -56,6 +58,13 @@ export class TelemetryObserver implements GangObserver {
       note: `gang ${gang.key}: ${text}`,
       action: 'GangScheduling',
     });
+  }
+
+  /** Tells the first pod of the later run and its Job what they wait for. */
+  onLaterRun({ key, run }: Gang, { name, pods: [pod] }: LaterRun): void {
+    if (!pod) return;
+    const note = `gang ${key}: ${explainLaterRuns(run, [name])}; give each run a label of its own to start them side by side`;
+    this.#tellOwner(pod, { type: 'Normal', reason: 'GangWaiting', note, action: 'GangScheduling' });
   }
 
   /** Warns when a gang starts whose Job would not survive a preemption. */

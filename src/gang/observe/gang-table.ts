@@ -6,7 +6,7 @@ import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/pod
 import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
-import { hasEnded, sameMembers, takeCensus } from '../state/lifecycle.ts';
+import { sameMembers, takeCensus } from '../state/lifecycle.ts';
 import { parsePlan } from '../state/plan-record.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
@@ -95,7 +95,7 @@ export class GangTable {
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
     this.#records.set(key, record);
-    const isOver = known !== undefined && record.state === 'Finished' && !hasEnded(stateBefore);
+    const isOver = known !== undefined && record.state === 'Finished' && before.present.length > 0;
     if (isOver && census.succeeded > 0 && census.succeeded === gang.members.length) this.#succeeded.push(gang);
   }
 

@@ -50,7 +50,7 @@ export function isHealthy({ nodes, indexOf }: Snapshot, name: string): boolean {
  * A controller that does not say how many members it makes replaces one that was removed within seconds, or not at all:
  * then it was told to make fewer. Milliseconds.
  */
-const REPLACED_WITHIN_MS = 10_000;
+const REPLACED_WITHIN_MS = 5_000;
 
 /**
  * The losses that are still to be replaced: no more of each owner than it will still make or has made already.

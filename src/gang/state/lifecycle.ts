@@ -99,11 +99,6 @@ function deriveEnd({ isSuspended, leaving }: Gang): GangState {
   return leaving.some(({ annotations }) => annotations[PREEMPTED_BY] !== undefined) ? 'Preempted' : 'Deleting';
 }
 
-/** Whether no member of the gang runs or waits. */
-export function hasEnded(state: GangState): boolean {
-  return state === 'Finished' || state === 'Suspended' || state === 'Preempted' || state === 'Deleting';
-}
-
 /** Whether the members are the same for the planner: if not, planning again may end differently. */
 export function sameMembers(before: Gang, now: Gang): boolean {
   return (

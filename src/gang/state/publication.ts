@@ -19,6 +19,8 @@ interface WritablePublication {
   changedAt: number;
   /** The announcement was made. */
   isAnnounced: boolean;
+  /** Later runs that were told that they wait, as `kind/name`. */
+  laterTold: ReadonlySet<string>;
 }
 
 export type Publication = ReadonlyPart<WritablePublication>;
@@ -28,7 +30,7 @@ function writable(publication: Publication): WritablePublication {
 }
 
 export function newPublication(): Publication {
-  return { reason: undefined, announcement: '', changedAt: 0, isAnnounced: false };
+  return { reason: undefined, announcement: '', changedAt: 0, isAnnounced: false, laterTold: new Set() };
 }
 
 /** @param announcement only a text that differs from the last one leads to a new announcement. */
@@ -48,6 +50,11 @@ export function setReason(
 
 export function noteAnnounced(publication: Publication): void {
   writable(publication).isAnnounced = true;
+}
+
+/** @param later all later runs that were told, as `kind/name`. */
+export function noteLaterTold(publication: Publication, later: ReadonlySet<string>): void {
+  writable(publication).laterTold = later;
 }
 
 /** When a pending announcement is due, milliseconds. */

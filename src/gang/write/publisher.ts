@@ -3,10 +3,12 @@ import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
+import { explain, type Reason, type WaitingMembers } from '../../core/reasons/explain.ts';
+import type { Repair } from '../../core/reasons/explain-running.ts';
 import type { LoopContext } from '../framework/context.ts';
+import { describeLosses } from '../state/losses.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
-import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
+import { announceAt, noteAnnounced, noteLaterTold, setReason } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
@@ -16,6 +18,9 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer
 export interface Restarts {
   restartsOf(gang: Gang): number;
 }
+
+/** How many pods a reason names. */
+const EXAMPLES = 3;
 
 export class Publisher {
   readonly #context: Context;
@@ -34,6 +39,7 @@ export class Publisher {
     for (const record of records) {
       const { gang, state, publication } = record;
       const reason = this.#reasonOf(record, now);
+      this.#tellLaterRuns(record);
       setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
       if (publication.isAnnounced || now < announceAt(publication)) continue;
       noteAnnounced(publication);
@@ -41,23 +47,31 @@ export class Publisher {
     }
   }
 
+  #tellLaterRuns({ gang, publication }: GangRecord): void {
+    const { laterTold } = publication;
+    if (gang.laterRuns.length + laterTold.size === 0) return;
+    const names = gang.laterRuns.filter(({ pods }) => pods.length > 0).map(({ name }) => `${name.kind}/${name.name}`);
+    for (const later of gang.laterRuns) {
+      if (later.pods.length === 0 || laterTold.has(`${later.name.kind}/${later.name.name}`)) continue;
+      this.#context.observer.onLaterRun(gang, later);
+    }
+    noteLaterTold(publication, new Set(names));
+  }
+
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
-    const { reservations, barrier, settings } = this.#context;
-    const { gang, census, state, attempt, admission, preemption } = record;
+    const { reservations, barrier, settings, view } = this.#context;
+    const { gang, census, state, preemption } = record;
     const want = gang.minMember ?? 0;
     if (census.isVictim) return describeEviction(census.bound, now);
     switch (state) {
       case 'Gathering':
         return gang.problems.length > 0
           ? { kind: 'problems', problems: gang.problems }
-          : { kind: 'gathering', have: gang.members.length, want };
-      case 'Pending': {
-        const { backoffUntil, lastFailure, shortfall } = attempt;
-        if (admission.holdReason) return admission.holdReason;
-        if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
-        if (!shortfall) return { kind: 'queued' };
-        return preemption.outlook ? { ...shortfall, preemption: preemption.outlook } : shortfall;
-      }
+          : gang.growing
+            ? { kind: 'growing', ...gang.growing }
+            : { kind: 'gathering', have: gang.present.length, want };
+      case 'Pending':
+        return this.#explainWait(record, now);
       case 'Preempting':
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':
@@ -68,9 +82,12 @@ export class Publisher {
         };
       case 'Broken': {
         const repair = this.#describeRepair(record, settings.repair.maxRestarts);
-        return { kind: 'incomplete', running: countStarted(record), want, repair };
+        const waiting = this.#describeWaiting(record, now);
+        const lost = describeLosses(record, view.snapshot());
+        return { kind: 'incomplete', running: countStarted(record), want, repair, ...lost, waiting };
       }
       case 'Running':
+        return this.#describeRunning(record, now);
       case 'Suspended':
       case 'Preempted':
       case 'Deleting':
@@ -79,6 +96,40 @@ export class Publisher {
       default:
         return state satisfies never;
     }
+  }
+
+  /** Why a gang, or a member of one that has started, has no place. */
+  #explainWait({ gang, attempt, admission, preemption }: GangRecord, now: number): Reason {
+    const { backoffUntil, lastFailure, shortfall } = attempt;
+    if (gang.problems.length > 0) return { kind: 'problems', problems: gang.problems };
+    if (admission.holdReason) return admission.holdReason;
+    if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
+    if (!shortfall) return { kind: 'queued' };
+    return preemption.outlook ? { ...shortfall, preemption: preemption.outlook } : shortfall;
+  }
+
+  #describeRunning(record: GangRecord, now: number): Reason | undefined {
+    const { gang } = record;
+    const waiting = this.#describeWaiting(record, now);
+    if (waiting) return { kind: 'members-wait', ...waiting };
+    if (gang.problems.length > 0) return { kind: 'problems', problems: gang.problems };
+    if (gang.laterRuns.length === 0) return undefined;
+    return {
+      kind: 'later-runs',
+      run: gang.run,
+      later: gang.laterRuns.map(({ name: { kind, name } }) => ({ kind, name })),
+    };
+  }
+
+  /** Members of a gang that has started, without a slot. */
+  #describeWaiting(record: GangRecord, now: number): WaitingMembers | undefined {
+    const { reservations } = this.#context;
+    const { unbound } = record.census;
+    // Each slot is a member's: most of the time the numbers tell.
+    if (unbound.length === reservations.countOf(record.gang.key)) return undefined;
+    const names = unbound.filter(({ uid }) => !reservations.slot(uid)).map(({ name }) => name);
+    if (names.length === 0) return undefined;
+    return { pods: { names: names.slice(0, EXAMPLES), count: names.length }, why: this.#explainWait(record, now) };
   }
 
   #describePreempting({ victims, departing, blockedBy }: Preempting): Reason {

@@ -99,15 +99,16 @@ describe('who counts as a member', () => {
   test.each<[string, PodOptions, boolean]>([
     ['a pending pod', {}, true],
     ['a running one', { phase: 'Running', nodeName: 'n1' }, true],
-    ['a succeeded one', { phase: 'Succeeded', nodeName: 'n1' }, true],
-    ['a succeeded one on its way out', { phase: 'Succeeded', deleting: true }, true],
+    ['one that succeeded beside a live one', { phase: 'Succeeded', nodeName: 'n1', endedAt: 7_000 }, true],
+    ['the same on its way out', { phase: 'Succeeded', nodeName: 'n1', endedAt: 7_000, deleting: true }, true],
+    ['not one that ended before the live one started', { phase: 'Succeeded', nodeName: 'n1', endedAt: 4_000 }, false],
+    ['not one that never ran', { phase: 'Succeeded' }, false],
     ['one whose state is unknown', { phase: 'Unknown', nodeName: 'n1' }, true],
     ['not a failed one', { phase: 'Failed' }, false],
     ['not one on its way out', { phase: 'Running', deleting: true }, false],
   ])('%s', (_, options, counts) => {
-    expect(read([aMember('a', options), aMember('b')]).members.map(({ name }) => name)).toEqual(
-      counts ? ['a', 'b'] : ['b'],
-    );
+    const live = aMember('b', { nodeName: 'n2', startedAt: 5_000 });
+    expect(read([aMember('a', options), live]).members.map(({ name }) => name)).toEqual(counts ? ['a', 'b'] : ['b']);
   });
 });
 

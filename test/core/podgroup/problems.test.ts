@@ -208,7 +208,7 @@ describe('the size', () => {
     [
       'nothing that says how many',
       [aPod({ name: 'w-0', labels: { [POD_GROUP]: 'train' } })],
-      'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job',
+      'the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs',
     ],
     [
       'a PodGroup that does not exist',
