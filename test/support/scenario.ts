@@ -240,8 +240,10 @@ export class World {
   }
 
   finish(name: string, phase: 'Succeeded' | 'Failed' = 'Succeeded'): void {
+    const finishedAt = new Date(this.clock.now()).toISOString();
     this.cluster.update('Pod', keyIn(name), ({ status }) => {
       status.phase = phase;
+      status.containerStatuses = [{ name: 'main', state: { terminated: { finishedAt } } }];
     });
   }
 

@@ -125,8 +125,8 @@ describe('a running gang loses a member', () => {
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     await world.settle();
     world.setReady('a0', false);
+    await world.pass(SECOND);
     world.finish('job-0', 'Failed');
-    await world.settle();
     await world.restart();
     expect(keptPlaces(world)).toEqual(['a3']);
   });
