@@ -99,6 +99,7 @@ export type ReleaseCause =
   | 'members-left'
   | 'members-late'
   | 'topology-drift'
+  | 'ranks-moved'
   | 'fence-ended'
   | 'displaced'
   | 'held'

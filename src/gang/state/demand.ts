@@ -38,6 +38,25 @@ export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
 }
 
+/**
+ * What is planned when the slots of a gang are planned again as a whole: the members that have one, and as many others
+ * as the gang needs to start.
+ * @param stay slots that cannot be given up any more.
+ */
+export function demandAnew(
+  record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
+  slots: readonly Slot[],
+  stay: readonly Slot[],
+): Demand {
+  const whole = demandOf(record, stay);
+  if (whole.kind !== 'members') return whole;
+  const placed = new Set(slots.map((slot) => slot.pod.uid));
+  const lacking = Math.max(0, whole.min - whole.members.filter(({ uid }) => placed.has(uid)).length);
+  const needed = new Set(whole.members.filter(({ uid }) => !placed.has(uid)).slice(0, lacking));
+  const members = whole.members.filter((pod) => placed.has(pod.uid) || needed.has(pod));
+  return { ...whole, members, fresh: false };
+}
+
 /** Members that are bound (without lost ones) or have a slot. */
 export function placedMembers(
   { gang: { ranks }, census, repair: { lost } }: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
