@@ -238,6 +238,7 @@ class Cluster {
       jobs: [],
       podGroup: undefined,
       blocksOnClaim: () => false,
+      creationFailure: () => undefined,
     });
     this.running.push({ gang, bound: pods, started: size });
   }

@@ -182,6 +182,7 @@ export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): rea
       jobs: [],
       podGroup: undefined,
       blocksOnClaim: () => false,
+      creationFailure: () => undefined,
     });
     const bound = own.filter(({ deleting }) => !deleting);
     return [{ gang, bound, started: bound.length }];

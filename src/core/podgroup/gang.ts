@@ -3,6 +3,7 @@
  * value comes out. What is wrong with a gang is a problem in the value (`problems.ts`): the gang waits and says
  * why. O(members), plus sorting the ranks.
  */
+import type { CreationFailure } from '../objects/creation-failure.ts';
 import {
   COSCHEDULING_LABEL,
   EXPECTED_DURATION,
@@ -78,6 +79,8 @@ export interface Gang {
   readonly scheduleTimeoutMs: number | undefined;
   /** When activeDeadlineSeconds ends one of its Jobs, milliseconds since the epoch. */
   readonly deadlineAt: number | undefined;
+  /** Why a controller of the gang could not create the members that are missing; undefined: none says so. */
+  readonly refusedCreation: CreationFailure | undefined;
   /** The gang waits while there are any. */
   readonly problems: readonly GangProblem[];
 }
@@ -93,6 +96,8 @@ export interface GangSources {
   readonly podGroup: PodGroupModel | undefined;
   /** Whether a claim holds the gang back: it is not bound, and does not wait for its first consumer. */
   readonly blocksOnClaim: (claim: string) => boolean;
+  /** The latest creation failure of the controller with this UID. */
+  readonly creationFailure: (owner: string) => CreationFailure | undefined;
 }
 
 /** The name of the gang that a pod or a pod template belongs to; undefined: none of ours. */
@@ -143,8 +148,21 @@ export function describeGang(key: GangKey, sources: GangSources): Gang {
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
     deadlineAt: earliestDeadline(sources.jobs),
+    refusedCreation: minimum !== undefined && members.length >= minimum ? undefined : findRefusal(sources),
     problems: findProblems(name, members, minimum, sources.blocksOnClaim),
   };
+}
+
+/** The latest failure among the controllers of its pods, its Jobs, and what makes these. */
+function findRefusal({ pods, jobs, creationFailure }: GangSources): CreationFailure | undefined {
+  const owners = new Set<string>();
+  for (const { owner } of pods) if (owner) owners.add(owner.uid);
+  for (const { uid, owner } of jobs) {
+    owners.add(uid);
+    if (owner) owners.add(owner.uid);
+  }
+  const failures = [...owners].flatMap((owner) => creationFailure(owner) ?? []);
+  return failures.sort((a, b) => b.at - a.at || (a.name < b.name ? -1 : 1))[0];
 }
 
 /** Succeeded members count as present. Failed members and unfinished ones that are being deleted do not. */

@@ -4,6 +4,7 @@
  * status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 
+import type { CreationFailure } from '../objects/creation-failure.ts';
 import { instantText } from '../objects/text-values.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
@@ -13,7 +14,13 @@ import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './h
 
 /** Why a gang is not running yet. */
 export type Reason =
-  | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
+  | {
+      readonly kind: 'gathering';
+      readonly have: number;
+      readonly want: number;
+      /** Why a controller could not create the others. */
+      readonly refused?: Pick<CreationFailure, 'owner' | 'message'>;
+    }
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
   | HoldReason
@@ -59,7 +66,7 @@ export type Repair =
 export function explain(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
-      return `${reason.have} of ${reason.want} members exist`;
+      return `${reason.have} of ${reason.want} members exist${explainCreation(reason.refused)}`;
     case 'problems':
       return reason.problems.map(explainProblem).join('; ');
     case 'queued':
@@ -124,6 +131,10 @@ function stableText(reason: Reason): string {
     default:
       return reason satisfies never;
   }
+}
+
+function explainCreation(refused: Pick<CreationFailure, 'owner' | 'message'> | undefined): string {
+  return refused ? `; ${refused.owner} cannot create more: "${refused.message}"` : '';
 }
 
 function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {

@@ -2,6 +2,7 @@
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
@@ -10,6 +11,9 @@ import { countStarted, type GangRecord } from '../state/records.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
+
+type Gathering = Extract<Reason, { readonly kind: 'gathering' }>;
+type Refusal = NonNullable<Gathering['refused']>;
 
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
@@ -49,7 +53,7 @@ export class Publisher {
       case 'Gathering':
         return gang.problems.length > 0
           ? { kind: 'problems', problems: gang.problems }
-          : { kind: 'gathering', have: gang.members.length, want };
+          : { kind: 'gathering', have: gang.members.length, want, ...describeRefusal(gang, now) };
       case 'Pending': {
         const { backoffUntil, lastFailure, shortfall } = attempt;
         if (admission.holdReason) return admission.holdReason;
@@ -108,6 +112,8 @@ function announce(reason: Reason): string {
     case 'nominated':
     case 'preempting':
       return '';
+    case 'gathering':
+      return explain({ ...reason, ...(reason.refused && { refused: withoutNumbers(reason.refused) }) });
     case 'quota':
       return `quota of ${reason.refusal.queue}`;
     case 'behind':
@@ -115,6 +121,18 @@ function announce(reason: Reason): string {
     default:
       return explain(reason);
   }
+}
+
+/** A controller repeats what it cannot create every few minutes at least. */
+const REFUSAL_HOLDS_MS = 900_000;
+
+function describeRefusal({ refusedCreation: refused }: Gang, now: number): Pick<Gathering, 'refused'> {
+  return refused && Math.abs(now - refused.at) < REFUSAL_HOLDS_MS ? { refused } : {};
+}
+
+/** The kind of cause: what is used and what was asked for changes with each attempt. */
+function withoutNumbers({ owner, message }: Refusal): Refusal {
+  return { owner, message: message.split(/[:,]/, 2).join(':').replace(/\d+/g, '') };
 }
 
 /** Why running members are about to be evicted. */

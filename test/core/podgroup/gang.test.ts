@@ -42,6 +42,7 @@ function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
     jobs: [],
     podGroup: undefined,
     blocksOnClaim: () => false,
+    creationFailure: () => undefined,
     ...sources,
   });
 }

@@ -385,6 +385,7 @@ describe('two members that were given one rank', () => {
       jobs: [],
       podGroup: undefined,
       blocksOnClaim: () => false,
+      creationFailure: () => undefined,
     });
 
   test.each<[string, readonly PodModel[], string]>([
@@ -420,6 +421,7 @@ test('a gang says the rank of each member, and lists them in that order', () => 
     jobs: [],
     podGroup: undefined,
     blocksOnClaim: () => false,
+    creationFailure: () => undefined,
   });
   expect(members.map(({ name, uid }) => [name, ranks.get(uid)])).toEqual([
     ['a', 0],
