@@ -76,6 +76,7 @@ export function createWatches(parts: WatchesParts): Watches {
       { kind: 'Queue', path: '/apis/muster.dev/v1alpha1/queues', project: projectQueue, optional: 'absent' },
       state.queueObjects,
     ),
+    // The API server has no cache for Events and sends no bookmarks: a quiet watch is opened again each time it is idle.
     watch(
       parts,
       {

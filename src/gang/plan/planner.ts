@@ -213,8 +213,13 @@ export class Planner {
     const slots = reservations.slotsOf(gang.key);
     const stay = slots.filter(({ state }) => state === 'binding');
     if (census.bound.length + stay.length === 0) reservations.releasePlaceholdersOf(gang.key);
-    const demand = demandAnew(record, slots, stay);
-    if (demand.kind !== 'members') return DONE;
+    const anew = demandAnew(record, slots, stay);
+    if (!anew) return DONE;
+    const { kept } = anew;
+    // Quota is asked only for members without a slot; only a gang that has not started takes such along.
+    const wanted = { ...anew.demand, min: kept };
+    const limited = wanted.blocksStart ? this.#parts.queues.limitDemand(wanted, candidate) : wanted;
+    const demand = { ...anew.demand, members: limited.kind === 'members' ? limited.members : wanted.members };
     const isPlaced = this.#try(candidate, demand, this.#parts.inputs.of(record, demand, { ...constraints, stay }));
     noteUnchecked(attempt, false);
     if (isPlaced) return DONE;

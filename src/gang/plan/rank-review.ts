@@ -42,6 +42,8 @@ function isAsPlanned(record: GangRecord, slots: readonly Slot[], view: LoopConte
     return !isViolated || findTopologyViolation(snapshot, topology, placedMembers(record, [])) !== undefined;
   }
   if (isViolated || countStarted(record) + slots.length < gang.minMember!) return false;
+  // Members above the minimum may come at any time, and each may move ranks: they must not hold up the start.
+  if (gang.members.length > gang.minMember!) return true;
   // How evenly the domains let it be spread only a plan tells.
   return topology.spread === undefined && isInRankOrder(snapshot, placed);
 }

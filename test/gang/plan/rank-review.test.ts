@@ -99,6 +99,55 @@ describe('a gang of which the last member moves the ranks of all others', () => 
   });
 });
 
+describe('a member above the minimum that moves the ranks of others', () => {
+  test('does not hold up the start: nobody is moved', async () => {
+    const world = await startRacks(3, 2);
+    world.create(gang('a', 5, { min: 4, from: 1 }));
+    await world.settle();
+    await world.schedule('a-1', 'a-2');
+    const slots = world.slotsOf('a');
+    world.create(gang('a', 1, { min: 4 }));
+    await world.settle();
+    expect(world.slotsOf('a')).toMatchObject(slots);
+    await world.schedule();
+    expect(Object.keys(world.boundTo('a'))).toHaveLength(5);
+    expect(world.boundTo('a')).toMatchObject(slots);
+  });
+
+  test('is no reason to split a slice', async () => {
+    const world = await startRacks(3, 2);
+    const options = { min: 4, annotations: SLICES_OF_TWO };
+    world.create(gang('a', 5, { ...options, from: 1 }));
+    await world.settle();
+    world.create(gang('a', 1, options));
+    await world.settle();
+    await world.schedule();
+    const racks = Object.values(world.boundTo('a')).map((node) => rackOf(world, node));
+    expect(racks.length, 'and it has its place with the others').toBe(5);
+    for (const i of [0, 2]) expect(racks[i], `ranks ${i} and ${i + 1}`).toBe(racks[i + 1]);
+  });
+});
+
+describe('a running gang that grows', () => {
+  test('does not split a slice of new members when one more moves their ranks', async () => {
+    const world = await startRacks(5, 2);
+    const options = { min: 4, annotations: SLICES_OF_TWO };
+    world.running('a', ['n0', 'n1', 'n2', 'n3'], options);
+    world.create(gang('a', 8, { ...options, from: 4 }));
+    await world.settle();
+    expect(Object.keys(world.slotsOf('a'))).toEqual(['a-4', 'a-5', 'a-6', 'a-7']);
+    const [late] = gang('a', 1, options);
+    world.create({ ...late!, metadata: { ...late!.metadata, name: 'a-3-late' } });
+    await world.settle();
+    await world.schedule();
+    const bound = world.boundTo('a');
+    const racks = ['a-3-late', 'a-4', 'a-5', 'a-6', 'a-7'].map((name) => bound[name] && rackOf(world, bound[name]));
+    expect(racks[2], 'ranks 6 and 7').toBe(racks[3]);
+    expect(racks[0] ?? racks[1], 'ranks 4 and 5').toBe(racks[1]);
+    expect(Object.keys(bound).length).toBeGreaterThanOrEqual(8);
+  });
+});
+
 describe('while slots cannot be compared with the ranks', () => {
   test('nobody is bound, and nothing more is nominated', async () => {
     const world = await startRacks(2, 3);
