@@ -29,6 +29,7 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   activeDeadlineSeconds: undefined,
   startedAt: undefined,
   templateLabels: {},
+  ownKeys: [],
   backoffLimit: 6,
   ignoresDisruption: true,
   owner: undefined,

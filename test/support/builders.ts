@@ -100,6 +100,7 @@ export function aPod(options: PodOptions = {}): PodModel {
     startedAt: undefined,
     gates: [],
     owner: undefined,
+    isOurs: true,
     nativeGang: false,
     refusal: '',
     claims: template.claims ?? [],

@@ -2,6 +2,7 @@
  * Projects wire JSON to models, one function for each kind (pods: `pod-projection.ts`). The API server has validated
  * the objects, so they are typed, not checked. Absent fields get the API's defaults.
  */
+import { PREFIX } from './keys.ts';
 import type {
   ClaimModel,
   DisruptionBudgetModel,
@@ -29,6 +30,7 @@ const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';
 const LEGACY_STORAGE_CLASS = 'volume.beta.kubernetes.io/storage-class';
 
 const NO_LABELS: Labels = Object.freeze({});
+const NO_KEYS: readonly string[] = Object.freeze([]);
 
 interface RawNode {
   readonly metadata?: RawMetadata;
@@ -89,8 +91,23 @@ export function projectJob(raw: unknown): JobModel {
     isEnding: Boolean(spec?.suspend) || Boolean(metadata?.deletionTimestamp),
     backoffLimit: spec?.backoffLimit ?? 6,
     ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
+    ownKeys: findOwnKeys(metadata, spec?.template?.metadata),
     owner: findController(metadata),
   };
+}
+
+/** Nobody reads more of them, and a user decides how many there are. */
+const MAX_OWN_KEYS = 8;
+
+function findOwnKeys(own: RawMetadata | undefined, template: RawMetadata | null | undefined): readonly string[] {
+  const written = { ...template?.labels, ...template?.annotations };
+  const keys = Object.keys({ ...own?.labels, ...own?.annotations }).filter((key) => key.startsWith(PREFIX));
+  return keys.length === 0
+    ? NO_KEYS
+    : keys
+        .filter((key) => written[key] === undefined)
+        .sort()
+        .slice(0, MAX_OWN_KEYS);
 }
 
 function ignoresDisruption({ action, onPodConditions }: RawFailureRule): boolean {

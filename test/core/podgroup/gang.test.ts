@@ -17,6 +17,7 @@ const aJob = (options: Partial<JobModel> = {}): JobModel => ({
   activeDeadlineSeconds: undefined,
   startedAt: undefined,
   templateLabels: { [POD_GROUP]: 'train' },
+  ownKeys: [],
   backoffLimit: 6,
   ignoresDisruption: true,
   owner: undefined,
