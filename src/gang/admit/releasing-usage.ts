@@ -39,8 +39,8 @@ export class ReleasingUsage {
   add(uids: Iterable<string>): void {
     for (const uid of uids) {
       const pod = this.#view.pod(uid);
-      // Members that are being deleted do not count for their gang any more.
-      if (!pod || isTerminated(pod) || (pod.deleting && gangKeyOf(pod) !== undefined)) continue;
+      // Members that are being deleted do not count for their gang any more; pods of others never counted.
+      if (!pod?.isOurs || isTerminated(pod) || (pod.deleting && gangKeyOf(pod) !== undefined)) continue;
       const queue = this.#lookup.queueOf(pod.namespace, pod.labels[QUEUE]);
       if (!queue) continue;
       const amounts = this.#amounts.get(queue.name) ?? new Map<string, number>();
