@@ -16,13 +16,18 @@ export class LonePodIndex {
     return this.#strays.values();
   }
 
-  /** Pods that may carry keys that do nothing, each version once. @param most how many. */
-  takeUnread(most: number): readonly PodModel[] {
+  /**
+   * Pods that may carry keys that do nothing, or whose Jobs do, each version once.
+   * @param most how many.
+   * @param jobOf finds the Job that owns a pod.
+   */
+  takeUnread(most: number, jobOf: (pod: PodModel) => JobModel | undefined): readonly PodModel[] {
     const taken: PodModel[] = [];
     for (const [uid, pod] of this.#unread) {
       if (taken.length === most) break;
       this.#unread.delete(uid);
-      taken.push(pod);
+      // At the start pods may come before their Jobs, of which nearly all turn out to have no keys of their own.
+      if (isMarkedAlone(pod) || (jobOf(pod)?.ownKeys.length ?? 0) > 0) taken.push(pod);
     }
     return taken;
   }
@@ -32,9 +37,8 @@ export class LonePodIndex {
     if (!pod.isOurs || pod.nativeGang) return;
     if (isStray(pod)) this.#strays.set(pod.uid, pod);
     // What is wrong on a member is a problem of its gang. A Job that is not known yet is looked at later.
-    const mayBeWrong = gangKeyOf(pod) === undefined && isMarked(pod);
-    const mayOwnerBe = pod.owner?.kind === 'Job' && findJob()?.ownKeys.length !== 0;
-    if (mayBeWrong || mayOwnerBe) this.#unread.set(pod.uid, pod);
+    const mayJobHaveKeys = pod.owner?.kind === 'Job' && findJob()?.ownKeys.length !== 0;
+    if (isMarkedAlone(pod) || mayJobHaveKeys) this.#unread.set(pod.uid, pod);
   }
 
   remove({ uid }: PodModel): void {
@@ -43,8 +47,10 @@ export class LonePodIndex {
   }
 }
 
-/** Whether it has a key or the gate of ours: most pods of a cluster have neither. */
-function isMarked({ gates, labels, annotations }: PodModel): boolean {
+/** Whether it is in no gang and has a key or the gate of ours: most pods of a cluster have neither. */
+function isMarkedAlone(pod: PodModel): boolean {
+  if (gangKeyOf(pod) !== undefined) return false;
+  const { gates, labels, annotations } = pod;
   if (gates.includes(GANG_GATE)) return true;
   for (const key in annotations) if (key.startsWith(PREFIX)) return true;
   for (const key in labels) if (key.startsWith(PREFIX)) return true;

@@ -119,7 +119,7 @@ export class ClusterState {
 
   /** Pods that may carry keys that do nothing, each version once. @param most how many. */
   takeUnread(most: number): readonly PodModel[] {
-    return this.#lonePods.takeUnread(most);
+    return this.#lonePods.takeUnread(most, (pod) => this.jobOf(pod));
   }
 
   /** The Job that owns the pod; undefined: none, or not seen yet. */

@@ -41,7 +41,9 @@ const MAX_IGNORED = 4;
 export function findIgnoredKeys(pod: PodModel, job: JobModel | undefined): readonly IgnoredKey[] {
   if (!pod.isOurs || pod.nativeGang) return [];
   const own = gangKeyOf(pod) === undefined ? findOnLonePod(pod) : [];
-  return [...own, ...(job?.ownKeys ?? []).map(describeJobKey)].slice(0, MAX_IGNORED);
+  // An admission webhook may have copied a key from the Job to its pods, where it counts.
+  const onJob = (job?.ownKeys ?? []).filter((key) => (pod.labels[key] ?? pod.annotations[key]) === undefined);
+  return [...own, ...onJob.map(describeJobKey)].slice(0, MAX_IGNORED);
 }
 
 /** The label of a pod that another controller still gates will count: nothing about a gang is in vain there. */

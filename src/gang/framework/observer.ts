@@ -1,7 +1,7 @@
 /** Reports what the gang package does, as metrics, log lines and Events. */
 
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
-import { GANG_GATE } from '../../core/objects/keys.ts';
+import { GANG_GATE, POD_GROUP_LABEL } from '../../core/objects/keys.ts';
 import { type JobModel, keyOf, type PodModel } from '../../core/objects/model.ts';
 import { cutText, formatDuration } from '../../core/objects/text-values.ts';
 import type { EvictionOutcome, WriteOutcome } from '../../core/objects/write-outcome.ts';
@@ -73,8 +73,8 @@ export class TelemetryObserver implements GangObserver {
     const others = gates.slice(0, 3).map(cutText).join(', ');
     const note =
       gang === undefined
-        ? `the pod has gate ${GANG_GATE} but no gang, so Muster would remove that gate; it waits for the controllers that own the other gates: ${others}`
-        : `in gang ${gang} when the controllers that own them have removed the other gates: ${others}`;
+        ? `gate ${GANG_GATE} without a gang: it is removed when the controllers of the other gates have removed theirs: ${others}; add label ${POD_GROUP_LABEL} if the pod belongs to a gang`
+        : `in gang ${gang} when the controllers of the other gates have removed theirs: ${others}`;
     const { namespace, name, uid } = pod;
     const regarding = { kind: 'Pod', namespace, name, uid } as const;
     const type = gang === undefined ? 'Warning' : 'Normal';

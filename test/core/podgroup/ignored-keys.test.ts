@@ -57,6 +57,11 @@ describe('on its Job', () => {
     ]);
   });
 
+  test('not one that admission copied to the pod', () => {
+    const labels = { 'muster.dev/pod-group': 'g' };
+    expect(told(aJob(labels), { labels })).toEqual([]);
+  });
+
   test('not one that its template has too, as label or as annotation', () => {
     const job = aJob(
       { 'muster.dev/queue': 'q' },

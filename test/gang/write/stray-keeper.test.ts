@@ -82,7 +82,7 @@ describe('a stray', () => {
 
   test.each<[string, object, string, boolean]>([
     ['with a gang is told how it goes on', { labels: { 'muster.dev/pod-group': 'a' } }, 'in gang a when', false],
-    ['without a gang is warned', {}, 'has gate muster.dev/gang but no gang', true],
+    ['without a gang is warned', {}, 'gate muster.dev/gang without a gang: it is removed when', true],
   ])('that another controller gates as well %s, once', async (_, options, note) => {
     const world = await startWorld({ nodes: 1 });
     world.create(
