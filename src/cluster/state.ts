@@ -25,6 +25,7 @@ import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
 import { CreationFailures } from './creation-failures.ts';
+import { LonePodIndex } from './lone-index.ts';
 import { NodeTable } from './node-table.ts';
 
 /** Callbacks for the kinds of change. */
@@ -59,6 +60,7 @@ export class ClusterState {
   readonly #pods = new Map<string, PodModel>();
   readonly #gangPods = new Map<GangKey, Map<string, PodModel>>();
   readonly #foreignHolders = new Map<string, ForeignHolder>();
+  readonly #lonePods = new LonePodIndex();
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
@@ -116,6 +118,22 @@ export class ClusterState {
     return this.#foreignHolders.values();
   }
 
+  /** Pods outside gangs that carry our gate or the record of a slot (`core/podgroup/stray.ts`). */
+  strays(): Iterable<PodModel> {
+    return this.#lonePods.strays();
+  }
+
+  /** Pods that may carry keys that do nothing, each version once. @param most how many. */
+  takeUnread(most: number): readonly PodModel[] {
+    return this.#lonePods.takeUnread(most, (pod) => this.jobOf(pod));
+  }
+
+  /** The Job that owns the pod; undefined: none, or not seen yet. */
+  jobOf({ namespace, owner }: PodModel): JobModel | undefined {
+    const job = owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${owner.name}`) : undefined;
+    return job?.uid === owner?.uid ? job : undefined;
+  }
+
   /** Unfinished pods marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
   preempted(): Iterable<PodModel> {
     return this.#preempted.values();
@@ -136,8 +154,8 @@ export class ClusterState {
     const namespace = gang.slice(0, gang.indexOf('/'));
     const jobs = new Map(this.#jobsOfGang.get(gang));
     for (const pod of pods) {
-      const job = pod.owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${pod.owner.name}`) : undefined;
-      if (job && job.uid === pod.owner?.uid) jobs.set(job.uid, job);
+      const job = this.jobOf(pod);
+      if (job) jobs.set(job.uid, job);
     }
     const viaPodGroup = pods.some((pod) => pod.labels[COSCHEDULING_LABEL] !== undefined);
     return {
@@ -239,6 +257,7 @@ export class ClusterState {
 
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);
+    this.#lonePods.add(pod, () => this.jobOf(pod));
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.addPod(pod);
     if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
     const gang = gangKeyOf(pod);
@@ -255,6 +274,7 @@ export class ClusterState {
 
   #unindex(pod: PodModel): void {
     this.#pods.delete(pod.uid);
+    this.#lonePods.remove(pod);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
     this.#foreignHolders.delete(pod.uid);
     this.#preempted.delete(pod.uid);
@@ -336,8 +356,9 @@ function gangOfJob(job: Pick<JobModel, 'namespace' | 'templateLabels'>): GangKey
   return name === undefined ? undefined : gangKey(job.namespace, name);
 }
 
+/** What another scheduler has only nominated keeps no place: it may never use it, and would not respect ours either. */
 function readForeignHolder(pod: PodModel): ForeignHolder | undefined {
-  if (pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
+  if (!pod.isOurs || pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
   const pinnedTo = pinnedNode(pod);
   return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;
 }

@@ -129,11 +129,11 @@ export function gangNameOf(labels: Labels): string | undefined {
 }
 
 /**
- * The key of the pod's gang. Undefined for a lone pod, and for a pod that another controller schedules as a gang or
- * still gates: never fight another controller.
+ * The key of the pod's gang. Undefined for a lone pod, for a pod of another scheduler, and for a pod that another
+ * controller schedules as a gang or still gates: never fight another controller.
  */
 export function gangKeyOf(pod: PodModel): GangKey | undefined {
-  if (pod.nativeGang || pod.gates.some((gate) => gate !== GANG_GATE)) return undefined;
+  if (!pod.isOurs || pod.nativeGang || pod.gates.some((gate) => gate !== GANG_GATE)) return undefined;
   const name = gangNameOf(pod.labels);
   return name === undefined ? undefined : gangKey(pod.namespace, name);
 }
