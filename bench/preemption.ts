@@ -237,7 +237,7 @@ class Cluster {
       pods,
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
     });
     this.running.push({ gang, bound: pods, started: size });
   }

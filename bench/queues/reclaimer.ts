@@ -82,7 +82,7 @@ export class Reclaimer {
   #gangOf(job: Job, pods: readonly PodModel[]): Gang {
     let gang = this.#gangs.get(job);
     if (!gang) {
-      gang = describeGang(job.key as GangKey, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
+      gang = describeGang(job.key as GangKey, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => undefined });
       this.#gangs.set(job, gang);
     }
     return gang;

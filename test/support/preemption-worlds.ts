@@ -181,7 +181,7 @@ export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): rea
       pods: own,
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
     });
     const bound = own.filter(({ deleting }) => !deleting);
     return [{ gang, bound, started: bound.length }];

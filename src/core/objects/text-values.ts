@@ -8,6 +8,14 @@ export function wholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
+/** Longer texts of tenants are cut. */
+const MAX_QUOTED = 64;
+
+/** A text that somebody else wrote, short enough to be repeated: 64 characters at most, cut ones end in `…`. */
+export function quoteShort(text: string): string {
+  return text.length <= MAX_QUOTED ? text : `${text.slice(0, MAX_QUOTED - 1)}…`;
+}
+
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
 

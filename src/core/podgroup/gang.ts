@@ -19,7 +19,7 @@ import {
 } from '../objects/keys.ts';
 import type { JobModel, Labels, PodGroupModel, PodModel } from '../objects/model.ts';
 import type { TopologyRequest } from '../topology/request.ts';
-import { findProblems, type GangProblem } from './problems.ts';
+import { type ClaimObstacle, findProblems, type GangProblem } from './problems.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
 import { readTopologyKeys } from './topology-keys.ts';
 
@@ -91,8 +91,8 @@ export interface GangSources {
   /** Jobs whose pod template carries the gang's label, or that own one of the pods. */
   readonly jobs: readonly JobModel[];
   readonly podGroup: PodGroupModel | undefined;
-  /** Whether a claim holds the gang back: it is not bound, and does not wait for its first consumer. */
-  readonly blocksOnClaim: (claim: string) => boolean;
+  /** How a claim holds the gang back; undefined: it does not. */
+  readonly blocksOnClaim: (claim: string) => ClaimObstacle | undefined;
 }
 
 /** The name of the gang that a pod or a pod template belongs to; undefined: none of ours. */

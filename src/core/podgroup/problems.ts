@@ -22,18 +22,21 @@ export type GangProblem =
   | { readonly kind: 'min-above-max'; readonly min: number; readonly max: number }
   | { readonly kind: 'no-min-members' }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
-  | { readonly kind: 'unbound-claim'; readonly claim: string };
+  | { readonly kind: ClaimObstacle; readonly claim: string };
+
+/** A claim does not exist, or is not bound and does not wait for its first consumer. */
+export type ClaimObstacle = 'missing-claim' | 'unbound-claim';
 
 /**
  * @param members in rank order.
  * @param minimum how many must start together; undefined while nothing says so.
- * @param blocksOnClaim whether a claim holds the gang back.
+ * @param blocksOnClaim how a claim holds the gang back; undefined: it does not.
  */
 export function findProblems(
   name: string,
   members: readonly PodModel[],
   minimum: number | undefined,
-  blocksOnClaim: (claim: string) => boolean,
+  blocksOnClaim: (claim: string) => ClaimObstacle | undefined,
 ): readonly GangProblem[] {
   const problems: GangProblem[] = [];
   const seen = new Set<string>();
@@ -55,9 +58,22 @@ export function findProblems(
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
-  const claim = waiting.flatMap((pod) => pod.claims).find(blocksOnClaim);
-  if (claim !== undefined) problems.push({ kind: 'unbound-claim', claim });
+  problems.push(...findClaimProblem(waiting, blocksOnClaim));
   return problems;
+}
+
+/** The first claim that holds the gang back. */
+function findClaimProblem(
+  waiting: readonly PodModel[],
+  blocksOnClaim: (claim: string) => ClaimObstacle | undefined,
+): readonly GangProblem[] {
+  for (const { claims } of waiting) {
+    for (const claim of claims) {
+      const kind = blocksOnClaim(claim);
+      if (kind !== undefined) return [{ kind, claim }];
+    }
+  }
+  return [];
 }
 
 function missingMinimum(name: string, members: readonly PodModel[]): GangProblem {

@@ -4,7 +4,7 @@
  * status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 
-import { instantText } from '../objects/text-values.ts';
+import { instantText, quoteShort } from '../objects/text-values.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
@@ -235,6 +235,8 @@ function stableProblem(problem: GangProblem): string {
       return `members contradict each other about ${problem.key}; give all the same`;
     case 'duplicate-rank':
       return 'members have the same muster.dev/rank; give each its own, or none to any';
+    case 'missing-claim':
+      return 'a PersistentVolumeClaim does not exist';
     case 'unbound-claim':
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
     default:
@@ -274,8 +276,10 @@ function explainProblem(problem: GangProblem): string {
       return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
     case 'unreachable-member':
       return `pod ${problem.pod} never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers`;
+    case 'missing-claim':
+      return `PersistentVolumeClaim ${quoteShort(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
-      return `PersistentVolumeClaim ${problem.claim} is not bound and its storage class does not wait for a first consumer`;
+      return `PersistentVolumeClaim ${quoteShort(problem.claim)} is not bound and its storage class does not wait for a first consumer`;
     default:
       return problem satisfies never;
   }

@@ -41,7 +41,7 @@ function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
     pods,
     jobs: [],
     podGroup: undefined,
-    blocksOnClaim: () => false,
+    blocksOnClaim: () => undefined,
     ...sources,
   });
 }

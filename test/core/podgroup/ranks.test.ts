@@ -365,7 +365,7 @@ describe('two members that were given one rank', () => {
       })),
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
     });
 
   test.each<[string, readonly PodModel[], string]>([
@@ -400,7 +400,7 @@ test('a gang says the rank of each member, and lists them in that order', () => 
     pods: [job('b', 2), job('a', 0)],
     jobs: [],
     podGroup: undefined,
-    blocksOnClaim: () => false,
+    blocksOnClaim: () => undefined,
   });
   expect(members.map(({ name, uid }) => [name, ranks.get(uid)])).toEqual([
     ['a', 0],
