@@ -8,6 +8,7 @@ import { Endings } from './admit/endings.ts';
 import { QueueTable } from './admit/queue-table.ts';
 import { RunHistory } from './admit/run-history.ts';
 import { RunLimits } from './admit/run-limits.ts';
+import { Satisfiability } from './admit/satisfiability.ts';
 import { Coordinator } from './coordinator.ts';
 import { Binder } from './extender/binder.ts';
 import { Inspection } from './extender/inspection.ts';
@@ -93,13 +94,14 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const limits = new RunLimits(context, queues, evictor);
   const endings = new Endings(context, queues, history);
   const backfill = new Backfill(context, inputs, endings);
-  const admission = new Admission(context, { queues, backfill, limits, history, repairs: repairer });
+  const satisfiability = new Satisfiability(context, queues);
+  const admission = new Admission(context, { queues, satisfiability, backfill, limits, history, repairs: repairer });
 
   // 4 plan, 5 preempt
   const pacing = new Pacing(reservations);
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
-  const planner = new Planner(context, { assigner, early, inputs, pacing, queues });
+  const planner = new Planner(context, { assigner, early, inputs, pacing, queues, satisfiability });
   const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
 
   // 6 write, 7 publish
@@ -115,6 +117,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     observation,
     repairer,
     admission,
+    satisfiability,
     planner,
     preemptor,
     dispatcher,

@@ -5,10 +5,14 @@
  */
 
 import { instantText, quoteShort } from '../objects/text-values.ts';
+import type { Impossibility, Oversize } from '../placement/best-case.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
 import type { SpareCause } from '../preemption/candidates.ts';
+import type { QuotaRefusal } from '../queues/quota.ts';
+import { explainLastingRefusal } from './explain-queue.ts';
+import { formatAmount } from './format-amount.ts';
 import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
 
 /** Why a gang is not running yet. */
@@ -28,11 +32,19 @@ export type Reason =
       /** Why an eviction is refused; '' when none is. */
       readonly blockedBy: string;
     }
+  | NeverReason
   | { readonly kind: 'nominated'; readonly members: number; readonly atBarrier: number }
   | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
   /** `at`: when it is evicted, milliseconds since the epoch. */
   | { readonly kind: 'preempted'; readonly by: string; readonly at: number }
   | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
+
+/** Why a complete gang can never start as it is, whoever leaves. */
+export type NeverReason =
+  /** The nodes that exist would not hold it even if nothing else ran. */
+  | ({ readonly kind: 'unsatisfiable' } & Impossibility)
+  /** Its queue may never use as much as it asks for. */
+  | { readonly kind: 'beyond-quota'; readonly refusal: QuotaRefusal };
 
 /** Why preemption does not help a gang that found no room. */
 export type PreemptionOutlook =
@@ -66,6 +78,10 @@ export function explain(reason: Reason): string {
       return 'complete, waiting to be planned';
     case 'unschedulable':
       return explainUnschedulable(reason);
+    case 'unsatisfiable':
+      return explainNever(reason);
+    case 'beyond-quota':
+      return `can never start: ${explainLastingRefusal(reason.refusal)}`;
     case 'held':
     case 'queue':
     case 'quota':
@@ -105,6 +121,10 @@ function stableText(reason: Reason): string {
       return 'waits to be planned';
     case 'unschedulable':
       return stableShortfall(reason.topology);
+    case 'unsatisfiable':
+      return stableImpossibility(reason.lacks.topology);
+    case 'beyond-quota':
+      return `asks for more than queue ${reason.refusal.queue} may ever use`;
     case 'held':
     case 'queue':
     case 'quota':
@@ -177,19 +197,32 @@ function explainUnschedulable(reason: Unschedulable & { readonly preemption?: Pr
   return `${explainRoom(reason)}${explainOutlook(reason.preemption)}`;
 }
 
-function explainRoom(reason: Unschedulable): string {
+function explainNever({ lacks, oversize }: Impossibility): string {
+  if (lacks.topology && lacks.topology.kind !== 'no-domain') return explainLevel(lacks.topology);
+  const tooLarge = oversize && explainOversize(oversize);
+  return `can never fit on these nodes: ${explainRoom(lacks, ' even if nothing else ran', tooLarge)}; ask for less, or add nodes`;
+}
+
+function explainOversize({ resource, asked, largest }: Oversize): string {
+  const most = largest > 0 ? `the largest node has ${formatAmount(resource, largest)}` : 'no node has any';
+  return `one member asks for ${formatAmount(resource, asked)} ${resource}, ${most}`;
+}
+
+/** @param condition under which there is so much room. @param more said before the causes. */
+function explainRoom(reason: Unschedulable, condition = '', more?: string): string {
   const { fits, want, topology } = reason;
   const room = `room for ${fits} of ${want} members`;
-  if (topology === undefined) return `${room}${listCauses(reason)}`;
+  const rest = `${more === undefined ? '' : `; ${more}`}${listCauses(reason)}`;
+  if (topology === undefined) return `${room}${condition}${rest}`;
   if (topology.kind !== 'no-domain') return explainLevel(topology);
   const { level, best, slice, squatters, widensAt } = topology;
   const inSlices = slice ? ` in slices of ${slice.size}, each in one ${slice.level}` : '';
   const parts = [
     level === undefined
-      ? `${room}${inSlices}`
+      ? `${room}${inSlices}${condition}`
       : best === undefined
-        ? `${level}: no domain takes any of ${want} members${inSlices}`
-        : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}`,
+        ? `${level}: no domain takes any of ${want} members${inSlices}${condition}`
+        : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}${condition}`,
   ];
   if (squatters) {
     const { domain, pods, examples } = squatters;
@@ -197,7 +230,7 @@ function explainRoom(reason: Unschedulable): string {
     parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
   }
   if (widensAt !== undefined) parts.push(`tried wider after ${new Date(widensAt).toISOString()}`);
-  return `${parts.join('; ')}${listCauses(reason)}`;
+  return `${parts.join('; ')}${rest}`;
 }
 
 function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-domain' }>): string {
@@ -221,6 +254,12 @@ function stableShortfall(topology: TopologyShortfall | undefined): string {
   if (topology.kind !== 'no-domain') return `cannot start: ${explainLevel(topology)}`;
   if (topology.level === undefined) return `waits for room for slices of ${topology.slice!.size} members`;
   return `waits for one domain of level ${topology.level} with room for all its members`;
+}
+
+function stableImpossibility(topology: TopologyShortfall | undefined): string {
+  if (topology && topology.kind !== 'no-domain') return stableShortfall(topology);
+  const where = topology?.level === undefined ? 'on the nodes that exist' : `in one domain of level ${topology.level}`;
+  return `can never fit ${where}, even if nothing else ran`;
 }
 
 function listCauses({ causes, topology }: Unschedulable): string {

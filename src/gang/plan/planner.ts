@@ -6,6 +6,7 @@
 import type { PlannedSlot } from '../../core/placement/plan.ts';
 import type { AdmissionCandidate, AdmissionVerdict } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
+import type { Satisfiability } from '../admit/satisfiability.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
@@ -29,6 +30,8 @@ export type PlanOutcome =
   | { readonly kind: 'quota-full' }
   /** Members were created while it waits for its victims to leave: they need slots beside the others. */
   | { readonly kind: 'newcomers'; readonly members: MembersDemand['members']; readonly input: PlanningInput }
+  /** Nothing that others free would be enough. */
+  | { readonly kind: 'never' }
   /** It gives up. */
   | { readonly kind: 'failed'; readonly release: Release }
   | NoCapacity;
@@ -48,6 +51,7 @@ export interface NoCapacity {
 
 const LATER: PlanOutcome = { kind: 'later' };
 const DONE: PlanOutcome = { kind: 'done' };
+const NEVER: PlanOutcome = { kind: 'never' };
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
 
@@ -57,6 +61,7 @@ export interface PlannerParts {
   readonly inputs: PlanningInputs;
   readonly pacing: Pacing;
   readonly queues: Pick<QueueTable, 'limitDemand'>;
+  readonly satisfiability: Pick<Satisfiability, 'lacksNodes'>;
 }
 
 export class Planner {
@@ -99,6 +104,7 @@ export class Planner {
     const { record, constraints, pass } = candidate;
     if (gotSlots) return { verdict: 'started' };
     if (outcome.kind === 'failed') return { verdict: 'later', release: outcome.release };
+    if (outcome.kind === 'never') return { verdict: 'never' };
     if (outcome.kind === 'later' || outcome.kind === 'quota-full') return { verdict: 'later' };
     if (outcome.kind === 'no-capacity') {
       const { otherwise } = outcome;
@@ -186,6 +192,7 @@ export class Planner {
     const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
     if (this.#try(candidate, demand, input)) return DONE;
     noteUnschedulable(attempt, pass.freed);
+    if (this.#neverFits(candidate, demand, input)) return NEVER;
     const lacksCapacity = demand.blocksStart && (hasStarted || slots.length === 0) && !attempt.isUnproven;
     const found = {
       kind: 'no-capacity',
@@ -198,6 +205,13 @@ export class Planner {
     if (slots.length > 0) return this.#moveOtherMembers(candidate, slots);
     if (attempt.replans === 0) return { ...found, otherwise: 'wait' };
     return { ...found, otherwise: noPlaceLeft(record) };
+  }
+
+  /** Whether a gang that found no room would find none if nothing else ran. */
+  #neverFits({ kind, record }: AdmissionCandidate, demand: MembersDemand, { request }: PlanningInput): boolean {
+    // A gang that is behind another one has room.
+    if (kind !== 'waiting' || !demand.fresh || record.admission.holdReason?.kind === 'behind') return false;
+    return this.#parts.satisfiability.lacksNodes(record, request);
   }
 
   /** Other members of the gang may be in the way: move those that are not held first, then all of them. */

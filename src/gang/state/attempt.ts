@@ -5,6 +5,7 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Unschedulable } from '../../core/placement/report.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import type { NeverReason } from '../../core/reasons/explain.ts';
 import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 
@@ -46,6 +47,8 @@ interface WritableAttempt {
   topologyGeneration: number;
   /** What the last plan lacked; undefined if it placed everything. */
   shortfall: Unschedulable | undefined;
+  /** Why the gang can never start as it is; undefined: it may, or nobody has asked. */
+  unsatisfiable: NeverReason | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
   isOpen: boolean;
   /** Since when members are missing while others hold slots, milliseconds. */
@@ -77,6 +80,7 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     unschedulableAt: -1,
     topologyGeneration: -1,
     shortfall: undefined,
+    unsatisfiable: undefined,
     isOpen: false,
     incompleteSince: undefined,
     overdueAt: Number.POSITIVE_INFINITY,
@@ -116,6 +120,7 @@ function forgetLearnt(state: WritableAttempt): void {
   state.replans = 0;
   state.unschedulableAt = -1;
   state.shortfall = undefined;
+  state.unsatisfiable = undefined;
   state.early = 'over';
 }
 
@@ -158,6 +163,18 @@ export function planAgain(attempt: Attempt): void {
 
 export function noteShortfall(attempt: Attempt, shortfall: Unschedulable | undefined): void {
   writable(attempt).shortfall = shortfall;
+}
+
+/** Nothing that others do helps the gang. */
+export function noteUnsatisfiable(attempt: Attempt, reason: NeverReason): void {
+  writable(attempt).unsatisfiable = reason;
+}
+
+/** What made the gang impossible has changed: it is planned again. */
+export function forgetUnsatisfiable(attempt: Attempt): void {
+  const state = writable(attempt);
+  state.unsatisfiable = undefined;
+  state.unschedulableAt = -1;
 }
 
 /** The member's written nomination must be erased. */

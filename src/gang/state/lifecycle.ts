@@ -3,6 +3,7 @@
  *
  *   Gathering  fewer members than the minimum exist, or a problem keeps the gang back   (holds nothing)
  *   Pending    complete, waits for capacity                                             (holds nothing)
+ *   Unsatisfiable  complete, and could not start even if nothing else ran               (holds nothing)
  *   Preempting pods that it evicts, or that leave anyway, are still on planned nodes    (holds fenced slots)
  *   Nominated  bound members and slots together reach the minimum                       (holds slots)
  *   Running    at least the minimum is bound                                            (later members hold slots)
@@ -16,7 +17,16 @@ import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 
-const GANG_STATES = ['Gathering', 'Pending', 'Preempting', 'Nominated', 'Running', 'Broken', 'Finished'] as const;
+const GANG_STATES = [
+  'Gathering',
+  'Pending',
+  'Unsatisfiable',
+  'Preempting',
+  'Nominated',
+  'Running',
+  'Broken',
+  'Finished',
+] as const;
 
 export type GangState = (typeof GANG_STATES)[number];
 
@@ -58,7 +68,13 @@ export function takeCensus(gang: Gang): Census {
   return { bound, unbound, succeeded, started, bypassing, isVictim };
 }
 
-export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }: Holdings): GangState {
+/** @param neverStarts it was found that nothing that others do would let it start. */
+export function deriveState(
+  gang: Gang,
+  census: Census,
+  { slots, fenced, lost }: Holdings,
+  neverStarts: boolean,
+): GangState {
   const { bound, unbound } = census;
   if (bound.length === 0 && unbound.length === 0) return 'Finished';
   const started = census.started - lost;
@@ -70,7 +86,8 @@ export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }:
   }
   if (slots > 0) return fenced > 0 ? 'Preempting' : 'Nominated';
   if (gang.problems.length > 0 || gang.minMember === undefined) return 'Gathering';
-  return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';
+  if (gang.members.length < gang.minMember) return 'Gathering';
+  return neverStarts ? 'Unsatisfiable' : 'Pending';
 }
 
 /** Whether the members are the same for the planner: if not, planning again may end differently. */

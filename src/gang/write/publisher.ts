@@ -2,7 +2,7 @@
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
-import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
+import { explain, explainStably, type Reason, type Repair } from '../../core/reasons/explain.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
 import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
@@ -57,6 +57,8 @@ export class Publisher {
         if (!shortfall) return { kind: 'queued' };
         return preemption.outlook ? { ...shortfall, preemption: preemption.outlook } : shortfall;
       }
+      case 'Unsatisfiable':
+        return attempt.unsatisfiable;
       case 'Preempting':
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':
@@ -112,6 +114,9 @@ function announce(reason: Reason): string {
       return `quota of ${reason.refusal.queue}`;
     case 'behind':
       return `behind ${reason.gang}`;
+    case 'unsatisfiable':
+    case 'beyond-quota':
+      return explainStably('', reason);
     default:
       return explain(reason);
   }
