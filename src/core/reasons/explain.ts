@@ -235,7 +235,8 @@ function explainRoom(reason: Unschedulable, condition = '', more?: string): stri
 
 function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-domain' }>): string {
   const { kind, key, found, known } = problem;
-  const expected = `muster.dev/${key}: expected one of ${known.join(', ')}, or a node label of theirs, found "${found}"`;
+  const levels = known.length > 0 ? `one of ${known.join(', ')}, or a node label of theirs` : 'no level';
+  const expected = `muster.dev/${key}: expected ${levels}, found "${quoteShort(found)}"`;
   switch (kind) {
     case 'unknown-level':
       return `${expected}; muster topology shows the levels of this cluster`;

@@ -4,6 +4,7 @@
  * everything back.
  */
 import type { PlannedSlot } from '../../core/placement/plan.ts';
+import { explain } from '../../core/reasons/explain.ts';
 import type { AdmissionCandidate, AdmissionVerdict } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { Satisfiability } from '../admit/satisfiability.ts';
@@ -186,7 +187,7 @@ export class Planner {
         this.#forgetRefusals(record);
         return DONE;
       }
-      const message = `kube-scheduler refused ${settings.maxReplans} placements: ${attempt.lastFailure}`;
+      const message = `kube-scheduler refused ${settings.maxReplans} placements: ${attempt.lastRefusal}`;
       return { kind: 'failed', release: { record, cause: 'refused', message } };
     }
     const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
@@ -254,11 +255,15 @@ export class Planner {
     if (attempt.refused.size === 0) return;
     const { clock, settings } = this.#context;
     const { shortfall } = attempt;
-    giveUpAttempt(record, clock.now(), attempt.lastFailure, settings);
+    giveUpAttempt(record, clock.now(), attempt.lastRefusal, settings);
     noteShortfall(attempt, shortfall);
   }
 }
 
+/** What kube-scheduler refused last says most; a gang that must move for another reason is told what it lacks now. */
 function noPlaceLeft(record: GangRecord): Release {
-  return { record, cause: 'refused', message: `no other place was left: ${record.attempt.lastFailure}` };
+  const { lastRefusal, shortfall } = record.attempt;
+  const why = lastRefusal || (shortfall && explain(shortfall));
+  const message = why ? `no other place was left: ${why}` : 'no other place was left';
+  return { record, cause: 'refused', message };
 }

@@ -34,8 +34,10 @@ interface WritableAttempt {
   failures: number;
   /** The gang is not planned before this, milliseconds. */
   backoffUntil: number;
-  /** Why the last attempt was given up, or what kube-scheduler said last. */
+  /** Why the last attempt was given up; '' while none was. */
   lastFailure: string;
+  /** What kube-scheduler said last during this attempt; '' while it refused nothing. */
+  lastRefusal: string;
   /** Members without a slot whose written nomination must be erased, by UID. */
   readonly clearing: Map<string, PodModel>;
   /**
@@ -76,6 +78,7 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     failures: 0,
     backoffUntil: 0,
     lastFailure: '',
+    lastRefusal: '',
     clearing: new Map(),
     unschedulableAt: -1,
     topologyGeneration: -1,
@@ -114,6 +117,7 @@ export function clearAttempt(attempt: Attempt): void {
 
 function forgetLearnt(state: WritableAttempt): void {
   state.refused.clear();
+  state.lastRefusal = '';
   state.isUnproven = false;
   state.pinned.clear();
   state.refusals = 0;
@@ -140,8 +144,8 @@ export function pinMember(attempt: Attempt, uid: string, nodes: ReadonlySet<stri
 }
 
 /** Records what kube-scheduler said last. */
-export function noteFailure(attempt: Attempt, message: string): void {
-  writable(attempt).lastFailure = message;
+export function noteRefusal(attempt: Attempt, message: string): void {
+  writable(attempt).lastRefusal = message;
 }
 
 /** The next plan replaces the refused slots, if there are any. */

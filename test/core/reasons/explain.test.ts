@@ -99,6 +99,11 @@ describe('for people', () => {
       'muster.dev/topology-spread: expected one of rack, host, or a node label of theirs, found "block"; all members are in one domain of the required level already',
     ],
     [
+      'spread where there is nothing to spread over',
+      levelProblem('spread-outside-required', 'topology-spread', 'host', []),
+      'muster.dev/topology-spread: expected no level, found "host"; all members are in one domain of the required level already',
+    ],
+    [
       'nominated',
       { kind: 'nominated', members: 64, atBarrier: 3 },
       '64 members nominated, 3 of them at the bind barrier',
