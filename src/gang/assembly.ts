@@ -34,6 +34,7 @@ import { Reservations } from './state/reservations.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
 import { Dispatcher } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
+import { HolderFinder } from './write/holder-finder.ts';
 import { Nominator } from './write/nominator.ts';
 import { Publisher } from './write/publisher.ts';
 import { QueuePublisher } from './write/queue-publisher.ts';
@@ -107,7 +108,8 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   // 6 write, 7 publish
   const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener);
   const queuePublisher = new QueuePublisher(context, queues);
-  const publisher = new Publisher(context, repairer, queuePublisher);
+  const holders = new HolderFinder(context);
+  const publisher = new Publisher(context, repairer, queuePublisher, holders);
   const coordinator = new Coordinator(context, {
     timer,
     gangs,
@@ -134,6 +136,6 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     loneAdmission: new LoneAdmission(context, queues, admission),
     projectPod: ports.projectPod,
   });
-  const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings });
+  const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
 }

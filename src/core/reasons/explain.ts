@@ -6,6 +6,7 @@
 
 import { instantText, quoteShort } from '../objects/text-values.ts';
 import type { Impossibility, Oversize } from '../placement/best-case.ts';
+import type { Holders } from '../placement/holders.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
@@ -21,7 +22,7 @@ export type Reason =
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
   | HoldReason
-  | (Unschedulable & { readonly preemption?: PreemptionOutlook })
+  | LacksRoom
   | {
       readonly kind: 'preempting';
       /** Gangs and lone pods that are evicted for it. */
@@ -38,6 +39,9 @@ export type Reason =
   /** `at`: when it is evicted, milliseconds since the epoch. */
   | { readonly kind: 'preempted'; readonly by: string; readonly at: number }
   | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
+
+/** No room now. Who holds what it lacks is found only when somebody wants to know. */
+type LacksRoom = Unschedulable & { readonly preemption?: PreemptionOutlook; readonly holders?: Holders };
 
 /** Why a complete gang can never start as it is, whoever leaves. */
 export type NeverReason =
@@ -193,8 +197,18 @@ function explainOutlook(outlook: PreemptionOutlook | undefined): string {
   }
 }
 
-function explainUnschedulable(reason: Unschedulable & { readonly preemption?: PreemptionOutlook }): string {
-  return `${explainRoom(reason)}${explainOutlook(reason.preemption)}`;
+function explainUnschedulable(reason: LacksRoom): string {
+  return `${explainRoom(reason)}${explainHolders(reason.holders)}${explainOutlook(reason.preemption)}`;
+}
+
+function explainHolders(holders: Holders | undefined): string {
+  if (!holders) return '';
+  const { resource, largest, others } = holders;
+  const named = largest.map(({ kind, name, amount }, i) => {
+    const held = formatAmount(resource, amount);
+    return `${kind} ${quoteShort(name)} (${i === 0 ? `${held} ${resource}` : held})`;
+  });
+  return `; held by ${named.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
 }
 
 function explainNever({ lacks, oversize }: Impossibility): string {

@@ -38,9 +38,8 @@ export function emptyCluster(snapshot: Snapshot): Snapshot {
     free,
     allocatable: snapshot.allocatable.map((column) => column.slice()),
     podsOn,
-    repelling: Uint8Array.from(podsOn, (pods) =>
-      pods.some(({ template }) => template.antiAffinity.length > 0) ? 1 : 0,
-    ),
+    // Whom a DaemonSet repels depends on labels: the best case is that it repels nobody.
+    repelling: new Uint8Array(snapshot.repelling.length),
     exclusive: new Uint8Array(snapshot.exclusive.length),
     occupants: [],
     verdicts: new NodeVerdicts(nodes),

@@ -31,8 +31,6 @@ interface EmptyNodes {
   /** The rows that it stands for. */
   nodes: Snapshot['nodes'];
   readonly snapshot: Snapshot;
-  /** Pods that stay have anti-affinity, which may treat members with equal requests differently. */
-  readonly hasRules: boolean;
   /** By shape; `possible`: the gang may start some day. */
   readonly judged: LRUCache<string, Impossibility | 'possible'>;
   /** Gangs that found no room and may start some day. */
@@ -108,7 +106,7 @@ export class Satisfiability {
 
   #judge({ gang }: GangRecord, request: GangRequest, nodes: EmptyNodes): Impossibility | undefined {
     if (nodes.possible.has(gang)) return undefined;
-    const shape = nodes.hasRules ? undefined : shapeOf(request);
+    const shape = shapeOf(request);
     const known = shape === undefined ? undefined : nodes.judged.get(shape);
     const found = known ?? findImpossibility(nodes.snapshot, request, this.#context.settings.policy) ?? 'possible';
     if (shape !== undefined) nodes.judged.set(shape, found);
@@ -135,11 +133,9 @@ export class Satisfiability {
       known.nodes = snapshot.nodes;
       return known;
     }
-    const empty = emptyCluster(snapshot);
     this.#empty = {
       nodes: snapshot.nodes,
-      snapshot: empty,
-      hasRules: empty.repelling.includes(1),
+      snapshot: emptyCluster(snapshot),
       judged: new LRUCache({ max: MAX_SHAPES }),
       possible: new WeakSet(),
     };

@@ -7,6 +7,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
 import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
+import type { HolderFinder } from './holder-finder.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
@@ -20,11 +21,13 @@ export class Publisher {
   readonly #context: Context;
   readonly #restarts: Restarts;
   readonly #queues: QueuePublisher;
+  readonly #holders: HolderFinder;
 
-  constructor(context: Context, restarts: Restarts, queues: QueuePublisher) {
+  constructor(context: Context, restarts: Restarts, queues: QueuePublisher, holders: HolderFinder) {
     this.#context = context;
     this.#restarts = restarts;
     this.#queues = queues;
+    this.#holders = holders;
   }
 
   /** Runs the step: writes the status of queues, refreshes all reasons, and announces new ones. */
@@ -36,7 +39,7 @@ export class Publisher {
       setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
       if (publication.isAnnounced || now < announceAt(publication)) continue;
       noteAnnounced(publication);
-      this.#context.observer.onReason(gang, state, reason);
+      this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
     }
   }
 

@@ -99,8 +99,8 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
     .filter(isWaiting)
     .sort(before)
     .map((record): WaitingItem => {
-      const { gang, census, publication } = record;
-      const { reason } = publication;
+      const { gang, census } = record;
+      const reason = scheduler.reasonOf(record);
       const standing = positionOf(record)?.standing;
       const plan = plans.get(gang.key);
       return {

@@ -1,0 +1,54 @@
+/**
+ * Adds to the reason of a gang without room who holds what it lacks. Only for people: when a reason is announced, and
+ * when somebody asks. Gangs that lack the same share the answer, and the search takes a tenth of the time at most.
+ */
+import { findHolders, type Holders } from '../../core/placement/holders.ts';
+import type { Unschedulable } from '../../core/placement/report.ts';
+import type { Reason } from '../../core/reasons/explain.ts';
+import type { LoopContext } from '../framework/context.ts';
+import { occupy } from '../state/occupancy.ts';
+import type { GangRecord } from '../state/records.ts';
+
+/** So much of each period may be spent, milliseconds. Beyond that, reasons say nothing about holders. */
+const BUDGET_MS = 20;
+const PERIOD_MS = 200;
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock'>;
+
+export class HolderFinder {
+  readonly #context: Context;
+  /** By what the gang lacks: gangs of one shape have the same, and a new plan finds a new one. */
+  readonly #known = new WeakMap<Unschedulable, Holders | 'nobody'>();
+  #periodEndsAt = Number.NEGATIVE_INFINITY;
+  #spentMs = 0;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** The reason with the holders, if it is a lack of room and they can be found. */
+  complete({ gang, attempt: { shortfall } }: GangRecord, reason: Reason | undefined): Reason | undefined {
+    if (reason?.kind !== 'unschedulable' || !shortfall || reason.lacking === undefined) return reason;
+    const holders = this.#known.get(shortfall) ?? this.#find(gang, shortfall, reason.lacking);
+    return holders === undefined || holders === 'nobody' ? reason : { ...reason, holders };
+  }
+
+  #find(gang: GangRecord['gang'], shortfall: Unschedulable, resource: string): Holders | 'nobody' | undefined {
+    const { view, reservations, clock } = this.#context;
+    const asks = gang.members.find(({ template }) => template.requests.some(({ name }) => name === resource));
+    const start = clock.now();
+    if (start >= this.#periodEndsAt) {
+      this.#periodEndsAt = start + PERIOD_MS;
+      this.#spentMs = 0;
+    }
+    if (!asks || this.#spentMs >= BUDGET_MS) return undefined;
+    const occupied = occupy(view.snapshot(), reservations, view.foreignHolders());
+    const { topology } = shortfall;
+    const domain = topology?.kind === 'no-domain' ? topology.best : undefined;
+    const query = { gang: gang.key, resource, template: asks.template, domain };
+    const holders = findHolders(occupied, query) ?? 'nobody';
+    this.#spentMs += clock.now() - start;
+    this.#known.set(shortfall, holders);
+    return holders;
+  }
+}
