@@ -45,11 +45,11 @@ export function findHolders(snapshot: Snapshot, query: HolderQuery): Holders | u
   const { topology, podsOn, verdicts, occupants } = snapshot;
   const within = domain === undefined ? ROOT : findByPath(topology, domain);
   const { allowed } = verdicts.of(template);
-  const held = new Map<string, Holder>();
-  const add = (kind: Holder['kind'], name: string, amount: number): void => {
-    if (amount === 0 || name === query.gang) return;
-    const key = `${kind} ${name}`;
-    held.set(key, { kind, name, amount: (held.get(key)?.amount ?? 0) + amount });
+  const amountOf = measure(resource);
+  const gangs = new Map<string, number>();
+  const pods: Holder[] = [];
+  const addGang = (name: GangKey, amount: number): void => {
+    if (name !== query.gang) gangs.set(name, (gangs.get(name) ?? 0) + amount);
   };
   const isIn = (node: NodeIdx): boolean => {
     const position = topology.position[node]!;
@@ -59,23 +59,34 @@ export function findHolders(snapshot: Snapshot, query: HolderQuery): Holders | u
     const node = topology.order[i]! as NodeIdx;
     if (allowed[node] !== 1) continue;
     for (const pod of podsOn[node]!) {
-      if (staysOnNode(pod)) continue;
+      const amount = amountOf(pod.template);
+      if (amount === 0 || staysOnNode(pod)) continue;
       const gang = gangKeyOf(pod);
-      add(gang === undefined ? 'pod' : 'gang', gang ?? keyOf(pod), amountIn(pod.template, resource));
+      if (gang === undefined) pods.push({ kind: 'pod', name: keyOf(pod), amount });
+      else addGang(gang, amount);
     }
   }
-  for (const occupant of occupants) {
-    if (occupant.gang !== undefined && isIn(occupant.node)) {
-      add('gang', occupant.gang, amountIn(occupant.template, resource));
-    }
+  for (const { gang, node, template: held } of occupants) {
+    const amount = gang !== undefined && isIn(node) ? amountOf(held) : 0;
+    if (amount > 0) addGang(gang!, amount);
   }
-  if (held.size === 0) return undefined;
-  const sorted = [...held.values()].sort((a, b) => b.amount - a.amount || (a.name < b.name ? -1 : 1));
-  return { resource, largest: sorted.slice(0, MAX_NAMED), others: Math.max(0, sorted.length - MAX_NAMED) };
+  const holders = [...[...gangs].map(([name, amount]): Holder => ({ kind: 'gang', name, amount })), ...pods];
+  if (holders.length === 0) return undefined;
+  holders.sort((a, b) => b.amount - a.amount || (a.name < b.name ? -1 : 1));
+  return { resource, largest: holders.slice(0, MAX_NAMED), others: Math.max(0, holders.length - MAX_NAMED) };
 }
 
-function amountIn({ requests }: PodTemplate, resource: string): number {
-  return requests.find(({ name }) => name === resource)?.amount ?? 0;
+/** How much a pod of a template takes of the resource; pods share few templates. */
+function measure(resource: string): (template: PodTemplate) => number {
+  const known = new Map<PodTemplate, number>();
+  return (template) => {
+    let amount = known.get(template);
+    if (amount === undefined) {
+      amount = template.requests.find(({ name }) => name === resource)?.amount ?? 0;
+      known.set(template, amount);
+    }
+    return amount;
+  };
 }
 
 /** The whole cluster when there is no such domain any more. O(domains). */

@@ -262,7 +262,6 @@ export class Admission {
       }
       if (verdict === 'never') {
         assignPosition(record.admission, undefined);
-        position--;
         continue;
       }
       if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);

@@ -9,9 +9,9 @@ import type { LoopContext } from '../framework/context.ts';
 import { occupy } from '../state/occupancy.ts';
 import type { GangRecord } from '../state/records.ts';
 
-/** So much of each period may be spent, milliseconds. Beyond that, reasons say nothing about holders. */
+/** After so much time spent, milliseconds, the finder pauses for nine times as long: reasons then name no new holders. */
 const BUDGET_MS = 20;
-const PERIOD_MS = 200;
+const PAUSE_PER_SEARCH = 9;
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock'>;
 
@@ -19,8 +19,9 @@ export class HolderFinder {
   readonly #context: Context;
   /** By what the gang lacks: gangs of one shape have the same, and a new plan finds a new one. */
   readonly #known = new WeakMap<Unschedulable, Holders | 'nobody'>();
-  #periodEndsAt = Number.NEGATIVE_INFINITY;
+  /** Since the last pause. */
   #spentMs = 0;
+  #pausedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(context: Context) {
     this.#context = context;
@@ -37,17 +38,18 @@ export class HolderFinder {
     const { view, reservations, clock } = this.#context;
     const asks = gang.members.find(({ template }) => template.requests.some(({ name }) => name === resource));
     const start = clock.now();
-    if (start >= this.#periodEndsAt) {
-      this.#periodEndsAt = start + PERIOD_MS;
-      this.#spentMs = 0;
-    }
-    if (!asks || this.#spentMs >= BUDGET_MS) return undefined;
+    if (!asks || start < this.#pausedUntil) return undefined;
     const occupied = occupy(view.snapshot(), reservations, view.foreignHolders());
     const { topology } = shortfall;
     const domain = topology?.kind === 'no-domain' ? topology.best : undefined;
     const query = { gang: gang.key, resource, template: asks.template, domain };
     const holders = findHolders(occupied, query) ?? 'nobody';
-    this.#spentMs += clock.now() - start;
+    const end = clock.now();
+    this.#spentMs += end - start;
+    if (this.#spentMs >= BUDGET_MS) {
+      this.#pausedUntil = end + PAUSE_PER_SEARCH * this.#spentMs;
+      this.#spentMs = 0;
+    }
     this.#known.set(shortfall, holders);
     return holders;
   }

@@ -107,6 +107,35 @@ describe('a gang can never start', () => {
   });
 });
 
+describe('a gang of several kinds of members', () => {
+  const launcher = (gpus: number, options = {}) => members(1, { name: 'launcher', gpus, ...options });
+  /** The launcher first, as its rank is the lowest. */
+  const team = (gpus: number, workers: number, options = {}) =>
+    [...launcher(gpus, options), ...members(workers)].map((member, rank) => ({ ...member, rank }));
+
+  test.each<[string, Members, Partial<TopologyRequest>, string]>([
+    ['may start when there is enough for all', team(0, 2), {}, ''],
+    ['not when one kind alone is too many', team(0, 3), {}, 'room for '],
+    ['nor when all together are too many', team(1, 2), {}, 'room for '],
+    ['nor in one domain of those', team(8, 1), { required: 'host' }, 'host: '],
+    ['nor when a small one has no node', team(0, 1, { template: { nodeSelector: { pool: 'x' } } }), {}, 'pool=x'],
+    ['nor when a level is asked for that does not exist', team(0, 1), { required: 'row' }, 'found "row"'],
+  ])('%s', (_, all, asked, text) => {
+    const found = judge(small, all, asked);
+    if (text === '') expect(found).toBe('');
+    else expect(found).toContain(text);
+  });
+
+  test('that may begin with any of them is not judged by all together', () => {
+    const elastic = aGang(team(1, 2), { min: 2 });
+    expect(findImpossibility(emptyCluster(drawSnapshot(small)), elastic, policy)).toBeUndefined();
+  });
+
+  test('is not judged by slices, which may be cut otherwise', () => {
+    expect(judge('rack-1: n1[8]\nrack-2: n2[8]', team(0, 2), { slice: { size: 2, level: 'rack' } })).toBe('');
+  });
+});
+
 describe('two sets of nodes are the same when healthy', () => {
   const nodes = (options: NodeOptions) => buildSnapshot({ nodes: [aNode({ name: 'n1', ...options })], pods: [] }).nodes;
   test.each<[string, NodeOptions, boolean]>([
