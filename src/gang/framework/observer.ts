@@ -52,11 +52,12 @@ export class TelemetryObserver implements GangObserver {
     const waits =
       reason !== undefined &&
       (state === 'Gathering' || state === 'Pending' || state === 'Preempting' || state === 'Broken');
+    const isWarning = state === 'Unsatisfiable' || (waits && reason.kind !== 'queued' && state !== 'Preempting');
     this.#log.info(2, 'gang', { gang: gang.key, state, reason: text });
     const member = gang.members[0];
     if (!member) return;
     this.#tellOwner(member, {
-      type: waits && reason.kind !== 'queued' && state !== 'Preempting' ? 'Warning' : 'Normal',
+      type: isWarning ? 'Warning' : 'Normal',
       reason: waits && state !== 'Preempting' ? 'GangWaiting' : `Gang${state}`,
       note: `gang ${gang.key}: ${text}`,
       action: 'GangScheduling',

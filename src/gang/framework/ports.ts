@@ -185,6 +185,8 @@ export interface GangObserver {
 export interface SchedulerView {
   gangs(): Iterable<GangView>;
   gang(key: string): GangView | undefined;
+  /** Why it is in its state, with who holds what it lacks. */
+  reasonOf(record: GangView): Reason | undefined;
   /** Number of members with a slot that are not bound yet. */
   countSlots(gang: string): number;
   /** Suspect nodes, by name. */

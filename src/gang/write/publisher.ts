@@ -3,13 +3,14 @@ import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import { explain, type Reason, type WaitingMembers } from '../../core/reasons/explain.ts';
+import { explain, explainStably, type Reason, type WaitingMembers } from '../../core/reasons/explain.ts';
 import type { Repair } from '../../core/reasons/explain-running.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { describeLosses } from '../state/losses.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
 import { announceAt, noteAnnounced, noteLaterTold, setReason } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
+import type { HolderFinder } from './holder-finder.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
@@ -29,11 +30,13 @@ export class Publisher {
   readonly #context: Context;
   readonly #restarts: Restarts;
   readonly #queues: QueuePublisher;
+  readonly #holders: HolderFinder;
 
-  constructor(context: Context, restarts: Restarts, queues: QueuePublisher) {
+  constructor(context: Context, restarts: Restarts, queues: QueuePublisher, holders: HolderFinder) {
     this.#context = context;
     this.#restarts = restarts;
     this.#queues = queues;
+    this.#holders = holders;
   }
 
   /** Runs the step: writes the status of queues, refreshes all reasons, and announces new ones. */
@@ -46,7 +49,7 @@ export class Publisher {
       setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
       if (publication.isAnnounced || now < announceAt(publication)) continue;
       noteAnnounced(publication);
-      this.#context.observer.onReason(gang, state, reason);
+      this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
     }
   }
 
@@ -63,7 +66,7 @@ export class Publisher {
 
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
     const { reservations, barrier, settings, view } = this.#context;
-    const { gang, census, state, preemption } = record;
+    const { gang, census, state, attempt, preemption } = record;
     const want = gang.minMember ?? 0;
     if (census.isVictim) return describeEviction(census.bound, now);
     switch (state) {
@@ -75,6 +78,8 @@ export class Publisher {
             : { kind: 'gathering', have: gang.present.length, want, ...describeRefusal(gang, now) };
       case 'Pending':
         return this.#explainWait(record, now);
+      case 'Unsatisfiable':
+        return attempt.unsatisfiable;
       case 'Preempting':
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':
@@ -172,6 +177,9 @@ function announce(reason: Reason): string {
       return `quota of ${reason.refusal.queue}`;
     case 'behind':
       return `behind ${reason.gang}`;
+    case 'unsatisfiable':
+    case 'beyond-quota':
+      return explainStably('', reason);
     default:
       return explain(reason);
   }
