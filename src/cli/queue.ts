@@ -58,7 +58,7 @@ export function formatLine({ waiting }: QueueReport, now: number): string {
     String(item.accelerators),
     String(item.priority),
     formatAge(now - Date.parse(item.since)),
-    item.because === null && item.state === 'Running' ? 'Growing' : shortReason(item.because),
+    shortReason(item.because),
   ]);
   return formatTable(LINE_COLUMNS, rows);
 }
@@ -164,7 +164,7 @@ function shortReason(reason: Reason | null): string {
     case 'settling':
       return 'Settling';
     case 'members-wait':
-      return 'MembersWait';
+      return 'Growing';
     case 'later-runs':
       return 'LaterRuns';
     default:
