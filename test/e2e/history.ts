@@ -59,7 +59,7 @@ export async function musterEvents(
   });
 }
 
-/** Waits until Muster says something like it: as the reason of a gang or in an Event on one of the objects. */
+/** Waits until Muster says something like it in an Event on one of the objects. */
 export async function expectTold(world: World, regarding: readonly string[], text: RegExp): Promise<void> {
   await waitFor(
     async () => {

@@ -58,6 +58,7 @@ scenarios('a gang is one run of a workload', {}, (scenario) => {
       await waitFor(async () => (await namesOf('nightly-2')).length === 4, { what: 'the pods of the second run' });
       await expectTold(world, ['nightly-2', ...(await namesOf('nightly-2'))], /nightly-1/);
       await expectTold(world, ['nightly-1', ...(await namesOf('nightly-1'))], /nightly-2/);
+      await expectReason(world, 'nightly', 'Running', /nightly-2/);
       const isWaiting = async () => (await podsOfJob(world, 'nightly-2')).every(({ spec }) => !spec?.nodeName);
       await expectToStay('no crumbs for the younger run', isWaiting, LOOK_MS);
       await expectUntouched(world, first, 'the older one runs on');
