@@ -130,7 +130,10 @@ describe('kinds', () => {
   test('discovery lists the resources of a group', async () => {
     const { ask } = await newWorld().serve();
     const { body } = await ask('GET', '/apis/batch/v1');
-    expect(body.resources).toEqual([{ name: 'jobs', singularName: '', namespaced: true, kind: 'Job' }]);
+    expect(body.resources).toEqual([
+      { name: 'jobs', singularName: '', namespaced: true, kind: 'Job' },
+      { name: 'cronjobs', singularName: '', namespaced: true, kind: 'CronJob' },
+    ]);
     expect((await ask('GET', '/apis/example.com/v1')).status).toBe(404);
   });
 
