@@ -2,10 +2,12 @@
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
-import { explain, type Reason, type Repair } from '../../core/reasons/explain.ts';
+import { causeOf } from '../../core/reasons/cause.ts';
+import type { Reason, Repair } from '../../core/reasons/explain.ts';
+import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
-import { announceAt, noteAnnounced, setReason } from '../state/publication.ts';
+import { announceAt, forgetAnnounced, noteAnnounced, setReason, takeNewcomers } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
@@ -31,13 +33,42 @@ export class Publisher {
   publish(records: readonly GangRecord[], now: number): void {
     this.#queues.publish(records);
     for (const record of records) {
-      const { gang, state, publication } = record;
+      const { publication } = record;
+      const isNew = publication.announcement === '';
       const reason = this.#reasonOf(record, now);
-      setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
-      if (publication.isAnnounced || now < announceAt(publication)) continue;
-      noteAnnounced(publication);
-      this.#context.observer.onReason(gang, state, reason);
+      setReason(publication, reason, announcementOf(record, reason), now);
+      if (!publication.isAnnounced) {
+        if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
+      } else if (reason && !record.gang.isEndedByOwner) this.#tellNewcomers(record, reason);
     }
+  }
+
+  #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
+    const { observer } = this.#context;
+    const { gang, state, publication } = record;
+    if (reason === undefined || gang.isEndedByOwner) forgetAnnounced(publication);
+    if (!noteAnnounced(publication, gang.members, now)) return;
+    // Its owner knows.
+    if (reason && gang.isEndedByOwner) return;
+    // It was told before Muster started.
+    if (reason === undefined && isNew) return;
+    if (reason === undefined && state === 'Running')
+      observer.onRunning(gang, countStarted(record), this.#locate(record));
+    else observer.onReason(gang, state, reason);
+  }
+
+  #tellNewcomers({ gang, state, publication }: GangRecord, reason: Reason): void {
+    const newcomers = takeNewcomers(publication, gang.members);
+    if (newcomers.length > 0) this.#context.observer.onNewcomers(gang, state, reason, newcomers);
+  }
+
+  /** Where the bound members are. */
+  #locate({ census }: GangRecord): string {
+    const { topology, indexOf } = this.#context.view.snapshot();
+    return describeLocation(
+      topology,
+      census.bound.flatMap(({ nodeName }) => indexOf.get(nodeName) ?? []),
+    );
   }
 
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
@@ -99,22 +130,10 @@ export class Publisher {
   }
 }
 
-/**
- * The text whose changes are announced. Arrivals at the barrier, pods that leave, the use of a queue and expected
- * starts are in the inspect API: announced, they would cause an Event for each change of a number.
- */
-function announce(reason: Reason): string {
-  switch (reason.kind) {
-    case 'nominated':
-    case 'preempting':
-      return '';
-    case 'quota':
-      return `quota of ${reason.refusal.queue}`;
-    case 'behind':
-      return `behind ${reason.gang}`;
-    default:
-      return explain(reason);
-  }
+/** The text whose changes are announced. A gang that its owner ends is not announced, whatever becomes of it. */
+function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined): string {
+  if (reason && gang.isEndedByOwner) return 'ended by its owner';
+  return reason ? `${state} ${causeOf(reason)}` : state;
 }
 
 /** Why running members are about to be evicted. */
