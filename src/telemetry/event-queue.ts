@@ -15,7 +15,7 @@ export interface QueuedEvent {
 }
 
 /** What became of an Event that was put in, and of another one because of it. */
-export interface Admission<T> {
+export interface PutResult<T> {
   readonly result: 'queued' | 'replaced' | 'refused';
   /** The less important Event that gave way. */
   readonly displaced?: T;
@@ -60,7 +60,7 @@ export class EventQueue<T extends QueuedEvent> {
     return this.#ready.find((events) => events.has(key))?.get(key) ?? this.#postponed.get(key)?.event;
   }
 
-  put(event: T): Admission<T> {
+  put(event: T): PutResult<T> {
     const postponed = this.#postponed.get(event.key);
     if (postponed) {
       // The reason to wait is the object's rate or the API server: both hold for the newer one.

@@ -74,7 +74,7 @@ export const repeatAfterMs = 5 * 60_000;
 export const objectLimit = { burst: 10, perSecond: 1 / 30 } as const;
 /** Events in total. A starting gang of thousands must not take the API server's capacity from its bindings. */
 export const totalLimit = { burst: 100, perSecond: 50 } as const;
-/** Events that wait. With the longest names and notes they take about 30 MB. */
+/** Events that wait. A note is at most 1 KB, and the members of a gang share it. */
 export const maxWaiting = 20_000;
 /** How often a write is tried; the tries take about a minute and a half. */
 export const maxTries = 8;

@@ -32,7 +32,9 @@ export class GangEvents {
     // In a running gang nobody else is concerned.
     const concerned = state === 'Running' ? members.filter(isWaiting) : members;
     this.#tellFirst(gang, concerned, message);
-    if (waits && reason?.kind !== 'queued') this.#tellMembers(concerned.slice(1).filter(isWaiting), message);
+    if (waits && reason?.kind !== 'queued') {
+      this.#tellMembers(concerned.slice(1, MAX_MEMBERS_TOLD).filter(isWaiting), message);
+    }
   }
 
   /** Members that came after the others were told. */
@@ -79,7 +81,7 @@ export class GangEvents {
       const note = `${unit}: preempted by gang ${preemptor}, evicted at ${new Date(at).toISOString()}`;
       const message: Message = { type: 'Warning', reason: 'Preempted', note };
       this.#tellFirst({ members: pods }, pods, message);
-      this.#tellMembers(pods.slice(1), message);
+      this.#tellMembers(pods.slice(1, MAX_MEMBERS_TOLD), message);
     }
   }
 
@@ -94,7 +96,7 @@ export class GangEvents {
   }
 
   #tellMembers(members: readonly PodModel[], message: Message): void {
-    for (const member of members.slice(0, MAX_MEMBERS_TOLD)) this.#record(podOf(member), message, 'member');
+    for (const member of members) this.#record(podOf(member), message, 'member');
   }
 
   #record(regarding: MusterEvent['regarding'], message: Message, level: MusterEvent['level']): void {
