@@ -81,6 +81,8 @@ export const maxTries = 8;
 
 const maxWritesInFlight = 16;
 const retryMs = { first: 1_000, most: 30_000 } as const;
+/** While no answer comes, all of them wait for at most this long, so that an outage does not use up their tries. */
+const maxPauseMs = 10_000;
 const maxObjects = 4096;
 const maxNoteBytes = 1024;
 const maxNameLength = 253;
@@ -104,6 +106,8 @@ export class EventRecorder {
   };
   #serial = 0;
   #inFlight = 0;
+  /** How long the last pause was, and when it ends: no write starts before. Milliseconds. */
+  #outage = { ms: 0, until: 0 };
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #isStopped = false;
 
@@ -157,7 +161,7 @@ export class EventRecorder {
     const now = this.#options.clock.now();
     this.#queue.release(now);
     refill(this.#total, totalLimit, now);
-    while (this.#inFlight < maxWritesInFlight && this.#total.tokens >= 1) {
+    while (now >= this.#outage.until && this.#inFlight < maxWritesInFlight && this.#total.tokens >= 1) {
       const entry = this.#queue.take();
       if (!entry) break;
       const until = entry.tries === 0 ? this.#takeTurn(entry.event.regarding.uid, now) : now;
@@ -184,10 +188,9 @@ export class EventRecorder {
   #setTimer(now: number): void {
     // A write that ends looks again, too.
     const mayWrite = this.#queue.ready > 0 && this.#inFlight < maxWritesInFlight;
-    const refilledAt = mayWrite
-      ? now + Math.ceil(((1 - this.#total.tokens) / totalLimit.perSecond) * 1000)
-      : Number.POSITIVE_INFINITY;
-    const at = Math.min(this.#queue.nextAt, refilledAt);
+    const refilledAt = now + Math.ceil(((1 - this.#total.tokens) / totalLimit.perSecond) * 1000);
+    const writesAt = mayWrite ? Math.max(refilledAt, this.#outage.until) : Number.POSITIVE_INFINITY;
+    const at = Math.min(this.#queue.nextAt, writesAt);
     if (at === Number.POSITIVE_INFINITY || (this.#timer && this.#timer.at <= at)) return;
     this.#timer?.cancel();
     const cancel = this.#options.clock.after(at - now, () => {
@@ -208,8 +211,10 @@ export class EventRecorder {
       .catch((error: unknown): WriteOutcome => ({ kind: 'failed', status: 0, message: String(error) }));
     this.#inFlight--;
     const isWritten = outcome.kind === 'ok' || (outcome.kind === 'conflict' && tries > 0);
-    if (isWritten) this.#count('written');
-    else this.#retry({ ...entry, tries: tries + 1 }, outcome);
+    if (isWritten) {
+      this.#outage = { ms: 0, until: 0 };
+      this.#count('written');
+    } else this.#retry({ ...entry, tries: tries + 1 }, outcome);
     this.#writeDue();
   }
 
@@ -217,15 +222,25 @@ export class EventRecorder {
     const now = this.#options.clock.now();
     if (this.#queue.get(entry.key)) {
       this.#supersede(entry);
-    } else if (isFinal(outcome) || entry.tries >= maxTries) {
-      this.#sentAt.delete(repeatKey(entry.event));
+    } else if (outcome.kind !== 'failed' || isRefusal(outcome.status) || entry.tries >= maxTries) {
       this.#giveUp('failed', entry, new Error('message' in outcome ? outcome.message : outcome.kind));
     } else {
-      this.#queue.postpone(entry, now + Math.min(retryMs.most, retryMs.first * 2 ** (entry.tries - 1)));
+      const delay = Math.min(retryMs.most, retryMs.first * 2 ** (entry.tries - 1));
+      this.#queue.postpone(entry, now + delay);
+      if (outcome.status === 0) this.#pause(now);
     }
   }
 
-  #giveUp(what: 'failed' | 'dropped', { event: { regarding, reason } }: Entry, error: Error): void {
+  /** No answer came: the writes that failed together are one sign of an outage. */
+  #pause(now: number): void {
+    if (now < this.#outage.until) return;
+    const ms = Math.min(maxPauseMs, Math.max(retryMs.first, this.#outage.ms * 2));
+    this.#outage = { ms, until: now + ms };
+  }
+
+  #giveUp(what: 'failed' | 'dropped', { event, tries }: Entry, error: Error): void {
+    const { regarding, reason } = event;
+    if (tries > 0) this.#sentAt.delete(repeatKey(event));
     this.#count(what);
     const now = this.#options.clock.now();
     const complaint = this.#complaints[what];
@@ -254,9 +269,7 @@ function rankOf({ level, type }: MusterEvent): EventRank {
 }
 
 /** Whether the same write would fail again: its namespace is being deleted, a right is missing, a field is invalid. */
-function isFinal(outcome: WriteOutcome): boolean {
-  if (outcome.kind !== 'failed') return true;
-  const { status } = outcome;
+function isRefusal(status: number): boolean {
   return status >= 400 && status < 500 && status !== 401 && status !== 408 && status !== 429;
 }
 

@@ -95,6 +95,7 @@ scenarios('Events', { scheduler: { profile: 'none' } }, (scenario) => {
         );
         const kinds = told.map(({ regarding }) => regarding.kind).toSorted();
         if (kinds.join() !== 'Job,Pod,Pod,Pod') throw new Error(`found ${kinds.join()}`);
+        return true;
       },
       { what: 'the Job and its three pods to have the Event' },
     );

@@ -277,6 +277,20 @@ describe('a write that fails', () => {
     expect(await count('failed')).toBe(0);
   });
 
+  test('does not lose what waits behind it during an outage', async () => {
+    let isDown = true;
+    const { recorder, sent, count, pass } = createRecorder(async () =>
+      isDown ? { kind: 'failed', status: 0, message: 'connection refused' } : { kind: 'ok' },
+    );
+    for (let i = 0; i < 1_000; i++) recorder.record(about(`pod-${i}`));
+    await pass(80_000);
+    expect(sent.length, 'tries during the outage').toBeLessThan(500);
+    isDown = false;
+    await pass(60_000);
+    expect(await count('failed')).toBe(0);
+    expect(await count('written')).toBe(1_000);
+  });
+
   test('whose answer was lost is found written', async () => {
     const answers: WriteOutcome[] = [
       { kind: 'failed', status: 0, message: 'reset' },
