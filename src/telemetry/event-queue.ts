@@ -1,8 +1,8 @@
 /**
  * Events that wait to be written, the most important first. An Event replaces the waiting one about the same object
- * with the same reason, so the queue holds at most one for each of these pairs, and never more than its bound: when it
- * is full, the least important one gives way. All operations are O(1), apart from `release`: O(postponed), at most once
- * a second.
+ * with the same reason, so the queue holds at most one for each of these pairs. It takes no more than its bound (only
+ * what was taken out comes back to a full queue): then the least important one gives way. All operations are O(1),
+ * apart from `release`: O(postponed), at most once a second.
  */
 
 /** 0 is the most important. */

@@ -7,9 +7,10 @@ import { EventRecorder, type MusterEvent } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { waitFor } from './cluster/wait.ts';
+import { addNodes } from './fabric.ts';
 import { gpuJob } from './objects.ts';
 import { scenarios } from './scenarios.ts';
-import type { World } from './world.ts';
+import { podsOf, type World } from './world.ts';
 
 interface ReadBack {
   readonly metadata: { readonly namespace: string };
@@ -52,8 +53,16 @@ async function readEvents({ cluster }: World): Promise<readonly ReadBack[]> {
   return items;
 }
 
-// There are no nodes: every gang waits.
-scenarios('Events', { scheduler: { profile: 'none' } }, (scenario) => {
+const SPINE = 'e2e.muster.dev/spine';
+const LEAF = 'e2e.muster.dev/leaf';
+const topology = {
+  levels: [
+    { name: 'spine', label: SPINE },
+    { name: 'leaf', label: LEAF },
+  ],
+};
+
+scenarios('Events', { topology }, (scenario) => {
   scenario('of every kind that Muster writes arrive, with its own rights', async (world) => {
     const metrics = new Metrics();
     const api = new ApiClient(await loadEndpoint({ kind: 'file', path: world.cluster.musterKubeconfig }));
@@ -85,19 +94,41 @@ scenarios('Events', { scheduler: { profile: 'none' } }, (scenario) => {
     }
   });
 
-  scenario('about a gang that waits are on its Job and on every member', async (world) => {
-    const { api } = world.cluster;
-    await api.create('jobs', gpuJob({ name: 'told', size: 3 }));
-    await waitFor(
-      async () => {
-        const told = (await readEvents(world)).filter(
-          ({ reason, note }) => reason === 'GangWaiting' && note.includes('default/told: room for 0 of 3'),
-        );
-        const kinds = told.map(({ regarding }) => regarding.kind).toSorted();
-        if (kinds.join() !== 'Job,Pod,Pod,Pod') throw new Error(`found ${kinds.join()}`);
-        return true;
-      },
-      { what: 'the Job and its three pods to have the Event' },
-    );
-  });
+  scenario(
+    'say on a Job and each of its pods why they wait, and where they started; nothing when it is deleted',
+    async (world) => {
+      const { api } = world.cluster;
+      await addNodes(world, { count: 2, labels: () => ({ [SPINE]: 'spine-0', [LEAF]: 'leaf-0' }) });
+      await api.create('jobs', gpuJob({ name: 'told', size: 3 }));
+      const waiting = await expectTold(world, 'told', 'GangWaiting', ['Job', 'Pod', 'Pod', 'Pod']);
+      for (const { note } of waiting) expect(note).toContain('gang default/told: room for 2 of 3 members');
+
+      await addNodes(world, { first: 2, labels: () => ({ [SPINE]: 'spine-0', [LEAF]: 'leaf-1' }) });
+      const started = await expectTold(world, 'told', 'GangRunning', ['Job', 'Pod', 'Pod', 'Pod']);
+      for (const { note } of started)
+        expect(note).toContain('gang default/told: Running 3/3 in spine-0: leaf-0, leaf-1');
+
+      await api.delete('jobs', 'told');
+      await waitFor(async () => (await podsOf(world, 'told')).length === 0, { what: 'all pods to be gone' });
+      const warnings = (await readEvents(world)).filter(
+        ({ type, note }) => type === 'Warning' && note.includes('told'),
+      );
+      expect(warnings.map(({ note }) => note)).toEqual(waiting.map(({ note }) => note));
+    },
+  );
 });
+
+/** Waits until the gang has this Event on objects of these kinds, and on no others. */
+async function expectTold(world: World, gang: string, reason: EventReason, kinds: readonly string[]) {
+  return waitFor(
+    async () => {
+      const told = (await readEvents(world)).filter(
+        (event) => event.reason === reason && event.note.includes(`gang default/${gang}:`),
+      );
+      const found = told.map(({ regarding }) => regarding.kind).toSorted();
+      if (found.join() !== kinds.join()) throw new Error(`found ${found.join()}`);
+      return told;
+    },
+    { what: `${reason} on ${kinds.join()}` },
+  );
+}
