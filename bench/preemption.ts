@@ -238,8 +238,9 @@ class Cluster {
       jobs: [],
       podGroup: undefined,
       blocksOnClaim: () => false,
+      countJobsOfSet: () => 0,
     });
-    this.running.push({ gang, bound: pods, started: size });
+    this.running.push({ gang, bound: pods });
   }
 
   #template(gpus: number) {

@@ -82,7 +82,13 @@ export class Reclaimer {
   #gangOf(job: Job, pods: readonly PodModel[]): Gang {
     let gang = this.#gangs.get(job);
     if (!gang) {
-      gang = describeGang(job.key as GangKey, { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false });
+      gang = describeGang(job.key as GangKey, {
+        pods,
+        jobs: [],
+        podGroup: undefined,
+        blocksOnClaim: () => false,
+        countJobsOfSet: () => 0,
+      });
       this.#gangs.set(job, gang);
     }
     return gang;
@@ -94,7 +100,7 @@ export class Reclaimer {
       const pods = this.#cluster.podsOf(job);
       const gang = this.#gangOf(job, pods);
       const bound = pods.filter(({ deleting }) => !deleting);
-      yield { gang, bound, started: bound.length };
+      yield { gang, bound };
     }
   }
 }

@@ -154,6 +154,14 @@ function shortReason(reason: Reason | null): string {
       return `Preempted(${reason.by})`;
     case 'incomplete':
       return 'Incomplete';
+    case 'growing':
+      return 'Jobs';
+    case 'settling':
+      return 'Settling';
+    case 'members-wait':
+      return 'MembersWait';
+    case 'later-runs':
+      return 'LaterRuns';
     default:
       return reason satisfies never;
   }

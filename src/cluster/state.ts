@@ -10,6 +10,7 @@ import {
   type DisruptionBudgetModel,
   isTerminated,
   type JobModel,
+  type JobSetMembership,
   keyOf,
   type NodeModel,
   type PodGroupModel,
@@ -59,6 +60,8 @@ export class ClusterState {
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
+  /** The Jobs of each JobSet, whatever their labels, by namespace and the set's id; then by UID. */
+  readonly #jobsOfSet = new Map<string, Map<string, JobModel>>();
   /** The gang of a Job's pods by the Job's UID: the label may come from admission instead of the template. */
   readonly #gangByOwner = new Map<string, GangKey>();
   readonly #podGroups = new Map<string, PodGroupModel>();
@@ -139,6 +142,7 @@ export class ClusterState {
       jobs: [...jobs.values()],
       podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
       blocksOnClaim: (claim) => this.#blocks(`${namespace}/${claim}`),
+      countJobsOfSet: (set) => this.#jobsOfSet.get(`${namespace}/${set}`)?.size ?? 0,
     };
   }
 
@@ -172,6 +176,10 @@ export class ClusterState {
       if (gang !== undefined) {
         const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
         this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
+      }
+      if (job.set) {
+        const set = setKeyOf(job, job.set);
+        this.#jobsOfSet.set(set, (this.#jobsOfSet.get(set) ?? new Map<string, JobModel>()).set(job.uid, job));
       }
       const [was, is] = [before && this.#gangOf(before), this.#gangOf(job)];
       if (was !== undefined && was !== is) this.#listener.onSource(was);
@@ -239,8 +247,15 @@ export class ClusterState {
     if (members?.size === 0) this.#gangPods.delete(gang!);
   }
 
+  /** A Job outside gangs belongs to that of its JobSet's other Jobs: the JobSet is complete only with it. */
   #gangOf(job: JobModel): GangKey | undefined {
-    return gangOfJob(job) ?? this.#gangByOwner.get(job.uid);
+    const own = gangOfJob(job) ?? this.#gangByOwner.get(job.uid);
+    if (own !== undefined || !job.set) return own;
+    for (const other of this.#jobsOfSet.get(setKeyOf(job, job.set))?.values() ?? []) {
+      const gang = gangOfJob(other);
+      if (gang !== undefined) return gang;
+    }
+    return undefined;
   }
 
   #unindexJob(job: JobModel): void {
@@ -249,6 +264,11 @@ export class ClusterState {
     const jobs = gang === undefined ? undefined : this.#jobsOfGang.get(gang);
     jobs?.delete(job.uid);
     if (jobs?.size === 0) this.#jobsOfGang.delete(gang!);
+    if (!job.set) return;
+    const key = setKeyOf(job, job.set);
+    const set = this.#jobsOfSet.get(key);
+    set?.delete(job.uid);
+    if (set?.size === 0) this.#jobsOfSet.delete(key);
   }
 
   /** A claim blocks while it is missing, or neither bound nor waiting for its first consumer. */
@@ -278,6 +298,10 @@ function keep<T>(
       changed(object);
     },
   };
+}
+
+function setKeyOf({ namespace }: JobModel, { id }: JobSetMembership): string {
+  return `${namespace}/${id}`;
 }
 
 function gangOfJob(job: JobModel): GangKey | undefined {

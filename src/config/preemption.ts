@@ -14,6 +14,7 @@ export interface PreemptionConfiguration {
 
 /** How Muster handles running gangs that lost members. */
 export interface RepairConfiguration {
+  readonly replaceTimeoutMs: number;
   readonly nodeToleranceMs: number;
   readonly maxRestarts: number;
   readonly restartBackoffMs: number;
@@ -42,6 +43,7 @@ export function readPreemption(section: Section): PreemptionConfiguration {
 /** Reads the section; problems are reported to it. */
 export function readRepair(section: Section): RepairConfiguration {
   const repair = {
+    replaceTimeoutMs: section.durationMs('replaceTimeout', 10 * minute, { min: 0, max: 24 * hour }),
     nodeToleranceMs: section.durationMs('nodeTolerance', minute, { min: 0, max: 24 * hour }),
     maxRestarts: section.integer('maxRestarts', 3, { min: 0, max: 1000 }),
     restartBackoffMs: section.durationMs('restartBackoff', 30 * second, range),
@@ -75,6 +77,7 @@ export function renderRepair(
       backoffMax: formatDuration(preemption.backoffMaxMs),
     },
     repair: {
+      replaceTimeout: formatDuration(repair.replaceTimeoutMs),
       nodeTolerance: formatDuration(repair.nodeToleranceMs),
       maxRestarts: repair.maxRestarts,
       restartBackoff: formatDuration(repair.restartBackoffMs),

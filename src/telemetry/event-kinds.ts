@@ -19,7 +19,9 @@ interface EventKind {
 /** By reason: the cause in UpperCamelCase, by which users filter. */
 export const eventKinds = {
   GangWaiting: { types: ['Normal', 'Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
-  MembersWaiting: { types: ['Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
+  MembersWaiting: { types: ['Normal', 'Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
+  GangInvalid: { types: ['Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
+  LaterRunsWait: { types: ['Normal'], on: ['Pod', 'Job'], action: 'GangScheduling' },
   GangPreempting: { types: ['Normal'], on: ['Pod', 'Job'], action: 'GangScheduling' },
   GangNominated: { types: ['Normal'], on: ['Pod', 'Job'], action: 'GangScheduling' },
   GangRunning: { types: ['Normal'], on: ['Pod', 'Job'], action: 'GangScheduling' },

@@ -132,6 +132,8 @@ describe('muster gangs', () => {
       reason: '',
       because: null,
       deadline: null,
+      run: null,
+      laterRuns: [],
       topology: null,
       ...status,
     },

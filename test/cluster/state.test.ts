@@ -1,17 +1,11 @@
 /** The cluster state: indexes by gang, Jobs, claims, nominated pods, victims, and what the listener is calls. */
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
-import type {
-  ClaimModel,
-  DisruptionBudgetModel,
-  JobModel,
-  PodGroupModel,
-  PodModel,
-} from '../../src/core/objects/model.ts';
+import type { ClaimModel, DisruptionBudgetModel, PodGroupModel, PodModel } from '../../src/core/objects/model.ts';
 import { type GangKey, gangKey } from '../../src/core/podgroup/gang.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import { HOST } from '../../src/core/topology/tree.ts';
-import { aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
+import { aJobModel, aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
 import { RACK } from '../support/topology.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
@@ -20,21 +14,6 @@ const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
 const inGang = (gang: string) => ({ labels: { [POD_GROUP]: gang } });
 const aMember = (name: string, options: PodOptions = {}) => aPod({ name, ...inGang('train'), ...options });
 
-const aJob = (options: Partial<JobModel> = {}): JobModel => ({
-  namespace: 'default',
-  name: 'job',
-  uid: 'uid-of-job',
-  parallelism: 4,
-  completions: 4,
-  activeDeadlineSeconds: undefined,
-  startedAt: undefined,
-  templateLabels: {},
-  backoffLimit: 6,
-  ignoresDisruption: true,
-  owner: undefined,
-  isEnding: false,
-  ...options,
-});
 const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {
   return { namespace: 'default', name: 'data', bound: false, storageClass: 'fast', ...options };
 };
@@ -192,23 +171,23 @@ describe('the Jobs of a gang', () => {
 
   test('are those whose template names it, also before they have pods', () => {
     const { state } = aState();
-    state.jobs.applied(aJob(labelled), undefined);
-    state.jobs.applied(aJob({ name: 'b', uid: 'b', templateLabels: { [COSCHEDULING]: 'train' } }), undefined);
-    state.jobs.applied(aJob({ name: 'c', uid: 'c' }), undefined);
-    state.jobs.applied(aJob({ name: 'd', uid: 'd', namespace: 'ml', ...labelled }), undefined);
+    state.jobs.applied(aJobModel(labelled), undefined);
+    state.jobs.applied(aJobModel({ name: 'b', uid: 'b', templateLabels: { [COSCHEDULING]: 'train' } }), undefined);
+    state.jobs.applied(aJobModel({ name: 'c', uid: 'c' }), undefined);
+    state.jobs.applied(aJobModel({ name: 'd', uid: 'd', namespace: 'ml', ...labelled }), undefined);
     expect([jobsOf(state), jobsOf(state, 'ml/train')]).toEqual(['b job', 'd']);
   });
 
   test('are those that own one of its pods', () => {
     const { state, apply } = aState();
-    state.jobs.applied(aJob(), undefined);
+    state.jobs.applied(aJobModel(), undefined);
     apply(aMember('a', owned('uid-of-job')));
     expect(jobsOf(state)).toBe('job');
   });
 
   test('appear once when both are true', () => {
     const { state, apply } = aState();
-    state.jobs.applied(aJob(labelled), undefined);
+    state.jobs.applied(aJobModel(labelled), undefined);
     apply(aMember('a', owned('uid-of-job')), aMember('b', owned('uid-of-job')));
     expect(jobsOf(state)).toBe('job');
   });
@@ -219,19 +198,19 @@ describe('the Jobs of a gang', () => {
     ['a Job of another namespace', { namespace: 'ml', ...owned('uid-of-job') }],
   ])('not %s', (_, options) => {
     const { state, apply } = aState();
-    state.jobs.applied(aJob(), undefined);
+    state.jobs.applied(aJobModel(), undefined);
     apply(aMember('a', options));
     expect(jobsOf(state) + jobsOf(state, 'ml/train')).toBe('');
   });
 
   test('change and go', () => {
     const { state } = aState();
-    const before = aJob(labelled);
+    const before = aJobModel(labelled);
     state.jobs.applied(before, undefined);
-    const after = aJob({ ...labelled, parallelism: 9 });
+    const after = aJobModel({ ...labelled, parallelism: 9 });
     state.jobs.applied(after, before);
     expect(state.sourcesOf(gangKey('default', 'train')).jobs).toEqual([after]);
-    const moved = aJob({ templateLabels: { [POD_GROUP]: 'other' } });
+    const moved = aJobModel({ templateLabels: { [POD_GROUP]: 'other' } });
     state.jobs.applied(moved, after);
     expect([jobsOf(state), jobsOf(state, 'default/other')]).toEqual(['', 'job']);
     state.jobs.deleted(moved);
@@ -336,8 +315,8 @@ describe('unbound pods outside gangs that take up space', () => {
 });
 
 describe('the listener', () => {
-  const job = aJob({ templateLabels: { [POD_GROUP]: 'train' } });
-  const moved = aJob({ templateLabels: { [POD_GROUP]: 'other' } });
+  const job = aJobModel({ templateLabels: { [POD_GROUP]: 'train' } });
+  const moved = aJobModel({ templateLabels: { [POD_GROUP]: 'other' } });
   const storageClass = { name: 'fast', waitsForConsumer: true };
   test.each<[string, (state: ClusterState) => void, string[]]>([
     ['a new pod', (state) => state.pods.applied(aPod(), undefined), ['pod - pod']],
@@ -346,7 +325,7 @@ describe('the listener', () => {
     ['a node', (state) => state.nodes.applied(aNode(), undefined), ['nodes']],
     ['a deleted node', (state) => state.nodes.deleted(aNode()), ['nodes']],
     ['a Job of a gang', (state) => state.jobs.applied(job, undefined), ['source default/train']],
-    ['a Job of no gang', (state) => state.jobs.applied(aJob({ templateLabels: {} }), undefined), []],
+    ['a Job of no gang', (state) => state.jobs.applied(aJobModel({ templateLabels: {} }), undefined), []],
     [
       'a Job that changes its gang',
       (state) => state.jobs.applied(moved, job),
@@ -355,7 +334,7 @@ describe('the listener', () => {
     [
       'a Job that only owns pods of a gang',
       (state) => {
-        const owned = aJob({ templateLabels: {} });
+        const owned = aJobModel({ templateLabels: {} });
         const owner = { kind: 'Job', name: owned.name, uid: owned.uid };
         state.pods.applied(aPod({ labels: { [POD_GROUP]: 'train' }, owner }), undefined);
         state.jobs.applied(owned, undefined);

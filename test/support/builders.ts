@@ -3,6 +3,7 @@
  * an explicit `requests`, `template` or `allocatable` overrides the short forms (`gpus`, `cpu`, …).
  */
 import {
+  type JobModel,
   keyOf,
   type NodeModel,
   type PodModel,
@@ -98,6 +99,8 @@ export function aPod(options: PodOptions = {}): PodModel {
     goneBy: undefined,
     createdAt: 0,
     startedAt: undefined,
+    endedAt: undefined,
+    disruption: '',
     gates: [],
     owner: undefined,
     nativeGang: false,
@@ -204,5 +207,31 @@ export function aRawNode(options: RawNodeOptions = {}): Json {
       conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
       ...options.status,
     },
+  };
+}
+
+/** A Job named `job` in `default` that runs 4 pods; its template names no gang. */
+export function aJobModel(options: Partial<JobModel> = {}): JobModel {
+  return {
+    namespace: 'default',
+    name: 'job',
+    uid: 'uid-of-job',
+    createdAt: 0,
+    parallelism: 4,
+    completions: 4,
+    activeDeadlineSeconds: undefined,
+    startedAt: undefined,
+    templateLabels: {},
+    isSuspended: false,
+    isDeleting: false,
+    isFinished: false,
+    succeeded: 0,
+    completedIndexes: [],
+    failedIndexes: [],
+    backoffLimit: 6,
+    ignoresDisruption: true,
+    owner: undefined,
+    set: undefined,
+    ...options,
   };
 }

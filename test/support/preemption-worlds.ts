@@ -182,9 +182,10 @@ export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): rea
       jobs: [],
       podGroup: undefined,
       blocksOnClaim: () => false,
+      countJobsOfSet: () => 0,
     });
     const bound = own.filter(({ deleting }) => !deleting);
-    return [{ gang, bound, started: bound.length }];
+    return [{ gang, bound }];
   });
 }
 

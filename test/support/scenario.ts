@@ -147,6 +147,7 @@ export class World {
           backoffMaxMs: 600 * SECOND,
         },
         repair: {
+          replaceTimeoutMs: 600 * SECOND,
           nodeToleranceMs: 60 * SECOND,
           maxRestarts: 3,
           restartBackoffMs: 30 * SECOND,
@@ -239,8 +240,10 @@ export class World {
   }
 
   finish(name: string, phase: 'Succeeded' | 'Failed' = 'Succeeded'): void {
+    const finishedAt = new Date(this.clock.now()).toISOString();
     this.cluster.update('Pod', keyIn(name), ({ status }) => {
       status.phase = phase;
+      status.containerStatuses = [{ name: 'main', state: { terminated: { finishedAt } } }];
     });
   }
 

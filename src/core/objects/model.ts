@@ -145,6 +145,10 @@ export interface PodModel extends Named {
   readonly createdAt: number;
   /** When the kubelet accepted it, milliseconds since the epoch; undefined before. */
   readonly startedAt: number | undefined;
+  /** When its last container ended, milliseconds since the epoch; undefined before, and when nobody says so. */
+  readonly endedAt: number | undefined;
+  /** Who disrupts it, as its condition DisruptionTarget says (`EvictionByEvictionAPI`, …); '' when nobody does. */
+  readonly disruption: string;
   readonly gates: readonly string[];
   /** The controller that owns it. */
   readonly owner: Owner | undefined;
@@ -174,8 +178,13 @@ export interface NodeModel {
   readonly allocatable: readonly ResourceAmount[];
 }
 
+/** Ranges of whole numbers, ends included, in ascending order. */
+export type IndexRanges = readonly (readonly [from: number, to: number])[];
+
 export interface JobModel extends Named {
   readonly uid: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
   readonly parallelism: number;
   /** Undefined for a work queue Job without a fixed number of completions. */
   readonly completions: number | undefined;
@@ -184,8 +193,15 @@ export interface JobModel extends Named {
   readonly startedAt: number | undefined;
   /** The labels of its pod template. They say which gang its pods will be in. */
   readonly templateLabels: Labels;
-  /** Whether it is suspended or being deleted. */
-  readonly isEnding: boolean;
+  readonly isSuspended: boolean;
+  readonly isDeleting: boolean;
+  /** Whether it is complete or has failed: it makes no pods any more. */
+  readonly isFinished: boolean;
+  /** How many of its pods succeeded. */
+  readonly succeeded: number;
+  /** Indexes that succeeded, and those that it gave up for good. Empty unless it is indexed. */
+  readonly completedIndexes: IndexRanges;
+  readonly failedIndexes: IndexRanges;
   /** How many pods may fail before the Job does. */
   readonly backoffLimit: number;
   /**
@@ -195,6 +211,17 @@ export interface JobModel extends Named {
   readonly ignoresDisruption: boolean;
   /** The controller that made it, such as a CronJob; undefined: none. */
   readonly owner: Owner | undefined;
+  /** The JobSet that it is part of; undefined: none. */
+  readonly set: JobSetMembership | undefined;
+}
+
+/** What the labels of a Job say about its JobSet. */
+export interface JobSetMembership {
+  /** The JobSet's UID, or its name if the label is missing. */
+  readonly id: string;
+  readonly name: string;
+  /** How many Jobs the JobSet has in all; undefined when it does not say so. */
+  readonly jobs: number | undefined;
 }
 
 export interface PriorityClassModel {

@@ -59,6 +59,8 @@ export class PodProjector {
       goneBy: instantOf(metadata?.deletionTimestamp),
       createdAt: instantOf(metadata?.creationTimestamp) ?? 0,
       startedAt: instantOf(status?.startTime),
+      endedAt: findEnd(status),
+      disruption: findDisruption(status),
       gates: spec?.schedulingGates?.map((gate) => gate.name) ?? NO_NAMES,
       owner: findController(metadata),
       nativeGang: Boolean(spec?.schedulingGroup),
@@ -101,6 +103,22 @@ function pickAnnotations(all: RawMetadata['annotations']): Labels {
     isEmpty = false;
   }
   return isEmpty ? NO_LABELS : picked;
+}
+
+/** The kubelet writes the end of each container; a pod that ends otherwise changes its Ready condition. */
+function findEnd(status: RawPodStatus | null | undefined): number | undefined {
+  if (status?.phase !== 'Succeeded' && status?.phase !== 'Failed') return undefined;
+  let last: number | undefined;
+  for (const { state } of status.containerStatuses ?? []) {
+    const end = instantOf(state?.terminated?.finishedAt);
+    if (end !== undefined && end > (last ?? 0)) last = end;
+  }
+  return last ?? instantOf(status.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime);
+}
+
+function findDisruption(status: RawPodStatus | null | undefined): string {
+  const target = status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
+  return target?.status === 'True' ? (target.reason ?? 'Disrupted') : '';
 }
 
 /** The API server itself writes the condition of a gated pod. Only kube-scheduler's conditions are refusals. */

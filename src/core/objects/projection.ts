@@ -5,6 +5,7 @@
 import type {
   ClaimModel,
   DisruptionBudgetModel,
+  IndexRanges,
   JobModel,
   Labels,
   Named,
@@ -18,7 +19,7 @@ import type {
 import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata } from './raw-pod.ts';
 import { readAmounts } from './resources.ts';
 import { readSelector } from './selector.ts';
-import { instantOf } from './text-values.ts';
+import { instantOf, wholeNumber } from './text-values.ts';
 
 /** Set by the volume controller when a binding is complete (component-helpers storage/volume AnnBindCompleted). */
 const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';
@@ -29,6 +30,7 @@ const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';
 const LEGACY_STORAGE_CLASS = 'volume.beta.kubernetes.io/storage-class';
 
 const NO_LABELS: Labels = Object.freeze({});
+const NO_RANGES: IndexRanges = Object.freeze([]);
 
 interface RawNode {
   readonly metadata?: RawMetadata;
@@ -73,7 +75,13 @@ interface RawJob {
     readonly podFailurePolicy?: { readonly rules?: readonly RawFailureRule[] | null } | null;
     readonly template?: { readonly metadata?: RawMetadata | null };
   };
-  readonly status?: { readonly startTime?: string | null };
+  readonly status?: {
+    readonly startTime?: string | null;
+    readonly succeeded?: number | null;
+    readonly completedIndexes?: string | null;
+    readonly failedIndexes?: string | null;
+    readonly conditions?: readonly RawCondition[] | null;
+  };
 }
 
 export function projectJob(raw: unknown): JobModel {
@@ -81,16 +89,48 @@ export function projectJob(raw: unknown): JobModel {
   return {
     ...projectName(metadata),
     uid: metadata?.uid ?? '',
+    createdAt: instantOf(metadata?.creationTimestamp) ?? 0,
     parallelism: spec?.parallelism ?? 1,
     completions: spec?.completions ?? undefined,
     activeDeadlineSeconds: spec?.activeDeadlineSeconds ?? undefined,
     startedAt: instantOf(status?.startTime),
     templateLabels: spec?.template?.metadata?.labels ?? NO_LABELS,
-    isEnding: Boolean(spec?.suspend) || Boolean(metadata?.deletionTimestamp),
+    isSuspended: Boolean(spec?.suspend),
+    isDeleting: Boolean(metadata?.deletionTimestamp),
+    isFinished: status?.conditions?.some(isFinish) ?? false,
+    succeeded: status?.succeeded ?? 0,
+    completedIndexes: readRanges(status?.completedIndexes),
+    failedIndexes: readRanges(status?.failedIndexes),
     backoffLimit: spec?.backoffLimit ?? 6,
     ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
     owner: findController(metadata),
+    set: readJobSet(metadata?.labels ?? NO_LABELS),
   };
+}
+
+/** FailureTarget and SuccessCriteriaMet come first: from then on the Job makes no pods (job_controller.go syncJob). */
+function isFinish({ type, status }: RawCondition): boolean {
+  const ends = type === 'Complete' || type === 'Failed' || type === 'FailureTarget' || type === 'SuccessCriteriaMet';
+  return ends && status === 'True';
+}
+
+/** `1,3-5,7`, as the Job controller writes indexes (indexed_job_utils.go). What is no range is left out. */
+function readRanges(text: string | null | undefined): IndexRanges {
+  if (!text) return NO_RANGES;
+  const ranges: [number, number][] = [];
+  for (const [, from, to = from] of text.matchAll(/(\d{1,9})(?:-(\d{1,9}))?(?:,|$)/g)) {
+    if (Number(to) >= Number(from)) ranges.push([Number(from), Number(to)]);
+  }
+  return ranges;
+}
+
+const JOBSET = 'jobset.sigs.k8s.io/';
+
+/** kubernetes-sigs/jobset api/jobset/v1alpha2/jobset_types.go: the labels that it puts on each of its Jobs. */
+function readJobSet(labels: Labels): JobModel['set'] {
+  const name = labels[`${JOBSET}jobset-name`];
+  if (name === undefined) return undefined;
+  return { id: labels[`${JOBSET}jobset-uid`] ?? name, name, jobs: wholeNumber(labels[`${JOBSET}global-replicas`]) };
 }
 
 function ignoresDisruption({ action, onPodConditions }: RawFailureRule): boolean {

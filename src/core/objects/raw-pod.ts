@@ -114,6 +114,7 @@ export interface RawCondition {
 
 export interface RawContainerStatus {
   readonly name?: string;
+  readonly state?: { readonly terminated?: { readonly finishedAt?: string | null } | null } | null;
   readonly allocatedResources?: RawAmounts | null;
   readonly resources?: RawResources | null;
 }

@@ -1,5 +1,5 @@
 /**
- * Describes a gang: which pods belong to it and what it asks for. Pods, Jobs and PodGroup objects go in, one `Gang`
+ * Describes a gang: which pods belong to its run and what it asks for. Pods, Jobs and PodGroup objects go in, one `Gang`
  * value comes out. What is wrong with a gang is a problem in the value (`problems.ts`): the gang waits and says
  * why. O(members), plus sorting the ranks.
  */
@@ -8,7 +8,6 @@ import {
   EXPECTED_DURATION,
   GANG_GATE,
   HOLD,
-  MIN_MEMBERS,
   ON_MEMBER_LOSS,
   OVER_TIME,
   POD_GROUP_LABEL,
@@ -17,10 +16,13 @@ import {
   readDuration,
   TOPOLOGY_PATIENCE,
 } from '../objects/keys.ts';
-import type { JobModel, Labels, PodGroupModel, PodModel } from '../objects/model.ts';
+import { isTerminated, type JobModel, type Labels, type PodGroupModel, type PodModel } from '../objects/model.ts';
 import type { TopologyRequest } from '../topology/request.ts';
 import { findProblems, type GangProblem } from './problems.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
+import { findRun, type KnownRun, type LaterRun, makesOneRunEach, type RunName } from './run.ts';
+import { type GrowingSet, readSize, sizeOf } from './size.ts';
+import { findSpeakers } from './speakers.ts';
 import { readTopologyKeys } from './topology-keys.ts';
 
 declare const gangKeyBrand: unique symbol;
@@ -36,20 +38,39 @@ export interface Gang {
   readonly key: GangKey;
   readonly namespace: string;
   readonly name: string;
-  /** All pods of the gang that count (neither failed nor leaving), in rank order. */
+  /** UIDs of the roots of its run (`run.ts`): the same run keeps at least one of them. */
+  readonly roots: readonly string[];
+  /** The object that makes its pods; undefined: nobody owns them. */
+  readonly run: RunName | undefined;
+  /** Younger runs of the same maker, which wait until this one has ended. */
+  readonly laterRuns: readonly LaterRun[];
+  /** All pods of the run that count (neither failed nor leaving), in rank order. Those that succeeded keep their rank. */
   readonly members: readonly PodModel[];
+  /** Members that have not ended. */
+  readonly present: readonly PodModel[];
+  /** Pods of the run that failed or leave, on nodes: members that it lost, or lost once. */
+  readonly lost: readonly PodModel[];
+  /** Pods under its name, of any run, that are being deleted and still take up their nodes. */
+  readonly leaving: readonly PodModel[];
   /** Of every member. */
   readonly ranks: Ranks;
-  /** How many members must start together; undefined while nothing says so. */
+  /** How many of the members that have not ended must run together; undefined while nothing says so. */
   readonly minMember: number | undefined;
+  /** A JobSet that has not made all its Jobs yet: the size is unknown until then. */
+  readonly growing: GrowingSet | undefined;
+  /** Until when another Job may come that is part of the gang, milliseconds since the epoch; undefined: none is expected. */
+  readonly settlesAt: number | undefined;
+  /** How many members each of its Jobs will still make, by UID. No entry: the owner does not say. */
+  readonly coming: ReadonlyMap<string, number>;
   readonly topology: TopologyRequest;
   /** How long it waits for its preferred level before a wider one is allowed, milliseconds. */
   readonly patienceMs: number | undefined;
   /** Whether gangs of lower priority may be evicted for it. */
   readonly preempts: boolean;
   readonly onMemberLoss: MemberLoss;
-  /** Whether its Jobs are suspended, being deleted, or gone, so that nobody wants its pods any more. */
+  /** Whether its Jobs are suspended, being deleted, finished or gone, so that nobody wants its pods any more. */
   readonly isEndedByOwner: boolean;
+  readonly isSuspended: boolean;
   /** A Job of the gang that does not survive the eviction of its pods. */
   readonly fragileJob: JobModel | undefined;
   readonly priority: number;
@@ -93,6 +114,8 @@ export interface GangSources {
   readonly podGroup: PodGroupModel | undefined;
   /** Whether a claim holds the gang back: it is not bound, and does not wait for its first consumer. */
   readonly blocksOnClaim: (claim: string) => boolean;
+  /** How many Jobs of a JobSet exist, whatever their labels. */
+  readonly countJobsOfSet: (set: string) => number;
 }
 
 /** The name of the gang that a pod or a pod template belongs to; undefined: none of ours. */
@@ -110,40 +133,63 @@ export function gangKeyOf(pod: PodModel): GangKey | undefined {
   return name === undefined ? undefined : gangKey(pod.namespace, name);
 }
 
-/** Describes the gang from its sources. There must be pods. */
-export function describeGang(key: GangKey, sources: GangSources): Gang {
+/**
+ * Describes the gang from its sources. There must be pods.
+ * @param known what the last look found; undefined: this is the first one.
+ */
+export function describeGang(key: GangKey, sources: GangSources, known?: KnownRun): Gang {
   const [namespace, name] = key.split('/') as [string, string];
-  const present = sources.pods.filter(countsAsMember);
-  const ranks = assignRanks(present);
-  const members = sortByRank(present, ranks);
-  const subjects = members.length > 0 ? members : sources.pods;
-  const minimum = readMinimum(subjects, sources);
+  const run = findRun(sources.pods, sources.jobs, known);
+  const counted = run.pods.filter(countsAsMember);
+  const ranks = assignRanks(counted);
+  const members = sortByRank(counted, ranks);
+  const subjects = members.length > 0 ? members : run.pods.length > 0 ? run.pods : sources.pods;
+  const speakers = findSpeakers(subjects);
+  const onMemberLoss = readMemberLoss(speakers[0]);
+  const size = readSize({
+    ...sources,
+    jobs: run.jobs,
+    pods: run.pods.filter(({ deleting, phase }) => !deleting || phase === 'Succeeded'),
+    speakers,
+    givesUp: (pod) => onMemberLoss !== 'restart' && neverReplaced(pod),
+  });
+  const open = run.jobs.filter(({ isFinished }) => !isFinished);
   return {
     key,
     namespace,
     name,
+    roots: run.roots,
+    run: run.name,
+    laterRuns: run.later,
     members,
+    present: members.filter((pod) => !isTerminated(pod)),
+    lost: run.pods.filter(isLostPod),
+    leaving: sources.pods.filter((pod) => pod.deleting && pod.nodeName !== '' && !isTerminated(pod)),
     ranks,
-    minMember: minimum,
-    topology: readTopologyKeys(subjects, minimum),
-    patienceMs: readDuration(subjects[0]?.annotations[TOPOLOGY_PATIENCE]),
-    preempts: subjects.every(({ annotations }) => annotations[PREEMPTS] !== 'never'),
-    onMemberLoss: readMemberLoss(subjects[0]),
-    isEndedByOwner: isEndedByOwner(subjects, sources.jobs),
-    fragileJob: sources.jobs.find(isFragile),
+    minMember: size.minMember,
+    growing: size.growing,
+    settlesAt: size.settlesAt,
+    coming: size.coming,
+    topology: readTopologyKeys(speakers, counted, size.minMember),
+    patienceMs: readDuration(speakers[0]?.annotations[TOPOLOGY_PATIENCE]),
+    preempts: speakers.every(({ annotations }) => annotations[PREEMPTS] !== 'never'),
+    onMemberLoss,
+    isEndedByOwner: isEndedByOwner(subjects, run.jobs),
+    isSuspended: open.length > 0 && open.every(({ isSuspended }) => isSuspended),
+    fragileJob: open.find(isFragile),
     priority: Math.max(...subjects.map((pod) => pod.priority)),
     hasPriorityClass: subjects.some((pod) => pod.hasPriorityClass),
-    queue: subjects[0]?.labels[QUEUE],
-    isHeld: subjects.some(({ annotations }) => annotations[HOLD] === 'true'),
-    lineage: readLineage(key, sources.jobs),
-    owners: listOwners(subjects, sources.jobs),
+    queue: speakers[0]?.labels[QUEUE],
+    isHeld: speakers.some(({ annotations }) => annotations[HOLD] === 'true'),
+    lineage: readLineage(key, run.jobs),
+    owners: listOwners(subjects, run.jobs),
     isOverTime: subjects.some(({ annotations }) => annotations[OVER_TIME] !== undefined),
-    expectedMs: readDuration(subjects[0]?.annotations[EXPECTED_DURATION]),
-    deadlineMs: shortestDeadline(sources.jobs),
+    expectedMs: readDuration(speakers[0]?.annotations[EXPECTED_DURATION]),
+    deadlineMs: shortestDeadline(open),
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
-    deadlineAt: earliestDeadline(sources.jobs),
-    problems: findProblems(name, members, minimum, sources.blocksOnClaim),
+    deadlineAt: earliestDeadline(open),
+    problems: findProblems(name, { members, speakers, size, blocksOnClaim: sources.blocksOnClaim }),
   };
 }
 
@@ -152,18 +198,19 @@ function countsAsMember(pod: PodModel): boolean {
   return pod.phase === 'Succeeded' || (pod.phase !== 'Failed' && !pod.deleting);
 }
 
-/** The annotation, else the PodGroup object, else what the Jobs create. */
-function readMinimum(pods: readonly PodModel[], { jobs, podGroup }: GangSources): number | undefined {
-  const written = pods.map((pod) => pod.annotations[MIN_MEMBERS]).find((value) => value !== undefined);
-  if (written !== undefined) return /^\d{1,9}$/.test(written) && Number(written) >= 1 ? Number(written) : undefined;
-  if (podGroup) return podGroup.minMember;
-  if (jobs.length === 0) return undefined;
-  const created = jobs.reduce((sum, job) => sum + Math.min(job.parallelism, job.completions ?? job.parallelism), 0);
-  return created > 0 ? created : undefined;
+/** Whether the pod was on a node and has left it, or is about to, without success. */
+function isLostPod({ nodeName, phase, deleting }: PodModel): boolean {
+  return nodeName !== '' && phase !== 'Succeeded' && (phase === 'Failed' || deleting);
+}
+
+/** mpi-operator makes a worker anew when its pod is deleted, never when it failed (pkg/controller/mpi_job_controller.go). */
+function neverReplaced({ owner }: PodModel): boolean {
+  return owner?.kind === 'MPIJob';
 }
 
 function isEndedByOwner(pods: readonly PodModel[], jobs: readonly JobModel[]): boolean {
-  return jobs.length > 0 ? jobs.every(({ isEnding }) => isEnding) : pods.some(({ owner }) => owner?.kind === 'Job');
+  if (jobs.length === 0) return pods.some(({ owner }) => owner?.kind === 'Job');
+  return jobs.every(({ isSuspended, isDeleting, isFinished }) => isSuspended || isDeleting || isFinished);
 }
 
 function readMemberLoss(pod: PodModel | undefined): MemberLoss {
@@ -175,8 +222,8 @@ function readMemberLoss(pod: PodModel | undefined): MemberLoss {
  * Whether evicting the gang fails the Job: all pods are evicted together, and each counts as a failure unless the
  * policy says otherwise.
  */
-function isFragile({ parallelism, completions = parallelism, backoffLimit, ignoresDisruption }: JobModel): boolean {
-  return !ignoresDisruption && Math.min(parallelism, completions) > backoffLimit;
+function isFragile(job: JobModel): boolean {
+  return !job.ignoresDisruption && sizeOf(job) > job.backoffLimit;
 }
 
 function secondsToMs(seconds: number | undefined): number | undefined {
@@ -194,7 +241,7 @@ function readLineage(key: string, jobs: readonly JobModel[]): string {
  * CronJob is a run of its own.
  */
 function listOwners(pods: readonly PodModel[], jobs: readonly JobModel[]): string {
-  const makers = new Map(jobs.map(({ uid, owner }) => [uid, owner?.kind === 'CronJob' ? undefined : owner]));
+  const makers = new Map(jobs.map(({ uid, owner }) => [uid, owner && makesOneRunEach(owner) ? undefined : owner]));
   const owners = new Set<string>();
   for (const { owner } of pods) {
     if (!owner) continue;

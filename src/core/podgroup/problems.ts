@@ -10,8 +10,9 @@ import {
   MIN_MEMBERS,
   POD_GROUP_LABEL,
 } from '../objects/keys.ts';
-import { isTerminated, type PodModel } from '../objects/model.ts';
+import { isTerminated, type Owner, type PodModel } from '../objects/model.ts';
 import { isGangWideKey, memberKeys } from './member-keys.ts';
+import type { GangSize } from './size.ts';
 import { findMissingKeys, type MissingKey } from './topology-keys.ts';
 
 export type GangProblem =
@@ -20,24 +21,29 @@ export type GangProblem =
   | { readonly kind: 'duplicate-rank'; readonly rank: number; readonly pods: readonly string[] }
   | MissingKey
   | { readonly kind: 'min-above-max'; readonly min: number; readonly max: number }
-  | { readonly kind: 'no-min-members' }
+  /** `uncounted`: an owner that does not say how many members it makes; undefined: there is no owner to ask. */
+  | { readonly kind: 'no-min-members'; readonly uncounted: Owner | undefined }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
   | { readonly kind: 'unbound-claim'; readonly claim: string };
 
-/**
- * @param members in rank order.
- * @param minimum how many must start together; undefined while nothing says so.
- * @param blocksOnClaim whether a claim holds the gang back.
- */
+export interface ProblemSources {
+  /** In rank order. */
+  readonly members: readonly PodModel[];
+  /** Those that speak for the gang (`speakers.ts`). */
+  readonly speakers: readonly PodModel[];
+  readonly size: GangSize;
+  /** Whether a claim holds the gang back. */
+  readonly blocksOnClaim: (claim: string) => boolean;
+}
+
 export function findProblems(
   name: string,
-  members: readonly PodModel[],
-  minimum: number | undefined,
-  blocksOnClaim: (claim: string) => boolean,
+  { members, speakers, size, blocksOnClaim }: ProblemSources,
 ): readonly GangProblem[] {
   const problems: GangProblem[] = [];
+  if (members.length === 0) return problems;
   const seen = new Set<string>();
-  for (const pod of members) {
+  for (const pod of speakers) {
     for (const problem of memberKeys(pod).problems) {
       // The members of a Job share their mistakes, so each mistake is reported once, with the first pod that has it.
       const mark = `${problem.kind} ${problem.key} ${problem.kind === 'bad-value' ? problem.value : ''}`;
@@ -45,10 +51,12 @@ export function findProblems(
       seen.add(mark);
     }
   }
-  problems.push(...findContradictions(members), ...findDuplicateRank(members), ...findMissingKeys(members));
+  problems.push(...findContradictions(speakers), ...findDuplicateRank(members), ...findMissingKeys(speakers));
+  const { minMember: minimum, growing } = size;
   const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
-  if (minimum === undefined && !badMinimum) problems.push(missingMinimum(name, members));
-  const max = members.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
+  const isEnded = members.every(isTerminated);
+  if (minimum === undefined && !growing && !badMinimum && !isEnded) problems.push(missingMinimum(name, speakers, size));
+  const max = speakers.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
   if (minimum !== undefined && max !== undefined && max < minimum) {
     problems.push({ kind: 'min-above-max', min: minimum, max });
   }
@@ -60,9 +68,9 @@ export function findProblems(
   return problems;
 }
 
-function missingMinimum(name: string, members: readonly PodModel[]): GangProblem {
+function missingMinimum(name: string, members: readonly PodModel[], { uncounted }: GangSize): GangProblem {
   const viaPodGroup = members.some((pod) => pod.labels[POD_GROUP_LABEL] === undefined);
-  return viaPodGroup ? { kind: 'no-pod-group-object', name } : { kind: 'no-min-members' };
+  return viaPodGroup ? { kind: 'no-pod-group-object', name } : { kind: 'no-min-members', uncounted };
 }
 
 /** Keys about the whole gang must have the same value on every member. */
@@ -82,7 +90,7 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
     );
     if (names.length > 1) return [...problems, { kind: 'contradiction', key: POD_GROUP_LABEL, values: names }];
   }
-  const priorities = new Set(members.filter((pod) => pod.nodeName === '').map((pod) => pod.priority));
+  const priorities = new Set(members.filter(({ nodeName }) => nodeName === '').map(({ priority }) => priority));
   if (priorities.size > 1) {
     const values = distinct([...priorities].map(String));
     problems.push({ kind: 'contradiction', key: 'spec.priority', values });
@@ -94,7 +102,7 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
 function findDuplicateRank(members: readonly PodModel[]): readonly GangProblem[] {
   const named = new Map<number, string[]>();
   for (const pod of members) {
-    const rank = memberKeys(pod).explicitRank;
+    const rank = isTerminated(pod) ? undefined : memberKeys(pod).explicitRank;
     if (rank === undefined) continue;
     const pods = named.get(rank);
     if (pods) pods.push(pod.name);

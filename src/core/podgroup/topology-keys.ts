@@ -21,11 +21,15 @@ export interface MissingKey {
 }
 
 /**
- * Reads the first member's annotations. Where members contradict each other, the gang has a problem and waits.
+ * Reads the first speaker's annotations. Where speakers contradict each other, the gang has a problem and waits.
  * @param minMember how many members have to exist; patience begins when they do.
  */
-export function readTopologyKeys(members: readonly PodModel[], minMember: number | undefined): TopologyRequest {
-  const annotations: Labels = members[0]?.annotations ?? {};
+export function readTopologyKeys(
+  speakers: readonly PodModel[],
+  members: readonly PodModel[],
+  minMember: number | undefined,
+): TopologyRequest {
+  const annotations: Labels = speakers[0]?.annotations ?? {};
   const size = wholeNumber(annotations[SLICE_SIZE]);
   const level = annotations[SLICE_REQUIRED];
   const patience = readDuration(annotations[TOPOLOGY_PATIENCE]);

@@ -22,8 +22,6 @@ export interface RunningGang {
   readonly gang: Gang;
   /** Members that are bound, not terminated and not being deleted. */
   readonly bound: readonly PodModel[];
-  /** Bound and succeeded members. */
-  readonly started: number;
 }
 
 /** Pods that are evicted together or not at all. */
@@ -169,13 +167,13 @@ function leastRight(bound: readonly PodModel[], rights: EvictionRights): Evictio
  * How many members the gang can do without: those above its minimum, but never all bound members, which would be the
  * whole gang.
  */
-function countSurplus({ gang, bound, started }: RunningGang): number {
+function countSurplus({ gang, bound }: RunningGang): number {
   const { minMember } = gang;
   const max = bound
     .map(({ annotations }) => wholeNumber(annotations[MAX_MEMBERS]))
     .find((value) => value !== undefined);
   if (minMember === undefined || max === undefined || max <= minMember) return 0;
-  return Math.max(0, Math.min(started - minMember, bound.length - 1));
+  return Math.max(0, Math.min(bound.length - minMember, bound.length - 1));
 }
 
 /**

@@ -4,7 +4,8 @@
  */
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
-import type { Reason, Repair } from './explain.ts';
+import type { Reason } from './explain.ts';
+import type { Repair } from './explain-running.ts';
 
 /** Keys and names that tenants wrote are cut to this length. */
 const MAX_NAME = 64;
@@ -15,12 +16,15 @@ const MAX_PROBLEMS = 8;
 export function causeOf(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
+    case 'growing':
+    case 'settling':
     case 'queued':
     case 'held':
     case 'nominated':
     case 'backing-off':
     case 'preempting':
     case 'preempted':
+    case 'later-runs':
       return reason.kind;
     case 'problems':
       return join(reason.kind, ...causesOfProblems(reason.problems));
@@ -40,7 +44,9 @@ export function causeOf(reason: Reason): string {
     case 'behind':
       return join(reason.kind, reason.cause);
     case 'incomplete':
-      return join(reason.kind, ...causeOfRepair(reason.repair));
+      return join(reason.kind, ...causeOfRepair(reason.repair), reason.waiting ? causeOf(reason.waiting.why) : '');
+    case 'members-wait':
+      return join(reason.kind, causeOf(reason.why));
     default:
       return reason satisfies never;
   }

@@ -8,12 +8,25 @@ import { instantText } from '../objects/text-values.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
+import type { RunName } from '../podgroup/run.ts';
+import type { GrowingSet } from '../podgroup/size.ts';
 import type { SpareCause } from '../preemption/candidates.ts';
+import {
+  explainLaterRuns,
+  explainLost,
+  explainRepair,
+  type LostMember,
+  namePods,
+  type Repair,
+  type SomePods,
+} from './explain-running.ts';
 import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
 
 /** Why a gang is not running yet. */
 export type Reason =
   | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
+  /** A JobSet has not made all its Jobs: how many members come is not known yet. */
+  | ({ readonly kind: 'growing' } & GrowingSet)
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
   | HoldReason
@@ -32,7 +45,26 @@ export type Reason =
   | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
   /** `at`: when it is evicted, milliseconds since the epoch. */
   | { readonly kind: 'preempted'; readonly by: string; readonly at: number }
-  | { readonly kind: 'incomplete'; readonly running: number; readonly want: number; readonly repair: Repair };
+  | {
+      readonly kind: 'incomplete';
+      readonly running: number;
+      readonly want: number;
+      readonly repair: Repair;
+      /** A few of the members that it lost, and how many there are. */
+      readonly lost: readonly LostMember[];
+      readonly losses: number;
+      readonly waiting: WaitingMembers | undefined;
+    }
+  /** It runs, and members beside those that started wait. */
+  | ({ readonly kind: 'members-wait' } & WaitingMembers)
+  /** It runs, and younger runs of the same maker wait for its end. */
+  | { readonly kind: 'later-runs'; readonly run: RunName | undefined; readonly later: readonly RunName[] };
+
+/** Members of a gang that has started, without a place. */
+export interface WaitingMembers {
+  readonly pods: SomePods;
+  readonly why: Reason;
+}
 
 /** Why preemption does not help a gang that found no room. */
 export type PreemptionOutlook =
@@ -49,17 +81,13 @@ export type PreemptionOutlook =
       readonly spared: readonly { readonly cause: SpareCause; readonly units: number }[];
     };
 
-/** What is done about lost members. */
-export type Repair =
-  | { readonly kind: 'replace'; readonly places: number }
-  | { readonly kind: 'restart'; readonly count: number; readonly most: number }
-  | { readonly kind: 'ignore' };
-
 /** For Events, logs and the inspect API. */
 export function explain(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
       return `${reason.have} of ${reason.want} members exist`;
+    case 'growing':
+      return `${reason.have} of ${reason.want} Jobs of JobSet ${reason.name} exist; if the others are made only once these run, set muster.dev/min-members`;
     case 'problems':
       return reason.problems.map(explainProblem).join('; ');
     case 'queued':
@@ -67,6 +95,7 @@ export function explain(reason: Reason): string {
     case 'unschedulable':
       return explainUnschedulable(reason);
     case 'held':
+    case 'settling':
     case 'queue':
     case 'quota':
     case 'over-time':
@@ -80,8 +109,15 @@ export function explain(reason: Reason): string {
       return explainPreempting(reason);
     case 'preempted':
       return `preempted by gang ${reason.by}, evicted at ${new Date(reason.at).toISOString()}`;
-    case 'incomplete':
-      return `${reason.running} of ${reason.want} members are bound${explainRepair(reason.repair)}`;
+    case 'incomplete': {
+      const { running, want, repair, lost, losses, waiting } = reason;
+      const waits = waiting ? `; ${explainWaiting(waiting)}` : '';
+      return `${running} of ${want} members are bound${explainRepair(repair)}${explainLost(lost, losses)}${waits}`;
+    }
+    case 'members-wait':
+      return explainWaiting(reason);
+    case 'later-runs':
+      return explainLaterRuns(reason.run, reason.later);
     default:
       return reason satisfies never;
   }
@@ -99,6 +135,8 @@ function stableText(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
       return 'waits for all its members to be created';
+    case 'growing':
+      return `waits for all Jobs of JobSet ${reason.name} to be created`;
     case 'problems':
       return `cannot start: ${stableProblem(reason.problems[0]!)}`;
     case 'queued':
@@ -106,6 +144,7 @@ function stableText(reason: Reason): string {
     case 'unschedulable':
       return stableShortfall(reason.topology);
     case 'held':
+    case 'settling':
     case 'queue':
     case 'quota':
     case 'over-time':
@@ -121,6 +160,10 @@ function stableText(reason: Reason): string {
       return 'is preempted by another gang';
     case 'incomplete':
       return 'runs below its minimum; this member waits for a place';
+    case 'members-wait':
+      return `runs; this member is more than its minimum and ${stableText(reason.why)}`;
+    case 'later-runs':
+      return `has one run at a time: ${explainLaterRuns(reason.run, reason.later)}`;
     default:
       return reason satisfies never;
   }
@@ -131,19 +174,8 @@ function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readon
   return `${whom}; ${gone} of ${pods} pods have left${blockedBy && `; blocked: ${blockedBy}`}`;
 }
 
-function explainRepair(repair: Repair): string {
-  switch (repair.kind) {
-    case 'replace':
-      return repair.places > 0 ? `; places kept for replacements: ${repair.places}` : '';
-    case 'restart':
-      return repair.count < repair.most
-        ? `; restarted ${repair.count} of at most ${repair.most} times`
-        : `; restarted ${repair.count} times, which is the most: it is left as it is`;
-    case 'ignore':
-      return '; muster.dev/on-member-loss is ignore';
-    default:
-      return repair satisfies never;
-  }
+function explainWaiting({ pods, why }: WaitingMembers): string {
+  return `${namePods(pods)} ${pods.count === 1 ? 'waits' : 'wait'}: ${explain(why)}`;
 }
 
 const SPARED: Readonly<Record<SpareCause, string>> = {
@@ -237,6 +269,8 @@ function stableProblem(problem: GangProblem): string {
       return 'members have the same muster.dev/rank; give each its own, or none to any';
     case 'unbound-claim':
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
+    case 'no-min-members':
+      return explainProblem({ ...problem, uncounted: undefined });
     default:
       return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
   }
@@ -268,8 +302,11 @@ function explainProblem(problem: GangProblem): string {
       return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
     case 'min-above-max':
       return `muster.dev/min-members ${problem.min} is above muster.dev/max-members ${problem.max}`;
-    case 'no-min-members':
-      return 'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job';
+    case 'no-min-members': {
+      const { uncounted } = problem;
+      const found = uncounted ? `; found members of ${uncounted.kind} ${uncounted.name}, which does not say it` : '';
+      return `the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs${found}`;
+    }
     case 'no-pod-group-object':
       return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
     case 'unreachable-member':

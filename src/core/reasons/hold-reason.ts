@@ -13,6 +13,8 @@ import { explainQueueProblem, explainQuota } from './explain-queue.ts';
 export type HoldReason =
   /** An operator holds it. */
   | { readonly kind: 'held' }
+  /** Another Job may come that is part of it; until when, milliseconds since the epoch. */
+  | { readonly kind: 'settling'; readonly until: number }
   | { readonly kind: 'queue'; readonly problem: QueueChoiceProblem }
   | { readonly kind: 'quota'; readonly refusal: QuotaRefusal }
   /** It ran as long as its queue allows; milliseconds. */
@@ -36,6 +38,8 @@ export function explainHoldReason(reason: HoldReason): string {
   switch (reason.kind) {
     case 'held':
       return 'held by muster.dev/hold: "true"; set it to "false" or remove it from every member to release the gang';
+    case 'settling':
+      return 'complete, waits a moment for other Jobs of the gang; muster.dev/min-members says how many members there are';
     case 'queue':
       return explainQueueProblem(reason.problem);
     case 'quota':
@@ -54,6 +58,8 @@ export function explainHoldReasonStably(reason: HoldReason): string {
   switch (reason.kind) {
     case 'held':
       return 'is held by an operator';
+    case 'settling':
+      return 'waits a moment for other Jobs';
     case 'queue':
       return `cannot start: ${explainQueueProblem(reason.problem)}`;
     case 'quota':

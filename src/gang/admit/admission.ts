@@ -21,7 +21,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
-import { compareUrgency, type GangRecord, isBelowMinimum, mayPlan, victimsOf } from '../state/records.ts';
+import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, AdmissionVerdict } from './candidate.ts';
@@ -86,6 +86,8 @@ export class Admission {
     const choice = this.#queues.choose(gang.namespace, gang.queue);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
     if (gang.isHeld) return { kind: 'held' };
+    const { settlesAt } = gang;
+    if (settlesAt !== undefined && this.#context.clock.now() < settlesAt) return { kind: 'settling', until: settlesAt };
     return this.#parts.limits.holdReasonOf(record);
   }
 
@@ -189,14 +191,14 @@ export class Admission {
   #hasChanged(record: GangRecord): boolean {
     const kind = this.findHoldReason(record)?.kind;
     const known = record.admission.holdReason?.kind;
-    return kind !== known && (kind !== undefined || known === 'held' || known === 'queue' || known === 'over-time');
+    return kind !== known && (kind !== undefined || isFoundBefore(known));
   }
 
   /** A gang that has started may replace what it lost, and keeps what it has. */
   #constrainStarted(record: GangRecord): AdmissionConstraints {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacksMembers = isBelowMinimum(record);
+    const lacksMembers = countLacking(record) > 0;
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,
@@ -335,6 +337,11 @@ export class Admission {
 /** The priority that counts for queue order. */
 export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
   return hasPriorityClass ? priority : (defaultPriority ?? priority);
+}
+
+/** Hold reasons that are found without planning. */
+function isFoundBefore(kind: HoldReason['kind'] | undefined): boolean {
+  return kind === 'held' || kind === 'settling' || kind === 'queue' || kind === 'over-time';
 }
 
 /** Hold reasons that only planning finds; they stand until the gang is planned again. */

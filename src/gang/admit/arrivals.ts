@@ -17,14 +17,14 @@ const WORTH_MS = 100;
  */
 export function isDueEarly({ gang, census, attempt }: GangRecord, now: number): boolean {
   const { arrivals, early } = attempt;
-  if (early !== 'possible' || census.started > 0 || gang.problems.length > 0 || gang.minMember === undefined)
+  if (early !== 'possible' || census.bound.length > 0 || gang.problems.length > 0 || gang.minMember === undefined)
     return false;
-  const have = gang.members.length;
+  const have = gang.present.length;
   const came = have - arrivals.first;
   const missing = gang.minMember - have;
   if (missing <= 0 || came <= 0) return false;
   const restMs = ((now - arrivals.since) / came) * missing;
-  return restMs >= WORTH_MS && restMs <= SOON_MS && areAlike(gang.members);
+  return restMs >= WORTH_MS && restMs <= SOON_MS && areAlike(gang.present);
 }
 
 /** Members that differ, such as a launcher among workers: nobody knows which of them are still to come. */

@@ -19,7 +19,7 @@ import { chooseQueue, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
 import { mergeQueues } from '../../core/queues/projection.ts';
-import { findModelRefusals, judgeQuota, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
+import { findModelRefusals, judgeQuota, type QuotaRefusal, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/tree.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/reclaim/rights.ts';
@@ -204,7 +204,7 @@ export class QueueTable {
   askedBy(gang: Gang): Amounts {
     let asked = this.#asked.get(gang);
     if (!asked) {
-      asked = this.amountsOf(gang.members.slice(0, gang.minMember));
+      asked = this.amountsOf(gang.present.slice(0, gang.minMember));
       this.#asked.set(gang, asked);
     }
     return asked;
@@ -222,12 +222,12 @@ export class QueueTable {
     return amounts;
   }
 
-  /** What the gang holds: bound members, slots and placeholders. */
+  /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
   holdingsOf({ gang, census }: GangRecord): Amounts {
     const { reservations } = this.#context;
     let bound = this.#bound.get(census);
     if (!bound) {
-      bound = this.amountsOf(census.bound);
+      bound = this.amountsOf(gang.leaving.length > 0 ? [...census.bound, ...gang.leaving] : census.bound);
       this.#bound.set(census, bound);
     }
     if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
@@ -274,11 +274,18 @@ export class QueueTable {
     return allowed === 0 ? { kind: 'none' } : { ...demand, members: members.slice(0, allowed) };
   }
 
+  /** Why not one of the members may be placed: the quota of the queue; undefined: it may. */
+  findRefusal(queue: Queue, members: readonly PodModel[]): QuotaRefusal | undefined {
+    const asked = this.amountsOf(members.slice(0, 1));
+    const verdict = judgeQuota(queue, asked, this.#use);
+    return verdict.kind === 'refused' ? verdict.refusal : [...this.listExcludedModels(queue, asked).values()][0];
+  }
+
   /** Number of gangs of each queue, and of those below it, that wait and run; no entry: none. */
   countGangs(records: readonly GangRecord[]): ReadonlyMap<string, GangCount> {
     const counts = new Map<string, { pending: number; running: number }>();
     for (const { gang, state } of records) {
-      if (state === 'Finished') continue;
+      if (gang.present.length === 0) continue;
       const queue = this.queueOf(gang.namespace, gang.queue);
       for (const { name } of queue?.path ?? []) {
         const count = counts.get(name) ?? { pending: 0, running: 0 };

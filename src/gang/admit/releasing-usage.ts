@@ -1,10 +1,9 @@
 /**
- * Releasing usage: what queues stop holding when all pods that are being evicted have left. A queue that already loses
- * what it borrowed to one gang does not owe the same to the next.
+ * Releasing usage: what queues stop holding when all pods that are being evicted or deleted have left. A queue that
+ * already loses what it borrowed to one gang does not owe the same to the next.
  */
 import { QUEUE } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import { type Amounts, addAmounts, NOTHING, subtractAmounts } from '../../core/queues/amounts.ts';
 import { rollUp, type UseByQueue } from '../../core/queues/quota.ts';
 import type { Queue, QueueTree } from '../../core/queues/tree.ts';
@@ -23,24 +22,30 @@ export class ReleasingUsage {
   readonly #view: Pick<ClusterView, 'pod'>;
   /** Of the leaf queues, by name. */
   #amounts = new Map<string, Map<string, number>>();
+  /** UIDs of the pods in it. */
+  #counted = new Set<string>();
 
   constructor(lookup: QueueLookup, view: Pick<ClusterView, 'pod'>) {
     this.#lookup = lookup;
     this.#view = view;
   }
 
-  /** Counts all victims again. */
+  /** Counts all victims and all members that leave again. */
   refresh(records: Iterable<GangRecord>): void {
     this.#amounts = new Map();
-    for (const record of records) this.add(victimsOf(record).keys());
+    this.#counted = new Set();
+    for (const record of records) {
+      this.add(victimsOf(record).keys());
+      this.add(record.gang.leaving.map(({ uid }) => uid));
+    }
   }
 
   /** Adds pods that will be evicted. @param uids of pods. */
   add(uids: Iterable<string>): void {
     for (const uid of uids) {
       const pod = this.#view.pod(uid);
-      // Members that are being deleted do not count for their gang any more.
-      if (!pod || isTerminated(pod) || (pod.deleting && gangKeyOf(pod) !== undefined)) continue;
+      if (!pod || isTerminated(pod) || this.#counted.has(uid)) continue;
+      this.#counted.add(uid);
       const queue = this.#lookup.queueOf(pod.namespace, pod.labels[QUEUE]);
       if (!queue) continue;
       const amounts = this.#amounts.get(queue.name) ?? new Map<string, number>();

@@ -63,7 +63,7 @@ export class Verbs implements ExtenderVerbs {
     if (slot) return this.#filterMember(call, slot);
     const pod = projectPod(call.pod);
     const gang = gangKeyOf(pod);
-    if (gang !== undefined) return { outcome: 'waiting', key: GANG_KEY, reason: this.#stableReason(gang) };
+    if (gang !== undefined) return { outcome: 'waiting', key: GANG_KEY, reason: this.#reasonFor(gang, pod) };
     const held = loneAdmission.findHoldReason(pod);
     if (held) return { outcome: 'queued', key: QUEUE_KEY, reason: `the pod ${explainHoldReasonStably(held)}` };
     const nodeNames = lonePods.filter(view.snapshot(), pod, call.nodeNames);
@@ -142,8 +142,16 @@ export class Verbs implements ExtenderVerbs {
       if (!record) return false;
       const onTheirWay = this.#context.reservations.slotsOf(record.gang.key).map(({ pod }) => pod);
       const left = [...record.census.bound, ...onTheirWay].filter(({ uid }) => !uids.has(uid)).length;
-      return left > 0 && left + record.census.succeeded < (record.gang.minMember ?? 0);
+      return left > 0 && left < (record.gang.minMember ?? 0);
     });
+  }
+
+  /** Pods of a later run wait for the end of the gang's run, whatever that one waits for. */
+  #reasonFor(gang: string, { uid }: PodModel): string {
+    const { run, laterRuns } = this.#parts.gangs.get(gang)?.gang ?? {};
+    const own = laterRuns?.find(({ pods }) => pods.some((pod) => pod.uid === uid));
+    if (!own) return this.#stableReason(gang);
+    return explainStably(gang, { kind: 'later-runs', run, later: [own.name] });
   }
 
   #stableReason(gang: string): string {

@@ -4,7 +4,9 @@
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import type { LaterRun } from '../../core/podgroup/run.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
+import { explainLaterRuns } from '../../core/reasons/explain-running.ts';
 import type { EventReason } from '../../telemetry/event-kinds.ts';
 import type { EventRecorder, MusterEvent } from '../../telemetry/events.ts';
 import type { GangState } from '../state/lifecycle.ts';
@@ -28,11 +30,10 @@ export class GangEvents {
     const message = describeReason(gang, state, reason);
     if (!message) return;
     const { members } = gang;
-    const waits = waitsIn(state, reason);
-    // In a running gang nobody else is concerned.
-    const concerned = state === 'Running' ? members.filter(isWaiting) : members;
+    // Those that run beside them are not concerned.
+    const concerned = message.reason === 'MembersWaiting' ? members.filter(isWaiting) : members;
     this.#tellFirst(gang, concerned, message);
-    if (waits && reason?.kind !== 'queued') {
+    if (concernsMembers(message)) {
       this.#tellMembers(concerned.slice(1, MAX_MEMBERS_TOLD).filter(isWaiting), message);
     }
   }
@@ -40,9 +41,7 @@ export class GangEvents {
   /** Members that came after the others were told. */
   tellNewcomers(gang: Gang, state: GangState, reason: Reason, newcomers: readonly PodModel[]): void {
     const message = describeReason(gang, state, reason);
-    if (message && waitsIn(state, reason) && reason.kind !== 'queued') {
-      this.#tellMembers(newcomers.filter(isWaiting), message);
-    }
+    if (message && concernsMembers(message)) this.#tellMembers(newcomers.filter(isWaiting), message);
   }
 
   /** @param where the members are: `in spine-0/leaf-0`. */
@@ -85,6 +84,14 @@ export class GangEvents {
     }
   }
 
+  /** Tells the pods of a later run, and their Jobs, what they wait for. */
+  tellLaterRun({ key, run }: Gang, { name, pods }: LaterRun): void {
+    const note = `gang ${key}: ${explainLaterRuns(run, [name])}; give each run a label of its own to start them side by side`;
+    const message: Message = { type: 'Normal', reason: 'GangWaiting', note };
+    this.#tellFirst({ members: pods }, pods, message);
+    this.#tellMembers(pods.slice(1, MAX_MEMBERS_TOLD), message);
+  }
+
   tellNode(node: string, message: Message): void {
     this.#record({ kind: 'Node', namespace: '', name: node, uid: node }, message, 'gang');
   }
@@ -121,15 +128,22 @@ function describeReason({ key }: Gang, state: GangState, reason: Reason | undefi
       return told('GangPreempting', 'Normal');
     case 'queued':
       return told('GangWaiting', 'Normal');
+    case 'settling':
+      return told('GangWaiting', 'Normal');
+    case 'later-runs':
+      return told('LaterRunsWait', 'Normal');
+    case 'members-wait':
+      return told('MembersWaiting', reason.why.kind === 'queued' ? 'Normal' : 'Warning');
+    case 'problems':
+      return told(state === 'Running' ? 'GangInvalid' : 'GangWaiting', 'Warning');
     default:
-      return told(state === 'Running' ? 'MembersWaiting' : 'GangWaiting', 'Warning');
+      return told('GangWaiting', 'Warning');
   }
 }
 
-/** Whether the reason says what unbound members wait for. */
-function waitsIn(state: GangState, reason: Reason | undefined): boolean {
-  const isUnderWay = reason?.kind === 'nominated' || reason?.kind === 'preempting' || reason?.kind === 'preempted';
-  return reason !== undefined && !isUnderWay && state !== 'Finished';
+/** Whether the message says what unbound members wait for, and for longer than a moment. */
+function concernsMembers({ reason, type }: Message): boolean {
+  return type === 'Warning' && (reason === 'GangWaiting' || reason === 'MembersWaiting');
 }
 
 function isWaiting({ nodeName }: PodModel): boolean {

@@ -6,6 +6,7 @@ import { formatDuration } from '../../core/objects/text-values.ts';
 import type { EvictionOutcome, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
@@ -54,6 +55,10 @@ export class TelemetryObserver implements GangObserver {
   onRunning(gang: Gang, started: number, where: string): void {
     this.#log.info(2, 'gang', { gang: gang.key, state: 'Running', reason: `${started} members ${where}` });
     this.#tell.tellStarted(gang, started, where);
+  }
+
+  onLaterRun(gang: Gang, later: LaterRun): void {
+    this.#tell.tellLaterRun(gang, later);
   }
 
   /** Warns when a gang starts whose Job would not survive a preemption. */

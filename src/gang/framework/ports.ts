@@ -10,6 +10,7 @@ import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objec
 import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
 import type { Gang, GangKey, GangSources } from '../../core/podgroup/gang.ts';
+import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import type { Amounts } from '../../core/queues/amounts.ts';
 import type { QueueChoice } from '../../core/queues/choice.ts';
@@ -137,6 +138,8 @@ export interface GangObserver {
    * are, in words; '' when that is unknown.
    */
   onRunning(gang: Gang, started: number, where: string): void;
+  /** A younger run of the gang's maker waits until the gang's own run has ended. */
+  onLaterRun(gang: Gang, later: LaterRun): void;
   /** The gang started, and its Job would not survive a preemption. */
   onFragile(gang: Gang, job: JobModel): void;
   /** @param at when the gang is evicted, milliseconds. */

@@ -16,6 +16,8 @@ export interface PreemptionSettings {
 }
 
 export interface RepairSettings {
+  /** How long a replacement may wait for a place before the whole gang starts elsewhere; 0: for ever. */
+  readonly replaceTimeoutMs: number;
   /** How long a node may be not ready before its members count as lost. */
   readonly nodeToleranceMs: number;
   /** How often a gang is restarted after losing members; the count ends after `memoryMs` without a restart. */

@@ -3,12 +3,14 @@
  */
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
+import { parsePlan } from '../state/plan-record.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
-import { noteLeft } from '../state/repair-status.ts';
+import { noteLeft, noteRun } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer'>;
@@ -46,7 +48,9 @@ export class GangTable {
     }
     if (!before || !isLost(before, now)) return;
     const record = this.get(gangKeyOf(before) ?? '');
-    if (record) noteLeft(record.repair, now ?? before);
+    // Pods of another run are no members.
+    if (!record?.gang.ranks.has(before.uid)) return;
+    noteLeft(record.repair, { pod: now ?? before, at: this.#context.clock.now() });
   }
 
   /** Reads every marked gang. */
@@ -67,28 +71,42 @@ export class GangTable {
       this.#drop(key);
       return;
     }
-    const gang = describeGang(key, sources);
+    const past = this.#records.get(key);
+    const gang = describeGang(key, sources, past?.gang);
+    // Another run begins anew: what was learnt, lost and held belongs to the one before.
+    const known = past && isSameRun(past.gang, gang) ? past : undefined;
+    if (past && !known) this.#drop(key);
     const census = takeCensus(gang);
-    const known = this.#records.get(key);
     const record = known ?? newRecord(gang, census, clock.now());
-    const { attempt, preemption, gang: past, state: before } = record;
-    if (past.expectedMs !== gang.expectedMs || past.deadlineMs !== gang.deadlineMs) planAgain(attempt);
-    if (!sameMembers(past, gang)) {
+    if (!known) this.#noteFirstLook(record);
+    const { attempt, preemption, gang: before, state: stateBefore } = record;
+    if (before.expectedMs !== gang.expectedMs || before.deadlineMs !== gang.deadlineMs) planAgain(attempt);
+    if (!sameMembers(before, gang)) {
       planAgain(attempt);
       // Ranks may have changed, and slices with them.
       noteTopology(attempt, -1);
     }
     observeGang(record, gang, census);
     refreshState(record, reservations);
-    if (record.state === 'Running' && before !== 'Running') {
+    if (record.state === 'Running' && stateBefore !== 'Running') {
       endAttempt(record);
       clearPreemptionBackoff(preemption);
       if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
     this.#records.set(key, record);
-    const hasEnded = known !== undefined && record.state === 'Finished' && before !== 'Finished';
-    if (hasEnded && census.succeeded === gang.members.length) this.#succeeded.push(gang);
+    const isOver = known !== undefined && record.state === 'Finished' && before.present.length > 0;
+    if (isOver && census.succeeded > 0 && census.succeeded === gang.members.length) this.#succeeded.push(gang);
+  }
+
+  /**
+   * A gang with bound members has run, unless members have a record of their slot: then it was starting. What it lost
+   * before can be seen on the pods that failed or leave.
+   */
+  #noteFirstLook({ gang, census, repair }: GangRecord): void {
+    if (census.bound.length === 0) return;
+    if (!census.unbound.some(parsePlan)) noteRun(repair);
+    for (const pod of gang.lost) noteLeft(repair, { pod, at: this.#context.clock.now() });
   }
 
   /** The gang is gone: gives up all that it holds. */

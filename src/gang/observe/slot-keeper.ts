@@ -14,7 +14,8 @@ import {
   noteOverdue,
   pinMember,
 } from '../state/attempt.ts';
-import { type GangRecord, isBelowMinimum } from '../state/records.ts';
+import { countLacking, type GangRecord } from '../state/records.ts';
+import { noteLeft } from '../state/repair-status.ts';
 import { anyBinding, renewNomination, rewriteNomination, type Slot } from '../state/slot.ts';
 import { checkSlot } from './slot-check.ts';
 
@@ -128,9 +129,11 @@ export class SlotKeeper {
     const { gang, census, attempt } = record;
     // It may have been the last member that passed the barrier: later members wait for each other again.
     if (census.bound.length === 0 && !anyBinding(reservations.slotsOf(gang.key))) noteBarrier(attempt, false);
-    const needed = census.started + reservations.countOf(gang.key) < (gang.minMember ?? 0);
-    if (census.bound.length === 0 || !needed) return;
+    if (census.bound.length === 0) return;
     const { pod, node } = slot;
+    // Until the gang has run, each of its first members counts; later ones replace a loss that is known, or are growth.
+    if (!record.repair.hasRun) noteLeft(record.repair, { pod, at: now });
+    if (countLacking(record) <= reservations.countOf(gang.key)) return;
     const key = { kind: 'replacement', gang: gang.key, lost: pod.uid } as const;
     reservations.addPlaceholder({ key, pod, node, until: now + settings.repairTimeoutMs });
   }
@@ -138,7 +141,7 @@ export class SlotKeeper {
   /** Releases placeholders when the gang has its minimum without them, or has no bound member left. */
   reviewPlaceholders(record: GangRecord): void {
     const { gang, census, attempt } = record;
-    if (attempt.early === 'under-way' || (census.bound.length > 0 && isBelowMinimum(record))) return;
+    if (attempt.early === 'under-way' || (census.bound.length > 0 && countLacking(record) > 0)) return;
     this.#context.reservations.releasePlaceholdersOf(gang.key);
   }
 
@@ -152,7 +155,7 @@ export class SlotKeeper {
     const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
     const isEarly = attempt.early === 'under-way';
     // A last member with a problem does not complete a gang that was planned early: the gang would not be planned.
-    const isComplete = gang.members.length >= (gang.minMember ?? 0) && !(isEarly && gang.problems.length > 0);
+    const isComplete = gang.present.length >= (gang.minMember ?? 0) && !(isEarly && gang.problems.length > 0);
     if (!holds || isComplete) {
       noteIncomplete(attempt, undefined);
       return undefined;

@@ -56,7 +56,7 @@ export interface PlannerParts {
   readonly early: EarlyPlanner;
   readonly inputs: PlanningInputs;
   readonly pacing: Pacing;
-  readonly queues: Pick<QueueTable, 'limitDemand'>;
+  readonly queues: Pick<QueueTable, 'limitDemand' | 'findRefusal'>;
 }
 
 export class Planner {
@@ -166,8 +166,12 @@ export class Planner {
     const { reservations, settings } = this.#context;
     if (attempt.early === 'under-way') this.#parts.early.placeArrivals(record);
     const slots = reservations.slotsOf(gang.key);
-    const demand = this.#parts.queues.limitDemand(demandOf(record, slots), candidate);
-    if (demand.kind !== 'members') return DONE;
+    const wanted = demandOf(record, slots);
+    const demand = this.#parts.queues.limitDemand(wanted, candidate);
+    if (demand.kind !== 'members') {
+      if (wanted.kind === 'members') this.#noteQuota(candidate, wanted);
+      return DONE;
+    }
     if (preemption.preempting) {
       noteUnschedulable(attempt, pass.freed);
       const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
@@ -198,6 +202,14 @@ export class Planner {
     if (slots.length > 0) return this.#moveOtherMembers(candidate, slots);
     if (attempt.replans === 0) return { ...found, otherwise: 'wait' };
     return { ...found, otherwise: noPlaceLeft(record) };
+  }
+
+  /** Members of a gang that has started find no quota: they wait, and the gang says why. */
+  #noteQuota({ record, constraints, pass }: AdmissionCandidate, { members }: MembersDemand): void {
+    const { queue } = constraints;
+    const refusal = queue && this.#parts.queues.findRefusal(queue, members);
+    if (refusal) holdBack(record.admission, { kind: 'quota', refusal });
+    noteUnschedulable(record.attempt, pass.freed);
   }
 
   /** Other members of the gang may be in the way: move those that are not held first, then all of them. */

@@ -36,7 +36,7 @@ export function listEvictableGangs(
   return records.flatMap(({ gang, census }) => {
     const bound = census.bound.filter((pod) => !otherVictims.has(pod));
     if (bound.length === 0 || anyBinding(reservations.slotsOf(gang.key))) return [];
-    return [{ gang, bound, started: census.started - (census.bound.length - bound.length) }];
+    return [{ gang, bound }];
   });
 }
 

@@ -1,17 +1,25 @@
-/** Finds members that count as lost although their pods may still exist: their node has been not ready for too long. */
-import type { PodModel } from '../../core/objects/model.ts';
-import { gangKeyOf } from '../../core/podgroup/gang.ts';
+/**
+ * Finds members that are lost, and which of them are to be replaced. A loss is seen, never concluded from a number: a
+ * member that ended well, one that its controller removed and one that will not come again are no losses. Pure.
+ */
+import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
+import type { GangRecord } from '../state/records.ts';
+import type { Loss } from '../state/repair-status.ts';
 
-export interface Losses {
+export interface LostOnNodes {
   /** Bound members on lost nodes, by gang. */
   readonly byGang: ReadonlyMap<string, readonly PodModel[]>;
   /** When the next node that is not ready counts as lost, milliseconds; Infinity: none. */
   readonly nextAt: number;
 }
 
-/** @param toleranceMs how long a node may be not ready. O(nodes). */
-export function findLosses({ nodes, podsOn }: Snapshot, now: number, toleranceMs: number): Losses {
+/**
+ * Members that count as lost although their pods may still exist: their node has been not ready for too long. O(nodes).
+ * @param toleranceMs how long a node may be not ready.
+ */
+export function findLostOnNodes({ nodes, podsOn }: Snapshot, now: number, toleranceMs: number): LostOnNodes {
   const byGang = new Map<string, PodModel[]>();
   let nextAt = Number.POSITIVE_INFINITY;
   nodes.forEach((node, row) => {
@@ -36,4 +44,61 @@ export function findLosses({ nodes, podsOn }: Snapshot, now: number, toleranceMs
 export function isHealthy({ nodes, indexOf }: Snapshot, name: string): boolean {
   const node = nodes[indexOf.get(name) ?? -1];
   return node?.ready === true && !node.unschedulable && !node.taints.some(({ effect }) => effect === 'NoExecute');
+}
+
+/**
+ * A controller that does not say how many members it makes replaces one that was removed within seconds, or not at all:
+ * then it was told to make fewer. Milliseconds.
+ */
+const REPLACED_WITHIN_MS = 5_000;
+
+/**
+ * The losses that are still to be replaced: no more of each owner than it will still make or has made already.
+ * @param podOf the pod as the watch shows it now.
+ */
+export function listOpenLosses(
+  { gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
+  podOf: (uid: string) => PodModel | undefined,
+  now: number,
+): readonly Loss[] {
+  if (repair.left.length === 0) return repair.left;
+  const open = new Map(gang.coming);
+  for (const { owner } of census.unbound) {
+    if (owner && open.has(owner.uid)) open.set(owner.uid, open.get(owner.uid)! + 1);
+  }
+  // Members wait that may be the replacements: then the controller has not been told to make fewer.
+  const isReplacing = census.unbound.length > 0;
+  return repair.left.flatMap((loss) => {
+    const { owner } = loss.pod;
+    const expected = owner && open.get(owner.uid);
+    if (expected !== undefined) {
+      open.set(owner!.uid, expected - 1);
+      return expected > 0 ? [loss] : [];
+    }
+    if (!mayComeAgain(gang, loss.pod)) return [];
+    if (!wasRemoved(loss)) return [loss];
+    const pod = podOf(loss.pod.uid);
+    // It is replaced only when it is gone.
+    if (pod && !isTerminated(pod)) return [{ ...loss, at: now }];
+    return isReplacing || now < loss.at + REPLACED_WITHIN_MS ? [loss] : [];
+  });
+}
+
+/** When a loss stops counting by time alone, milliseconds; Infinity: none does. */
+export function lossesChangeAt(left: readonly Loss[]): number {
+  return left.reduce(
+    (next, loss) => (wasRemoved(loss) ? Math.min(next, loss.at + REPLACED_WITHIN_MS) : next),
+    Number.POSITIVE_INFINITY,
+  );
+}
+
+/** Whether it is not known yet if the member comes again: its controller may have removed it for good. */
+export function wasRemoved({ pod }: Loss): boolean {
+  return pod.owner !== undefined && pod.owner.kind !== 'Job' && pod.phase !== 'Failed' && pod.disruption === '';
+}
+
+/** A Job that does not count any more makes no pods, and a worker of an MPIJob that failed is not replaced. */
+function mayComeAgain({ onMemberLoss }: Gang, { owner, phase }: PodModel): boolean {
+  if (owner?.kind === 'Job') return false;
+  return owner?.kind !== 'MPIJob' || phase !== 'Failed' || onMemberLoss === 'restart';
 }

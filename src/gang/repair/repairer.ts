@@ -1,16 +1,18 @@
 /**
- * Step 2 of a cycle: repairs running gangs with fewer members than their minimum, as `muster.dev/on-member-loss` says:
+ * Step 2 of a cycle: repairs running gangs that lost members they need, as `muster.dev/on-member-loss` says:
  *
  *   replace  hold placeholders for the pods that the controller creates: on the same node if it is healthy, else on one
- *            that the planner finds near the others
+ *            that the planner finds near the others; where a replacement finds no place for too long, restart
  *   restart  evict the other members together, so that the controller starts the whole gang; limited in number and rate
  *   ignore   do nothing
  *
- * Level-driven: after a restart of Muster the next look at the gang finds the same placeholders again.
+ * Level-driven: after a restart of Muster, losses are seen again on failed pods and on those that leave.
  */
 
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { planGang } from '../../core/placement/plan.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
+import { isSameRun } from '../../core/podgroup/run.ts';
 import { findViolated } from '../../core/preemption/budgets.ts';
 import { withOccupants } from '../../core/snapshot/snapshot.ts';
 import { Transaction } from '../../core/snapshot/transaction.ts';
@@ -22,19 +24,20 @@ import { placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { isBeingEnded } from '../state/lifecycle.ts';
 import { occupy } from '../state/occupancy.ts';
 import { isPresent } from '../state/preempting.ts';
-import { countStarted, type GangRecord, isBelowMinimum, refreshState } from '../state/records.ts';
+import { countLacking, countLosses, type GangRecord, refreshState } from '../state/records.ts';
 import {
-  forgetLeft,
+  keepLosses,
   noteBroken,
   noteComplete,
   noteEmpty,
   noteLost,
   noteReplacementSearch,
+  noteReplacementWaits,
   noteRestarting,
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLosses, isHealthy } from './losses.ts';
+import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -50,7 +53,7 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'setting
 /** A missing member, and the key of its placeholder. */
 interface MissingMember {
   readonly key: PlaceholderKey;
-  /** The pod as it was, or an example of the gang's pods. */
+  /** The pod as it was. */
   readonly pod: PodModel;
 }
 
@@ -58,8 +61,8 @@ export class Repairer {
   readonly #context: Context;
   readonly #evictor: Pick<MemberEvictor, 'restart'>;
   readonly #failures: NodeFailures;
-  /** How often each gang was restarted, and when last, milliseconds. */
-  readonly #restarts = new Map<string, { count: number; at: number }>();
+  /** How often each gang was restarted, in which run, and when last, milliseconds. */
+  readonly #restarts = new Map<string, { readonly roots: readonly string[]; count: number; at: number }>();
   #nextAt = Number.POSITIVE_INFINITY;
 
   constructor(context: Context, evictor: Pick<MemberEvictor, 'restart'>, failures: NodeFailures) {
@@ -73,15 +76,16 @@ export class Repairer {
     return this.#nextAt;
   }
 
-  /** How often the gang was restarted in a row. */
-  restartsOf(gang: string): number {
-    return this.#restarts.get(gang)?.count ?? 0;
+  /** How often this run of the gang was restarted in a row. */
+  restartsOf({ key, roots }: Pick<Gang, 'key' | 'roots'>): number {
+    const known = this.#restarts.get(key);
+    return known && isSameRun(known, { roots }) ? known.count : 0;
   }
 
   /** Runs the step. */
   repair(records: Iterable<GangRecord>, now: number): void {
     const { view, settings, reservations } = this.#context;
-    const losses = findLosses(view.snapshot(), now, settings.repair.nodeToleranceMs);
+    const losses = findLostOnNodes(view.snapshot(), now, settings.repair.nodeToleranceMs);
     this.#nextAt = losses.nextAt;
     const freed = reservations.freed;
     for (const [gang, { at }] of this.#restarts) {
@@ -90,8 +94,7 @@ export class Repairer {
     for (const record of records) {
       this.#noteLosses(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
       refreshState(record, reservations);
-      // A starting gang has slots for all its members: if it is below its minimum with them, it has lost some.
-      if (record.state === 'Running' || record.state === 'Broken') noteRun(record.repair);
+      if (record.state === 'Running') noteRun(record.repair);
       if (record.census.bound.length === 0) noteEmpty(record.repair);
       if (isBroken(record)) this.#repairGang(record, now, freed);
       else {
@@ -112,20 +115,30 @@ export class Repairer {
    * Whether the gang may be restarted: within the limit, and only if all members can be evicted. Evicting some of them
    * would end the gang without restarting it.
    */
-  #mayRestart({ gang, census }: GangRecord): boolean {
+  #mayRestart(record: GangRecord): boolean {
     const { settings, view } = this.#context;
-    if (gang.onMemberLoss !== 'restart' || this.restartsOf(gang.key) >= settings.repair.maxRestarts) return false;
+    const { gang, census, repair } = record;
+    const isAsked = gang.onMemberLoss === 'restart' || repair.isStuck;
+    if (!isAsked || this.restartsOf(gang) >= settings.repair.maxRestarts) return false;
+    // A member that its controller removed may have been too many: nobody is evicted before it is known.
+    if (repair.lost.length === 0 && census.unbound.length === 0 && repair.left.every(wasRemoved)) return false;
     return findViolated(view.budgets(), census.bound).length === 0;
   }
 
-  #noteLosses({ gang, census, repair }: GangRecord, lost: readonly PodModel[], now: number): void {
-    if (lost.length + repair.lost.length + repair.left.length === 0) return;
+  #noteLosses(record: GangRecord, lost: readonly PodModel[], now: number): void {
+    const { gang, census, repair } = record;
+    if (lost.length + countLosses(record) === 0) return;
     const before = new Set(repair.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
     // The node of the first failed member may be at fault; the other members usually fail because of the first.
-    const failed = repair.brokenSince === undefined ? repair.left.find(isTerminated) : undefined;
-    if (failed && !census.isVictim) nodes.add(failed.nodeName);
+    const failed = repair.brokenSince === undefined ? repair.left.find(({ pod }) => isTerminated(pod)) : undefined;
+    if (failed && !census.isVictim) nodes.add(failed.pod.nodeName);
     noteLost(repair, lost);
+    keepLosses(
+      repair,
+      listOpenLosses(record, (uid) => this.#context.view.pod(uid), now),
+    );
+    this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left));
     for (const node of nodes) {
       const isSuspect = this.#failures.add(node, gang.key, now);
       this.#context.observer.onNodeFailed(gang.key, node, isSuspect);
@@ -134,10 +147,9 @@ export class Repairer {
 
   #repairGang(record: GangRecord, now: number, freed: number): void {
     const brokenSince = noteBroken(record.repair, now);
+    if (record.gang.onMemberLoss === 'replace') this.#reviewReplacement(record, now);
     switch (record.gang.onMemberLoss) {
       case 'replace':
-        this.#addPlaceholders(record, brokenSince, now, freed);
-        break;
       case 'restart':
         if (record.repair.restartingSince !== undefined || this.#mayRestart(record)) {
           this.#restart(record, brokenSince, now);
@@ -150,29 +162,32 @@ export class Repairer {
     }
   }
 
+  /**
+   * A replacement that finds no place beside the others keeps all of them idle: after a while the gang starts elsewhere.
+   */
+  #reviewReplacement({ gang, census, repair }: GangRecord, now: number): void {
+    const { reservations, settings } = this.#context;
+    const waits = census.unbound.length > reservations.countOf(gang.key);
+    const { replaceTimeoutMs } = settings.repair;
+    const since = waits && replaceTimeoutMs > 0 ? (repair.waitsSince ?? now) : undefined;
+    const stuckAt = (since ?? Number.POSITIVE_INFINITY) + replaceTimeoutMs;
+    noteReplacementWaits(repair, since, now >= stuckAt);
+    if (now < stuckAt) this.#nextAt = Math.min(this.#nextAt, stuckAt);
+  }
+
   /** Holds one placeholder for each missing member that no other pod of the gang replaces. */
   #addPlaceholders(record: GangRecord, brokenSince: number, now: number, freed: number): void {
     const { reservations, settings } = this.#context;
-    const { gang, census, repair } = record;
+    const { gang, repair } = record;
     const until = brokenSince + settings.repairTimeoutMs;
     if (now >= until) return;
     this.#releaseReturned(record);
     const held = new Set(reservations.placeholdersOf(gang.key).map(({ key }) => holdIdOf(key)));
     const wanted = countMissing(record, reservations.countOf(gang.key)) - held.size;
-    const absent = [...repair.left, ...repair.lost]
+    const absent = [...repair.left.map((loss) => loss.pod), ...repair.lost]
       .map((pod): MissingMember => ({ key: { kind: 'replacement', gang: gang.key, lost: pod.uid }, pod }))
       .filter(({ key }) => !held.has(holdIdOf(key)));
-    forgetLeft(repair);
-    const chosen = absent.slice(0, Math.max(0, wanted));
-    const elsewhere = this.#reserveOwnNodes(chosen, until);
-    // Members that left before a restart of Muster are unknown: assume pods like the present ones.
-    const example = census.bound.at(-1)!;
-    for (let number = 0, more = wanted - chosen.length; more > 0; number++) {
-      const key = { kind: 'missing-member', gang: gang.key, number } as const;
-      if (held.has(holdIdOf(key))) continue;
-      elsewhere.push({ key, pod: example });
-      more--;
-    }
+    const elsewhere = this.#reserveOwnNodes(absent.slice(0, Math.max(0, wanted)), until);
     if (elsewhere.length === 0) return;
     if (repair.unschedulableAt !== freed || now >= repair.widensAt) {
       noteReplacementSearch(repair, freed, this.#findOtherNodes(record, elsewhere, until, now));
@@ -247,13 +262,16 @@ export class Repairer {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** Evicts the remaining members, unless the limit or the back-off of restarts forbids it. */
+  /**
+   * Evicts the remaining members, unless the limit or the back-off of restarts forbids it. Failed pods go as well where
+   * their controller makes no others before.
+   */
   #restart({ gang, census, repair }: GangRecord, brokenSince: number, now: number): void {
     const { settings, observer } = this.#context;
     const { maxRestarts, restartBackoffMs } = settings.repair;
     if (repair.restartingSince === undefined) {
-      const count = this.restartsOf(gang.key);
-      const last = this.#restarts.get(gang.key)?.at ?? Number.NEGATIVE_INFINITY;
+      const count = this.restartsOf(gang);
+      const last = count === 0 ? Number.NEGATIVE_INFINITY : this.#restarts.get(gang.key)!.at;
       const pause = count === 0 ? 0 : restartBackoffMs * 2 ** (count - 1);
       const at = Math.max(brokenSince + SETTLES_MS, last + pause);
       if (now < at) {
@@ -261,10 +279,14 @@ export class Repairer {
         return;
       }
       noteRestarting(repair, now);
-      this.#restarts.set(gang.key, { count: count + 1, at: now });
+      this.#restarts.set(gang.key, { roots: gang.roots, count: count + 1, at: now });
       observer.onRestarting(gang, count + 1, maxRestarts);
     }
-    this.#evictor.restart(gang.key, census.bound);
+    // A Job makes others whether its failed pods go or stay.
+    const failed = gang.lost.filter(
+      ({ phase, deleting, owner }) => phase === 'Failed' && !deleting && owner?.kind !== 'Job',
+    );
+    this.#evictor.restart(gang.key, [...census.bound, ...failed]);
     const refusedAt = repair.restartingSince! + settings.preemption.blockedTimeoutMs;
     // When evictions stay refused, the gang continues with replacements.
     if (now >= refusedAt) noteRestarting(repair, undefined);
@@ -272,15 +294,13 @@ export class Repairer {
   }
 }
 
-/** Whether members run, but fewer than the minimum. Being evicted as a whole is no loss. */
-function isBroken(record: GangRecord): boolean {
-  const { gang, census, repair } = record;
-  return repair.hasRun && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner && isBelowMinimum(record);
+/** Whether members run, but fewer than the gang needs. Being evicted as a whole is no loss. */
+function isBroken({ gang, census, state }: GangRecord): boolean {
+  return state === 'Broken' && !census.isVictim && !gang.isOverTime && !gang.isEndedByOwner;
 }
 
-/** Number of missing pods up to the minimum. @param slots number of slots of the gang. */
+/** Number of missing pods. @param slots number of slots of the gang. */
 function countMissing(record: GangRecord, slots: number): number {
-  const { gang, census } = record;
-  const unplaced = Math.max(0, census.unbound.length - slots);
-  return gang.minMember! - countStarted(record) - slots - unplaced;
+  const unplaced = Math.max(0, record.census.unbound.length - slots);
+  return countLacking(record) - slots - unplaced;
 }

@@ -9,9 +9,10 @@ import type { GangRecord } from './records.ts';
  */
 export function nextDeadline(records: Iterable<GangRecord>, now: number, regatherMs: number): number {
   let next = Number.POSITIVE_INFINITY;
-  for (const { attempt, publication } of records) {
+  for (const { attempt, publication, gang } of records) {
     const { backoffUntil, incompleteSince, overdueAt, shortfall } = attempt;
     if (!publication.isAnnounced) next = Math.min(next, announceAt(publication));
+    next = Math.min(next, upcoming(gang.settlesAt ?? now, now));
     if (incompleteSince !== undefined) next = Math.min(next, incompleteSince + regatherMs);
     next = Math.min(next, upcoming(backoffUntil, now), upcoming(widensAt(shortfall), now), overdueAt);
   }

@@ -3,7 +3,7 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import type { GangRequest, PlacedMember } from '../../core/placement/gang-request.ts';
 import { missingRanks } from '../../core/podgroup/ranks.ts';
-import { countStarted, type GangRecord } from './records.ts';
+import { countLacking, type GangRecord } from './records.ts';
 import type { Placeholder } from './reservations.ts';
 import type { Slot } from './slot.ts';
 
@@ -27,11 +27,13 @@ export type MembersDemand = Demand & { readonly kind: 'members' };
 
 /** @param slots slots that stay as they are; their members need no planning. */
 export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>, slots: readonly Slot[]): Demand {
-  const { gang, census } = record;
+  const { gang, census, repair } = record;
   if (gang.minMember === undefined) return { kind: 'gathering' };
   const placed = new Set(slots.map((slot) => slot.pod.uid));
   const members = census.unbound.filter((pod) => !placed.has(pod.uid));
-  const need = Math.max(0, gang.minMember - countStarted(record) - slots.length);
+  const lacking = Math.max(0, countLacking(record) - slots.length);
+  // A gang that runs takes each replacement as it comes.
+  const need = repair.hasRun ? Math.min(lacking, members.length) : lacking;
   if (need > members.length) return { kind: 'gathering' };
   if (members.length === 0) return { kind: 'none' };
   const fresh = census.bound.length === 0 && slots.length === 0;

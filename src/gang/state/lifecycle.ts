@@ -5,18 +5,35 @@
  *   Pending    complete, waits for capacity                                             (holds nothing)
  *   Preempting pods that it evicts, or that leave anyway, are still on planned nodes    (holds fenced slots)
  *   Nominated  bound members and slots together reach the minimum                       (holds slots)
- *   Running    at least the minimum is bound                                            (later members hold slots)
- *   Broken     members are bound, but with all slots fewer than the minimum; members on
- *              lost nodes do not count                                                  (holds placeholders)
+ *   Running    it has started and lost no member that it needs                          (later members hold slots)
+ *   Broken     it lost members and has, with all slots, fewer than the minimum; members
+ *              on lost nodes do not count                                               (holds placeholders)
+ *
+ * Without a member that runs or waits:
+ *
+ *   Suspended  its Jobs are suspended
+ *   Preempted  its members leave, evicted for another gang
+ *   Deleting   its members leave for another cause
  *   Finished   every member has ended
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
  */
 import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
-import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 
-const GANG_STATES = ['Gathering', 'Pending', 'Preempting', 'Nominated', 'Running', 'Broken', 'Finished'] as const;
+const GANG_STATES = [
+  'Gathering',
+  'Pending',
+  'Preempting',
+  'Nominated',
+  'Running',
+  'Broken',
+  'Suspended',
+  'Preempted',
+  'Deleting',
+  'Finished',
+] as const;
 
 export type GangState = (typeof GANG_STATES)[number];
 
@@ -26,8 +43,6 @@ export interface Census {
   /** Members that still need a node. */
   readonly unbound: readonly PodModel[];
   readonly succeeded: number;
-  /** Members that are bound or succeeded: they count towards the minimum. */
-  readonly started: number;
   /** Unbound members that bypass the extender: they request no resource that it manages, so they never call bind. */
   readonly bypassing: number;
   /**
@@ -44,33 +59,44 @@ export interface Holdings {
   readonly fenced: number;
   /** Bound members on lost nodes. */
   readonly lost: number;
+  /** Whether it has run: then only members that were seen to be lost are missing. */
+  readonly hasRun: boolean;
+  /** Members that it lost and that are to be replaced, those on lost nodes included. */
+  readonly losses: number;
 }
 
 /** Counts the members of a gang. */
 export function takeCensus(gang: Gang): Census {
-  const bound = gang.members.filter((pod) => pod.nodeName !== '' && !isTerminated(pod));
-  const unbound = gang.members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
-  const succeeded = gang.members.filter((pod) => pod.phase === 'Succeeded').length;
+  const bound = gang.present.filter((pod) => pod.nodeName !== '');
+  const unbound = gang.present.filter((pod) => pod.nodeName === '');
+  const succeeded = gang.members.length - gang.present.length;
   const bypassing = unbound.filter(({ template }) => !template.reachesExtender).length;
-  const started = bound.length + succeeded;
   const departing = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
-  const isVictim = departing > 0 && started - departing < (gang.minMember ?? 1);
-  return { bound, unbound, succeeded, started, bypassing, isVictim };
+  const isVictim = departing > 0 && bound.length - departing < (gang.minMember ?? 1);
+  return { bound, unbound, succeeded, bypassing, isVictim };
 }
 
-export function deriveState(gang: Gang, census: Census, { slots, fenced, lost }: Holdings): GangState {
+export function deriveState(gang: Gang, census: Census, holdings: Holdings): GangState {
   const { bound, unbound } = census;
-  if (bound.length === 0 && unbound.length === 0) return 'Finished';
-  const started = census.started - lost;
-  const enough = gang.minMember !== undefined && started >= gang.minMember;
+  const { slots, fenced, hasRun, losses } = holdings;
+  const { minMember } = gang;
+  if (bound.length === 0 && unbound.length === 0) return deriveEnd(gang);
   if (bound.length > 0) {
-    if (enough || gang.minMember === undefined) return 'Running';
-    if (started + slots < gang.minMember) return 'Broken';
+    const started = bound.length - holdings.lost;
+    if (minMember === undefined || started >= minMember || (hasRun && losses === 0)) return 'Running';
+    if (started + slots < minMember) return 'Broken';
     return fenced > 0 ? 'Preempting' : 'Nominated';
   }
   if (slots > 0) return fenced > 0 ? 'Preempting' : 'Nominated';
-  if (gang.problems.length > 0 || gang.minMember === undefined) return 'Gathering';
-  return gang.members.length >= gang.minMember ? 'Pending' : 'Gathering';
+  if (gang.problems.length > 0 || minMember === undefined) return 'Gathering';
+  return unbound.length >= minMember ? 'Pending' : 'Gathering';
+}
+
+/** The state of a gang without a member that runs or waits. */
+function deriveEnd({ isSuspended, leaving }: Gang): GangState {
+  if (isSuspended) return 'Suspended';
+  if (leaving.length === 0) return 'Finished';
+  return leaving.some(({ annotations }) => annotations[PREEMPTED_BY] !== undefined) ? 'Preempted' : 'Deleting';
 }
 
 /** Whether the members are the same for the planner: if not, planning again may end differently. */

@@ -10,6 +10,10 @@ import type { ReadonlyPart } from './part.ts';
  * this long.
  */
 const COUNT_SETTLES_MS = 3_000;
+/** Reasons that are often over before anybody could read of them. */
+const SETTLING: ReadonlySet<Reason['kind']> = new Set([
+  ...(['gathering', 'growing', 'settling', 'queued', 'behind', 'incomplete', 'members-wait'] as const),
+]);
 /** A count that never comes to rest is announced all the same. */
 const COUNT_SETTLES_WITHIN_MS = 60_000;
 /** A gang that goes back and forth between two causes announces each of them only this often. */
@@ -36,6 +40,10 @@ interface WritablePublication {
   seen: readonly PodModel[];
   /** UIDs of the first members as of then: they were told. */
   readonly told: Set<string>;
+  /** It runs, and that was noted. */
+  isStarted: boolean;
+  /** Later runs that were told that they wait, as `kind/name`. */
+  laterTold: ReadonlySet<string>;
 }
 
 export type Publication = ReadonlyPart<WritablePublication>;
@@ -54,6 +62,8 @@ export function newPublication(): Publication {
     made: new Map(),
     seen: [],
     told: new Set(),
+    isStarted: false,
+    laterTold: new Set(),
   };
   return none;
 }
@@ -98,6 +108,14 @@ export function noteAnnounced(publication: Publication, members: readonly PodMod
   return true;
 }
 
+/** Returns whether the gang has just started. */
+export function takeStart(publication: Publication, isStarted: boolean): boolean {
+  const state = writable(publication);
+  const isNews = isStarted && !state.isStarted;
+  state.isStarted = isStarted;
+  return isNews;
+}
+
 /** The gang started, or ended: whatever it waits for after that is announced as something new. */
 export function forgetAnnounced(publication: Publication): void {
   writable(publication).made.clear();
@@ -115,14 +133,25 @@ export function takeNewcomers(publication: Publication, members: readonly PodMod
   return newcomers;
 }
 
+/** @param later all later runs that were told, as `kind/name`. */
+export function noteLaterTold(publication: Publication, later: ReadonlySet<string>): void {
+  writable(publication).laterTold = later;
+}
+
 /** When a pending announcement is due, milliseconds. */
 export function announceAt({ reason, changedAt, since }: Publication): number {
-  const kind = reason?.kind;
-  const settles = kind === 'gathering' || kind === 'queued' || kind === 'behind' || kind === 'incomplete';
+  const settles = reason !== undefined && SETTLING.has(reason.kind);
   return settles ? Math.min(changedAt + COUNT_SETTLES_MS, since + COUNT_SETTLES_WITHIN_MS) : changedAt;
 }
 
 function countOf(reason: Reason | undefined): number {
-  if (reason?.kind === 'gathering') return reason.have;
-  return reason?.kind === 'incomplete' ? reason.running : 0;
+  switch (reason?.kind) {
+    case 'gathering':
+    case 'growing':
+      return reason.have;
+    case 'incomplete':
+      return reason.running;
+    default:
+      return 0;
+  }
 }

@@ -59,7 +59,8 @@ export function refreshState(record: GangRecord, reservations: Reservations): vo
   const { gang, census, repair } = record;
   const slots = reservations.slotsOf(gang.key);
   const fenced = slots.filter(({ state }) => state === 'fenced').length;
-  const holdings = { slots: slots.length, fenced, lost: repair.lost.length };
+  const { lost, hasRun } = repair;
+  const holdings = { slots: slots.length, fenced, lost: lost.length, hasRun, losses: countLosses(record) };
   (record as WritableRecord).state = deriveState(gang, census, holdings);
 }
 
@@ -82,14 +83,24 @@ export function endAttempt(record: GangRecord): void {
   forgetSearch(record.preemption);
 }
 
-/** Members that are bound or succeeded, without those on lost nodes: they count towards the minimum. */
+/** Bound members, without those on lost nodes: they count towards the minimum. */
 export function countStarted({ census, repair }: Pick<GangRecord, 'census' | 'repair'>): number {
-  return census.started - repair.lost.length;
+  return census.bound.length - repair.lost.length;
 }
 
-/** Whether fewer members than the minimum have started. Always false while the minimum is unknown. */
-export function isBelowMinimum({ gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>): boolean {
-  return gang.minMember !== undefined && countStarted({ census, repair }) < gang.minMember;
+/** Members that were seen to be lost and are to be replaced, those on lost nodes included. */
+export function countLosses({ repair }: Pick<GangRecord, 'repair'>): number {
+  return repair.left.length + repair.lost.length;
+}
+
+/**
+ * How many members the gang lacks: until it has run, those up to its minimum; from then on only lost ones. A minimum
+ * that was raised is no loss. 0 while the minimum is unknown.
+ */
+export function countLacking(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>): number {
+  const { gang, repair } = record;
+  const below = Math.max(0, (gang.minMember ?? 0) - countStarted(record));
+  return repair.hasRun ? Math.min(below, countLosses(record)) : below;
 }
 
 /** The victims of the gang's preemption, by UID; empty while it preempts nobody. */

@@ -2,18 +2,30 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import type { ReadonlyPart } from './part.ts';
 
+/** A member that was seen to leave its node without success. */
+export interface Loss {
+  /** The pod as it was last seen. */
+  readonly pod: PodModel;
+  /** When it was seen to be lost, milliseconds. */
+  readonly at: number;
+}
+
 interface WritableRepairStatus {
   /** Bound members on lost nodes. */
   lost: readonly PodModel[];
-  /** Members that left their nodes since the last look at the gang, as they were. */
-  left: readonly PodModel[];
-  /** Since when it has been below its minimum with members running, milliseconds. */
+  /** Members that left their nodes and are to be replaced, the oldest loss first. */
+  left: readonly Loss[];
+  /** Since when it has lacked members that it lost, milliseconds. */
   brokenSince: number | undefined;
+  /** Since when a replacement has waited for a place, milliseconds. */
+  waitsSince: number | undefined;
+  /** A replacement has waited so long that the gang is to start elsewhere. */
+  isStuck: boolean;
   /** The freed generation of the last search for places, which found none. */
   unschedulableAt: number;
   /** When replacements may be placed wider, milliseconds. */
   widensAt: number;
-  /** The gang has run. Until no member is bound any more, fewer members than the minimum count as a loss. */
+  /** The gang has run. Until no member is bound any more, only losses that were seen make it lack members. */
   hasRun: boolean;
   /** Since when its remaining members have been evicted to restart it, milliseconds. */
   restartingSince: number | undefined;
@@ -30,6 +42,8 @@ export function newRepairStatus(): RepairStatus {
     lost: [],
     left: [],
     brokenSince: undefined,
+    waitsSince: undefined,
+    isStuck: false,
     unschedulableAt: -1,
     widensAt: Number.POSITIVE_INFINITY,
     hasRun: false,
@@ -37,15 +51,15 @@ export function newRepairStatus(): RepairStatus {
   };
 }
 
-/** A member left its node. @param pod as it was, or as it is now. */
-export function noteLeft(status: RepairStatus, pod: PodModel): void {
+/** A member left its node. */
+export function noteLeft(status: RepairStatus, loss: Loss): void {
   const state = writable(status);
-  state.left = [...state.left, pod];
+  state.left = [...state.left.filter(({ pod }) => pod.uid !== loss.pod.uid), loss];
 }
 
-/** The members that left have been handled. */
-export function forgetLeft(status: RepairStatus): void {
-  writable(status).left = [];
+/** Only these losses are still to be replaced. */
+export function keepLosses(status: RepairStatus, left: readonly Loss[]): void {
+  writable(status).left = left;
 }
 
 export function noteLost(status: RepairStatus, lost: readonly PodModel[]): void {
@@ -60,6 +74,7 @@ export function noteRun(status: RepairStatus): void {
 export function noteEmpty(status: RepairStatus): void {
   const state = writable(status);
   state.hasRun = false;
+  state.left = [];
   state.restartingSince = undefined;
 }
 
@@ -74,8 +89,17 @@ export function noteBroken(status: RepairStatus, since: number): number {
 export function noteComplete(status: RepairStatus): void {
   const state = writable(status);
   state.brokenSince = undefined;
+  state.waitsSince = undefined;
+  state.isStuck = false;
   state.left = [];
   state.restartingSince = undefined;
+}
+
+/** @param since when a replacement began to wait for a place, milliseconds; undefined: none waits. */
+export function noteReplacementWaits(status: RepairStatus, since: number | undefined, isStuck: boolean): void {
+  const state = writable(status);
+  state.waitsSince = since;
+  state.isStuck = isStuck;
 }
 
 /** A search for places was made. @param freed its freed generation. @param widensAt milliseconds. */

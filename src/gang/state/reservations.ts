@@ -19,8 +19,6 @@ export type HoldKey =
 export type PlaceholderKey =
   /** The replacement of a member that a running gang lost. */
   | { readonly kind: 'replacement'; readonly gang: GangKey; readonly lost: PodUid }
-  /** The replacement of a member that left before Muster started: which one is unknown. */
-  | { readonly kind: 'missing-member'; readonly gang: GangKey; readonly number: number }
   /** One of the last members of a gang that is planned early. */
   | { readonly kind: 'member-to-come'; readonly gang: GangKey; readonly rank: number };
 
@@ -37,8 +35,6 @@ function renderKey(key: HoldKey): string {
       return key.uid;
     case 'replacement':
       return `place of ${key.lost}`;
-    case 'missing-member':
-      return `${key.gang}: missing member ${key.number}`;
     case 'member-to-come':
       return `${key.gang}: member to come of rank ${key.rank}`;
     default:

@@ -28,7 +28,7 @@ export class BarrierOpener {
       return;
     }
     const held = barrier.heldOf(gang.key);
-    const missing = gang.minMember - census.started - held;
+    const missing = gang.minMember - census.bound.length - held;
     // Each arriving member calls this: with a look at all slots each time, 10,000 members took 2 s instead of 0.08 s in
     // total.
     if (missing > census.bypassing) return;

@@ -2,12 +2,23 @@
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
+import type { Gang } from '../../core/podgroup/gang.ts';
 import { causeOf } from '../../core/reasons/cause.ts';
-import type { Reason, Repair } from '../../core/reasons/explain.ts';
+import type { Reason, WaitingMembers } from '../../core/reasons/explain.ts';
+import type { Repair } from '../../core/reasons/explain-running.ts';
 import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
+import { describeLosses } from '../state/losses.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
-import { announceAt, forgetAnnounced, noteAnnounced, setReason, takeNewcomers } from '../state/publication.ts';
+import {
+  announceAt,
+  forgetAnnounced,
+  noteAnnounced,
+  noteLaterTold,
+  setReason,
+  takeNewcomers,
+  takeStart,
+} from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
@@ -15,8 +26,11 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer
 
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
-  restartsOf(gang: string): number;
+  restartsOf(gang: Gang): number;
 }
+
+/** How many pods a reason names. */
+const EXAMPLES = 3;
 
 export class Publisher {
   readonly #context: Context;
@@ -36,6 +50,8 @@ export class Publisher {
       const { publication } = record;
       const isNew = publication.announcement === '';
       const reason = this.#reasonOf(record, now);
+      this.#tellLaterRuns(record);
+      this.#tellStart(record, isNew);
       setReason(publication, reason, announcementOf(record, reason), now);
       if (!publication.isAnnounced) {
         if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
@@ -43,18 +59,23 @@ export class Publisher {
     }
   }
 
+  /** @param isNew it is looked at for the first time: what runs already started before Muster did. */
+  #tellStart(record: GangRecord, isNew: boolean): void {
+    const { gang, state, publication } = record;
+    if (!takeStart(publication, state === 'Running') || isNew) return;
+    forgetAnnounced(publication);
+    this.#context.observer.onRunning(gang, countStarted(record), this.#locate(record));
+  }
+
   #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
-    const { observer } = this.#context;
     const { gang, state, publication } = record;
     if (reason === undefined || gang.isEndedByOwner) forgetAnnounced(publication);
     if (!noteAnnounced(publication, gang.members, now)) return;
     // Its owner knows.
     if (reason && gang.isEndedByOwner) return;
-    // It was told before Muster started.
+    // It ended before Muster started.
     if (reason === undefined && isNew) return;
-    if (reason === undefined && state === 'Running')
-      observer.onRunning(gang, countStarted(record), this.#locate(record));
-    else observer.onReason(gang, state, reason);
+    this.#context.observer.onReason(gang, state, reason);
   }
 
   #tellNewcomers({ gang, state, publication }: GangRecord, reason: Reason): void {
@@ -71,23 +92,31 @@ export class Publisher {
     );
   }
 
+  #tellLaterRuns({ gang, publication }: GangRecord): void {
+    const { laterTold } = publication;
+    if (gang.laterRuns.length + laterTold.size === 0) return;
+    const names = gang.laterRuns.filter(({ pods }) => pods.length > 0).map(({ name }) => `${name.kind}/${name.name}`);
+    for (const later of gang.laterRuns) {
+      if (later.pods.length === 0 || laterTold.has(`${later.name.kind}/${later.name.name}`)) continue;
+      this.#context.observer.onLaterRun(gang, later);
+    }
+    noteLaterTold(publication, new Set(names));
+  }
+
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
-    const { reservations, barrier, settings } = this.#context;
-    const { gang, census, state, attempt, admission, preemption } = record;
+    const { reservations, barrier, settings, view } = this.#context;
+    const { gang, census, state, preemption } = record;
     const want = gang.minMember ?? 0;
     if (census.isVictim) return describeEviction(census.bound, now);
     switch (state) {
       case 'Gathering':
         return gang.problems.length > 0
           ? { kind: 'problems', problems: gang.problems }
-          : { kind: 'gathering', have: gang.members.length, want };
-      case 'Pending': {
-        const { backoffUntil, lastFailure, shortfall } = attempt;
-        if (admission.holdReason) return admission.holdReason;
-        if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
-        if (!shortfall) return { kind: 'queued' };
-        return preemption.outlook ? { ...shortfall, preemption: preemption.outlook } : shortfall;
-      }
+          : gang.growing
+            ? { kind: 'growing', ...gang.growing }
+            : { kind: 'gathering', have: gang.present.length, want };
+      case 'Pending':
+        return this.#explainWait(record, now);
       case 'Preempting':
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':
@@ -98,14 +127,54 @@ export class Publisher {
         };
       case 'Broken': {
         const repair = this.#describeRepair(record, settings.repair.maxRestarts);
-        return { kind: 'incomplete', running: countStarted(record), want, repair };
+        const waiting = this.#describeWaiting(record, now);
+        const lost = describeLosses(record, view.snapshot());
+        return { kind: 'incomplete', running: countStarted(record), want, repair, ...lost, waiting };
       }
       case 'Running':
+        return this.#describeRunning(record, now);
+      case 'Suspended':
+      case 'Preempted':
+      case 'Deleting':
       case 'Finished':
         return undefined;
       default:
         return state satisfies never;
     }
+  }
+
+  /** Why a gang, or a member of one that has started, has no place. */
+  #explainWait({ gang, attempt, admission, preemption }: GangRecord, now: number): Reason {
+    const { backoffUntil, lastFailure, shortfall } = attempt;
+    if (gang.problems.length > 0) return { kind: 'problems', problems: gang.problems };
+    if (admission.holdReason) return admission.holdReason;
+    if (backoffUntil > now) return { kind: 'backing-off', cause: lastFailure, until: backoffUntil };
+    if (!shortfall) return { kind: 'queued' };
+    return preemption.outlook ? { ...shortfall, preemption: preemption.outlook } : shortfall;
+  }
+
+  #describeRunning(record: GangRecord, now: number): Reason | undefined {
+    const { gang } = record;
+    const waiting = this.#describeWaiting(record, now);
+    if (waiting) return { kind: 'members-wait', ...waiting };
+    if (gang.problems.length > 0) return { kind: 'problems', problems: gang.problems };
+    if (gang.laterRuns.length === 0) return undefined;
+    return {
+      kind: 'later-runs',
+      run: gang.run,
+      later: gang.laterRuns.map(({ name: { kind, name } }) => ({ kind, name })),
+    };
+  }
+
+  /** Members of a gang that has started, without a slot. */
+  #describeWaiting(record: GangRecord, now: number): WaitingMembers | undefined {
+    const { reservations } = this.#context;
+    const { unbound } = record.census;
+    // Each slot is a member's: most of the time the numbers tell.
+    if (unbound.length === reservations.countOf(record.gang.key)) return undefined;
+    const names = unbound.filter(({ uid }) => !reservations.slot(uid)).map(({ name }) => name);
+    if (names.length === 0) return undefined;
+    return { pods: { names: names.slice(0, EXAMPLES), count: names.length }, why: this.#explainWait(record, now) };
   }
 
   #describePreempting({ victims, departing, blockedBy }: Preempting): Reason {
@@ -121,7 +190,7 @@ export class Publisher {
       case 'replace':
         return { kind: 'replace', places: this.#context.reservations.countPlaceholders(gang.key) };
       case 'restart':
-        return { kind: 'restart', count: this.#restarts.restartsOf(gang.key), most };
+        return { kind: 'restart', count: this.#restarts.restartsOf(gang), most };
       case 'ignore':
         return { kind: 'ignore' };
       default:

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { instantText } from '../../core/objects/text-values.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
+import { nameRun } from '../../core/reasons/explain-running.ts';
 import type { TopologyRequest } from '../../core/topology/request.ts';
 import type { GangView, SchedulerView } from '../../gang/framework/ports.ts';
 
@@ -16,9 +17,9 @@ export interface GangItem {
   readonly status: {
     readonly state: string;
     readonly priority: number;
-    /** Members that exist; failed ones do not count. */
+    /** Members that exist; those that ended do not count. */
     readonly have: number;
-    /** Members that must start together; null while unknown. */
+    /** Members that must run together now: what is left to do; null while unknown. */
     readonly want: number | null;
     /** Members bound to a node. */
     readonly bound: number;
@@ -31,6 +32,10 @@ export interface GangItem {
     readonly because: Reason | null;
     /** When activeDeadlineSeconds ends a Job of the gang, RFC 3339. */
     readonly deadline: string | null;
+    /** The object that makes its pods, such as `Job train`; null when nobody owns them. */
+    readonly run: string | null;
+    /** Younger runs of the same maker, which wait until this one has ended. */
+    readonly laterRuns: readonly string[];
     /** Its topology requirements; null when it has none. */
     readonly topology: TopologyItem | null;
   };
@@ -79,7 +84,7 @@ function describe({ gang, census, state, publication }: GangView, scheduler: Sch
     status: {
       state,
       priority: gang.priority,
-      have: gang.members.length,
+      have: gang.present.length,
       want: gang.minMember ?? null,
       bound: census.bound.length,
       nominated: scheduler.countSlots(gang.key),
@@ -87,6 +92,8 @@ function describe({ gang, census, state, publication }: GangView, scheduler: Sch
       reason: reason ? explain(reason) : '',
       because: reason ?? null,
       deadline: (gang.deadlineAt !== undefined && instantText(gang.deadlineAt)) || null,
+      run: gang.run ? nameRun(gang.run) : null,
+      laterRuns: gang.laterRuns.map(({ name }) => nameRun(name)),
       topology: describeTopology(gang.topology, reason),
     },
   };

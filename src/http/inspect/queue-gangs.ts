@@ -86,7 +86,7 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
       : first! - second!;
   };
   return [...scheduler.gangs()]
-    .filter(({ state }) => state !== 'Running' && state !== 'Broken' && state !== 'Finished')
+    .filter(({ state, gang }) => state !== 'Running' && state !== 'Broken' && gang.present.length > 0)
     .sort(before)
     .map((record, i): WaitingItem => {
       const { gang, publication } = record;
@@ -99,7 +99,7 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
         score: standing?.score ?? null,
         factors: standing?.factors ?? null,
         within: standing?.within ?? null,
-        members: { have: gang.members.length, want: gang.minMember ?? null },
+        members: { have: gang.present.length, want: gang.minMember ?? null },
         since: instant(gang.createdAt),
         reason: reason ? explain(reason) : '',
         because: reason ?? null,

@@ -80,16 +80,62 @@ describe('Jobs', () => {
       startedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
       templateLabels: { 'muster.dev/pod-group': 'g' },
       backoffLimit: 0,
-      isEnding: false,
+      createdAt: 0,
+      isSuspended: false,
+      isDeleting: false,
+      isFinished: false,
+      succeeded: 0,
+      completedIndexes: [],
+      failedIndexes: [],
       ignoresDisruption: true,
     });
   });
 
+  test('one that is suspended, and one that is being deleted', () => {
+    expect(projectJob({ metadata, spec: { suspend: true } }).isSuspended).toBe(true);
+    const deleted = { ...metadata, deletionTimestamp: '2026-01-02T03:04:05Z' };
+    expect(projectJob({ metadata: deleted, spec: {} }).isDeleting).toBe(true);
+  });
+
   test.each([
-    ['is suspended', metadata, { suspend: true }],
-    ['is being deleted', { ...metadata, deletionTimestamp: '2026-01-02T03:04:05Z' }, {}],
-  ])('one that %s is ending', (_, about, spec) => {
-    expect(projectJob({ metadata: about, spec }).isEnding).toBe(true);
+    ['Complete', true],
+    ['Failed', true],
+    ['FailureTarget', true],
+    ['SuccessCriteriaMet', true],
+    ['Suspended', false],
+  ])('condition %s finishes a Job: %s', (type, isFinished) => {
+    const status = { conditions: [{ type, status: 'True' }] };
+    expect(projectJob({ metadata, spec: {}, status }).isFinished).toBe(isFinished);
+    const off = { conditions: [{ type, status: 'False' }] };
+    expect(projectJob({ metadata, spec: {}, status: off }).isFinished).toBe(false);
+  });
+
+  test.each<[string | undefined, readonly (readonly [number, number])[]]>([
+    [undefined, []],
+    ['', []],
+    ['3', [[3, 3]]],
+    [
+      '0-3,5,7-9',
+      [
+        [0, 3],
+        [5, 5],
+        [7, 9],
+      ],
+    ],
+    ['no numbers', []],
+    ['9-7', []],
+  ])('indexes are read from %j', (text, ranges) => {
+    const job = projectJob({ metadata, spec: {}, status: { completedIndexes: text, failedIndexes: text } });
+    expect(job.completedIndexes).toEqual(ranges);
+    expect(job.failedIndexes).toEqual(ranges);
+  });
+
+  test('a JobSet says on its Jobs which one it is and how many there are', () => {
+    const prefix = 'jobset.sigs.k8s.io/';
+    const labels = { [`${prefix}jobset-name`]: 'set', [`${prefix}jobset-uid`]: 'u', [`${prefix}global-replicas`]: '5' };
+    expect(projectJob({ metadata: { ...metadata, labels }, spec: {} }).set).toEqual({ id: 'u', name: 'set', jobs: 5 });
+    const few = { [`${prefix}jobset-name`]: 'set' };
+    expect(projectJob({ metadata: { ...metadata, labels: few }, spec: {} }).set).toEqual({ id: 'set', name: 'set' });
   });
 
   const disrupted = (rest: object = {}) => ({ onPodConditions: [{ type: 'DisruptionTarget', ...rest }] });

@@ -2,27 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JobModel, PodGroupModel, PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../../../src/core/podgroup/gang.ts';
-import { aPod, type PodOptions } from '../../support/builders.ts';
+import { aJobModel, aPod, type PodOptions } from '../../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
 const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
 const MIN = 'muster.dev/min-members';
 
-const aJob = (options: Partial<JobModel> = {}): JobModel => ({
-  namespace: 'default',
-  name: 'train',
-  uid: 'uid-of-job',
-  parallelism: 4,
-  completions: 4,
-  activeDeadlineSeconds: undefined,
-  startedAt: undefined,
-  templateLabels: { [POD_GROUP]: 'train' },
-  backoffLimit: 6,
-  ignoresDisruption: true,
-  owner: undefined,
-  isEnding: false,
-  ...options,
-});
+const aJob = (options: Partial<JobModel> = {}): JobModel =>
+  aJobModel({ templateLabels: { [POD_GROUP]: 'train' }, ...options });
 
 const aPodGroup = (options: Partial<PodGroupModel> = {}): PodGroupModel => ({
   namespace: 'default',
@@ -42,6 +29,7 @@ function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
     jobs: [],
     podGroup: undefined,
     blocksOnClaim: () => false,
+    countJobsOfSet: () => 0,
     ...sources,
   });
 }
@@ -111,15 +99,16 @@ describe('who counts as a member', () => {
   test.each<[string, PodOptions, boolean]>([
     ['a pending pod', {}, true],
     ['a running one', { phase: 'Running', nodeName: 'n1' }, true],
-    ['a succeeded one', { phase: 'Succeeded', nodeName: 'n1' }, true],
-    ['a succeeded one on its way out', { phase: 'Succeeded', deleting: true }, true],
+    ['one that succeeded beside a live one', { phase: 'Succeeded', nodeName: 'n1', endedAt: 7_000 }, true],
+    ['the same on its way out', { phase: 'Succeeded', nodeName: 'n1', endedAt: 7_000, deleting: true }, true],
+    ['not one that ended before the live one started', { phase: 'Succeeded', nodeName: 'n1', endedAt: 4_000 }, false],
+    ['not one that never ran', { phase: 'Succeeded' }, false],
     ['one whose state is unknown', { phase: 'Unknown', nodeName: 'n1' }, true],
     ['not a failed one', { phase: 'Failed' }, false],
     ['not one on its way out', { phase: 'Running', deleting: true }, false],
   ])('%s', (_, options, counts) => {
-    expect(read([aMember('a', options), aMember('b')]).members.map(({ name }) => name)).toEqual(
-      counts ? ['a', 'b'] : ['b'],
-    );
+    const live = aMember('b', { nodeName: 'n2', startedAt: 5_000 });
+    expect(read([aMember('a', options), live]).members.map(({ name }) => name)).toEqual(counts ? ['a', 'b'] : ['b']);
   });
 });
 

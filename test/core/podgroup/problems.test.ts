@@ -21,7 +21,7 @@ function aMember(name: string, { labels, annotations, ...rest }: PodOptions = {}
 }
 
 function problemsOf(pods: readonly PodModel[], sources: Partial<GangSources> = {}): readonly GangProblem[] {
-  const all = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, ...sources };
+  const all = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, countJobsOfSet: () => 0, ...sources };
   return describeGang(gangKey('default', 'train'), all).problems;
 }
 
@@ -208,7 +208,7 @@ describe('the size', () => {
     [
       'nothing that says how many',
       [aPod({ name: 'w-0', labels: { [POD_GROUP]: 'train' } })],
-      'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job',
+      'the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs',
     ],
     [
       'a PodGroup that does not exist',

@@ -366,6 +366,7 @@ describe('two members that were given one rank', () => {
       jobs: [],
       podGroup: undefined,
       blocksOnClaim: () => false,
+      countJobsOfSet: () => 0,
     });
 
   test.each<[string, readonly PodModel[], string]>([
@@ -401,6 +402,7 @@ test('a gang says the rank of each member, and lists them in that order', () => 
     jobs: [],
     podGroup: undefined,
     blocksOnClaim: () => false,
+    countJobsOfSet: () => 0,
   });
   expect(members.map(({ name, uid }) => [name, ranks.get(uid)])).toEqual([
     ['a', 0],

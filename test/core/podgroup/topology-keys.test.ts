@@ -31,7 +31,7 @@ describe('what annotations ask for', () => {
       { preferred: 'rack' },
     ],
   ])('%s', (_, keys, expected) => {
-    expect(readTopologyKeys(annotated(keys), 1)).toEqual({ ...NO_TOPOLOGY, ...expected });
+    expect(readTopologyKeys(annotated(keys), annotated(keys), 1)).toEqual({ ...NO_TOPOLOGY, ...expected });
   });
 
   test.each<[string, readonly number[], number | undefined, number]>([
@@ -42,11 +42,11 @@ describe('what annotations ask for', () => {
     ['when the size is unknown, with the last', [5000, 9000, 7000], undefined, 69_000],
   ])('patience begins %s', (_, createdAt, minMember, until) => {
     const members = annotated({ 'topology-patience': '1m' }, createdAt);
-    expect(readTopologyKeys(members, minMember).patientUntil).toBe(until);
+    expect(readTopologyKeys(members, members, minMember).patientUntil).toBe(until);
   });
 
   test('a gang without members asks for nothing', () => {
-    expect(readTopologyKeys([], undefined)).toEqual(NO_TOPOLOGY);
+    expect(readTopologyKeys([], [], undefined)).toEqual(NO_TOPOLOGY);
     expect(findMissingKeys([])).toEqual([]);
   });
 });

@@ -146,11 +146,11 @@ describe('victims', () => {
           for (const { pods } of units) expect(pods).toHaveLength(1);
           continue;
         }
-        const { gang, bound, started } = running.get(key)!;
+        const { gang, bound } = running.get(key)!;
         if (units[0]!.kind === 'gang') expect(units.map(({ pods }) => pods)).toEqual([bound]);
         else {
           expect(units.every(({ kind, pods }) => kind === 'member' && pods.length === 1)).toBe(true);
-          expect(started - units.length).toBeGreaterThanOrEqual(gang.minMember!);
+          expect(bound.length - units.length).toBeGreaterThanOrEqual(gang.minMember!);
           expect(units.length).toBeLessThan(bound.length);
         }
       }

@@ -63,9 +63,9 @@ function decide({ cluster, jobs, want = 1, gang = {}, budgets = [], barred = [],
   const snapshot = drawSnapshot(cluster, { ...more, pods: [...all.flatMap(({ pods }) => pods), ...(more.pods ?? [])] });
   const running = all.flatMap(({ name, job, pods }): RunningGang[] => {
     if (job.lone) return [];
-    const sources = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false };
+    const sources = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, countJobsOfSet: () => 0 };
     const bound = pods.filter(({ deleting }) => !deleting);
-    return [{ gang: describeGang(gangKey('default', name), sources), bound, started: bound.length }];
+    return [{ gang: describeGang(gangKey('default', name), sources), bound }];
   });
   const { template, ...rest } = gang;
   const request = {

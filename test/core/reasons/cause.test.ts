@@ -8,6 +8,10 @@ import type { Reason } from '../../../src/core/reasons/explain.ts';
 const noDomain = { kind: 'no-domain', level: 'rack', slice: undefined, squatters: undefined } as const;
 const quota = { cause: 'limit', queue: 'team-a', dimension: 'nvidia.com/gpu' } as const;
 
+const lossless = { lost: [], losses: 0, waiting: undefined } as const;
+const loss = { pod: 'a-1', node: 'n1', how: 'failed', nodeState: '' } as const;
+const noRoom = { kind: 'unschedulable', fits: 0, want: 1, causes: [], topology: undefined } as const;
+
 /** Two moments of one cause for each kind, as type and number change. */
 const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[] = [
   ['gathering', { kind: 'gathering', have: 1, want: 4 }, { kind: 'gathering', have: 3, want: 8 }],
@@ -81,13 +85,40 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
   ],
   [
     'incomplete replace',
-    { kind: 'incomplete', running: 15, want: 16, repair: { kind: 'replace', places: 1 } },
-    { kind: 'incomplete', running: 12, want: 16, repair: { kind: 'replace', places: 4 } },
+    { kind: 'incomplete', running: 15, want: 16, repair: { kind: 'replace', places: 1 }, ...lossless },
+    { kind: 'incomplete', running: 12, want: 16, repair: { kind: 'replace', places: 4 }, ...lossless },
   ],
   [
+    'incomplete replace unschedulable',
+    {
+      ...{ kind: 'incomplete', running: 15, want: 16, repair: { kind: 'replace', places: 0 } },
+      ...{ lost: [loss], losses: 1, waiting: { pods: { names: ['a-1'], count: 1 }, why: noRoom } },
+    },
+    {
+      ...{ kind: 'incomplete', running: 14, want: 16, repair: { kind: 'replace', places: 0 } },
+      ...{
+        lost: [loss, loss],
+        losses: 2,
+        waiting: { pods: { names: ['a-2'], count: 2 }, why: { ...noRoom, want: 2 } },
+      },
+    },
+  ],
+  [
+    'members-wait unschedulable',
+    { kind: 'members-wait', pods: { names: ['a-4'], count: 1 }, why: noRoom },
+    { kind: 'members-wait', pods: { names: ['a-5'], count: 2 }, why: { ...noRoom, want: 2 } },
+  ],
+  [
+    'later-runs',
+    { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'b' }] },
+    { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'c' }] },
+  ],
+  ['growing', { kind: 'growing', name: 'set', have: 1, want: 4 }, { kind: 'growing', name: 'set', have: 3, want: 4 }],
+  ['settling', { kind: 'settling', until: 1 }, { kind: 'settling', until: 2 }],
+  [
     'incomplete restart tried',
-    { kind: 'incomplete', running: 15, want: 16, repair: { kind: 'restart', count: 1, most: 3 } },
-    { kind: 'incomplete', running: 14, want: 16, repair: { kind: 'restart', count: 2, most: 3 } },
+    { kind: 'incomplete', running: 15, want: 16, repair: { kind: 'restart', count: 1, most: 3 }, ...lossless },
+    { kind: 'incomplete', running: 14, want: 16, repair: { kind: 'restart', count: 2, most: 3 }, ...lossless },
   ],
 ];
 
@@ -113,13 +144,19 @@ describe('the cause', () => {
     ],
     [
       'the last restart is used up',
-      { kind: 'incomplete', running: 3, want: 4, repair: { kind: 'restart', count: 2, most: 3 } },
-      { kind: 'incomplete', running: 3, want: 4, repair: { kind: 'restart', count: 3, most: 3 } },
+      { kind: 'incomplete', running: 3, want: 4, repair: { kind: 'restart', count: 2, most: 3 }, ...lossless },
+      { kind: 'incomplete', running: 3, want: 4, repair: { kind: 'restart', count: 3, most: 3 }, ...lossless },
     ],
     [
       'a problem is added',
-      { kind: 'problems', problems: [{ kind: 'no-min-members' }] },
-      { kind: 'problems', problems: [{ kind: 'no-min-members' }, { kind: 'unbound-claim', claim: 'data' }] },
+      { kind: 'problems', problems: [{ kind: 'no-min-members', uncounted: undefined }] },
+      {
+        kind: 'problems',
+        problems: [
+          { kind: 'no-min-members', uncounted: undefined },
+          { kind: 'unbound-claim', claim: 'data' },
+        ],
+      },
     ],
   ])('changes when %s', (_, before, after) => {
     expect(causeOf(after)).not.toBe(causeOf(before));

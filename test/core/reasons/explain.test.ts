@@ -110,27 +110,67 @@ describe('for people', () => {
     ],
     [
       'incomplete, nothing to be had for the missing one',
-      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'replace', places: 0 } },
+      {
+        kind: 'incomplete',
+        running: 63,
+        want: 64,
+        repair: { kind: 'replace', places: 0 },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
       '63 of 64 members are bound',
     ],
     [
       'incomplete, with a place for the missing one',
-      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'replace', places: 1 } },
+      {
+        kind: 'incomplete',
+        running: 63,
+        want: 64,
+        repair: { kind: 'replace', places: 1 },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
       '63 of 64 members are bound; places kept for replacements: 1',
     ],
     [
       'incomplete, restarted before',
-      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'restart', count: 1, most: 3 } },
+      {
+        kind: 'incomplete',
+        running: 63,
+        want: 64,
+        repair: { kind: 'restart', count: 1, most: 3 },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
       '63 of 64 members are bound; restarted 1 of at most 3 times',
     ],
     [
       'incomplete, restarted too often',
-      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'restart', count: 3, most: 3 } },
+      {
+        kind: 'incomplete',
+        running: 63,
+        want: 64,
+        repair: { kind: 'restart', count: 3, most: 3 },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
       '63 of 64 members are bound; restarted 3 times, which is the most: it is left as it is',
     ],
     [
       'incomplete, and nobody is to care',
-      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'ignore' } },
+      {
+        kind: 'incomplete',
+        running: 63,
+        want: 64,
+        repair: { kind: 'ignore' },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
       '63 of 64 members are bound; muster.dev/on-member-loss is ignore',
     ],
     [
@@ -173,8 +213,14 @@ describe('for people', () => {
     ],
     [
       'several problems',
-      { kind: 'problems', problems: [{ kind: 'no-min-members' }, { kind: 'min-above-max', min: 3, max: 2 }] },
-      'the size of the gang is unknown: expected annotation muster.dev/min-members, or pods owned by a Job; muster.dev/min-members 3 is above muster.dev/max-members 2',
+      {
+        kind: 'problems',
+        problems: [
+          { kind: 'no-min-members', uncounted: undefined },
+          { kind: 'min-above-max', min: 3, max: 2 },
+        ],
+      },
+      'the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs; muster.dev/min-members 3 is above muster.dev/max-members 2',
     ],
   ])('%s', (_, reason, expected) => {
     expect(explain(reason)).toBe(expected);
@@ -199,8 +245,24 @@ describe('for filter replies', () => {
       { kind: 'backing-off', cause: 'kube-scheduler refused 8 placements', until: 2000 },
     ],
     [
-      { kind: 'incomplete', running: 1, want: 64, repair: { kind: 'replace', places: 3 } },
-      { kind: 'incomplete', running: 63, want: 64, repair: { kind: 'restart', count: 1, most: 3 } },
+      {
+        kind: 'incomplete',
+        running: 1,
+        want: 64,
+        repair: { kind: 'replace', places: 3 },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
+      {
+        kind: 'incomplete',
+        running: 63,
+        want: 64,
+        repair: { kind: 'restart', count: 1, most: 3 },
+        lost: [],
+        losses: 0,
+        waiting: undefined,
+      },
     ],
     [
       { kind: 'preempting', victims: ['ml/a'], pods: 4, gone: 0, blockedBy: '' },

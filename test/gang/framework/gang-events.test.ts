@@ -48,9 +48,12 @@ const gang = describeGang(gangKey('default', 'a'), {
   jobs: [],
   podGroup: undefined,
   blocksOnClaim: () => false,
+  countJobsOfSet: () => 0,
 });
 const noRoom: Reason = { kind: 'unschedulable', fits: 0, want: 1, causes: [], topology: undefined };
 const job = { name: 'a', backoffLimit: 0, parallelism: 2 } as Parameters<TelemetryObserver['onFragile']>[1];
+
+const membersWait = { kind: 'members-wait', pods: { names: ['a-1'], count: 1 }, why: noRoom } as const;
 
 /** What leads to each Event. */
 const occasions: Readonly<Record<EventReason, (observer: TelemetryObserver) => void>> = {
@@ -58,7 +61,13 @@ const occasions: Readonly<Record<EventReason, (observer: TelemetryObserver) => v
     observer.onReason(gang, 'Pending', noRoom);
     observer.onReason(gang, 'Pending', { kind: 'queued' });
   },
-  MembersWaiting: (observer) => observer.onReason(gang, 'Running', noRoom),
+  MembersWaiting: (observer) => {
+    observer.onReason(gang, 'Running', membersWait);
+    observer.onReason(gang, 'Running', { ...membersWait, why: { kind: 'queued' } });
+  },
+  GangInvalid: (observer) =>
+    observer.onReason(gang, 'Running', { kind: 'problems', problems: [{ kind: 'unbound-claim', claim: 'data' }] }),
+  LaterRunsWait: (observer) => observer.onReason(gang, 'Running', { kind: 'later-runs', run: undefined, later: [] }),
   GangPreempting: (observer) =>
     observer.onReason(gang, 'Preempting', { kind: 'preempting', victims: [], pods: 1, gone: 0, blockedBy: '' }),
   GangNominated: (observer) => observer.onReason(gang, 'Nominated', { kind: 'nominated', members: 2, atBarrier: 0 }),
@@ -90,7 +99,7 @@ describe('the closed list of Events', () => {
 describe('who is told', () => {
   test('that members wait beside a running gang: those, and the Job', () => {
     const { told, observer } = listen();
-    observer.onReason(gang, 'Running', noRoom);
+    observer.onReason(gang, 'Running', membersWait);
     expect(told.map(({ regarding }) => `${regarding.kind} ${regarding.name}`)).toEqual(['Pod a-1', 'Job a']);
   });
 
@@ -107,6 +116,13 @@ describe('who is told', () => {
     );
     observer.onReason({ ...gang, members: many }, 'Pending', noRoom);
     expect(told.filter(({ regarding }) => regarding.kind === 'Job')).toHaveLength(8);
+  });
+
+  test('that a later run waits: each of its pods', () => {
+    const { told, observer } = listen();
+    observer.onLaterRun(gang, { name: { kind: 'Job', name: 'b' }, pods });
+    const first = ['GangWaiting on a-0', 'GangWaiting on a', 'GangWaiting on a-1'];
+    expect(told.map(({ reason, regarding }) => `${reason} on ${regarding.name}`)).toEqual(first);
   });
 
   test('nobody that a gang runs when it is a victim', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { made } from '../../support/field.ts';
 import { GATE, gang, pod, SECOND, startWorld } from '../../support/scenario.ts';
 
 describe('the members of a gang', () => {
@@ -17,7 +18,26 @@ describe('the members of a gang', () => {
     expect(call.verdict, 'one succeeded, one runs, one comes').toBe('bound');
   });
 
-  test('a pod that succeeded counts at the barrier even when no member runs', async () => {
+  test('a pod that succeeded is not made again by its owner: the others start without it, even when no member runs', async () => {
+    const world = await startWorld({ nodes: 3 });
+    const owned = (from: number) => made(gang('a', 3, { from, min: 3 }), `a-from-${from}`, 'PyTorchJob', 'a');
+    world.create(owned(0));
+    await world.settle();
+    await world.schedule();
+    world.finish('a-from-0-0');
+    world.delete('a-from-0-1', 'a-from-0-2');
+    await world.settle();
+    world.create(owned(1));
+    await world.settle();
+    const first = world.bind('a-from-1-0');
+    await world.settle();
+    expect(first.verdict, 'one of two is held').toBe('held');
+    const second = world.bind('a-from-1-1');
+    await world.settle();
+    expect([first.verdict, second.verdict]).toEqual(['bound', 'bound']);
+  });
+
+  test('a pod that succeeded before any other ran belongs to an earlier run', async () => {
     const world = await startWorld({ nodes: 3 });
     world.create(gang('a', 3));
     await world.settle();
@@ -27,12 +47,7 @@ describe('the members of a gang', () => {
     await world.settle();
     world.create(gang('a', 3, { from: 1, min: 3 }));
     await world.settle();
-    const first = world.bind('a-1');
-    await world.settle();
-    expect(first.verdict, 'one succeeded, one is held').toBe('held');
-    const second = world.bind('a-2');
-    await world.settle();
-    expect([first.verdict, second.verdict]).toEqual(['bound', 'bound']);
+    expect(world.reasonOf('a')).toBe('2 of 3 members exist');
   });
 
   test('a pod that failed does not count', async () => {

@@ -236,7 +236,7 @@ describe('lost members', () => {
     world.setReady('n0', false);
     world.setReady('n1', false);
     world.delete('job-0', 'job-1');
-    await world.restart();
+    await world.settle();
     world.delete('x-0');
     await world.settle();
     world.delete('y-0');

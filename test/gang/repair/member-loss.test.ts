@@ -120,15 +120,29 @@ describe('a running gang loses a member', () => {
     expect(keptPlaces(world)).toEqual([]);
   });
 
-  test('and Muster is killed: the restarted one finds a node for the missing member again', async () => {
+  test('and Muster is killed: the restarted one sees the loss on the pod that is left, and finds a node again', async () => {
     const world = await twoRacks();
     world.running('job', ['a0', 'a1', 'a2'], inOneRack);
     await world.settle();
     world.setReady('a0', false);
-    world.delete('job-0');
-    await world.settle();
+    await world.pass(SECOND);
+    world.finish('job-0', 'Failed');
     await world.restart();
     expect(keptPlaces(world)).toEqual(['a3']);
+  });
+
+  test('and Muster is killed when nothing of the member is left: its replacement is placed like any other member', async () => {
+    const world = await twoRacks();
+    world.running('job', ['a0', 'a1', 'a2'], inOneRack);
+    await world.settle();
+    world.delete('job-0');
+    await world.restart();
+    expect(keptPlaces(world)).toEqual([]);
+    expect(world.stateOf('job')).toBe('Running');
+    world.create(gang('job', 4, { from: 3, min: 3, ...inOneRack }));
+    await world.settle();
+    await world.schedule();
+    expect(world.boundTo('job')).toHaveProperty('job-3');
   });
 });
 
@@ -194,8 +208,7 @@ describe('on-member-loss: restart', () => {
     await world.settle();
     world.finish('job-0', 'Failed');
     await world.pass(2 * SECOND);
-    expect(world.evictions()).toEqual(['job-1']);
-    world.delete('job-0');
+    expect(world.evictions(), 'the failed one goes, too').toEqual(['job-1', 'job-0']);
     world.create(gang('job', 4, { from: 2, min: 2, ...onLoss('restart') }));
     await world.settle();
     await world.schedule();

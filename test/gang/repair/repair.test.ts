@@ -100,7 +100,9 @@ describe('a running gang that loses a bound member', () => {
     world.delete('a-1');
     await world.settle();
     expect(world.stateOf('a')).toBe('Broken');
-    expect((await world.inspect('a')).reason).toBe('2 of 3 members are bound; places kept for replacements: 1');
+    expect((await world.inspect('a')).reason).toBe(
+      '2 of 3 members are bound; places kept for replacements: 1; lost: a-1 on node n1 (deleted)',
+    );
   });
 
   test('plans the replacement, which is bound without waiting', async () => {

@@ -192,6 +192,18 @@ describe('a gang that starts', () => {
     );
   });
 
+  test('without all of its members tells those that wait, and not the others', async () => {
+    const { world, told } = await fabric();
+    world.create(gang('a', 6, { min: 4 }));
+    await world.settle();
+    await world.schedule();
+    await world.pass(30 * SECOND);
+    expect(world.stateOf('a')).toBe('Running');
+    expect(on(told, 'GangRunning')).toEqual(['Pod a-0', 'Pod a-1', 'Pod a-2', 'Pod a-3']);
+    expect(told.find(({ reason }) => reason === 'GangRunning')?.note).toContain('Running 4/6 in spine-0');
+    expect(on(told, 'MembersWaiting')).toEqual(['Pod a-4', 'Pod a-5']);
+  });
+
   test('is not announced again by a Muster that starts later', async () => {
     const { world, told } = await fabric();
     world.create(gang('a', 4));

@@ -1,0 +1,161 @@
+/**
+ * Reads how many members a gang needs: what was written, else what its Jobs say they will make. A member that ended well
+ * and an index that was given up for good lower it: the minimum is what is left to run together. O(members + Jobs).
+ */
+import { MIN_MEMBERS } from '../objects/keys.ts';
+import {
+  type IndexRanges,
+  isTerminated,
+  type JobModel,
+  type Owner,
+  type PodGroupModel,
+  type PodModel,
+} from '../objects/model.ts';
+import { wholeNumber } from '../objects/text-values.ts';
+import { makesOneRunEach } from './run.ts';
+
+export interface GangSize {
+  /** How many unfinished members must run together; undefined while nothing says so. */
+  readonly minMember: number | undefined;
+  /** The owner of some members that does not say how many it makes; undefined: every owner says it. */
+  readonly uncounted: Owner | undefined;
+  /** A JobSet that has not made all its Jobs; undefined: none, or the minimum is written. */
+  readonly growing: GrowingSet | undefined;
+  /**
+   * Until when another Job of the gang may come, because nothing tells how many there will be, milliseconds since the
+   * epoch; undefined: something tells.
+   */
+  readonly settlesAt: number | undefined;
+  /** How many members each Job will still make, by UID. Jobs that finished are listed with 0. */
+  readonly coming: ReadonlyMap<string, number>;
+}
+
+export interface GrowingSet {
+  readonly name: string;
+  readonly have: number;
+  readonly want: number;
+}
+
+/** What the size is read from. */
+export interface SizeSources {
+  /** The Jobs of the run. */
+  readonly jobs: readonly JobModel[];
+  /** Its pods, without those that leave. */
+  readonly pods: readonly PodModel[];
+  /** Those that speak for it. */
+  readonly speakers: readonly PodModel[];
+  readonly podGroup: PodGroupModel | undefined;
+  /** Whether a failed pod counts as given up for good. */
+  readonly givesUp: (pod: PodModel) => boolean;
+  /** How many Jobs of the JobSet exist, whatever their labels. */
+  readonly countJobsOfSet: (set: string) => number;
+}
+
+/** Two `kubectl create` in a row take about a second. A Job that makes one pod is seldom a gang by itself. */
+const SETTLES_MS = 2_000;
+const SINGLE_SETTLES_MS = 5_000;
+
+export function readSize(sources: SizeSources): GangSize {
+  const { jobs, pods, speakers, podGroup, givesUp } = sources;
+  const counts = countByJob(jobs, pods);
+  const coming = new Map<string, number>();
+  let [start, left] = [0, 0];
+  for (const job of jobs) {
+    const { succeeded, present } = counts.get(job.uid) ?? NOTHING;
+    const wanted = countLeft(job, succeeded, present);
+    coming.set(job.uid, job.isSuspended ? 0 : Math.max(0, wanted - present));
+    start += sizeOf(job);
+    left += wanted;
+  }
+  let uncounted: Owner | undefined;
+  let [others, othersDone] = [0, 0];
+  for (const pod of pods) {
+    // A pod that nobody owns counts as one of the Jobs' where there are any.
+    if (pod.owner ? counts.has(pod.owner.uid) : jobs.length > 0) continue;
+    if (pod.phase === 'Failed' && !givesUp(pod)) continue;
+    others++;
+    if (isTerminated(pod)) othersDone++;
+    else uncounted ??= pod.owner;
+  }
+  const written = readWritten(speakers, podGroup);
+  if (written !== undefined) {
+    const all = Math.max(written, start + others);
+    const minMember = Math.max(1, Math.min(written, all - (start - left) - othersDone));
+    return { minMember, uncounted: undefined, growing: undefined, settlesAt: undefined, coming };
+  }
+  const unknown = { minMember: undefined, uncounted, growing: undefined, settlesAt: undefined, coming };
+  if (jobs.length === 0 || uncounted || speakers.some(({ annotations }) => annotations[MIN_MEMBERS] !== undefined))
+    return unknown;
+  const growing = findGrowing(jobs, sources.countJobsOfSet);
+  if (growing) return { ...unknown, growing };
+  return { ...unknown, minMember: left > 0 ? left : undefined, settlesAt: findSettled(jobs, pods, start) };
+}
+
+const NOTHING = { succeeded: 0, present: 0 };
+
+function countByJob(
+  jobs: readonly JobModel[],
+  pods: readonly PodModel[],
+): ReadonlyMap<string, { readonly succeeded: number; readonly present: number }> {
+  const counts = new Map(jobs.map(({ uid }) => [uid, { succeeded: 0, present: 0 }]));
+  // With one Job, pods without an owner are its own.
+  const only = jobs.length === 1 ? jobs[0]!.uid : '';
+  for (const { owner, phase } of pods) {
+    const count = counts.get(owner?.uid ?? only);
+    if (!count) continue;
+    if (phase === 'Succeeded') count.succeeded++;
+    else if (phase !== 'Failed') count.present++;
+  }
+  return counts;
+}
+
+/** How many pods the Job runs together at most. */
+export function sizeOf({ parallelism, completions = parallelism }: JobModel): number {
+  return Math.min(parallelism, completions);
+}
+
+/**
+ * How many pods the Job still wants to run together (kubernetes v1.37.2 job_controller.go manageJob). Its status may be
+ * older than its pods.
+ * @param succeeded of its pods. @param present unfinished ones.
+ */
+function countLeft(job: JobModel, succeeded: number, present: number): number {
+  if (job.isFinished || job.isDeleting) return 0;
+  const ended = Math.max(job.succeeded, countIndexes(job.completedIndexes), succeeded);
+  // A work queue is empty once a worker succeeds: no others are made.
+  if (job.completions === undefined) return ended > 0 ? Math.min(job.parallelism, present) : job.parallelism;
+  const open = job.completions - ended - countIndexes(job.failedIndexes);
+  return Math.max(0, Math.min(job.parallelism, open));
+}
+
+function countIndexes(ranges: IndexRanges): number {
+  let count = 0;
+  for (const [from, to] of ranges) count += to - from + 1;
+  return count;
+}
+
+/** The annotation, else the PodGroup object. */
+function readWritten(speakers: readonly PodModel[], podGroup: PodGroupModel | undefined): number | undefined {
+  const text = speakers.map((pod) => pod.annotations[MIN_MEMBERS]).find((value) => value !== undefined);
+  const number = wholeNumber(text);
+  if (text !== undefined) return number !== undefined && number >= 1 ? number : undefined;
+  return podGroup?.minMember;
+}
+
+function findGrowing(jobs: readonly JobModel[], countJobsOfSet: (set: string) => number): GrowingSet | undefined {
+  for (const { set } of jobs) {
+    if (set?.jobs === undefined) continue;
+    const have = countJobsOfSet(set.id);
+    if (have < set.jobs) return { name: set.name, have, want: set.jobs };
+  }
+  return undefined;
+}
+
+function findSettled(jobs: readonly JobModel[], pods: readonly PodModel[], size: number): number | undefined {
+  const open = jobs.filter(({ set, owner }) => set?.jobs === undefined && !(owner && makesOneRunEach(owner)));
+  if (open.length === 0) return undefined;
+  const newest = (times: readonly number[]) => times.reduce((last, at) => Math.max(last, at), 0);
+  return size === 1
+    ? newest(pods.map(({ createdAt }) => createdAt)) + SINGLE_SETTLES_MS
+    : newest(open.map(({ createdAt }) => createdAt)) + SETTLES_MS;
+}
