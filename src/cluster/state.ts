@@ -4,6 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { CreationFailure } from '../core/objects/creation-failure.ts';
 import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/objects/keys.ts';
 import {
   type ClaimModel,
@@ -23,6 +24,7 @@ import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
+import { CreationFailures } from './creation-failures.ts';
 import { NodeTable } from './node-table.ts';
 
 /** Callbacks for the kinds of change. */
@@ -69,6 +71,7 @@ export class ClusterState {
   readonly #storageClasses = new Map<string, StorageClassModel>();
   readonly #priorityClasses = new Map<string, PriorityClassModel>();
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
+  readonly #failures = new CreationFailures();
   readonly #queues = new Map<string, QueueModel>();
   #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {}, onBudgets() {}, onQueues() {} };
 
@@ -143,6 +146,7 @@ export class ClusterState {
       podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
       blocksOnClaim: (claim) => this.#blocks(`${namespace}/${claim}`),
       countJobsOfSet: (set) => this.#jobsOfSet.get(`${namespace}/${set}`)?.size ?? 0,
+      creationFailure: (owner) => this.#failures.latestOf(owner, namespace),
     };
   }
 
@@ -173,6 +177,7 @@ export class ClusterState {
       if (before) this.#unindexJob(before);
       this.#jobsByKey.set(keyOf(job), job);
       const gang = gangOfJob(job);
+      this.#countJob(job, 1);
       if (gang !== undefined) {
         const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
         this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
@@ -207,6 +212,17 @@ export class ClusterState {
   readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf, () =>
     this.#listener.onBudgets(),
   );
+  readonly creationFailures: Sink<CreationFailure> = {
+    applied: (failure, before) => {
+      if (before && before.ownerUid !== failure.ownerUid) this.#failures.delete(before);
+      this.#failures.add(failure);
+      for (const gang of this.#failures.gangsOf(failure.ownerUid)) this.#listener.onSource(gang);
+    },
+    deleted: (failure) => {
+      this.#failures.delete(failure);
+      for (const gang of this.#failures.gangsOf(failure.ownerUid)) this.#listener.onSource(gang);
+    },
+  };
   readonly queueObjects: Sink<QueueModel> = {
     applied: (queue, before) => {
       this.#queues.set(queue.name, queue);
@@ -229,6 +245,7 @@ export class ClusterState {
     if (gang !== undefined) {
       const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
       this.#gangPods.set(gang, members.set(pod.uid, pod));
+      if (pod.owner) this.#failures.count(pod.owner.uid, gang, 1);
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
     } else {
       const holder = readForeignHolder(pod);
@@ -242,6 +259,7 @@ export class ClusterState {
     this.#foreignHolders.delete(pod.uid);
     this.#preempted.delete(pod.uid);
     const gang = gangKeyOf(pod);
+    if (gang !== undefined && pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
     const members = gang === undefined ? undefined : this.#gangPods.get(gang);
     members?.delete(pod.uid);
     if (members?.size === 0) this.#gangPods.delete(gang!);
@@ -258,7 +276,16 @@ export class ClusterState {
     return undefined;
   }
 
+  /** A Job's own failure is about its gang, and so is the failure of what makes its Jobs. */
+  #countJob({ uid, owner, ...job }: JobModel, change: 1 | -1): void {
+    const gang = gangOfJob(job);
+    if (gang === undefined) return;
+    this.#failures.count(uid, gang, change);
+    if (owner) this.#failures.count(owner.uid, gang, change);
+  }
+
   #unindexJob(job: JobModel): void {
+    this.#countJob(job, -1);
     this.#jobsByKey.delete(keyOf(job));
     const gang = gangOfJob(job);
     const jobs = gang === undefined ? undefined : this.#jobsOfGang.get(gang);
@@ -300,11 +327,11 @@ function keep<T>(
   };
 }
 
-function setKeyOf({ namespace }: JobModel, { id }: JobSetMembership): string {
+function setKeyOf({ namespace }: Pick<JobModel, 'namespace'>, { id }: JobSetMembership): string {
   return `${namespace}/${id}`;
 }
 
-function gangOfJob(job: JobModel): GangKey | undefined {
+function gangOfJob(job: Pick<JobModel, 'namespace' | 'templateLabels'>): GangKey | undefined {
   const name = gangNameOf(job.templateLabels);
   return name === undefined ? undefined : gangKey(job.namespace, name);
 }

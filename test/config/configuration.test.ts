@@ -45,6 +45,7 @@ describe('parseConfiguration', () => {
         backoffMaxMs: 600_000,
       },
       repair: {
+        replaceTimeoutMs: 600_000,
         nodeToleranceMs: 60_000,
         maxRestarts: 3,
         restartBackoffMs: 30_000,
@@ -76,7 +77,7 @@ managedResources: [nvidia.com/mig-*]
 topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], policy: spread}
 gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
 preemption: {notice: 2m, fenceTimeout: 1h, blockedTimeout: 1s, backoffInitial: 2s, backoffMax: 3s}
-repair: {nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
+repair: {replaceTimeout: 0s, nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
 queues: {weights: {size: 0.5}, halfLife: 1h, maxAge: 2h, backfill: none, defaultRunTime: 4h, drainAfter: 0s, runTimeWarning: 0s, statusInterval: 1s}
 lonePodCandidates: 1
 log: {verbosity: 10}
@@ -104,6 +105,7 @@ log: {verbosity: 10}
       backoffMaxMs: 3000,
     });
     expect(config.repair).toEqual({
+      replaceTimeoutMs: 0,
       nodeToleranceMs: 0,
       maxRestarts: 0,
       restartBackoffMs: 1000,

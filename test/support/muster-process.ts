@@ -1,6 +1,7 @@
 /** One Muster process in a test: all real parts, composed as in `main.ts`, on a cluster in memory and a hand clock. */
 import type { Hono } from 'hono';
 import { ClusterState, type Sink } from '../../src/cluster/state.ts';
+import { projectCreationFailure } from '../../src/core/objects/creation-failure.ts';
 import type { Named } from '../../src/core/objects/model.ts';
 import { PodProjector } from '../../src/core/objects/pod-projection.ts';
 import { manageResources } from '../../src/core/objects/pod-template.ts';
@@ -106,6 +107,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     StorageClass: feed(projectStorageClass, state.storageClasses),
     PodDisruptionBudget: feed(projectDisruptionBudget, state.disruptionBudgets),
     Queue: feed(projectQueue, state.queueObjects),
+    Event: feed(projectCreationFailure, state.creationFailures),
   };
   return {
     app,

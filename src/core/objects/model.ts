@@ -128,7 +128,7 @@ export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown
 export interface PodModel extends Named {
   readonly uid: PodUid;
   readonly labels: Labels;
-  /** Only the keys under `muster.dev/`. */
+  /** Only the keys under `muster.dev/`, and few of others that are whole numbers (`pod-projection.ts`). */
   readonly annotations: Labels;
   readonly priority: number;
   /** Whether a priority class gave it its priority; the cluster's default class counts. */
@@ -240,6 +240,7 @@ export interface DisruptionBudgetModel extends Named {
 export interface PodGroupModel extends Named {
   readonly uid: string;
   readonly minMember: number;
+  /** Above 0; undefined: Muster's default. */
   readonly scheduleTimeoutSeconds: number | undefined;
 }
 

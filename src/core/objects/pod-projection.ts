@@ -10,9 +10,11 @@ import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import { findController } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
-import { instantOf } from './text-values.ts';
+import { instantOf, wholeNumber } from './text-values.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
+/** Annotations of other projects that Muster reads. Kept only if they are whole numbers: a tenant may write any text. */
+const FOREIGN_NUMBERS: readonly string[] = ['leaderworkerset.sigs.k8s.io/size'];
 const NO_LABELS: Labels = Object.freeze({});
 const NO_NAMES: readonly string[] = Object.freeze([]);
 
@@ -100,6 +102,12 @@ function pickAnnotations(all: RawMetadata['annotations']): Labels {
   for (const key in all) {
     if (!key.startsWith(ANNOTATION_PREFIX)) continue;
     picked[key] = all[key]!;
+    isEmpty = false;
+  }
+  for (const key of FOREIGN_NUMBERS) {
+    const value = all?.[key];
+    if (value === undefined || wholeNumber(value) === undefined) continue;
+    picked[key] = value;
     isEmpty = false;
   }
   return isEmpty ? NO_LABELS : picked;

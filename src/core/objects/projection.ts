@@ -172,14 +172,15 @@ interface RawPodGroup {
   readonly spec?: { readonly minMember?: number; readonly scheduleTimeoutSeconds?: number | null };
 }
 
-/** `scheduling.x-k8s.io/v1alpha1`. */
+/** `scheduling.x-k8s.io/v1alpha1`. A timeout of 0, which the mpi-operator writes unless told otherwise, is none. */
 export function projectPodGroup(raw: unknown): PodGroupModel {
   const { metadata, spec } = raw as RawPodGroup;
+  const timeout = spec?.scheduleTimeoutSeconds ?? 0;
   return {
     ...projectName(metadata),
     uid: metadata?.uid ?? '',
     minMember: spec?.minMember ?? 1,
-    scheduleTimeoutSeconds: spec?.scheduleTimeoutSeconds ?? undefined,
+    scheduleTimeoutSeconds: timeout > 0 ? timeout : undefined,
   };
 }
 

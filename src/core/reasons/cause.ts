@@ -15,8 +15,6 @@ const MAX_PROBLEMS = 8;
 /** The cause of the reason, as a text that is equal for equal causes. It is compared and never shown. */
 export function causeOf(reason: Reason): string {
   switch (reason.kind) {
-    case 'gathering':
-    case 'growing':
     case 'settling':
     case 'queued':
     case 'held':
@@ -26,6 +24,9 @@ export function causeOf(reason: Reason): string {
     case 'preempted':
     case 'later-runs':
       return reason.kind;
+    case 'gathering':
+    case 'growing':
+      return join(reason.kind, reason.refused ? cut(withoutNumbers(reason.refused.message)) : '');
     case 'problems':
       return join(reason.kind, ...causesOfProblems(reason.problems));
     case 'unschedulable':
@@ -73,6 +74,11 @@ function causeOfRepair(repair: Repair): readonly string[] {
     default:
       return repair satisfies never;
   }
+}
+
+/** `exceeded quota: q, used: pods=3` without what changes with each attempt of the controller. */
+function withoutNumbers(message: string): string {
+  return message.split(/[:,]/, 2).join(':').replace(/\d+/g, '');
 }
 
 function join(...parts: readonly string[]): string {

@@ -4,6 +4,7 @@
  * status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 
+import type { CreationFailure } from '../objects/creation-failure.ts';
 import { instantText } from '../objects/text-values.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
@@ -24,9 +25,15 @@ import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './h
 
 /** Why a gang is not running yet. */
 export type Reason =
-  | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
+  | {
+      readonly kind: 'gathering';
+      readonly have: number;
+      readonly want: number;
+      /** Why a controller could not create the others. */
+      readonly refused?: Pick<CreationFailure, 'owner' | 'message'>;
+    }
   /** A JobSet has not made all its Jobs: how many members come is not known yet. */
-  | ({ readonly kind: 'growing' } & GrowingSet)
+  | ({ readonly kind: 'growing'; readonly refused?: Pick<CreationFailure, 'owner' | 'message'> } & GrowingSet)
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
   | HoldReason
@@ -85,9 +92,11 @@ export type PreemptionOutlook =
 export function explain(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
-      return `${reason.have} of ${reason.want} members exist`;
+      return `${reason.have} of ${reason.want} members exist${explainCreation(reason.refused)}`;
     case 'growing':
-      return `${reason.have} of ${reason.want} Jobs of JobSet ${reason.name} exist; if the others are made only once these run, set muster.dev/min-members`;
+      return `${reason.have} of ${reason.want} Jobs of JobSet ${reason.name} exist${
+        explainCreation(reason.refused) || '; if the others are made only once these run, set muster.dev/min-members'
+      }`;
     case 'problems':
       return reason.problems.map(explainProblem).join('; ');
     case 'queued':
@@ -167,6 +176,10 @@ function stableText(reason: Reason): string {
     default:
       return reason satisfies never;
   }
+}
+
+function explainCreation(refused: Pick<CreationFailure, 'owner' | 'message'> | undefined): string {
+  return refused ? `; ${refused.owner} cannot create more: "${refused.message}"` : '';
 }
 
 function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {

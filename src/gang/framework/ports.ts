@@ -100,6 +100,7 @@ export type ReleaseCause =
   | 'members-left'
   | 'members-late'
   | 'topology-drift'
+  | 'ranks-moved'
   | 'fence-ended'
   | 'displaced'
   | 'held'

@@ -4,8 +4,9 @@
  *   1. expire holds that were never confirmed
  *   2. read gangs whose pods, Jobs or claims changed
  *   3. check slots (bound, gone, lost, overdue), placeholders, and slots of gangs with missing members
- *   4. release gangs that an operator holds, and gangs whose nodes changed domains
- *   5. review preemptions: pods that left, or do not leave
+ *   4. release gangs that an operator holds
+ *   5. find slots that were planned for other ranks than their members have; release gangs whose nodes changed domains
+ *   6. review preemptions: pods that left, or do not leave
  *
  * Between two cycles it takes the events of the watches, and what the calls of kube-scheduler reveal.
  */
@@ -14,6 +15,8 @@ import type { Gang } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
+import { planAgain } from '../state/attempt.ts';
+import { noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
 import { reviewTopology } from './drift.ts';
@@ -103,13 +106,20 @@ export class Observation {
       this.#apply(this.slots.reviewMissing(record, now));
     }
     for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
-    for (const record of this.#gangs.values()) this.#apply(reviewTopology(record, this.#context));
+    for (const record of this.#gangs.values()) this.#reviewPlaces(record);
     for (const record of this.#gangs.values()) this.#apply(this.fences.review(record, now));
     return this.#gangs.takeSucceeded();
   }
 
   #apply(release: Release | undefined): void {
     if (release) this.#releaser.release(release);
+  }
+
+  /** Slots for other ranks are left to the plan step, which plans them again; a gang with a problem is not planned. */
+  #reviewPlaces(record: GangRecord): void {
+    const isPlannedAnew = noteMovedRanks(record, this.#context.reservations) && record.gang.problems.length === 0;
+    if (isPlannedAnew) planAgain(record.attempt);
+    else this.#apply(reviewTopology(record, this.#context));
   }
 
   /** An operator may hold a gang until a member is bound. */

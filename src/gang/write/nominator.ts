@@ -4,7 +4,8 @@
  * is repaired in the next cycle.
  *
  * Order: every member of a gang exists and is nominated before the first gate is removed, so no member goes to
- * kube-scheduler while another one could still be missing.
+ * kube-scheduler while another one could still be missing. Nothing more is written for slots whose members have got
+ * other ranks, until they are checked.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
@@ -53,6 +54,7 @@ export class Nominator {
       if (slot.state === 'fenced' && !slot.isRecorded)
         this.#start('record plan', slot.gang, slot.pod, () => this.#record(slot));
     }
+    if (attempt.isUnchecked) return;
     const assumed = slots.filter((slot) => slot.state === 'assumed');
     const isEarly = attempt.early === 'under-way';
     const idle = assumed.filter(({ pod }) => !this.#busy.has(pod.uid));

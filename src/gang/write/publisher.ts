@@ -24,6 +24,8 @@ import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
 
+type Gathering = Extract<Reason, { readonly kind: 'gathering' }>;
+
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
   restartsOf(gang: Gang): number;
@@ -113,8 +115,8 @@ export class Publisher {
         return gang.problems.length > 0
           ? { kind: 'problems', problems: gang.problems }
           : gang.growing
-            ? { kind: 'growing', ...gang.growing }
-            : { kind: 'gathering', have: gang.present.length, want };
+            ? { kind: 'growing', ...gang.growing, ...describeRefusal(gang, now) }
+            : { kind: 'gathering', have: gang.present.length, want, ...describeRefusal(gang, now) };
       case 'Pending':
         return this.#explainWait(record, now);
       case 'Preempting':
@@ -203,6 +205,13 @@ export class Publisher {
 function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined): string {
   if (reason && gang.isEndedByOwner) return 'ended by its owner';
   return reason ? `${state} ${causeOf(reason)}` : state;
+}
+
+/** A controller repeats what it cannot create every few minutes at least. */
+const REFUSAL_HOLDS_MS = 900_000;
+
+function describeRefusal({ refusedCreation: refused }: Gang, now: number): Pick<Gathering, 'refused'> {
+  return refused && Math.abs(now - refused.at) < REFUSAL_HOLDS_MS ? { refused } : {};
 }
 
 /** Why running members are about to be evicted. */

@@ -213,6 +213,9 @@ test('PodGroups', () => {
     minMember: 1,
     scheduleTimeoutSeconds: undefined,
   });
+  for (const scheduleTimeoutSeconds of [0, -1, null]) {
+    expect(projectPodGroup({ metadata, spec: { scheduleTimeoutSeconds } }).scheduleTimeoutSeconds).toBeUndefined();
+  }
 });
 
 const completed = { 'pv.kubernetes.io/bind-completed': 'yes' };

@@ -114,6 +114,11 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
     { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'c' }] },
   ],
   ['growing', { kind: 'growing', name: 'set', have: 1, want: 4 }, { kind: 'growing', name: 'set', have: 3, want: 4 }],
+  [
+    'gathering exceeded quota: q',
+    { kind: 'gathering', have: 1, want: 4, refused: { owner: 'Job a', message: 'exceeded quota: q, used: pods=8' } },
+    { kind: 'gathering', have: 2, want: 4, refused: { owner: 'Job a', message: 'exceeded quota: q, used: pods=16' } },
+  ],
   ['settling', { kind: 'settling', until: 1 }, { kind: 'settling', until: 2 }],
   [
     'incomplete restart tried',

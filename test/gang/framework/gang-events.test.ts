@@ -49,6 +49,7 @@ const gang = describeGang(gangKey('default', 'a'), {
   podGroup: undefined,
   blocksOnClaim: () => false,
   countJobsOfSet: () => 0,
+  creationFailure: () => undefined,
 });
 const noRoom: Reason = { kind: 'unschedulable', fits: 0, want: 1, causes: [], topology: undefined };
 const job = { name: 'a', backoffLimit: 0, parallelism: 2 } as Parameters<TelemetryObserver['onFragile']>[1];
