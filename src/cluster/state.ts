@@ -20,11 +20,13 @@ import {
   type StorageClassModel,
 } from '../core/objects/model.ts';
 import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
+import type { ClaimObstacle } from '../core/podgroup/problems.ts';
 import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
 import { CreationFailures } from './creation-failures.ts';
+import { LonePodIndex } from './lone-index.ts';
 import { NodeTable } from './node-table.ts';
 
 /** Callbacks for the kinds of change. */
@@ -59,6 +61,7 @@ export class ClusterState {
   readonly #pods = new Map<string, PodModel>();
   readonly #gangPods = new Map<GangKey, Map<string, PodModel>>();
   readonly #foreignHolders = new Map<string, ForeignHolder>();
+  readonly #lonePods = new LonePodIndex();
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
@@ -116,6 +119,22 @@ export class ClusterState {
     return this.#foreignHolders.values();
   }
 
+  /** Pods outside gangs that carry our gate or the record of a slot (`core/podgroup/stray.ts`). */
+  strays(): Iterable<PodModel> {
+    return this.#lonePods.strays();
+  }
+
+  /** Pods that may carry keys that do nothing, each version once. @param most how many. */
+  takeUnread(most: number): readonly PodModel[] {
+    return this.#lonePods.takeUnread(most, (pod) => this.jobOf(pod));
+  }
+
+  /** The Job that owns the pod; undefined: none, or not seen yet. */
+  jobOf({ namespace, owner }: PodModel): JobModel | undefined {
+    const job = owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${owner.name}`) : undefined;
+    return job?.uid === owner?.uid ? job : undefined;
+  }
+
   /** Unfinished pods marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
   preempted(): Iterable<PodModel> {
     return this.#preempted.values();
@@ -136,15 +155,15 @@ export class ClusterState {
     const namespace = gang.slice(0, gang.indexOf('/'));
     const jobs = new Map(this.#jobsOfGang.get(gang));
     for (const pod of pods) {
-      const job = pod.owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${pod.owner.name}`) : undefined;
-      if (job && job.uid === pod.owner?.uid) jobs.set(job.uid, job);
+      const job = this.jobOf(pod);
+      if (job) jobs.set(job.uid, job);
     }
     const viaPodGroup = pods.some((pod) => pod.labels[COSCHEDULING_LABEL] !== undefined);
     return {
       pods,
       jobs: [...jobs.values()],
       podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
-      blocksOnClaim: (claim) => this.#blocks(`${namespace}/${claim}`),
+      blocksOnClaim: (claim) => this.#judgeClaim(`${namespace}/${claim}`),
       countJobsOfSet: (set) => this.#jobsOfSet.get(`${namespace}/${set}`)?.size ?? 0,
       creationFailure: (owner) => this.#failures.latestOf(owner, namespace),
     };
@@ -239,6 +258,7 @@ export class ClusterState {
 
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);
+    this.#lonePods.add(pod, () => this.jobOf(pod));
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.addPod(pod);
     if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
     const gang = gangKeyOf(pod);
@@ -255,6 +275,7 @@ export class ClusterState {
 
   #unindex(pod: PodModel): void {
     this.#pods.delete(pod.uid);
+    this.#lonePods.remove(pod);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
     this.#foreignHolders.delete(pod.uid);
     this.#preempted.delete(pod.uid);
@@ -299,10 +320,11 @@ export class ClusterState {
   }
 
   /** A claim blocks while it is missing, or neither bound nor waiting for its first consumer. */
-  #blocks(key: string): boolean {
+  #judgeClaim(key: string): ClaimObstacle | undefined {
     const claim = this.#claims.get(key);
-    if (!claim) return true;
-    return !claim.bound && !this.#storageClasses.get(claim.storageClass)?.waitsForConsumer;
+    if (!claim) return 'missing-claim';
+    const mayBind = claim.bound || this.#storageClasses.get(claim.storageClass)?.waitsForConsumer;
+    return mayBind ? undefined : 'unbound-claim';
   }
 }
 
@@ -336,8 +358,9 @@ function gangOfJob(job: Pick<JobModel, 'namespace' | 'templateLabels'>): GangKey
   return name === undefined ? undefined : gangKey(job.namespace, name);
 }
 
+/** What another scheduler has only nominated keeps no place: it may never use it, and would not respect ours either. */
 function readForeignHolder(pod: PodModel): ForeignHolder | undefined {
-  if (pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
+  if (!pod.isOurs || pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
   const pinnedTo = pinnedNode(pod);
   return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;
 }

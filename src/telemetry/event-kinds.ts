@@ -19,6 +19,9 @@ interface EventKind {
 /** By reason: the cause in UpperCamelCase, by which users filter. */
 export const eventKinds = {
   GangWaiting: { types: ['Normal', 'Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
+  GangUnsatisfiable: { types: ['Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
+  KeyIgnored: { types: ['Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
+  OtherGates: { types: ['Normal', 'Warning'], on: ['Pod'], action: 'GangScheduling' },
   MembersWaiting: { types: ['Normal', 'Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
   GangInvalid: { types: ['Warning'], on: ['Pod', 'Job'], action: 'GangScheduling' },
   LaterRunsWait: { types: ['Normal'], on: ['Pod', 'Job'], action: 'GangScheduling' },

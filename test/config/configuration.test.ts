@@ -28,6 +28,7 @@ describe('parseConfiguration', () => {
       server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
+      schedulerNames: ['default-scheduler'],
       topology: { levels: undefined, policy: 'best-fit' },
       gang: {
         barrierTimeoutMs: 25_000,
@@ -197,6 +198,17 @@ log: {verbosity: 10}
       problem:
         'managedResources: expected a list, each item a resource name such as nvidia.com/gpu or nvidia.com/mig-*, ' +
         'found "nvidia.com/gpu"',
+    },
+    {
+      what: 'no scheduler at all',
+      body: 'schedulerNames: []',
+      problem: 'schedulerNames: expected at least one name, found an empty list; with none, no pod is scheduled',
+    },
+    {
+      what: 'a name that no scheduler can have',
+      body: 'schedulerNames: [Volcano]',
+      problem:
+        'schedulerNames[0]: expected a scheduler\'s name as pods write it in spec.schedulerName, such as default-scheduler, found "Volcano"',
     },
     {
       what: 'a star in the middle of a resource name',

@@ -23,15 +23,27 @@ export interface PodProjectorOptions {
   readonly maxTemplates: number;
   /** Resources that the extender's configuration manages, as `manageResources` takes them. */
   readonly managedResources: readonly string[];
+  /** The schedulers whose pods are ours; `default-scheduler` unless given. */
+  readonly schedulerNames?: readonly string[];
+}
+
+/** What the API server writes for a pod that names no scheduler. */
+export const DEFAULT_SCHEDULER = 'default-scheduler';
+
+/** The scheduler that the pod is meant for. @param raw as `PodProjector.project` takes it. */
+export function schedulerNameOf(raw: unknown): string {
+  return (raw as RawPod).spec?.schedulerName || DEFAULT_SCHEDULER;
 }
 
 export class PodProjector {
   readonly #isManaged: IsManaged;
+  readonly #schedulerNames: ReadonlySet<string>;
   readonly #bySource: LRUCache<string, PodTemplate>;
   readonly #byKey: LRUCache<string, PodTemplate>;
 
-  constructor({ maxTemplates, managedResources }: PodProjectorOptions) {
+  constructor({ maxTemplates, managedResources, schedulerNames = [DEFAULT_SCHEDULER] }: PodProjectorOptions) {
     this.#isManaged = manageResources(managedResources);
+    this.#schedulerNames = new Set(schedulerNames);
     this.#bySource = new LRUCache({ max: maxTemplates });
     this.#byKey = new LRUCache({ max: maxTemplates });
   }
@@ -65,6 +77,7 @@ export class PodProjector {
       disruption: findDisruption(status),
       gates: spec?.schedulingGates?.map((gate) => gate.name) ?? NO_NAMES,
       owner: findController(metadata),
+      isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
       nativeGang: Boolean(spec?.schedulingGroup),
       refusal: findRefusal(status),
       claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral] : template.claims,

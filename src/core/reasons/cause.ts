@@ -36,9 +36,12 @@ export function causeOf(reason: Reason): string {
         ...causeOfShortfall(reason.topology),
         ...(reason.preemption?.kind === 'budgets' ? ['budgets'] : []),
       );
+    case 'unsatisfiable':
+      return join(reason.kind, reason.oversize ? 'oversize' : '', ...causeOfShortfall(reason.lacks.topology));
     case 'queue':
       return join(reason.kind, reason.problem.kind, cut(reason.problem.queue));
     case 'quota':
+    case 'beyond-quota':
       return join(reason.kind, reason.refusal.cause, reason.refusal.queue);
     case 'over-time':
       return join(reason.kind, reason.queue);

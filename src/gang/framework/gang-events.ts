@@ -92,6 +92,15 @@ export class GangEvents {
     this.#tellMembers(pods.slice(1, MAX_MEMBERS_TOLD), message);
   }
 
+  /** Tells a pod, in a gang or not, and the Job that owns it. */
+  tellPod(pod: PodModel, message: Message): void {
+    this.#tellFirst({ members: [pod] }, [pod], message);
+  }
+
+  tellPodAlone(pod: PodModel, message: Message): void {
+    this.#record(podOf(pod), message, 'member');
+  }
+
   tellNode(node: string, message: Message): void {
     this.#record({ kind: 'Node', namespace: '', name: node, uid: node }, message, 'gang');
   }
@@ -122,6 +131,9 @@ function describeReason({ key }: Gang, state: GangState, reason: Reason | undefi
     case 'preempted':
       // Its members and Jobs were told when it was chosen: `tellPreempted`.
       return undefined;
+    case 'unsatisfiable':
+    case 'beyond-quota':
+      return told('GangUnsatisfiable', 'Warning');
     case 'nominated':
       return told('GangNominated', 'Normal');
     case 'preempting':
@@ -141,9 +153,11 @@ function describeReason({ key }: Gang, state: GangState, reason: Reason | undefi
   }
 }
 
+const WAITING: ReadonlySet<EventReason> = new Set(['GangWaiting', 'GangUnsatisfiable', 'MembersWaiting']);
+
 /** Whether the message says what unbound members wait for, and for longer than a moment. */
 function concernsMembers({ reason, type }: Message): boolean {
-  return type === 'Warning' && (reason === 'GangWaiting' || reason === 'MembersWaiting');
+  return type === 'Warning' && WAITING.has(reason);
 }
 
 function isWaiting({ nodeName }: PodModel): boolean {

@@ -1,14 +1,17 @@
 /** Reports what the gang package does, as metrics, log lines and Events. */
 
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
-import type { JobModel, PodModel } from '../../core/objects/model.ts';
-import { formatDuration } from '../../core/objects/text-values.ts';
+import { GANG_GATE, POD_GROUP_LABEL } from '../../core/objects/keys.ts';
+import { type JobModel, keyOf, type PodModel } from '../../core/objects/model.ts';
+import { cutText, formatDuration } from '../../core/objects/text-values.ts';
 import type { EvictionOutcome, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
-import type { Gang } from '../../core/podgroup/gang.ts';
+import { type Gang, gangNameOf } from '../../core/podgroup/gang.ts';
+import type { IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
 import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
+import { explainIgnoredKey } from '../../core/reasons/explain-key.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
@@ -59,6 +62,23 @@ export class TelemetryObserver implements GangObserver {
 
   onLaterRun(gang: Gang, later: LaterRun): void {
     this.#tell.tellLaterRun(gang, later);
+  }
+
+  onKeysIgnored(pod: PodModel, ignored: readonly IgnoredKey[]): void {
+    const note = ignored.map(explainIgnoredKey).join('; ');
+    this.#log.info(2, 'keys do nothing', { pod: keyOf(pod), reason: note });
+    this.#tell.tellPod(pod, { type: 'Warning', reason: 'KeyIgnored', note });
+  }
+
+  /** Says on the pod who opens which gate. With a gang's label that is how other controllers admit gangs: no fault. */
+  onOtherGates(pod: PodModel, gates: readonly string[]): void {
+    const gang = gangNameOf(pod.labels);
+    const others = gates.slice(0, 3).map(cutText).join(', ');
+    const note =
+      gang === undefined
+        ? `gate ${GANG_GATE} without a gang: it is removed when the controllers of the other gates have removed theirs: ${others}; add label ${POD_GROUP_LABEL} if the pod belongs to a gang`
+        : `in gang ${gang} when the controllers of the other gates have removed theirs: ${others}`;
+    this.#tell.tellPodAlone(pod, { type: gang === undefined ? 'Warning' : 'Normal', reason: 'OtherGates', note });
   }
 
   /** Warns when a gang starts whose Job would not survive a preemption. */

@@ -10,7 +10,7 @@
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
 import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
-import type { GangKey } from '../../core/podgroup/gang.ts';
+import { type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 import { noteErased } from '../state/attempt.ts';
@@ -48,8 +48,12 @@ export class Nominator {
     const slots = reservations.slotsOf(gang.key);
     // A member that was planned again needs no erasure: its new nomination replaces the old one.
     for (const slot of slots) noteErased(attempt, slot.pod.uid);
-    for (const pod of attempt.clearing.values())
-      this.#start('clear nomination', gang.key, pod, () => this.#clear(record, pod));
+    for (const pod of attempt.clearing.values()) {
+      // Another gang may have nominated it since it left; a pod in no gang is a stray.
+      const now = view.pod(pod.uid);
+      if (now && gangKeyOf(now) !== gang.key) noteErased(attempt, pod.uid);
+      else this.#start('clear nomination', gang.key, pod, () => this.#clear(record, pod));
+    }
     for (const slot of slots) {
       if (slot.state === 'fenced' && !slot.isRecorded)
         this.#start('record plan', slot.gang, slot.pod, () => this.#record(slot));

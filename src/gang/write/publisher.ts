@@ -20,6 +20,7 @@ import {
   takeStart,
 } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
+import type { HolderFinder } from './holder-finder.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
@@ -38,11 +39,13 @@ export class Publisher {
   readonly #context: Context;
   readonly #restarts: Restarts;
   readonly #queues: QueuePublisher;
+  readonly #holders: HolderFinder;
 
-  constructor(context: Context, restarts: Restarts, queues: QueuePublisher) {
+  constructor(context: Context, restarts: Restarts, queues: QueuePublisher, holders: HolderFinder) {
     this.#context = context;
     this.#restarts = restarts;
     this.#queues = queues;
+    this.#holders = holders;
   }
 
   /** Runs the step: writes the status of queues, refreshes all reasons, and announces new ones. */
@@ -77,12 +80,14 @@ export class Publisher {
     if (reason && gang.isEndedByOwner) return;
     // It ended before Muster started.
     if (reason === undefined && isNew) return;
-    this.#context.observer.onReason(gang, state, reason);
+    this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
   }
 
-  #tellNewcomers({ gang, state, publication }: GangRecord, reason: Reason): void {
+  #tellNewcomers(record: GangRecord, reason: Reason): void {
+    const { gang, state, publication } = record;
     const newcomers = takeNewcomers(publication, gang.members);
-    if (newcomers.length > 0) this.#context.observer.onNewcomers(gang, state, reason, newcomers);
+    if (newcomers.length === 0) return;
+    this.#context.observer.onNewcomers(gang, state, this.#holders.complete(record, reason) ?? reason, newcomers);
   }
 
   /** Where the bound members are. */
@@ -107,7 +112,7 @@ export class Publisher {
 
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
     const { reservations, barrier, settings, view } = this.#context;
-    const { gang, census, state, preemption } = record;
+    const { gang, census, state, attempt, preemption } = record;
     const want = gang.minMember ?? 0;
     if (census.isVictim) return describeEviction(census.bound, now);
     switch (state) {
@@ -119,6 +124,8 @@ export class Publisher {
             : { kind: 'gathering', have: gang.present.length, want, ...describeRefusal(gang, now) };
       case 'Pending':
         return this.#explainWait(record, now);
+      case 'Unsatisfiable':
+        return attempt.unsatisfiable;
       case 'Preempting':
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':

@@ -78,6 +78,7 @@ describe('Jobs', () => {
       completions: 16,
       activeDeadlineSeconds: 60,
       startedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+      ownKeys: [],
       templateLabels: { 'muster.dev/pod-group': 'g' },
       backoffLimit: 0,
       createdAt: 0,

@@ -119,6 +119,16 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
     { kind: 'gathering', have: 1, want: 4, refused: { owner: 'Job a', message: 'exceeded quota: q, used: pods=8' } },
     { kind: 'gathering', have: 2, want: 4, refused: { owner: 'Job a', message: 'exceeded quota: q, used: pods=16' } },
   ],
+  [
+    'unsatisfiable',
+    { kind: 'unsatisfiable', lacks: noRoom, oversize: undefined },
+    { kind: 'unsatisfiable', lacks: { ...noRoom, want: 2 }, oversize: undefined },
+  ],
+  [
+    'beyond-quota limit team-a',
+    { kind: 'beyond-quota', refusal: { ...quota, used: 0, asked: 9, bound: 8 } },
+    { kind: 'beyond-quota', refusal: { ...quota, used: 0, asked: 20, bound: 16 } },
+  ],
   ['settling', { kind: 'settling', until: 1 }, { kind: 'settling', until: 2 }],
   [
     'incomplete restart tried',
@@ -170,7 +180,13 @@ describe('the cause', () => {
   test('does not grow with what a tenant writes', () => {
     const problems = Array.from(
       { length: 10_000 },
-      (_, i): GangProblem => ({ kind: 'unknown-key', key: `muster.dev/${i}${'x'.repeat(300)}`, known: [], pod: 'a-0' }),
+      (_, i): GangProblem => ({
+        kind: 'unknown-key',
+        key: `muster.dev/${i}${'x'.repeat(300)}`,
+        meant: undefined,
+        known: [],
+        pod: 'a-0',
+      }),
     );
     expect(causeOf({ kind: 'problems', problems }).length).toBeLessThan(1_000);
   });

@@ -47,7 +47,7 @@ const gang = describeGang(gangKey('default', 'a'), {
   pods,
   jobs: [],
   podGroup: undefined,
-  blocksOnClaim: () => false,
+  blocksOnClaim: () => undefined,
   countJobsOfSet: () => 0,
   creationFailure: () => undefined,
 });
@@ -61,6 +61,13 @@ const occasions: Readonly<Record<EventReason, (observer: TelemetryObserver) => v
   GangWaiting: (observer) => {
     observer.onReason(gang, 'Pending', noRoom);
     observer.onReason(gang, 'Pending', { kind: 'queued' });
+  },
+  GangUnsatisfiable: (observer) =>
+    observer.onReason(gang, 'Unsatisfiable', { kind: 'unsatisfiable', lacks: noRoom, oversize: undefined }),
+  KeyIgnored: (observer) => observer.onKeysIgnored(pods[1]!, []),
+  OtherGates: (observer) => {
+    observer.onOtherGates(pods[1]!, ['example.com/gate']);
+    observer.onOtherGates(aPod({ name: 'lone' }), ['example.com/gate']);
   },
   MembersWaiting: (observer) => {
     observer.onReason(gang, 'Running', membersWait);

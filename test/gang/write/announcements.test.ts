@@ -54,6 +54,14 @@ function ownedBy(job: string, name: string, size: number, options: GangOptions =
   });
 }
 
+/** Nodes that are taken: a gang could start on them some day. */
+function addFull(world: World, count: number): void {
+  for (let i = 0; i < count; i++) {
+    world.addNode(`full-${i}`);
+    world.create(pod(`other-${i}`, { gpus: 8, nodeName: `full-${i}` }));
+  }
+}
+
 const on = (told: readonly Told[], reason: string) =>
   told.filter((event) => event.reason === reason).map((event) => event.on);
 const warnings = (told: readonly Told[]) => told.filter(({ type }) => type === 'Warning');
@@ -61,6 +69,7 @@ const warnings = (told: readonly Told[]) => told.filter(({ type }) => type === '
 describe('a gang that waits', () => {
   test('is explained on its Job and on each member, once', async () => {
     const { world, told } = await listen({ nodes: 3 });
+    addFull(world, 1);
     createJob(world, 'a', 4);
     world.create(ownedBy('a', 'a', 4));
     await world.pass(120 * SECOND);
@@ -74,6 +83,7 @@ describe('a gang that waits', () => {
 
   test('is explained on all its Jobs', async () => {
     const { world, told } = await listen({ nodes: 1 });
+    addFull(world, 2);
     createJob(world, 'driver', 1);
     createJob(world, 'workers', 2);
     world.create(ownedBy('driver', 'a', 1, { min: 3 }), ownedBy('workers', 'a', 3, { from: 1 }));
@@ -83,6 +93,7 @@ describe('a gang that waits', () => {
 
   test('is not explained again while only numbers change', async () => {
     const { world, told } = await listen({ nodes: 1 });
+    addFull(world, 7);
     world.create(gang('a', 8));
     for (let i = 1; i < 7; i++) {
       await world.pass(8 * SECOND);
@@ -95,6 +106,7 @@ describe('a gang that waits', () => {
 
   test('is explained again when the cause is another', async () => {
     const { world, told } = await listen({ nodes: 1 });
+    addFull(world, 1);
     world.create(gang('a', 1), gang('b', 2));
     await world.pass(5 * SECOND);
     for (const name of ['b-0', 'b-1']) {
@@ -121,6 +133,7 @@ describe('a gang that waits', () => {
 
   test('has only its first 256 members told', async () => {
     const { world, told } = await listen({ nodes: 1 });
+    addFull(world, 299);
     world.create(gang('a', 300));
     await world.pass(60 * SECOND);
     expect(new Set(on(told, 'GangWaiting')).size).toBe(256);
@@ -128,6 +141,7 @@ describe('a gang that waits', () => {
 
   test('as one of thousands is told in the end, as each of them is', async () => {
     const { world, told } = await listen({ nodes: 1 });
+    addFull(world, 1);
     for (let i = 0; i < 2_000; i++) world.create(gang(`g${i}`, 2));
     await world.pass(120 * SECOND);
     expect(new Set(on(told, 'GangWaiting')).size, 'every member').toBe(4_000);
