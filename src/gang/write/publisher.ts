@@ -3,12 +3,22 @@ import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import { explain, explainStably, type Reason, type WaitingMembers } from '../../core/reasons/explain.ts';
+import { causeOf } from '../../core/reasons/cause.ts';
+import type { Reason, WaitingMembers } from '../../core/reasons/explain.ts';
 import type { Repair } from '../../core/reasons/explain-running.ts';
+import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { describeLosses } from '../state/losses.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
-import { announceAt, noteAnnounced, noteLaterTold, setReason } from '../state/publication.ts';
+import {
+  announceAt,
+  forgetAnnounced,
+  noteAnnounced,
+  noteLaterTold,
+  setReason,
+  takeNewcomers,
+  takeStart,
+} from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { HolderFinder } from './holder-finder.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
@@ -16,7 +26,6 @@ import type { QueuePublisher } from './queue-publisher.ts';
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
 
 type Gathering = Extract<Reason, { readonly kind: 'gathering' }>;
-type Refusal = NonNullable<Gathering['refused']>;
 
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
@@ -43,14 +52,51 @@ export class Publisher {
   publish(records: readonly GangRecord[], now: number): void {
     this.#queues.publish(records);
     for (const record of records) {
-      const { gang, state, publication } = record;
+      const { publication } = record;
+      const isNew = publication.announcement === '';
       const reason = this.#reasonOf(record, now);
       this.#tellLaterRuns(record);
-      setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
-      if (publication.isAnnounced || now < announceAt(publication)) continue;
-      noteAnnounced(publication);
-      this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
+      this.#tellStart(record, isNew);
+      setReason(publication, reason, announcementOf(record, reason), now);
+      if (!publication.isAnnounced) {
+        if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
+      } else if (reason && !record.gang.isEndedByOwner) this.#tellNewcomers(record, reason);
     }
+  }
+
+  /** @param isNew it is looked at for the first time: what runs already started before Muster did. */
+  #tellStart(record: GangRecord, isNew: boolean): void {
+    const { gang, state, publication } = record;
+    if (!takeStart(publication, state === 'Running') || isNew) return;
+    forgetAnnounced(publication);
+    this.#context.observer.onRunning(gang, countStarted(record), this.#locate(record));
+  }
+
+  #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
+    const { gang, state, publication } = record;
+    if (reason === undefined || gang.isEndedByOwner) forgetAnnounced(publication);
+    if (!noteAnnounced(publication, gang.members, now)) return;
+    // Its owner knows.
+    if (reason && gang.isEndedByOwner) return;
+    // It ended before Muster started.
+    if (reason === undefined && isNew) return;
+    this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
+  }
+
+  #tellNewcomers(record: GangRecord, reason: Reason): void {
+    const { gang, state, publication } = record;
+    const newcomers = takeNewcomers(publication, gang.members);
+    if (newcomers.length === 0) return;
+    this.#context.observer.onNewcomers(gang, state, this.#holders.complete(record, reason) ?? reason, newcomers);
+  }
+
+  /** Where the bound members are. */
+  #locate({ census }: GangRecord): string {
+    const { topology, indexOf } = this.#context.view.snapshot();
+    return describeLocation(
+      topology,
+      census.bound.flatMap(({ nodeName }) => indexOf.get(nodeName) ?? []),
+    );
   }
 
   #tellLaterRuns({ gang, publication }: GangRecord): void {
@@ -162,27 +208,10 @@ export class Publisher {
   }
 }
 
-/**
- * The text whose changes are announced. Arrivals at the barrier, pods that leave, the use of a queue and expected
- * starts are in the inspect API: announced, they would cause an Event for each change of a number.
- */
-function announce(reason: Reason): string {
-  switch (reason.kind) {
-    case 'nominated':
-    case 'preempting':
-      return '';
-    case 'gathering':
-      return explain({ ...reason, ...(reason.refused && { refused: withoutNumbers(reason.refused) }) });
-    case 'quota':
-      return `quota of ${reason.refusal.queue}`;
-    case 'behind':
-      return `behind ${reason.gang}`;
-    case 'unsatisfiable':
-    case 'beyond-quota':
-      return explainStably('', reason);
-    default:
-      return explain(reason);
-  }
+/** The text whose changes are announced. A gang that its owner ends is not announced, whatever becomes of it. */
+function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined): string {
+  if (reason && gang.isEndedByOwner) return 'ended by its owner';
+  return reason ? `${state} ${causeOf(reason)}` : state;
 }
 
 /** A controller repeats what it cannot create every few minutes at least. */
@@ -190,11 +219,6 @@ const REFUSAL_HOLDS_MS = 900_000;
 
 function describeRefusal({ refusedCreation: refused }: Gang, now: number): Pick<Gathering, 'refused'> {
   return refused && Math.abs(now - refused.at) < REFUSAL_HOLDS_MS ? { refused } : {};
-}
-
-/** The kind of cause: what is used and what was asked for changes with each attempt. */
-function withoutNumbers({ owner, message }: Refusal): Refusal {
-  return { owner, message: message.split(/[:,]/, 2).join(':').replace(/\d+/g, '') };
 }
 
 /** Why running members are about to be evicted. */
