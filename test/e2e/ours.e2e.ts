@@ -18,6 +18,7 @@ scenarios('which pods are ours', {}, (scenario) => {
       await world.cluster.addNodes({ count: 4 });
       await api.createMany('pods', gangPods({ gang: 'ours', size: 3 }));
       const ours = await expectBound(world, 'ours', 3);
+      await expectReason(world, 'ours', 'Running', /^$/);
       await recorded(world, 'ours', async ({ evicted, states }) => {
         const foreign = { priorityClassName: 'high', spec: { schedulerName: 'volcano' } };
         const labels = { 'scheduling.x-k8s.io/pod-group': 'theirs-too' };
@@ -51,7 +52,7 @@ scenarios('which pods are ours', {}, (scenario) => {
       const { api } = world.cluster;
       await world.cluster.addNodes({ count: 3 });
       await api.createMany('pods', gangPods({ gang: 'four', size: 4 }));
-      await expectReason(world, 'four', 'Pending', /./);
+      await expectReason(world, 'four', 'Unsatisfiable', /room for 3 of 4 members/);
       expect((await podsOf(world, 'four')).every(isGated)).toBe(true);
       await api.patch('pods', 'four-3', { metadata: { labels: { 'muster.dev/pod-group': null } } });
       await waitFor(async () => Boolean((await api.get('pods', 'four-3')).spec?.nodeName), {

@@ -5,7 +5,7 @@ import { instantOf } from '../../core/objects/text-values.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { causeOf } from '../../core/reasons/cause.ts';
 import type { Reason, WaitingMembers } from '../../core/reasons/explain.ts';
-import type { Repair } from '../../core/reasons/explain-running.ts';
+import { nameRun, type Repair } from '../../core/reasons/explain-running.ts';
 import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { describeLosses } from '../state/losses.ts';
@@ -60,7 +60,7 @@ export class Publisher {
       setReason(publication, reason, announcementOf(record, reason), now);
       if (!publication.isAnnounced) {
         if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
-      } else if (reason && !record.gang.isEndedByOwner) this.#tellNewcomers(record, reason);
+      } else if (reason && !leavesByItsOwner(record.gang)) this.#tellNewcomers(record, reason);
     }
   }
 
@@ -74,10 +74,10 @@ export class Publisher {
 
   #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
     const { gang, state, publication } = record;
-    if (reason === undefined || gang.isEndedByOwner) forgetAnnounced(publication);
+    if (reason === undefined || leavesByItsOwner(gang)) forgetAnnounced(publication);
     if (!noteAnnounced(publication, gang.members, now)) return;
     // Its owner knows.
-    if (reason && gang.isEndedByOwner) return;
+    if (reason && leavesByItsOwner(gang)) return;
     // It ended before Muster started.
     if (reason === undefined && isNew) return;
     this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
@@ -102,12 +102,10 @@ export class Publisher {
   #tellLaterRuns({ gang, publication }: GangRecord): void {
     const { laterTold } = publication;
     if (gang.laterRuns.length + laterTold.size === 0) return;
-    const names = gang.laterRuns.filter(({ pods }) => pods.length > 0).map(({ name }) => `${name.kind}/${name.name}`);
-    for (const later of gang.laterRuns) {
-      if (later.pods.length === 0 || laterTold.has(`${later.name.kind}/${later.name.name}`)) continue;
-      this.#context.observer.onLaterRun(gang, later);
-    }
-    noteLaterTold(publication, new Set(names));
+    // Without a pod there is nobody to tell yet.
+    const later = new Map(gang.laterRuns.filter(({ pods }) => pods.length > 0).map((run) => [nameRun(run.name), run]));
+    for (const [name, run] of later) if (!laterTold.has(name)) this.#context.observer.onLaterRun(gang, run);
+    noteLaterTold(publication, new Set(later.keys()));
   }
 
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
@@ -208,9 +206,14 @@ export class Publisher {
   }
 }
 
+/** Whether its Jobs were suspended, deleted or finished: its owner knows. Members whose Job was never seen are told. */
+function leavesByItsOwner({ isEndedByOwner, coming, leaving }: Gang): boolean {
+  return isEndedByOwner && (coming.size > 0 || leaving.length > 0);
+}
+
 /** The text whose changes are announced. A gang that its owner ends is not announced, whatever becomes of it. */
 function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined): string {
-  if (reason && gang.isEndedByOwner) return 'ended by its owner';
+  if (reason && leavesByItsOwner(gang)) return 'ended by its owner';
   return reason ? `${state} ${causeOf(reason)}` : state;
 }
 
