@@ -4,7 +4,7 @@ import { ONE_ZONE } from './blocked.ts';
 import { addNodes } from './fabric.ts';
 import { gpuPod } from './objects.ts';
 import { scenarios } from './scenarios.ts';
-import { expectBound, expectGone, type World } from './world.ts';
+import { expectBound, expectGone, expectReason, type World } from './world.ts';
 
 const RACK = 'e2e.muster.dev/rack';
 const topology = { levels: [{ name: 'rack', label: RACK }] };
@@ -62,8 +62,12 @@ scenarios('members that are created one after another', { topology }, (scenario)
       });
       for (let start = 0; start < 5; start++) {
         const members = inOrderOfArrival(isSized);
-        for (const pod of members.slice(0, 2 * GROUPS)) await world.cluster.api.create('pods', pod);
-        await world.cluster.api.createMany('pods', members.slice(2 * GROUPS));
+        const { api } = world.cluster;
+        await api.createMany('pods', members.slice(0, GROUPS));
+        await expectReason(world, 'serve', 'Gathering', /^3 of 12 members exist/);
+        // So many in the time that passed: the rest is expected soon, and the gang may be planned early.
+        await api.createMany('pods', members.slice(GROUPS, 2 * GROUPS));
+        await api.createMany('pods', members.slice(2 * GROUPS));
         const pods = await expectBound(world, 'serve', GROUPS * SIZE);
         for (const group of await racksOfGroups(world, pods)) expect(group).toHaveLength(1);
         if (start === 4) return;
