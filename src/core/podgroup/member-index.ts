@@ -1,6 +1,6 @@
 /**
  * Reads the number that a controller gives each pod it makes, in the dialects of the field. Most controllers number
- * several runs of pods, each from 0: the masters and the workers of a job, the Jobs of a JobSet, the groups of a
+ * several series of pods, each from 0: the masters and the workers of a job, the Jobs of a JobSet, the groups of a
  * LeaderWorkerSet.
  *
  * The first source that applies counts. More special sources come first, because a JobSet's pods are also a Job's
@@ -10,19 +10,19 @@ import type { Labels, PodModel } from '../objects/model.ts';
 import { wholeNumber } from '../objects/text-values.ts';
 
 export interface MemberIndex {
-  /** Tells the runs apart. */
-  readonly run: string;
-  /** Orders the runs, element by element. The runs of one source have the same kinds of elements. */
+  /** Tells the series apart. */
+  readonly series: string;
+  /** Orders the series, element by element. Those of one source have the same kinds of elements. */
   readonly order: readonly (string | number)[];
-  /** Runs of one kind should be equally long, so that a member missing from one of them shifts none of the others. */
+  /** Series of one kind should be equally long, so that a member missing from one of them shifts none of the others. */
   readonly kind: string;
-  /** The pod's place in its run. */
+  /** The pod's place in its series. */
   readonly index: number;
-  /** How long the run is, where the controller says it; undefined: as long as the highest index of its kind. */
+  /** How long the series is, where the controller says it; undefined: as long as the highest index of its kind. */
   readonly length?: number | undefined;
 }
 
-type Source = (pod: PodModel) => Omit<MemberIndex, 'run'> | undefined;
+type Source = (pod: PodModel) => Omit<MemberIndex, 'series'> | undefined;
 
 /** The first one that applies counts. */
 const SOURCES: readonly Source[] = [
@@ -42,7 +42,13 @@ export function memberIndex(pod: PodModel): MemberIndex | undefined {
     const found = SOURCES[source]!(pod);
     if (!found) continue;
     const order = [source, ...found.order];
-    return { run: order.join('/'), order, kind: `${source}/${found.kind}`, index: found.index, length: found.length };
+    return {
+      series: order.join('/'),
+      order,
+      kind: `${source}/${found.kind}`,
+      index: found.index,
+      length: found.length,
+    };
   }
   return undefined;
 }
@@ -59,7 +65,7 @@ const KUBEFLOW = 'training.kubeflow.org/';
 
 /**
  * kubeflow/training-operator pkg/apis/kubeflow.org/v1/common_types.go. kubeflow/mpi-operator writes no replica type:
- * its workers, and a launcher that works itself, are one run. A launcher that only starts the others has no index
+ * its workers, and a launcher that works itself, are one series. A launcher that only starts the others has no index
  * there.
  */
 function kubeflowIndex({ labels }: PodModel): ReturnType<Source> {

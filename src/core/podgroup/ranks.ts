@@ -1,12 +1,12 @@
 /**
  * Assigns the ranks of a gang's members: distinct whole numbers, dense from 0 once every member exists. Neighbours in
- * rank are placed next to each other, and a slice is a run of ranks, so a rank must not move while other members come
+ * rank are placed next to each other, and a slice is a range of ranks, so a rank must not move while other members come
  * and go.
  *
  * 1. Recorded: a bound member keeps the rank in its placement record, because its containers have read it.
  * 2. Explicit: annotation `muster.dev/rank`.
- * 3. Numbered by a controller (`member-index.ts`): the runs follow one another, each with room for the
- *    longest run of its kind, or as much as its controller says. A missing member leaves a gap that its replacement fills. If that would assign a rank
+ * 3. Numbered by a controller (`member-index.ts`): the series follow one another, each with room for the
+ *    longest series of its kind, or as much as its controller says. A missing member leaves a gap that its replacement fills. If that would assign a rank
  *    twice, all these members take the free ranks in their order instead.
  * 4. The others come last, in the natural order of their names, or take ranks that members that are gone have left.
  *
@@ -42,7 +42,7 @@ export function assignRanks(pods: readonly PodModel[]): Ranks {
   claim(holders, members, ({ keys }) => keys.explicitRank);
   const numbered = members.filter(isNumbered);
   const { starts, length } = layOut(numbered);
-  const wishes = numbered.map(({ keys: { index } }) => starts.get(index.run)! + index.index);
+  const wishes = numbered.map(({ keys: { index } }) => starts.get(index.series)! + index.index);
   if (collide(holders, numbered, wishes)) giveFree(holders, numbered.filter(isOpen).sort(compareNumbered), 0);
   else for (const [i, member] of numbered.entries()) give(holders, wishes[i]!, member);
   const others = members.filter(isOpen).sort((a, b) => compareNames(a.pod.name, b.pod.name));
@@ -94,25 +94,25 @@ function claim(holders: Holders, members: readonly Member[], wishOf: (member: Me
 }
 
 interface Layout {
-  /** The rank of each run's index 0. */
+  /** The rank of each series' index 0. */
   readonly starts: ReadonlyMap<string, number>;
-  /** The length of all runs together. */
+  /** The length of all series together. */
   readonly length: number;
 }
 
-/** Decides where each run begins. Bound members count as well: a run must not shrink as its members are placed. */
+/** Decides where each series begins. Bound members count as well: a series must not shrink as its members are placed. */
 function layOut(numbered: readonly Numbered[]): Layout {
-  const runs = new Map<string, MemberIndex>();
+  const all = new Map<string, MemberIndex>();
   const lengths = new Map<string, number>();
   for (const { keys } of numbered) {
-    const { run, kind, index, length: told = 0 } = keys.index;
-    runs.set(run, keys.index);
+    const { series, kind, index, length: told = 0 } = keys.index;
+    all.set(series, keys.index);
     lengths.set(kind, Math.max(lengths.get(kind) ?? 0, index + 1, told));
   }
   const starts = new Map<string, number>();
   let length = 0;
-  for (const { run, kind } of [...runs.values()].sort(compareRuns)) {
-    starts.set(run, length);
+  for (const { series, kind } of [...all.values()].sort(compareSeries)) {
+    starts.set(series, length);
     length += lengths.get(kind)!;
   }
   return { starts, length };
@@ -137,10 +137,10 @@ function beyondExplicit(members: readonly Member[]): number {
 
 function compareNumbered(a: Numbered, b: Numbered): number {
   const [one, other] = [a.keys.index, b.keys.index];
-  return compareRuns(one, other) || one.index - other.index || compareNames(a.pod.name, b.pod.name);
+  return compareSeries(one, other) || one.index - other.index || compareNames(a.pod.name, b.pod.name);
 }
 
-function compareRuns(a: MemberIndex, b: MemberIndex): number {
+function compareSeries(a: MemberIndex, b: MemberIndex): number {
   for (let i = 0; i < a.order.length && i < b.order.length; i++) {
     const [one, other] = [a.order[i]!, b.order[i]!];
     if (one === other) continue;

@@ -125,8 +125,10 @@ export class Publisher {
       case 'Unsatisfiable':
         return attempt.unsatisfiable;
       case 'Preempting':
+        if (gang.problems.length > 0) return { kind: 'problems', problems: gang.problems };
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':
+        if (gang.problems.length > 0) return { kind: 'problems', problems: gang.problems };
         return {
           kind: 'nominated',
           members: reservations.countOf(gang.key),

@@ -145,7 +145,7 @@ describe('a gang that waits', () => {
     for (let i = 0; i < 2_000; i++) world.create(gang(`g${i}`, 2));
     await world.pass(120 * SECOND);
     expect(new Set(on(told, 'GangWaiting')).size, 'every member').toBe(4_000);
-  });
+  }, 60_000);
 
   test.each(['deleted', 'suspended'])('because its Job is %s gets no Warning', async (how) => {
     const { world, told } = await listen({ nodes: 4 });
