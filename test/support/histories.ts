@@ -277,7 +277,9 @@ export class History {
     if (this.world.cluster.list('Pod').some((raw) => gangOf(raw) === gang && ownerKindOf(raw) === '')) return;
     const isJob = kind === 'Job' || isMade;
     const min = below === undefined ? (isJob ? undefined : size) : Math.max(1, size - below);
-    const template: Template = { gang, gpus, min, priority, loss, gated, version: 0 };
+    // Jobs of one gang say the same.
+    const same = others[0] && !isMade ? others[0].template : { min, priority, loss };
+    const template: Template = { gang, gpus, gated, version: 0, min: same.min, priority: same.priority, loss: same.loss };
     const name = `${gang}${this.#serial++}`;
     this.#submitted.set(name, what);
     if (kind === 'bare') new PodsByHand(controllers, name, template, size);
@@ -512,8 +514,8 @@ export class History {
     if (!isLater && !isMember) this.#violate(`${name} waits, and is neither a member of ${gang} nor of a later run`);
     const hasPlace = world.muster.reservations.slot(raw.metadata.uid!) !== undefined;
     if (!isLater && !hasPlace && reason === '') this.#violate(`${name} waits, ${gang} is ${record.state}, and has no reason`);
-    const isTold = this.#told.has(`Pod/${name}`) || record.gang.members.concat(record.gang.laterRuns.flatMap(({ pods }) => pods)).some((pod) => this.#told.has(`Pod/${pod.name}`));
-    if (!isTold) this.#violate(`${name} waits, and no Event told so: ${reason}`);
+    if (!this.#texts.some((text) => text.includes(`gang default/${gang}: `)))
+      this.#violate(`${name} waits, and no Event told so: ${reason}`);
   }
 
   /** Every complete run that fits has started. */

@@ -257,6 +257,12 @@ export class Planner {
   }
 }
 
+/** Without a refusal the gang has grown since it was planned. */
 function noPlaceLeft(record: GangRecord): Release {
-  return { record, cause: 'refused', message: `no other place was left: ${record.attempt.lastFailure}` };
+  const { refused, lastFailure } = record.attempt;
+  const message =
+    refused.size > 0
+      ? `no other place was left: ${lastFailure}`
+      : 'members that came after it was planned found no room beside the others';
+  return { record, cause: 'refused', message };
 }
