@@ -239,6 +239,7 @@ class Cluster {
       podGroup: undefined,
       blocksOnClaim: () => false,
       countJobsOfSet: () => 0,
+      creationFailure: () => undefined,
     });
     this.running.push({ gang, bound: pods });
   }

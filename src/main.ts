@@ -81,7 +81,8 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const clock = systemClock;
   const isAccelerator = manageResources(config.managedResources);
   const policy = { isAccelerator, score: config.topology.policy };
-  const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources: config.managedResources });
+  const { managedResources, schedulerNames } = config;
+  const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources, schedulerNames });
   const state = new ClusterState(config.topology.levels);
   const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), now: clock.now });
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
@@ -94,6 +95,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
     settings: { ...gang, queues, preemption, repair, regatherMs: REGATHER_MS, policy },
     barrierTimeoutMs: gang.barrierTimeoutMs,
     lonePodCandidates,
+    schedulerNames,
     projectPod: (raw) => projector.project(raw),
   });
   const isReady = () => progress.isRecovered;

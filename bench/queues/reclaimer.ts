@@ -88,6 +88,7 @@ export class Reclaimer {
         podGroup: undefined,
         blocksOnClaim: () => false,
         countJobsOfSet: () => 0,
+        creationFailure: () => undefined,
       });
       this.#gangs.set(job, gang);
     }

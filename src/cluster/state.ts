@@ -4,6 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { CreationFailure } from '../core/objects/creation-failure.ts';
 import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/objects/keys.ts';
 import {
   type ClaimModel,
@@ -23,6 +24,8 @@ import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
+import { CreationFailures } from './creation-failures.ts';
+import { LonePodIndex } from './lone-index.ts';
 import { NodeTable } from './node-table.ts';
 
 /** Callbacks for the kinds of change. */
@@ -57,6 +60,7 @@ export class ClusterState {
   readonly #pods = new Map<string, PodModel>();
   readonly #gangPods = new Map<GangKey, Map<string, PodModel>>();
   readonly #foreignHolders = new Map<string, ForeignHolder>();
+  readonly #lonePods = new LonePodIndex();
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
@@ -69,6 +73,7 @@ export class ClusterState {
   readonly #storageClasses = new Map<string, StorageClassModel>();
   readonly #priorityClasses = new Map<string, PriorityClassModel>();
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
+  readonly #failures = new CreationFailures();
   readonly #queues = new Map<string, QueueModel>();
   #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {}, onBudgets() {}, onQueues() {} };
 
@@ -113,6 +118,22 @@ export class ClusterState {
     return this.#foreignHolders.values();
   }
 
+  /** Pods outside gangs that carry our gate or the record of a slot (`core/podgroup/stray.ts`). */
+  strays(): Iterable<PodModel> {
+    return this.#lonePods.strays();
+  }
+
+  /** Pods that may carry keys that do nothing, each version once. @param most how many. */
+  takeUnread(most: number): readonly PodModel[] {
+    return this.#lonePods.takeUnread(most, (pod) => this.jobOf(pod));
+  }
+
+  /** The Job that owns the pod; undefined: none, or not seen yet. */
+  jobOf({ namespace, owner }: PodModel): JobModel | undefined {
+    const job = owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${owner.name}`) : undefined;
+    return job?.uid === owner?.uid ? job : undefined;
+  }
+
   /** Unfinished pods marked as victims (annotation `muster.dev/preempted-by`), whether evicted yet or not. */
   preempted(): Iterable<PodModel> {
     return this.#preempted.values();
@@ -133,8 +154,8 @@ export class ClusterState {
     const namespace = gang.slice(0, gang.indexOf('/'));
     const jobs = new Map(this.#jobsOfGang.get(gang));
     for (const pod of pods) {
-      const job = pod.owner?.kind === 'Job' ? this.#jobsByKey.get(`${namespace}/${pod.owner.name}`) : undefined;
-      if (job && job.uid === pod.owner?.uid) jobs.set(job.uid, job);
+      const job = this.jobOf(pod);
+      if (job) jobs.set(job.uid, job);
     }
     const viaPodGroup = pods.some((pod) => pod.labels[COSCHEDULING_LABEL] !== undefined);
     return {
@@ -143,6 +164,7 @@ export class ClusterState {
       podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
       blocksOnClaim: (claim) => this.#blocks(`${namespace}/${claim}`),
       countJobsOfSet: (set) => this.#jobsOfSet.get(`${namespace}/${set}`)?.size ?? 0,
+      creationFailure: (owner) => this.#failures.latestOf(owner, namespace),
     };
   }
 
@@ -173,6 +195,7 @@ export class ClusterState {
       if (before) this.#unindexJob(before);
       this.#jobsByKey.set(keyOf(job), job);
       const gang = gangOfJob(job);
+      this.#countJob(job, 1);
       if (gang !== undefined) {
         const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
         this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
@@ -207,6 +230,17 @@ export class ClusterState {
   readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf, () =>
     this.#listener.onBudgets(),
   );
+  readonly creationFailures: Sink<CreationFailure> = {
+    applied: (failure, before) => {
+      if (before && before.ownerUid !== failure.ownerUid) this.#failures.delete(before);
+      this.#failures.add(failure);
+      for (const gang of this.#failures.gangsOf(failure.ownerUid)) this.#listener.onSource(gang);
+    },
+    deleted: (failure) => {
+      this.#failures.delete(failure);
+      for (const gang of this.#failures.gangsOf(failure.ownerUid)) this.#listener.onSource(gang);
+    },
+  };
   readonly queueObjects: Sink<QueueModel> = {
     applied: (queue, before) => {
       this.#queues.set(queue.name, queue);
@@ -223,12 +257,14 @@ export class ClusterState {
 
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);
+    this.#lonePods.add(pod, () => this.jobOf(pod));
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.addPod(pod);
     if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined) {
       const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
       this.#gangPods.set(gang, members.set(pod.uid, pod));
+      if (pod.owner) this.#failures.count(pod.owner.uid, gang, 1);
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
     } else {
       const holder = readForeignHolder(pod);
@@ -238,10 +274,12 @@ export class ClusterState {
 
   #unindex(pod: PodModel): void {
     this.#pods.delete(pod.uid);
+    this.#lonePods.remove(pod);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
     this.#foreignHolders.delete(pod.uid);
     this.#preempted.delete(pod.uid);
     const gang = gangKeyOf(pod);
+    if (gang !== undefined && pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
     const members = gang === undefined ? undefined : this.#gangPods.get(gang);
     members?.delete(pod.uid);
     if (members?.size === 0) this.#gangPods.delete(gang!);
@@ -258,7 +296,16 @@ export class ClusterState {
     return undefined;
   }
 
+  /** A Job's own failure is about its gang, and so is the failure of what makes its Jobs. */
+  #countJob({ uid, owner, ...job }: JobModel, change: 1 | -1): void {
+    const gang = gangOfJob(job);
+    if (gang === undefined) return;
+    this.#failures.count(uid, gang, change);
+    if (owner) this.#failures.count(owner.uid, gang, change);
+  }
+
   #unindexJob(job: JobModel): void {
+    this.#countJob(job, -1);
     this.#jobsByKey.delete(keyOf(job));
     const gang = gangOfJob(job);
     const jobs = gang === undefined ? undefined : this.#jobsOfGang.get(gang);
@@ -300,17 +347,18 @@ function keep<T>(
   };
 }
 
-function setKeyOf({ namespace }: JobModel, { id }: JobSetMembership): string {
+function setKeyOf({ namespace }: Pick<JobModel, 'namespace'>, { id }: JobSetMembership): string {
   return `${namespace}/${id}`;
 }
 
-function gangOfJob(job: JobModel): GangKey | undefined {
+function gangOfJob(job: Pick<JobModel, 'namespace' | 'templateLabels'>): GangKey | undefined {
   const name = gangNameOf(job.templateLabels);
   return name === undefined ? undefined : gangKey(job.namespace, name);
 }
 
+/** What another scheduler has only nominated keeps no place: it may never use it, and would not respect ours either. */
 function readForeignHolder(pod: PodModel): ForeignHolder | undefined {
-  if (pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
+  if (!pod.isOurs || pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
   const pinnedTo = pinnedNode(pod);
   return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;
 }

@@ -1,4 +1,5 @@
 /** All kinds that Muster watches: where each is served, and which part of the cluster state receives it. */
+import { FAILED_CREATE, projectCreationFailure } from '../core/objects/creation-failure.ts';
 import type { PodProjector } from '../core/objects/pod-projection.ts';
 import {
   projectClaim,
@@ -66,14 +67,26 @@ export function createWatches(parts: WatchesParts): Watches {
         kind: 'PodGroup',
         path: '/apis/scheduling.x-k8s.io/v1alpha1/podgroups',
         project: projectPodGroup,
-        optional: true,
+        optional: 'absent',
       },
       state.podGroups,
     ),
     watch(
       parts,
-      { kind: 'Queue', path: '/apis/muster.dev/v1alpha1/queues', project: projectQueue, optional: true },
+      { kind: 'Queue', path: '/apis/muster.dev/v1alpha1/queues', project: projectQueue, optional: 'absent' },
       state.queueObjects,
+    ),
+    // The API server has no cache for Events and sends no bookmarks: a quiet watch is opened again each time it is idle.
+    watch(
+      parts,
+      {
+        kind: 'Event',
+        path: '/api/v1/events',
+        fieldSelector: `reason=${FAILED_CREATE}`,
+        project: projectCreationFailure,
+        optional: 'unreadable',
+      },
+      state.creationFailures,
     ),
   ];
   return {
@@ -106,6 +119,7 @@ function watch<T>(parts: WatchesParts, what: WatchedKind<T>, sink: Sink<T>): Run
 
 function observe({ metrics, log, onSynced }: WatchesParts, kind: string): WatchObserver {
   metrics.clusterSynced.set({ kind }, 0);
+  let isForbidden = false;
   return {
     onSynced: () => {
       metrics.clusterSynced.set({ kind }, 1);
@@ -114,6 +128,10 @@ function observe({ metrics, log, onSynced }: WatchesParts, kind: string): WatchO
     },
     onRestart: (reason) => {
       metrics.watchRestarts.inc({ kind, reason });
+      if (reason === 'forbidden' && !isForbidden) {
+        isForbidden = true;
+        log.info(0, 'may not be read, Muster goes on without it; deploy/rbac.yaml allows it', { kind });
+      }
       log.info(2, 'watch restarts', { kind, reason });
     },
     onEvent: (type) => metrics.watchEvents.inc({ kind, type }),

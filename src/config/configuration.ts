@@ -1,5 +1,6 @@
 /** Reads, checks and renders Muster's configuration. */
 import { dump, load } from 'js-yaml';
+import { DEFAULT_SCHEDULER } from '../core/objects/pod-projection.ts';
 import { formatDuration } from '../core/objects/text-values.ts';
 import {
   checkPreemption,
@@ -59,6 +60,8 @@ export interface MusterConfiguration {
   readonly api: ApiConfiguration;
   /** Resource names; a trailing `*` matches any suffix. */
   readonly managedResources: readonly string[];
+  /** The schedulers whose pods Muster schedules; at least one. */
+  readonly schedulerNames: readonly string[];
   readonly topology: TopologyConfiguration;
   readonly gang: GangConfiguration;
   readonly preemption: PreemptionConfiguration;
@@ -94,6 +97,11 @@ const hour = 60 * minute;
 const resourceName: TextForm = {
   expected: 'a resource name such as nvidia.com/gpu or nvidia.com/mig-*',
   pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/([A-Za-z0-9][A-Za-z0-9._-]*)?\*?$/,
+};
+
+const schedulerName: TextForm = {
+  expected: "a scheduler's name as pods write it in spec.schedulerName, such as default-scheduler",
+  pattern: /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
 };
 
 /**
@@ -152,6 +160,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       watchIdleTimeout: formatDuration(api.watchIdleTimeoutMs),
     },
     managedResources: config.managedResources,
+    schedulerNames: config.schedulerNames,
     topology: omitUndefined(config.topology),
     gang: {
       barrierTimeout: formatDuration(gang.barrierTimeoutMs),
@@ -192,6 +201,7 @@ function readDocument(root: Section): MusterConfiguration {
       ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
       resourceName,
     ),
+    schedulerNames: root.texts('schedulerNames', [DEFAULT_SCHEDULER], schedulerName),
     topology: readTopology(root.section('topology')),
     gang: readGang(root.section('gang')),
     preemption: readPreemption(root.section('preemption')),
@@ -259,8 +269,11 @@ function readLog(section: Section): MusterConfiguration['log'] {
 }
 
 /** Checks across sections and fields; returns one message per problem. */
-function crossCheck({ gang }: MusterConfiguration): readonly string[] {
+function crossCheck({ gang, schedulerNames }: MusterConfiguration): readonly string[] {
   const problems: string[] = [];
+  if (schedulerNames.length === 0) {
+    problems.push('schedulerNames: expected at least one name, found an empty list; with none, no pod is scheduled');
+  }
   const { barrierTimeoutMs, nominationTimeoutMs, backoffInitialMs, backoffMaxMs } = gang;
   if (barrierTimeoutMs <= nominationTimeoutMs) {
     problems.push(

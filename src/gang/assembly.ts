@@ -33,9 +33,11 @@ import { Reservations } from './state/reservations.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
 import { Dispatcher } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
+import { KeyAdvisor } from './write/key-advisor.ts';
 import { Nominator } from './write/nominator.ts';
 import { Publisher } from './write/publisher.ts';
 import { QueuePublisher } from './write/queue-publisher.ts';
+import { StrayKeeper } from './write/stray-keeper.ts';
 
 /** What the package needs from outside. */
 export type SchedulerPorts = Pick<
@@ -46,6 +48,8 @@ export type SchedulerPorts = Pick<
   readonly barrierTimeoutMs: number;
   /** At most this many of the nodes that fit are offered to a lone pod. */
   readonly lonePodCandidates: number;
+  /** The schedulers whose pods `projectPod` takes for ours; for messages. */
+  readonly schedulerNames: readonly string[];
   readonly projectPod: (raw: object) => PodModel;
 };
 
@@ -103,7 +107,9 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
 
   // 6 write, 7 publish
-  const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener);
+  const advisor = new KeyAdvisor(context, timer, ports.schedulerNames);
+  const strays = new StrayKeeper(context, timer);
+  const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener, strays, advisor);
   const queuePublisher = new QueuePublisher(context, queues);
   const publisher = new Publisher(context, repairer, queuePublisher);
   const coordinator = new Coordinator(context, {
@@ -130,6 +136,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     lonePods: new LonePods(reservations, settings.policy.isAccelerator, ports.lonePodCandidates),
     loneAdmission: new LoneAdmission(context, queues, admission),
     projectPod: ports.projectPod,
+    advisor,
   });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings });
   return { coordinator, verbs, view: inspection, reservations, barrier };

@@ -35,7 +35,9 @@ export type RestartReason =
   | 'rejected'
   /** The received data was not an event. */
   | 'garbage'
-  | 'absent';
+  | 'absent'
+  /** The kind may not be read, and Muster does without it. */
+  | 'forbidden';
 
 export type WatchInput<T> =
   | WatchEvent<T>
@@ -62,8 +64,13 @@ export interface Transition<T> {
 
 export const START: Requesting = { kind: 'listing' };
 
-/** `optional`: the kind may be absent from the cluster, and a 404 then means that there are no objects. */
-export function step<T>(state: WatchState, input: WatchInput<T>, optional: boolean): Transition<T> {
+/**
+ * What may keep an optional kind from being read: then there are no objects, and it is tried again later. `absent`: a
+ * cluster need not have it (404). `unreadable`: nor need it be allowed (403).
+ */
+export type Optional = 'absent' | 'unreadable';
+
+export function step<T>(state: WatchState, input: WatchInput<T>, optional: Optional | undefined): Transition<T> {
   if (state.kind === 'waiting')
     return input.kind === 'due' ? { state: state.next, effects: [] } : { state, effects: [] };
   switch (input.kind) {
@@ -102,13 +109,11 @@ export function step<T>(state: WatchState, input: WatchInput<T>, optional: boole
   }
 }
 
-function refused<T>(state: Requesting, status: number, optional: boolean): Transition<T> {
-  if (status === 404 && optional) {
+function refused<T>(state: Requesting, status: number, optional: Optional | undefined): Transition<T> {
+  if ((status === 404 && optional) || (status === 403 && optional === 'unreadable')) {
     const waiting: WatchState = { kind: 'waiting', next: START, pace: 'absent' };
-    return {
-      state: waiting,
-      effects: [{ kind: 'discard' }, { kind: 'commit' }, { kind: 'restart', reason: 'absent' }],
-    };
+    const reason = status === 404 ? 'absent' : 'forbidden';
+    return { state: waiting, effects: [{ kind: 'discard' }, { kind: 'commit' }, { kind: 'restart', reason }] };
   }
   if (status === 410) return relist('expired');
   if (state.kind === 'listing' && (status === 400 || status === 422)) return usePages();
@@ -141,14 +146,18 @@ function usePages<T>(): Transition<T> {
   return { state: waiting, effects: [{ kind: 'discard' }, { kind: 'restart', reason: 'unsupported' }] };
 }
 
-/** Path and query of the request for a state. The server ends a watch after `timeoutSeconds`. */
-export function requestPath(path: string, state: Requesting, timeoutSeconds: number): string {
-  const watch = `${path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${timeoutSeconds}`;
+/**
+ * Path and query of the request for a state. The server ends a watch after `timeoutSeconds`.
+ * @param fieldSelector which objects are asked for; '': all.
+ */
+export function requestPath(path: string, state: Requesting, timeoutSeconds: number, fieldSelector = ''): string {
+  const fields = fieldSelector && `&fieldSelector=${encodeURIComponent(fieldSelector)}`;
+  const watch = `${path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${timeoutSeconds}${fields}`;
   switch (state.kind) {
     case 'listing':
       return `${watch}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan`;
     case 'paging':
-      return `${path}?limit=${PAGE_SIZE}${state.continueToken && `&continue=${encodeURIComponent(state.continueToken)}`}`;
+      return `${path}?limit=${PAGE_SIZE}${fields}${state.continueToken && `&continue=${encodeURIComponent(state.continueToken)}`}`;
     case 'watching':
       return `${watch}&resourceVersion=${encodeURIComponent(state.resourceVersion)}`;
   }

@@ -7,6 +7,7 @@ import { Store, type StoreHandler } from './store.ts';
 import { type ApiStream, isIdleTimeout } from './transport.ts';
 import {
   type Effect,
+  type Optional,
   type Pace,
   type Requesting,
   type RestartReason,
@@ -25,8 +26,10 @@ export interface WatchedKind<T> {
   /** The list URL: `/api/v1/pods`. */
   readonly path: string;
   readonly project: Project<T>;
-  /** Whether the kind may be absent (its CRD is not installed); a 404 then means that there are no objects. */
-  readonly optional?: boolean;
+  /** Which objects are watched: `reason=FailedCreate`; all by default. */
+  readonly fieldSelector?: string;
+  /** Whether Muster does without the kind where it is absent (its CRD is not installed) or may not be read. */
+  readonly optional?: Optional;
 }
 
 /** The source of a watcher's streams, such as `ApiClient`. */
@@ -167,7 +170,11 @@ export class Watcher<T> {
     const { minWatchSeconds, maxWatchSeconds, idleMs } = this.#timing;
     const seconds = Math.round(minWatchSeconds + this.#random() * (maxWatchSeconds - minWatchSeconds));
     try {
-      const stream = await this.#source.open(requestPath(this.#kind.path, state, seconds), signal, idleMs);
+      const stream = await this.#source.open(
+        requestPath(this.#kind.path, state, seconds, this.#kind.fieldSelector),
+        signal,
+        idleMs,
+      );
       if (stream.status !== 200) await this.#refuse(stream);
       else if (state.kind === 'paging') this.#readPage(await readText(stream));
       else await this.#readEvents(stream, signal);
@@ -182,7 +189,7 @@ export class Watcher<T> {
   async #refuse(stream: ApiStream): Promise<void> {
     const text = await readText(stream);
     this.#input({ kind: 'refused', status: stream.status });
-    // The other answers are expected: the kind is missing, or the server has no watch-list.
+    // The other answers are expected: the kind is missing or not needed, or the server has no watch-list.
     if (this.#state.kind === 'waiting' && this.#state.pace === 'backoff') {
       this.#report(new Error(`Expected status 200, got ${stream.status}: ${text.slice(0, 300)}`));
     }
@@ -244,7 +251,7 @@ export class Watcher<T> {
   }
 
   #input(input: WatchInput<T>): void {
-    const { state, effects } = step(this.#state, input, this.#kind.optional ?? false);
+    const { state, effects } = step(this.#state, input, this.#kind.optional);
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
   }

@@ -28,6 +28,7 @@ describe('parseConfiguration', () => {
       server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
+      schedulerNames: ['default-scheduler'],
       topology: { levels: undefined, policy: 'best-fit' },
       gang: {
         barrierTimeoutMs: 25_000,
@@ -45,6 +46,7 @@ describe('parseConfiguration', () => {
         backoffMaxMs: 600_000,
       },
       repair: {
+        replaceTimeoutMs: 600_000,
         nodeToleranceMs: 60_000,
         maxRestarts: 3,
         restartBackoffMs: 30_000,
@@ -76,7 +78,7 @@ managedResources: [nvidia.com/mig-*]
 topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], policy: spread}
 gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
 preemption: {notice: 2m, fenceTimeout: 1h, blockedTimeout: 1s, backoffInitial: 2s, backoffMax: 3s}
-repair: {nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
+repair: {replaceTimeout: 0s, nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
 queues: {weights: {size: 0.5}, halfLife: 1h, maxAge: 2h, backfill: none, defaultRunTime: 4h, drainAfter: 0s, runTimeWarning: 0s, statusInterval: 1s}
 lonePodCandidates: 1
 log: {verbosity: 10}
@@ -104,6 +106,7 @@ log: {verbosity: 10}
       backoffMaxMs: 3000,
     });
     expect(config.repair).toEqual({
+      replaceTimeoutMs: 0,
       nodeToleranceMs: 0,
       maxRestarts: 0,
       restartBackoffMs: 1000,
@@ -195,6 +198,17 @@ log: {verbosity: 10}
       problem:
         'managedResources: expected a list, each item a resource name such as nvidia.com/gpu or nvidia.com/mig-*, ' +
         'found "nvidia.com/gpu"',
+    },
+    {
+      what: 'no scheduler at all',
+      body: 'schedulerNames: []',
+      problem: 'schedulerNames: expected at least one name, found an empty list; with none, no pod is scheduled',
+    },
+    {
+      what: 'a name that no scheduler can have',
+      body: 'schedulerNames: [Volcano]',
+      problem:
+        'schedulerNames[0]: expected a scheduler\'s name as pods write it in spec.schedulerName, such as default-scheduler, found "Volcano"',
     },
     {
       what: 'a star in the middle of a resource name',

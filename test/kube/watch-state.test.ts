@@ -1,6 +1,7 @@
 /** The list/watch state machine: each input in each state. */
 import { describe, expect, test } from 'vitest';
 import {
+  type Optional,
   type Requesting,
   requestPath,
   START,
@@ -14,7 +15,7 @@ const PAGING: Requesting = { kind: 'paging', continueToken: 't' };
 const ITEM = { key: 'ns/a', uid: 'u', resourceVersion: '8', object: 'a' };
 
 /** A transition in short: the state after any wait, the pace of the wait, the effects. */
-function outcome(state: WatchState, input: WatchInput<string>, optional = false) {
+function outcome(state: WatchState, input: WatchInput<string>, optional?: Optional) {
   const { state: after, effects } = step(state, input, optional);
   const next = after.kind === 'waiting' ? after.next : after;
   const text = `${next.kind} ${'resourceVersion' in next ? next.resourceVersion : ''}`.trim();
@@ -64,14 +65,21 @@ describe('an input while requesting', () => {
 
   test.each([START, PAGING, WATCHING])('404 for an optional kind empties it and looks again later: %o', (state) => {
     const expected = { next: 'listing', pace: 'absent', done: ['discard', 'commit', 'absent'] };
-    expect(outcome(state, refused(404), true)).toEqual(expected);
+    expect(outcome(state, refused(404), 'absent')).toEqual(expected);
+    expect(outcome(state, refused(404), 'unreadable')).toEqual(expected);
+  });
+
+  test.each([START, PAGING, WATCHING])('403 does so only for a kind that need not be readable: %o', (state) => {
+    const expected = { next: 'listing', pace: 'absent', done: ['discard', 'commit', 'forbidden'] };
+    expect(outcome(state, refused(403), 'unreadable')).toEqual(expected);
+    expect(outcome(state, refused(403), 'absent')).toMatchObject({ pace: 'backoff' });
   });
 });
 
 test('a wait ends when it is due, and by nothing else', () => {
   const waiting: WatchState = { kind: 'waiting', next: WATCHING, pace: 'backoff' };
-  expect(step(waiting, { kind: 'due' }, false)).toEqual({ state: WATCHING, effects: [] });
-  expect(step(waiting, bookmark('9', true), false)).toEqual({ state: waiting, effects: [] });
+  expect(step(waiting, { kind: 'due' }, undefined)).toEqual({ state: WATCHING, effects: [] });
+  expect(step(waiting, bookmark('9', true), undefined)).toEqual({ state: waiting, effects: [] });
 });
 
 test.each([
@@ -84,6 +92,8 @@ test.each([
   [WATCHING, '/p?watch=1&allowWatchBookmarks=true&timeoutSeconds=5&resourceVersion=7'],
 ] satisfies [Requesting, string][])('%o asks for %s', (state, path) => {
   expect(requestPath('/p', state, 5)).toBe(path);
+  const selected = path.replace(/timeoutSeconds=5|limit=500/, '$&&fieldSelector=reason%3Dx');
+  expect(requestPath('/p', state, 5, 'reason=x')).toBe(selected);
 });
 
 function bookmark(resourceVersion: string, initialEnd: boolean): WatchInput<string> {

@@ -125,11 +125,25 @@ test('another UID under one name is a deletion and a new object, whatever the ev
   expect(await probe.takeChanges(2)).toEqual(['-a/second', '+a/third']);
 });
 
+test('a kind that Muster does without counts as empty while it may not be read', async () => {
+  let isAllowed = false;
+  server().fault = () => (isAllowed ? undefined : { kind: 'answer', status: 403 });
+  server().put(PODS, pod('a'));
+  const probe = watch({ fieldSelector: 'reason=FailedCreate', optional: 'unreadable' });
+  await probe.synced();
+  expect(probe.restarts[0]).toBe('forbidden');
+  expect(probe.clock.waits[0], 'it looks again from time to time').toBe(30_000);
+  expect(probe.errors).toEqual([]);
+  isAllowed = true;
+  expect(await probe.takeChanges(1)).toEqual(['+a/uid-a']);
+  expect(queries().every(({ fieldSelector }) => fieldSelector === 'reason=FailedCreate')).toBe(true);
+});
+
 describe('a kind that does not exist', () => {
   const GROUPS = '/apis/scheduling.x-k8s.io/v1alpha1/podgroups';
 
   test('counts as empty, is found when it is installed, and is empty again when it is removed', async () => {
-    const probe = watch({ path: GROUPS, optional: true });
+    const probe = watch({ path: GROUPS, optional: 'absent' });
     await probe.synced();
     expect(probe.watcher.store.size).toBe(0);
     expect(probe.clock.waits[0]).toBe(30_000);

@@ -70,6 +70,7 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     settings: { ...gang, preemption, repair, queues, regatherMs: 2_000, policy },
     barrierTimeoutMs: gang.barrierTimeoutMs,
     lonePodCandidates: config.lonePodCandidates,
+    schedulerNames: config.schedulerNames,
     projectPod: (raw) => projector.project(raw),
   });
   const extender = new Extender(verbs);

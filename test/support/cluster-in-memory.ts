@@ -15,7 +15,8 @@ export type Kind =
   | 'PersistentVolumeClaim'
   | 'StorageClass'
   | 'PodDisruptionBudget'
-  | 'Queue';
+  | 'Queue'
+  | 'Event';
 
 export interface WireObject {
   metadata: {

@@ -1,8 +1,9 @@
 /** One Muster process in a test: all real parts, composed as in `main.ts`, on a cluster in memory and a hand clock. */
 import type { Hono } from 'hono';
 import { ClusterState, type Sink } from '../../src/cluster/state.ts';
+import { projectCreationFailure } from '../../src/core/objects/creation-failure.ts';
 import type { Named } from '../../src/core/objects/model.ts';
-import { PodProjector } from '../../src/core/objects/pod-projection.ts';
+import { DEFAULT_SCHEDULER, PodProjector } from '../../src/core/objects/pod-projection.ts';
 import { manageResources } from '../../src/core/objects/pod-template.ts';
 import {
   projectClaim,
@@ -41,6 +42,8 @@ export interface ProcessOptions {
   readonly barrierTimeoutMs: number;
   readonly lonePodCandidates: number;
   readonly maxBodyBytes: number;
+  /** The schedulers whose pods are ours; `default-scheduler` unless given. */
+  readonly schedulerNames?: readonly string[];
   /** Topology levels, outer to inner; undefined: detected from the nodes' labels. */
   readonly levels: ConfiguredLevels | undefined;
   readonly score: PlacementScore;
@@ -72,7 +75,8 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const log = createLogger({ verbosity: 9, write: options.write, now: clock.now });
   const isAccelerator = manageResources(MANAGED);
   const policy = { isAccelerator, score: options.score };
-  const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED });
+  const { schedulerNames = [DEFAULT_SCHEDULER] } = options;
+  const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED, schedulerNames });
   const state = new ClusterState(options.levels);
   const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', now: clock.now });
   const { coordinator, verbs, view, reservations, barrier } = assembleScheduler({
@@ -84,6 +88,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     settings: { ...options.settings, policy },
     barrierTimeoutMs: options.barrierTimeoutMs,
     lonePodCandidates: options.lonePodCandidates,
+    schedulerNames,
     projectPod: (raw) => projector.project(raw),
   });
   const isReady = () => recovered;
@@ -106,6 +111,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     StorageClass: feed(projectStorageClass, state.storageClasses),
     PodDisruptionBudget: feed(projectDisruptionBudget, state.disruptionBudgets),
     Queue: feed(projectQueue, state.queueObjects),
+    Event: feed(projectCreationFailure, state.creationFailures),
   };
   return {
     app,

@@ -183,6 +183,7 @@ export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): rea
       podGroup: undefined,
       blocksOnClaim: () => false,
       countJobsOfSet: () => 0,
+      creationFailure: () => undefined,
     });
     const bound = own.filter(({ deleting }) => !deleting);
     return [{ gang, bound }];

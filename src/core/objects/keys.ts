@@ -2,8 +2,9 @@
  * What users write: the labels and annotations under `muster.dev/`. One table names every key, where it belongs and
  * which values it takes, so that an unknown key or a bad value is reported and never silently ignored.
  */
+import { findNearest } from './edit-distance.ts';
 import type { Labels } from './model.ts';
-import { parseDuration } from './text-values.ts';
+import { cutText, parseDuration } from './text-values.ts';
 
 export const PREFIX = 'muster.dev/';
 export const POD_GROUP_LABEL = 'muster.dev/pod-group';
@@ -55,6 +56,8 @@ interface Key {
   /** Describes valid values to people; undefined for keys that Muster writes itself. */
   readonly expected?: string;
   readonly accepts?: (value: string) => boolean;
+  /** Whether something reads it on a pod without a gang. */
+  readonly countsAlone?: true;
 }
 
 const wholeNumberFrom = (least: number) => (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least;
@@ -72,12 +75,19 @@ const DURATION = {
   expected: 'a duration such as 30m, of a year (8784h) at most',
   accepts: duration,
 } as const;
+const PROTECTION = { ...DURATION, countsAlone: true } as const;
+const FLAG = {
+  kind: 'annotation',
+  expected: '"true" or "false"',
+  accepts: oneOf('true', 'false'),
+  countsAlone: true,
+} as const;
 const POSITIVE = { kind: 'annotation', expected: 'a whole number of at least 1', accepts: wholeNumberFrom(1) } as const;
 const WRITTEN_BY_MUSTER = { kind: 'annotation' } as const;
 
 const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['pod-group', { kind: 'label', expected: 'the name of the gang', accepts: someText }],
-  ['queue', { kind: 'label', expected: 'the name of a queue', accepts: someText }],
+  ['queue', { kind: 'label', expected: 'the name of a queue', accepts: someText, countsAlone: true }],
   ['min-members', POSITIVE],
   ['max-members', POSITIVE],
   ['slice-size', POSITIVE],
@@ -89,11 +99,11 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['slice-required', LEVEL],
   ['topology-patience', DURATION],
   ['expected-duration', DURATION],
-  ['min-runtime', DURATION],
-  ['checkpointed-at', { kind: 'annotation', expected: 'an RFC 3339 time', accepts: instant }],
-  ['preemptible', { kind: 'annotation', expected: '"true" or "false"', accepts: oneOf('true', 'false') }],
+  ['min-runtime', PROTECTION],
+  ['checkpointed-at', { kind: 'annotation', expected: 'an RFC 3339 time', accepts: instant, countsAlone: true }],
+  ['preemptible', FLAG],
   ['preempts', { kind: 'annotation', expected: '"never"', accepts: oneOf('never') }],
-  ['hold', { kind: 'annotation', expected: '"true" or "false"', accepts: oneOf('true', 'false') }],
+  ['hold', FLAG],
   [
     'on-member-loss',
     {
@@ -102,7 +112,6 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
       accepts: oneOf('replace', 'restart', 'ignore'),
     },
   ],
-  ['mlflow-run-id', { kind: 'annotation', expected: 'an MLflow run id', accepts: someText }],
   ['plan', WRITTEN_BY_MUSTER],
   ['placement', WRITTEN_BY_MUSTER],
   ['preempted-by', WRITTEN_BY_MUSTER],
@@ -110,8 +119,20 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['over-time', WRITTEN_BY_MUSTER],
 ]);
 
+/** What users may write: the keys without those that Muster writes itself, without the prefix. */
+const USER_KEYS: readonly string[] = [...KEYS].flatMap(([name, { expected }]) =>
+  expected === undefined ? [] : [name],
+);
+
+/** Keys and values are cut: a user decides how long they are. */
 export type KeyProblem =
-  | { readonly kind: 'unknown-key'; readonly key: string; readonly known: readonly string[] }
+  /** `meant`: the known key that is written nearly the same; undefined: none is. */
+  | {
+      readonly kind: 'unknown-key';
+      readonly key: string;
+      readonly meant: string | undefined;
+      readonly known: readonly string[];
+    }
   | { readonly kind: 'misplaced-key'; readonly key: string; readonly foundAs: 'label' | 'annotation' }
   | { readonly kind: 'bad-value'; readonly key: string; readonly value: string; readonly expected: string };
 
@@ -125,8 +146,37 @@ function* checkPlace(entries: Labels, place: 'label' | 'annotation'): Generator<
     if (!key.startsWith(PREFIX)) continue;
     const rule = KEYS.get(key.slice(PREFIX.length));
     const value = entries[key]!;
-    if (!rule) yield { kind: 'unknown-key', key, known: [...KEYS.keys()] };
+    if (!rule) yield { kind: 'unknown-key', key: cutText(key), meant: keyMeantBy(key), known: USER_KEYS };
     else if (rule.kind !== place) yield { kind: 'misplaced-key', key, foundAs: place };
-    else if (rule.accepts && !rule.accepts(value)) yield { kind: 'bad-value', key, value, expected: rule.expected! };
+    else if (rule.accepts && !rule.accepts(value))
+      yield { kind: 'bad-value', key, value: cutText(value), expected: rule.expected! };
   }
+}
+
+/** What other schedulers call it. */
+const SYNONYMS: ReadonlyMap<string, string> = new Map([
+  ['gang', 'pod-group'],
+  ['gang-name', 'pod-group'],
+  ['group-name', 'pod-group'],
+  ['min-available', 'min-members'],
+  ['queue-name', 'queue'],
+]);
+
+/** The key that users may write which is this one, nearly this one, or another word for it. */
+export function keyMeantBy(key: string): string | undefined {
+  const written = key.slice(PREFIX.length);
+  const name = SYNONYMS.get(written) ?? findNearest(written, USER_KEYS);
+  return name === undefined ? undefined : PREFIX + name;
+}
+
+/** Whether a user's key belongs among the labels or the annotations; undefined: it is not one of theirs. */
+export function placeOf(key: string): 'label' | 'annotation' | undefined {
+  const rule = KEYS.get(key.slice(PREFIX.length));
+  return rule?.expected === undefined ? undefined : rule.kind;
+}
+
+/** Whether a user wrote the key and nothing reads it on a pod without a gang. */
+export function needsGang(key: string): boolean {
+  const rule = KEYS.get(key.slice(PREFIX.length));
+  return rule?.expected !== undefined && !rule.countsAlone;
 }

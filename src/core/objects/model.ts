@@ -128,7 +128,7 @@ export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown
 export interface PodModel extends Named {
   readonly uid: PodUid;
   readonly labels: Labels;
-  /** Only the keys under `muster.dev/`. */
+  /** Only the keys under `muster.dev/`, and few of others that are whole numbers (`pod-projection.ts`). */
   readonly annotations: Labels;
   readonly priority: number;
   /** Whether a priority class gave it its priority; the cluster's default class counts. */
@@ -152,6 +152,8 @@ export interface PodModel extends Named {
   readonly gates: readonly string[];
   /** The controller that owns it. */
   readonly owner: Owner | undefined;
+  /** Whether one of the configured schedulers is to schedule it. Any other pod is only seen, never acted for. */
+  readonly isOurs: boolean;
   /** Whether it has `spec.schedulingGroup`: a native gang, which Muster does not schedule. */
   readonly nativeGang: boolean;
   /**
@@ -209,6 +211,8 @@ export interface JobModel extends Named {
    * failures.
    */
   readonly ignoresDisruption: boolean;
+  /** Keys under `muster.dev/` on the Job itself that its pod template lacks: nothing reads them there. A few at most. */
+  readonly ownKeys: readonly string[];
   /** The controller that made it, such as a CronJob; undefined: none. */
   readonly owner: Owner | undefined;
   /** The JobSet that it is part of; undefined: none. */
@@ -240,6 +244,7 @@ export interface DisruptionBudgetModel extends Named {
 export interface PodGroupModel extends Named {
   readonly uid: string;
   readonly minMember: number;
+  /** Above 0; undefined: Muster's default. */
   readonly scheduleTimeoutSeconds: number | undefined;
 }
 

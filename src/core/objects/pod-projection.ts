@@ -10,9 +10,11 @@ import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import { findController } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
-import { instantOf } from './text-values.ts';
+import { instantOf, wholeNumber } from './text-values.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
+/** Annotations of other projects that Muster reads. Kept only if they are whole numbers: a tenant may write any text. */
+const FOREIGN_NUMBERS: readonly string[] = ['leaderworkerset.sigs.k8s.io/size'];
 const NO_LABELS: Labels = Object.freeze({});
 const NO_NAMES: readonly string[] = Object.freeze([]);
 
@@ -21,15 +23,27 @@ export interface PodProjectorOptions {
   readonly maxTemplates: number;
   /** Resources that the extender's configuration manages, as `manageResources` takes them. */
   readonly managedResources: readonly string[];
+  /** The schedulers whose pods are ours; `default-scheduler` unless given. */
+  readonly schedulerNames?: readonly string[];
+}
+
+/** What the API server writes for a pod that names no scheduler. */
+export const DEFAULT_SCHEDULER = 'default-scheduler';
+
+/** The scheduler that the pod is meant for. @param raw as `PodProjector.project` takes it. */
+export function schedulerNameOf(raw: unknown): string {
+  return (raw as RawPod).spec?.schedulerName || DEFAULT_SCHEDULER;
 }
 
 export class PodProjector {
   readonly #isManaged: IsManaged;
+  readonly #schedulerNames: ReadonlySet<string>;
   readonly #bySource: LRUCache<string, PodTemplate>;
   readonly #byKey: LRUCache<string, PodTemplate>;
 
-  constructor({ maxTemplates, managedResources }: PodProjectorOptions) {
+  constructor({ maxTemplates, managedResources, schedulerNames = [DEFAULT_SCHEDULER] }: PodProjectorOptions) {
     this.#isManaged = manageResources(managedResources);
+    this.#schedulerNames = new Set(schedulerNames);
     this.#bySource = new LRUCache({ max: maxTemplates });
     this.#byKey = new LRUCache({ max: maxTemplates });
   }
@@ -63,6 +77,7 @@ export class PodProjector {
       disruption: findDisruption(status),
       gates: spec?.schedulingGates?.map((gate) => gate.name) ?? NO_NAMES,
       owner: findController(metadata),
+      isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
       nativeGang: Boolean(spec?.schedulingGroup),
       refusal: findRefusal(status),
       claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral] : template.claims,
@@ -100,6 +115,12 @@ function pickAnnotations(all: RawMetadata['annotations']): Labels {
   for (const key in all) {
     if (!key.startsWith(ANNOTATION_PREFIX)) continue;
     picked[key] = all[key]!;
+    isEmpty = false;
+  }
+  for (const key of FOREIGN_NUMBERS) {
+    const value = all?.[key];
+    if (value === undefined || wholeNumber(value) === undefined) continue;
+    picked[key] = value;
     isEmpty = false;
   }
   return isEmpty ? NO_LABELS : picked;

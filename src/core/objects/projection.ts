@@ -2,6 +2,7 @@
  * Projects wire JSON to models, one function for each kind (pods: `pod-projection.ts`). The API server has validated
  * the objects, so they are typed, not checked. Absent fields get the API's defaults.
  */
+import { PREFIX } from './keys.ts';
 import type {
   ClaimModel,
   DisruptionBudgetModel,
@@ -31,6 +32,7 @@ const LEGACY_STORAGE_CLASS = 'volume.beta.kubernetes.io/storage-class';
 
 const NO_LABELS: Labels = Object.freeze({});
 const NO_RANGES: IndexRanges = Object.freeze([]);
+const NO_KEYS: readonly string[] = Object.freeze([]);
 
 interface RawNode {
   readonly metadata?: RawMetadata;
@@ -103,6 +105,7 @@ export function projectJob(raw: unknown): JobModel {
     failedIndexes: readRanges(status?.failedIndexes),
     backoffLimit: spec?.backoffLimit ?? 6,
     ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
+    ownKeys: findOwnKeys(metadata, spec?.template?.metadata),
     owner: findController(metadata),
     set: readJobSet(metadata?.labels ?? NO_LABELS),
   };
@@ -131,6 +134,20 @@ function readJobSet(labels: Labels): JobModel['set'] {
   const name = labels[`${JOBSET}jobset-name`];
   if (name === undefined) return undefined;
   return { id: labels[`${JOBSET}jobset-uid`] ?? name, name, jobs: wholeNumber(labels[`${JOBSET}global-replicas`]) };
+}
+
+/** Nobody reads more of them, and a user decides how many there are. */
+const MAX_OWN_KEYS = 8;
+
+function findOwnKeys(own: RawMetadata | undefined, template: RawMetadata | null | undefined): readonly string[] {
+  const written = { ...template?.labels, ...template?.annotations };
+  const keys = Object.keys({ ...own?.labels, ...own?.annotations }).filter((key) => key.startsWith(PREFIX));
+  return keys.length === 0
+    ? NO_KEYS
+    : keys
+        .filter((key) => written[key] === undefined)
+        .sort()
+        .slice(0, MAX_OWN_KEYS);
 }
 
 function ignoresDisruption({ action, onPodConditions }: RawFailureRule): boolean {
@@ -172,14 +189,15 @@ interface RawPodGroup {
   readonly spec?: { readonly minMember?: number; readonly scheduleTimeoutSeconds?: number | null };
 }
 
-/** `scheduling.x-k8s.io/v1alpha1`. */
+/** `scheduling.x-k8s.io/v1alpha1`. A timeout of 0, which the mpi-operator writes unless told otherwise, is none. */
 export function projectPodGroup(raw: unknown): PodGroupModel {
   const { metadata, spec } = raw as RawPodGroup;
+  const timeout = spec?.scheduleTimeoutSeconds ?? 0;
   return {
     ...projectName(metadata),
     uid: metadata?.uid ?? '',
     minMember: spec?.minMember ?? 1,
-    scheduleTimeoutSeconds: spec?.scheduleTimeoutSeconds ?? undefined,
+    scheduleTimeoutSeconds: timeout > 0 ? timeout : undefined,
   };
 }
 

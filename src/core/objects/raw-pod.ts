@@ -102,6 +102,7 @@ export interface RawPodSpec {
   readonly priorityClassName?: string | null;
   readonly schedulingGates?: readonly { readonly name: string }[] | null;
   readonly schedulingGroup?: unknown;
+  readonly schedulerName?: string;
 }
 
 export interface RawCondition {

@@ -3,6 +3,14 @@
  * (`25s`, `500ms`, `1m30s`) and times (RFC 3339). Any other text reads as undefined.
  */
 
+/** How much is repeated of a text that a user chose, characters. */
+const MAX_REPEATED = 64;
+
+/** The text of a user as messages repeat it: a user decides how long it is, so the rest is left out. */
+export function cutText(text: string): string {
+  return text.length <= MAX_REPEATED ? text : `${text.slice(0, MAX_REPEATED - 1)}…`;
+}
+
 /** The whole number that the text is: digits only, at most nine of them. */
 export function wholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;

@@ -3,6 +3,7 @@
  * value comes out. What is wrong with a gang is a problem in the value (`problems.ts`): the gang waits and says
  * why. O(members), plus sorting the ranks.
  */
+import type { CreationFailure } from '../objects/creation-failure.ts';
 import {
   COSCHEDULING_LABEL,
   EXPECTED_DURATION,
@@ -20,7 +21,7 @@ import { isTerminated, type JobModel, type Labels, type PodGroupModel, type PodM
 import type { TopologyRequest } from '../topology/request.ts';
 import { findProblems, type GangProblem } from './problems.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
-import { findRun, type KnownRun, type LaterRun, makesOneRunEach, type RunName } from './run.ts';
+import { findRun, type KnownRun, type LaterRun, makesOneRunEach, type Run, type RunName } from './run.ts';
 import { type GrowingSet, readSize, sizeOf } from './size.ts';
 import { findSpeakers } from './speakers.ts';
 import { readTopologyKeys } from './topology-keys.ts';
@@ -99,6 +100,8 @@ export interface Gang {
   readonly scheduleTimeoutMs: number | undefined;
   /** When activeDeadlineSeconds ends one of its Jobs, milliseconds since the epoch. */
   readonly deadlineAt: number | undefined;
+  /** Why a controller of the gang could not create the members that are missing; undefined: none says so. */
+  readonly refusedCreation: CreationFailure | undefined;
   /** The gang waits while there are any. */
   readonly problems: readonly GangProblem[];
 }
@@ -116,6 +119,8 @@ export interface GangSources {
   readonly blocksOnClaim: (claim: string) => boolean;
   /** How many Jobs of a JobSet exist, whatever their labels. */
   readonly countJobsOfSet: (set: string) => number;
+  /** The latest creation failure of the controller with this UID. */
+  readonly creationFailure: (owner: string) => CreationFailure | undefined;
 }
 
 /** The name of the gang that a pod or a pod template belongs to; undefined: none of ours. */
@@ -124,11 +129,11 @@ export function gangNameOf(labels: Labels): string | undefined {
 }
 
 /**
- * The key of the pod's gang. Undefined for a lone pod, and for a pod that another controller schedules as a gang or
- * still gates: never fight another controller.
+ * The key of the pod's gang. Undefined for a lone pod, for a pod of another scheduler, and for a pod that another
+ * controller schedules as a gang or still gates: never fight another controller.
  */
 export function gangKeyOf(pod: PodModel): GangKey | undefined {
-  if (pod.nativeGang || pod.gates.some((gate) => gate !== GANG_GATE)) return undefined;
+  if (!pod.isOurs || pod.nativeGang || pod.gates.some((gate) => gate !== GANG_GATE)) return undefined;
   const name = gangNameOf(pod.labels);
   return name === undefined ? undefined : gangKey(pod.namespace, name);
 }
@@ -153,6 +158,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     speakers,
     givesUp: (pod) => onMemberLoss !== 'restart' && neverReplaced(pod),
   });
+  const present = members.filter((pod) => !isTerminated(pod));
   const open = run.jobs.filter(({ isFinished }) => !isFinished);
   return {
     key,
@@ -162,7 +168,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     run: run.name,
     laterRuns: run.later,
     members,
-    present: members.filter((pod) => !isTerminated(pod)),
+    present,
     lost: run.pods.filter(isLostPod),
     leaving: sources.pods.filter((pod) => pod.deleting && pod.nodeName !== '' && !isTerminated(pod)),
     ranks,
@@ -189,8 +195,22 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
     deadlineAt: earliestDeadline(open),
+    refusedCreation:
+      size.minMember !== undefined && present.length >= size.minMember ? undefined : findRefusal(sources, run),
     problems: findProblems(name, { members, speakers, size, blocksOnClaim: sources.blocksOnClaim }),
   };
+}
+
+/** The latest failure among the controllers of its pods, its Jobs, and what makes these. */
+function findRefusal({ creationFailure }: GangSources, { pods, jobs }: Run): CreationFailure | undefined {
+  const owners = new Set<string>();
+  for (const { owner } of pods) if (owner) owners.add(owner.uid);
+  for (const { uid, owner } of jobs) {
+    owners.add(uid);
+    if (owner) owners.add(owner.uid);
+  }
+  const failures = [...owners].flatMap((owner) => creationFailure(owner) ?? []);
+  return failures.sort((a, b) => b.at - a.at || (a.name < b.name ? -1 : 1))[0];
 }
 
 /** Succeeded members count as present. Failed members and unfinished ones that are being deleted do not. */

@@ -18,6 +18,8 @@ export interface MemberIndex {
   readonly kind: string;
   /** The pod's place in its run. */
   readonly index: number;
+  /** How long the run is, where the controller says it; undefined: as long as the highest index of its kind. */
+  readonly length?: number | undefined;
 }
 
 type Source = (pod: PodModel) => Omit<MemberIndex, 'run'> | undefined;
@@ -40,7 +42,7 @@ export function memberIndex(pod: PodModel): MemberIndex | undefined {
     const found = SOURCES[source]!(pod);
     if (!found) continue;
     const order = [source, ...found.order];
-    return { run: order.join('/'), order, kind: `${source}/${found.kind}`, index: found.index };
+    return { run: order.join('/'), order, kind: `${source}/${found.kind}`, index: found.index, length: found.length };
   }
   return undefined;
 }
@@ -100,13 +102,20 @@ function coordinatorIndex(labels: Labels, set: string, replicatedJob: string): n
 
 const LWS = 'leaderworkerset.sigs.k8s.io/';
 
-/** kubernetes-sigs/lws api/leaderworkerset/v1/leaderworkerset_types.go. Worker 0 of a group is its leader. */
-function leaderWorkerSetIndex({ labels }: PodModel): ReturnType<Source> {
+/** Larger groups are not believed: the ranks of all groups after it would move by as much. */
+const MOST_IN_GROUP = 100_000;
+
+/**
+ * kubernetes-sigs/lws api/leaderworkerset/v1/leaderworkerset_types.go. Worker 0 of a group is its leader. Leaders are
+ * created before their workers; the size tells how many ranks to leave free for these.
+ */
+function leaderWorkerSetIndex({ labels, annotations }: PodModel): ReturnType<Source> {
   const group = wholeNumber(labels[`${LWS}group-index`]);
   const index = wholeNumber(labels[`${LWS}worker-index`]);
   if (group === undefined || index === undefined) return undefined;
   const set = labels[`${LWS}name`] ?? '';
-  return { order: [set, group], kind: set, index };
+  const size = wholeNumber(annotations[`${LWS}size`]) ?? 0;
+  return { order: [set, group], kind: set, index, length: size <= MOST_IN_GROUP ? size : undefined };
 }
 
 const RAY = 'ray.io/';

@@ -6,7 +6,7 @@
  * 1. Recorded: a bound member keeps the rank in its placement record, because its containers have read it.
  * 2. Explicit: annotation `muster.dev/rank`.
  * 3. Numbered by a controller (`member-index.ts`): the runs follow one another, each with room for the
- *    longest run of its kind. A missing member leaves a gap that its replacement fills. If that would assign a rank
+ *    longest run of its kind, or as much as its controller says. A missing member leaves a gap that its replacement fills. If that would assign a rank
  *    twice, all these members take the free ranks in their order instead.
  * 4. The others come last, in the natural order of their names, or take ranks that members that are gone have left.
  *
@@ -105,9 +105,9 @@ function layOut(numbered: readonly Numbered[]): Layout {
   const runs = new Map<string, MemberIndex>();
   const lengths = new Map<string, number>();
   for (const { keys } of numbered) {
-    const { run, kind, index } = keys.index;
+    const { run, kind, index, length: told = 0 } = keys.index;
     runs.set(run, keys.index);
-    lengths.set(kind, Math.max(lengths.get(kind) ?? 0, index + 1));
+    lengths.set(kind, Math.max(lengths.get(kind) ?? 0, index + 1, told));
   }
   const starts = new Map<string, number>();
   let length = 0;

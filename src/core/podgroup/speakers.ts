@@ -11,6 +11,10 @@ export function findSpeakers(members: readonly PodModel[]): readonly PodModel[] 
   const present = members.filter((pod) => !isTerminated(pod));
   const waiting = present.filter(({ nodeName }) => nodeName === '');
   const subjects = waiting.length > 0 ? waiting : present.length > 0 ? present : members;
+  if (subjects.length === 0) return subjects;
+  const text = memberKeys(subjects[0]!).gangWide;
+  // Nearly always all say the same.
+  if (subjects.every((pod) => memberKeys(pod).gangWide === text)) return subjects;
   const newest = new Map<string, PodModel>();
   for (const pod of subjects) {
     const template = templateOf(pod);

@@ -4,13 +4,15 @@
  * status patch per pod and a retry (kubernetes v1.37.2 schedule_one.go:1298).
  */
 
-import { instantText } from '../objects/text-values.ts';
+import type { CreationFailure } from '../objects/creation-failure.ts';
+import { cutText, instantText } from '../objects/text-values.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
 import type { RunName } from '../podgroup/run.ts';
 import type { GrowingSet } from '../podgroup/size.ts';
 import type { SpareCause } from '../preemption/candidates.ts';
+import { explainKeyProblem } from './explain-key.ts';
 import {
   explainLaterRuns,
   explainLost,
@@ -24,9 +26,15 @@ import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './h
 
 /** Why a gang is not running yet. */
 export type Reason =
-  | { readonly kind: 'gathering'; readonly have: number; readonly want: number }
+  | {
+      readonly kind: 'gathering';
+      readonly have: number;
+      readonly want: number;
+      /** Why a controller could not create the others. */
+      readonly refused?: Pick<CreationFailure, 'owner' | 'message'>;
+    }
   /** A JobSet has not made all its Jobs: how many members come is not known yet. */
-  | ({ readonly kind: 'growing' } & GrowingSet)
+  | ({ readonly kind: 'growing'; readonly refused?: Pick<CreationFailure, 'owner' | 'message'> } & GrowingSet)
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
   | HoldReason
@@ -85,9 +93,11 @@ export type PreemptionOutlook =
 export function explain(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
-      return `${reason.have} of ${reason.want} members exist`;
+      return `${reason.have} of ${reason.want} members exist${explainCreation(reason.refused)}`;
     case 'growing':
-      return `${reason.have} of ${reason.want} Jobs of JobSet ${reason.name} exist; if the others are made only once these run, set muster.dev/min-members`;
+      return `${reason.have} of ${reason.want} Jobs of JobSet ${reason.name} exist${
+        explainCreation(reason.refused) || '; if the others are made only once these run, set muster.dev/min-members'
+      }`;
     case 'problems':
       return reason.problems.map(explainProblem).join('; ');
     case 'queued':
@@ -108,7 +118,7 @@ export function explain(reason: Reason): string {
     case 'preempting':
       return explainPreempting(reason);
     case 'preempted':
-      return `preempted by gang ${reason.by}, evicted at ${new Date(reason.at).toISOString()}`;
+      return `preempted by gang ${cutText(reason.by)}, evicted at ${new Date(reason.at).toISOString()}`;
     case 'incomplete': {
       const { running, want, repair, lost, losses, waiting } = reason;
       const waits = waiting ? `; ${explainWaiting(waiting)}` : '';
@@ -167,6 +177,10 @@ function stableText(reason: Reason): string {
     default:
       return reason satisfies never;
   }
+}
+
+function explainCreation(refused: Pick<CreationFailure, 'owner' | 'message'> | undefined): string {
+  return refused ? `; ${refused.owner} cannot create more: "${refused.message}"` : '';
 }
 
 function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {
@@ -234,7 +248,7 @@ function explainRoom(reason: Unschedulable): string {
 
 function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-domain' }>): string {
   const { kind, key, found, known } = problem;
-  const expected = `muster.dev/${key}: expected one of ${known.join(', ')}, or a node label of theirs, found "${found}"`;
+  const expected = `muster.dev/${key}: expected one of ${known.join(', ')}, or a node label of theirs, found "${cutText(found)}"`;
   switch (kind) {
     case 'unknown-level':
       return `${expected}; muster topology shows the levels of this cluster`;
@@ -264,7 +278,7 @@ function listCauses({ causes, topology }: Unschedulable): string {
 function stableProblem(problem: GangProblem): string {
   switch (problem.kind) {
     case 'contradiction':
-      return `members contradict each other about ${problem.key}; give all the same`;
+      return `members contradict each other about ${cutText(problem.key)}; give all the same`;
     case 'duplicate-rank':
       return 'members have the same muster.dev/rank; give each its own, or none to any';
     case 'unbound-claim':
@@ -287,15 +301,13 @@ function listSome(names: readonly string[]): string {
 function explainProblem(problem: GangProblem): string {
   switch (problem.kind) {
     case 'unknown-key':
-      return `pod ${problem.pod}: unknown key ${problem.key}; expected muster.dev/ and one of ${problem.known.join(', ')}`;
     case 'misplaced-key':
-      return `pod ${problem.pod}: ${problem.key} is ${
-        problem.foundAs === 'label' ? 'a label, expected an annotation' : 'an annotation, expected a label'
-      }; move it there`;
     case 'bad-value':
-      return `pod ${problem.pod}: ${problem.key} expected ${problem.expected}, found "${problem.value}"`;
-    case 'contradiction':
-      return `members contradict each other: ${problem.key} is ${problem.values.map((value) => `"${value}"`).join(' and ')}; give all the same`;
+      return `pod ${problem.pod}: ${explainKeyProblem(problem)}`;
+    case 'contradiction': {
+      const values = listSome(problem.values.map((value) => `"${cutText(value)}"`));
+      return `members contradict each other: ${cutText(problem.key)} is ${values}; give all the same`;
+    }
     case 'duplicate-rank':
       return `${problem.pods.length} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods)}; give each its own, or none to any`;
     case 'missing-key':

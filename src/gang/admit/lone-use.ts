@@ -61,7 +61,7 @@ export class LoneUse {
   }
 
   #counts(pod: PodModel): boolean {
-    if (pod.nodeName === '' || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
+    if (!pod.isOurs || pod.nodeName === '' || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
     return requestsAccelerator(pod.template, this.#isAccelerator);
   }
 

@@ -238,7 +238,9 @@ export class QueueTable {
   /** Which pods a gang of the queue may evict if it asks for this much. */
   rightsOf(queue: Queue, priority: number, asked: Amounts): QuotaHolders {
     const choiceOf = ({ namespace, labels }: PodModel) => this.choose(namespace, labels[QUEUE]);
-    const queueOf = ({ namespace, labels }: PodModel) => this.queueOf(namespace, labels[QUEUE]);
+    // What another scheduler runs counts for no queue: only its priority protects it.
+    const queueOf = ({ namespace, labels, isOurs }: PodModel) =>
+      isOurs ? this.queueOf(namespace, labels[QUEUE]) : undefined;
     const use = this.#releasing.without(this.#held, this.#use);
     const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
     const rights = evictionRights(query);
@@ -246,7 +248,7 @@ export class QueueTable {
     return {
       query,
       amountsOf,
-      rights: (pod) => (isStray(choiceOf(pod)) ? 'never' : rights(pod)),
+      rights: (pod) => (pod.isOurs && isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
       listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
     };

@@ -44,7 +44,8 @@ export class ReleasingUsage {
   add(uids: Iterable<string>): void {
     for (const uid of uids) {
       const pod = this.#view.pod(uid);
-      if (!pod || isTerminated(pod) || this.#counted.has(uid)) continue;
+      // Pods of other schedulers never counted.
+      if (!pod?.isOurs || isTerminated(pod) || this.#counted.has(uid)) continue;
       this.#counted.add(uid);
       const queue = this.#lookup.queueOf(pod.namespace, pod.labels[QUEUE]);
       if (!queue) continue;

@@ -86,7 +86,14 @@ export class Binder {
     }
     noteBinding(slot);
     const outcome = await writer.bind(call, call.node, this.#describePlacement(slot));
-    if (outcome.kind !== 'ok') this.#stepBack(slot);
+    if (outcome.kind !== 'ok') {
+      // Without the slot, the pod left the gang meanwhile, and its capacity is held as that of a lone pod.
+      if (reservations.slot(call.uid) === slot) this.#stepBack(slot);
+      else {
+        reservations.releaseHoldFor(call.uid);
+        this.#parts.waker.wake();
+      }
+    }
     return this.#conclude(outcome, call);
   }
 

@@ -28,7 +28,7 @@ export class LoneAdmission {
    */
   findHoldReason(pod: PodModel): HoldReason | undefined {
     const { settings, reservations } = this.#context;
-    if (!requestsAccelerator(pod.template, settings.policy.isAccelerator)) return undefined;
+    if (!pod.isOurs || !requestsAccelerator(pod.template, settings.policy.isAccelerator)) return undefined;
     if (pod.annotations[HOLD] === 'true') return { kind: 'held' };
     const choice = this.#queues.choose(pod.namespace, pod.labels[QUEUE]);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
@@ -39,7 +39,7 @@ export class LoneAdmission {
     this.#queues.countLonePods();
     const others = new Map<string, PodModel>();
     for (const [key, { pod: other }] of reservations.holds()) {
-      const isLone = key.kind === 'lone-pod' && key.uid !== pod.uid && gangKeyOf(other) === undefined;
+      const isLone = key.kind === 'lone-pod' && key.uid !== pod.uid && other.isOurs && gangKeyOf(other) === undefined;
       if (isLone && this.#queues.queueOf(other.namespace, other.labels[QUEUE]) === queue) others.set(other.uid, other);
     }
     const verdict = judgeQuota(queue, this.#queues.amountsOf([...others.values(), pod]), this.#queues.use);

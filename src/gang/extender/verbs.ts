@@ -1,6 +1,7 @@
 /** Answers the calls of kube-scheduler from the tables: nothing is planned here, and only a held bind waits. */
-import { PREEMPTIBLE } from '../../core/objects/keys.ts';
+import { POD_GROUP_LABEL, PREEMPTIBLE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
+import { schedulerNameOf } from '../../core/objects/pod-projection.ts';
 import { MAX_SCORE } from '../../core/placement/scoring.ts';
 import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import { explainStably, type Reason } from '../../core/reasons/explain.ts';
@@ -19,6 +20,7 @@ import type {
 import type { GangTable } from '../observe/gang-table.ts';
 import type { Observation } from '../observe/observation.ts';
 import type { Slot } from '../state/slot.ts';
+import type { KeyAdvisor } from '../write/key-advisor.ts';
 import type { Binder } from './binder.ts';
 import type { LoneAdmission } from './lone-admission.ts';
 import type { LonePods } from './lone-pods.ts';
@@ -32,6 +34,7 @@ export interface VerbsParts {
   readonly lonePods: LonePods;
   readonly loneAdmission: LoneAdmission;
   readonly projectPod: (raw: object) => PodModel;
+  readonly advisor: KeyAdvisor;
 }
 
 /** Keys of `FailedAndUnresolvableNodes` that name no node: kube-scheduler shows the text once and looks no further. */
@@ -58,10 +61,11 @@ export class Verbs implements ExtenderVerbs {
 
   filter(call: NodesCall): FilterAnswer {
     const { reservations, view } = this.#context;
-    const { lonePods, loneAdmission, projectPod } = this.#parts;
+    const { lonePods, loneAdmission, projectPod, advisor } = this.#parts;
     const slot = reservations.slot(call.uid);
     if (slot) return this.#filterMember(call, slot);
     const pod = projectPod(call.pod);
+    if (!pod.isOurs && pod.labels[POD_GROUP_LABEL]) advisor.onForeignMember(pod, schedulerNameOf(call.pod));
     const gang = gangKeyOf(pod);
     if (gang !== undefined) return { outcome: 'waiting', key: GANG_KEY, reason: this.#reasonFor(gang, pod) };
     const held = loneAdmission.findHoldReason(pod);
@@ -126,7 +130,7 @@ export class Verbs implements ExtenderVerbs {
     const isHarmless = (victims: readonly PodModel[]) => !victims.some(isProtected) && !this.#breaksGang(victims);
     const harmless = fitting.filter(([, uids]) => isHarmless(victimsOf(uids)));
     const nodes = (harmless.length > 0 ? harmless : fitting).map(([node]) => node);
-    reservations.holdFor(pod, nodes, clock.now() + PREEMPTOR_HOLD_MS);
+    if (pod.isOurs) reservations.holdFor(pod, nodes, clock.now() + PREEMPTOR_HOLD_MS);
     return { outcome: nodes.length === call.victims.size ? 'echoed' : 'narrowed', nodes };
   }
 

@@ -1,14 +1,17 @@
 /** Reports what the gang package does, as metrics, log lines and Events. */
 
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
-import type { JobModel, PodModel } from '../../core/objects/model.ts';
-import { formatDuration } from '../../core/objects/text-values.ts';
+import { GANG_GATE, POD_GROUP_LABEL } from '../../core/objects/keys.ts';
+import { type JobModel, keyOf, type PodModel } from '../../core/objects/model.ts';
+import { cutText, formatDuration } from '../../core/objects/text-values.ts';
 import type { EvictionOutcome, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
-import type { Gang } from '../../core/podgroup/gang.ts';
+import { type Gang, gangNameOf } from '../../core/podgroup/gang.ts';
+import type { IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
 import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
+import { explainIgnoredKey } from '../../core/reasons/explain-key.ts';
 import { explainLaterRuns } from '../../core/reasons/explain-running.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
 import type { Logger } from '../../telemetry/log.ts';
@@ -65,6 +68,26 @@ export class TelemetryObserver implements GangObserver {
     if (!pod) return;
     const note = `gang ${key}: ${explainLaterRuns(run, [name])}; give each run a label of its own to start them side by side`;
     this.#tellOwner(pod, { type: 'Normal', reason: 'GangWaiting', note, action: 'GangScheduling' });
+  }
+
+  onKeysIgnored(pod: PodModel, ignored: readonly IgnoredKey[]): void {
+    const note = ignored.map(explainIgnoredKey).join('; ');
+    this.#log.info(2, 'keys do nothing', { pod: keyOf(pod), reason: note });
+    this.#tellOwner(pod, { type: 'Warning', reason: 'KeyIgnored', note, action: 'GangScheduling' });
+  }
+
+  /** Says on the pod who opens which gate. With a gang's label that is how other controllers admit gangs: no fault. */
+  onOtherGates(pod: PodModel, gates: readonly string[]): void {
+    const gang = gangNameOf(pod.labels);
+    const others = gates.slice(0, 3).map(cutText).join(', ');
+    const note =
+      gang === undefined
+        ? `gate ${GANG_GATE} without a gang: it is removed when the controllers of the other gates have removed theirs: ${others}; add label ${POD_GROUP_LABEL} if the pod belongs to a gang`
+        : `in gang ${gang} when the controllers of the other gates have removed theirs: ${others}`;
+    const { namespace, name, uid } = pod;
+    const regarding = { kind: 'Pod', namespace, name, uid } as const;
+    const type = gang === undefined ? 'Warning' : 'Normal';
+    this.#events.record({ type, reason: 'OtherGates', note, action: 'GangScheduling', regarding });
   }
 
   /** Warns when a gang starts whose Job would not survive a preemption. */

@@ -10,6 +10,7 @@ import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objec
 import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
 import type { Gang, GangKey, GangSources } from '../../core/podgroup/gang.ts';
+import type { IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
 import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import type { Amounts } from '../../core/queues/amounts.ts';
@@ -44,6 +45,12 @@ export interface ClusterView {
   pod(uid: string): PodModel | undefined;
   sourcesOf(gang: GangKey): GangSources;
   foreignHolders(): Iterable<ForeignHolder>;
+  /** Pods outside gangs that carry our gate or the record of a slot. */
+  strays(): Iterable<PodModel>;
+  /** Pods that may carry keys that do nothing, each version once. @param most how many. */
+  takeUnread(most: number): readonly PodModel[];
+  /** The Job that owns the pod; undefined: none, or not seen yet. */
+  jobOf(pod: PodModel): JobModel | undefined;
   /** Pods that carry the notice of a preemption and have not terminated. */
   preempted(): Iterable<PodModel>;
   budgets(): Iterable<DisruptionBudgetModel>;
@@ -100,6 +107,7 @@ export type ReleaseCause =
   | 'members-left'
   | 'members-late'
   | 'topology-drift'
+  | 'ranks-moved'
   | 'fence-ended'
   | 'displaced'
   | 'held'
@@ -133,6 +141,10 @@ export interface GangObserver {
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void;
   /** A younger run of the gang's maker waits until the gang's own run has ended. */
   onLaterRun(gang: Gang, later: LaterRun): void;
+  /** Keys under `muster.dev/` do nothing on the pod or on its Job. */
+  onKeysIgnored(pod: PodModel, ignored: readonly IgnoredKey[]): void;
+  /** The pod has our gate, and other controllers gate it as well. */
+  onOtherGates(pod: PodModel, gates: readonly string[]): void;
   /** The gang started, and its Job would not survive a preemption. */
   onFragile(gang: Gang, job: JobModel): void;
   /** @param at when the gang is evicted, milliseconds. */

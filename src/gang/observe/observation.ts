@@ -4,16 +4,20 @@
  *   1. expire holds that were never confirmed
  *   2. read gangs whose pods, Jobs or claims changed
  *   3. check slots (bound, gone, lost, overdue), placeholders, and slots of gangs with missing members
- *   4. release gangs that an operator holds, and gangs whose nodes changed domains
- *   5. review preemptions: pods that left, or do not leave
+ *   4. release gangs that an operator holds
+ *   5. find slots that were planned for other ranks than their members have; release gangs whose nodes changed domains
+ *   6. review preemptions: pods that left, or do not leave
  *
  * Between two cycles it takes the events of the watches, and what the calls of kube-scheduler reveal.
  */
+import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import type { Gang } from '../../core/podgroup/gang.ts';
+import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
+import { eraseNomination, planAgain } from '../state/attempt.ts';
+import { noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
 import { reviewTopology } from './drift.ts';
@@ -30,6 +34,8 @@ export class Observation {
   readonly #waker: Waker;
   readonly slots: SlotKeeper;
   readonly fences: FenceKeeper;
+  /** UIDs of members that came from another gang since the last cycle. */
+  readonly #movers = new Set<string>();
 
   constructor(context: Context, gangs: GangTable, releaser: Releaser, waker: Waker) {
     this.#context = context;
@@ -54,8 +60,38 @@ export class Observation {
       const slot = reservations.slot(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod was deleted');
     }
+    if (before && now && now.nodeName === '') this.#followLabels(before, now);
     if (freesSpace(before, now)) reservations.noteFreed();
     this.#gangs.markPod(before, now);
+  }
+
+  /**
+   * A member that changed its gang, or is in none any more, gives up its slot at once, so that it completes nobody. A
+   * binding that is being written keeps its capacity until it is seen, as that of a lone pod.
+   */
+  #followLabels(before: PodModel, now: PodModel): void {
+    const { reservations, barrier } = this.#context;
+    const [left, joined] = [gangKeyOf(before), gangKeyOf(now)];
+    if (left === undefined || left === joined) return;
+    const { uid } = now;
+    const slot = reservations.slot(uid);
+    // A nomination that is being written is not on the pod yet. After a restart the record is read as the new gang's.
+    if (joined !== undefined && (slot || now.annotations[PLAN] !== undefined)) this.#movers.add(uid);
+    if (!slot) return;
+    reservations.forget(uid);
+    barrier.reject(slot.gang, uid, 'the pod left the gang');
+    if (slot.state === 'binding') reservations.holdFor(now, [slot.node], Number.POSITIVE_INFINITY);
+  }
+
+  /** Has erased what was written on members for the gangs that they left, unless they are planned already. */
+  #eraseOfMovers(): void {
+    const { view, reservations } = this.#context;
+    for (const uid of this.#movers) {
+      const pod = view.pod(uid);
+      const record = pod && this.#gangs.get(gangKeyOf(pod) ?? '');
+      if (record && !reservations.slot(uid)) eraseNomination(record.attempt, pod);
+    }
+    this.#movers.clear();
   }
 
   /**
@@ -97,19 +133,27 @@ export class Observation {
     const { reservations } = this.#context;
     reservations.expire(now);
     this.#gangs.readChanged();
+    this.#eraseOfMovers();
     for (const record of this.#gangs.values()) {
       this.#apply(this.slots.check(record, now));
       this.slots.reviewPlaceholders(record);
       this.#apply(this.slots.reviewMissing(record, now));
     }
     for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
-    for (const record of this.#gangs.values()) this.#apply(reviewTopology(record, this.#context));
+    for (const record of this.#gangs.values()) this.#reviewPlaces(record);
     for (const record of this.#gangs.values()) this.#apply(this.fences.review(record, now));
     return this.#gangs.takeSucceeded();
   }
 
   #apply(release: Release | undefined): void {
     if (release) this.#releaser.release(release);
+  }
+
+  /** Slots for other ranks are left to the plan step, which plans them again; a gang with a problem is not planned. */
+  #reviewPlaces(record: GangRecord): void {
+    const isPlannedAnew = noteMovedRanks(record, this.#context.reservations) && record.gang.problems.length === 0;
+    if (isPlannedAnew) planAgain(record.attempt);
+    else this.#apply(reviewTopology(record, this.#context));
   }
 
   /** An operator may hold a gang until a member is bound. */

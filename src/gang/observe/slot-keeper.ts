@@ -146,7 +146,8 @@ export class SlotKeeper {
   }
 
   /**
-   * A gang that lost members before it started keeps its slots only as long as its owner may need to replace them.
+   * A gang that lost members before it started, or whose size is not known any more, keeps its slots only as long as its
+   * owner may need to replace them.
    * @returns the release of its slots after that.
    */
   reviewMissing(record: GangRecord, now: number): Release | undefined {
@@ -155,7 +156,9 @@ export class SlotKeeper {
     const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
     const isEarly = attempt.early === 'under-way';
     // A last member with a problem does not complete a gang that was planned early: the gang would not be planned.
-    const isComplete = gang.present.length >= (gang.minMember ?? 0) && !(isEarly && gang.problems.length > 0);
+    const { minMember } = gang;
+    const isComplete =
+      minMember !== undefined && gang.present.length >= minMember && !(isEarly && gang.problems.length > 0);
     if (!holds || isComplete) {
       noteIncomplete(attempt, undefined);
       return undefined;
@@ -164,6 +167,10 @@ export class SlotKeeper {
     noteIncomplete(attempt, since);
     if (now - since < this.#context.settings.regatherMs) return undefined;
     noteIncomplete(attempt, undefined);
+    if (minMember === undefined) {
+      const message = 'the size of the gang is not known any more';
+      return { record, cause: 'members-left', message, isBlameless: true };
+    }
     if (!isEarly) return { record, cause: 'members-left', message: 'members left before the gang could start' };
     // The gang is not at fault for a plan that was made too early: it starts at once when it is complete.
     const message = 'its last members were not created in time';

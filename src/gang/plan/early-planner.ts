@@ -58,7 +58,8 @@ export class EarlyPlanner {
     const name = this.#assigner.namePlan();
     for (const pod of census.unbound) {
       const node = nodeOf.get(pod.uid)!;
-      reservations.assume(newSlot({ pod, gang: gang.key, node, plan: name, attempt: 1, since: start }));
+      const rank = gang.ranks.get(pod.uid);
+      reservations.assume(newSlot({ pod, gang: gang.key, node, plan: name, rank, attempt: 1, since: start }));
     }
     const until = start + settings.regatherMs;
     for (const { key, pod } of standIns) reservations.addPlaceholder({ key, pod, node: nodeOf.get(pod.uid)!, until });
@@ -67,10 +68,11 @@ export class EarlyPlanner {
 
   /**
    * Gives members that were created since the placeholders of their ranks; a member of an unexpected rank takes any.
+   * @returns whether the gang is complete now: then its slots have to be compared with what it asks.
    */
-  placeArrivals({ gang, census, attempt }: GangRecord): void {
+  placeArrivals({ gang, census, attempt }: GangRecord): boolean {
     const { reservations, clock } = this.#context;
-    const template = gang.members[0]!.template;
+    const template = gang.present[0]!.template;
     const refused = attempt.refused.get(template.key);
     const places = reservations.placeholdersOf(gang.key).filter(({ node }) => !refused?.has(node));
     const plan = this.#assigner.namePlan();
@@ -81,17 +83,21 @@ export class EarlyPlanner {
       const [place] = places.splice(Math.max(0, own), 1);
       if (place === undefined) break;
       const { key, node } = place;
-      reservations.fillPlaceholder(key, newSlot({ pod, gang: gang.key, node, plan, attempt: 1, since: clock.now() }));
+      const planned = key.kind === 'member-to-come' ? key.rank : undefined;
+      const decided = { pod, gang: gang.key, node, plan, rank: planned, attempt: 1, since: clock.now() };
+      reservations.fillPlaceholder(key, newSlot(decided));
     }
-    if (gang.members.length >= gang.minMember!) noteEarly(attempt, 'over');
+    if (gang.minMember === undefined || gang.present.length < gang.minMember) return false;
+    noteEarly(attempt, 'over');
+    return true;
   }
 }
 
 /** Stand-ins for the members to come: like the present members, with the missing ranks. */
-function listStandIns({ key: gang, members, minMember, ranks }: Gang): readonly StandIn[] {
-  const example = members.at(-1)!;
+function listStandIns({ key: gang, present, minMember, ranks }: Gang): readonly StandIn[] {
+  const example = present.at(-1)!;
   const missing = missingRanks(ranks);
-  return Array.from({ length: minMember! - members.length }, () => {
+  return Array.from({ length: minMember! - present.length }, () => {
     const key = { kind: 'member-to-come', gang, rank: missing.next().value } as const;
     return { key, pod: standInFor(key, { ...example, name: '' }) };
   });

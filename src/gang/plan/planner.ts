@@ -10,14 +10,15 @@ import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
 import { holdBack } from '../state/admission-status.ts';
-import { beginReplan, noteShortfall, noteUnschedulable } from '../state/attempt.ts';
-import { demandOf, type MembersDemand } from '../state/demand.ts';
+import { beginReplan, noteShortfall, noteUnchecked, noteUnschedulable } from '../state/attempt.ts';
+import { demandAnew, demandOf, type MembersDemand } from '../state/demand.ts';
 import { type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
 import { FailedShapes } from './failed-shapes.ts';
 import { type Pacing, RECHECK_MS } from './pacing.ts';
 import { findModelRefusal, planOnReservedView } from './plan-attempt.ts';
+import { needsNewPlan } from './rank-review.ts';
 import type { SlotAssigner } from './slot-assigner.ts';
 
 export type PlanOutcome =
@@ -164,7 +165,8 @@ export class Planner {
     const { record, constraints, pass } = candidate;
     const { gang, attempt, preemption, census } = record;
     const { reservations, settings } = this.#context;
-    if (attempt.early === 'under-way') this.#parts.early.placeArrivals(record);
+    const isCompleted = attempt.early === 'under-way' && this.#parts.early.placeArrivals(record);
+    if (needsNewPlan(record, this.#context, isCompleted)) return this.#planAnew(candidate);
     const slots = reservations.slotsOf(gang.key);
     const wanted = demandOf(record, slots);
     const demand = this.#parts.queues.limitDemand(wanted, candidate);
@@ -210,6 +212,31 @@ export class Planner {
     const refusal = queue && this.#parts.queues.findRefusal(queue, members);
     if (refusal) holdBack(record.admission, { kind: 'quota', refusal });
     noteUnschedulable(record.attempt, pass.freed);
+  }
+
+  /**
+   * Its slots were planned for other ranks than its members have: plans the whole gang again at once. Slots that come
+   * out the same stay as they are.
+   */
+  #planAnew(candidate: AdmissionCandidate): PlanOutcome {
+    const { record, constraints } = candidate;
+    const { gang, census, attempt } = record;
+    const { reservations } = this.#context;
+    const slots = reservations.slotsOf(gang.key);
+    const stay = slots.filter(({ state }) => state === 'binding');
+    if (census.bound.length + stay.length === 0) reservations.releasePlaceholdersOf(gang.key);
+    const anew = demandAnew(record, slots, stay);
+    if (!anew) return DONE;
+    const { kept } = anew;
+    // Quota is asked only for members without a slot; only a gang that has not started takes such along.
+    const wanted = { ...anew.demand, min: kept };
+    const limited = wanted.blocksStart ? this.#parts.queues.limitDemand(wanted, candidate) : wanted;
+    const demand = { ...anew.demand, members: limited.kind === 'members' ? limited.members : wanted.members };
+    const isPlaced = this.#try(candidate, demand, this.#parts.inputs.of(record, demand, { ...constraints, stay }));
+    noteUnchecked(attempt, false);
+    if (isPlaced) return DONE;
+    const message = 'its members have other ranks than they were planned for, and no place with these';
+    return { kind: 'failed', release: { record, cause: 'ranks-moved', message, isBlameless: true } };
   }
 
   /** Other members of the gang may be in the way: move those that are not held first, then all of them. */

@@ -6,7 +6,7 @@ import { eraseNomination, noteBarrier, noteShortfall } from '../state/attempt.ts
 import type { MembersDemand } from '../state/demand.ts';
 import { forgetSearch } from '../state/preemption-status.ts';
 import { type GangRecord, refreshState } from '../state/records.ts';
-import { newSlot } from '../state/slot.ts';
+import { newSlot, noteRank } from '../state/slot.ts';
 import type { Pacing } from './pacing.ts';
 
 type Context = Pick<LoopContext, 'reservations' | 'barrier' | 'clock'>;
@@ -40,13 +40,17 @@ export class SlotAssigner {
     for (const pod of demand.members) {
       const node = nodeOf.get(pod.uid);
       const old = reservations.slot(pod.uid);
-      if (old && old.node === node) continue;
+      const rank = gang.ranks.get(pod.uid);
+      if (old && old.node === node) {
+        noteRank(old, rank);
+        continue;
+      }
       if (old) barrier.reject(gang.key, pod.uid, 'planned anew');
       if (node === undefined) {
         if (reservations.forget(pod.uid)) eraseNomination(attempt, pod);
       } else {
         const next = (old?.attempt ?? 0) + 1;
-        reservations.assume(newSlot({ pod, gang: gang.key, node, plan, attempt: next, since: now }));
+        reservations.assume(newSlot({ pod, gang: gang.key, node, plan, rank, attempt: next, since: now }));
         this.#useUpPlaceholder(gang.key, node);
       }
     }
@@ -63,7 +67,8 @@ export class SlotAssigner {
     for (const pod of members) {
       const node = nodeOf.get(pod.uid);
       if (node === undefined) continue;
-      reservations.assume(newSlot({ pod, gang, node, plan, attempt: 1, since: clock.now() }, 'fenced'));
+      const rank = record.gang.ranks.get(pod.uid);
+      reservations.assume(newSlot({ pod, gang, node, plan, rank, attempt: 1, since: clock.now() }, 'fenced'));
     }
     refreshState(record, reservations);
   }

@@ -44,6 +44,11 @@ interface WritableAttempt {
   unschedulableAt: number;
   /** The topology generation at which its slots were last found to meet its topology request; -1: never. */
   topologyGeneration: number;
+  /**
+   * The gang is complete, and its slots were planned for other ranks than its members have: nothing more is written
+   * for them, and the barrier stays closed, until the plan step has looked at them.
+   */
+  isUnchecked: boolean;
   /** What the last plan lacked; undefined if it placed everything. */
   shortfall: Unschedulable | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
@@ -76,6 +81,7 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     clearing: new Map(),
     unschedulableAt: -1,
     topologyGeneration: -1,
+    isUnchecked: false,
     shortfall: undefined,
     isOpen: false,
     incompleteSince: undefined,
@@ -177,6 +183,10 @@ export function noteBarrier(attempt: Attempt, isOpen: boolean): void {
 /** The slots were compared with the labels of this generation; -1: compare them again. */
 export function noteTopology(attempt: Attempt, generation: number): void {
   writable(attempt).topologyGeneration = generation;
+}
+
+export function noteUnchecked(attempt: Attempt, isUnchecked: boolean): void {
+  writable(attempt).isUnchecked = isUnchecked;
 }
 
 export function noteIncomplete(attempt: Attempt, since: number | undefined): void {

@@ -40,6 +40,27 @@ export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
 }
 
+/**
+ * What is planned when the slots of a gang are planned again as a whole: first the members that have one and as many
+ * others as the gang needs to start, then, unless it has started, all others.
+ * @param stay slots that cannot be given up any more.
+ * @returns `kept`: how many members are of the first kind.
+ */
+export function demandAnew(
+  record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
+  slots: readonly Slot[],
+  stay: readonly Slot[],
+): { readonly demand: MembersDemand; readonly kept: number } | undefined {
+  const whole = demandOf(record, stay);
+  if (whole.kind !== 'members') return undefined;
+  const placed = new Set(slots.map((slot) => slot.pod.uid));
+  const first = whole.members.filter(({ uid }) => placed.has(uid));
+  const others = whole.members.filter(({ uid }) => !placed.has(uid));
+  const kept = Math.max(whole.min, first.length);
+  const members = whole.blocksStart ? [...first, ...others] : [...first, ...others].slice(0, kept);
+  return { demand: { ...whole, members, fresh: false }, kept };
+}
+
 /** Members that are bound (without lost ones) or have a slot. */
 export function placedMembers(
   { gang: { ranks }, census, repair: { lost } }: Pick<GangRecord, 'gang' | 'census' | 'repair'>,

@@ -22,6 +22,8 @@ interface WritableSlot {
   readonly gang: GangKey;
   readonly node: string;
   readonly plan: string;
+  /** The rank that its member had when it was planned; undefined: an earlier process planned it. */
+  rank: number | undefined;
   attempt: number;
   state: SlotState;
   /** When the slot last made progress, milliseconds. */
@@ -39,7 +41,7 @@ interface WritableSlot {
 export type Slot = Readonly<WritableSlot>;
 
 /** What a plan decides about a slot. */
-export type DecidedSlot = Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'attempt' | 'since'>;
+export type DecidedSlot = Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'rank' | 'attempt' | 'since'>;
 
 function writable(slot: Slot): WritableSlot {
   return slot as WritableSlot;
@@ -51,8 +53,13 @@ export function newSlot(decided: DecidedSlot, state: 'assumed' | 'fenced' = 'ass
 }
 
 /** A slot that an earlier process decided and recorded. */
-export function adoptSlot(decided: DecidedSlot, state: 'nominated' | 'fenced'): Slot {
-  return { ...newSlot(decided), state, isRecorded: true, isWritten: state === 'nominated' };
+export function adoptSlot(decided: Omit<DecidedSlot, 'rank'>, state: 'nominated' | 'fenced'): Slot {
+  return { ...newSlot({ ...decided, rank: undefined }), state, isRecorded: true, isWritten: state === 'nominated' };
+}
+
+/** The slot is right for this rank of its member, too. */
+export function noteRank(slot: Slot, rank: number | undefined): void {
+  writable(slot).rank = rank;
 }
 
 export function noteRecorded(slot: Slot, isRecorded: boolean): void {

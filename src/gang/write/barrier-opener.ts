@@ -17,7 +17,7 @@ export class BarrierOpener {
   /** Opens the barrier if enough members are held; members that bypass the extender count once they are nominated. */
   tryOpen({ gang, census, attempt }: GangRecord): void {
     const { reservations, barrier, view } = this.#context;
-    if (gang.minMember === undefined) return;
+    if (gang.minMember === undefined || attempt.isUnchecked) return;
     if (attempt.isOpen) {
       barrier.open(gang.key);
       return;

@@ -4,12 +4,13 @@
  * is repaired in the next cycle.
  *
  * Order: every member of a gang exists and is nominated before the first gate is removed, so no member goes to
- * kube-scheduler while another one could still be missing.
+ * kube-scheduler while another one could still be missing. Nothing more is written for slots whose members have got
+ * other ranks, until they are checked.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
 import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
-import type { GangKey } from '../../core/podgroup/gang.ts';
+import { type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 import { noteErased } from '../state/attempt.ts';
@@ -47,12 +48,17 @@ export class Nominator {
     const slots = reservations.slotsOf(gang.key);
     // A member that was planned again needs no erasure: its new nomination replaces the old one.
     for (const slot of slots) noteErased(attempt, slot.pod.uid);
-    for (const pod of attempt.clearing.values())
-      this.#start('clear nomination', gang.key, pod, () => this.#clear(record, pod));
+    for (const pod of attempt.clearing.values()) {
+      // Another gang may have nominated it since it left; a pod in no gang is a stray.
+      const now = view.pod(pod.uid);
+      if (now && gangKeyOf(now) !== gang.key) noteErased(attempt, pod.uid);
+      else this.#start('clear nomination', gang.key, pod, () => this.#clear(record, pod));
+    }
     for (const slot of slots) {
       if (slot.state === 'fenced' && !slot.isRecorded)
         this.#start('record plan', slot.gang, slot.pod, () => this.#record(slot));
     }
+    if (attempt.isUnchecked) return;
     const assumed = slots.filter((slot) => slot.state === 'assumed');
     const isEarly = attempt.early === 'under-way';
     const idle = assumed.filter(({ pod }) => !this.#busy.has(pod.uid));

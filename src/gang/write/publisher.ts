@@ -14,6 +14,9 @@ import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
 
+type Gathering = Extract<Reason, { readonly kind: 'gathering' }>;
+type Refusal = NonNullable<Gathering['refused']>;
+
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
   restartsOf(gang: Gang): number;
@@ -68,8 +71,8 @@ export class Publisher {
         return gang.problems.length > 0
           ? { kind: 'problems', problems: gang.problems }
           : gang.growing
-            ? { kind: 'growing', ...gang.growing }
-            : { kind: 'gathering', have: gang.present.length, want };
+            ? { kind: 'growing', ...gang.growing, ...describeRefusal(gang, now) }
+            : { kind: 'gathering', have: gang.present.length, want, ...describeRefusal(gang, now) };
       case 'Pending':
         return this.#explainWait(record, now);
       case 'Preempting':
@@ -163,6 +166,8 @@ function announce(reason: Reason): string {
     case 'nominated':
     case 'preempting':
       return '';
+    case 'gathering':
+      return explain({ ...reason, ...(reason.refused && { refused: withoutNumbers(reason.refused) }) });
     case 'quota':
       return `quota of ${reason.refusal.queue}`;
     case 'behind':
@@ -170,6 +175,18 @@ function announce(reason: Reason): string {
     default:
       return explain(reason);
   }
+}
+
+/** A controller repeats what it cannot create every few minutes at least. */
+const REFUSAL_HOLDS_MS = 900_000;
+
+function describeRefusal({ refusedCreation: refused }: Gang, now: number): Pick<Gathering, 'refused'> {
+  return refused && Math.abs(now - refused.at) < REFUSAL_HOLDS_MS ? { refused } : {};
+}
+
+/** The kind of cause: what is used and what was asked for changes with each attempt. */
+function withoutNumbers({ owner, message }: Refusal): Refusal {
+  return { owner, message: message.split(/[:,]/, 2).join(':').replace(/\d+/g, '') };
 }
 
 /** Why running members are about to be evicted. */

@@ -61,6 +61,15 @@ describe('the pod', () => {
     expect(pod.annotations).toEqual({ 'muster.dev/rank': '3' });
   });
 
+  test.each([
+    ['a number', '4', { 'leaderworkerset.sigs.k8s.io/size': '4' }],
+    ['any other text', 'x'.repeat(200_000), {}],
+    ['a number of ten digits', '1000000000', {}],
+  ])('keeps the group size of a LeaderWorkerSet: %s', (_, size, kept) => {
+    const annotations = { 'leaderworkerset.sigs.k8s.io/size': size, 'leaderworkerset.sigs.k8s.io/leader-name': 'a' };
+    expect(project({ annotations }).annotations).toEqual(kept);
+  });
+
   test('an empty object has every default', () => {
     const pod = new PodProjector({ maxTemplates: 8, managedResources: MANAGED }).project({
       metadata: null,

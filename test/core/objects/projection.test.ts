@@ -78,6 +78,7 @@ describe('Jobs', () => {
       completions: 16,
       activeDeadlineSeconds: 60,
       startedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+      ownKeys: [],
       templateLabels: { 'muster.dev/pod-group': 'g' },
       backoffLimit: 0,
       createdAt: 0,
@@ -213,6 +214,9 @@ test('PodGroups', () => {
     minMember: 1,
     scheduleTimeoutSeconds: undefined,
   });
+  for (const scheduleTimeoutSeconds of [0, -1, null]) {
+    expect(projectPodGroup({ metadata, spec: { scheduleTimeoutSeconds } }).scheduleTimeoutSeconds).toBeUndefined();
+  }
 });
 
 const completed = { 'pv.kubernetes.io/bind-completed': 'yes' };

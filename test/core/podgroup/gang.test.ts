@@ -30,6 +30,7 @@ function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
     podGroup: undefined,
     blocksOnClaim: () => false,
     countJobsOfSet: () => 0,
+    creationFailure: () => undefined,
     ...sources,
   });
 }

@@ -21,7 +21,15 @@ function aMember(name: string, { labels, annotations, ...rest }: PodOptions = {}
 }
 
 function problemsOf(pods: readonly PodModel[], sources: Partial<GangSources> = {}): readonly GangProblem[] {
-  const all = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, countJobsOfSet: () => 0, ...sources };
+  const all = {
+    pods,
+    jobs: [],
+    podGroup: undefined,
+    blocksOnClaim: () => false,
+    countJobsOfSet: () => 0,
+    creationFailure: () => undefined,
+    ...sources,
+  };
   return describeGang(gangKey('default', 'train'), all).problems;
 }
 

@@ -60,6 +60,10 @@ const lws = (name: string, group: number, worker: number): PodModel =>
     // The workers of a group come from a StatefulSet that begins with 1, the leaders from one of their own.
     'apps.kubernetes.io/pod-index': String(worker === 0 ? group : worker),
   });
+const sizedLws = (name: string, group: number, worker: number, size: string): PodModel => ({
+  ...lws(name, group, worker),
+  annotations: { 'leaderworkerset.sigs.k8s.io/size': size },
+});
 const ray = (name: string, group: string, replica?: number, host?: number): PodModel =>
   pod(name, {
     'ray.io/cluster': 'ray',
@@ -194,6 +198,21 @@ describe('a member that is missing', () => {
       'leaves one in a Job of a JobSet, too',
       [jobSet('a', ['w', 0, 0], 0), jobSet('c', ['w', 1, 1], 0), jobSet('d', ['w', 1, 1], 1)],
       'a:0 c:2 d:3',
+    ],
+    [
+      'leaves one in every group of a LeaderWorkerSet that says their size, while only leaders exist',
+      [0, 1, 2].map((g) => sizedLws(`s-${g}`, g, 0, '4')),
+      's-0:0 s-1:4 s-2:8',
+    ],
+    [
+      'leaves none where a group is larger than it says',
+      [sizedLws('s-0-2', 0, 2, '2'), sizedLws('s-1', 1, 0, '2')],
+      's-0-2:2 s-1:3',
+    ],
+    [
+      'leaves no hole of an unbelievable size',
+      [sizedLws('s-0', 0, 0, '100001'), sizedLws('s-1', 1, 0, '100001')],
+      's-0:0 s-1:1',
     ],
     [
       'is not known of when it is the last of the only run of its kind',
@@ -367,6 +386,7 @@ describe('two members that were given one rank', () => {
       podGroup: undefined,
       blocksOnClaim: () => false,
       countJobsOfSet: () => 0,
+      creationFailure: () => undefined,
     });
 
   test.each<[string, readonly PodModel[], string]>([
@@ -403,6 +423,7 @@ test('a gang says the rank of each member, and lists them in that order', () => 
     podGroup: undefined,
     blocksOnClaim: () => false,
     countJobsOfSet: () => 0,
+    creationFailure: () => undefined,
   });
   expect(members.map(({ name, uid }) => [name, ranks.get(uid)])).toEqual([
     ['a', 0],

@@ -63,7 +63,14 @@ function decide({ cluster, jobs, want = 1, gang = {}, budgets = [], barred = [],
   const snapshot = drawSnapshot(cluster, { ...more, pods: [...all.flatMap(({ pods }) => pods), ...(more.pods ?? [])] });
   const running = all.flatMap(({ name, job, pods }): RunningGang[] => {
     if (job.lone) return [];
-    const sources = { pods, jobs: [], podGroup: undefined, blocksOnClaim: () => false, countJobsOfSet: () => 0 };
+    const sources = {
+      pods,
+      jobs: [],
+      podGroup: undefined,
+      blocksOnClaim: () => false,
+      countJobsOfSet: () => 0,
+      creationFailure: () => undefined,
+    };
     const bound = pods.filter(({ deleting }) => !deleting);
     return [{ gang: describeGang(gangKey('default', name), sources), bound }];
   });

@@ -41,6 +41,11 @@ const unknownLevel = levelProblem('unknown-level', 'topology-required', 'rak', [
 describe('for people', () => {
   test.each<[string, Reason, string]>([
     ['gathering', { kind: 'gathering', have: 60, want: 64 }, '60 of 64 members exist'],
+    [
+      'members that cannot be created',
+      { kind: 'gathering', have: 3, want: 4, refused: { owner: 'Job a', message: 'exceeded quota: q' } },
+      '3 of 4 members exist; Job a cannot create more: "exceeded quota: q"',
+    ],
     ['queued', { kind: 'queued' }, 'complete, waiting to be planned'],
     ['no room, and nothing to say about nodes', unschedulable(60), 'room for 60 of 64 members'],
     [

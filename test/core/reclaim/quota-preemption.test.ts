@@ -60,7 +60,14 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
   const pods = all.flatMap((job) => job.pods);
   const snapshot = drawSnapshot(cluster ?? 'a: n1[8] n2[8] n3[8] n4[8] n5[8] n6[8] n7[8] n8[8]', { pods });
   const running = all.flatMap(({ name, lone, pods: bound }): RunningGang[] => {
-    const sources = { pods: bound, jobs: [], podGroup: undefined, blocksOnClaim: () => false, countJobsOfSet: () => 0 };
+    const sources = {
+      pods: bound,
+      jobs: [],
+      podGroup: undefined,
+      blocksOnClaim: () => false,
+      countJobsOfSet: () => 0,
+      creationFailure: () => undefined,
+    };
     return lone ? [] : [{ gang: describeGang(gangKey('default', name), sources), bound }];
   });
   const held = new Map(

@@ -106,10 +106,12 @@ describe("the barrier's clock", () => {
     expect((await world.inspect('a')).reason).toContain('2 of 3 members reached the bind barrier in time');
   });
 
-  test('is shortened by scheduleTimeoutSeconds of the PodGroup, never lengthened', async () => {
+  test('is shortened by scheduleTimeoutSeconds of the PodGroup, never lengthened, and 0 is no timeout', async () => {
     for (const [seconds, expected] of [
       [10, 10],
       [600, 25],
+      [0, 25],
+      [-5, 25],
     ] as const) {
       const world = await startWorld({ nodes: 2, settings: patient });
       world.cluster.create('PodGroup', {

@@ -59,6 +59,8 @@ describe('one gang', () => {
           reason: '3 members nominated, 1 of them at the bind barrier',
           because: { kind: 'nominated', members: 3, atBarrier: 1 },
           deadline: null,
+          run: null,
+          laterRuns: [],
           topology: null,
         },
       },

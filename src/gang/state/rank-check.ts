@@ -1,0 +1,29 @@
+/**
+ * Whether the slots of a gang were planned for the ranks that its members have now. A member that is created later can
+ * move the ranks of others, and with them slices and neighbours. O(slots).
+ */
+import { noteUnchecked } from './attempt.ts';
+import type { GangRecord } from './records.ts';
+import type { Reservations } from './reservations.ts';
+import type { Slot } from './slot.ts';
+
+/** While members are missing, ranks still move: they are compared when the gang is complete. */
+function isComplete({ gang }: GangRecord): boolean {
+  return gang.minMember !== undefined && gang.present.length >= gang.minMember;
+}
+
+/** Whether the gang is complete, and has slots of other or unknown ranks. */
+export function haveRanksMoved(record: GangRecord, slots: readonly Slot[]): boolean {
+  if (!isComplete(record)) return false;
+  // Replacements of a running gang that cannot be planned keep their slots.
+  if (record.gang.problems.length > 0 && record.census.bound.length > 0) return false;
+  return slots.some(({ pod, rank, state }) => state !== 'binding' && rank !== record.gang.ranks.get(pod.uid));
+}
+
+/** Notes whether the plan step has to look at the slots. @returns whether it has. */
+export function noteMovedRanks(record: GangRecord, reservations: Reservations): boolean {
+  const { gang, attempt } = record;
+  const isUnchecked = reservations.countOf(gang.key) > 0 && haveRanksMoved(record, reservations.slotsOf(gang.key));
+  noteUnchecked(attempt, isUnchecked);
+  return isUnchecked;
+}

@@ -1,0 +1,59 @@
+/**
+ * Tells users about keys that do nothing and gates that nobody of ours opens. Told once for each controller, whose pods
+ * share their mistakes. What was told is remembered for a while only: telling it again is no harm.
+ */
+import { LRUCache } from 'lru-cache';
+import { POD_GROUP_LABEL } from '../../core/objects/keys.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { cutText } from '../../core/objects/text-values.ts';
+import { findIgnoredKeys } from '../../core/podgroup/ignored-keys.ts';
+import { listOtherGates } from '../../core/podgroup/stray.ts';
+import type { LoopContext } from '../framework/context.ts';
+import type { Waker } from '../framework/ports.ts';
+
+/** Pods that are looked at in one cycle. */
+const PODS_PER_CYCLE = 500;
+
+/** Causes that are remembered as told. */
+const MAX_TOLD = 4096;
+
+export class KeyAdvisor {
+  readonly #context: Pick<LoopContext, 'view' | 'observer'>;
+  readonly #waker: Waker;
+  readonly #schedulerNames: readonly string[];
+  readonly #told = new LRUCache<string, true>({ max: MAX_TOLD });
+
+  /** @param schedulerNames the schedulers whose pods are ours. */
+  constructor(context: Pick<LoopContext, 'view' | 'observer'>, waker: Waker, schedulerNames: readonly string[]) {
+    this.#context = context;
+    this.#waker = waker;
+    this.#schedulerNames = schedulerNames;
+  }
+
+  /** Looks at the next pods whose keys changed. */
+  advise(): void {
+    const { view, observer } = this.#context;
+    const pods = view.takeUnread(PODS_PER_CYCLE);
+    for (const pod of pods) {
+      const ignored = findIgnoredKeys(pod, view.jobOf(pod));
+      if (ignored.length > 0 && this.#isNew(pod, ignored)) observer.onKeysIgnored(pod, ignored);
+      const gates = listOtherGates(pod);
+      if (gates.length > 0 && this.#isNew(pod, gates)) observer.onOtherGates(pod, gates);
+    }
+    if (pods.length === PODS_PER_CYCLE) this.#waker.wake();
+  }
+
+  /** kube-scheduler asked for a pod whose label names a gang, but whose scheduler is not configured as ours. */
+  onForeignMember(pod: PodModel, schedulerName: string): void {
+    const name = cutText(schedulerName);
+    const ignored = { kind: 'other-scheduler', key: POD_GROUP_LABEL, schedulerName: name, ours: this.#schedulerNames };
+    if (this.#isNew(pod, ignored)) this.#context.observer.onKeysIgnored(pod, [{ ...ignored, kind: 'other-scheduler' }]);
+  }
+
+  #isNew({ uid, owner }: PodModel, cause: object): boolean {
+    const key = `${owner?.uid ?? uid} ${JSON.stringify(cause)}`;
+    if (this.#told.has(key)) return false;
+    this.#told.set(key, true);
+    return true;
+  }
+}
