@@ -284,12 +284,6 @@ export class Planner {
   }
 }
 
-/** Without a refusal the gang has grown since it was planned. */
 function noPlaceLeft(record: GangRecord): Release {
-  const { refused, lastFailure } = record.attempt;
-  const message =
-    refused.size > 0
-      ? `no other place was left: ${lastFailure}`
-      : 'members that came after it was planned found no room beside the others';
-  return { record, cause: 'refused', message };
+  return { record, cause: 'refused', message: `no other place was left: ${record.attempt.lastFailure}` };
 }
