@@ -131,13 +131,15 @@ export class Controllers {
         [VERSION]: String(version),
         'muster.dev/on-member-loss': loss,
         ...(min !== undefined && { 'muster.dev/min-members': String(min) }),
+        ...(owner instanceof JobOwner && owner.countFailures(index!)),
       },
       spec: {
         terminationGracePeriodSeconds: GRACE_MS / 1_000,
         ...(gated && { schedulingGates: [{ name: GATE }] }),
       },
     });
-    Object.assign(raw.metadata, { ownerReferences: referTo(owner), uid: `${name}-${this.serial}` });
+    const finalizers = owner.kind === 'Job' ? ['batch.kubernetes.io/job-tracking'] : [];
+    Object.assign(raw.metadata, { ownerReferences: referTo(owner), uid: `${name}-${this.serial}`, finalizers });
     this.world.create(raw);
   }
 
@@ -340,6 +342,13 @@ export class JobOwner implements Owner {
     return !this.#counted.has(metadata.uid!);
   }
 
+  /** What the Job writes on a pod of the index when it limits the failures of each. */
+  countFailures(index: number): Readonly<Record<string, string>> {
+    if (this.spec.backoffLimitPerIndex === undefined) return {};
+    const failures = this.#failuresOf(index, this.controllers.podsOf(this));
+    return { 'batch.kubernetes.io/job-index-failure-count': String(failures) };
+  }
+
   isOpen(): boolean {
     return !this.isDeleted && this.finished === undefined;
   }
@@ -398,6 +407,16 @@ export class JobOwner implements Owner {
     if (this.isOpen() && this.#failed > this.spec.backoffLimit) this.finished = 'Failed';
     this.#finishIfDone();
     this.#writeStatus();
+    for (const raw of this.controllers.podsOf(this)) if (isEnded(raw)) this.#letGo(raw);
+  }
+
+  /** The Job takes its finalizer off. */
+  #letGo({ metadata }: WireObject): void {
+    const { finalizers } = metadata as { finalizers?: readonly string[] };
+    if (!finalizers?.length) return;
+    this.controllers.world.cluster.update('Pod', `default/${metadata.name}`, (pod) => {
+      Object.assign(pod.metadata, { finalizers: [] });
+    });
   }
 
   #finishIfDone(): void {
@@ -433,18 +452,22 @@ export class JobOwner implements Owner {
     );
   }
 
-  /** Whether a failure that is not counted yet is the last one of its index. */
+  /** Whether the index is given up, or will be when the Job counts what it has not counted yet. */
   #givesUp(index: number, pods: readonly WireObject[]): boolean {
-    const { backoffLimitPerIndex: limit, ignoresDisruption } = this.spec;
-    if (limit === undefined) return false;
-    const failures = pods.filter(
+    const limit = this.spec.backoffLimitPerIndex;
+    return limit !== undefined && this.#failuresOf(index, pods) > limit;
+  }
+
+  /** Failures of the index, with those that are not counted yet. */
+  #failuresOf(index: number, pods: readonly WireObject[]): number {
+    const uncounted = pods.filter(
       (raw) =>
         indexOf(raw) === index &&
         this.mustCount(raw) &&
         (raw.status.phase === 'Failed' || raw.metadata.deletionTimestamp !== undefined) &&
-        !(ignoresDisruption && isDisrupted(raw)),
+        !(this.spec.ignoresDisruption && isDisrupted(raw)),
     );
-    return failures.length + (this.#failures.get(index) ?? 0) > limit;
+    return uncounted.length + (this.#failures.get(index) ?? 0);
   }
 
   #active(): readonly WireObject[] {
@@ -478,6 +501,7 @@ export class JobOwner implements Owner {
   #removeAll(pods: readonly WireObject[]): void {
     for (const raw of pods) {
       this.#counted.add(raw.metadata.uid!);
+      this.#letGo(raw);
       this.controllers.remove(raw);
     }
     this.#writeStatus();

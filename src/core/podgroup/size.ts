@@ -12,6 +12,7 @@ import {
   type PodModel,
 } from '../objects/model.ts';
 import { wholeNumber } from '../objects/text-values.ts';
+import { completionIndex } from './member-index.ts';
 import { makesOneRunEach } from './run.ts';
 
 export interface GangSize {
@@ -42,6 +43,8 @@ export interface SizeSources {
   readonly jobs: readonly JobModel[];
   /** Its pods, without those that leave. */
   readonly pods: readonly PodModel[];
+  /** Those that failed or leave, on nodes. */
+  readonly lost: readonly PodModel[];
   /** Those that speak for it. */
   readonly speakers: readonly PodModel[];
   readonly podGroup: PodGroupModel | undefined;
@@ -56,13 +59,13 @@ const SETTLES_MS = 2_000;
 const SINGLE_SETTLES_MS = 5_000;
 
 export function readSize(sources: SizeSources): GangSize {
-  const { jobs, pods, speakers, podGroup, givesUp } = sources;
+  const { jobs, pods, lost, speakers, podGroup, givesUp } = sources;
   const counts = countByJob(jobs, pods);
   const coming = new Map<string, number>();
   let [start, left] = [0, 0];
   for (const job of jobs) {
     const { succeeded, present } = counts.get(job.uid) ?? NOTHING;
-    const wanted = countLeft(job, succeeded, present);
+    const wanted = countLeft(job, succeeded, present, countGivenUp(job, lost));
     coming.set(job.uid, job.isSuspended ? 0 : Math.max(0, wanted - present));
     start += sizeOf(job);
     left += wanted;
@@ -117,15 +120,33 @@ export function sizeOf({ parallelism, completions = parallelism }: JobModel): nu
 /**
  * How many pods the Job still wants to run together (kubernetes v1.37.2 job_controller.go manageJob). Its status may be
  * older than its pods.
- * @param succeeded of its pods. @param present unfinished ones.
+ * @param succeeded of its pods. @param present unfinished ones. @param givenUp indexes.
  */
-function countLeft(job: JobModel, succeeded: number, present: number): number {
+function countLeft(job: JobModel, succeeded: number, present: number, givenUp: number): number {
   if (job.isFinished || job.isDeleting) return 0;
   const ended = Math.max(job.succeeded, countIndexes(job.completedIndexes), succeeded);
   // A work queue is empty once a worker succeeds: no others are made.
   if (job.completions === undefined) return ended > 0 ? Math.min(job.parallelism, present) : job.parallelism;
-  const open = job.completions - ended - countIndexes(job.failedIndexes);
+  const open = job.completions - ended - givenUp;
   return Math.max(0, Math.min(job.parallelism, open));
+}
+
+/**
+ * Indexes that the Job has given up for good, or will as soon as it counts the pods that it lost: its status follows
+ * within a second, or when a pod that leaves has ended.
+ */
+function countGivenUp({ uid, indexFailureLimit, failedIndexes, ...job }: JobModel, lost: readonly PodModel[]): number {
+  const known = countIndexes(failedIndexes);
+  if (indexFailureLimit === undefined) return known;
+  const last = new Set<number>();
+  for (const { owner, indexFailures, disruption, labels } of lost) {
+    if (owner?.uid !== uid || indexFailures === undefined || indexFailures < indexFailureLimit) continue;
+    if (job.ignoresDisruption && disruption !== '') continue;
+    const index = completionIndex(labels);
+    if (index === undefined || index >= (job.completions ?? 0)) continue;
+    if (!failedIndexes.some(([from, to]) => from <= index && index <= to)) last.add(index);
+  }
+  return known + last.size;
 }
 
 function countIndexes(ranges: IndexRanges): number {
