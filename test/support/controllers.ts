@@ -359,7 +359,7 @@ export class JobOwner implements Owner {
   }
 
   coming(): number {
-    return Math.max(0, this.wanted() - this.#active().length);
+    return Math.max(0, this.wanted() - (this.#active().length - this.#surplus().length));
   }
 
   sync(): void {
@@ -565,7 +565,13 @@ export class SetOwner implements Owner {
   }
 
   coming(): number {
-    return this.#missing().length;
+    if (this.isDeleted || this.kind === 'ReplicaSet') return this.#missing().length;
+    const pods = this.controllers.podsOf(this);
+    return Array.from({ length: this.replicas }, (_, i) => i).filter((i) => {
+      const raw = pods.find(({ metadata }) => metadata.name === `${this.name}-${i}`);
+      if (!raw || raw.metadata.deletionTimestamp !== undefined) return true;
+      return raw.status.phase === 'Failed' && this.kind !== 'MPIJob';
+    }).length;
   }
 
   sync(): void {

@@ -185,6 +185,7 @@ export class History {
       await controllers.pass(3 * SECOND);
       await world.schedule();
     }
+    await controllers.pass(8 * SECOND);
     this.#checkRest();
     this.#checkHealed(gang);
   }
@@ -240,7 +241,7 @@ export class History {
       case 'rest':
         await controllers.pass(8 * SECOND);
         await world.schedule();
-        await controllers.pass(500);
+        await controllers.pass(8 * SECOND);
         return this.#checkRest();
       case 'restart':
         this.#resumeJobs();
@@ -383,8 +384,8 @@ export class History {
   // The laws
 
   #check(): void {
-    this.#checkStarts();
     this.#checkEvictions();
+    this.#checkStarts();
     for (const node of this.world.overbooked()) this.#violate(`overbooked: ${node}`);
   }
 
