@@ -123,7 +123,10 @@ export class Controllers {
       labels: {
         'muster.dev/pod-group': gang,
         ...(owner.kind === 'Job' && { 'batch.kubernetes.io/job-completion-index': String(index) }),
-        ...(owner.kind === 'StatefulSet' && { 'apps.kubernetes.io/pod-index': String(index) }),
+        ...(owner.kind === 'StatefulSet' && {
+          'apps.kubernetes.io/pod-index': String(index),
+          'controller-revision-hash': `v${version}`,
+        }),
         ...(owner.kind === 'ReplicaSet' && { 'pod-template-hash': `v${version}` }),
       },
       annotations: {

@@ -471,7 +471,7 @@ export class History {
 
   /** Nothing has happened for a while: no place is kept for nobody, and who waits is told why. */
   #checkRest(): void {
-    const { world } = this;
+    const { world, controllers } = this;
     const runs = this.#byRun();
     for (const gang of GANGS) {
       const places = [...world.muster.reservations.holds()].filter(
@@ -479,6 +479,10 @@ export class History {
       ).length;
       const own = [...runs].filter(([, { owners }]) => owners[0]!.template.gang === gang);
       const isByHand = own.some(([, { owners }]) => owners[0]!.kind === '');
+      // Muster does not see the pods without the label that a Job counts among its own.
+      const isPartly = own.some(([, { owners }]) =>
+        owners.some((owner) => controllers.podsOf(owner).some((raw) => isActive(raw) && !gangOf(raw))),
+      );
       const comes = own.reduce(
         (sum, [, { owners, pods }]) =>
           sum +
@@ -486,7 +490,7 @@ export class History {
           pods.filter((raw) => isActive(raw) && (!raw.spec.nodeName || !this.#isUp(raw))).length,
         0,
       );
-      if (places > comes && !this.#stale && !isByHand) this.#violate(`${gang}: ${places} places kept, ${comes} members come`);
+      if (places > comes && !this.#stale && !isByHand && !isPartly) this.#violate(`${gang}: ${places} places kept, ${comes} members come`);
     }
     for (const raw of world.cluster.list('Pod')) {
       const gang = gangOf(raw);
@@ -528,7 +532,11 @@ export class History {
     const min = Math.max(0, ...active.map(({ metadata }) => Number(metadata.annotations?.['muster.dev/min-members'] ?? 0)));
     const isComplete = active.length >= min && owners.every((owner) => owner.coming() === 0);
     const text = () => `the gang is ${world.stateOf(gang)}: ${world.reasonOf(gang)}`;
-    if (isComplete && asks <= capacity && waiting.length > 0)
+    const fits =
+      waiting.length === active.length
+        ? asks <= capacity
+        : waiting.some((raw) => world.scheduler.feasible(`default/${raw.metadata.name}`).length > 0);
+    if (isComplete && fits && waiting.length > 0)
       this.#violate(`${key}: ${waiting.map(({ metadata }) => metadata.name)} still wait; ${text()}`);
     if (isComplete && waiting.length === 0 && places.length > 0 && owners[0]!.kind !== '')
       this.#violate(`${key}: still kept: ${places}; ${text()}`);
