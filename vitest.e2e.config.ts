@@ -7,6 +7,8 @@ const LONGEST = [
   'preemption-restarts',
   'preemption',
   'repair',
+  'runs',
+  'sizes',
   'preemption-ungated',
   'dialects',
   'backfill',

@@ -237,7 +237,7 @@ class Cluster {
       pods,
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
       countJobsOfSet: () => 0,
       creationFailure: () => undefined,
     });

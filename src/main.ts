@@ -44,6 +44,7 @@ interface Assembly {
   readonly projector: PodProjector;
   readonly topology: TopologyInspector;
   readonly queues: QueueInspector;
+  readonly events: EventRecorder;
 }
 
 interface Watching {
@@ -84,7 +85,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const { managedResources, schedulerNames } = config;
   const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources, schedulerNames });
   const state = new ClusterState(config.topology.levels);
-  const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), now: clock.now });
+  const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), clock });
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
   const scheduler = assembleScheduler({
     view: state,
@@ -101,7 +102,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const isReady = () => progress.isRecovered;
   const topology = new TopologyInspector({ scheduler: scheduler.view, policy, isReady });
   const queueInspector = new QueueInspector({ scheduler: scheduler.view, isAccelerator, clock, isReady });
-  return { scheduler, state, projector, topology, queues: queueInspector };
+  return { scheduler, state, projector, topology, queues: queueInspector, events };
 }
 
 /** Step 3: the watches fill the model. */
@@ -185,7 +186,7 @@ function listen(
 /** Step 5: recovers, decides until it is asked to stop, then drains. */
 async function run(
   { log, api, progress }: Process,
-  { scheduler, state }: Assembly,
+  { scheduler, state, events }: Assembly,
   { watches, synced }: Watching,
   server: RunningServer,
 ): Promise<void> {
@@ -213,6 +214,7 @@ async function run(
   await stopped.promise;
   await server.close();
   coordinator.stop();
+  events.stop();
   await watches.stop();
   await api.close();
 }

@@ -86,7 +86,7 @@ export class Reclaimer {
         pods,
         jobs: [],
         podGroup: undefined,
-        blocksOnClaim: () => false,
+        blocksOnClaim: () => undefined,
         countJobsOfSet: () => 0,
         creationFailure: () => undefined,
       });

@@ -2,6 +2,7 @@
 import type { GangList } from '../http/inspect/gangs.ts';
 import { formatAge } from './age.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
+import { formatMembers } from './members.ts';
 import { formatTable } from './table.ts';
 
 /**
@@ -18,7 +19,7 @@ export function formatGangs({ items }: GangList, now: number): string {
     metadata.namespace,
     metadata.name,
     status.state,
-    `${status.bound}/${status.want ?? '?'}`,
+    formatMembers(status.state, status),
     formatAge(now - Date.parse(metadata.creationTimestamp)),
     status.reason,
   ]);

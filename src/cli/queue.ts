@@ -4,6 +4,7 @@ import type { WaitingItem } from '../http/inspect/queue-gangs.ts';
 import type { QueueAmounts, QueueItem, QueueReport } from '../http/inspect/queue-report.ts';
 import { formatAge } from './age.ts';
 import { type Fetch, fetchJson } from './fetch-json.ts';
+import { formatMembers } from './members.ts';
 import { formatTable } from './table.ts';
 
 const left = (title: string) => ({ title, align: 'left' }) as const;
@@ -49,11 +50,11 @@ export function fetchQueues(fetch: Fetch, baseUrl: string, name: string | undefi
   return fetchJson(fetch, new URL(path, baseUrl), { what: 'a list of queues', has: 'queues' });
 }
 
-/** The waiting gangs in order. GPUS counts all accelerators that a gang needs to start. */
+/** The waiting gangs in order. GPUS counts all accelerators that a gang needs to start, or to go on. */
 export function formatLine({ waiting }: QueueReport, now: number): string {
   const rows = waiting.map((item) => [
     ...cellsOf(item),
-    `${item.members.have}/${item.members.want ?? '?'}`,
+    formatMembers(item.state, item.members),
     String(item.accelerators),
     String(item.priority),
     formatAge(now - Date.parse(item.since)),
@@ -134,6 +135,10 @@ function shortReason(reason: Reason | null): string {
       return 'Queued';
     case 'unschedulable':
       return 'Resources';
+    case 'unsatisfiable':
+      return 'Unsatisfiable';
+    case 'beyond-quota':
+      return `Unsatisfiable(${reason.refusal.queue})`;
     case 'held':
       return 'Held';
     case 'queue':
@@ -159,7 +164,7 @@ function shortReason(reason: Reason | null): string {
     case 'settling':
       return 'Settling';
     case 'members-wait':
-      return 'MembersWait';
+      return 'Growing';
     case 'later-runs':
       return 'LaterRuns';
     default:

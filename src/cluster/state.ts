@@ -20,6 +20,7 @@ import {
   type StorageClassModel,
 } from '../core/objects/model.ts';
 import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
+import type { ClaimObstacle } from '../core/podgroup/problems.ts';
 import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
@@ -162,7 +163,7 @@ export class ClusterState {
       pods,
       jobs: [...jobs.values()],
       podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
-      blocksOnClaim: (claim) => this.#blocks(`${namespace}/${claim}`),
+      blocksOnClaim: (claim) => this.#judgeClaim(`${namespace}/${claim}`),
       countJobsOfSet: (set) => this.#jobsOfSet.get(`${namespace}/${set}`)?.size ?? 0,
       creationFailure: (owner) => this.#failures.latestOf(owner, namespace),
     };
@@ -319,10 +320,11 @@ export class ClusterState {
   }
 
   /** A claim blocks while it is missing, or neither bound nor waiting for its first consumer. */
-  #blocks(key: string): boolean {
+  #judgeClaim(key: string): ClaimObstacle | undefined {
     const claim = this.#claims.get(key);
-    if (!claim) return true;
-    return !claim.bound && !this.#storageClasses.get(claim.storageClass)?.waitsForConsumer;
+    if (!claim) return 'missing-claim';
+    const mayBind = claim.bound || this.#storageClasses.get(claim.storageClass)?.waitsForConsumer;
+    return mayBind ? undefined : 'unbound-claim';
   }
 }
 

@@ -8,6 +8,7 @@ import { Endings } from './admit/endings.ts';
 import { QueueTable } from './admit/queue-table.ts';
 import { RunHistory } from './admit/run-history.ts';
 import { RunLimits } from './admit/run-limits.ts';
+import { Satisfiability } from './admit/satisfiability.ts';
 import { Coordinator } from './coordinator.ts';
 import { Binder } from './extender/binder.ts';
 import { Inspection } from './extender/inspection.ts';
@@ -33,6 +34,7 @@ import { Reservations } from './state/reservations.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
 import { Dispatcher } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
+import { HolderFinder } from './write/holder-finder.ts';
 import { KeyAdvisor } from './write/key-advisor.ts';
 import { Nominator } from './write/nominator.ts';
 import { Publisher } from './write/publisher.ts';
@@ -97,13 +99,14 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const limits = new RunLimits(context, queues, evictor);
   const endings = new Endings(context, queues, history);
   const backfill = new Backfill(context, inputs, endings);
-  const admission = new Admission(context, { queues, backfill, limits, history, repairs: repairer });
+  const satisfiability = new Satisfiability(context, queues);
+  const admission = new Admission(context, { queues, satisfiability, backfill, limits, history, repairs: repairer });
 
   // 4 plan, 5 preempt
   const pacing = new Pacing(reservations);
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
-  const planner = new Planner(context, { assigner, early, inputs, pacing, queues });
+  const planner = new Planner(context, { assigner, early, inputs, pacing, queues, satisfiability });
   const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
 
   // 6 write, 7 publish
@@ -111,7 +114,8 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const strays = new StrayKeeper(context, timer);
   const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener, strays, advisor);
   const queuePublisher = new QueuePublisher(context, queues);
-  const publisher = new Publisher(context, repairer, queuePublisher);
+  const holders = new HolderFinder(context);
+  const publisher = new Publisher(context, repairer, queuePublisher, holders);
   const coordinator = new Coordinator(context, {
     timer,
     gangs,
@@ -121,6 +125,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     observation,
     repairer,
     admission,
+    satisfiability,
     planner,
     preemptor,
     dispatcher,
@@ -138,6 +143,6 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     projectPod: ports.projectPod,
     advisor,
   });
-  const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings });
+  const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
 }

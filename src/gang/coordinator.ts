@@ -16,6 +16,7 @@ import type { GangKey } from '../core/podgroup/gang.ts';
 import type { Admission } from './admit/admission.ts';
 import type { AdmissionCandidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';
+import type { Satisfiability } from './admit/satisfiability.ts';
 import type { LoopContext } from './framework/context.ts';
 import type { CycleTimer } from './framework/cycle-timer.ts';
 import type { Releaser } from './framework/releaser.ts';
@@ -44,6 +45,7 @@ export interface CoordinatorParts {
   readonly observation: Observation;
   readonly repairer: Repairer;
   readonly admission: Admission;
+  readonly satisfiability: Satisfiability;
   readonly planner: Planner;
   readonly preemptor: Preemptor;
   readonly dispatcher: Dispatcher;
@@ -118,8 +120,9 @@ export class Coordinator {
 
   /** A pod was created, changed or deleted. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void {
-    const { observation, admission, timer } = this.#parts;
+    const { observation, admission, satisfiability, timer } = this.#parts;
     observation.onPod(before, now);
+    satisfiability.onPod(before, now);
     admission.onPod((now ?? before!).uid, now);
     timer.wake();
   }

@@ -1,17 +1,22 @@
 /**
  * The Job controller as far as training Jobs need it (kubernetes v1.37.2 pkg/controller/job): Indexed and NonIndexed,
- * suspend, backoffLimit, replacement of failed and deleted pods, back-off per Job or per index, and ignored failures.
+ * suspend, backoffLimit, replacement of failed and deleted pods, back-off per Job or per index, indexes that are given up,
+ * and ignored failures.
  *
- * Not implemented: indexes that fail permanently, success policies, failure policies by exit code, deadlines, and the
+ * Not implemented: success policies, failure policies by exit code, deadlines, and the
  * finalizer on pods, since no deletion goes unseen within one process.
  */
 import type { Clock } from '../core/objects/clock.ts';
 import {
   completedIndexes,
+  failedIndexes,
+  failureOf,
   ignoresFailure,
+  indexText,
   isFinished,
   isPodFailed,
   isPodOver,
+  type JobFailure,
   jobPod,
   rankOf,
   replacesEndedOnly,
@@ -45,6 +50,8 @@ interface Memory {
   readonly released: Set<string>;
   failures: Failures;
   readonly failuresOfIndex: Map<number, Failures>;
+  /** Failures of an index that count towards its limit. */
+  readonly countedOfIndex: Map<number, number>;
   /** How many pods to create next: 1, 2, 4, … A refusal then shows up early, and Jobs take turns. */
   batch: number;
   cancel: (() => void) | undefined;
@@ -100,6 +107,7 @@ export class JobController {
       released: new Set<string>(),
       failures: NO_FAILURES,
       failuresOfIndex: new Map(),
+      countedOfIndex: new Map(),
       batch: 1,
       cancel: undefined,
     };
@@ -115,11 +123,13 @@ export class JobController {
       memory.failures = NO_FAILURES;
     } else if (isGone || isPodFailed(job, pod)) {
       if ([memory.failed, memory.ignored, memory.released].some((known) => known.has(uid))) return;
-      (ignoresFailure(job, pod) ? memory.ignored : memory.failed).add(uid);
+      const isIgnored = ignoresFailure(job, pod);
+      (isIgnored ? memory.ignored : memory.failed).add(uid);
       const oneMore = ({ count }: Failures): Failures => ({ count: count + 1, lastAt: this.#clock.now() });
       const rank = rankOf(pod);
       memory.failures = oneMore(memory.failures);
       memory.failuresOfIndex.set(rank, oneMore(memory.failuresOfIndex.get(rank) ?? NO_FAILURES));
+      if (!isIgnored) memory.countedOfIndex.set(rank, (memory.countedOfIndex.get(rank) ?? 0) + 1);
     }
   }
 
@@ -140,7 +150,7 @@ export class JobController {
   #sync(job: Job, memory: Memory): void {
     if (isFinished(job)) return;
     const { namespace, uid } = job.metadata;
-    const { parallelism = 1, completions, backoffLimit = 6, suspend = false, completionMode } = job.spec;
+    const { parallelism = 1, completions, suspend = false, completionMode } = job.spec;
     const indexed = completionMode === 'Indexed';
 
     // 1. Observe its pods.
@@ -150,35 +160,39 @@ export class JobController {
     const active = owned.filter((pod) => !isPodOver(pod) && !pod.metadata.deletionTimestamp);
     const terminating = owned.filter((pod) => !isPodOver(pod) && pod.metadata.deletionTimestamp);
     const indexes = completedIndexes([...memory.succeeded.values()]);
-    const succeeded = indexed ? indexes.count : memory.succeeded.size;
+    const succeeded = indexed ? indexes.length : memory.succeeded.size;
+    const givenUp = indexed ? failedIndexes(job, memory.countedOfIndex) : undefined;
 
     // 2. Decide whether it has ended.
-    const failing = job.status?.conditions?.some(({ type }) => type === 'FailureTarget') ?? false;
-    const exhausted = failing || memory.failed.size > backoffLimit;
+    const failure = failureOf(job, { failed: memory.failed.size, succeeded, failedIndexes: givenUp?.length ?? 0 });
     const workQueueDone = completions === undefined && succeeded > 0 && active.length === 0;
-    const complete = !exhausted && (workQueueDone || (completions !== undefined && succeeded >= completions));
+    const complete = !failure && (workQueueDone || (completions !== undefined && succeeded >= completions));
 
     // 3. Create or delete pods.
-    const stopped = exhausted || complete || suspend;
+    const stopped = failure !== undefined || complete || suspend;
     // Once a pod of a work queue has succeeded, the remaining pods run to their own end.
     const open = completions === undefined ? (succeeded > 0 ? active.length : parallelism) : completions - succeeded;
     const wanted = stopped ? 0 : Math.min(parallelism, open);
     for (const pod of [...active].sort((a, b) => rankOf(b) - rankOf(a)).slice(0, Math.max(0, active.length - wanted))) {
-      if (!exhausted) memory.released.add(pod.metadata.uid);
+      if (!failure) memory.released.add(pod.metadata.uid);
       this.#registry.delete('pods', namespace, pod.metadata.name);
     }
     const kept = replacesEndedOnly(job) ? [...active, ...terminating] : active;
-    this.#createPods(job, memory, wanted - kept.length, new Set([...indexes.all, ...kept.map(rankOf)]));
+    const taken = new Set([...indexes, ...(givenUp ?? []), ...kept.map(rankOf)]);
+    const limit = indexed ? (completions ?? 0) : Number.POSITIVE_INFINITY;
+    const untaken = limit - [...taken].filter((rank) => rank < limit).length;
+    this.#createPods(job, memory, Math.min(wanted - kept.length, untaken), taken);
 
     // 4. Write its status.
     const left = active.length + terminating.length;
-    const conditions = nextConditions(job, { suspend, complete, exhausted, left }, timestamp(this.#clock.now()));
+    const conditions = nextConditions(job, { suspend, complete, failure, left }, timestamp(this.#clock.now()));
     this.#writeStatus(job, {
       active: stopped ? 0 : active.length,
       ready: active.filter(isReady).length,
       succeeded,
       failed: memory.failed.size,
-      ...(indexed && { completedIndexes: indexes.text }),
+      ...(indexed && { completedIndexes: indexText(indexes) }),
+      ...(givenUp && { failedIndexes: indexText(givenUp) }),
       conditions,
     });
   }
@@ -231,21 +245,20 @@ export class JobController {
 interface Standing {
   readonly suspend: boolean;
   readonly complete: boolean;
-  readonly exhausted: boolean;
+  readonly failure: JobFailure | undefined;
   /** Pods that have not ended yet. */
   readonly left: number;
 }
 
 /** A Job becomes Failed or Complete when all its pods have ended; until then, FailureTarget or SuccessCriteriaMet. */
-function nextConditions(job: Job, { suspend, complete, exhausted, left }: Standing, now: string): readonly Condition[] {
+function nextConditions(job: Job, { suspend, complete, failure, left }: Standing, now: string): readonly Condition[] {
   let conditions = job.status?.conditions ?? [];
   const set = (type: string, reason: string, message: string, status = 'True') => {
     conditions = withCondition(conditions, { type, status, reason, message }, now);
   };
-  if (exhausted) {
-    const message = 'Job has reached the specified backoff limit';
-    set('FailureTarget', 'BackoffLimitExceeded', message);
-    if (left === 0) set('Failed', 'BackoffLimitExceeded', message);
+  if (failure) {
+    set('FailureTarget', failure.reason, failure.message);
+    if (left === 0) set('Failed', failure.reason, failure.message);
   } else if (complete) {
     const message = 'Reached expected number of succeeded pods';
     set('SuccessCriteriaMet', 'CompletionsReached', message);

@@ -87,6 +87,7 @@ export interface JobSpec {
   readonly completionMode?: string;
   readonly backoffLimit?: number;
   readonly backoffLimitPerIndex?: number;
+  readonly maxFailedIndexes?: number;
   readonly podFailurePolicy?: {
     readonly rules?: readonly { readonly action: string; readonly onPodConditions?: readonly Partial<Condition>[] }[];
   };
@@ -101,6 +102,7 @@ export interface JobStatus {
   readonly succeeded?: number;
   readonly failed?: number;
   readonly completedIndexes?: string;
+  readonly failedIndexes?: string;
   readonly startTime?: string;
   readonly completionTime?: string;
   readonly conditions?: readonly Condition[];

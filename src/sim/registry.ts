@@ -5,6 +5,7 @@
 
 import type { Clock } from '../core/objects/clock.ts';
 import { ApiRefusal, alreadyExists, conflict, invalid, notFound } from './api-refusal.ts';
+import { checkEvent } from './events.ts';
 import { completeJob } from './jobs.ts';
 import type { ObjectStore, Preconditions } from './object-store.ts';
 import type { ApiObject, Metadata, NewObject, Pod } from './objects.ts';
@@ -53,6 +54,8 @@ export class Registry {
         return completePod(this.store, this.clock, object);
       case 'jobs':
         return completeJob(object);
+      case 'events':
+        return checkEvent(object);
       case 'poddisruptionbudgets':
         return { ...object, status: NOT_COUNTED };
       default:

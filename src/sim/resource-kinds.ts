@@ -32,7 +32,7 @@ const BUILT_IN: readonly (readonly [apiVersion: string, scope: Scope, kinds: Rea
     },
   ],
   ['events.k8s.io/v1', 'namespaced', { events: 'Event' }],
-  ['batch/v1', 'namespaced', { jobs: 'Job+' }],
+  ['batch/v1', 'namespaced', { jobs: 'Job+', cronjobs: 'CronJob+' }],
   [
     'apps/v1',
     'namespaced',

@@ -18,7 +18,7 @@ const barrierBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 3
 /** How a barrier can end. */
 export const barrierResults = ['opened', 'timeout', 'abandoned'] as const;
 /** What can happen to an Event; see `EventRecorder`. */
-export const eventResults = ['written', 'failed', 'repeated', 'limited'] as const;
+export const eventResults = ['written', 'failed', 'repeated', 'replaced', 'dropped'] as const;
 
 export type EventResult = (typeof eventResults)[number];
 
@@ -182,6 +182,7 @@ export class Metrics {
     'kind',
   ]);
   readonly events = this.#counter('muster_events_total', 'Events meant for users, by what became of them', ['result']);
+  readonly eventsWaiting = this.#gauge('muster_events_waiting', 'Events that wait to be written', []);
 
   constructor() {
     // Counters used in alerts with rates or ratios must exist before their first increment.

@@ -140,7 +140,7 @@ describe('muster gangs', () => {
   });
   const items = [
     gang('train', 190, { state: 'Running', bound: 64, want: 64, reason: '' }),
-    gang('llama-finetune', 7200, { state: 'Pending', bound: 0, want: 128, reason: 'no rack has 128 free slots' }),
+    gang('llama-finetune', 7200, { state: 'Pending', have: 100, want: 128, reason: 'no rack has 128 free slots' }),
   ];
   const answer = (body: unknown) => async () => Response.json(body);
 
@@ -150,9 +150,21 @@ describe('muster gangs', () => {
     expect(stdout).toBe(
       `NAMESPACE   NAME             STATE     MEMBERS   AGE     REASON
 ml          train            Running   64/64     3m10s
-ml          llama-finetune   Pending   0/128     120m    no rack has 128 free slots
+ml          llama-finetune   Pending   100/128   120m    no rack has 128 free slots
 `,
     );
+  });
+
+  test.each([
+    ['Running', 'on nodes', '3/4'],
+    ['Broken', 'on nodes', '3/4'],
+    ['Pending', 'that exist', '4/4'],
+    ['Unsatisfiable', 'that exist', '4/4'],
+    ['Nominated', 'that exist', '4/4'],
+  ])('of a gang that is %s, MEMBERS counts those %s', async (state, _, members) => {
+    const status = { state, have: 4, bound: 3, want: 4 };
+    const { stdout } = await run(['gangs'], { fetch: answer({ items: [gang('a', 60, status)] }) });
+    expect(stdout.split('\n')[1]?.split(/ +/)[3]).toBe(members);
   });
 
   test.each([

@@ -1,7 +1,9 @@
 /** `muster queue` against the real routes of a small world. */
 import { describe, expect, test } from 'vitest';
 import { runCli } from '../../src/cli/commands.ts';
+import { formatGangs } from '../../src/cli/gangs.ts';
 import { defaultConfiguration } from '../../src/config/configuration.ts';
+import type { GangList } from '../../src/http/inspect/gangs.ts';
 import { GPU } from '../support/builders.ts';
 import { aQueue } from '../support/queues.ts';
 import { gang, SECOND, startWorld, type World } from '../support/scenario.ts';
@@ -116,6 +118,44 @@ describe('muster queue', () => {
     expect(asked).toEqual(['http://127.0.0.1:8443/v1/queues/vision']);
     const tree = await run(world, '--queues', '--queue', 'speech');
     expect(tree.stdout.split('\n')[1]).toMatch(/^speech +30 /);
+  });
+
+  test('begins with what can never start, and ends with members that wait beside others that run', async () => {
+    const world = await startWorld({ nodes: 4 });
+    world.running('broken', ['n0', 'n1']);
+    world.create(gang('elastic', 3, { min: 2 }));
+    await world.settle();
+    await world.schedule();
+    world.beginDeletion('broken-0');
+    world.create(gang('huge', 5), gang('next', 1), gang('odd', 1, { annotations: { 'muster.dev/hold': 'maybe' } }));
+    await world.pass(5 * SECOND);
+    const { stdout } = await run(world);
+    expect(stdout).toBe(`POSITION   QUEUE     NAMESPACE   NAME      MEMBERS   GPUS   PRIORITY   WAITING   REASON
+       -   default   default     huge          5/5     40          0   5s        Unsatisfiable
+       1   default   default     next          1/1      8          0   5s        Resources
+       -   default   default     broken        1/2      0          0   5s        Incomplete
+       -   default   default     elastic       2/2      8          0   5s        Growing
+       -   default   default     odd           1/1      8          0   5s        Invalid
+`);
+    const list = (await (await world.muster.app.request('/v1/gangs')).json()) as GangList;
+    const cellsOf = (table: string, name: string) => table.split('\n').find((line) => line.includes(` ${name} `))!;
+    for (const name of ['huge', 'next', 'broken', 'elastic', 'odd']) {
+      const [members] = /\d\/\d/.exec(cellsOf(stdout, name))!;
+      expect(cellsOf(formatGangs(list, world.clock.now()), name), 'the same in muster gangs').toContain(members);
+    }
+  });
+
+  test('does not say that nobody waits while a gang is broken', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.running('broken', ['n0', 'n1']);
+    await world.settle();
+    world.delete('broken-0');
+    await world.pass(5 * SECOND);
+    const { stdout, stderr } = await run(world);
+    expect(stderr).toBe('');
+    expect(stdout.split('\n')[1]).toMatch(/^ +- +default +default +broken +1\/2 +0 .* Incomplete$/);
+    const start = await run(world, '--start');
+    expect(start.stdout.split('\n')[1]).toMatch(/^ +- .* broken +0 +unknown +unknown$/);
   });
 
   test('-o json prints the queue report of the server', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import type { ClaimModel, DisruptionBudgetModel, PodGroupModel, PodModel } from '../../src/core/objects/model.ts';
 import { type GangKey, gangKey } from '../../src/core/podgroup/gang.ts';
+import type { ClaimObstacle } from '../../src/core/podgroup/problems.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import { HOST } from '../../src/core/topology/tree.ts';
 import { aJobModel, aNode, aPod, GPU, type PodOptions } from '../support/builders.ts';
@@ -239,13 +240,13 @@ describe('the PodGroup of a gang', () => {
 describe('claims', () => {
   const waiting = { name: 'fast', waitsForConsumer: true };
   const immediate = { name: 'fast', waitsForConsumer: false };
-  test.each<[string, readonly ClaimModel[], (typeof waiting)[], boolean]>([
-    ['a missing claim blocks', [], [waiting], true],
-    ['a claim of another namespace does not count', [aClaim({ namespace: 'ml', bound: true })], [], true],
-    ['a bound claim does not block', [aClaim({ bound: true })], [], false],
-    ['an unbound claim blocks', [aClaim()], [immediate], true],
-    ['an unbound claim does not block if its class waits for the first consumer', [aClaim()], [waiting], false],
-    ['an unbound claim of an unknown class blocks', [aClaim()], [], true],
+  test.each<[string, readonly ClaimModel[], (typeof waiting)[], ClaimObstacle | undefined]>([
+    ['a missing claim blocks', [], [waiting], 'missing-claim'],
+    ['a claim of another namespace does not count', [aClaim({ namespace: 'ml', bound: true })], [], 'missing-claim'],
+    ['a bound claim does not block', [aClaim({ bound: true })], [], undefined],
+    ['an unbound claim blocks', [aClaim()], [immediate], 'unbound-claim'],
+    ['an unbound claim does not block if its class waits for the first consumer', [aClaim()], [waiting], undefined],
+    ['an unbound claim of an unknown class blocks', [aClaim()], [], 'unbound-claim'],
   ])('%s', (_, claims, classes, blocks) => {
     const { state } = aState();
     for (const storageClass of classes) state.storageClasses.applied(storageClass, undefined);
@@ -258,13 +259,13 @@ describe('claims', () => {
     const blocks = () => state.sourcesOf(gangKey('default', 'train')).blocksOnClaim('data');
     state.storageClasses.applied(waiting, undefined);
     state.claims.applied(aClaim(), undefined);
-    expect(blocks()).toBe(false);
+    expect(blocks()).toBeUndefined();
     state.storageClasses.deleted(waiting);
-    expect(blocks()).toBe(true);
+    expect(blocks()).toBe('unbound-claim');
     state.claims.applied(aClaim({ bound: true }), aClaim());
-    expect(blocks()).toBe(false);
+    expect(blocks()).toBeUndefined();
     state.claims.deleted(aClaim());
-    expect(blocks()).toBe(true);
+    expect(blocks()).toBe('missing-claim');
   });
 });
 

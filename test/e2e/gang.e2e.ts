@@ -22,12 +22,12 @@ scenarios('a gang starts whole, or not at all', {}, (scenario) => {
   scenario('64 pods with room for 60: none is bound, Event and inspect API say 60 of 64', async (world) => {
     await world.cluster.addNodes({ count: 60 });
     await world.cluster.api.create('jobs', gpuJob({ name: 'large', size: 64 }));
-    await expectReason(world, 'large', 'Pending', /room for 60 of 64 members/);
+    await expectReason(world, 'large', 'Unsatisfiable', /room for 60 of 64 members even if nothing else ran/);
     const [first] = await world.cluster.api.list('pods', {
       labelSelector: 'batch.kubernetes.io/job-completion-index=0',
     });
     await expectEvent(world, first?.metadata?.name as string, /60 of 64/);
-    await expectEvent(world, 'large', /60 of 64/);
+    await expectEvent(world, 'large', /can never fit on these nodes: room for 60 of 64/);
     await expectToStay('no member is bound', async () => (await boundPodsOf(world, 'large')).length === 0, 2_000);
     await world.cluster.addNodes({ count: 4, first: 60, prefix: 'late' });
     await expectBound(world, 'large', 64);

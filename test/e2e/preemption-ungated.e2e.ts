@@ -101,7 +101,7 @@ scenarios('preemption with notice, by members without the gate', { preemption, a
       const urgent = { priorityClassName: 'urgent' };
       // Even with all of them gone there would be too little room.
       await api.createMany('pods', gangPods({ gang: 'too-large', size: 5, ...urgent }));
-      await expectReason(world, 'too-large', 'Pending', /^room for 0 of 5/);
+      await expectReason(world, 'too-large', 'Unsatisfiable', /room for 4 of 5 members even if nothing else ran/);
       const all = [...low, lone];
       await expectToStay('nobody leaves', async () => (await listTouched(world, all)).length === 0, 3_000);
       await api.deleteAll('pods', { labelSelector: 'muster.dev/pod-group=too-large', graceSeconds: 0 });

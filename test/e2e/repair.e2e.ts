@@ -2,8 +2,10 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
 import { addNodes } from './fabric.ts';
+import { expectTold } from './history.ts';
 import { gangPod, gangPods, gpuJob, gpuPod, priorityClass } from './objects.ts';
 import { scenarios } from './scenarios.ts';
+import { cordon, evictPod } from './workloads.ts';
 import {
   expectBound,
   expectNoOvercommit,
@@ -87,6 +89,29 @@ scenarios('repair', { topology, repair, gang }, (scenario) => {
     },
   );
 
+  scenario(
+    'a node is drained under a gang that has no other: it says which, and what the replacement waits for',
+    async (world) => {
+      const { api } = world.cluster;
+      await world.cluster.addNodes({ count: 4 });
+      await api.create('jobs', gpuJob({ name: 'train', size: 4 }));
+      const before = await expectBound(world, 'train', 4);
+      const drained = nodeOf(before[1]!);
+      await cordon(world, drained);
+      await evictPod(world, before[1]!);
+      await expectReason(world, 'train', 'Broken', new RegExp(`3 of 4 .*${drained}.*(cordoned|evicted)`));
+      const replacement = await waitFor(async () => (await podsOf(world, 'train')).find((pod) => isNew(pod, before)), {
+        what: 'the replacement',
+      });
+      await expectTold(world, [replacement.metadata?.name as string], /./);
+      await expectReason(world, 'train', 'Broken', /wait|room for/);
+      await expectUntouched(world, before.toSpliced(1, 1), 'the others run on');
+      await cordon(world, drained, false);
+      await expectRunning(world, 'train', 4);
+      await expectReason(world, 'train', 'Running', /^$/);
+    },
+  );
+
   scenario('on-member-loss restart: all members start anew together, and not on the dead node', async (world) => {
     const { api } = world.cluster;
     await world.cluster.addNodes({ count: 6 });
@@ -154,7 +179,7 @@ scenarios('repair', { topology, repair, gang }, (scenario) => {
       await waitFor(async () => (await listTouched(world, before)).length === 1, { what: 'the lost member to leave' });
       const after = await expectRunning(world, 'high', 3);
       await expectUntouched(world, before.slice(1), 'only one was lost');
-      const fresh = after.filter(({ metadata }) => before.every((old) => old.metadata?.uid !== metadata?.uid));
+      const fresh = after.filter((pod) => isNew(pod, before));
       expect(fresh.map(nodeOf), 'the cheapest place').toEqual([nodeOf(lone)]);
       await expectUntouched(world, low, 'a lone pod was enough');
       await expectNoOvercommit(world);
@@ -191,6 +216,10 @@ async function expectReplaced(
 
 function lonePods(count: number): readonly V1Pod[] {
   return Array.from({ length: count }, (_, i) => gpuPod({ name: `lone-${i}`, labels: { lone: '' } }));
+}
+
+function isNew({ metadata }: V1Pod, before: readonly V1Pod[]): boolean {
+  return before.every((old) => old.metadata?.uid !== metadata?.uid);
 }
 
 /** '' until it is bound. */

@@ -72,7 +72,7 @@ scenarios('a gang on blocks and racks', { gang, topology }, (scenario) => {
   scenario('racks of one name in two blocks are two racks', async (world) => {
     await addFabric(world, [[4], [4]]);
     await world.cluster.api.createMany('pods', gangPods({ gang: 'namesake', size: 6, topologyRequired: RACK }));
-    await expectReason(world, 'namesake', 'Pending', /rack: best domain block-\d\/rack-0 fits 4 of 6/);
+    await expectReason(world, 'namesake', 'Unsatisfiable', /rack: best domain block-\d\/rack-0 fits 4 of 6/);
     await expectToStay('nothing is bound', async () => (await boundPodsOf(world, 'namesake')).length === 0, 1_000);
   });
 
@@ -82,7 +82,7 @@ scenarios('a gang on blocks and racks', { gang, topology }, (scenario) => {
     await expectReason(
       world,
       'lost',
-      'Pending',
+      'Unsatisfiable',
       /topology-required: expected one of block, rack, host\b.* found "row"/,
     );
     expect(await boundPodsOf(world, 'lost')).toHaveLength(0);

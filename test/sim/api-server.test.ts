@@ -130,7 +130,10 @@ describe('kinds', () => {
   test('discovery lists the resources of a group', async () => {
     const { ask } = await newWorld().serve();
     const { body } = await ask('GET', '/apis/batch/v1');
-    expect(body.resources).toEqual([{ name: 'jobs', singularName: '', namespaced: true, kind: 'Job' }]);
+    expect(body.resources).toEqual([
+      { name: 'jobs', singularName: '', namespaced: true, kind: 'Job' },
+      { name: 'cronjobs', singularName: '', namespaced: true, kind: 'CronJob' },
+    ]);
     expect((await ask('GET', '/apis/example.com/v1')).status).toBe(404);
   });
 
@@ -168,5 +171,25 @@ describe('kinds', () => {
     const grouped = (await ask('GET', '/apis/events.k8s.io/v1/namespaces/default/events/e')).body;
     expect(grouped).toMatchObject({ regarding: { name: 'a' }, note: 'waits' });
     expect(grouped.message).toBeUndefined();
+  });
+
+  test.each([
+    ['about a node in default', { regarding: { kind: 'Node', name: 'n0' } }, 201],
+    ['about a node in another namespace', { regarding: { kind: 'Node', name: 'n0' } }, 422, 'team-a'],
+    ['about a pod there', { regarding: { kind: 'Pod', namespace: 'team-a', name: 'a' } }, 201, 'team-a'],
+    ['without an action', { action: '' }, 422],
+    ['with a note of more than 1024 bytes', { note: 'é'.repeat(513) }, 422],
+    ['with a time in milliseconds', { eventTime: '2026-01-01T00:00:00.000Z' }, 400],
+  ])('an Event %s is answered as by the real API server', async (_, but, status, namespace = 'default') => {
+    const { ask } = await newWorld().serve();
+    await ask('POST', '/api/v1/namespaces', { metadata: { name: 'team-a' } });
+    const event = {
+      metadata: { name: 'e' },
+      regarding: { kind: 'Pod', namespace: 'default', name: 'a' },
+      ...{ type: 'Normal', reason: 'Waits', action: 'Plan', note: 'waits', eventTime: '2026-01-01T00:00:00.000000Z' },
+      ...{ reportingController: 'muster.dev/muster', reportingInstance: 'muster-0' },
+      ...but,
+    };
+    expect((await ask('POST', `/apis/events.k8s.io/v1/namespaces/${namespace}/events`, event)).status).toBe(status);
   });
 });

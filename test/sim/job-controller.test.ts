@@ -142,6 +142,32 @@ describe('an indexed Job', () => {
     expect(ranks(world)).toHaveLength(8);
   });
 
+  test('gives up an index that failed more often than it may, and goes on with the others', () => {
+    const world = worldWithJob(indexed(3, { backoffLimit: undefined, backoffLimitPerIndex: 1, maxFailedIndexes: 2 }));
+    world.setPhase(podOf(world, 1), 'Failed');
+    world.store.remove('pods', 'default', podOf(world, 1));
+    world.pass(10_000);
+    expect(ranks(world), 'one failure is allowed').toEqual(['0', '1', '2']);
+    expect(world.job('train').status?.failedIndexes).toBe('');
+    world.setPhase(podOf(world, 1), 'Failed');
+    world.pass(60_000);
+    expect(world.job('train').status).toMatchObject({ active: 2, failed: 2, failedIndexes: '1' });
+    expect(ranks(world), 'the failed pod stays').toEqual(['0', '1', '2']);
+    for (const rank of [0, 2]) world.setPhase(podOf(world, rank), 'Succeeded');
+    world.pass();
+    expect(world.job('train').status).toMatchObject({ succeeded: 2, completedIndexes: '0,2', failedIndexes: '1' });
+    expect(conditions(world)).toEqual(['FailureTarget', 'Failed']);
+    expect(world.job('train').status?.conditions?.at(-1)?.reason).toBe('FailedIndexes');
+  });
+
+  test('fails when more of its indexes have failed than may', () => {
+    const world = worldWithJob(indexed(3, { backoffLimit: undefined, backoffLimitPerIndex: 0, maxFailedIndexes: 0 }));
+    world.setPhase(podOf(world, 2), 'Failed');
+    world.pass();
+    expect(ranks(world), 'the others are removed').toEqual(['2']);
+    expect(world.job('train').status?.conditions?.at(-1)?.reason).toBe('MaxFailedIndexesExceeded');
+  });
+
   test('that ignores disruptions still fails when a pod fails by itself or is deleted', () => {
     const failed = worldWithJob(indexed(2, { podFailurePolicy: IGNORE_DISRUPTION }));
     failed.setPhase(podOf(failed, 0), 'Failed');

@@ -54,7 +54,7 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     logger: log,
     metrics,
     instance: 'assembled',
-    now: clock.now,
+    clock,
   });
   const isAccelerator = manageResources(config.managedResources);
   const projector = new PodProjector({ maxTemplates: 10_000, managedResources: config.managedResources });

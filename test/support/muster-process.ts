@@ -78,7 +78,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const { schedulerNames = [DEFAULT_SCHEDULER] } = options;
   const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED, schedulerNames });
   const state = new ClusterState(options.levels);
-  const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', now: clock.now });
+  const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', clock });
   const { coordinator, verbs, view, reservations, barrier } = assembleScheduler({
     view: state,
     writer: cluster.writerFor(() => alive),

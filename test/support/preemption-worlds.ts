@@ -181,7 +181,7 @@ export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): rea
       pods: own,
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
       countJobsOfSet: () => 0,
       creationFailure: () => undefined,
     });

@@ -12,7 +12,8 @@ import type {
   Taint,
   Toleration,
 } from './model.ts';
-import { matchesNodeTerm, matchesSelector } from './selector.ts';
+import { findMismatch, matchesNodeTerm, matchesSelector } from './selector.ts';
+import { cutText } from './text-values.ts';
 
 /** Why a node cannot take any pod of a template, whatever runs on it. */
 export type NodeRejection = 'not ready' | 'cordoned' | 'tainted' | 'node selector' | 'node affinity';
@@ -36,9 +37,40 @@ export function rejectNode(template: PodTemplate, node: NodeModel): NodeRejectio
   return undefined;
 }
 
+/**
+ * The rejection to the word, for reports: which taint, which selector, which key. `rejectNode` builds no text, as it is
+ * asked for every node.
+ */
+export function describeRejection(rejection: NodeRejection, template: PodTemplate, node: NodeModel): string {
+  switch (rejection) {
+    case 'not ready':
+    case 'cordoned':
+      return rejection;
+    case 'tainted': {
+      const { key, value, effect } = findTaint(template, node)!;
+      return `tainted ${cutText(value === '' ? key : `${key}=${value}`)}:${effect}`;
+    }
+    case 'node selector': {
+      const wanted = template.nodeSelector;
+      const key = Object.keys(wanted).find((name) => node.labels[name] !== wanted[name])!;
+      return `node selector ${cutText(`${key}=${wanted[key]}`)}`;
+    }
+    case 'node affinity': {
+      const key = findMismatch(template.nodeAffinity ?? [], node);
+      return key === undefined ? rejection : `node affinity ${cutText(key)}`;
+    }
+    default:
+      return rejection satisfies never;
+  }
+}
+
 /** Whether the template tolerates every taint of the node that repels pods. */
 export function toleratesTaints(template: PodTemplate, node: NodeModel): boolean {
-  return !node.taints.some((taint) => repels(taint) && !isTolerated(template.tolerations, taint));
+  return findTaint(template, node) === undefined;
+}
+
+function findTaint({ tolerations }: PodTemplate, { taints }: NodeModel): Taint | undefined {
+  return taints.find((taint) => repels(taint) && !isTolerated(tolerations, taint));
 }
 
 /** Whether the template's node selector and required node affinity allow the node. Nothing else is checked. */

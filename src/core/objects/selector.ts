@@ -24,6 +24,22 @@ export function matchesNodeTerm(terms: readonly NodeSelectorTerm[], node: Pick<N
   );
 }
 
+/**
+ * The key of the first requirement that keeps the node out, of the first term that does not match: one of those to look
+ * at. Undefined when a term has no requirements.
+ */
+export function findMismatch(
+  terms: readonly NodeSelectorTerm[],
+  node: Pick<NodeModel, 'name' | 'labels'>,
+): string | undefined {
+  for (const { matchLabels, matchFields } of terms) {
+    const label = matchLabels.find((requirement) => !matchesRequirement(requirement, node.labels));
+    const mismatch = label ?? matchFields.find((requirement) => !matchesField(requirement, node.name));
+    if (mismatch) return mismatch.key;
+  }
+  return undefined;
+}
+
 /** Projects a selector; undefined for an absent one. */
 export function readSelector(raw: RawLabelSelector | null | undefined): LabelSelector | undefined {
   if (!raw) return undefined;

@@ -19,7 +19,7 @@ import {
 } from '../objects/keys.ts';
 import { isTerminated, type JobModel, type Labels, type PodGroupModel, type PodModel } from '../objects/model.ts';
 import type { TopologyRequest } from '../topology/request.ts';
-import { findProblems, type GangProblem } from './problems.ts';
+import { type ClaimObstacle, findProblems, type GangProblem } from './problems.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
 import { findRun, type KnownRun, type LaterRun, makesOneRunEach, type Run, type RunName } from './run.ts';
 import { type GrowingSet, readSize, sizeOf } from './size.ts';
@@ -115,8 +115,8 @@ export interface GangSources {
   /** Jobs whose pod template carries the gang's label, or that own one of the pods. */
   readonly jobs: readonly JobModel[];
   readonly podGroup: PodGroupModel | undefined;
-  /** Whether a claim holds the gang back: it is not bound, and does not wait for its first consumer. */
-  readonly blocksOnClaim: (claim: string) => boolean;
+  /** How a claim holds the gang back; undefined: it does not. */
+  readonly blocksOnClaim: (claim: string) => ClaimObstacle | undefined;
   /** How many Jobs of a JobSet exist, whatever their labels. */
   readonly countJobsOfSet: (set: string) => number;
   /** The latest creation failure of the controller with this UID. */

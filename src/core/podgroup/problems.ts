@@ -24,7 +24,10 @@ export type GangProblem =
   /** `uncounted`: an owner that does not say how many members it makes; undefined: there is no owner to ask. */
   | { readonly kind: 'no-min-members'; readonly uncounted: Owner | undefined }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
-  | { readonly kind: 'unbound-claim'; readonly claim: string };
+  | { readonly kind: ClaimObstacle; readonly claim: string };
+
+/** A claim does not exist, or is not bound and does not wait for its first consumer. */
+export type ClaimObstacle = 'missing-claim' | 'unbound-claim';
 
 export interface ProblemSources {
   /** In rank order. */
@@ -32,8 +35,8 @@ export interface ProblemSources {
   /** Those that speak for the gang (`speakers.ts`). */
   readonly speakers: readonly PodModel[];
   readonly size: GangSize;
-  /** Whether a claim holds the gang back. */
-  readonly blocksOnClaim: (claim: string) => boolean;
+  /** How a claim holds the gang back; undefined: it does not. */
+  readonly blocksOnClaim: (claim: string) => ClaimObstacle | undefined;
 }
 
 export function findProblems(
@@ -55,7 +58,10 @@ export function findProblems(
   const { minMember: minimum, growing } = size;
   const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
   const isEnded = members.every(isTerminated);
-  if (minimum === undefined && !growing && !badMinimum && !isEnded) problems.push(missingMinimum(name, speakers, size));
+  // The Job of these pods is gone, or not seen yet: it says the size, or nobody wants them any more.
+  const isOrphaned = size.uncounted?.kind === 'Job';
+  if (minimum === undefined && !growing && !badMinimum && !isEnded && !isOrphaned)
+    problems.push(missingMinimum(name, speakers, size));
   const max = speakers.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
   if (minimum !== undefined && max !== undefined && max < minimum) {
     problems.push({ kind: 'min-above-max', min: minimum, max });
@@ -63,9 +69,22 @@ export function findProblems(
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
-  const claim = waiting.flatMap((pod) => pod.claims).find(blocksOnClaim);
-  if (claim !== undefined) problems.push({ kind: 'unbound-claim', claim });
+  problems.push(...findClaimProblem(waiting, blocksOnClaim));
   return problems;
+}
+
+/** The first claim that holds the gang back. */
+function findClaimProblem(
+  waiting: readonly PodModel[],
+  blocksOnClaim: (claim: string) => ClaimObstacle | undefined,
+): readonly GangProblem[] {
+  for (const { claims } of waiting) {
+    for (const claim of claims) {
+      const kind = blocksOnClaim(claim);
+      if (kind !== undefined) return [{ kind, claim }];
+    }
+  }
+  return [];
 }
 
 function missingMinimum(name: string, members: readonly PodModel[], { uncounted }: GangSize): GangProblem {

@@ -3,6 +3,7 @@
 import type { QueueChoiceProblem } from '../queues/choice.ts';
 import type { QuotaRefusal } from '../queues/quota.ts';
 import type { QueueProblem } from '../queues/tree.ts';
+import { formatAmount } from './format-amount.ts';
 
 /** Why a queue is left out of the tree, or why a gang is in no queue. */
 export function explainQueueProblem(problem: QueueProblem | QueueChoiceProblem): string {
@@ -36,6 +37,16 @@ function advise(usable: readonly string[]): string {
   return usable.length > 0
     ? `use one of ${usable.join(', ')}`
     : 'no queue allows this namespace: list it in the namespaces of one';
+}
+
+/** Why the queue refuses a gang even while nobody uses it. */
+export function explainLastingRefusal({ cause, queue, dimension, asked, bound }: QuotaRefusal): string {
+  const [most, found] = [bound, asked].map((amount) => formatAmount(dimension, amount));
+  const [what, advice] =
+    cause === 'limit'
+      ? ['its limit', 'ask for less or raise the limit']
+      : ['its guarantee; it may not borrow', 'ask for less, raise the guarantee or allow borrowing'];
+  return `queue ${queue}: expected at most ${most} ${dimension} (${what}), found ${found} asked for; ${advice}`;
 }
 
 /** Why quota refuses a gang. */

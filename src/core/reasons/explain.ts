@@ -6,13 +6,17 @@
 
 import type { CreationFailure } from '../objects/creation-failure.ts';
 import { cutText, instantText } from '../objects/text-values.ts';
+import type { Impossibility, Oversize } from '../placement/best-case.ts';
+import type { Holders } from '../placement/holders.ts';
 import type { Unschedulable } from '../placement/report.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
 import type { RunName } from '../podgroup/run.ts';
 import type { GrowingSet } from '../podgroup/size.ts';
 import type { SpareCause } from '../preemption/candidates.ts';
+import type { QuotaRefusal } from '../queues/quota.ts';
 import { explainKeyProblem } from './explain-key.ts';
+import { explainLastingRefusal } from './explain-queue.ts';
 import {
   explainLaterRuns,
   explainLost,
@@ -22,6 +26,7 @@ import {
   type Repair,
   type SomePods,
 } from './explain-running.ts';
+import { formatAmount } from './format-amount.ts';
 import { explainHoldReason, explainHoldReasonStably, type HoldReason } from './hold-reason.ts';
 
 /** Why a gang is not running yet. */
@@ -38,7 +43,7 @@ export type Reason =
   | { readonly kind: 'problems'; readonly problems: readonly GangProblem[] }
   | { readonly kind: 'queued' }
   | HoldReason
-  | (Unschedulable & { readonly preemption?: PreemptionOutlook })
+  | LacksRoom
   | {
       readonly kind: 'preempting';
       /** Gangs and lone pods that are evicted for it. */
@@ -49,6 +54,7 @@ export type Reason =
       /** Why an eviction is refused; '' when none is. */
       readonly blockedBy: string;
     }
+  | NeverReason
   | { readonly kind: 'nominated'; readonly members: number; readonly atBarrier: number }
   | { readonly kind: 'backing-off'; readonly cause: string; readonly until: number }
   /** `at`: when it is evicted, milliseconds since the epoch. */
@@ -73,6 +79,16 @@ export interface WaitingMembers {
   readonly pods: SomePods;
   readonly why: Reason;
 }
+
+/** No room now. Who holds what it lacks is found only when somebody wants to know. */
+type LacksRoom = Unschedulable & { readonly preemption?: PreemptionOutlook; readonly holders?: Holders };
+
+/** Why a complete gang can never start as it is, whoever leaves. */
+export type NeverReason =
+  /** The nodes that exist would not hold it even if nothing else ran. */
+  | ({ readonly kind: 'unsatisfiable' } & Impossibility)
+  /** Its queue may never use as much as it asks for. */
+  | { readonly kind: 'beyond-quota'; readonly refusal: QuotaRefusal };
 
 /** Why preemption does not help a gang that found no room. */
 export type PreemptionOutlook =
@@ -104,6 +120,10 @@ export function explain(reason: Reason): string {
       return 'complete, waiting to be planned';
     case 'unschedulable':
       return explainUnschedulable(reason);
+    case 'unsatisfiable':
+      return explainNever(reason);
+    case 'beyond-quota':
+      return `can never start: ${explainLastingRefusal(reason.refusal)}`;
     case 'held':
     case 'settling':
     case 'queue':
@@ -153,6 +173,10 @@ function stableText(reason: Reason): string {
       return 'waits to be planned';
     case 'unschedulable':
       return stableShortfall(reason.topology);
+    case 'unsatisfiable':
+      return stableImpossibility(reason.lacks.topology);
+    case 'beyond-quota':
+      return `asks for more than queue ${reason.refusal.queue} may ever use`;
     case 'held':
     case 'settling':
     case 'queue':
@@ -219,23 +243,46 @@ function explainOutlook(outlook: PreemptionOutlook | undefined): string {
   }
 }
 
-function explainUnschedulable(reason: Unschedulable & { readonly preemption?: PreemptionOutlook }): string {
-  return `${explainRoom(reason)}${explainOutlook(reason.preemption)}`;
+function explainUnschedulable(reason: LacksRoom): string {
+  return `${explainRoom(reason)}${explainHolders(reason.holders)}${explainOutlook(reason.preemption)}`;
 }
 
-function explainRoom(reason: Unschedulable): string {
+function explainHolders(holders: Holders | undefined): string {
+  if (!holders) return '';
+  const { resource, largest, others } = holders;
+  const named = largest.map(({ kind, name, amount }, i) => {
+    const held = formatAmount(resource, amount);
+    return `${kind} ${cutText(name)} (${i === 0 ? `${held} ${resource}` : held})`;
+  });
+  return `; held by ${named.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
+}
+
+function explainNever({ lacks, oversize }: Impossibility): string {
+  if (lacks.topology && lacks.topology.kind !== 'no-domain') return explainLevel(lacks.topology);
+  const tooLarge = oversize && explainOversize(oversize);
+  return `can never fit on these nodes: ${explainRoom(lacks, ' even if nothing else ran', tooLarge)}; ask for less, or add nodes`;
+}
+
+function explainOversize({ resource, asked, largest }: Oversize): string {
+  const most = largest > 0 ? `the largest node has ${formatAmount(resource, largest)}` : 'no node has any';
+  return `one member asks for ${formatAmount(resource, asked)} ${resource}, ${most}`;
+}
+
+/** @param condition under which there is so much room. @param more said before the causes. */
+function explainRoom(reason: Unschedulable, condition = '', more?: string): string {
   const { fits, want, topology } = reason;
   const room = `room for ${fits} of ${want} members`;
-  if (topology === undefined) return `${room}${listCauses(reason)}`;
+  const rest = `${more === undefined ? '' : `; ${more}`}${listCauses(reason)}`;
+  if (topology === undefined) return `${room}${condition}${rest}`;
   if (topology.kind !== 'no-domain') return explainLevel(topology);
   const { level, best, slice, squatters, widensAt } = topology;
   const inSlices = slice ? ` in slices of ${slice.size}, each in one ${slice.level}` : '';
   const parts = [
     level === undefined
-      ? `${room}${inSlices}`
+      ? `${room}${inSlices}${condition}`
       : best === undefined
-        ? `${level}: no domain takes any of ${want} members${inSlices}`
-        : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}`,
+        ? `${level}: no domain takes any of ${want} members${inSlices}${condition}`
+        : `${level}: best domain ${best} fits ${fits} of ${want}${inSlices}${condition}`,
   ];
   if (squatters) {
     const { domain, pods, examples } = squatters;
@@ -243,12 +290,13 @@ function explainRoom(reason: Unschedulable): string {
     parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
   }
   if (widensAt !== undefined) parts.push(`tried wider after ${new Date(widensAt).toISOString()}`);
-  return `${parts.join('; ')}${listCauses(reason)}`;
+  return `${parts.join('; ')}${rest}`;
 }
 
 function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-domain' }>): string {
   const { kind, key, found, known } = problem;
-  const expected = `muster.dev/${key}: expected one of ${known.join(', ')}, or a node label of theirs, found "${cutText(found)}"`;
+  const levels = known.length > 0 ? `one of ${known.join(', ')}, or a node label of theirs` : 'no level';
+  const expected = `muster.dev/${key}: expected ${levels}, found "${cutText(found)}"`;
   switch (kind) {
     case 'unknown-level':
       return `${expected}; muster topology shows the levels of this cluster`;
@@ -269,6 +317,12 @@ function stableShortfall(topology: TopologyShortfall | undefined): string {
   return `waits for one domain of level ${topology.level} with room for all its members`;
 }
 
+function stableImpossibility(topology: TopologyShortfall | undefined): string {
+  if (topology && topology.kind !== 'no-domain') return stableShortfall(topology);
+  const where = topology?.level === undefined ? 'on the nodes that exist' : `in one domain of level ${topology.level}`;
+  return `can never fit ${where}, even if nothing else ran`;
+}
+
 function listCauses({ causes, topology }: Unschedulable): string {
   if (causes.length === 0) return '';
   return `; nodes${topology?.kind === 'no-domain' && topology.best !== undefined ? ' there' : ''} for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
@@ -281,6 +335,8 @@ function stableProblem(problem: GangProblem): string {
       return `members contradict each other about ${cutText(problem.key)}; give all the same`;
     case 'duplicate-rank':
       return 'members have the same muster.dev/rank; give each its own, or none to any';
+    case 'missing-claim':
+      return 'a PersistentVolumeClaim does not exist';
     case 'unbound-claim':
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
     case 'no-min-members':
@@ -323,8 +379,10 @@ function explainProblem(problem: GangProblem): string {
       return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
     case 'unreachable-member':
       return `pod ${problem.pod} never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers`;
+    case 'missing-claim':
+      return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
-      return `PersistentVolumeClaim ${problem.claim} is not bound and its storage class does not wait for a first consumer`;
+      return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer`;
     default:
       return problem satisfies never;
   }

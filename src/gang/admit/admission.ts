@@ -28,6 +28,7 @@ import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, Admission
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
+import type { Satisfiability } from './satisfiability.ts';
 
 /** A waiting gang in queue order. */
 interface WaitingGang extends PendingGang {
@@ -41,6 +42,7 @@ export interface EndingGangs {
 
 export interface AdmissionParts {
   readonly queues: QueueTable;
+  readonly satisfiability: Satisfiability;
   readonly backfill: Backfill;
   readonly limits: RunLimits;
   readonly history: RunHistory;
@@ -107,6 +109,7 @@ export class Admission {
       if (starts.length > 0) this.#parts.history.add(lineage, now - Math.min(...starts));
     }
     this.#queues.refresh(records);
+    this.#parts.satisfiability.review(records);
     this.#parts.limits.review(records, now);
     this.#noteStarts(records, now);
     const pass = { now, freed: this.#context.reservations.freed, records };
@@ -117,7 +120,8 @@ export class Admission {
     );
     const waiting = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted
-      .filter((record) => record.state !== 'Pending' && mayPlan(record, now, pass.freed))
+      .filter(({ state }) => state !== 'Pending' && state !== 'Unsatisfiable')
+      .filter((record) => mayPlan(record, now, pass.freed))
       .sort(compareUrgency);
     const isPassDue = this.#isPassDue(waiting, pass);
     if (started.length === 0 && !isPassDue) return;
@@ -244,6 +248,7 @@ export class Admission {
     for (let head = order.next(); head; head = order.next()) {
       const { gang, standing, verdict: quota } = head;
       const { record } = gang;
+      if (quota.kind === 'refused' && this.#parts.satisfiability.exceedsQuota(record, gang.queue, gang.asked)) continue;
       assignPosition(record.admission, { position: ++position, standing });
       if (blocker) {
         holdBack(record.admission, waitsBehind(blocker, 'no-backfill'));
@@ -255,6 +260,10 @@ export class Admission {
       const verdict = this.#takeVerdict();
       if (verdict === 'started') {
         this.#charge(gang, order);
+        continue;
+      }
+      if (verdict === 'never') {
+        assignPosition(record.admission, undefined);
         continue;
       }
       if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);

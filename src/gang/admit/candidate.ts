@@ -51,5 +51,8 @@ export interface ReservedStarts {
   readonly span: string;
 }
 
-/** The result of a candidate. `later`: it was not tried, and is not at fault. `blocked`: it found no capacity. */
-export type AdmissionVerdict = 'started' | 'later' | 'blocked';
+/**
+ * The result of a candidate. `later`: it was not tried, and is not at fault. `blocked`: it found no capacity. `never`:
+ * no capacity that others free would be enough.
+ */
+export type AdmissionVerdict = 'started' | 'later' | 'blocked' | 'never';

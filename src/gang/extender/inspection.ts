@@ -1,5 +1,6 @@
 /** The scheduler as the inspect API shows it: reads the tables between two cycles and changes nothing. */
 import { type Forecast, forecastStarts } from '../../core/backfill/forecast.ts';
+import type { Reason } from '../../core/reasons/explain.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
 import { priorityIn } from '../admit/admission.ts';
@@ -12,6 +13,7 @@ import type { GangTable } from '../observe/gang-table.ts';
 import type { NodeFailures } from '../repair/node-failures.ts';
 import { demandOf, requestOf } from '../state/demand.ts';
 import { occupy } from '../state/occupancy.ts';
+import type { HolderFinder } from '../write/holder-finder.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
 
@@ -21,6 +23,7 @@ export interface InspectionParts {
   readonly queues: QueueTable;
   readonly backfill: Backfill;
   readonly endings: Endings;
+  readonly holders: HolderFinder;
 }
 
 export class Inspection implements SchedulerView {
@@ -40,6 +43,10 @@ export class Inspection implements SchedulerView {
 
   gang(key: string): GangView | undefined {
     return this.#parts.gangs.get(key);
+  }
+
+  reasonOf(record: GangView): Reason | undefined {
+    return this.#parts.holders.complete(record, record.publication.reason);
   }
 
   countSlots(gang: string): number {

@@ -12,23 +12,23 @@ import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Preemption } from '../../core/preemption/preemption.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
 import { explainIgnoredKey } from '../../core/reasons/explain-key.ts';
-import { explainLaterRuns } from '../../core/reasons/explain-running.ts';
 import type { EventRecorder } from '../../telemetry/events.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
+import { GangEvents } from './gang-events.ts';
 import type { CycleReport, GangObserver, ReleaseCause, SlotRefusalCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #events: EventRecorder;
+  readonly #tell: GangEvents;
 
   constructor(metrics: Metrics, log: Logger, events: EventRecorder) {
     this.#metrics = metrics;
     this.#log = log;
-    this.#events = events;
+    this.#tell = new GangEvents(events);
   }
 
   onPlanned(gang: string, plan: Plan, seconds: number): void {
@@ -46,34 +46,28 @@ export class TelemetryObserver implements GangObserver {
     this.#metrics.reservations.set(slots);
   }
 
-  /** Shows a new state or reason on the gang's first member and on its Job. */
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void {
-    const text = reason ? explain(reason) : `gang is ${state}`;
-    const waits =
-      reason !== undefined &&
-      (state === 'Gathering' || state === 'Pending' || state === 'Preempting' || state === 'Broken');
-    this.#log.info(2, 'gang', { gang: gang.key, state, reason: text });
-    const member = gang.members[0];
-    if (!member) return;
-    this.#tellOwner(member, {
-      type: waits && reason.kind !== 'queued' && state !== 'Preempting' ? 'Warning' : 'Normal',
-      reason: waits && state !== 'Preempting' ? 'GangWaiting' : `Gang${state}`,
-      note: `gang ${gang.key}: ${text}`,
-      action: 'GangScheduling',
-    });
+    this.#log.info(2, 'gang', { gang: gang.key, state, reason: reason ? explain(reason) : `gang is ${state}` });
+    this.#tell.tellReason(gang, state, reason);
   }
 
-  /** Tells the first pod of the later run and its Job what they wait for. */
-  onLaterRun({ key, run }: Gang, { name, pods: [pod] }: LaterRun): void {
-    if (!pod) return;
-    const note = `gang ${key}: ${explainLaterRuns(run, [name])}; give each run a label of its own to start them side by side`;
-    this.#tellOwner(pod, { type: 'Normal', reason: 'GangWaiting', note, action: 'GangScheduling' });
+  onNewcomers(gang: Gang, state: GangState, reason: Reason, newcomers: readonly PodModel[]): void {
+    this.#tell.tellNewcomers(gang, state, reason, newcomers);
+  }
+
+  onRunning(gang: Gang, started: number, where: string): void {
+    this.#log.info(2, 'gang', { gang: gang.key, state: 'Running', reason: `${started} members ${where}` });
+    this.#tell.tellStarted(gang, started, where);
+  }
+
+  onLaterRun(gang: Gang, later: LaterRun): void {
+    this.#tell.tellLaterRun(gang, later);
   }
 
   onKeysIgnored(pod: PodModel, ignored: readonly IgnoredKey[]): void {
     const note = ignored.map(explainIgnoredKey).join('; ');
     this.#log.info(2, 'keys do nothing', { pod: keyOf(pod), reason: note });
-    this.#tellOwner(pod, { type: 'Warning', reason: 'KeyIgnored', note, action: 'GangScheduling' });
+    this.#tell.tellPod(pod, { type: 'Warning', reason: 'KeyIgnored', note });
   }
 
   /** Says on the pod who opens which gate. With a gang's label that is how other controllers admit gangs: no fault. */
@@ -84,36 +78,27 @@ export class TelemetryObserver implements GangObserver {
       gang === undefined
         ? `gate ${GANG_GATE} without a gang: it is removed when the controllers of the other gates have removed theirs: ${others}; add label ${POD_GROUP_LABEL} if the pod belongs to a gang`
         : `in gang ${gang} when the controllers of the other gates have removed theirs: ${others}`;
-    const { namespace, name, uid } = pod;
-    const regarding = { kind: 'Pod', namespace, name, uid } as const;
-    const type = gang === undefined ? 'Warning' : 'Normal';
-    this.#events.record({ type, reason: 'OtherGates', note, action: 'GangScheduling', regarding });
+    this.#tell.tellPodAlone(pod, { type: gang === undefined ? 'Warning' : 'Normal', reason: 'OtherGates', note });
   }
 
   /** Warns when a gang starts whose Job would not survive a preemption. */
-  onFragile({ key, members }: Gang, { name, backoffLimit, parallelism }: JobModel): void {
-    const member = members[0];
-    if (!member) return;
-    this.#tellOwner(member, {
-      type: 'Warning',
-      reason: 'JobDiesWhenPreempted',
-      note:
-        `gang ${key}: evicting its ${parallelism} pods would fail Job ${name}: expected spec.podFailurePolicy with action Ignore ` +
-        `on pod condition DisruptionTarget, or a backoffLimit of at least ${parallelism}, found backoffLimit ${backoffLimit}; add the policy`,
-      action: 'GangScheduling',
-    });
+  onFragile(gang: Gang, { name, backoffLimit, parallelism }: JobModel): void {
+    const note =
+      `gang ${gang.key}: evicting its ${parallelism} pods would fail Job ${name}: expected spec.podFailurePolicy with action Ignore ` +
+      `on pod condition DisruptionTarget, or a backoffLimit of at least ${parallelism}, found backoffLimit ${backoffLimit}; add the policy`;
+    this.#tell.tellGang(gang, { type: 'Warning', reason: 'JobDiesWhenPreempted', note });
   }
 
   onRunTimeEnding(gang: Gang, queue: string, at: number): void {
     const note = `gang ${gang.key}: is evicted at ${new Date(at).toISOString()}, when it has run as long as queue ${queue} allows; write a checkpoint before`;
-    this.#tellGang(gang, 'RunTimeEnding', note, 'RunTimeLimit');
+    this.#tell.tellGang(gang, { type: 'Warning', reason: 'RunTimeEnding', note });
   }
 
   onRunTimeOver(gang: Gang, queue: string, limitMs: number): void {
     this.#metrics.runTimesOver.inc({ queue });
     this.#log.warn('gang ran for too long, it is evicted', { gang: gang.key, queue, limitMs });
     const note = `gang ${gang.key}: ran for ${formatDuration(limitMs)}, the longest that queue ${queue} allows; all its members are evicted`;
-    this.#tellGang(gang, 'RunTimeOver', note, 'RunTimeLimit');
+    this.#tell.tellGang(gang, { type: 'Warning', reason: 'RunTimeOver', note });
   }
 
   onStartPlanned(gang: string, start: PlannedStart | undefined, seconds: number): void {
@@ -154,19 +139,9 @@ export class TelemetryObserver implements GangObserver {
     this.#metrics.preemptionLostWork.inc(plan.lostWork);
   }
 
-  /** Tells each victim which gang preempts it: one Event for each evicted unit. */
+  /** Tells each victim which gang preempts it. */
   onPreempting(gang: string, { victims, evictAt }: Preempting): void {
-    const told = new Set<string>();
-    for (const { pod, unit } of victims.values()) {
-      if (told.has(unit)) continue;
-      told.add(unit);
-      this.#tellOwner(pod, {
-        type: 'Warning',
-        reason: 'Preempted',
-        note: `${unit}: preempted by gang ${gang}, evicted at ${new Date(evictAt).toISOString()}`,
-        action: 'Preemption',
-      });
-    }
+    this.#tell.tellPreempted(gang, victims.values(), evictAt);
   }
 
   onPreemptionBlocked(gang: string, message: string): void {
@@ -181,14 +156,8 @@ export class TelemetryObserver implements GangObserver {
   onRestarting(gang: Gang, count: number, max: number): void {
     this.#metrics.restarts.inc();
     this.#log.warn('gang is restarted', { gang: gang.key, count, most: max });
-    const member = gang.members[0];
-    if (!member) return;
-    this.#tellOwner(member, {
-      type: 'Warning',
-      reason: 'GangRestarting',
-      note: `gang ${gang.key}: lost members; the others are evicted so that it starts anew (${count} of at most ${max} times)`,
-      action: 'Repair',
-    });
+    const note = `gang ${gang.key}: lost members; the others are evicted so that it starts anew (${count} of at most ${max} times)`;
+    this.#tell.tellGang(gang, { type: 'Warning', reason: 'GangRestarting', note });
   }
 
   /** @param isSuspect whether this failure makes the node a suspect. */
@@ -196,24 +165,8 @@ export class TelemetryObserver implements GangObserver {
     this.#metrics.nodeFailures.inc();
     this.#log.warn('a running gang lost members on a node', { gang, node });
     if (!isSuspect) return;
-    this.#events.record({
-      type: 'Warning',
-      reason: 'NodeFailsGangs',
-      note: `node ${node}: running gangs lost members here again and again, last gang ${gang}; look at it before it takes more`,
-      action: 'Repair',
-      regarding: { kind: 'Node', namespace: '', name: node, uid: node },
-    });
-  }
-
-  #tellGang({ members: [member] }: Gang, reason: string, note: string, action: string): void {
-    if (member) this.#tellOwner(member, { type: 'Warning', reason, note, action });
-  }
-
-  #tellOwner(pod: PodModel, event: Omit<Parameters<EventRecorder['record']>[0], 'regarding'>): void {
-    const { namespace, name, uid, owner } = pod;
-    this.#events.record({ ...event, regarding: { kind: 'Pod', namespace, name, uid } });
-    if (owner?.kind !== 'Job') return;
-    this.#events.record({ ...event, regarding: { kind: 'Job', namespace, name: owner.name, uid: owner.uid } });
+    const note = `node ${node}: running gangs lost members here again and again, last gang ${gang}; look at it before it takes more`;
+    this.#tell.tellNode(node, { type: 'Warning', reason: 'NodeFailsGangs', note });
   }
 
   onNomination(result: WriteOutcome['kind']): void {

@@ -137,8 +137,15 @@ export interface CycleReport {
 export interface GangObserver {
   onPlanned(gang: string, plan: Plan, seconds: number): void;
   onCycle(cycle: CycleReport): void;
-  /** The gang's state or reason changed. */
+  /** The gang's state or the cause of its reason changed. */
   onReason(gang: Gang, state: GangState, reason: Reason | undefined): void;
+  /** Members came after the others were told the reason. */
+  onNewcomers(gang: Gang, state: GangState, reason: Reason, newcomers: readonly PodModel[]): void;
+  /**
+   * At least the minimum is bound now. @param started how many members are bound or have succeeded. @param where they
+   * are, in words; '' when that is unknown.
+   */
+  onRunning(gang: Gang, started: number, where: string): void;
   /** A younger run of the gang's maker waits until the gang's own run has ended. */
   onLaterRun(gang: Gang, later: LaterRun): void;
   /** Keys under `muster.dev/` do nothing on the pod or on its Job. */
@@ -185,6 +192,8 @@ export interface GangObserver {
 export interface SchedulerView {
   gangs(): Iterable<GangView>;
   gang(key: string): GangView | undefined;
+  /** Why it is in its state, with who holds what it lacks. */
+  reasonOf(record: GangView): Reason | undefined;
   /** Number of members with a slot that are not bound yet. */
   countSlots(gang: string): number;
   /** Suspect nodes, by name. */

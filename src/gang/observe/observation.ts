@@ -16,8 +16,8 @@ import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
-import { eraseNomination, planAgain } from '../state/attempt.ts';
-import { noteMovedRanks } from '../state/rank-check.ts';
+import { eraseNomination, noteTopology, planAgain } from '../state/attempt.ts';
+import { isStillGrowing, noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
 import { reviewTopology } from './drift.ts';
@@ -151,6 +151,10 @@ export class Observation {
 
   /** Slots for other ranks are left to the plan step, which plans them again; a gang with a problem is not planned. */
   #reviewPlaces(record: GangRecord): void {
+    if (isStillGrowing(record)) {
+      noteTopology(record.attempt, this.#context.view.topologyGeneration);
+      return;
+    }
     const isPlannedAnew = noteMovedRanks(record, this.#context.reservations) && record.gang.problems.length === 0;
     if (isPlannedAnew) planAgain(record.attempt);
     else this.#apply(reviewTopology(record, this.#context));

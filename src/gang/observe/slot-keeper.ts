@@ -9,9 +9,9 @@ import {
   eraseNomination,
   learnRefusal,
   noteBarrier,
-  noteFailure,
   noteIncomplete,
   noteOverdue,
+  noteRefusal,
   pinMember,
 } from '../state/attempt.ts';
 import { countLacking, type GangRecord } from '../state/records.ts';
@@ -106,7 +106,7 @@ export class SlotKeeper {
     if (slot.state === 'binding') return;
     const pod = view.pod(slot.pod.uid) ?? slot.pod;
     observer.onRefused(slot.gang, pod.name, slot.node, cause, pod.refusal);
-    noteFailure(record.attempt, pod.refusal || `kube-scheduler gave no reason for ${pod.name} on ${slot.node}`);
+    noteRefusal(record.attempt, pod.refusal || `kube-scheduler gave no reason for ${pod.name} on ${slot.node}`);
     // With spread constraints the only reason may be a member that is not placed yet.
     if (pod.template.spread.length > 0 && slot.renewals < SPREAD_RENEWALS) {
       renewNomination(slot, clock.now());

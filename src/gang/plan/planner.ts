@@ -4,8 +4,10 @@
  * everything back.
  */
 import type { PlannedSlot } from '../../core/placement/plan.ts';
+import { explain } from '../../core/reasons/explain.ts';
 import type { AdmissionCandidate, AdmissionVerdict } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
+import type { Satisfiability } from '../admit/satisfiability.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
@@ -30,6 +32,8 @@ export type PlanOutcome =
   | { readonly kind: 'quota-full' }
   /** Members were created while it waits for its victims to leave: they need slots beside the others. */
   | { readonly kind: 'newcomers'; readonly members: MembersDemand['members']; readonly input: PlanningInput }
+  /** Nothing that others free would be enough. */
+  | { readonly kind: 'never' }
   /** It gives up. */
   | { readonly kind: 'failed'; readonly release: Release }
   | NoCapacity;
@@ -49,6 +53,7 @@ export interface NoCapacity {
 
 const LATER: PlanOutcome = { kind: 'later' };
 const DONE: PlanOutcome = { kind: 'done' };
+const NEVER: PlanOutcome = { kind: 'never' };
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
 
@@ -58,6 +63,7 @@ export interface PlannerParts {
   readonly inputs: PlanningInputs;
   readonly pacing: Pacing;
   readonly queues: Pick<QueueTable, 'limitDemand' | 'findRefusal'>;
+  readonly satisfiability: Pick<Satisfiability, 'lacksNodes'>;
 }
 
 export class Planner {
@@ -100,6 +106,7 @@ export class Planner {
     const { record, constraints, pass } = candidate;
     if (gotSlots) return { verdict: 'started' };
     if (outcome.kind === 'failed') return { verdict: 'later', release: outcome.release };
+    if (outcome.kind === 'never') return { verdict: 'never' };
     if (outcome.kind === 'later' || outcome.kind === 'quota-full') return { verdict: 'later' };
     if (outcome.kind === 'no-capacity') {
       const { otherwise } = outcome;
@@ -186,12 +193,13 @@ export class Planner {
         this.#forgetRefusals(record);
         return DONE;
       }
-      const message = `kube-scheduler refused ${settings.maxReplans} placements: ${attempt.lastFailure}`;
+      const message = `kube-scheduler refused ${settings.maxReplans} placements: ${attempt.lastRefusal}`;
       return { kind: 'failed', release: { record, cause: 'refused', message } };
     }
     const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
     if (this.#try(candidate, demand, input)) return DONE;
     noteUnschedulable(attempt, pass.freed);
+    if (this.#neverFits(candidate, demand, input)) return NEVER;
     const lacksCapacity = demand.blocksStart && (hasStarted || slots.length === 0) && !attempt.isUnproven;
     const found = {
       kind: 'no-capacity',
@@ -239,6 +247,13 @@ export class Planner {
     return { kind: 'failed', release: { record, cause: 'ranks-moved', message, isBlameless: true } };
   }
 
+  /** Whether a gang that found no room would find none if nothing else ran. */
+  #neverFits({ kind, record }: AdmissionCandidate, demand: MembersDemand, { request }: PlanningInput): boolean {
+    // A gang that is behind another one has room.
+    if (kind !== 'waiting' || !demand.fresh || record.admission.holdReason?.kind === 'behind') return false;
+    return this.#parts.satisfiability.lacksNodes(record, request);
+  }
+
   /** Other members of the gang may be in the way: move those that are not held first, then all of them. */
   #moveOtherMembers(candidate: AdmissionCandidate, slots: readonly Slot[]): PlanOutcome {
     const { record, constraints } = candidate;
@@ -279,11 +294,15 @@ export class Planner {
     if (attempt.refused.size === 0) return;
     const { clock, settings } = this.#context;
     const { shortfall } = attempt;
-    giveUpAttempt(record, clock.now(), attempt.lastFailure, settings);
+    giveUpAttempt(record, clock.now(), attempt.lastRefusal, settings);
     noteShortfall(attempt, shortfall);
   }
 }
 
+/** What kube-scheduler refused last says most; a gang that must move for another reason is told what it lacks now. */
 function noPlaceLeft(record: GangRecord): Release {
-  return { record, cause: 'refused', message: `no other place was left: ${record.attempt.lastFailure}` };
+  const { lastRefusal, shortfall } = record.attempt;
+  const why = lastRefusal || (shortfall && explain(shortfall));
+  const message = why ? `no other place was left: ${why}` : 'no other place was left';
+  return { record, cause: 'refused', message };
 }

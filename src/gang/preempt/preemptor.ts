@@ -99,6 +99,7 @@ export class Preemptor {
         this.#placeNewcomers(candidate.record, outcome.members, outcome.input);
         return NOTHING_DONE;
       case 'later':
+      case 'never':
       case 'done':
       case 'failed':
         return NOTHING_DONE;

@@ -5,6 +5,7 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Unschedulable } from '../../core/placement/report.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import type { NeverReason } from '../../core/reasons/explain.ts';
 import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 
@@ -33,8 +34,10 @@ interface WritableAttempt {
   failures: number;
   /** The gang is not planned before this, milliseconds. */
   backoffUntil: number;
-  /** Why the last attempt was given up, or what kube-scheduler said last. */
+  /** Why the last attempt was given up; '' while none was. */
   lastFailure: string;
+  /** What kube-scheduler said last during this attempt; '' while it refused nothing. */
+  lastRefusal: string;
   /** Members without a slot whose written nomination must be erased, by UID. */
   readonly clearing: Map<string, PodModel>;
   /**
@@ -51,6 +54,8 @@ interface WritableAttempt {
   isUnchecked: boolean;
   /** What the last plan lacked; undefined if it placed everything. */
   shortfall: Unschedulable | undefined;
+  /** Why the gang can never start as it is; undefined: it may, or nobody has asked. */
+  unsatisfiable: NeverReason | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
   isOpen: boolean;
   /** Since when members are missing while others hold slots, milliseconds. */
@@ -78,11 +83,13 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     failures: 0,
     backoffUntil: 0,
     lastFailure: '',
+    lastRefusal: '',
     clearing: new Map(),
     unschedulableAt: -1,
     topologyGeneration: -1,
     isUnchecked: false,
     shortfall: undefined,
+    unsatisfiable: undefined,
     isOpen: false,
     incompleteSince: undefined,
     overdueAt: Number.POSITIVE_INFINITY,
@@ -116,12 +123,14 @@ export function clearAttempt(attempt: Attempt): void {
 
 function forgetLearnt(state: WritableAttempt): void {
   state.refused.clear();
+  state.lastRefusal = '';
   state.isUnproven = false;
   state.pinned.clear();
   state.refusals = 0;
   state.replans = 0;
   state.unschedulableAt = -1;
   state.shortfall = undefined;
+  state.unsatisfiable = undefined;
   state.early = 'over';
 }
 
@@ -141,8 +150,8 @@ export function pinMember(attempt: Attempt, uid: string, nodes: ReadonlySet<stri
 }
 
 /** Records what kube-scheduler said last. */
-export function noteFailure(attempt: Attempt, message: string): void {
-  writable(attempt).lastFailure = message;
+export function noteRefusal(attempt: Attempt, message: string): void {
+  writable(attempt).lastRefusal = message;
 }
 
 /** The next plan replaces the refused slots, if there are any. */
@@ -164,6 +173,18 @@ export function planAgain(attempt: Attempt): void {
 
 export function noteShortfall(attempt: Attempt, shortfall: Unschedulable | undefined): void {
   writable(attempt).shortfall = shortfall;
+}
+
+/** Nothing that others do helps the gang. */
+export function noteUnsatisfiable(attempt: Attempt, reason: NeverReason): void {
+  writable(attempt).unsatisfiable = reason;
+}
+
+/** What made the gang impossible has changed: it is planned again. */
+export function forgetUnsatisfiable(attempt: Attempt): void {
+  const state = writable(attempt);
+  state.unsatisfiable = undefined;
+  state.unschedulableAt = -1;
 }
 
 /** The member's written nomination must be erased. */

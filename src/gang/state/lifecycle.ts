@@ -3,6 +3,7 @@
  *
  *   Gathering  fewer members than the minimum exist, or a problem keeps the gang back   (holds nothing)
  *   Pending    complete, waits for capacity                                             (holds nothing)
+ *   Unsatisfiable  complete, and could not start even if nothing else ran               (holds nothing)
  *   Preempting pods that it evicts, or that leave anyway, are still on planned nodes    (holds fenced slots)
  *   Nominated  bound members and slots together reach the minimum                       (holds slots)
  *   Running    it has started and lost no member that it needs                          (later members hold slots)
@@ -25,6 +26,7 @@ import type { Gang } from '../../core/podgroup/gang.ts';
 const GANG_STATES = [
   'Gathering',
   'Pending',
+  'Unsatisfiable',
   'Preempting',
   'Nominated',
   'Running',
@@ -76,7 +78,8 @@ export function takeCensus(gang: Gang): Census {
   return { bound, unbound, succeeded, bypassing, isVictim };
 }
 
-export function deriveState(gang: Gang, census: Census, holdings: Holdings): GangState {
+/** @param neverStarts it was found that nothing that others do would let it start. */
+export function deriveState(gang: Gang, census: Census, holdings: Holdings, neverStarts: boolean): GangState {
   const { bound, unbound } = census;
   const { slots, fenced, hasRun, losses } = holdings;
   const { minMember } = gang;
@@ -88,8 +91,8 @@ export function deriveState(gang: Gang, census: Census, holdings: Holdings): Gan
     return fenced > 0 ? 'Preempting' : 'Nominated';
   }
   if (slots > 0) return fenced > 0 ? 'Preempting' : 'Nominated';
-  if (gang.problems.length > 0 || minMember === undefined) return 'Gathering';
-  return unbound.length >= minMember ? 'Pending' : 'Gathering';
+  if (gang.problems.length > 0 || minMember === undefined || unbound.length < minMember) return 'Gathering';
+  return neverStarts ? 'Unsatisfiable' : 'Pending';
 }
 
 /** The state of a gang without a member that runs or waits. */

@@ -38,7 +38,7 @@ interface WritablePreempting {
   isEvicting: boolean;
   /** UIDs of victims whose last eviction request was refused. */
   readonly refused: Set<string>;
-  /** Since when evictions have been refused, milliseconds, and the message. */
+  /** Since when evictions have been refused, milliseconds, and the message; '' when nothing refuses them. */
   blockedSince: number | undefined;
   blockedBy: string;
 }
@@ -119,8 +119,11 @@ export function noteEvictionsBlocked(preempting: Preempting, message: string, si
   state.blockedBy = message;
 }
 
+/** Nothing blocks the evictions (any more). */
 export function noteEvictionsAllowed(preempting: Preempting): void {
-  writable(preempting).blockedSince = undefined;
+  const state = writable(preempting);
+  state.blockedSince = undefined;
+  state.blockedBy = '';
 }
 
 /** Records how an eviction request ended. @param refusal why it was refused; undefined: it was not. */
@@ -133,6 +136,15 @@ export function noteEviction(preempting: Preempting, uid: string, refusal: strin
     refused.delete(uid);
     if (refused.size === 0) noteEvictionsAllowed(preempting);
   }
+}
+
+/** Victims that leave without an eviction of ours block nothing. @param remaining those that are not leaving yet. */
+export function noteRemaining(preempting: Preempting, remaining: readonly PodModel[]): void {
+  const { refused } = writable(preempting);
+  const uids = new Set<string>(remaining.map(({ uid }) => uid));
+  for (const uid of refused) if (!uids.has(uid)) refused.delete(uid);
+  const isOver = remaining.length === 0 || (preempting.isEvicting && refused.size === 0);
+  if (isOver) noteEvictionsAllowed(preempting);
 }
 
 /** Whether the pod still takes capacity. @param pod as the watch shows it now. */

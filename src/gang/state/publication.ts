@@ -1,6 +1,7 @@
 /**
  * What was announced about a gang, and when. Only this module writes it. Volatile: a restart announces it once more.
  */
+import type { PodModel } from '../../core/objects/model.ts';
 import type { Reason } from '../../core/reasons/explain.ts';
 import type { ReadonlyPart } from './part.ts';
 
@@ -9,16 +10,38 @@ import type { ReadonlyPart } from './part.ts';
  * this long.
  */
 const COUNT_SETTLES_MS = 3_000;
+/** Reasons that are often over before anybody could read of them. */
+const SETTLING: ReadonlySet<Reason['kind']> = new Set([
+  ...(['gathering', 'growing', 'settling', 'queued', 'behind', 'incomplete', 'members-wait'] as const),
+]);
+/** A count that never comes to rest is announced all the same. */
+const COUNT_SETTLES_WITHIN_MS = 60_000;
+/** A gang that goes back and forth between two causes announces each of them only this often. */
+const REPEATS_AFTER_MS = 10 * 60_000;
+/** Of a larger gang only the first members, by rank, are told. */
+export const MAX_MEMBERS_TOLD = 256;
+/** Causes that are remembered: a gang has one at a time, and few in all. */
+const MAX_CAUSES = 16;
 
 interface WritablePublication {
   /** Why it is not running; undefined: nothing to explain. */
   reason: Reason | undefined;
-  /** State and reason as text. */
+  /** State and cause. '' before the gang was first looked at. */
   announcement: string;
   /** Since when the announcement has been the same, milliseconds. */
+  since: number;
+  /** Since when its count has been the same too, milliseconds. */
   changedAt: number;
   /** The announcement was made. */
   isAnnounced: boolean;
+  /** When each announcement was last made since the gang last started, milliseconds. */
+  readonly made: Map<string, number>;
+  /** The members as of the last look for new ones. */
+  seen: readonly PodModel[];
+  /** UIDs of the first members as of then: they were told. */
+  readonly told: Set<string>;
+  /** It runs, and that was noted. */
+  isStarted: boolean;
   /** Later runs that were told that they wait, as `kind/name`. */
   laterTold: ReadonlySet<string>;
 }
@@ -30,7 +53,19 @@ function writable(publication: Publication): WritablePublication {
 }
 
 export function newPublication(): Publication {
-  return { reason: undefined, announcement: '', changedAt: 0, isAnnounced: false, laterTold: new Set() };
+  const none: WritablePublication = {
+    reason: undefined,
+    announcement: '',
+    since: 0,
+    changedAt: 0,
+    isAnnounced: false,
+    made: new Map(),
+    seen: [],
+    told: new Set(),
+    isStarted: false,
+    laterTold: new Set(),
+  };
+  return none;
 }
 
 /** @param announcement only a text that differs from the last one leads to a new announcement. */
@@ -41,15 +76,61 @@ export function setReason(
   now: number,
 ): void {
   const state = writable(publication);
+  const isCounting = countOf(state.reason) !== countOf(reason);
   state.reason = reason;
-  if (announcement === state.announcement) return;
+  if (announcement === state.announcement) {
+    if (isCounting && !state.isAnnounced) state.changedAt = now;
+    return;
+  }
   state.announcement = announcement;
+  state.since = now;
   state.changedAt = now;
   state.isAnnounced = false;
 }
 
-export function noteAnnounced(publication: Publication): void {
-  writable(publication).isAnnounced = true;
+/**
+ * The announcement is due: returns whether to make it. Not if it was made a while ago, before another one.
+ * @param members those that will be told.
+ */
+export function noteAnnounced(publication: Publication, members: readonly PodModel[], now: number): boolean {
+  const state = writable(publication);
+  const { made, announcement } = state;
+  state.isAnnounced = true;
+  state.seen = members;
+  state.told.clear();
+  for (const { uid } of members.slice(0, MAX_MEMBERS_TOLD)) state.told.add(uid);
+  const madeAt = made.get(announcement);
+  if (madeAt !== undefined && now - madeAt < REPEATS_AFTER_MS) return false;
+  made.delete(announcement);
+  made.set(announcement, now);
+  const [oldest] = made.keys();
+  if (made.size > MAX_CAUSES) made.delete(oldest!);
+  return true;
+}
+
+/** Returns whether the gang has just started. */
+export function takeStart(publication: Publication, isStarted: boolean): boolean {
+  const state = writable(publication);
+  const isNews = isStarted && !state.isStarted;
+  state.isStarted = isStarted;
+  return isNews;
+}
+
+/** The gang started, or ended: whatever it waits for after that is announced as something new. */
+export function forgetAnnounced(publication: Publication): void {
+  writable(publication).made.clear();
+}
+
+/** Members that came after the announcement was made; each is returned once. O(1) while the members are the same. */
+export function takeNewcomers(publication: Publication, members: readonly PodModel[]): readonly PodModel[] {
+  const state = writable(publication);
+  if (members === state.seen) return [];
+  state.seen = members;
+  const first = members.slice(0, MAX_MEMBERS_TOLD);
+  const newcomers = first.filter(({ uid }) => !state.told.has(uid));
+  state.told.clear();
+  for (const { uid } of first) state.told.add(uid);
+  return newcomers;
 }
 
 /** @param later all later runs that were told, as `kind/name`. */
@@ -58,8 +139,19 @@ export function noteLaterTold(publication: Publication, later: ReadonlySet<strin
 }
 
 /** When a pending announcement is due, milliseconds. */
-export function announceAt({ reason, changedAt }: Publication): number {
-  const kind = reason?.kind;
-  const settles = kind === 'gathering' || kind === 'queued' || kind === 'behind' || kind === 'incomplete';
-  return settles ? changedAt + COUNT_SETTLES_MS : changedAt;
+export function announceAt({ reason, changedAt, since }: Publication): number {
+  const settles = reason !== undefined && SETTLING.has(reason.kind);
+  return settles ? Math.min(changedAt + COUNT_SETTLES_MS, since + COUNT_SETTLES_WITHIN_MS) : changedAt;
+}
+
+function countOf(reason: Reason | undefined): number {
+  switch (reason?.kind) {
+    case 'gathering':
+    case 'growing':
+      return reason.have;
+    case 'incomplete':
+      return reason.running;
+    default:
+      return 0;
+  }
 }

@@ -7,7 +7,11 @@ import type { GangRecord } from './records.ts';
 import type { Reservations } from './reservations.ts';
 import type { Slot } from './slot.ts';
 
-/** While members are missing, ranks still move: they are compared when the gang is complete. */
+/** While members of a gang that was planned early are missing, ranks still move: slots are looked at afterwards. */
+export function isStillGrowing(record: GangRecord): boolean {
+  return record.attempt.early === 'under-way' && !isComplete(record);
+}
+
 function isComplete({ gang }: GangRecord): boolean {
   return gang.minMember !== undefined && gang.present.length >= gang.minMember;
 }

@@ -56,12 +56,12 @@ export function observeGang(record: GangRecord, gang: Gang, census: Census): voi
 
 /** Derives the state from what the gang holds now. */
 export function refreshState(record: GangRecord, reservations: Reservations): void {
-  const { gang, census, repair } = record;
+  const { gang, census, repair, attempt } = record;
   const slots = reservations.slotsOf(gang.key);
   const fenced = slots.filter(({ state }) => state === 'fenced').length;
   const { lost, hasRun } = repair;
   const holdings = { slots: slots.length, fenced, lost: lost.length, hasRun, losses: countLosses(record) };
-  (record as WritableRecord).state = deriveState(gang, census, holdings);
+  (record as WritableRecord).state = deriveState(gang, census, holdings, attempt.unsatisfiable !== undefined);
 }
 
 /** Whether planning the gang now may end differently from the last time. @param freed the current freed generation. */

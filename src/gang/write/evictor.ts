@@ -15,6 +15,7 @@ import {
   noteEviction,
   noteEvictionsAllowed,
   noteEvictionsBlocked,
+  noteRemaining,
   noteVictimsTold,
   type Preempting,
   renderNotice,
@@ -48,6 +49,7 @@ export class Evictor implements MemberEvictor {
     const slots = reservations.slotsOf(gang.key);
     if (slots.some(({ state, isRecorded }) => state === 'fenced' && !isRecorded)) return;
     const remaining = [...preempting.victims.keys()].map((uid) => view.pod(uid)).filter(awaitsEviction);
+    noteRemaining(preempting, remaining);
     if (!preempting.isAnnounced) {
       noteVictimsTold(preempting);
       observer.onPreempting(gang.key, preempting);

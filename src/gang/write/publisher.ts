@@ -3,19 +3,29 @@ import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import { explain, type Reason, type WaitingMembers } from '../../core/reasons/explain.ts';
-import type { Repair } from '../../core/reasons/explain-running.ts';
+import { causeOf } from '../../core/reasons/cause.ts';
+import type { Reason, WaitingMembers } from '../../core/reasons/explain.ts';
+import { nameRun, type Repair } from '../../core/reasons/explain-running.ts';
+import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { describeLosses } from '../state/losses.ts';
 import { isPresent, type Preempting } from '../state/preempting.ts';
-import { announceAt, noteAnnounced, noteLaterTold, setReason } from '../state/publication.ts';
+import {
+  announceAt,
+  forgetAnnounced,
+  noteAnnounced,
+  noteLaterTold,
+  setReason,
+  takeNewcomers,
+  takeStart,
+} from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
+import type { HolderFinder } from './holder-finder.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
 
 type Gathering = Extract<Reason, { readonly kind: 'gathering' }>;
-type Refusal = NonNullable<Gathering['refused']>;
 
 /** How often each gang was restarted; implemented by `repair/repairer.ts`. */
 export interface Restarts {
@@ -29,41 +39,78 @@ export class Publisher {
   readonly #context: Context;
   readonly #restarts: Restarts;
   readonly #queues: QueuePublisher;
+  readonly #holders: HolderFinder;
 
-  constructor(context: Context, restarts: Restarts, queues: QueuePublisher) {
+  constructor(context: Context, restarts: Restarts, queues: QueuePublisher, holders: HolderFinder) {
     this.#context = context;
     this.#restarts = restarts;
     this.#queues = queues;
+    this.#holders = holders;
   }
 
   /** Runs the step: writes the status of queues, refreshes all reasons, and announces new ones. */
   publish(records: readonly GangRecord[], now: number): void {
     this.#queues.publish(records);
     for (const record of records) {
-      const { gang, state, publication } = record;
+      const { publication } = record;
+      const isNew = publication.announcement === '';
       const reason = this.#reasonOf(record, now);
       this.#tellLaterRuns(record);
-      setReason(publication, reason, `${state} ${reason ? announce(reason) : ''}`, now);
-      if (publication.isAnnounced || now < announceAt(publication)) continue;
-      noteAnnounced(publication);
-      this.#context.observer.onReason(gang, state, reason);
+      this.#tellStart(record, isNew);
+      setReason(publication, reason, announcementOf(record, reason), now);
+      if (!publication.isAnnounced) {
+        if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
+      } else if (reason && !leavesByItsOwner(record.gang)) this.#tellNewcomers(record, reason);
     }
+  }
+
+  /** @param isNew it is looked at for the first time: what runs already started before Muster did. */
+  #tellStart(record: GangRecord, isNew: boolean): void {
+    const { gang, state, publication } = record;
+    if (!takeStart(publication, state === 'Running') || isNew) return;
+    forgetAnnounced(publication);
+    this.#context.observer.onRunning(gang, countStarted(record), this.#locate(record));
+  }
+
+  #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
+    const { gang, state, publication } = record;
+    if (reason === undefined || leavesByItsOwner(gang)) forgetAnnounced(publication);
+    if (!noteAnnounced(publication, gang.members, now)) return;
+    // Its owner knows.
+    if (reason && leavesByItsOwner(gang)) return;
+    // It ended before Muster started.
+    if (reason === undefined && isNew) return;
+    this.#context.observer.onReason(gang, state, this.#holders.complete(record, reason));
+  }
+
+  #tellNewcomers(record: GangRecord, reason: Reason): void {
+    const { gang, state, publication } = record;
+    const newcomers = takeNewcomers(publication, gang.members);
+    if (newcomers.length === 0) return;
+    this.#context.observer.onNewcomers(gang, state, this.#holders.complete(record, reason) ?? reason, newcomers);
+  }
+
+  /** Where the bound members are. */
+  #locate({ census }: GangRecord): string {
+    const { topology, indexOf } = this.#context.view.snapshot();
+    return describeLocation(
+      topology,
+      census.bound.flatMap(({ nodeName }) => indexOf.get(nodeName) ?? []),
+    );
   }
 
   #tellLaterRuns({ gang, publication }: GangRecord): void {
     const { laterTold } = publication;
     if (gang.laterRuns.length + laterTold.size === 0) return;
-    const names = gang.laterRuns.filter(({ pods }) => pods.length > 0).map(({ name }) => `${name.kind}/${name.name}`);
-    for (const later of gang.laterRuns) {
-      if (later.pods.length === 0 || laterTold.has(`${later.name.kind}/${later.name.name}`)) continue;
-      this.#context.observer.onLaterRun(gang, later);
-    }
-    noteLaterTold(publication, new Set(names));
+    // Without a pod there is nobody to tell yet.
+    const later = new Map(gang.laterRuns.filter(({ pods }) => pods.length > 0).map((run) => [nameRun(run.name), run]));
+    for (const [name, run] of later) if (!laterTold.has(name)) this.#context.observer.onLaterRun(gang, run);
+    noteLaterTold(publication, new Set(later.keys()));
   }
 
   #reasonOf(record: GangRecord, now: number): Reason | undefined {
     const { reservations, barrier, settings, view } = this.#context;
-    const { gang, census, state, preemption } = record;
+    const { gang, census, state, attempt, preemption } = record;
     const want = gang.minMember ?? 0;
     if (census.isVictim) return describeEviction(census.bound, now);
     switch (state) {
@@ -75,6 +122,8 @@ export class Publisher {
             : { kind: 'gathering', have: gang.present.length, want, ...describeRefusal(gang, now) };
       case 'Pending':
         return this.#explainWait(record, now);
+      case 'Unsatisfiable':
+        return attempt.unsatisfiable;
       case 'Preempting':
         return preemption.preempting && this.#describePreempting(preemption.preempting);
       case 'Nominated':
@@ -157,24 +206,15 @@ export class Publisher {
   }
 }
 
-/**
- * The text whose changes are announced. Arrivals at the barrier, pods that leave, the use of a queue and expected
- * starts are in the inspect API: announced, they would cause an Event for each change of a number.
- */
-function announce(reason: Reason): string {
-  switch (reason.kind) {
-    case 'nominated':
-    case 'preempting':
-      return '';
-    case 'gathering':
-      return explain({ ...reason, ...(reason.refused && { refused: withoutNumbers(reason.refused) }) });
-    case 'quota':
-      return `quota of ${reason.refusal.queue}`;
-    case 'behind':
-      return `behind ${reason.gang}`;
-    default:
-      return explain(reason);
-  }
+/** Whether its Jobs were suspended, deleted or finished: its owner knows. Members whose Job was never seen are told. */
+function leavesByItsOwner({ isEndedByOwner, coming, leaving }: Gang): boolean {
+  return isEndedByOwner && (coming.size > 0 || leaving.length > 0);
+}
+
+/** The text whose changes are announced. A gang that its owner ends is not announced, whatever becomes of it. */
+function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined): string {
+  if (reason && leavesByItsOwner(gang)) return 'ended by its owner';
+  return reason ? `${state} ${causeOf(reason)}` : state;
 }
 
 /** A controller repeats what it cannot create every few minutes at least. */
@@ -182,11 +222,6 @@ const REFUSAL_HOLDS_MS = 900_000;
 
 function describeRefusal({ refusedCreation: refused }: Gang, now: number): Pick<Gathering, 'refused'> {
   return refused && Math.abs(now - refused.at) < REFUSAL_HOLDS_MS ? { refused } : {};
-}
-
-/** The kind of cause: what is used and what was asked for changes with each attempt. */
-function withoutNumbers({ owner, message }: Refusal): Refusal {
-  return { owner, message: message.split(/[:,]/, 2).join(':').replace(/\d+/g, '') };
 }
 
 /** Why running members are about to be evicted. */

@@ -73,8 +73,9 @@ export function createInspectApp(scheduler: SchedulerView): Hono {
   return app;
 }
 
-function describe({ gang, census, state, publication }: GangView, scheduler: SchedulerView): GangItem {
-  const { reason } = publication;
+function describe(record: GangView, scheduler: SchedulerView): GangItem {
+  const { gang, census, state } = record;
+  const reason = scheduler.reasonOf(record);
   return {
     metadata: {
       namespace: gang.namespace,

@@ -4,9 +4,10 @@ import type { Forecast } from '../../core/backfill/forecast.ts';
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
 import type { LengthBasis, RunLength } from '../../core/backfill/run-length.ts';
 import { instantText } from '../../core/objects/text-values.ts';
-import { type Amounts, modelOf, namesModel, perUnit, resourceOf } from '../../core/queues/amounts.ts';
+import { type Amounts, addUse, modelOf, namesModel, perUnit, resourceOf } from '../../core/queues/amounts.ts';
 import type { OrderFactors } from '../../core/queues/order.ts';
 import { explain, type Reason } from '../../core/reasons/explain.ts';
+import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { GangView, SchedulerView } from '../../gang/framework/ports.ts';
 
 /** Null: any model. */
@@ -34,7 +35,10 @@ interface GangFacts {
   readonly runLength: { readonly seconds: number; readonly basis: LengthBasis } | null;
 }
 
-/** A gang that does not run yet; `amounts` is its minimum demand. */
+/**
+ * A gang that waits: it does not run yet, or some of its members do not. `amounts` is its minimum demand or, beside
+ * members that run, that of the members that wait.
+ */
 export interface WaitingItem extends GangFacts {
   /** Position among all gangs in line, from 1; null when it is not in line, and `reason` says why. */
   readonly position: number | null;
@@ -42,7 +46,7 @@ export interface WaitingItem extends GangFacts {
   readonly factors: OrderFactors | null;
   /** True within its queue's guarantee, false when it would borrow. */
   readonly within: boolean | null;
-  readonly members: { readonly have: number; readonly want: number | null };
+  readonly members: { readonly have: number; readonly bound: number; readonly want: number | null };
   readonly since: string;
   readonly reason: string;
   readonly because: Reason | null;
@@ -71,7 +75,10 @@ export interface ReportSources {
   readonly now: number;
 }
 
-/** The gangs that do not run yet: those in line by position, then the others by age. Forecasts every start. */
+/**
+ * The gangs that wait: those that can never start, those in line by position, then the others by age. Forecasts every
+ * start.
+ */
 export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
   const { scheduler, now } = sources;
   const { queues } = scheduler;
@@ -79,27 +86,30 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
   const plans = new Map(queues.plannedStarts().map((start) => [start.gang, start]));
   // A gang keeps its position while it starts: those that wait close up.
   const positionOf = ({ state, admission }: GangView) => (state === 'Pending' ? admission.position : undefined);
+  const placeOf = (record: GangView) =>
+    record.state === 'Unsatisfiable' ? 0 : (positionOf(record)?.position ?? Number.POSITIVE_INFINITY);
   const before = (a: GangView, b: GangView) => {
-    const [first, second] = [a, b].map((record) => positionOf(record)?.position ?? Number.POSITIVE_INFINITY);
+    const [first, second] = [placeOf(a), placeOf(b)];
     return first === second
       ? a.gang.createdAt - b.gang.createdAt || (a.gang.key < b.gang.key ? -1 : 1)
-      : first! - second!;
+      : first - second;
   };
+  let line = 0;
   return [...scheduler.gangs()]
-    .filter(({ state, gang }) => state !== 'Running' && state !== 'Broken' && gang.present.length > 0)
+    .filter(isWaiting)
     .sort(before)
-    .map((record, i): WaitingItem => {
-      const { gang, publication } = record;
-      const { reason } = publication;
+    .map((record): WaitingItem => {
+      const { gang, census } = record;
+      const reason = scheduler.reasonOf(record);
       const standing = positionOf(record)?.standing;
       const plan = plans.get(gang.key);
       return {
-        ...describeGang(sources, record, queues.askedBy(gang)),
-        position: standing ? i + 1 : null,
+        ...describeGang(sources, record, listMissing(sources, record)),
+        position: standing ? ++line : null,
         score: standing?.score ?? null,
         factors: standing?.factors ?? null,
         within: standing?.within ?? null,
-        members: { have: gang.present.length, want: gang.minMember ?? null },
+        members: { have: gang.present.length, bound: census.bound.length, want: gang.minMember ?? null },
         since: instant(gang.createdAt),
         reason: reason ? explain(reason) : '',
         because: reason ?? null,
@@ -107,6 +117,21 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
         planned: plan ? describePlan(plan) : null,
       };
     });
+}
+
+function isWaiting({ state, gang, census }: GangView): boolean {
+  if (state === 'Running') return census.unbound.length > 0;
+  return gang.present.length > 0;
+}
+
+/** What a waiting gang needs. */
+function listMissing({ scheduler, isAccelerator }: ReportSources, { gang, census }: GangView): Amounts {
+  if (census.bound.length === 0) return scheduler.queues.askedBy(gang);
+  const amounts = new Map<string, number>();
+  for (const { template } of census.unbound) {
+    addUse(amounts, template, template.nodeSelector[GPU_PRODUCT], isAccelerator);
+  }
+  return amounts;
 }
 
 function describeStart(forecast: Forecast | undefined, now: number): WaitingItem['start'] {

@@ -24,7 +24,7 @@ import {
 export interface QueueReport {
   /** Parents before their children. */
   readonly queues: readonly QueueItem[];
-  /** In scheduling order; gangs that are not in line come last. */
+  /** Gangs that can never start, those in line in scheduling order, then those that are not in line. */
   readonly waiting: readonly WaitingItem[];
   readonly running: readonly RunningItem[];
   readonly problems: readonly QueueProblemItem[];

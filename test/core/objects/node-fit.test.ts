@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { HostPort, Taint, Toleration } from '../../../src/core/objects/model.ts';
-import { conflictsOnPorts, type NodeRejection, rejectNode, repelledBy } from '../../../src/core/objects/node-fit.ts';
+import {
+  conflictsOnPorts,
+  describeRejection,
+  type NodeRejection,
+  rejectNode,
+  repelledBy,
+} from '../../../src/core/objects/node-fit.ts';
 import { aNode, aPod, aTemplate, type NodeOptions, type TemplateOptions } from '../../support/builders.ts';
 
 const taint = (effect: Taint['effect'], key = 'dedicated', value = 'ml'): Taint => ({ key, value, effect });
@@ -116,6 +122,65 @@ describe('rejectNode', () => {
     ],
   ])('%s', (_, template, node, expected) => {
     expect(rejectNode(aTemplate(template), aNode(node))).toBe(expected);
+  });
+});
+
+describe('the words of a rejection', () => {
+  const health = taint('NoSchedule', 'nvidia.com/gpu-health', 'bad');
+  test.each<[string, TemplateOptions, NodeOptions, string]>([
+    ['not ready', {}, { ready: false }, 'not ready'],
+    ['cordoned', {}, { unschedulable: true }, 'cordoned'],
+    ['the taint', {}, { taints: [health] }, 'tainted nvidia.com/gpu-health=bad:NoSchedule'],
+    ['a taint without a value', {}, { taints: [taint('NoExecute', 'broken', '')] }, 'tainted broken:NoExecute'],
+    [
+      'the first taint that repels and is not tolerated',
+      { tolerations: [tolerate({ key: 'dedicated', value: 'ml' })] },
+      { taints: [taint('PreferNoSchedule', 'old'), taint('NoSchedule'), health] },
+      'tainted nvidia.com/gpu-health=bad:NoSchedule',
+    ],
+    [
+      'the part of the node selector that does not match',
+      { nodeSelector: { zone: 'a', pool: 'a100' } },
+      { labels: { zone: 'a', pool: 'h100' } },
+      'node selector pool=a100',
+    ],
+    [
+      'the key of the affinity',
+      { nodeAffinity: [affinity('zone', 'a')] },
+      { labels: { zone: 'b' } },
+      'node affinity zone',
+    ],
+    [
+      'the requirement of a term that does not match',
+      {
+        nodeAffinity: [
+          {
+            ...affinity('zone', 'a'),
+            matchLabels: [...affinity('zone', 'a').matchLabels, ...affinity('gpu', 'x').matchLabels],
+          },
+        ],
+      },
+      { labels: { zone: 'a' } },
+      'node affinity gpu',
+    ],
+    [
+      'a field of the affinity',
+      {
+        nodeAffinity: [{ matchLabels: [], matchFields: [{ key: 'metadata.name', operator: 'In', values: ['other'] }] }],
+      },
+      {},
+      'node affinity metadata.name',
+    ],
+    ['an affinity without terms', { nodeAffinity: [] }, {}, 'node affinity'],
+    [
+      '64 characters of a long one',
+      { nodeSelector: { pool: 'x'.repeat(100) } },
+      {},
+      `node selector pool=${'x'.repeat(58)}…`,
+    ],
+  ])('%s', (_, options, nodeOptions, expected) => {
+    const [template, node] = [aTemplate(options), aNode(nodeOptions)];
+    expect(describeRejection(rejectNode(template, node)!, template, node)).toBe(expected);
   });
 });
 

@@ -35,6 +35,7 @@ describe('all or nothing', () => {
       kind: 'unschedulable',
       fits: 60,
       want: 64,
+      lacking: 'nvidia.com/gpu',
       causes: [
         { cause: `insufficient ${GPU}`, nodes: 61 },
         { cause: 'cordoned', nodes: 1 },
@@ -83,7 +84,7 @@ describe('why capacity is missing', () => {
       '-: n1[8] n2[8]',
       members(2, { template: { nodeSelector: { pool: 'a' } } }),
       { refused: ['n1'] },
-      [{ cause: 'node selector', nodes: 2 }],
+      [{ cause: 'node selector pool=a', nodes: 2 }],
     ],
     [
       'the class that is short, when another one fits',

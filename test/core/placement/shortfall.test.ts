@@ -61,6 +61,26 @@ describe('why the nodes of the best domain are out', () => {
   ])('%s', (_, drawing, all, topology, options, causes) => {
     expect(plan(drawSnapshot(drawing, options), aGang(all, { topology }))).toMatchObject({ causes });
   });
+
+  test('at most five kinds are told apart, however many there are', () => {
+    const names = Array.from({ length: 12 }, (_, i) => `n${i}`);
+    const taintOf = (i: number) => ({ key: 'owner', value: i < 8 ? 'ml' : `team-${i}`, effect: 'NoSchedule' as const });
+    const nodes = Object.fromEntries(names.map((name, i) => [name, { taints: [taintOf(i)] }]));
+    const others = 'rack-2: m1[0] m2[0] m3[8]';
+    const drawing = `rack-1: ${names.map((name) => `${name}[8]`).join(' ')}\n${others}`;
+    const cordoned = { m1: {}, m2: {}, m3: { unschedulable: true } };
+    expect(plan(drawSnapshot(drawing, { nodes: { ...nodes, ...cordoned } }), aGang(members(1)))).toMatchObject({
+      causes: [
+        { cause: 'tainted owner=ml:NoSchedule', nodes: 8 },
+        { cause: gpu, nodes: 2 },
+        { cause: 'cordoned', nodes: 1 },
+        { cause: 'tainted owner=team-10:NoSchedule', nodes: 1 },
+        { cause: 'tainted owner=team-11:NoSchedule', nodes: 1 },
+        { cause: 'for other reasons', nodes: 2 },
+      ],
+      lacking: 'nvidia.com/gpu',
+    });
+  });
 });
 
 describe('pods without accelerators that are in the way', () => {

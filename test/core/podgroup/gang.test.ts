@@ -28,7 +28,7 @@ function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
     pods,
     jobs: [],
     podGroup: undefined,
-    blocksOnClaim: () => false,
+    blocksOnClaim: () => undefined,
     countJobsOfSet: () => 0,
     creationFailure: () => undefined,
     ...sources,

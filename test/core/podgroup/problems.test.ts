@@ -25,7 +25,7 @@ function problemsOf(pods: readonly PodModel[], sources: Partial<GangSources> = {
     pods,
     jobs: [],
     podGroup: undefined,
-    blocksOnClaim: () => false,
+    blocksOnClaim: () => undefined,
     countJobsOfSet: () => 0,
     creationFailure: () => undefined,
     ...sources,
@@ -247,11 +247,23 @@ describe('members that cannot be planned', () => {
       { claims: ['data'] },
       'PersistentVolumeClaim data is not bound and its storage class does not wait for a first consumer',
     ],
+    [
+      'a claim that does not exist',
+      { claims: ['ghost'] },
+      'PersistentVolumeClaim ghost does not exist; create it, or correct the name in the pod template',
+    ],
     ['not so for a claim that is fine', { claims: ['scratch'] }, ''],
     ['nor of a bound member', { claims: ['data'], nodeName: 'n1' }, ''],
   ])('%s', (_, options, expected) => {
     const pods = [aMember('w-0', options), aMember('w-1')];
-    expect(textOf(problemsOf(pods, { blocksOnClaim: (claim) => claim === 'data' }))).toBe(expected);
+    expect(
+      textOf(
+        problemsOf(pods, {
+          blocksOnClaim: (claim) =>
+            claim === 'data' ? 'unbound-claim' : claim === 'ghost' ? 'missing-claim' : undefined,
+        }),
+      ),
+    ).toBe(expected);
   });
 });
 
@@ -269,10 +281,12 @@ describe('the text of a filter reply', () => {
   });
 
   test('does not change with the claim that is not bound', () => {
-    const blocked = { blocksOnClaim: () => true };
+    const blocked = { blocksOnClaim: () => 'unbound-claim' as const };
     const early = stable([aMember('w-7', { claims: ['data-7'] })], blocked);
     expect(early).toContain('PersistentVolumeClaim');
     expect(stable([aMember('w-3', { claims: ['data-3'] })], blocked)).toBe(early);
+    const missing = stable([aMember('w-3', { claims: ['data-3'] })], { blocksOnClaim: () => 'missing-claim' });
+    expect(missing).toBe('gang default/train cannot start: a PersistentVolumeClaim does not exist');
   });
 
   test('does not change with the values that contradict each other', () => {

@@ -384,7 +384,7 @@ describe('two members that were given one rank', () => {
       })),
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
       countJobsOfSet: () => 0,
       creationFailure: () => undefined,
     });
@@ -421,7 +421,7 @@ test('a gang says the rank of each member, and lists them in that order', () => 
     pods: [job('b', 2), job('a', 0)],
     jobs: [],
     podGroup: undefined,
-    blocksOnClaim: () => false,
+    blocksOnClaim: () => undefined,
     countJobsOfSet: () => 0,
     creationFailure: () => undefined,
   });

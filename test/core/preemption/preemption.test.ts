@@ -67,7 +67,7 @@ function decide({ cluster, jobs, want = 1, gang = {}, budgets = [], barred = [],
       pods,
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
       countJobsOfSet: () => 0,
       creationFailure: () => undefined,
     };

@@ -36,6 +36,12 @@ const levelProblem = (kind: LevelProblem['kind'], key: string, found: string, kn
   causes: [],
   topology: { kind, key, found, known },
 });
+const quota = { queue: 'ml', dimension: 'nvidia.com/gpu', used: 0, asked: 40, bound: 32 };
+const neverFits = (lacks: Reason): Reason => ({
+  kind: 'unsatisfiable',
+  lacks: lacks as Unschedulable,
+  oversize: undefined,
+});
 const unknownLevel = levelProblem('unknown-level', 'topology-required', 'rak', ['block', 'rack', 'host']);
 
 describe('for people', () => {
@@ -52,6 +58,46 @@ describe('for people', () => {
       'no room, with the nodes that are out',
       unschedulable(60, ['insufficient nvidia.com/gpu', 61], ['not ready', 1]),
       'room for 60 of 64 members; nodes for the others: 61 insufficient nvidia.com/gpu, 1 not ready',
+    ],
+    [
+      'no room, and who has it',
+      {
+        ...unschedulable(60, ['insufficient memory', 4]),
+        holders: {
+          resource: 'memory',
+          largest: [
+            { kind: 'gang', name: 'ml/a', amount: 96 * 2 ** 30 },
+            { kind: 'pod', name: 'web/b', amount: 1.5 * 2 ** 30 },
+          ],
+          others: 7,
+        },
+        preemption: { kind: 'coming' },
+      },
+      'room for 60 of 64 members; nodes for the others: 4 insufficient memory; held by gang ml/a (96Gi memory), pod web/b (1.5Gi) and 7 more; it fits when the pods that are terminating have left',
+    ],
+    [
+      'never any room',
+      { kind: 'unsatisfiable', lacks: unschedulable(16, ['insufficient nvidia.com/gpu', 16]), oversize: undefined },
+      'can never fit on these nodes: room for 16 of 64 members even if nothing else ran; nodes for the others: 16 insufficient nvidia.com/gpu; ask for less, or add nodes',
+    ],
+    [
+      'never any room for one member',
+      {
+        kind: 'unsatisfiable',
+        lacks: unschedulable(0, ['insufficient cpu', 16]),
+        oversize: { resource: 'cpu', asked: 128_000, largest: 95_500 },
+      },
+      'can never fit on these nodes: room for 0 of 64 members even if nothing else ran; one member asks for 128 cpu, the largest node has 95.5; nodes for the others: 16 insufficient cpu; ask for less, or add nodes',
+    ],
+    [
+      'more than a limit',
+      { kind: 'beyond-quota', refusal: { cause: 'limit', ...quota } },
+      'can never start: queue ml: expected at most 32 nvidia.com/gpu (its limit), found 40 asked for; ask for less or raise the limit',
+    ],
+    [
+      'more than a guarantee, without the right to borrow',
+      { kind: 'beyond-quota', refusal: { cause: 'no-borrowing', ...quota } },
+      'can never start: queue ml: expected at most 32 nvidia.com/gpu (its guarantee; it may not borrow), found 40 asked for; ask for less, raise the guarantee or allow borrowing',
     ],
     [
       'no domain of the required level',
@@ -102,6 +148,11 @@ describe('for people', () => {
       'spread over what one domain has to hold',
       levelProblem('spread-outside-required', 'topology-spread', 'block', ['rack', 'host']),
       'muster.dev/topology-spread: expected one of rack, host, or a node label of theirs, found "block"; all members are in one domain of the required level already',
+    ],
+    [
+      'spread where there is nothing to spread over',
+      levelProblem('spread-outside-required', 'topology-spread', 'host', []),
+      'muster.dev/topology-spread: expected no level, found "host"; all members are in one domain of the required level already',
     ],
     [
       'nominated',
@@ -241,6 +292,12 @@ describe('for filter replies', () => {
     ],
     [unschedulable(1, ['not ready', 3]), unschedulable(60, ['insufficient nvidia.com/gpu', 61])],
     [noDomain({}, 60), noDomain({ best: 'block-1/rack-3', widensAt: 1 }, 61)],
+    [neverFits(unschedulable(1, ['not ready', 3])), neverFits(unschedulable(60, ['cordoned', 4]))],
+    [neverFits(noDomain({}, 60)), neverFits(noDomain({ best: 'block-1/rack-3' }, 61))],
+    [
+      { kind: 'beyond-quota', refusal: { cause: 'limit', ...quota } },
+      { kind: 'beyond-quota', refusal: { cause: 'limit', ...quota, asked: 48 } },
+    ],
     [
       { kind: 'nominated', members: 64, atBarrier: 0 },
       { kind: 'nominated', members: 60, atBarrier: 63 },

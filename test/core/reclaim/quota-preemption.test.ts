@@ -64,7 +64,7 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
       pods: bound,
       jobs: [],
       podGroup: undefined,
-      blocksOnClaim: () => false,
+      blocksOnClaim: () => undefined,
       countJobsOfSet: () => 0,
       creationFailure: () => undefined,
     };

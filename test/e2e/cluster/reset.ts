@@ -4,6 +4,7 @@ import { waitFor } from './wait.ts';
 
 // Owners first, so that nothing is created anew.
 const namespacedKinds: readonly Resource[] = [
+  'cronjobs',
   'jobs',
   'deployments',
   'statefulsets',

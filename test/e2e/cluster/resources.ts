@@ -1,6 +1,7 @@
 import type {
   CoreV1Event,
   V1ConfigMap,
+  V1CronJob,
   V1DaemonSet,
   V1Deployment,
   V1Job,
@@ -47,6 +48,7 @@ export interface ResourceTypes {
   persistentvolumes: V1PersistentVolume;
   persistentvolumeclaims: V1PersistentVolumeClaim;
   jobs: V1Job;
+  cronjobs: V1CronJob;
   replicasets: V1ReplicaSet;
   deployments: V1Deployment;
   statefulsets: V1StatefulSet;
@@ -82,6 +84,7 @@ export const resourceInfos: Readonly<Record<Resource, ResourceInfo>> = {
   persistentvolumes: clusterWide('v1', 'PersistentVolume'),
   persistentvolumeclaims: namespaced('v1', 'PersistentVolumeClaim'),
   jobs: namespaced('batch/v1', 'Job'),
+  cronjobs: namespaced('batch/v1', 'CronJob'),
   replicasets: namespaced('apps/v1', 'ReplicaSet'),
   deployments: namespaced('apps/v1', 'Deployment'),
   statefulsets: namespaced('apps/v1', 'StatefulSet'),

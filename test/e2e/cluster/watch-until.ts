@@ -43,7 +43,7 @@ export async function watchUntil<R extends Resource, T>(
  * Watches until the signal aborts. A busy API server ends a watch several times a second when its client falls a few
  * events behind; it is then resumed where it ended, which is possible once the initial events have come to their end.
  */
-async function* follow<R extends Resource>(
+export async function* follow<R extends Resource>(
   api: ApiClient,
   resource: R,
   selection: Readonly<Record<string, string>>,

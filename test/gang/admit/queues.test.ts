@@ -210,7 +210,7 @@ describe('a limit', () => {
     world.cluster.create('Queue', { metadata: { name: 'q' }, spec: quotaOf({ limit: 8 }), status: {} });
     world.create(gang('x', 2, inQueue('q')));
     await world.settle();
-    expect(world.stateOf('x')).toBe('Pending');
+    expect(world.stateOf('x')).toBe('Unsatisfiable');
     world.cluster.update('Queue', 'q', (raw) => {
       raw.spec = quotaOf({ limit: 16 });
     });

@@ -52,7 +52,8 @@ describe('a member without a slot', () => {
   });
 
   test('gets another text only when the kind of cause changes, without counts and percent signs', async () => {
-    const world = await startWorld({ nodes: 1 });
+    const world = await startWorld({ nodes: 3 });
+    world.running('old', ['n1', 'n2'], { priority: 9 });
     const texts: string[] = [];
     const ask = async () => {
       await world.settle();
@@ -62,7 +63,7 @@ describe('a member without a slot', () => {
     await ask();
     world.create(gang('a', 3).slice(2));
     await ask();
-    world.addNode('n1');
+    world.finish('old-0');
     await ask();
     expect(texts[0]).toContain('waits for all its members to be created');
     expect(texts[1]).toContain('waits for room');
@@ -82,7 +83,15 @@ describe('a member without a slot', () => {
 
   test.each([
     ['that gathers', (world: World) => world.create(gang('b', 3).slice(0, 2)), 'waits for all its members'],
-    ['without room', (world: World) => world.create(gang('b', 5)), 'waits for room'],
+    [
+      'without room',
+      (world: World) => {
+        world.running('old', ['n0'], { priority: 9 });
+        world.create(gang('b', 4));
+      },
+      'waits for room',
+    ],
+    ['that can never start', (world: World) => world.create(gang('b', 5)), 'can never fit on the nodes that exist'],
     [
       'with a contradiction',
       (world: World) => world.create(gang('b', 1, { min: 1 }), gang('b', 2, { from: 1, min: 2 })),

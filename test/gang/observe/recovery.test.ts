@@ -113,7 +113,7 @@ describe('after a restart', () => {
     world.cluster.delete('Node', 'n1');
     await world.restart();
     expect(world.records('a')).toEqual({});
-    expect(world.stateOf('a')).toBe('Pending');
+    expect(world.stateOf('a')).toBe('Unsatisfiable');
   });
 
   test('a record is not adopted if its capacity was given away in the meantime', async () => {

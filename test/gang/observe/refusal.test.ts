@@ -451,3 +451,15 @@ describe('the planner models what would otherwise lead to refusal after refusal'
     expect(world.stateOf('a')).toBe('Nominated');
   });
 });
+
+test('a gang whose new member finds no place beside the others says what it lacks, although nobody refused it', async () => {
+  const world = await startWorld({ nodes: 3 });
+  world.create(gang('a', 3));
+  await world.settle();
+  world.delete('a-2');
+  world.create(gang('a', 3, { from: 2, gpus: 16 }));
+  await world.settle();
+  expect(world.reasonOf('a')).toMatch(/^no other place was left: room for 2 of 3 members; .*; tried again at /);
+  await world.pass(5 * SECOND);
+  expect(world.stateOf('a'), 'one member is larger than any node').toBe('Unsatisfiable');
+});

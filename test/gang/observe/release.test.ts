@@ -193,7 +193,8 @@ describe('the order of waiting gangs', () => {
   });
 
   test('lets a smaller gang start when the first one does not fit', async () => {
-    const world = await startWorld({ nodes: 2 });
+    const world = await startWorld({ nodes: 4 });
+    world.running('old', ['n0', 'n1'], { priority: 9 });
     world.create(gang('big', 4, { priority: 5 }), gang('small', 2));
     await world.settle();
     expect([world.stateOf('big'), world.stateOf('small')]).toEqual(['Pending', 'Nominated']);

@@ -12,7 +12,7 @@ describe('the number of planned members', () => {
     world.create(gang('a', 5, { min: 3 }));
     await world.settle();
     expect(Object.keys(world.nominations('a'))).toHaveLength(planned);
-    expect(world.stateOf('a')).toBe(planned > 0 ? 'Nominated' : 'Pending');
+    expect(world.stateOf('a')).toBe(planned > 0 ? 'Nominated' : 'Unsatisfiable');
   });
 
   test('is zero while fewer than the minimum exist, and a waiting gang holds nothing', async () => {
@@ -138,7 +138,7 @@ describe('when the minimum changes while the gang is nominated', () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('a', 3));
     await world.settle();
-    expect(world.stateOf('a')).toBe('Pending');
+    expect(world.stateOf('a')).toBe('Unsatisfiable');
     setMinimum(world, ['a-0', 'a-1', 'a-2'], '2');
     await world.settle();
     expect(world.stateOf('a'), 'no node and no pod had to come or go').toBe('Nominated');

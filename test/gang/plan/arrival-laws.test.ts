@@ -79,7 +79,7 @@ interface Arrival {
 }
 
 const arrival: fc.Arbitrary<Arrival> = fc.record({
-  members: fc.integer({ min: 1, max: 3 }),
+  members: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 3 }) }, fc.integer({ min: 4, max: 8 })),
   waitMs: fc.constantFrom(20, 50, 100, 150),
   next: fc.constantFrom('nothing', 'nothing', 'nothing', 'nothing', 'schedule', 'restart'),
 });
@@ -89,8 +89,10 @@ const history = fc.record({
   asked: fc.constantFrom(...Object.keys(REQUESTS)),
   gated: fc.boolean(),
   groups: fc.integer({ min: 2, max: 4 }),
+  /** Whether the first of each group come before the second of each, as controllers create them, or all in any order. */
+  inTurns: fc.boolean(),
   /** Sorts the members into the order of their creation. */
-  keys: fc.array(fc.nat(), { minLength: 16, maxLength: 16 }),
+  keys: fc.array(fc.nat(1_500), { minLength: 16, maxLength: 16 }),
   arrivals: fc.array(arrival, { minLength: 16, maxLength: 16 }),
 });
 
@@ -134,7 +136,7 @@ async function finish(world: World): Promise<void> {
 async function play(story: History): Promise<World> {
   const world = await startEmpty();
   const members = listMembers(story)
-    .map((member, i) => ({ member, key: story.keys[i]! }))
+    .map((member, i) => ({ member, key: story.keys[i]! + (story.inTurns ? (i % GROUP) * 1_000 : 0) }))
     .sort((a, b) => a.key - b.key)
     .map(({ member }) => member);
   for (const { members: count, waitMs, next } of story.arrivals) {

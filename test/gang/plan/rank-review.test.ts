@@ -58,6 +58,40 @@ describe('a gang of which the last member moves the ranks of all others', () => 
     expect(world.cluster.countWrites().clear, 'it is moved, not released').toBeUndefined();
   });
 
+  test('is planned again, too, when the places of those that came last are the wrong ones', async () => {
+    const world = await startRacks(3, 4);
+    // The groups of a LeaderWorkerSet, first two of each: their ranks are right for slices of four only by chance.
+    const raw = gang('a', 12, { annotations: { 'muster.dev/slice-size': '4', 'muster.dev/slice-required': 'rack' } });
+    const members = raw.map(({ metadata, ...rest }, i) => {
+      const lws = 'leaderworkerset.sigs.k8s.io/';
+      const index = { [`${lws}group-index`]: String(i % 3), [`${lws}worker-index`]: String(Math.floor(i / 3)) };
+      return { ...rest, metadata: { ...metadata, labels: { ...metadata.labels, [`${lws}name`]: 'a', ...index } } };
+    });
+    world.create(members[0]!);
+    await world.pass(SECOND / 10);
+    world.create(members.slice(1, 6));
+    await world.settle();
+    expect(world.stateOf('a'), 'planned early').toBe('Nominated');
+    world.create(members.slice(6));
+    await world.settle();
+    await world.schedule();
+    const bound = world.boundTo('a');
+    expect(Object.keys(bound)).toHaveLength(12);
+    for (let group = 0; group < 3; group++) {
+      const own = members.filter((_, i) => i % 3 === group).map(({ metadata }) => rackOf(world, bound[metadata.name]!));
+      expect(new Set(own).size, `racks of group ${group}`).toBe(1);
+    }
+  });
+
+  test('keeps what it holds while members are missing and ranks still move', async () => {
+    const world = await startRacks(3, 2);
+    const pods = gang('a', 6, { annotations: SLICES_OF_TWO });
+    // By name they get ranks from 0 in whatever order they come.
+    await createOneByOne(world, [pods[2]!, pods[3]!, pods[4]!, pods[5]!, pods[1]!]);
+    expect(world.stateOf('a')).toBe('Nominated');
+    expect(world.cluster.countWrites().clear).toBeUndefined();
+  });
+
   test('keeps its slots when neighbours are still neighbours', async () => {
     const world = await startRacks(1, 6);
     const { master, workers } = kubeflow(6);

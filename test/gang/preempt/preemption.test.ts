@@ -402,6 +402,52 @@ describe('disruption budgets', () => {
     expect(world.stateOf('low')).toBe('Running');
   });
 
+  describe('is named while it blocks, and no longer', () => {
+    /** Both pods of `low` have to leave, a minute after they were told; until then one of two may be disrupted. */
+    async function startBlocked(): Promise<World> {
+      const world = await startWorld({ nodes: 2, settings: { preemption: { ...PREEMPTION, noticeMs: 60 * SECOND } } });
+      world.running('low', ['n0', 'n1'], { graceSeconds: 600 });
+      world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 2);
+      world.create(gang('high', 2, HIGH));
+      await world.pass(5 * SECOND);
+      world.setDisruptionsAllowed('keep', 1);
+      await world.pass(60 * SECOND);
+      expect(world.reasonOf('high')).toContain('blocked: PodDisruptionBudget default/keep allows 1 of 2 disruptions');
+      return world;
+    }
+
+    test('when the budget allows it again', async () => {
+      const world = await startBlocked();
+      world.setDisruptionsAllowed('keep', 2);
+      await world.settle();
+      expect(world.evictions()).toEqual(['low-0', 'low-1']);
+      expect(world.reasonOf('high')).toBe('preempts default/low; 0 of 2 pods have left');
+    });
+
+    test('when the victims are deleted by somebody else', async () => {
+      const world = await startBlocked();
+      world.beginDeletion('low-0');
+      world.beginDeletion('low-1');
+      await world.settle();
+      expect(world.evictions()).toEqual([]);
+      expect(world.reasonOf('high')).toBe('preempts default/low; 0 of 2 pods have left');
+    });
+
+    test('when the victim whose eviction the API server refused is deleted by somebody else', async () => {
+      const world = await startWorld({ nodes: 2 });
+      world.running('low', ['n0', 'n1'], { graceSeconds: 600 });
+      world.cluster.pauseWatch('PodDisruptionBudget');
+      world.disruptionBudget('keep', { 'muster.dev/pod-group': 'low' }, 1);
+      world.create(gang('high', 2, HIGH));
+      await world.pass(5 * SECOND);
+      expect(world.evictions()).toEqual(['low-0']);
+      expect(world.reasonOf('high')).toContain('blocked: ');
+      world.beginDeletion('low-1');
+      await world.settle();
+      expect(world.reasonOf('high')).toBe('preempts default/low; 0 of 2 pods have left');
+    });
+  });
+
   test('that only the API server knows: refused evictions are tried again, then others are evicted', async () => {
     const world = await startWorld({ nodes: 2 });
     world.running('young', ['n0']);

@@ -11,7 +11,8 @@ describe('members that carry the gate', () => {
   });
 
   test('stay gated and untouched while there is no capacity', async () => {
-    const world = await startWorld({ nodes: 3 });
+    const world = await startWorld({ nodes: 4 });
+    world.running('old', ['n3']);
     world.create(gang('a', 4, { gated: true }));
     await world.pass(60 * SECOND);
     expect(world.stateOf('a')).toBe('Pending');

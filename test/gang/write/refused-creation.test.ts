@@ -78,16 +78,21 @@ describe('the reason of a gang of which members are missing', () => {
   });
 
   test('is announced once for each cause, whatever numbers change in it', async () => {
-    const world = await startShort('Job', 'u');
+    const world = await startShort('ReplicaSet', 'u');
     const told = () => world.told.filter((text) => text.includes('cannot create more'));
     for (let i = 1; i <= 5; i++) {
-      failedCreate(world, { kind: 'Job', uid: 'u' }, `e${i}`, QUOTA.replace('used: pods=3', `used: pods=${i}`));
+      failedCreate(world, { kind: 'ReplicaSet', uid: 'u' }, `e${i}`, QUOTA.replace('used: pods=3', `used: pods=${i}`));
       await world.pass(MINUTE);
     }
     expect(told().every((text) => text.includes('used: pods=1'))).toBe(true);
     const before = told().length;
     expect(before).toBeGreaterThan(0);
-    failedCreate(world, { kind: 'Job', uid: 'u' }, 'e9', 'maximum nvidia.com/gpu usage per Pod is 4, but limit is 8');
+    failedCreate(
+      world,
+      { kind: 'ReplicaSet', uid: 'u' },
+      'e9',
+      'maximum nvidia.com/gpu usage per Pod is 4, but limit is 8',
+    );
     await world.pass(MINUTE);
     expect(told().length).toBeGreaterThan(before);
     expect(told().at(-1)).toContain('maximum nvidia.com/gpu usage');

@@ -16,7 +16,7 @@ test('the list contains every gang, sorted by name, and no lone pod', async () =
   expect(status).toBe(200);
   const { items } = body as GangList;
   expect(items.map(({ metadata, status: { state } }) => [metadata.namespace, metadata.name, state])).toEqual([
-    ['default', 'a', 'Pending'],
+    ['default', 'a', 'Unsatisfiable'],
     ['default', 'b', 'Nominated'],
   ]);
 });

@@ -226,7 +226,9 @@ describe('GET /v1/queues', () => {
   });
 
   test("shows the queue's priority where there is no priority class", async () => {
-    const world = await startTeams(0, { defaultPriority: 7 });
+    const world = await startTeams(1, { defaultPriority: 7 });
+    world.running('train', ['n0'], inQueue('speech'));
+    await world.pass(5 * SECOND);
     world.create(gang('plain', 1, inQueue('vision')));
     const spec = { priorityClassName: 'urgent' };
     world.create(gang('classy', 1, { ...inQueue('vision'), priority: 3, spec }));
