@@ -545,14 +545,7 @@ export class SetOwner implements Owner {
   replicas: number;
   readonly pace: Pace;
 
-  constructor(
-    controllers: Controllers,
-    kind: SetKind,
-    name: string,
-    template: Template,
-    replicas: number,
-    pace: Pace,
-  ) {
+  constructor(controllers: Controllers, kind: SetKind, name: string, template: Template, replicas: number, pace: Pace) {
     this.controllers = controllers;
     this.kind = kind;
     this.name = name;
@@ -657,7 +650,9 @@ export class SetOwner implements Owner {
     if (this.kind === 'ReplicaSet') {
       // Pods without a node go first, then the newest.
       const order = active.toSorted(
-        (a, b) => Number(Boolean(a.spec.nodeName)) - Number(Boolean(b.spec.nodeName)) || (a.metadata.name < b.metadata.name ? 1 : -1),
+        (a, b) =>
+          Number(Boolean(a.spec.nodeName)) - Number(Boolean(b.spec.nodeName)) ||
+          (a.metadata.name < b.metadata.name ? 1 : -1),
       );
       const surge = active.some((raw) => versionOf(raw) !== this.template.version) ? 1 : 0;
       return order.slice(0, Math.max(0, active.length - this.replicas - surge));
@@ -678,12 +673,7 @@ export class PodsByHand implements Owner {
   readonly name: string;
   template: Template;
 
-  constructor(
-    controllers: Controllers,
-    name: string,
-    template: Template,
-    count: number,
-  ) {
+  constructor(controllers: Controllers, name: string, template: Template, count: number) {
     this.controllers = controllers;
     this.name = name;
     this.template = template;

@@ -136,7 +136,7 @@ export class History {
     const events = {
       createEvent: async (_: string, event: Readonly<Record<string, unknown>>) => {
         texts.push(String(event.note));
-        return { kind: 'ok' };
+        return { kind: 'ok' as const };
       },
     };
     const world = await startWorld({
@@ -266,7 +266,11 @@ export class History {
     const { gang, kind, size, more, gpus, below, priority, loss, gated, pace, timing } = what;
     const others = this.#live().filter((owner) => owner.template.gang === gang);
     const isMade = kind === 'CronJob';
-    if (kind === 'Job' ? others.length > 1 || others.some((other) => other.kind !== 'Job' || other.maker) : !isMade && others.length > 0)
+    if (
+      kind === 'Job'
+        ? others.length > 1 || others.some((other) => other.kind !== 'Job' || other.maker)
+        : !isMade && others.length > 0
+    )
       return;
     if (isMade && (others.length > 2 || others.some((other) => !other.maker))) return;
     if (this.world.cluster.list('Pod').some((raw) => gangOf(raw) === gang && ownerKindOf(raw) === '')) return;
@@ -274,7 +278,15 @@ export class History {
     const min = below === undefined ? (isJob ? undefined : size) : Math.max(1, size - below);
     // Jobs of one gang say the same.
     const same = others[0] && !isMade ? others[0].template : { min, priority, loss };
-    const template: Template = { gang, gpus, gated, version: 0, min: same.min, priority: same.priority, loss: same.loss };
+    const template: Template = {
+      gang,
+      gpus,
+      gated,
+      version: 0,
+      min: same.min,
+      priority: same.priority,
+      loss: same.loss,
+    };
     const name = `${gang}${this.#serial++}`;
     this.#submitted.set(name, what);
     if (kind === 'bare') new PodsByHand(controllers, name, template, size);
@@ -312,7 +324,7 @@ export class History {
     else if (how === 'fail') controllers.end(raw, 'Failed');
     else if (how === 'delete') controllers.remove(raw);
     else controllers.evict(raw);
-    if (how !== 'succeed' && owner && owner.wanted() >= before) this.#noteLoss(owner);
+    if (how !== 'succeed' && owner && (owner.kind === '' || owner.wanted() >= before)) this.#noteLoss(owner);
   }
 
   #noteLoss(owner: Owner): void {
@@ -390,7 +402,8 @@ export class History {
   }
 
   #violate(text: string): void {
-    if (this.violations.length < 5) this.violations.push(`at ${(this.controllers.now % 86_400_000) / 1_000} s: ${text}`);
+    if (this.violations.length < 5)
+      this.violations.push(`at ${(this.controllers.now % 86_400_000) / 1_000} s: ${text}`);
   }
 
   /** The live pods of each run. Pods of one gang whose owners have no maker are one run. */
@@ -421,8 +434,10 @@ export class History {
       truth.need = need;
       truth.hasStarted = bound.length > 0;
       const comes = owners.reduce((sum, owner) => sum + owner.coming(), 0);
-      if (comes === 0 && bound.every((raw) => this.#isUp(raw)) && bound.length === pods.filter(isActive).length)
-        truth.lostAt = undefined;
+      // Nobody makes these again: the loss stays.
+      const isFinal = owners.some(({ kind }) => kind === '' || kind === 'MPIJob');
+      const isWhole = comes === 0 && bound.length === pods.filter(isActive).length;
+      if (isWhole && !isFinal && bound.every((raw) => this.#isUp(raw))) truth.lostAt = undefined;
     }
     for (const [key] of this.#runs) if (!runs.has(key)) this.#runs.delete(key);
   }
@@ -490,7 +505,8 @@ export class History {
           pods.filter((raw) => isActive(raw) && (!raw.spec.nodeName || !this.#isUp(raw))).length,
         0,
       );
-      if (places > comes && !this.#stale && !isByHand && !isPartly) this.#violate(`${gang}: ${places} places kept, ${comes} members come`);
+      if (places > comes && !this.#stale && !isByHand && !isPartly)
+        this.#violate(`${gang}: ${places} places kept, ${comes} members come`);
     }
     for (const raw of world.cluster.list('Pod')) {
       const gang = gangOf(raw);
@@ -512,7 +528,8 @@ export class History {
     const isMember = record.gang.members.some(({ uid }) => uid === raw.metadata.uid);
     if (!isLater && !isMember) this.#violate(`${name} waits, and is neither a member of ${gang} nor of a later run`);
     const hasPlace = world.muster.reservations.slot(raw.metadata.uid!) !== undefined;
-    if (!isLater && !hasPlace && reason === '') this.#violate(`${name} waits, ${gang} is ${record.state}, and has no reason`);
+    if (!isLater && !hasPlace && reason === '')
+      this.#violate(`${name} waits, ${gang} is ${record.state}, and has no reason`);
     if (!this.#texts.some((text) => text.includes(`gang default/${gang}: `)))
       this.#violate(`${name} waits, and no Event told so: ${reason}`);
   }
@@ -528,8 +545,14 @@ export class History {
     const [key, { owners, pods }] = first;
     const active = pods.filter(isActive);
     const waiting = active.filter((raw) => !raw.spec.nodeName);
-    const asks = active.reduce((sum, raw) => sum + Number(raw.spec.containers[0].resources.requests['nvidia.com/gpu']), 0);
-    const min = Math.max(0, ...active.map(({ metadata }) => Number(metadata.annotations?.['muster.dev/min-members'] ?? 0)));
+    const asks = active.reduce(
+      (sum, raw) => sum + Number(raw.spec.containers[0].resources.requests['nvidia.com/gpu']),
+      0,
+    );
+    const min = Math.max(
+      0,
+      ...active.map(({ metadata }) => Number(metadata.annotations?.['muster.dev/min-members'] ?? 0)),
+    );
     const isComplete = active.length >= min && owners.every((owner) => owner.coming() === 0);
     const text = () => `the gang is ${world.stateOf(gang)}: ${world.reasonOf(gang)}`;
     const fits =
