@@ -557,7 +557,9 @@ export class SetOwner implements Owner {
   }
 
   wanted(): number {
-    return this.isDeleted ? 0 : this.replicas;
+    if (this.isDeleted) return 0;
+    const ended = this.controllers.podsOf(this).filter(({ status }) => status.phase === 'Succeeded').length;
+    return Math.max(0, this.replicas - ended);
   }
 
   coming(): number {

@@ -519,7 +519,10 @@ export class History {
     const { world } = this;
     const { name } = raw.metadata;
     const record = world.muster.view.gang(`default/${gang}`);
-    if (!record) return this.#violate(`${name} waits, and Muster knows no gang ${gang}`);
+    if (!record) {
+      this.#violate(`${name} waits, and Muster knows no gang ${gang}`);
+      return;
+    }
     const reason = world.reasonOf(gang);
     if (BROKEN.test(reason)) this.#violate(`${gang} has a broken reason: ${reason}`);
     const broken = this.#texts.find((text) => BROKEN.test(text));
@@ -567,7 +570,7 @@ export class History {
 }
 
 /** What no reason says: a value that is missing, or a cause that is empty. */
-const BROKEN = /undefined|NaN|(?<!no other place was left): ;|; ;|: $|\[object/;
+const BROKEN = /undefined|NaN|: ;|; ;|: $|\[object/;
 
 export async function playAll(nodes: number, all: readonly Step[]): Promise<History> {
   const history = await History.start(nodes);
