@@ -558,8 +558,9 @@ export class SetOwner implements Owner {
 
   wanted(): number {
     if (this.isDeleted) return 0;
-    const ended = this.controllers.podsOf(this).filter(({ status }) => status.phase === 'Succeeded').length;
-    return Math.max(0, this.replicas - ended);
+    // A worker of an MPIJob that failed is never made again.
+    const isOver = (raw: WireObject) => (this.kind === 'MPIJob' ? isEnded(raw) : raw.status.phase === 'Succeeded');
+    return Math.max(0, this.replicas - this.controllers.podsOf(this).filter(isOver).length);
   }
 
   coming(): number {

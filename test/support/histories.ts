@@ -324,7 +324,8 @@ export class History {
     else if (how === 'fail') controllers.end(raw, 'Failed');
     else if (how === 'delete') controllers.remove(raw);
     else controllers.evict(raw);
-    if (how !== 'succeed' && owner && (owner.kind === '' || owner.wanted() >= before)) this.#noteLoss(owner);
+    if (how !== 'succeed' && owner && (owner.kind === '' || owner.kind === 'MPIJob' || owner.wanted() >= before))
+      this.#noteLoss(owner);
   }
 
   #noteLoss(owner: Owner): void {
