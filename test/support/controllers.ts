@@ -647,6 +647,11 @@ export class SetOwner implements Owner {
     return Array.from({ length: this.replicas }, (_, i) => i).filter((i) => !taken.has(`${this.name}-${i}`));
   }
 
+  /** Whether the controller is about to remove the pod: nobody can know that but itself. */
+  isSurplus(raw: WireObject): boolean {
+    return this.#surplus().includes(raw) || this.#outdated().includes(raw);
+  }
+
   #surplus(): readonly WireObject[] {
     const active = this.controllers.podsOf(this).filter(isActive);
     if (this.isDeleted) return [];
