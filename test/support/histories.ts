@@ -460,6 +460,11 @@ export class History {
     return written.length > 0 ? Math.min(...written, wanted) : wanted;
   }
 
+  /** Whether the owner has a pod that has lost its label. */
+  #hasStray(owner: Owner): boolean {
+    return this.controllers.podsOf(owner).some((raw) => isActive(raw) && !gangOf(raw));
+  }
+
   #checkEvictions(): void {
     const evictions = this.world.evictions();
     for (const name of evictions.slice(this.#evictionsSeen)) {
@@ -471,11 +476,16 @@ export class History {
       }
       const by = raw.metadata.annotations?.['muster.dev/preempted-by'];
       if (by) {
-        const rivals = this.#live().filter(({ template }) => `default/${template.gang}` === by);
+        // Muster sees the deletion of a Job, and not that of other owners before their pods go.
+        const rivals = this.controllers.owners.filter(
+          (other) => `default/${other.template.gang}` === by && (other.kind !== 'Job' || isLive(other)),
+        );
         if (!rivals.some(({ template }) => template.priority > owner.template.priority))
           this.#violate(`${name} was evicted for ${by}, which has no higher priority`);
         continue;
       }
+      // Muster does not see the pods without the label that a Job counts among its own.
+      if (this.#hasStray(owner)) continue;
       const { lostAt } = this.#truthOf(runKeyOf(owner));
       if (lostAt === undefined) this.#violate(`${name} was evicted, and its gang had lost nobody`);
       else if (owner.template.loss === 'ignore') this.#violate(`${name} was evicted, and its gang ignores losses`);
@@ -487,7 +497,7 @@ export class History {
 
   /** Nothing has happened for a while: no place is kept for nobody, and who waits is told why. */
   #checkRest(): void {
-    const { world, controllers } = this;
+    const { world } = this;
     const runs = this.#byRun();
     for (const gang of GANGS) {
       const places = [...world.muster.reservations.holds()].filter(
@@ -495,10 +505,7 @@ export class History {
       ).length;
       const own = [...runs].filter(([, { owners }]) => owners[0]!.template.gang === gang);
       const isByHand = own.some(([, { owners }]) => owners[0]!.kind === '');
-      // Muster does not see the pods without the label that a Job counts among its own.
-      const isPartly = own.some(([, { owners }]) =>
-        owners.some((owner) => controllers.podsOf(owner).some((raw) => isActive(raw) && !gangOf(raw))),
-      );
+      const isPartly = own.some(([, { owners }]) => owners.some((owner) => this.#hasStray(owner)));
       const comes = own.reduce(
         (sum, [, { owners, pods }]) =>
           sum +
