@@ -149,6 +149,11 @@ export interface PodModel extends Named {
   readonly endedAt: number | undefined;
   /** Who disrupts it, as its condition DisruptionTarget says (`EvictionByEvictionAPI`, …); '' when nobody does. */
   readonly disruption: string;
+  /**
+   * How often the index of its Job had failed before it was made. Undefined when the Job counts no failures of an
+   * index, and once the Job has counted the end of this pod or has let it go.
+   */
+  readonly indexFailures: number | undefined;
   readonly gates: readonly string[];
   /** The controller that owns it. */
   readonly owner: Owner | undefined;
@@ -211,6 +216,11 @@ export interface JobModel extends Named {
    * failures.
    */
   readonly ignoresDisruption: boolean;
+  /**
+   * How often an index may fail before it is given up for good; undefined: without limit, or only the Job can tell,
+   * because its podFailurePolicy judges by more than disruption.
+   */
+  readonly indexFailureLimit: number | undefined;
   /** Keys under `muster.dev/` on the Job itself that its pod template lacks: nothing reads them there. A few at most. */
   readonly ownKeys: readonly string[];
   /** The controller that made it, such as a CronJob; undefined: none. */

@@ -75,6 +75,7 @@ export class PodProjector {
       startedAt: instantOf(status?.startTime),
       endedAt: findEnd(status),
       disruption: findDisruption(status),
+      indexFailures: readIndexFailures(metadata),
       gates: spec?.schedulingGates?.map((gate) => gate.name) ?? NO_NAMES,
       owner: findController(metadata),
       isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
@@ -140,6 +141,12 @@ function findEnd(status: RawPodStatus | null | undefined): number | undefined {
 function findDisruption(status: RawPodStatus | null | undefined): string {
   const target = status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
   return target?.status === 'True' ? (target.reason ?? 'Disrupted') : '';
+}
+
+/** The Job controller takes its finalizer off when it has counted the pod, or does not want it any more. */
+function readIndexFailures(metadata: RawMetadata | null | undefined): number | undefined {
+  if (!metadata?.finalizers?.includes('batch.kubernetes.io/job-tracking')) return undefined;
+  return wholeNumber(metadata.annotations?.['batch.kubernetes.io/job-index-failure-count']);
 }
 
 /** The API server itself writes the condition of a gated pod. Only kube-scheduler's conditions are refusals. */

@@ -74,6 +74,7 @@ interface RawJob {
     readonly activeDeadlineSeconds?: number | null;
     readonly suspend?: boolean | null;
     readonly backoffLimit?: number | null;
+    readonly backoffLimitPerIndex?: number | null;
     readonly podFailurePolicy?: { readonly rules?: readonly RawFailureRule[] | null } | null;
     readonly template?: { readonly metadata?: RawMetadata | null };
   };
@@ -88,6 +89,7 @@ interface RawJob {
 
 export function projectJob(raw: unknown): JobModel {
   const { metadata, spec, status } = raw as RawJob;
+  const rules = spec?.podFailurePolicy?.rules ?? [];
   return {
     ...projectName(metadata),
     uid: metadata?.uid ?? '',
@@ -104,7 +106,8 @@ export function projectJob(raw: unknown): JobModel {
     completedIndexes: readRanges(status?.completedIndexes),
     failedIndexes: readRanges(status?.failedIndexes),
     backoffLimit: spec?.backoffLimit ?? 6,
-    ignoresDisruption: spec?.podFailurePolicy?.rules?.some(ignoresDisruption) ?? false,
+    ignoresDisruption: rules.some(ignoresDisruption),
+    indexFailureLimit: rules.every(ignoresDisruption) ? (spec?.backoffLimitPerIndex ?? undefined) : undefined,
     ownKeys: findOwnKeys(metadata, spec?.template?.metadata),
     owner: findController(metadata),
     set: readJobSet(metadata?.labels ?? NO_LABELS),

@@ -147,6 +147,7 @@ export interface RawMetadata {
   readonly creationTimestamp?: string | null;
   readonly deletionTimestamp?: string | null;
   readonly ownerReferences?: readonly RawOwner[] | null;
+  readonly finalizers?: readonly string[] | null;
 }
 
 export interface RawPod {

@@ -155,6 +155,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     ...sources,
     jobs: run.jobs,
     pods: run.pods.filter(({ deleting, phase }) => !deleting || phase === 'Succeeded'),
+    lost: run.pods.filter(isLostPod),
     speakers,
     givesUp: (pod) => onMemberLoss !== 'restart' && neverReplaced(pod),
   });

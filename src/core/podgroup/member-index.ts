@@ -167,7 +167,8 @@ function jobIndex({ labels, owner }: PodModel): ReturnType<Source> {
   return index === undefined ? undefined : { order: [job], kind: job, index };
 }
 
-function completionIndex(labels: Labels): number | undefined {
+/** The number that an Indexed Job gave the pod. */
+export function completionIndex(labels: Labels): number | undefined {
   return wholeNumber(labels['batch.kubernetes.io/job-completion-index']);
 }
 

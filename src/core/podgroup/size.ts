@@ -12,6 +12,7 @@ import {
   type PodModel,
 } from '../objects/model.ts';
 import { wholeNumber } from '../objects/text-values.ts';
+import { completionIndex } from './member-index.ts';
 import { makesOneRunEach } from './run.ts';
 
 export interface GangSize {
@@ -42,6 +43,8 @@ export interface SizeSources {
   readonly jobs: readonly JobModel[];
   /** Its pods, without those that leave. */
   readonly pods: readonly PodModel[];
+  /** Those that failed or leave, on nodes. */
+  readonly lost: readonly PodModel[];
   /** Those that speak for it. */
   readonly speakers: readonly PodModel[];
   readonly podGroup: PodGroupModel | undefined;
@@ -56,13 +59,13 @@ const SETTLES_MS = 2_000;
 const SINGLE_SETTLES_MS = 5_000;
 
 export function readSize(sources: SizeSources): GangSize {
-  const { jobs, pods, speakers, podGroup, givesUp } = sources;
+  const { jobs, pods, lost, speakers, podGroup, givesUp } = sources;
   const counts = countByJob(jobs, pods);
   const coming = new Map<string, number>();
   let [start, left] = [0, 0];
   for (const job of jobs) {
     const { succeeded, present } = counts.get(job.uid) ?? NOTHING;
-    const wanted = countLeft(job, succeeded, present);
+    const wanted = countLeft(job, succeeded, present, countGivenUp(job, lost));
     coming.set(job.uid, job.isSuspended ? 0 : Math.max(0, wanted - present));
     start += sizeOf(job);
     left += wanted;
@@ -97,13 +100,14 @@ function countByJob(
   jobs: readonly JobModel[],
   pods: readonly PodModel[],
 ): ReadonlyMap<string, { readonly succeeded: number; readonly present: number }> {
-  const counts = new Map(jobs.map(({ uid }) => [uid, { succeeded: 0, present: 0 }]));
+  const counts = new Map(jobs.map((job) => [job.uid, { beyond: endOfIndexes(job), succeeded: 0, present: 0 }]));
   // With one Job, pods without an owner are its own.
   const only = jobs.length === 1 ? jobs[0]!.uid : '';
-  for (const { owner, phase } of pods) {
+  for (const { owner, phase, labels } of pods) {
     const count = counts.get(owner?.uid ?? only);
     if (!count) continue;
-    if (phase === 'Succeeded') count.succeeded++;
+    // A Job that was made smaller does not count an index beyond its completions.
+    if (phase === 'Succeeded') count.succeeded += (completionIndex(labels) ?? 0) < count.beyond ? 1 : 0;
     else if (phase !== 'Failed') count.present++;
   }
   return counts;
@@ -117,20 +121,46 @@ export function sizeOf({ parallelism, completions = parallelism }: JobModel): nu
 /**
  * How many pods the Job still wants to run together (kubernetes v1.37.2 job_controller.go manageJob). Its status may be
  * older than its pods.
- * @param succeeded of its pods. @param present unfinished ones.
+ * @param succeeded of its pods. @param present unfinished ones. @param givenUp indexes.
  */
-function countLeft(job: JobModel, succeeded: number, present: number): number {
+function countLeft(job: JobModel, succeeded: number, present: number, givenUp: number): number {
   if (job.isFinished || job.isDeleting) return 0;
-  const ended = Math.max(job.succeeded, countIndexes(job.completedIndexes), succeeded);
+  const { completedIndexes: indexes } = job;
+  const counted = indexes.length > 0 ? countIndexes(indexes, endOfIndexes(job)) : job.succeeded;
+  const ended = Math.max(counted, succeeded);
   // A work queue is empty once a worker succeeds: no others are made.
   if (job.completions === undefined) return ended > 0 ? Math.min(job.parallelism, present) : job.parallelism;
-  const open = job.completions - ended - countIndexes(job.failedIndexes);
+  const open = job.completions - ended - givenUp;
   return Math.max(0, Math.min(job.parallelism, open));
 }
 
-function countIndexes(ranges: IndexRanges): number {
+/**
+ * Indexes that the Job has given up for good, or will as soon as it counts the pods that it lost: its status follows
+ * within a second, or when a pod that leaves has ended.
+ */
+function countGivenUp(job: JobModel, lost: readonly PodModel[]): number {
+  const { uid, indexFailureLimit, failedIndexes } = job;
+  const known = countIndexes(failedIndexes, endOfIndexes(job));
+  if (indexFailureLimit === undefined) return known;
+  const last = new Set<number>();
+  for (const { owner, indexFailures, disruption, labels } of lost) {
+    if (owner?.uid !== uid || indexFailures === undefined || indexFailures < indexFailureLimit) continue;
+    if (job.ignoresDisruption && disruption !== '') continue;
+    const index = completionIndex(labels);
+    if (index === undefined || index >= endOfIndexes(job)) continue;
+    if (!failedIndexes.some(([from, to]) => from <= index && index <= to)) last.add(index);
+  }
+  return known + last.size;
+}
+
+/** The first index that the Job does not have. It may have been made smaller after others had ended. */
+function endOfIndexes({ completions = Number.POSITIVE_INFINITY }: JobModel): number {
+  return completions;
+}
+
+function countIndexes(ranges: IndexRanges, end: number): number {
   let count = 0;
-  for (const [from, to] of ranges) count += to - from + 1;
+  for (const [from, to] of ranges) count += Math.max(0, Math.min(to + 1, end) - from);
   return count;
 }
 

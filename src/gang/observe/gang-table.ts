@@ -10,7 +10,7 @@ import { sameMembers, takeCensus } from '../state/lifecycle.ts';
 import { parsePlan } from '../state/plan-record.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
-import { noteLeft, noteRun } from '../state/repair-status.ts';
+import { noteLeft, noteReplaced, noteRun } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer'>;
@@ -40,17 +40,18 @@ export class GangTable {
     else for (const key of this.#records.keys()) this.#changed.add(key);
   }
 
-  /** A pod changed: marks its gangs, and records a member that left its node. */
+  /** A pod changed: marks its gangs, and records a member that left its node, or came to one. */
   markPod(before: PodModel | undefined, now: PodModel | undefined): void {
     for (const pod of [before, now]) {
       const gang = pod && gangKeyOf(pod);
       if (gang !== undefined) this.#changed.add(gang);
     }
-    if (!before || !isLost(before, now)) return;
+    if (!before) return;
     const record = this.get(gangKeyOf(before) ?? '');
     // Pods of another run are no members.
     if (!record?.gang.ranks.has(before.uid)) return;
-    noteLeft(record.repair, { pod: now ?? before, at: this.#context.clock.now() });
+    if (now && wasBound(before, now)) noteReplaced(record.repair, now);
+    if (isLost(before, now)) noteLeft(record.repair, { pod: now ?? before, at: this.#context.clock.now() });
   }
 
   /** Reads every marked gang. */
@@ -122,6 +123,10 @@ export class GangTable {
     const slots = this.#context.reservations.slotsOf(gang);
     return slots.some((slot) => slot.state === 'binding' || !slot.pod.template.reachesExtender);
   }
+}
+
+function wasBound(before: PodModel, now: PodModel): boolean {
+  return before.nodeName === '' && now.nodeName !== '' && !isTerminated(now) && !now.deleting;
 }
 
 /** Whether a member that was on a node has left it without success. */

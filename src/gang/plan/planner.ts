@@ -206,7 +206,7 @@ export class Planner {
       demand,
       input,
       stay: slots,
-      mayPreempt: lacksCapacity && gang.preempts,
+      mayPreempt: lacksCapacity && gang.preempts && !gang.isEndedByOwner,
     } as const;
     if (!demand.blocksStart || hasStarted) return { ...found, otherwise: 'forget-refusals' };
     if (slots.length > 0) return this.#moveOtherMembers(candidate, slots);

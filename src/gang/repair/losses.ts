@@ -97,6 +97,19 @@ export function wasRemoved({ pod }: Loss): boolean {
   return pod.owner !== undefined && pod.owner.kind !== 'Job' && pod.phase !== 'Failed' && pod.disruption === '';
 }
 
+/** Labels with which controllers tell the versions of a pod template apart. */
+const VERSIONS = [
+  'controller-revision-hash',
+  'pod-template-hash',
+  'leaderworkerset.sigs.k8s.io/template-revision-hash',
+] as const;
+
+/** Whether the member made way for one of another version, which waits: a rolling update. */
+export function wasUpdated(loss: Loss, waiting: readonly PodModel[]): boolean {
+  const { labels } = loss.pod;
+  return wasRemoved(loss) && waiting.some((pod) => VERSIONS.some((key) => pod.labels[key] !== labels[key]));
+}
+
 /** A Job that does not count any more makes no pods, and a worker of an MPIJob that failed is not replaced. */
 function mayComeAgain({ onMemberLoss }: Gang, { owner, phase }: PodModel): boolean {
   if (owner?.kind === 'Job') return false;

@@ -27,6 +27,7 @@ import { isPresent } from '../state/preempting.ts';
 import { countLacking, countLosses, type GangRecord, refreshState } from '../state/records.ts';
 import {
   keepLosses,
+  type Loss,
   noteBroken,
   noteComplete,
   noteEmpty,
@@ -37,7 +38,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
+import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved, wasUpdated } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -120,8 +121,9 @@ export class Repairer {
     const { gang, census, repair } = record;
     const isAsked = gang.onMemberLoss === 'restart' || repair.isStuck;
     if (!isAsked || this.restartsOf(gang) >= settings.repair.maxRestarts) return false;
-    // A member that its controller removed may have been too many: nobody is evicted before it is known.
-    if (repair.lost.length === 0 && census.unbound.length === 0 && repair.left.every(wasRemoved)) return false;
+    if (!repair.isStuck && repair.lost.length === 0 && !repair.left.some((loss) => isFailure(loss, census.unbound))) {
+      return false;
+    }
     return findViolated(view.budgets(), census.bound).length === 0;
   }
 
@@ -182,6 +184,7 @@ export class Repairer {
     const until = brokenSince + settings.repairTimeoutMs;
     if (now >= until) return;
     this.#releaseReturned(record);
+    this.#releaseSurplus(record);
     const held = new Set(reservations.placeholdersOf(gang.key).map(({ key }) => holdIdOf(key)));
     const wanted = countMissing(record, reservations.countOf(gang.key)) - held.size;
     const absent = [...repair.left.map((loss) => loss.pod), ...repair.lost]
@@ -231,6 +234,20 @@ export class Repairer {
     for (const { key } of reservations.placeholdersOf(gang.key)) {
       if (key.kind === 'replacement' && back.has(key.lost)) reservations.releasePlaceholder(key);
     }
+  }
+
+  /** Releases places beyond what the gang lacks, first those of members that are not missed any more. */
+  #releaseSurplus(record: GangRecord): void {
+    const { reservations } = this.#context;
+    const { gang, repair } = record;
+    const lacks = Math.max(0, countLacking(record) - reservations.countOf(gang.key));
+    const surplus = reservations.countPlaceholders(gang.key) - lacks;
+    if (surplus <= 0) return;
+    const missed = new Set([...repair.left.map(({ pod }) => pod.uid), ...repair.lost.map(({ uid }) => uid)]);
+    const isMissed = (key: PlaceholderKey) => key.kind === 'replacement' && missed.has(key.lost);
+    const keys = reservations.placeholdersOf(gang.key).map(({ key }) => key);
+    const order = keys.toSorted((a, b) => Number(isMissed(a)) - Number(isMissed(b)));
+    for (const key of order.slice(0, surplus)) reservations.releasePlaceholder(key);
   }
 
   /**
@@ -292,6 +309,14 @@ export class Repairer {
     if (now >= refusedAt) noteRestarting(repair, undefined);
     else this.#nextAt = Math.min(this.#nextAt, refusedAt);
   }
+}
+
+/**
+ * Whether the loss is known to be a failure. A member that its controller removed may have been one too many, or gave way
+ * to one of a new version.
+ */
+function isFailure(loss: Loss, waiting: readonly PodModel[]): boolean {
+  return !wasRemoved(loss) || (waiting.length > 0 && !wasUpdated(loss, waiting));
 }
 
 /** Whether members run, but fewer than the gang needs. Being evicted as a whole is no loss. */

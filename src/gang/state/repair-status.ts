@@ -57,6 +57,19 @@ export function noteLeft(status: RepairStatus, loss: Loss): void {
   state.left = [...state.left.filter(({ pod }) => pod.uid !== loss.pod.uid), loss];
 }
 
+/**
+ * A member was bound: it replaces the oldest loss of its owner. A Job keeps its UID; a Deployment has a ReplicaSet for
+ * each version.
+ */
+export function noteReplaced(status: RepairStatus, { owner }: PodModel): void {
+  const state = writable(status);
+  if (state.left.length === 0) return;
+  const replaced =
+    state.left.find(({ pod }) => pod.owner?.uid === owner?.uid) ??
+    state.left.find(({ pod }) => pod.owner?.kind === owner?.kind && owner?.kind !== 'Job');
+  state.left = state.left.filter((loss) => loss !== replaced);
+}
+
 /** Only these losses are still to be replaced. */
 export function keepLosses(status: RepairStatus, left: readonly Loss[]): void {
   writable(status).left = left;
