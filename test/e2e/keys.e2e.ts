@@ -12,7 +12,7 @@ scenarios('labels of gangs', {}, (scenario) => {
     await world.cluster.addNodes({ count: 2 });
     const { api } = world.cluster;
     await api.createMany('pods', gangPods({ gang: 'left', size: 4 }));
-    await expectReason(world, 'left', 'Pending', /room for 2 of 4 members/);
+    await expectReason(world, 'left', 'Unsatisfiable', /room for 2 of 4 members/);
     const [first, second] = await podsOf(world, 'left');
     for (const pod of [first, second]) {
       await api.patch('pods', pod?.metadata?.name as string, { metadata: { labels: { [LABEL]: null } } });
