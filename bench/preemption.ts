@@ -11,7 +11,7 @@ import { planGang } from '../src/core/placement/plan.ts';
 import { describeGang, gangKey } from '../src/core/podgroup/gang.ts';
 import type { RunningGang } from '../src/core/preemption/candidates.ts';
 import { planPreemption } from '../src/core/preemption/preemption.ts';
-import { aNode, aPod, aTemplate } from '../test/support/builders.ts';
+import { aGangSources, aNode, aPod, aTemplate } from '../test/support/builders.ts';
 import { aGang, members } from '../test/support/gangs.ts';
 import { Random } from './random.ts';
 import { type BenchResult, figure, latency, type Progress, UsageError } from './result.ts';
@@ -233,14 +233,7 @@ class Cluster {
         disruptionsAllowed: random.below(2) * size,
       });
     }
-    const gang = describeGang(gangKey('default', `gang-${g}`), {
-      pods,
-      jobs: [],
-      podGroup: undefined,
-      blocksOnClaim: () => undefined,
-      countJobsOfSet: () => 0,
-      creationFailure: () => undefined,
-    });
+    const gang = describeGang(gangKey('default', `gang-${g}`), aGangSources(pods));
     this.running.push({ gang, bound: pods });
   }
 

@@ -12,6 +12,7 @@ import type { QueueTree } from '../../src/core/queues/tree.ts';
 import { planReclaim } from '../../src/core/reclaim/reclaim.ts';
 import { type Borrower, evictionRights, isOwedAny, listExcessVictims } from '../../src/core/reclaim/rights.ts';
 import { type Occupant, withOccupants } from '../../src/core/snapshot/snapshot.ts';
+import { aGangSources } from '../../test/support/builders.ts';
 import { type Cluster, planPolicy } from './cluster.ts';
 import type { Job } from './trace.ts';
 
@@ -82,14 +83,7 @@ export class Reclaimer {
   #gangOf(job: Job, pods: readonly PodModel[]): Gang {
     let gang = this.#gangs.get(job);
     if (!gang) {
-      gang = describeGang(job.key as GangKey, {
-        pods,
-        jobs: [],
-        podGroup: undefined,
-        blocksOnClaim: () => undefined,
-        countJobsOfSet: () => 0,
-        creationFailure: () => undefined,
-      });
+      gang = describeGang(job.key as GangKey, aGangSources(pods));
       this.#gangs.set(job, gang);
     }
     return gang;

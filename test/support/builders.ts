@@ -12,6 +12,7 @@ import {
   type ResourceAmount,
 } from '../../src/core/objects/model.ts';
 import { sealTemplate } from '../../src/core/objects/pod-template.ts';
+import type { GangSources } from '../../src/core/podgroup/gang.ts';
 
 export const GPU = 'nvidia.com/gpu';
 export const GIB = 2 ** 30;
@@ -236,6 +237,19 @@ export function aJobModel(options: Partial<JobModel> = {}): JobModel {
     indexFailureLimit: undefined,
     owner: undefined,
     set: undefined,
+    ...options,
+  };
+}
+
+/** What a gang of these pods is made from, when nothing but the pods is of interest. */
+export function aGangSources(pods: readonly PodModel[], options: Partial<GangSources> = {}): GangSources {
+  return {
+    pods,
+    jobs: [],
+    podGroup: undefined,
+    blocksOnClaim: () => undefined,
+    countJobsOfSet: () => 0,
+    creationFailure: () => undefined,
     ...options,
   };
 }

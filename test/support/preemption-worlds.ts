@@ -16,7 +16,7 @@ import {
   SEARCH_MOVES,
 } from '../../src/core/preemption/preemption.ts';
 import type { Snapshot } from '../../src/core/snapshot/snapshot.ts';
-import { aNode, aPod, GPU } from './builders.ts';
+import { aGangSources, aNode, aPod, GPU } from './builders.ts';
 import { aGang, members } from './gangs.ts';
 import type { Slices } from './optimum.ts';
 import { TREE_LEVELS } from './random-trees.ts';
@@ -177,14 +177,7 @@ export function preemptorOf({ wish, required }: World): GangRequest {
 export function runningOf(pods: ReadonlyMap<DrawnJob, readonly PodModel[]>): readonly RunningGang[] {
   return [...pods].flatMap(([job, own]) => {
     if (!job.isGang) return [];
-    const gang = describeGang(gangKey('default', job.name), {
-      pods: own,
-      jobs: [],
-      podGroup: undefined,
-      blocksOnClaim: () => undefined,
-      countJobsOfSet: () => 0,
-      creationFailure: () => undefined,
-    });
+    const gang = describeGang(gangKey('default', job.name), aGangSources(own));
     const bound = own.filter(({ deleting }) => !deleting);
     return [{ gang, bound }];
   });

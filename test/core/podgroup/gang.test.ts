@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JobModel, PodGroupModel, PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../../../src/core/podgroup/gang.ts';
-import { aJobModel, aPod, type PodOptions } from '../../support/builders.ts';
+import { aGangSources, aJobModel, aPod, type PodOptions } from '../../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
 const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
@@ -24,15 +24,7 @@ const aMember = (name: string, options: PodOptions = {}): PodModel =>
   aPod({ name, labels: { [POD_GROUP]: 'train' }, ...options });
 
 function read(pods: readonly PodModel[], sources: Partial<GangSources> = {}) {
-  return describeGang(gangKey('default', 'train'), {
-    pods,
-    jobs: [],
-    podGroup: undefined,
-    blocksOnClaim: () => undefined,
-    countJobsOfSet: () => 0,
-    creationFailure: () => undefined,
-    ...sources,
-  });
+  return describeGang(gangKey('default', 'train'), aGangSources(pods, sources));
 }
 
 describe('which gang a pod is in', () => {

@@ -4,7 +4,7 @@ import type { PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, type GangSources, gangKey } from '../../../src/core/podgroup/gang.ts';
 import type { GangProblem } from '../../../src/core/podgroup/problems.ts';
 import { explain, explainStably } from '../../../src/core/reasons/explain.ts';
-import { aPod, type PodOptions } from '../../support/builders.ts';
+import { aGangSources, aPod, type PodOptions } from '../../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
 const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
@@ -21,15 +21,7 @@ function aMember(name: string, { labels, annotations, ...rest }: PodOptions = {}
 }
 
 function problemsOf(pods: readonly PodModel[], sources: Partial<GangSources> = {}): readonly GangProblem[] {
-  const all = {
-    pods,
-    jobs: [],
-    podGroup: undefined,
-    blocksOnClaim: () => undefined,
-    countJobsOfSet: () => 0,
-    creationFailure: () => undefined,
-    ...sources,
-  };
+  const all = aGangSources(pods, sources);
   return describeGang(gangKey('default', 'train'), all).problems;
 }
 

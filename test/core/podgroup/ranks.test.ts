@@ -4,7 +4,7 @@ import type { PodModel } from '../../../src/core/objects/model.ts';
 import { describeGang, gangKey } from '../../../src/core/podgroup/gang.ts';
 import { assignRanks, sortByRank } from '../../../src/core/podgroup/ranks.ts';
 import { explain, explainStably } from '../../../src/core/reasons/explain.ts';
-import { aPod } from '../../support/builders.ts';
+import { aGangSources, aPod } from '../../support/builders.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -377,17 +377,15 @@ describe('laws', () => {
 
 describe('two members that were given one rank', () => {
   const gang = (...pods: readonly PodModel[]) =>
-    describeGang(gangKey('default', 'train'), {
-      pods: pods.map((member) => ({
-        ...member,
-        annotations: { ...member.annotations, 'muster.dev/min-members': '2' },
-      })),
-      jobs: [],
-      podGroup: undefined,
-      blocksOnClaim: () => undefined,
-      countJobsOfSet: () => 0,
-      creationFailure: () => undefined,
-    });
+    describeGang(
+      gangKey('default', 'train'),
+      aGangSources(
+        pods.map((member) => ({
+          ...member,
+          annotations: { ...member.annotations, 'muster.dev/min-members': '2' },
+        })),
+      ),
+    );
 
   test.each<[string, readonly PodModel[], string]>([
     [
@@ -417,14 +415,7 @@ describe('two members that were given one rank', () => {
 });
 
 test('a gang says the rank of each member, and lists them in that order', () => {
-  const { members, ranks } = describeGang(gangKey('default', 'train'), {
-    pods: [job('b', 2), job('a', 0)],
-    jobs: [],
-    podGroup: undefined,
-    blocksOnClaim: () => undefined,
-    countJobsOfSet: () => 0,
-    creationFailure: () => undefined,
-  });
+  const { members, ranks } = describeGang(gangKey('default', 'train'), aGangSources([job('b', 2), job('a', 0)]));
   expect(members.map(({ name, uid }) => [name, ranks.get(uid)])).toEqual([
     ['a', 0],
     ['b', 2],

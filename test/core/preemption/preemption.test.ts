@@ -3,7 +3,7 @@ import type { DisruptionBudgetModel, PodModel } from '../../../src/core/objects/
 import { describeGang, gangKey } from '../../../src/core/podgroup/gang.ts';
 import type { RunningGang } from '../../../src/core/preemption/candidates.ts';
 import { type Preemption, planPreemption } from '../../../src/core/preemption/preemption.ts';
-import { aPod, GPU, type PodOptions } from '../../support/builders.ts';
+import { aGangSources, aPod, GPU, type PodOptions } from '../../support/builders.ts';
 import { aGang, type GangOptions, members } from '../../support/gangs.ts';
 import { type DrawingOptions, drawSnapshot, printSnapshot } from '../../support/topology.ts';
 
@@ -63,14 +63,7 @@ function decide({ cluster, jobs, want = 1, gang = {}, budgets = [], barred = [],
   const snapshot = drawSnapshot(cluster, { ...more, pods: [...all.flatMap(({ pods }) => pods), ...(more.pods ?? [])] });
   const running = all.flatMap(({ name, job, pods }): RunningGang[] => {
     if (job.lone) return [];
-    const sources = {
-      pods,
-      jobs: [],
-      podGroup: undefined,
-      blocksOnClaim: () => undefined,
-      countJobsOfSet: () => 0,
-      creationFailure: () => undefined,
-    };
+    const sources = aGangSources(pods);
     const bound = pods.filter(({ deleting }) => !deleting);
     return [{ gang: describeGang(gangKey('default', name), sources), bound }];
   });

@@ -8,7 +8,7 @@ import { rollUp } from '../../../src/core/queues/quota.ts';
 import { buildQueueTree } from '../../../src/core/queues/tree.ts';
 import { planQuotaPreemption } from '../../../src/core/reclaim/quota-preemption.ts';
 import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../../src/core/reclaim/rights.ts';
-import { aPod, GPU, type PodOptions } from '../../support/builders.ts';
+import { aGangSources, aPod, GPU, type PodOptions } from '../../support/builders.ts';
 import { aGang, members } from '../../support/gangs.ts';
 import { aQueue, gpus, type QueueOptions, queueNamed } from '../../support/queues.ts';
 import { drawSnapshot } from '../../support/topology.ts';
@@ -60,14 +60,7 @@ function decide({ queues, jobs, queue, want = 1, priority = 0, budgets = [], bar
   const pods = all.flatMap((job) => job.pods);
   const snapshot = drawSnapshot(cluster ?? 'a: n1[8] n2[8] n3[8] n4[8] n5[8] n6[8] n7[8] n8[8]', { pods });
   const running = all.flatMap(({ name, lone, pods: bound }): RunningGang[] => {
-    const sources = {
-      pods: bound,
-      jobs: [],
-      podGroup: undefined,
-      blocksOnClaim: () => undefined,
-      countJobsOfSet: () => 0,
-      creationFailure: () => undefined,
-    };
+    const sources = aGangSources(bound);
     return lone ? [] : [{ gang: describeGang(gangKey('default', name), sources), bound }];
   });
   const held = new Map(

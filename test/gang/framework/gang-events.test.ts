@@ -8,7 +8,7 @@ import { type EventReason, eventKinds } from '../../../src/telemetry/event-kinds
 import { EventRecorder } from '../../../src/telemetry/events.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
-import { aPod } from '../../support/builders.ts';
+import { aGangSources, aPod } from '../../support/builders.ts';
 import { HandClock } from '../../support/hand-clock.ts';
 
 interface Told {
@@ -43,14 +43,7 @@ const member = (name: string, nodeName: string) =>
 
 /** One member runs and one waits. */
 const pods = [member('a-0', 'n0'), member('a-1', '')];
-const gang = describeGang(gangKey('default', 'a'), {
-  pods,
-  jobs: [],
-  podGroup: undefined,
-  blocksOnClaim: () => undefined,
-  countJobsOfSet: () => 0,
-  creationFailure: () => undefined,
-});
+const gang = describeGang(gangKey('default', 'a'), aGangSources(pods));
 const noRoom: Reason = { kind: 'unschedulable', fits: 0, want: 1, causes: [], topology: undefined };
 const job = { name: 'a', backoffLimit: 0, parallelism: 2 } as Parameters<TelemetryObserver['onFragile']>[1];
 
