@@ -179,3 +179,45 @@ describe('several live owners without a common maker', () => {
     expect([...world.muster.reservations.holds()]).toEqual([]);
   });
 });
+
+describe('when the run of a gang changes', () => {
+  test('a suspended run of the same maker lets the others go first', async () => {
+    const world = await startWorld({ nodes: 4 });
+    world.cluster.create('Job', aJob('nightly-1', 'nightly', { suspend: true }, CRON));
+    createRun(world, 'nightly-2', CRON);
+    await world.settle();
+    await world.schedule();
+    expect((await world.inspect('nightly')).run).toBe('Job nightly-2');
+    expect(world.stateOf('nightly')).toBe('Running');
+  });
+
+  test('what was written for a run that has to wait now is erased', async () => {
+    const world = await startWorld({ nodes: 4 });
+    createRun(world, 'nightly-2', CRON);
+    world.cluster.update('Job', 'default/nightly-2', ({ metadata }) => {
+      Object.assign(metadata, { creationTimestamp: new Date(world.clock.now()).toISOString() });
+    });
+    await world.settle();
+    expect(Object.keys(world.nominations('nightly'))).toHaveLength(4);
+    // The older Job is seen later.
+    createRun(world, 'nightly-1', CRON);
+    await world.pass(5 * SECOND);
+    expect((await world.inspect('nightly')).run).toBe('Job nightly-1');
+    const nominated = Object.keys(world.nominations('nightly'));
+    expect(nominated.filter((name) => name.startsWith('nightly-2'))).toEqual([]);
+    await world.schedule();
+    expect(world.stateOf('nightly')).toBe('Running');
+  });
+
+  test('Muster is killed while members are added to a running gang: it runs, and lost nobody', async () => {
+    const world = await startWorld({ nodes: 6 });
+    world.create(gang('a', 4));
+    await world.settle();
+    await world.schedule();
+    world.create(gang('a', 8, { from: 4, min: 8 }));
+    await world.settle();
+    expect(Object.keys(world.slotsOf('a'))).toHaveLength(2);
+    await world.restart();
+    expect(world.stateOf('a')).toBe('Running');
+  });
+});

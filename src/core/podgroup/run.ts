@@ -231,10 +231,15 @@ function chooseOldest(live: readonly RootFacts[]): {
   return { chosen, later };
 }
 
-/** A run that has started goes before one that has not, whatever their ages. */
+/** A run that has started goes before one that has not, whatever their ages, and a suspended one after all others. */
 function compareAge(a: RootFacts, b: RootFacts): number {
   const started = Number(hasStarted(b)) - Number(hasStarted(a));
-  return started || createdAt(a) - createdAt(b) || (a.root.name < b.root.name ? -1 : 1);
+  const parked = Number(isParked(a)) - Number(isParked(b));
+  return started || parked || createdAt(a) - createdAt(b) || (a.root.name < b.root.name ? -1 : 1);
+}
+
+function isParked({ pods, jobs }: RootFacts): boolean {
+  return jobs.length > 0 && jobs.every(({ isSuspended }) => isSuspended) && !pods.some(isLivePod);
 }
 
 function hasStarted({ pods }: RootFacts): boolean {

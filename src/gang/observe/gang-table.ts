@@ -1,11 +1,13 @@
 /**
  * The records of all gangs; reads those again whose pods, Jobs or claims changed. The only owner of the set of gangs.
  */
+import { PLACEMENT } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { parsePlacement } from '../../core/podgroup/placement-record.ts';
 import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
+import { eraseNomination, noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
 import { parsePlan } from '../state/plan-record.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
@@ -76,10 +78,13 @@ export class GangTable {
     const gang = describeGang(key, sources, past?.gang);
     // Another run begins anew: what was learnt, lost and held belongs to the one before.
     const known = past && isSameRun(past.gang, gang) ? past : undefined;
+    const dropped = known ? [] : reservations.slotsOf(key).map(({ pod }) => pod);
     if (past && !known) this.#drop(key);
     const census = takeCensus(gang);
     const record = known ?? newRecord(gang, census, clock.now());
     if (!known) this.#noteFirstLook(record);
+    // The pods may be there still, and wait for this run to end.
+    for (const pod of dropped) if (view.pod(pod.uid)?.nodeName === '') eraseNomination(record.attempt, pod);
     const { attempt, preemption, gang: before, state: stateBefore } = record;
     if (before.expectedMs !== gang.expectedMs || before.deadlineMs !== gang.deadlineMs) planAgain(attempt);
     if (!sameMembers(before, gang)) {
@@ -101,12 +106,13 @@ export class GangTable {
   }
 
   /**
-   * A gang with bound members has run, unless members have a record of their slot: then it was starting. What it lost
-   * before can be seen on the pods that failed or leave.
+   * A gang with bound members has run, unless others have slots of the plan by which these were bound: then it was
+   * starting. What it lost before can be seen on the pods that failed or leave.
    */
   #noteFirstLook({ gang, census, repair }: GangRecord): void {
     if (census.bound.length === 0) return;
-    if (!census.unbound.some(parsePlan)) noteRun(repair);
+    const plans = new Set(census.bound.map(({ annotations }) => parsePlacement(annotations[PLACEMENT] ?? '')?.plan));
+    if (!census.unbound.some((pod) => plans.has(parsePlan(pod)?.plan ?? ''))) noteRun(repair);
     for (const pod of gang.lost) noteLeft(repair, { pod, at: this.#context.clock.now() });
   }
 
