@@ -46,3 +46,10 @@ const LAST_MS = 8.64e15;
 export function instantText(ms: number): string | undefined {
   return Math.abs(ms) <= LAST_MS ? new Date(ms).toISOString() : undefined;
 }
+
+/** Names a few of what may be thousands. */
+export function listSome(names: readonly string[]): string {
+  const [first, second, ...others] = names;
+  if (second === undefined) return first ?? '';
+  return others.length === 0 ? `${first} and ${second}` : `${first}, ${second} and ${others.length} more`;
+}

@@ -151,11 +151,12 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
   const subjects = members.length > 0 ? members : run.pods.length > 0 ? run.pods : sources.pods;
   const speakers = findSpeakers(subjects);
   const onMemberLoss = readMemberLoss(speakers[0]);
+  const lost = run.pods.filter(isLostPod);
   const size = readSize({
     ...sources,
     jobs: run.jobs,
     pods: run.pods.filter(({ deleting, phase }) => !deleting || phase === 'Succeeded'),
-    lost: run.pods.filter(isLostPod),
+    lost,
     speakers,
     givesUp: (pod) => onMemberLoss !== 'restart' && neverReplaced(pod),
   });
@@ -170,7 +171,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     laterRuns: run.later,
     members,
     present,
-    lost: run.pods.filter(isLostPod),
+    lost,
     leaving: sources.pods.filter((pod) => pod.deleting && pod.nodeName !== '' && !isTerminated(pod)),
     ranks,
     minMember: size.minMember,

@@ -1,4 +1,5 @@
 /** Turns into text what a gang that has started lacks: members that it lost, members that wait, and later runs. */
+import { cutText } from '../objects/text-values.ts';
 import type { RunName } from '../podgroup/run.ts';
 
 /** A member that left its node without success. */
@@ -54,7 +55,7 @@ export function namePods({ names, count }: SomePods): string {
 }
 
 export function nameRun({ kind, name }: RunName): string {
-  return `${kind} ${name}`;
+  return `${cutText(kind)} ${cutText(name)}`;
 }
 
 export function explainLaterRuns(run: RunName | undefined, later: readonly RunName[]): string {

@@ -5,7 +5,7 @@
  */
 
 import type { CreationFailure } from '../objects/creation-failure.ts';
-import { cutText, instantText } from '../objects/text-values.ts';
+import { cutText, instantText, listSome } from '../objects/text-values.ts';
 import type { Impossibility, Oversize } from '../placement/best-case.ts';
 import type { Holders } from '../placement/holders.ts';
 import type { Unschedulable } from '../placement/report.ts';
@@ -15,7 +15,7 @@ import type { RunName } from '../podgroup/run.ts';
 import type { GrowingSet } from '../podgroup/size.ts';
 import type { SpareCause } from '../preemption/candidates.ts';
 import type { QuotaRefusal } from '../queues/quota.ts';
-import { explainKeyProblem } from './explain-key.ts';
+import { explainProblem, explainProblemStably } from './explain-problem.ts';
 import { explainLastingRefusal } from './explain-queue.ts';
 import {
   explainLaterRuns,
@@ -168,7 +168,7 @@ function stableText(reason: Reason): string {
     case 'growing':
       return `waits for all Jobs of JobSet ${reason.name} to be created`;
     case 'problems':
-      return `cannot start: ${stableProblem(reason.problems[0]!)}`;
+      return `cannot start: ${explainProblemStably(reason.problems[0]!)}`;
     case 'queued':
       return 'waits to be planned';
     case 'unschedulable':
@@ -326,64 +326,4 @@ function stableImpossibility(topology: TopologyShortfall | undefined): string {
 function listCauses({ causes, topology }: Unschedulable): string {
   if (causes.length === 0) return '';
   return `; nodes${topology?.kind === 'no-domain' && topology.best !== undefined ? ' there' : ''} for the others: ${causes.map(({ cause, nodes }) => `${nodes} ${cause}`).join(', ')}`;
-}
-
-/** Without the pod, claim or values that happen to be found first: those change while members come and go. */
-function stableProblem(problem: GangProblem): string {
-  switch (problem.kind) {
-    case 'contradiction':
-      return `members contradict each other about ${cutText(problem.key)}; give all the same`;
-    case 'duplicate-rank':
-      return 'members have the same muster.dev/rank; give each its own, or none to any';
-    case 'missing-claim':
-      return 'a PersistentVolumeClaim does not exist';
-    case 'unbound-claim':
-      return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
-    case 'no-min-members':
-      return explainProblem({ ...problem, uncounted: undefined });
-    default:
-      return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
-  }
-}
-
-/** Names a few of what may be thousands. */
-function listSome(names: readonly string[]): string {
-  const [first, second, ...others] = names;
-  if (second === undefined) return first ?? '';
-  return others.length === 0 ? `${first} and ${second}` : `${first}, ${second} and ${others.length} more`;
-}
-
-/** What was expected, what was found, what to do. */
-function explainProblem(problem: GangProblem): string {
-  switch (problem.kind) {
-    case 'unknown-key':
-    case 'misplaced-key':
-    case 'bad-value':
-      return `pod ${problem.pod}: ${explainKeyProblem(problem)}`;
-    case 'contradiction': {
-      const values = listSome(problem.values.map((value) => `"${cutText(value)}"`));
-      return `members contradict each other: ${cutText(problem.key)} is ${values}; give all the same`;
-    }
-    case 'duplicate-rank':
-      return `${problem.pods.length} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods)}; give each its own, or none to any`;
-    case 'missing-key':
-      return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
-    case 'min-above-max':
-      return `muster.dev/min-members ${problem.min} is above muster.dev/max-members ${problem.max}`;
-    case 'no-min-members': {
-      const { uncounted } = problem;
-      const found = uncounted ? `; found members of ${uncounted.kind} ${uncounted.name}, which does not say it` : '';
-      return `the size of the gang is unknown: expected annotation muster.dev/min-members, or only pods owned by Jobs${found}`;
-    }
-    case 'no-pod-group-object':
-      return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
-    case 'unreachable-member':
-      return `pod ${problem.pod} never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers`;
-    case 'missing-claim':
-      return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
-    case 'unbound-claim':
-      return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer`;
-    default:
-      return problem satisfies never;
-  }
 }
