@@ -22,3 +22,14 @@ test.each([
   await world.schedule();
   expect(countBound(world, name), 'it starts when they are gone').toBe(4);
 });
+
+test('slots that never become bindings count as usage of their queue while they are held', async () => {
+  const world = await startQueueWorld([{ name: 'a', limit: 32 }], { nodes: 8 });
+  world.create(gang('idle', 4, inQueue('a')), gang('next', 1, inQueue('a')));
+  await world.settle();
+  expect(world.stateOf('idle')).toBe('Nominated');
+  expect(world.muster.view.queues.useOf('a').get('nvidia.com/gpu')).toBe(32);
+  expect(world.reasonOf('next')).toContain('queue a: expected at most 32 nvidia.com/gpu (its limit), found 32 used');
+  await world.pass(5 * SECOND);
+  expect(world.muster.view.queues.usageOf('a').get('nvidia.com/gpu') ?? 0).toBeGreaterThan(0);
+});
