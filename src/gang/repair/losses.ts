@@ -84,12 +84,12 @@ export function listOpenLosses(
   });
 }
 
-/** When a loss stops counting by time alone, milliseconds; Infinity: none does. */
-export function lossesChangeAt(left: readonly Loss[]): number {
-  return left.reduce(
-    (next, loss) => (wasRemoved(loss) ? Math.min(next, loss.at + REPLACED_WITHIN_MS) : next),
-    Number.POSITIVE_INFINITY,
-  );
+/** When a loss stops counting by time alone, milliseconds; Infinity: none does. One that counts for longer needs no alarm. */
+export function lossesChangeAt(left: readonly Loss[], now: number): number {
+  return left.reduce((next, loss) => {
+    const at = loss.at + REPLACED_WITHIN_MS;
+    return wasRemoved(loss) && at > now ? Math.min(next, at) : next;
+  }, Number.POSITIVE_INFINITY);
 }
 
 /** Whether it is not known yet if the member comes again: its controller may have removed it for good. */

@@ -138,7 +138,7 @@ export class Repairer {
       repair,
       listOpenLosses(record, (uid) => this.#context.view.pod(uid), now),
     );
-    this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left));
+    this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left, now));
     for (const node of nodes) {
       const isSuspect = this.#failures.add(node, gang.key, now);
       this.#context.observer.onNodeFailed(gang.key, node, isSuspect);
@@ -164,10 +164,12 @@ export class Repairer {
 
   /**
    * A replacement that finds no place beside the others keeps all of them idle: after a while the gang starts elsewhere.
+   * One that a problem or its queue keeps back would start nowhere, and neither would the others.
    */
-  #reviewReplacement({ gang, census, repair }: GangRecord, now: number): void {
+  #reviewReplacement({ gang, census, repair, admission }: GangRecord, now: number): void {
     const { reservations, settings } = this.#context;
-    const waits = census.unbound.length > reservations.countOf(gang.key);
+    const mayStart = gang.problems.length === 0 && admission.holdReason === undefined;
+    const waits = mayStart && census.unbound.length > reservations.countOf(gang.key);
     const { replaceTimeoutMs } = settings.repair;
     const since = waits && replaceTimeoutMs > 0 ? (repair.waitsSince ?? now) : undefined;
     const stuckAt = (since ?? Number.POSITIVE_INFINITY) + replaceTimeoutMs;
