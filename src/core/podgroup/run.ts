@@ -7,7 +7,7 @@
  *   several live roots without a common maker   one run: a driver Job and a worker Job of one gang
  *   several live roots of one maker             the oldest is the run; the others are later runs and wait
  *   ended roots                                 earlier runs, unless their pods ran beside a member of the live run
- *   Jobs that are gone, or not seen yet         no run while there is another root
+ *   Jobs that are gone, or not seen yet         no run while there is another owner
  *
  * O(pods + Jobs).
  */
@@ -212,12 +212,12 @@ function isLivePod(pod: PodModel): boolean {
 }
 
 /**
- * Pods of a Job that the watches do not show belong to no run beside others: the Job is gone and they are about to
+ * Pods of a Job that the watches do not show belong to no run beside those of others: the Job is gone and they are about to
  * leave, or it is new, and only its owner tells whether they are of this run.
  */
 function withoutUnseen(live: readonly RootFacts[]): readonly RootFacts[] {
   const seen = live.filter(({ root: { kind }, jobs }) => kind !== 'Job' || jobs.length > 0);
-  return seen.length > 0 ? seen : live;
+  return seen.some(({ root }) => root.id !== '') ? seen : live;
 }
 
 function isLive({ pods, jobs }: RootFacts): boolean {

@@ -50,7 +50,8 @@ export class GangTable {
     const record = this.get(gangKeyOf(before) ?? '');
     // Pods of another run are no members.
     if (!record?.gang.ranks.has(before.uid)) return;
-    noteLeft(record.repair, { pod: now ?? before, at: this.#context.clock.now() });
+    const at = this.#context.clock.now();
+    noteLeft(record.repair, { pod: now ?? before, at, since: at });
   }
 
   /** Reads every marked gang. */
@@ -106,7 +107,8 @@ export class GangTable {
   #noteFirstLook({ gang, census, repair }: GangRecord): void {
     if (census.bound.length === 0) return;
     if (!census.unbound.some(parsePlan)) noteRun(repair);
-    for (const pod of gang.lost) noteLeft(repair, { pod, at: this.#context.clock.now() });
+    const at = this.#context.clock.now();
+    for (const pod of gang.lost) noteLeft(repair, { pod, at, since: Number.NEGATIVE_INFINITY });
   }
 
   /** The gang is gone: gives up all that it holds. */

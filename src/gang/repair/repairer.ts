@@ -27,6 +27,7 @@ import { isPresent } from '../state/preempting.ts';
 import { countLacking, countLosses, type GangRecord, refreshState } from '../state/records.ts';
 import {
   keepLosses,
+  type Loss,
   noteBroken,
   noteComplete,
   noteEmpty,
@@ -37,7 +38,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
+import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, mayBeReplaced, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -121,7 +122,8 @@ export class Repairer {
     const isAsked = gang.onMemberLoss === 'restart' || repair.isStuck;
     if (!isAsked || this.restartsOf(gang) >= settings.repair.maxRestarts) return false;
     // A member that its controller removed may have been too many: nobody is evicted before it is known.
-    if (repair.lost.length === 0 && census.unbound.length === 0 && repair.left.every(wasRemoved)) return false;
+    const isCertain = (loss: Loss) => !wasRemoved(loss) || mayBeReplaced(loss, census.unbound);
+    if (repair.lost.length === 0 && !repair.left.some(isCertain)) return false;
     return findViolated(view.budgets(), census.bound).length === 0;
   }
 

@@ -6,8 +6,10 @@ import type { ReadonlyPart } from './part.ts';
 export interface Loss {
   /** The pod as it was last seen. */
   readonly pod: PodModel;
-  /** When it was seen to be lost, milliseconds. */
+  /** When it was seen to be lost, or was last seen to leave, milliseconds. */
   readonly at: number;
+  /** Members that were created before are no replacement of it, milliseconds; -Infinity: unknown. */
+  readonly since: number;
 }
 
 interface WritableRepairStatus {
