@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { WireObject } from '../support/cluster-in-memory.ts';
-import { aJob, countBound, made } from '../support/field.ts';
+import { aJob, countBound, made, setJobStatus } from '../support/field.ts';
 import { gang, SECOND, startWorld, type World } from '../support/scenario.ts';
 
 const CRON = { kind: 'CronJob', name: 'nightly' };
@@ -42,6 +42,34 @@ describe.each([
     await world.schedule();
     expect(boundOf(world, 'b')).toHaveLength(4);
   });
+});
+
+test.each(['FailureTarget', 'SuccessCriteriaMet'])(
+  'pods of a Job that has ended (%s) complete no other while they are alive',
+  async (type) => {
+    const world = await firstRun(4);
+    setJobStatus(world, 'a', { conditions: [{ type, status: 'True' }] });
+    create(world, 'b', 4);
+    await world.settle();
+    await world.schedule();
+    expect(boundOf(world, 'b')).toEqual([]);
+  },
+);
+
+test('a lost node under a later run is no loss of the first one', async () => {
+  const world = await startWorld({ nodes: 8 });
+  const options = { min: undefined, annotations: { 'muster.dev/on-member-loss': 'restart' } };
+  for (const [at, run] of ['a', 'b'].entries()) {
+    world.cluster.create('Job', aJob(run, 'nightly', {}, CRON));
+    for (const [i, pod] of made(gang('nightly', 4, options), run, 'Job', run).entries()) {
+      world.create({ ...pod, spec: { ...pod.spec, nodeName: `n${4 * at + i}` } });
+    }
+  }
+  await world.settle();
+  world.setReady('n5', false);
+  await world.pass(120 * SECOND);
+  expect(world.evictions()).toEqual([]);
+  expect(world.stateOf('nightly')).toBe('Running');
 });
 
 test('pods of a later run that are seen before their Job do not start beside the first run', async () => {

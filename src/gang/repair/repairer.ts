@@ -127,8 +127,10 @@ export class Repairer {
     return findViolated(view.budgets(), census.bound).length === 0;
   }
 
-  #noteLosses(record: GangRecord, lost: readonly PodModel[], now: number): void {
+  /** @param onNodes pods under its name on lost nodes, of any run. */
+  #noteLosses(record: GangRecord, onNodes: readonly PodModel[], now: number): void {
     const { gang, census, repair } = record;
+    const lost = onNodes.filter(({ uid }) => gang.ranks.has(uid));
     if (lost.length + countLosses(record) === 0) return;
     const before = new Set(repair.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
