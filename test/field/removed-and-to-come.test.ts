@@ -72,3 +72,41 @@ describe('all members have ended and the Job will make others', () => {
     expect(world.stateOf('j')).toBe('Running');
   });
 });
+
+test('a rolling update with on-member-loss restart goes through, however long its pods take to end', async () => {
+  const world = await running('StatefulSet', 4, 'restart');
+  for (let i = 3; i >= 0; i--) {
+    world.beginDeletion(`s-${i}`);
+    await world.pass(10 * SECOND);
+    world.finish(`s-${i}`, 'Failed');
+    world.delete(`s-${i}`);
+    const options = { min: 4, createdAt: world.clock.now(), annotations: { 'muster.dev/on-member-loss': 'restart' } };
+    const [next] = made(gang('s', 1, options), 's', 'StatefulSet', 's');
+    next!.metadata.name = `s-${i}`;
+    world.create(next!);
+    await world.settle();
+    await world.schedule();
+    expect(world.stateOf('s')).toBe('Running');
+  }
+  expect(world.evictions()).toEqual([]);
+});
+
+test('a loss that a waiting member of a growing gang made good is none: nobody is evicted after a while', async () => {
+  const world = await startWorld({ nodes: 4 });
+  world.cluster.create('Job', aJob('j', 'j'));
+  world.create(made(gang('j', 4, { min: undefined }), 'j', 'Job', 'j'));
+  await world.settle();
+  await world.schedule();
+  world.cluster.update('Job', 'default/j', ({ spec }) => {
+    Object.assign(spec, { parallelism: 6, completions: 6 });
+  });
+  world.create(made(gang('j', 2, { min: undefined }), 'grown', 'Job', 'j'));
+  await world.settle();
+  world.finish('j-1', 'Failed');
+  await world.settle();
+  await world.schedule();
+  await world.pass(1_200 * SECOND);
+  expect(countBound(world, 'j') - 1, 'without the failed one').toBe(4);
+  expect(world.stateOf('j')).toBe('Running');
+  expect(world.evictions()).toEqual([]);
+});

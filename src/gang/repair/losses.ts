@@ -86,7 +86,7 @@ export function listOpenLosses(
 }
 
 /** Whether a member waits that may be the replacement: then the controller has not been told to make fewer. */
-export function mayBeReplaced({ since }: Loss, waiting: readonly PodModel[]): boolean {
+function mayBeReplaced({ since }: Loss, waiting: readonly PodModel[]): boolean {
   return waiting.some(({ createdAt }) => createdAt >= since - CREATION_SLACK_MS);
 }
 

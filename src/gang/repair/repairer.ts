@@ -24,10 +24,10 @@ import { placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { isBeingEnded } from '../state/lifecycle.ts';
 import { occupy } from '../state/occupancy.ts';
 import { isPresent } from '../state/preempting.ts';
-import { countLacking, countLosses, type GangRecord, refreshState } from '../state/records.ts';
+import { countLacking, countLosses, countStarted, type GangRecord, refreshState } from '../state/records.ts';
 import {
   keepLosses,
-  type Loss,
+  limitStrength,
   noteBroken,
   noteComplete,
   noteEmpty,
@@ -38,7 +38,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, mayBeReplaced, wasRemoved } from './losses.ts';
+import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -94,12 +94,13 @@ export class Repairer {
     }
     for (const record of records) {
       this.#noteLosses(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
+      limitStrength(record.repair, countStarted(record) + countLosses(record));
       refreshState(record, reservations);
       if (record.state === 'Running') noteRun(record.repair);
       if (record.census.bound.length === 0) noteEmpty(record.repair);
       if (isBroken(record)) this.#repairGang(record, now, freed);
       else {
-        noteComplete(record.repair);
+        noteComplete(record.repair, countStarted(record));
         this.#releasePlaceholders(record);
       }
     }
@@ -121,9 +122,8 @@ export class Repairer {
     const { gang, census, repair } = record;
     const isAsked = gang.onMemberLoss === 'restart' || repair.isStuck;
     if (!isAsked || this.restartsOf(gang) >= settings.repair.maxRestarts) return false;
-    // A member that its controller removed may have been too many: nobody is evicted before it is known.
-    const isCertain = (loss: Loss) => !wasRemoved(loss) || mayBeReplaced(loss, census.unbound);
-    if (repair.lost.length === 0 && !repair.left.some(isCertain)) return false;
+    // A member that its controller removed was too many, or is made anew one by one: a rolling update goes through.
+    if (!repair.isStuck && repair.lost.length === 0 && repair.left.every(wasRemoved)) return false;
     return findViolated(view.budgets(), census.bound).length === 0;
   }
 
@@ -151,7 +151,7 @@ export class Repairer {
 
   #repairGang(record: GangRecord, now: number, freed: number): void {
     const brokenSince = noteBroken(record.repair, now);
-    if (record.gang.onMemberLoss === 'replace') this.#reviewReplacement(record, now);
+    if (record.gang.onMemberLoss !== 'ignore') this.#reviewReplacement(record, now);
     switch (record.gang.onMemberLoss) {
       case 'replace':
       case 'restart':
