@@ -1,4 +1,4 @@
-/** A replacement that waits for something else than a place: nobody is evicted for it, and Muster rests. */
+/** A member of a running gang that waits for something else than a place: nobody is evicted or told too often. */
 import { expect, test } from 'vitest';
 import { made } from '../support/field.ts';
 import { gang, SECOND, startWorld, type World } from '../support/scenario.ts';
@@ -32,4 +32,16 @@ test('no cycle runs while nothing changes', async () => {
   const before = await world.rounds();
   await world.pass(60 * SECOND);
   expect((await world.rounds()) - before).toBeLessThan(60);
+});
+
+test('a member that kube-scheduler does not take, again and again: its gang is told every ten minutes at most', async () => {
+  const world = await startWorld({ nodes: 5 });
+  world.create(made(gang('s', 4), 's', 'PyTorchJob', 's'));
+  await world.settle();
+  await world.schedule();
+  world.create(made(gang('s', 1, { min: 4 }), 'more', 'PyTorchJob', 's'));
+  await world.pass(3_600 * SECOND);
+  const warnings = world.told.filter((text) => text.startsWith('MembersWaiting'));
+  expect(warnings.length).toBeGreaterThan(0);
+  expect(warnings.length, 'on the member and on the first one').toBeLessThanOrEqual(2 * 7);
 });
