@@ -164,7 +164,7 @@ export class ClusterState {
       jobs: [...jobs.values()],
       podGroup: viaPodGroup ? this.#podGroups.get(gang) : undefined,
       blocksOnClaim: (claim) => this.#judgeClaim(`${namespace}/${claim}`),
-      countJobsOfSet: (set) => this.#jobsOfSet.get(`${namespace}/${set}`)?.size ?? 0,
+      countJobsOfSet: (set) => this.#countJobsOfSet(`${namespace}/${set}`),
       creationFailure: (owner) => this.#failures.latestOf(owner, namespace),
     };
   }
@@ -317,6 +317,12 @@ export class ClusterState {
     const set = this.#jobsOfSet.get(key);
     set?.delete(job.uid);
     if (set?.size === 0) this.#jobsOfSet.delete(key);
+  }
+
+  #countJobsOfSet(set: string): number {
+    let count = 0;
+    for (const { isDeleting } of this.#jobsOfSet.get(set)?.values() ?? []) if (!isDeleting) count++;
+    return count;
   }
 
   /** A claim blocks while it is missing, or neither bound nor waiting for its first consumer. */

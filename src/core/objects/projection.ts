@@ -17,7 +17,7 @@ import type {
   StorageClassModel,
   Taint,
 } from './model.ts';
-import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata } from './raw-pod.ts';
+import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata, RawOwner } from './raw-pod.ts';
 import { readAmounts } from './resources.ts';
 import { readSelector } from './selector.ts';
 import { instantOf, wholeNumber } from './text-values.ts';
@@ -236,7 +236,13 @@ export function projectStorageClass(raw: unknown): StorageClassModel {
 /** The owner that controls the object; undefined: none. */
 export function findController(metadata: RawMetadata | null | undefined): Owner | undefined {
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
-  return owner && { kind: owner.kind ?? '', name: owner.name ?? '', uid: owner.uid ?? '' };
+  return owner && { kind: readKind(owner), name: owner.name ?? '', uid: owner.uid ?? '' };
+}
+
+/** Volcano has a kind `Job` as well. It is none of those that the watch shows, and no Job controller makes its pods. */
+function readKind({ kind = '', apiVersion = '' }: RawOwner): string {
+  const group = apiVersion.split('/').slice(0, -1).join('');
+  return kind === 'Job' && group !== '' && group !== 'batch' ? `${kind}.${group}` : kind;
 }
 
 function projectName(metadata: RawMetadata | undefined): Named {

@@ -132,6 +132,7 @@ export interface RawPodStatus {
 }
 
 export interface RawOwner {
+  readonly apiVersion?: string;
   readonly kind?: string;
   readonly name?: string;
   readonly uid?: string;

@@ -117,7 +117,7 @@ export interface GangSources {
   readonly podGroup: PodGroupModel | undefined;
   /** How a claim holds the gang back; undefined: it does not. */
   readonly blocksOnClaim: (claim: string) => ClaimObstacle | undefined;
-  /** How many Jobs of a JobSet exist, whatever their labels. */
+  /** How many Jobs of a JobSet exist and are not being deleted, whatever their labels. */
   readonly countJobsOfSet: (set: string) => number;
   /** The latest creation failure of the controller with this UID. */
   readonly creationFailure: (owner: string) => CreationFailure | undefined;

@@ -60,7 +60,9 @@ export function findProblems(
   const isEnded = members.every(isTerminated);
   // The Job of these pods is gone, or not seen yet: it says the size, or nobody wants them any more.
   const isOrphaned = size.uncounted?.kind === 'Job';
-  if (minimum === undefined && !growing && !badMinimum && !isEnded && !isOrphaned)
+  // Its Jobs say that they want none, or no more: these pods are about to leave.
+  const isNobodyWanted = size.uncounted === undefined && size.coming.size > 0;
+  if (minimum === undefined && !growing && !badMinimum && !isEnded && !isOrphaned && !isNobodyWanted)
     problems.push(missingMinimum(name, speakers, size));
   const max = speakers.map((pod) => Number(pod.annotations[MAX_MEMBERS])).find((value) => Number.isInteger(value));
   if (minimum !== undefined && max !== undefined && max < minimum) {

@@ -7,6 +7,7 @@
  *   several live roots without a common maker   one run: a driver Job and a worker Job of one gang
  *   several live roots of one maker             the oldest is the run; the others are later runs and wait
  *   ended roots                                 earlier runs, unless their pods ran beside a member of the live run
+ *   Jobs that ended, are gone or not seen yet   no run while there is another owner, though their pods are alive
  *
  * O(pods + Jobs).
  */
@@ -83,7 +84,7 @@ const BY_HAND: Root = { id: '', kind: '', name: '', maker: undefined };
 /** @param known what the last look found; undefined: this is the first one. */
 export function findRun(pods: readonly PodModel[], jobs: readonly JobModel[], known: KnownRun | undefined): Run {
   const all = groupByRoot(pods, jobs);
-  const live = all.filter(isLive);
+  const live = withoutClosedJobs(all.filter(isLive));
   if (live.length === 0) return describeRun(chooseEnded(all, known), []);
   const { chosen, later } = chooseOldest(live);
   const own: PodModel[] = [];
@@ -208,6 +209,15 @@ function staysMember({ id, kind }: Root): boolean {
 
 function isLivePod(pod: PodModel): boolean {
   return !isTerminated(pod) && !pod.deleting;
+}
+
+/**
+ * Pods of a Job that has ended or is gone are about to leave, and of one that is not seen yet only the Job tells whether
+ * they are of this run: beside those of others, they belong to none.
+ */
+function withoutClosedJobs(live: readonly RootFacts[]): readonly RootFacts[] {
+  const open = live.filter(({ root: { kind }, jobs }) => kind !== 'Job' || jobs.some(isOpen));
+  return open.some(({ root }) => root.id !== '') ? open : live;
 }
 
 function isLive({ pods, jobs }: RootFacts): boolean {

@@ -50,7 +50,7 @@ export interface SizeSources {
   readonly podGroup: PodGroupModel | undefined;
   /** Whether a failed pod counts as given up for good. */
   readonly givesUp: (pod: PodModel) => boolean;
-  /** How many Jobs of the JobSet exist, whatever their labels. */
+  /** How many Jobs of the JobSet exist and stay, whatever their labels. */
   readonly countJobsOfSet: (set: string) => number;
 }
 
@@ -67,6 +67,8 @@ export function readSize(sources: SizeSources): GangSize {
     const { succeeded, present } = counts.get(job.uid) ?? NOTHING;
     const wanted = countLeft(job, succeeded, present, countGivenUp(job, lost));
     coming.set(job.uid, job.isSuspended ? 0 : Math.max(0, wanted - present));
+    // That is no good end: a JobSet that restarts makes the Job anew as soon as it is gone.
+    if (job.isDeleting) continue;
     start += sizeOf(job);
     left += wanted;
   }

@@ -135,7 +135,7 @@ export class Admission {
       if (admission.holdReason?.kind === 'quota') noteUnschedulable(attempt, pass.freed);
     }
     for (const record of started) {
-      if (record.state !== 'Gathering') continue;
+      if (record.state !== 'Gathering' || record.census.unbound.length === 0) continue;
       yield* this.#handOut({ kind: 'early', record, constraints: this.#constrainEarly(record, now), pass });
     }
   }

@@ -52,8 +52,9 @@ export class GangTable {
     const record = this.get(gangKeyOf(before) ?? '');
     // Pods of another run are no members.
     if (!record?.gang.ranks.has(before.uid)) return;
+    const at = this.#context.clock.now();
     if (now && wasBound(before, now)) noteReplaced(record.repair, now);
-    if (isLost(before, now)) noteLeft(record.repair, { pod: now ?? before, at: this.#context.clock.now() });
+    if (isLost(before, now)) noteLeft(record.repair, { pod: now ?? before, at, since: at });
   }
 
   /** Reads every marked gang. */
@@ -113,7 +114,8 @@ export class GangTable {
     if (census.bound.length === 0) return;
     const plans = new Set(census.bound.map(({ annotations }) => parsePlacement(annotations[PLACEMENT] ?? '')?.plan));
     if (!census.unbound.some((pod) => plans.has(parsePlan(pod)?.plan ?? ''))) noteRun(repair);
-    for (const pod of gang.lost) noteLeft(repair, { pod, at: this.#context.clock.now() });
+    const at = this.#context.clock.now();
+    for (const pod of gang.lost) noteLeft(repair, { pod, at, since: Number.NEGATIVE_INFINITY });
   }
 
   /** The gang is gone: gives up all that it holds. */

@@ -132,7 +132,7 @@ export class SlotKeeper {
     if (census.bound.length === 0) return;
     const { pod, node } = slot;
     // Until the gang has run, each of its first members counts; later ones replace a loss that is known, or are growth.
-    if (!record.repair.hasRun) noteLeft(record.repair, { pod, at: now });
+    if (!record.repair.hasRun) noteLeft(record.repair, { pod, at: now, since: now });
     if (countLacking(record) <= reservations.countOf(gang.key)) return;
     const key = { kind: 'replacement', gang: gang.key, lost: pod.uid } as const;
     reservations.addPlaceholder({ key, pod, node, until: now + settings.repairTimeoutMs });

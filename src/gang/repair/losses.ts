@@ -52,6 +52,9 @@ export function isHealthy({ nodes, indexOf }: Snapshot, name: string): boolean {
  */
 const REPLACED_WITHIN_MS = 5_000;
 
+/** Creation times have whole seconds, and another clock wrote them. Milliseconds. */
+const CREATION_SLACK_MS = 2_000;
+
 /**
  * The losses that are still to be replaced: no more of each owner than it will still make or has made already.
  * @param podOf the pod as the watch shows it now.
@@ -66,8 +69,6 @@ export function listOpenLosses(
   for (const { owner } of census.unbound) {
     if (owner && open.has(owner.uid)) open.set(owner.uid, open.get(owner.uid)! + 1);
   }
-  // Members wait that may be the replacements: then the controller has not been told to make fewer.
-  const isReplacing = census.unbound.length > 0;
   return repair.left.flatMap((loss) => {
     const { owner } = loss.pod;
     const expected = owner && open.get(owner.uid);
@@ -78,36 +79,31 @@ export function listOpenLosses(
     if (!mayComeAgain(gang, loss.pod)) return [];
     if (!wasRemoved(loss)) return [loss];
     const pod = podOf(loss.pod.uid);
-    // It is replaced only when it is gone.
-    if (pod && !isTerminated(pod)) return [{ ...loss, at: now }];
-    return isReplacing || now < loss.at + REPLACED_WITHIN_MS ? [loss] : [];
+    // It is replaced only when it is gone. A ReplicaSet does not wait for that.
+    if (pod && !isTerminated(pod) && owner?.kind !== 'ReplicaSet') return [{ ...loss, at: now }];
+    return mayBeReplaced(loss, census.unbound) || now < loss.at + REPLACED_WITHIN_MS ? [loss] : [];
   });
 }
 
-/** When a loss stops counting by time alone, milliseconds; Infinity: none does. */
-export function lossesChangeAt(left: readonly Loss[]): number {
-  return left.reduce(
-    (next, loss) => (wasRemoved(loss) ? Math.min(next, loss.at + REPLACED_WITHIN_MS) : next),
-    Number.POSITIVE_INFINITY,
-  );
+/** Whether a member waits that may be the replacement: then the controller has not been told to make fewer. */
+function mayBeReplaced({ since }: Loss, waiting: readonly PodModel[]): boolean {
+  return waiting.some(({ createdAt }) => createdAt >= since - CREATION_SLACK_MS);
 }
 
-/** Whether it is not known yet if the member comes again: its controller may have removed it for good. */
-export function wasRemoved({ pod }: Loss): boolean {
-  return pod.owner !== undefined && pod.owner.kind !== 'Job' && pod.phase !== 'Failed' && pod.disruption === '';
+/** When a loss stops counting by time alone, milliseconds; Infinity: none does. One that counts for longer needs no alarm. */
+export function lossesChangeAt(left: readonly Loss[], now: number): number {
+  return left.reduce((next, loss) => {
+    const at = loss.at + REPLACED_WITHIN_MS;
+    return wasRemoved(loss) && at > now ? Math.min(next, at) : next;
+  }, Number.POSITIVE_INFINITY);
 }
 
-/** Labels with which controllers tell the versions of a pod template apart. */
-const VERSIONS = [
-  'controller-revision-hash',
-  'pod-template-hash',
-  'leaderworkerset.sigs.k8s.io/template-revision-hash',
-] as const;
-
-/** Whether the member made way for one of another version, which waits: a rolling update. */
-export function wasUpdated(loss: Loss, waiting: readonly PodModel[]): boolean {
-  const { labels } = loss.pod;
-  return wasRemoved(loss) && waiting.some((pod) => VERSIONS.some((key) => pod.labels[key] !== labels[key]));
+/**
+ * Whether it is not known yet if the member comes again: its controller may have removed it for good. A pod that is
+ * deleted ends as failed, too.
+ */
+export function wasRemoved({ pod: { owner, phase, deleting, disruption } }: Loss): boolean {
+  return owner !== undefined && owner.kind !== 'Job' && (phase !== 'Failed' || deleting) && disruption === '';
 }
 
 /** A Job that does not count any more makes no pods, and a worker of an MPIJob that failed is not replaced. */

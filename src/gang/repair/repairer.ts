@@ -24,10 +24,10 @@ import { placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { isBeingEnded } from '../state/lifecycle.ts';
 import { occupy } from '../state/occupancy.ts';
 import { isPresent } from '../state/preempting.ts';
-import { countLacking, countLosses, type GangRecord, refreshState } from '../state/records.ts';
+import { countLacking, countLosses, countStarted, type GangRecord, refreshState } from '../state/records.ts';
 import {
   keepLosses,
-  type Loss,
+  limitStrength,
   noteBroken,
   noteComplete,
   noteEmpty,
@@ -38,7 +38,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved, wasUpdated } from './losses.ts';
+import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -94,12 +94,13 @@ export class Repairer {
     }
     for (const record of records) {
       this.#noteLosses(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
+      limitStrength(record.repair, countStarted(record) + countLosses(record));
       refreshState(record, reservations);
       if (record.state === 'Running') noteRun(record.repair);
       if (record.census.bound.length === 0) noteEmpty(record.repair);
       if (isBroken(record)) this.#repairGang(record, now, freed);
       else {
-        noteComplete(record.repair);
+        noteComplete(record.repair, countStarted(record));
         this.#releasePlaceholders(record);
       }
     }
@@ -121,14 +122,15 @@ export class Repairer {
     const { gang, census, repair } = record;
     const isAsked = gang.onMemberLoss === 'restart' || repair.isStuck;
     if (!isAsked || this.restartsOf(gang) >= settings.repair.maxRestarts) return false;
-    if (!repair.isStuck && repair.lost.length === 0 && !repair.left.some((loss) => isFailure(loss, census.unbound))) {
-      return false;
-    }
+    // A member that its controller removed was too many, or is made anew one by one: a rolling update goes through.
+    if (!repair.isStuck && repair.lost.length === 0 && repair.left.every(wasRemoved)) return false;
     return findViolated(view.budgets(), census.bound).length === 0;
   }
 
-  #noteLosses(record: GangRecord, lost: readonly PodModel[], now: number): void {
+  /** @param onNodes pods under its name on lost nodes, of any run. */
+  #noteLosses(record: GangRecord, onNodes: readonly PodModel[], now: number): void {
     const { gang, census, repair } = record;
+    const lost = onNodes.filter(({ uid }) => gang.ranks.has(uid));
     if (lost.length + countLosses(record) === 0) return;
     const before = new Set(repair.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
@@ -140,7 +142,7 @@ export class Repairer {
       repair,
       listOpenLosses(record, (uid) => this.#context.view.pod(uid), now),
     );
-    this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left));
+    this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left, now));
     for (const node of nodes) {
       const isSuspect = this.#failures.add(node, gang.key, now);
       this.#context.observer.onNodeFailed(gang.key, node, isSuspect);
@@ -149,7 +151,7 @@ export class Repairer {
 
   #repairGang(record: GangRecord, now: number, freed: number): void {
     const brokenSince = noteBroken(record.repair, now);
-    if (record.gang.onMemberLoss === 'replace') this.#reviewReplacement(record, now);
+    if (record.gang.onMemberLoss !== 'ignore') this.#reviewReplacement(record, now);
     switch (record.gang.onMemberLoss) {
       case 'replace':
       case 'restart':
@@ -166,10 +168,12 @@ export class Repairer {
 
   /**
    * A replacement that finds no place beside the others keeps all of them idle: after a while the gang starts elsewhere.
+   * One that a problem or its queue keeps back would start nowhere, and neither would the others.
    */
-  #reviewReplacement({ gang, census, repair }: GangRecord, now: number): void {
+  #reviewReplacement({ gang, census, repair, admission }: GangRecord, now: number): void {
     const { reservations, settings } = this.#context;
-    const waits = census.unbound.length > reservations.countOf(gang.key);
+    const mayStart = gang.problems.length === 0 && admission.holdReason === undefined;
+    const waits = mayStart && census.unbound.length > reservations.countOf(gang.key);
     const { replaceTimeoutMs } = settings.repair;
     const since = waits && replaceTimeoutMs > 0 ? (repair.waitsSince ?? now) : undefined;
     const stuckAt = (since ?? Number.POSITIVE_INFINITY) + replaceTimeoutMs;
@@ -309,14 +313,6 @@ export class Repairer {
     if (now >= refusedAt) noteRestarting(repair, undefined);
     else this.#nextAt = Math.min(this.#nextAt, refusedAt);
   }
-}
-
-/**
- * Whether the loss is known to be a failure. A member that its controller removed may have been one too many, or gave way
- * to one of a new version.
- */
-function isFailure(loss: Loss, waiting: readonly PodModel[]): boolean {
-  return !wasRemoved(loss) || (waiting.length > 0 && !wasUpdated(loss, waiting));
 }
 
 /** Whether members run, but fewer than the gang needs. Being evicted as a whole is no loss. */

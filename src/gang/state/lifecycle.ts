@@ -15,6 +15,7 @@
  *   Suspended  its Jobs are suspended
  *   Preempted  its members leave, evicted for another gang
  *   Deleting   its members leave for another cause
+ *   Gathering  its Jobs will make others
  *   Finished   every member has ended
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
@@ -96,9 +97,12 @@ export function deriveState(gang: Gang, census: Census, holdings: Holdings, neve
 }
 
 /** The state of a gang without a member that runs or waits. */
-function deriveEnd({ isSuspended, leaving }: Gang): GangState {
+function deriveEnd({ isSuspended, isEndedByOwner, leaving, coming }: Gang): GangState {
   if (isSuspended) return 'Suspended';
-  if (leaving.length === 0) return 'Finished';
+  if (leaving.length === 0) {
+    const mayGoOn = !isEndedByOwner && [...coming.values()].some((count) => count > 0);
+    return mayGoOn ? 'Gathering' : 'Finished';
+  }
   return leaving.some(({ annotations }) => annotations[PREEMPTED_BY] !== undefined) ? 'Preempted' : 'Deleting';
 }
 

@@ -60,7 +60,7 @@ export function refreshState(record: GangRecord, reservations: Reservations): vo
   const slots = reservations.slotsOf(gang.key);
   const fenced = slots.filter(({ state }) => state === 'fenced').length;
   const { lost, hasRun } = repair;
-  const holdings = { slots: slots.length, fenced, lost: lost.length, hasRun, losses: countLosses(record) };
+  const holdings = { slots: slots.length, fenced, lost: lost.length, hasRun, losses: countOpenLosses(record) };
   (record as WritableRecord).state = deriveState(gang, census, holdings, attempt.unsatisfiable !== undefined);
 }
 
@@ -93,6 +93,11 @@ export function countLosses({ repair }: Pick<GangRecord, 'repair'>): number {
   return repair.left.length + repair.lost.length;
 }
 
+/** Those that no other member has made good since. */
+function countOpenLosses(record: Pick<GangRecord, 'census' | 'repair'>): number {
+  return Math.min(countLosses(record), Math.max(0, record.repair.strength - countStarted(record)));
+}
+
 /**
  * How many members the gang lacks: until it has run, those up to its minimum; from then on only lost ones. A minimum
  * that was raised is no loss. 0 while the minimum is unknown.
@@ -100,7 +105,7 @@ export function countLosses({ repair }: Pick<GangRecord, 'repair'>): number {
 export function countLacking(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>): number {
   const { gang, repair } = record;
   const below = Math.max(0, (gang.minMember ?? 0) - countStarted(record));
-  return repair.hasRun ? Math.min(below, countLosses(record)) : below;
+  return repair.hasRun ? Math.min(below, countOpenLosses(record)) : below;
 }
 
 /** The victims of the gang's preemption, by UID; empty while it preempts nobody. */

@@ -6,8 +6,10 @@ import type { ReadonlyPart } from './part.ts';
 export interface Loss {
   /** The pod as it was last seen. */
   readonly pod: PodModel;
-  /** When it was seen to be lost, milliseconds. */
+  /** When it was seen to be lost, or was last seen to leave, milliseconds. */
   readonly at: number;
+  /** Members that were created before are no replacement of it, milliseconds; -Infinity: unknown. */
+  readonly since: number;
 }
 
 interface WritableRepairStatus {
@@ -15,6 +17,8 @@ interface WritableRepairStatus {
   lost: readonly PodModel[];
   /** Members that left their nodes and are to be replaced, the oldest loss first. */
   left: readonly Loss[];
+  /** How many members ran together before the losses that are open; Infinity: not known yet. */
+  strength: number;
   /** Since when it has lacked members that it lost, milliseconds. */
   brokenSince: number | undefined;
   /** Since when a replacement has waited for a place, milliseconds. */
@@ -41,6 +45,7 @@ export function newRepairStatus(): RepairStatus {
   return {
     lost: [],
     left: [],
+    strength: Number.POSITIVE_INFINITY,
     brokenSince: undefined,
     waitsSince: undefined,
     isStuck: false,
@@ -83,6 +88,12 @@ export function noteRun(status: RepairStatus): void {
   writable(status).hasRun = true;
 }
 
+/** @param most members that run or are to come back. A loss that does not count any more lowers the strength. */
+export function limitStrength(status: RepairStatus, most: number): void {
+  const state = writable(status);
+  state.strength = Math.min(state.strength, most);
+}
+
 /** No member is bound: the gang starts from the beginning, if at all. */
 export function noteEmpty(status: RepairStatus): void {
   const state = writable(status);
@@ -98,9 +109,10 @@ export function noteBroken(status: RepairStatus, since: number): number {
   return state.brokenSince;
 }
 
-/** The gang has its minimum, or no bound member left. */
-export function noteComplete(status: RepairStatus): void {
+/** The gang has its minimum, or no bound member left. @param started how many members run. */
+export function noteComplete(status: RepairStatus, started: number): void {
   const state = writable(status);
+  state.strength = started;
   state.brokenSince = undefined;
   state.waitsSince = undefined;
   state.isStuck = false;

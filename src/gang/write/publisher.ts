@@ -73,8 +73,10 @@ export class Publisher {
   }
 
   #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
-    const { gang, state, publication } = record;
-    if (reason === undefined || leavesByItsOwner(gang)) forgetAnnounced(publication);
+    const { gang, state, publication, census } = record;
+    // A member that has a place and is not bound may lose it again: that is the same cause as before.
+    const isOver = reason === undefined && census.unbound.length === 0;
+    if (isOver || leavesByItsOwner(gang)) forgetAnnounced(publication);
     if (!noteAnnounced(publication, gang.members, now)) return;
     // Its owner knows.
     if (reason && leavesByItsOwner(gang)) return;
