@@ -191,23 +191,48 @@ describe('a failed worker of an MPIJob, which is never replaced', () => {
   });
 });
 
-test('a replacement that finds no place: after a while the gang is restarted to start elsewhere', async () => {
-  const world = await startWorld({ nodes: 4 });
-  world.running('a', NODES);
-  await world.settle();
-  world.cluster.update('Node', 'n3', ({ spec }) => {
-    spec.unschedulable = true;
+describe('a replacement that finds no place beside the others', () => {
+  /** Rack a has lost a node; rack b is free, or taken by others. */
+  async function stuck(isFree: boolean, options: { readonly fragile?: boolean } = {}): Promise<World> {
+    const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }] });
+    for (const rack of ['a', 'b']) {
+      for (let i = 0; i < 4; i++) world.addNode(`${rack}${i}`, { labels: { rack } });
+    }
+    const spec = options.fragile ? { backoffLimit: 0 } : {};
+    const inOneRack = { min: undefined, annotations: { 'muster.dev/topology-required': 'rack' } };
+    world.cluster.create('Job', aJob('j', 'j', spec));
+    world.running('j', ['a0', 'a1', 'a2', 'a3'], inOneRack);
+    if (!isFree) world.running('other', ['b0']);
+    await world.settle();
+    world.cluster.update('Node', 'a3', ({ spec: node }) => {
+      node.unschedulable = true;
+    });
+    world.delete('j-3');
+    world.create(gang('j', 5, { from: 4, ...inOneRack }));
+    await world.pass(5 * SECOND);
+    return world;
+  }
+
+  test('is named with the node and what it waits for; after a while the gang is restarted to start elsewhere', async () => {
+    const world = await stuck(true);
+    expect(world.stateOf('j')).toBe('Broken');
+    expect(world.reasonOf('j')).toMatch(
+      /^3 of 4 members are bound; lost: j-3 on node a3 \(deleted; the node is cordoned\); j-4 waits: rack: /,
+    );
+    expect(world.evictions()).toEqual([]);
+    await world.pass(600 * SECOND);
+    expect(world.evictions()).toEqual(['j-0', 'j-1', 'j-2']);
   });
-  world.delete('a-3');
-  world.create(gang('a', 5, { from: 4, min: 4 }));
-  await world.pass(5 * SECOND);
-  expect(world.stateOf('a')).toBe('Broken');
-  expect(world.reasonOf('a')).toMatch(
-    /^3 of 4 members are bound; lost: a-3 on node n3 \(deleted; the node is cordoned\); a-4 waits: room for 0 of 1/,
-  );
-  expect(world.evictions()).toEqual([]);
-  await world.pass(600 * SECOND);
-  expect(world.evictions()).toEqual(['a-0', 'a-1', 'a-2']);
+
+  test.each([
+    ['there is no room elsewhere', false, {}],
+    ['its Job would fail by it', true, { fragile: true }],
+  ] as const)('nobody is evicted where %s', async (_, isFree, options) => {
+    const world = await stuck(isFree, options);
+    await world.pass(1_200 * SECOND);
+    expect(world.evictions()).toEqual([]);
+    expect(world.stateOf('j')).toBe('Broken');
+  });
 });
 
 function pod8(name: string) {

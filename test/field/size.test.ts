@@ -39,6 +39,32 @@ describe('members of several owners', () => {
   });
 });
 
+test('a bare pod beside the pods of a Job completes nobody: it is a member of its own', async () => {
+  const world = await startWorld({ nodes: 5 });
+  world.cluster.create('Job', aJob('workers', 'g'));
+  const [driver] = gang('g', 1, unsized);
+  driver!.metadata.name = 'driver';
+  world.create(driver!, made(gang('g', 3, unsized), 'workers', 'Job', 'workers'));
+  await world.pass(10 * SECOND);
+  await world.schedule();
+  expect(countBound(world, 'g')).toBe(0);
+  expect(world.reasonOf('g')).toBe('4 of 5 members exist');
+  world.create(made(gang('g', 4, { from: 3, ...unsized }), 'workers-last', 'Job', 'workers'));
+  await world.settle();
+  await world.schedule();
+  expect(countBound(world, 'g')).toBe(5);
+});
+
+test('more members than the Jobs make are waited for, and the gang says that no others come', async () => {
+  const world = await startWorld({ nodes: 4 });
+  world.cluster.create('Job', aJob('two', 'g', { parallelism: 2, completions: 2 }));
+  world.create(made(gang('g', 2, { min: 4 }), 'two', 'Job', 'two'));
+  await world.pass(5 * SECOND);
+  expect(world.reasonOf('g')).toBe(
+    '2 of 4 members exist, and its Jobs make no others: create them, or lower muster.dev/min-members',
+  );
+});
+
 describe('the Jobs of a JobSet that come one by one', () => {
   async function jobSet(
     world: World,
@@ -121,7 +147,7 @@ describe('plain Jobs, of which nothing tells how many come', () => {
     create(world, 'workers', 4);
     await world.settle();
     expect(world.reasonOf('g')).toContain('waits a moment for other Jobs');
-    await world.pass(2 * SECOND);
+    await world.pass(3 * SECOND);
     await world.schedule();
     expect(world.stateOf('g')).toBe('Running');
   });

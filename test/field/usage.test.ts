@@ -30,6 +30,8 @@ test('slots that never become bindings count as usage of their queue while they 
   expect(world.stateOf('idle')).toBe('Nominated');
   expect(world.muster.view.queues.useOf('a').get('nvidia.com/gpu')).toBe(32);
   expect(world.reasonOf('next')).toContain('queue a: expected at most 32 nvidia.com/gpu (its limit), found 32 used');
-  await world.pass(5 * SECOND);
+  await world.pass(14 * SECOND);
+  world.create(gang('later', 1, inQueue('a')));
+  await world.settle();
   expect(world.muster.view.queues.usageOf('a').get('nvidia.com/gpu') ?? 0).toBeGreaterThan(0);
 });

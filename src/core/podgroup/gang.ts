@@ -71,7 +71,10 @@ export interface Gang {
   readonly onMemberLoss: MemberLoss;
   /** Whether its Jobs are suspended, being deleted, finished or gone, so that nobody wants its pods any more. */
   readonly isEndedByOwner: boolean;
+  /** Whether all its Jobs are suspended. */
   readonly isSuspended: boolean;
+  /** Names of a few of its Jobs that are suspended. */
+  readonly suspendedJobs: readonly string[];
   /** A Job of the gang that does not survive the eviction of its pods. */
   readonly fragileJob: JobModel | undefined;
   readonly priority: number;
@@ -184,6 +187,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     onMemberLoss,
     isEndedByOwner: isEndedByOwner(subjects, run.jobs),
     isSuspended: open.length > 0 && open.every(({ isSuspended }) => isSuspended),
+    suspendedJobs: listSuspended(open),
     fragileJob: open.find(isFragile),
     priority: Math.max(...subjects.map((pod) => pod.priority)),
     hasPriorityClass: subjects.some((pod) => pod.hasPriorityClass),
@@ -223,6 +227,14 @@ function countsAsMember(pod: PodModel): boolean {
 /** Whether the pod was on a node and has left it, or is about to, without success. */
 function isLostPod({ nodeName, phase, deleting }: PodModel): boolean {
   return nodeName !== '' && phase !== 'Succeeded' && (phase === 'Failed' || deleting);
+}
+
+/** How many suspended Jobs are named. */
+const MAX_NAMED = 4;
+
+function listSuspended(jobs: readonly JobModel[]): readonly string[] {
+  const suspended = jobs.filter(({ isSuspended }) => isSuspended);
+  return suspended.slice(0, MAX_NAMED).map(({ name }) => name);
 }
 
 /** mpi-operator makes a worker anew when its pod is deleted, never when it failed (pkg/controller/mpi_job_controller.go). */

@@ -54,9 +54,12 @@ export interface SizeSources {
   readonly countJobsOfSet: (set: string) => number;
 }
 
-/** Two `kubectl create` in a row take about a second. A Job that makes one pod is seldom a gang by itself. */
-const SETTLES_MS = 2_000;
-const SINGLE_SETTLES_MS = 5_000;
+/**
+ * Two `kubectl create` in a row take about a second. A Job that makes one pod is seldom a gang by itself. Times of creation
+ * have whole seconds, so one more is added.
+ */
+const SETTLES_MS = 2_000 + 1_000;
+const SINGLE_SETTLES_MS = 5_000 + 1_000;
 
 export function readSize(sources: SizeSources): GangSize {
   const { jobs, pods, lost, speakers, podGroup, givesUp } = sources;
@@ -72,15 +75,16 @@ export function readSize(sources: SizeSources): GangSize {
     start += sizeOf(job);
     left += wanted;
   }
+  const adopts = adoptsBarePods(jobs, pods);
   let uncounted: Owner | undefined;
-  let [others, othersDone] = [0, 0];
+  let [others, othersDone, bare] = [0, 0, 0];
   for (const pod of pods) {
-    // A pod that nobody owns counts as one of the Jobs' where there are any.
-    if (pod.owner ? counts.has(pod.owner.uid) : jobs.length > 0) continue;
+    if (pod.owner ? counts.has(pod.owner.uid) : adopts) continue;
     if (pod.phase === 'Failed' && !givesUp(pod)) continue;
     others++;
     if (isTerminated(pod)) othersDone++;
-    else uncounted ??= pod.owner;
+    else if (pod.owner) uncounted ??= pod.owner;
+    else bare++;
   }
   const written = readWritten(speakers, podGroup);
   if (written !== undefined) {
@@ -93,18 +97,25 @@ export function readSize(sources: SizeSources): GangSize {
     return unknown;
   const growing = findGrowing(jobs, sources.countJobsOfSet);
   if (growing) return { ...unknown, growing };
-  return { ...unknown, minMember: left > 0 ? left : undefined, settlesAt: findSettled(jobs, pods, start) };
+  return { ...unknown, minMember: left > 0 ? left + bare : undefined, settlesAt: findSettled(jobs, pods, start) };
 }
 
 const NOTHING = { succeeded: 0, present: 0 };
+
+/**
+ * Whether pods that nobody owns count as those of the gang's Jobs: only where the Jobs own none. Beside pods of a Job
+ * they are members of their own, and complete nobody.
+ */
+function adoptsBarePods(jobs: readonly JobModel[], pods: readonly PodModel[]): boolean {
+  return jobs.length > 0 && !pods.some(({ owner }) => owner && jobs.some(({ uid }) => uid === owner.uid));
+}
 
 function countByJob(
   jobs: readonly JobModel[],
   pods: readonly PodModel[],
 ): ReadonlyMap<string, { readonly succeeded: number; readonly present: number }> {
   const counts = new Map(jobs.map((job) => [job.uid, { beyond: endOfIndexes(job), succeeded: 0, present: 0 }]));
-  // With one Job, pods without an owner are its own.
-  const only = jobs.length === 1 ? jobs[0]!.uid : '';
+  const only = jobs.length === 1 && adoptsBarePods(jobs, pods) ? jobs[0]!.uid : '';
   for (const { owner, phase, labels } of pods) {
     const count = counts.get(owner?.uid ?? only);
     if (!count) continue;

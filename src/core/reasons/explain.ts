@@ -34,7 +34,12 @@ export type Reason =
   | {
       readonly kind: 'gathering';
       readonly have: number;
-      readonly want: number;
+      /** Undefined: its Jobs are gone or make none. */
+      readonly want: number | undefined;
+      /** Whether its Jobs have made all the members that they want. */
+      readonly isExhausted?: boolean;
+      /** Jobs of the gang that are suspended while others are not. */
+      readonly suspended?: readonly string[];
       /** Why a controller could not create the others. */
       readonly refused?: Pick<CreationFailure, 'owner' | 'message'>;
     }
@@ -109,7 +114,7 @@ export type PreemptionOutlook =
 export function explain(reason: Reason): string {
   switch (reason.kind) {
     case 'gathering':
-      return `${reason.have} of ${reason.want} members exist${explainCreation(reason.refused)}`;
+      return explainGathering(reason);
     case 'growing':
       return `${reason.have} of ${reason.want} Jobs of JobSet ${reason.name} exist${
         explainCreation(reason.refused) || '; if the others are made only once these run, set muster.dev/min-members'
@@ -205,6 +210,14 @@ function stableText(reason: Reason): string {
 
 function explainCreation(refused: Pick<CreationFailure, 'owner' | 'message'> | undefined): string {
   return refused ? `; ${refused.owner} cannot create more: "${refused.message}"` : '';
+}
+
+function explainGathering(reason: Reason & { readonly kind: 'gathering' }): string {
+  const { have, want, isExhausted, suspended = [], refused } = reason;
+  if (want === undefined) return `${have} members exist, and no Job makes others`;
+  const ended = isExhausted ? ', and its Jobs make no others: create them, or lower muster.dev/min-members' : '';
+  const parked = suspended.length > 0 ? `; suspended: Job ${listSome(suspended.map(cutText))}` : '';
+  return `${have} of ${want} members exist${ended}${parked}${explainCreation(refused)}`;
 }
 
 function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {

@@ -89,7 +89,8 @@ export class Admission {
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
     if (gang.isHeld) return { kind: 'held' };
     const { settlesAt } = gang;
-    if (settlesAt !== undefined && this.#context.clock.now() < settlesAt) return { kind: 'settling', until: settlesAt };
+    if (settlesAt !== undefined && isAhead(settlesAt, this.#context.clock.now()))
+      return { kind: 'settling', until: settlesAt };
     return this.#parts.limits.holdReasonOf(record);
   }
 
@@ -346,6 +347,13 @@ export class Admission {
 /** The priority that counts for queue order. */
 export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
   return hasPriorityClass ? priority : (defaultPriority ?? priority);
+}
+
+/** More than a gang may settle: then the clock of the API server is ahead of ours, and nothing is waited for. */
+const SETTLES_AT_MOST_MS = 10_000;
+
+function isAhead(at: number, now: number): boolean {
+  return now < at && at - now <= SETTLES_AT_MOST_MS;
 }
 
 /** Hold reasons that are found without planning. */

@@ -64,6 +64,8 @@ export class Repairer {
   readonly #failures: NodeFailures;
   /** How often each gang was restarted, in which run, and when last, milliseconds. */
   readonly #restarts = new Map<string, { readonly roots: readonly string[]; count: number; at: number }>();
+  /** Whether a gang whose replacement waits fits elsewhere, as of a freed generation. */
+  readonly #elsewhere = new WeakMap<GangRecord, { readonly freed: number; readonly fits: boolean }>();
   #nextAt = Number.POSITIVE_INFINITY;
 
   constructor(context: Context, evictor: Pick<MemberEvictor, 'restart'>, failures: NodeFailures) {
@@ -167,18 +169,38 @@ export class Repairer {
   }
 
   /**
-   * A replacement that finds no place beside the others keeps all of them idle: after a while the gang starts elsewhere.
-   * One that a problem or its queue keeps back would start nowhere, and neither would the others.
+   * A replacement that finds no place beside the others keeps all of them idle: after a while the gang starts elsewhere,
+   * if it fits there. One that a problem or its queue keeps back would start nowhere, and neither would the others. A Job
+   * that would fail by the evictions is left as it is.
    */
-  #reviewReplacement({ gang, census, repair, admission }: GangRecord, now: number): void {
+  #reviewReplacement(record: GangRecord, now: number): void {
     const { reservations, settings } = this.#context;
-    const mayStart = gang.problems.length === 0 && admission.holdReason === undefined;
+    const { gang, census, repair, admission } = record;
+    const mayStart = gang.problems.length === 0 && admission.holdReason === undefined && !gang.fragileJob;
     const waits = mayStart && census.unbound.length > reservations.countOf(gang.key);
     const { replaceTimeoutMs } = settings.repair;
     const since = waits && replaceTimeoutMs > 0 ? (repair.waitsSince ?? now) : undefined;
     const stuckAt = (since ?? Number.POSITIVE_INFINITY) + replaceTimeoutMs;
-    noteReplacementWaits(repair, since, now >= stuckAt);
+    noteReplacementWaits(repair, since, now >= stuckAt && this.#fitsElsewhere(record, now));
     if (now < stuckAt) this.#nextAt = Math.min(this.#nextAt, stuckAt);
+  }
+
+  /** Whether the whole gang fits once its members have left. Planned once for each change of free capacity. */
+  #fitsElsewhere(record: GangRecord, now: number): boolean {
+    const { reservations, view, settings } = this.#context;
+    const { census, gang } = record;
+    const { freed } = reservations;
+    const known = this.#elsewhere.get(record);
+    if (known?.freed === freed) return known.fits;
+    const members = [...census.bound, ...census.unbound];
+    const min = Math.min(gang.minMember ?? members.length, members.length);
+    const demand = { kind: 'members', members, min, blocksStart: true, fresh: true } as const;
+    const empty = withoutPods(view.snapshot(), census.bound);
+    const request = requestOf(record, demand, [], new Set());
+    const plan = planGang(occupy(empty, reservations, view.foreignHolders()), request, settings.policy, now);
+    const fits = plan.kind === 'placed';
+    this.#elsewhere.set(record, { freed, fits });
+    return fits;
   }
 
   /** Holds one placeholder for each missing member that no other pod of the gang replaces. */

@@ -121,7 +121,7 @@ export class Publisher {
           ? { kind: 'problems', problems: gang.problems }
           : gang.growing
             ? { kind: 'growing', ...gang.growing, ...describeRefusal(gang, now) }
-            : { kind: 'gathering', have: gang.present.length, want, ...describeRefusal(gang, now) };
+            : describeGathering(gang, now);
       case 'Pending':
         return this.#explainWait(record, now);
       case 'Unsatisfiable':
@@ -223,6 +223,20 @@ function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined)
 
 /** A controller repeats what it cannot create every few minutes at least. */
 const REFUSAL_HOLDS_MS = 900_000;
+
+function describeGathering(gang: Gang, now: number): Reason {
+  const { present, minMember, isSuspended, suspendedJobs, coming } = gang;
+  const isOfJobs = present.length > 0 && present.every(({ owner }) => coming.has(owner?.uid ?? ''));
+  const isExhausted = isOfJobs && suspendedJobs.length === 0 && [...coming.values()].every((count) => count === 0);
+  return {
+    kind: 'gathering',
+    have: present.length,
+    want: minMember,
+    ...(isExhausted && { isExhausted }),
+    ...(suspendedJobs.length > 0 && !isSuspended && { suspended: suspendedJobs }),
+    ...describeRefusal(gang, now),
+  };
+}
 
 function describeRefusal({ refusedCreation: refused }: Gang, now: number): Pick<Gathering, 'refused'> {
   return refused && Math.abs(now - refused.at) < REFUSAL_HOLDS_MS ? { refused } : {};
