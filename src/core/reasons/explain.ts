@@ -132,7 +132,9 @@ export function explain(reason: Reason): string {
     case 'behind':
       return explainHoldReason(reason);
     case 'nominated':
-      return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
+      return reason.members === 1
+        ? '1 member nominated; kube-scheduler binds it next'
+        : `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier; all are bound together`;
     case 'backing-off':
       return `${reason.cause}; tried again at ${new Date(reason.until).toISOString()}`;
     case 'preempting':
@@ -260,7 +262,10 @@ function explainHolders(holders: Holders | undefined): string {
 function explainNever({ lacks, oversize }: Impossibility): string {
   if (lacks.topology && lacks.topology.kind !== 'no-domain') return explainLevel(lacks.topology);
   const tooLarge = oversize && explainOversize(oversize);
-  return `can never fit on these nodes: ${explainRoom(lacks, ' even if nothing else ran', tooLarge)}; ask for less, or add nodes`;
+  // No node takes any member, and none for want of a resource: less of it would not help.
+  const isKeptOff = lacks.fits === 0 && lacks.lacking === undefined && !oversize;
+  const remedy = isKeptOff ? 'change what its pods require of nodes' : 'ask for less';
+  return `can never fit on these nodes: ${explainRoom(lacks, ' even if nothing else ran', tooLarge)}; ${remedy}, or add nodes`;
 }
 
 function explainOversize({ resource, asked, largest }: Oversize): string {
@@ -382,7 +387,7 @@ function explainProblem(problem: GangProblem): string {
     case 'missing-claim':
       return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
-      return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer`;
+      return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer; the gang is planned once it is bound, and the claim's own Events say what it waits for`;
     default:
       return problem satisfies never;
   }
