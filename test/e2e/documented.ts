@@ -19,6 +19,7 @@ type PartOf =
 /** By page and number of the block on it: all blocks that are no whole object of the API server. */
 const FRAGMENTS: Readonly<Record<string, PartOf>> = {
   'docs/configuration.md 2': 'MusterConfiguration',
+  'docs/gangs.md 1': 'pod template',
   'docs/lone-pods.md 1': 'pod spec',
   'docs/lone-pods.md 2': 'pod spec',
   'docs/operating.md 1': { notApplied: "a section of kube-scheduler's configuration, which is a file" },
