@@ -53,11 +53,11 @@ export function describeRejection(rejection: NodeRejection, template: PodTemplat
     case 'node selector': {
       const wanted = template.nodeSelector;
       const key = Object.keys(wanted).find((name) => node.labels[name] !== wanted[name])!;
-      return `node selector ${cutText(`${key}=${wanted[key]}`)}`;
+      return `not matching node selector ${cutText(`${key}=${wanted[key]}`)}`;
     }
     case 'node affinity': {
       const key = findMismatch(template.nodeAffinity ?? [], node);
-      return key === undefined ? rejection : `node affinity ${cutText(key)}`;
+      return key === undefined ? `not matching ${rejection}` : `not matching node affinity ${cutText(key)}`;
     }
     default:
       return rejection satisfies never;

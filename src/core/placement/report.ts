@@ -4,7 +4,7 @@
  */
 import { describeRejection, rejectNode } from '../objects/node-fit.ts';
 import { isInAskedLevels } from '../snapshot/node-mask.ts';
-import { type NodeIdx, ROOT } from '../topology/tree.ts';
+import { type DomainIdx, type NodeIdx, ROOT } from '../topology/tree.ts';
 import type { RequestClass } from './member-classes.ts';
 import type { PartialPlacement } from './place-partial.ts';
 import type { PlanContext } from './plan-context.ts';
@@ -37,9 +37,10 @@ const MAX_CAUSES = 5;
  * @param empty the checkpoint before anything of the gang was placed; the transaction is rolled back to it.
  */
 export function reportUnschedulable(context: PlanContext, partial: PartialPlacement, empty: number): Unschedulable {
-  const { counts, shortages } = countCauses(context, partial);
+  const domain = partial.domain ?? findOwnDomain(context);
+  const { counts, shortages } = countCauses(context, { ...partial, domain });
   context.tx.rollback(empty);
-  const topology = describeShortfall(context, partial.domain);
+  const topology = describeShortfall(context, domain);
   const [lacking] = sortCauses(shortages);
   return {
     kind: 'unschedulable',
@@ -49,6 +50,12 @@ export function reportUnschedulable(context: PlanContext, partial: PartialPlacem
     ...(lacking && { lacking: lacking.cause }),
     topology,
   };
+}
+
+/** The only domain that would do, as members are there already; undefined: there are others. */
+function findOwnDomain({ anchor, asked, tx }: PlanContext): DomainIdx | undefined {
+  if (anchor === undefined || asked.outermost < 0) return undefined;
+  return tx.snapshot.topology.levelOf[anchor]! >= asked.outermost ? anchor : undefined;
 }
 
 interface CauseCounts {

@@ -6,8 +6,8 @@ export function explainKeyProblem(problem: KeyProblem): string {
   switch (problem.kind) {
     case 'unknown-key': {
       const { key, meant, known } = problem;
-      const question = meant === undefined ? '' : `did you mean ${meant}? `;
-      return `${question}unknown key ${key}; expected muster.dev/ and one of ${known.join(', ')}`;
+      if (meant !== undefined) return `did you mean ${meant}? unknown key ${key}`;
+      return `unknown key ${key}; expected muster.dev/ and one of ${known.join(', ')}`;
     }
     case 'misplaced-key':
       return `${problem.key} is ${

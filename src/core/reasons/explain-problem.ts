@@ -34,7 +34,7 @@ export function explainProblem(problem: GangProblem): string {
     case 'missing-claim':
       return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
-      return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer`;
+      return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer; the gang is planned once it is bound, and the claim's own Events say what it waits for`;
     default:
       return problem satisfies never;
   }

@@ -137,7 +137,9 @@ export function explain(reason: Reason): string {
     case 'behind':
       return explainHoldReason(reason);
     case 'nominated':
-      return `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier`;
+      return reason.members === 1
+        ? '1 member nominated; kube-scheduler binds it next'
+        : `${reason.members} members nominated, ${reason.atBarrier} of them at the bind barrier; all are bound together`;
     case 'backing-off':
       return `${reason.cause}; tried again at ${new Date(reason.until).toISOString()}`;
     case 'preempting':
@@ -273,7 +275,10 @@ function explainHolders(holders: Holders | undefined): string {
 function explainNever({ lacks, oversize }: Impossibility): string {
   if (lacks.topology && lacks.topology.kind !== 'no-domain') return explainLevel(lacks.topology);
   const tooLarge = oversize && explainOversize(oversize);
-  return `can never fit on these nodes: ${explainRoom(lacks, ' even if nothing else ran', tooLarge)}; ask for less, or add nodes`;
+  // No node takes any member, and none for want of a resource: less of it would not help.
+  const isKeptOff = lacks.fits === 0 && lacks.lacking === undefined && !oversize;
+  const remedy = isKeptOff ? 'change what its pods require of nodes' : 'ask for less';
+  return `can never fit on these nodes: ${explainRoom(lacks, ' even if nothing else ran', tooLarge)}; ${remedy}, or add nodes`;
 }
 
 function explainOversize({ resource, asked, largest }: Oversize): string {

@@ -46,11 +46,12 @@ export class GangEvents {
 
   /** @param where the members are: `in spine-0/leaf-0`. */
   tellStarted(gang: Gang, started: number, where: string): void {
-    const { key, members, ranks } = gang;
-    const placed = members.filter(({ nodeName }) => nodeName !== '');
-    const text = `Running ${started}/${members.length}${where && ` ${where}`}`;
+    const { key, present, ranks } = gang;
+    // Those that have ended do not start again.
+    const placed = present.filter(({ nodeName }) => nodeName !== '');
+    const text = `Running ${started}/${present.length}${where && ` ${where}`}`;
     const message: Message = { type: 'Normal', reason: 'GangRunning', note: `gang ${key}: ${text}` };
-    for (const owner of jobsOf(members)) this.#record(owner, message, 'gang');
+    for (const owner of jobsOf(present)) this.#record(owner, message, 'gang');
     for (const [i, member] of placed.slice(0, MAX_MEMBERS_TOLD).entries()) {
       const rank = ranks.get(member.uid);
       const place = `${rank === undefined ? '' : `rank ${rank} `}on node ${member.nodeName}`;

@@ -142,13 +142,13 @@ describe('the words of a rejection', () => {
       'the part of the node selector that does not match',
       { nodeSelector: { zone: 'a', pool: 'a100' } },
       { labels: { zone: 'a', pool: 'h100' } },
-      'node selector pool=a100',
+      'not matching node selector pool=a100',
     ],
     [
       'the key of the affinity',
       { nodeAffinity: [affinity('zone', 'a')] },
       { labels: { zone: 'b' } },
-      'node affinity zone',
+      'not matching node affinity zone',
     ],
     [
       'the requirement of a term that does not match',
@@ -161,7 +161,7 @@ describe('the words of a rejection', () => {
         ],
       },
       { labels: { zone: 'a' } },
-      'node affinity gpu',
+      'not matching node affinity gpu',
     ],
     [
       'a field of the affinity',
@@ -169,14 +169,14 @@ describe('the words of a rejection', () => {
         nodeAffinity: [{ matchLabels: [], matchFields: [{ key: 'metadata.name', operator: 'In', values: ['other'] }] }],
       },
       {},
-      'node affinity metadata.name',
+      'not matching node affinity metadata.name',
     ],
-    ['an affinity without terms', { nodeAffinity: [] }, {}, 'node affinity'],
+    ['an affinity without terms', { nodeAffinity: [] }, {}, 'not matching node affinity'],
     [
       '64 characters of a long one',
       { nodeSelector: { pool: 'x'.repeat(100) } },
       {},
-      `node selector pool=${'x'.repeat(58)}…`,
+      `not matching node selector pool=${'x'.repeat(58)}…`,
     ],
   ])('%s', (_, options, nodeOptions, expected) => {
     const [template, node] = [aTemplate(options), aNode(nodeOptions)];

@@ -294,6 +294,13 @@ describe('why it waits', () => {
     expect(reasonText(drawSnapshot(racks), aGang(all, { topology }))).toBe(expected);
   });
 
+  test('no room beside members that run: of their domain, although others have room', () => {
+    const gang = aGang(members(1), { placed: [{ rank: 0, node: 'n1' }], topology: { required: 'rack' } });
+    expect(reasonText(drawSnapshot('block-1/rack-1: n1[0] n2[3]\nblock-2/rack-7: n3[8]'), gang)).toBe(
+      `rack: best domain block-1/rack-1 fits 0 of 1; nodes there for the others: 2 ${gpu}`,
+    );
+  });
+
   test('60 of 64 in the best of four racks', () => {
     const rack = (r: number, nodes: number) =>
       `block-${r}/rack-${r}: ${Array.from({ length: nodes }, (_, i) => `n${r}-${i}[8]`).join(' ')}`;

@@ -84,7 +84,7 @@ describe('why capacity is missing', () => {
       '-: n1[8] n2[8]',
       members(2, { template: { nodeSelector: { pool: 'a' } } }),
       { refused: ['n1'] },
-      [{ cause: 'node selector pool=a', nodes: 2 }],
+      [{ cause: 'not matching node selector pool=a', nodes: 2 }],
     ],
     [
       'the class that is short, when another one fits',

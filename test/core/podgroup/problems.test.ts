@@ -49,7 +49,12 @@ test('a gang without a mistake has no problems', () => {
 describe('keys', () => {
   const known = /expected muster\.dev\/ and one of .*min-members.*on-member-loss/;
   test.each<[string, Record<string, string>, string | RegExp]>([
-    ['a key that does not exist', { 'muster.dev/min-member': '2' }, known],
+    ['a key that does not exist', { 'muster.dev/shiny': '2' }, known],
+    [
+      'a misspelt key',
+      { 'muster.dev/min-member': '2' },
+      'pod w-0: did you mean muster.dev/min-members? unknown key muster.dev/min-member',
+    ],
     [
       'a label key among the annotations',
       { 'muster.dev/queue': 'a' },
@@ -237,7 +242,7 @@ describe('members that cannot be planned', () => {
     [
       'a claim that nothing will bind',
       { claims: ['data'] },
-      'PersistentVolumeClaim data is not bound and its storage class does not wait for a first consumer',
+      "PersistentVolumeClaim data is not bound and its storage class does not wait for a first consumer; the gang is planned once it is bound, and the claim's own Events say what it waits for",
     ],
     [
       'a claim that does not exist',

@@ -81,6 +81,15 @@ describe('for people', () => {
       'can never fit on these nodes: room for 16 of 64 members even if nothing else ran; nodes for the others: 16 insufficient nvidia.com/gpu; ask for less, or add nodes',
     ],
     [
+      'no node that is allowed',
+      {
+        kind: 'unsatisfiable',
+        lacks: unschedulable(0, ['not matching node selector pool=a', 16]),
+        oversize: undefined,
+      },
+      'can never fit on these nodes: room for 0 of 64 members even if nothing else ran; nodes for the others: 16 not matching node selector pool=a; change what its pods require of nodes, or add nodes',
+    ],
+    [
       'never any room for one member',
       {
         kind: 'unsatisfiable',
@@ -157,7 +166,12 @@ describe('for people', () => {
     [
       'nominated',
       { kind: 'nominated', members: 64, atBarrier: 3 },
-      '64 members nominated, 3 of them at the bind barrier',
+      '64 members nominated, 3 of them at the bind barrier; all are bound together',
+    ],
+    [
+      'nominated, one member',
+      { kind: 'nominated', members: 1, atBarrier: 0 },
+      '1 member nominated; kube-scheduler binds it next',
     ],
     [
       'backing off',

@@ -110,6 +110,17 @@ describe('who is told', () => {
     expect(told.map(({ regarding }) => `${regarding.kind} ${regarding.name}`)).toEqual(['Pod a-1']);
   });
 
+  test('that it runs: those that run, of the members that have not ended', () => {
+    const { told, observer } = listen();
+    const ended = aPod({ ...member('a-9', 'n9'), phase: 'Succeeded' });
+    observer.onRunning({ ...gang, members: [...pods, ended] }, 1, 'in s0');
+    expect(told.map(({ regarding }) => `${regarding.kind} ${regarding.name}`)).toEqual(['Job a', 'Pod a-0']);
+    expect(told.map(({ note }) => note)).toEqual([
+      'gang default/a: Running 1/2 in s0',
+      expect.stringContaining('gang default/a: Running 1/2 in s0; '),
+    ]);
+  });
+
   test('at most eight Jobs', () => {
     const { told, observer } = listen();
     const many = Array.from({ length: 20 }, (_, i) =>

@@ -56,7 +56,7 @@ describe('one gang', () => {
           bound: 0,
           nominated: 3,
           succeeded: 0,
-          reason: '3 members nominated, 1 of them at the bind barrier',
+          reason: '3 members nominated, 1 of them at the bind barrier; all are bound together',
           because: { kind: 'nominated', members: 3, atBarrier: 1 },
           deadline: null,
           run: null,
