@@ -98,6 +98,8 @@ export class EventRecorder {
   readonly #queue = new EventQueue<Entry>(maxWaiting);
   /** When an Event was last written, or sent: by its object, reason and note. */
   readonly #sentAt = new LRUCache<string, number>({ max: maxObjects });
+  /** What each object was told last: reason and note. */
+  readonly #lastOf = new LRUCache<string, string>({ max: maxObjects });
   readonly #buckets = new LRUCache<string, Bucket>({ max: maxObjects });
   readonly #total: Bucket;
   readonly #complaints = {
@@ -124,7 +126,7 @@ export class EventRecorder {
     const sentAt = this.#sentAt.get(repeatKey(event));
     if (waiting?.event.note === event.note && waiting.event.type === event.type) {
       this.#count('repeated');
-    } else if (sentAt !== undefined && now - sentAt < repeatAfterMs) {
+    } else if (sentAt !== undefined && now - sentAt < repeatAfterMs && this.#isLast(event)) {
       // What waited in between is no longer true.
       if (waiting) this.#supersede(waiting);
       this.#queue.delete(key);
@@ -134,6 +136,11 @@ export class EventRecorder {
       this.#enqueue({ key, rank: rankOf(event), event, at: now, serial: this.#serial++, tries: 0 });
     }
     this.#writeDue();
+  }
+
+  /** Whether the object was told nothing else since: what was said in between must not stand as the last word. */
+  #isLast({ regarding, reason, note }: MusterEvent): boolean {
+    return (this.#lastOf.get(regarding.uid) ?? '') === `${reason}\n${note}`;
   }
 
   /** Writes nothing more. */
@@ -206,6 +213,7 @@ export class EventRecorder {
     const namespace = event.regarding.namespace || clusterScopedNamespace;
     this.#inFlight++;
     this.#sentAt.set(repeatKey(event), at);
+    this.#lastOf.set(event.regarding.uid, `${event.reason}\n${event.note}`);
     const outcome = await api
       .createEvent(namespace, toEventObject(event, namespace, instance, entry))
       .catch((error: unknown): WriteOutcome => ({ kind: 'failed', status: 0, message: String(error) }));

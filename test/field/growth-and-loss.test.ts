@@ -40,7 +40,7 @@ describe.each(LOSSES)('a running Job with on-member-loss %s', (loss) => {
     expect(world.stateOf('j')).toBe('Running');
     expect(countBound(world, 'j')).toBe(6);
     expect(held(world)).toEqual([]);
-    expect(world.reasonOf('j'), 'members that wait are told').toMatch(/^j-6, j-7 wait: room for 0 of 1 members/);
+    expect(world.reasonOf('j'), 'members that wait are told').toMatch(/^j-6, j-7 wait: room for 0 of 2 members/);
   });
 
   test('is scaled down: whoever goes is no loss', async () => {

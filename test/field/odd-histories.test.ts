@@ -122,7 +122,7 @@ test('a gang that is to grow loses a member: its replacement ends the loss, thou
   await world.schedule();
   expect(countBound(world, 'a')).toBe(5);
   expect(world.stateOf('a')).toBe('Running');
-  expect(world.reasonOf('a')).toMatch(/^a-more-\d, a-more-\d, a-more-\d wait: room for 0 of 1 members/);
+  expect(world.reasonOf('a')).toMatch(/^a-more-\d, a-more-\d, a-more-\d wait: room for 0 of 3 members/);
   expect(held(world)).toEqual([]);
 });
 

@@ -141,16 +141,24 @@ describe('EventRecorder', () => {
   test('the same Event is written once in five minutes, another note or object at once', async () => {
     const { recorder, sent, count, settle, pass } = createRecorder();
     recorder.record(about('a'));
-    recorder.record(about('a'));
-    recorder.record(about('a', 'something else'));
     recorder.record(about('b'));
     await pass(repeatAfterMs - 1);
     recorder.record(about('a'));
-    expect(await count('repeated')).toBe(2);
+    expect(await count('repeated')).toBe(1);
+    recorder.record(about('b', 'something else'));
     await pass(1);
     recorder.record(about('a'));
     await settle();
     expect(sent).toHaveLength(4);
+  });
+
+  test('the same Event is written again when the object was told something else since: that must not be the last word', async () => {
+    const { recorder, sent, settle } = createRecorder();
+    for (const note of ['it runs', 'it is restarted', 'it runs']) {
+      recorder.record(about('a', note));
+      await settle();
+    }
+    expect(sent.map(({ note }) => note)).toEqual(['it runs', 'it is restarted', 'it runs']);
   });
 });
 

@@ -228,7 +228,9 @@ function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readon
 }
 
 function explainWaiting({ pods, why }: WaitingMembers): string {
-  return `${namePods(pods)} ${pods.count === 1 ? 'waits' : 'wait'}: ${explain(why)}`;
+  // Each of them may start by itself, but all of them wait.
+  const all = why.kind === 'unschedulable' ? { ...why, want: pods.count } : why;
+  return `${namePods(pods)} ${pods.count === 1 ? 'waits' : 'wait'}: ${explain(all)}`;
 }
 
 const SPARED: Readonly<Record<SpareCause, string>> = {

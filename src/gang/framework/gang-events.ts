@@ -44,15 +44,12 @@ export class GangEvents {
     if (message && concernsMembers(message)) this.#tellMembers(newcomers.filter(isWaiting), message);
   }
 
-  /** @param where the members are: `in spine-0/leaf-0`. */
-  tellStarted(gang: Gang, started: number, where: string): void {
-    const { key, present, ranks } = gang;
-    // Those that have ended do not start again.
-    const placed = present.filter(({ nodeName }) => nodeName !== '');
+  /** @param where the members are: `in spine-0/leaf-0`. @param members those that have started now. */
+  tellStarted({ key, present, ranks }: Gang, started: number, where: string, members: readonly PodModel[]): void {
     const text = `Running ${started}/${present.length}${where && ` ${where}`}`;
     const message: Message = { type: 'Normal', reason: 'GangRunning', note: `gang ${key}: ${text}` };
     for (const owner of jobsOf(present)) this.#record(owner, message, 'gang');
-    for (const [i, member] of placed.slice(0, MAX_MEMBERS_TOLD).entries()) {
+    for (const [i, member] of members.entries()) {
       const rank = ranks.get(member.uid);
       const place = `${rank === undefined ? '' : `rank ${rank} `}on node ${member.nodeName}`;
       const own = { ...message, note: `${message.note}; this member is ${place}` };

@@ -55,9 +55,9 @@ export class TelemetryObserver implements GangObserver {
     this.#tell.tellNewcomers(gang, state, reason, newcomers);
   }
 
-  onRunning(gang: Gang, started: number, where: string): void {
+  onRunning(gang: Gang, started: number, where: string, members: readonly PodModel[]): void {
     this.#log.info(2, 'gang', { gang: gang.key, state: 'Running', reason: `${started} members ${where}` });
-    this.#tell.tellStarted(gang, started, where);
+    this.#tell.tellStarted(gang, started, where, members);
   }
 
   onLaterRun(gang: Gang, later: LaterRun): void {

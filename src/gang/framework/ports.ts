@@ -142,10 +142,11 @@ export interface GangObserver {
   /** Members came after the others were told the reason. */
   onNewcomers(gang: Gang, state: GangState, reason: Reason, newcomers: readonly PodModel[]): void;
   /**
-   * At least the minimum is bound now. @param started how many members are bound or have succeeded. @param where they
-   * are, in words; '' when that is unknown.
+   * Members of a running gang have started.
+   * @param started how many of its members are bound. @param where they are, in words; '' when that is unknown.
+   * @param members those that started now: a few hundred at most.
    */
-  onRunning(gang: Gang, started: number, where: string): void;
+  onRunning(gang: Gang, started: number, where: string, members: readonly PodModel[]): void;
   /** A younger run of the gang's maker waits until the gang's own run has ended. */
   onLaterRun(gang: Gang, later: LaterRun): void;
   /** Keys under `muster.dev/` do nothing on the pod or on its Job. */

@@ -2,6 +2,7 @@
  * What was announced about a gang, and when. Only this module writes it. Volatile: a restart announces it once more.
  */
 import type { PodModel } from '../../core/objects/model.ts';
+import type { LaterRun } from '../../core/podgroup/run.ts';
 import type { Reason } from '../../core/reasons/explain.ts';
 import type { ReadonlyPart } from './part.ts';
 
@@ -40,9 +41,11 @@ interface WritablePublication {
   seen: readonly PodModel[];
   /** UIDs of the first members as of then: they were told. */
   readonly told: Set<string>;
-  /** It runs, and that was noted. */
-  isStarted: boolean;
-  /** Later runs that were told that they wait, as `kind/name`. */
+  /** The bound members of a running gang as of the last look; undefined: it did not run. */
+  started: readonly PodModel[] | undefined;
+  /** UIDs of the first of them: they were told where they run. */
+  startedTold: ReadonlySet<string>;
+  /** UIDs of pods of later runs that were told that they wait. */
   laterTold: ReadonlySet<string>;
 }
 
@@ -62,7 +65,8 @@ export function newPublication(): Publication {
     made: new Map(),
     seen: [],
     told: new Set(),
-    isStarted: false,
+    started: undefined,
+    startedTold: new Set(),
     laterTold: new Set(),
   };
   return none;
@@ -108,13 +112,26 @@ export function noteAnnounced(publication: Publication, members: readonly PodMod
   return true;
 }
 
-/** Returns whether the gang has just started. */
-export function takeStart(publication: Publication, isStarted: boolean): boolean {
+/**
+ * Members of a running gang that have started since the last look; `isStart`: the gang has just started with them. O(1)
+ * while the members are the same.
+ * @param bound undefined: the gang does not run.
+ */
+export function takeStarted(
+  publication: Publication,
+  bound: readonly PodModel[] | undefined,
+): { readonly members: readonly PodModel[]; readonly isStart: boolean } {
   const state = writable(publication);
-  const isNews = isStarted && !state.isStarted;
-  state.isStarted = isStarted;
-  return isNews;
+  const { started, startedTold } = state;
+  if (bound === started) return NOBODY;
+  const first = (bound ?? []).slice(0, MAX_MEMBERS_TOLD);
+  state.started = bound;
+  state.startedTold = new Set(first.map(({ uid }) => uid));
+  if (started === undefined) return { members: first, isStart: true };
+  return { members: first.filter(({ uid }) => !startedTold.has(uid)), isStart: false };
 }
+
+const NOBODY = { members: [], isStart: false } as const;
 
 /** The gang started, or ended: whatever it waits for after that is announced as something new. */
 export function forgetAnnounced(publication: Publication): void {
@@ -133,9 +150,16 @@ export function takeNewcomers(publication: Publication, members: readonly PodMod
   return newcomers;
 }
 
-/** @param later all later runs that were told, as `kind/name`. */
-export function noteLaterTold(publication: Publication, later: ReadonlySet<string>): void {
-  writable(publication).laterTold = later;
+/** The later runs with those of their pods that were not told yet. */
+export function takeLaterPods(publication: Publication, later: readonly LaterRun[]): readonly LaterRun[] {
+  const state = writable(publication);
+  const { laterTold } = state;
+  if (later.length + laterTold.size === 0) return [];
+  const first = later.map(({ name, pods }) => ({ name, pods: pods.slice(0, MAX_MEMBERS_TOLD) }));
+  state.laterTold = new Set(first.flatMap(({ pods }) => pods.map(({ uid }) => uid)));
+  return first
+    .map(({ name, pods }) => ({ name, pods: pods.filter(({ uid }) => !laterTold.has(uid)) }))
+    .filter(({ pods }) => pods.length > 0);
 }
 
 /** When a pending announcement is due, milliseconds. */

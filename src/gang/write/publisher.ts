@@ -5,7 +5,7 @@ import { instantOf } from '../../core/objects/text-values.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { causeOf } from '../../core/reasons/cause.ts';
 import type { Reason, WaitingMembers } from '../../core/reasons/explain.ts';
-import { nameRun, type Repair } from '../../core/reasons/explain-running.ts';
+import type { Repair } from '../../core/reasons/explain-running.ts';
 import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { describeLosses } from '../state/losses.ts';
@@ -14,10 +14,10 @@ import {
   announceAt,
   forgetAnnounced,
   noteAnnounced,
-  noteLaterTold,
   setReason,
+  takeLaterPods,
   takeNewcomers,
-  takeStart,
+  takeStarted,
 } from '../state/publication.ts';
 import { countStarted, type GangRecord } from '../state/records.ts';
 import type { HolderFinder } from './holder-finder.ts';
@@ -66,10 +66,11 @@ export class Publisher {
 
   /** @param isNew it is looked at for the first time: what runs already started before Muster did. */
   #tellStart(record: GangRecord, isNew: boolean): void {
-    const { gang, state, publication } = record;
-    if (!takeStart(publication, state === 'Running') || isNew) return;
-    forgetAnnounced(publication);
-    this.#context.observer.onRunning(gang, countStarted(record), this.#locate(record));
+    const { gang, state, census, publication } = record;
+    const { members, isStart } = takeStarted(publication, state === 'Running' ? census.bound : undefined);
+    if (isNew || members.length === 0) return;
+    if (isStart) forgetAnnounced(publication);
+    this.#context.observer.onRunning(gang, countStarted(record), this.#locate(record), members);
   }
 
   #announce(record: GangRecord, reason: Reason | undefined, { isNew, now }: { isNew: boolean; now: number }): void {
@@ -102,12 +103,7 @@ export class Publisher {
   }
 
   #tellLaterRuns({ gang, publication }: GangRecord): void {
-    const { laterTold } = publication;
-    if (gang.laterRuns.length + laterTold.size === 0) return;
-    // Without a pod there is nobody to tell yet.
-    const later = new Map(gang.laterRuns.filter(({ pods }) => pods.length > 0).map((run) => [nameRun(run.name), run]));
-    for (const [name, run] of later) if (!laterTold.has(name)) this.#context.observer.onLaterRun(gang, run);
-    noteLaterTold(publication, new Set(later.keys()));
+    for (const later of takeLaterPods(publication, gang.laterRuns)) this.#context.observer.onLaterRun(gang, later);
   }
 
   #reasonOf(record: GangRecord, now: number): Reason | undefined {

@@ -120,7 +120,7 @@ export function listWaiting(sources: ReportSources): readonly WaitingItem[] {
 }
 
 function isWaiting({ state, gang, census }: GangView): boolean {
-  if (state === 'Running') return census.unbound.length > 0;
+  if (state === 'Running') return census.unbound.length > 0 || gang.laterRuns.length > 0;
   return gang.present.length > 0;
 }
 

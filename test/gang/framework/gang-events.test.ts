@@ -72,7 +72,7 @@ const occasions: Readonly<Record<EventReason, (observer: TelemetryObserver) => v
   GangPreempting: (observer) =>
     observer.onReason(gang, 'Preempting', { kind: 'preempting', victims: [], pods: 1, gone: 0, blockedBy: '' }),
   GangNominated: (observer) => observer.onReason(gang, 'Nominated', { kind: 'nominated', members: 2, atBarrier: 0 }),
-  GangRunning: (observer) => observer.onRunning(gang, 1, 'in spine-0/leaf-0'),
+  GangRunning: (observer) => observer.onRunning(gang, 1, 'in spine-0/leaf-0', pods.slice(0, 1)),
   GangFinished: (observer) => observer.onReason(gang, 'Finished', undefined),
   JobDiesWhenPreempted: (observer) => observer.onFragile(gang, job),
   Preempted: (observer) => {
@@ -113,7 +113,7 @@ describe('who is told', () => {
   test('that it runs: those that run, of the members that have not ended', () => {
     const { told, observer } = listen();
     const ended = aPod({ ...member('a-9', 'n9'), phase: 'Succeeded' });
-    observer.onRunning({ ...gang, members: [...pods, ended] }, 1, 'in s0');
+    observer.onRunning({ ...gang, members: [...pods, ended] }, 1, 'in s0', pods.slice(0, 1));
     expect(told.map(({ regarding }) => `${regarding.kind} ${regarding.name}`)).toEqual(['Job a', 'Pod a-0']);
     expect(told.map(({ note }) => note)).toEqual([
       'gang default/a: Running 1/2 in s0',

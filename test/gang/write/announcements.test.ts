@@ -248,3 +248,55 @@ describe('a victim', () => {
     ]);
   });
 });
+
+describe('members that join a gang that runs', () => {
+  test('are told where they run, and so is the Job', async () => {
+    const { world, told } = await listen({ nodes: 4 });
+    createJob(world, 'a', 2);
+    world.create(ownedBy('a', 'a', 2));
+    await world.settle();
+    await world.schedule();
+    told.length = 0;
+    world.cluster.update('Job', 'default/a', ({ spec }) => {
+      spec.parallelism = 4;
+      spec.completions = 4;
+    });
+    world.create(ownedBy('a', 'a', 4, { from: 2, min: 4 }));
+    await world.settle();
+    await world.schedule();
+    await world.pass(5 * SECOND);
+    const running = told.filter(({ reason }) => reason === 'GangRunning');
+    expect(new Set(running.map((event) => event.on))).toEqual(new Set(['Job a', 'Pod a-2', 'Pod a-3']));
+    expect(running.filter((event) => event.on === 'Job a').at(-1)!.note).toContain('Running 4/4');
+  });
+
+  test('pods of a later run are told what they wait for as they come, and the run is in muster queue', async () => {
+    const { world, told } = await listen({ nodes: 4 });
+    const cron = { kind: 'CronJob', name: 'n', uid: 'cron', controller: true };
+    for (const name of ['n-1', 'n-2']) {
+      world.cluster.create('Job', {
+        metadata: { name, namespace: 'default', uid: `job-${name}`, ...{ ownerReferences: [cron] } },
+        spec: { parallelism: 2, completions: 2, template: { metadata: { labels: { 'muster.dev/pod-group': 'n' } } } },
+        status: {},
+      });
+    }
+    const run = (job: string, from: number, to: number) =>
+      ownedBy(job, 'n', to, { from, min: 2 }).map((raw) => {
+        raw.metadata.name = `${job}-${raw.metadata.name}`;
+        return raw;
+      });
+    world.create(run('n-1', 0, 2));
+    await world.settle();
+    await world.schedule();
+    world.create(run('n-2', 0, 1));
+    await world.pass(5 * SECOND);
+    world.create(run('n-2', 1, 2));
+    await world.pass(5 * SECOND);
+    const waiting = told.filter(({ note }) => note.includes('Job n-2 of the same gang waits until Job n-1 has ended'));
+    expect(new Set(waiting.map((event) => event.on))).toEqual(
+      new Set(['Pod n-2-n-0', 'Pod n-2-n-1', 'Job n-2', 'Pod n-1-n-0', 'Job n-1']),
+    );
+    const report = (await (await world.muster.app.request('/v1/queues')).json()) as { waiting: { name: string }[] };
+    expect(report.waiting.map(({ name }) => name)).toEqual(['n']);
+  });
+});
