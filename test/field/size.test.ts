@@ -65,6 +65,15 @@ test('more members than the Jobs make are waited for, and the gang says that no 
   );
 });
 
+test('the pods of a StatefulSet that come one by one: the reason says why the others do not come', async () => {
+  const world = await startWorld({ nodes: 4 });
+  world.create(made(gang('db', 1, { min: 3 }), 'db', 'StatefulSet', 'db'));
+  await world.settle();
+  expect(world.reasonOf('db')).toBe(
+    '1 of 3 members exist; a StatefulSet makes them one by one unless its podManagementPolicy is Parallel',
+  );
+});
+
 describe('the Jobs of a JobSet that come one by one', () => {
   async function jobSet(
     world: World,

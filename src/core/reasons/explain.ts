@@ -38,6 +38,8 @@ export type Reason =
       readonly want: number | undefined;
       /** Whether its Jobs have made all the members that they want. */
       readonly isExhausted?: boolean;
+      /** Whether a StatefulSet makes them, which by default waits for one pod to be ready before it makes the next. */
+      readonly isOrdered?: boolean;
       /** Jobs of the gang that are suspended while others are not. */
       readonly suspended?: readonly string[];
       /** Why a controller could not create the others. */
@@ -215,11 +217,12 @@ function explainCreation(refused: Pick<CreationFailure, 'owner' | 'message'> | u
 }
 
 function explainGathering(reason: Reason & { readonly kind: 'gathering' }): string {
-  const { have, want, isExhausted, suspended = [], refused } = reason;
+  const { have, want, isExhausted, isOrdered, suspended = [], refused } = reason;
   if (want === undefined) return `${have} members exist, and no Job makes others`;
   const ended = isExhausted ? ', and its Jobs make no others: create them, or lower muster.dev/min-members' : '';
   const parked = suspended.length > 0 ? `; suspended: Job ${listSome(suspended.map(cutText))}` : '';
-  return `${have} of ${want} members exist${ended}${parked}${explainCreation(refused)}`;
+  const ordered = isOrdered ? '; a StatefulSet makes them one by one unless its podManagementPolicy is Parallel' : '';
+  return `${have} of ${want} members exist${ended}${ordered}${parked}${explainCreation(refused)}`;
 }
 
 function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {

@@ -229,6 +229,7 @@ function describeGathering(gang: Gang, now: number): Reason {
     have: present.length,
     want: minMember,
     ...(isExhausted && { isExhausted }),
+    ...(present.some(({ owner }) => owner?.kind === 'StatefulSet') && { isOrdered: true }),
     ...(suspendedJobs.length > 0 && !isSuspended && { suspended: suspendedJobs }),
     ...describeRefusal(gang, now),
   };
