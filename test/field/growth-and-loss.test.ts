@@ -122,6 +122,38 @@ test('after an index has ended and its pod was collected, a failure is one loss:
   expect(world.stateOf('j')).toBe('Running');
 });
 
+describe('a Job that joins a running gang', () => {
+  const joined = async (nodes: number, created: number) => {
+    const world = await startWorld({ nodes });
+    world.cluster.create('Job', aJob('driver', 'g', { parallelism: 1, completions: 1 }));
+    world.create(made(gang('g', 1, { min: undefined }), 'driver', 'Job', 'driver'));
+    await world.pass(10 * SECOND);
+    await world.schedule();
+    expect(world.stateOf('g')).toBe('Running');
+    world.cluster.create('Job', aJob('workers', 'g'));
+    world.create(made(gang('g', created, { min: undefined }), 'workers', 'Job', 'workers'));
+    await world.pass(10 * SECOND);
+    await world.schedule();
+    return world;
+  };
+
+  test('starts whole', async () => {
+    expect(countBound(await joined(5, 4), 'g')).toBe(5);
+  });
+
+  test('waits whole while only three of its four members fit, and says so', async () => {
+    const world = await joined(4, 4);
+    expect(countBound(world, 'g')).toBe(1);
+    expect(world.stateOf('g')).toBe('Running');
+    expect(world.reasonOf('g')).toContain('wait: room for 3 of 4 members');
+    expect(world.evictions()).toEqual([]);
+  });
+
+  test('waits for its last member', async () => {
+    expect(countBound(await joined(5, 3), 'g')).toBe(1);
+  });
+});
+
 describe('min-members, which is written on the pods', () => {
   test('is raised under a running gang: that is growth', async () => {
     const world = await startWorld({ nodes: 6 });

@@ -273,7 +273,8 @@ export class QueueTable {
     const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
     const least = Math.max(demand.blocksStart ? demand.min : 0, places);
     const allowed = this.#countAllowed(queue, members, least, excludedModels);
-    return allowed === 0 ? { kind: 'none' } : { ...demand, members: members.slice(0, allowed) };
+    const isEnough = allowed > 0 && (demand.blocksStart || allowed >= demand.min);
+    return isEnough ? { ...demand, members: members.slice(0, allowed) } : { kind: 'none' };
   }
 
   /** Why not one of the members may be placed: the quota of the queue; undefined: it may. */

@@ -36,8 +36,29 @@ export function demandOf(record: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
   const need = repair.hasRun ? Math.min(lacking, members.length) : lacking;
   if (need > members.length) return { kind: 'gathering' };
   if (members.length === 0) return { kind: 'none' };
+  if (repair.hasRun && need === 0) return demandToGrow(record, members, slots);
   const fresh = census.bound.length === 0 && slots.length === 0;
   return { kind: 'members', members, min: Math.max(1, need), blocksStart: need > 0, fresh };
+}
+
+/**
+ * A gang that runs and lacks nobody takes members one by one, but those of a Job that joins it only all together: some of
+ * them would be idle, like some members of a gang.
+ */
+function demandToGrow(
+  { gang, census }: Pick<GangRecord, 'gang' | 'census'>,
+  members: readonly PodModel[],
+  slots: readonly Slot[],
+): Demand {
+  const growth = { kind: 'members', blocksStart: false, fresh: false } as const;
+  const started = new Set([...census.bound, ...slots.map(({ pod }) => pod)].map(({ owner }) => owner?.uid));
+  const joins = ({ owner }: PodModel) => owner !== undefined && gang.coming.has(owner.uid) && !started.has(owner.uid);
+  const others = members.filter((pod) => !joins(pod));
+  if (others.length > 0) return { ...growth, members: others, min: 1 };
+  const job = members.map(({ owner }) => owner!.uid).find((uid) => gang.coming.get(uid) === 0);
+  if (job === undefined) return { kind: 'gathering' };
+  const own = members.filter(({ owner }) => owner!.uid === job);
+  return { ...growth, members: own, min: own.length };
 }
 
 /**

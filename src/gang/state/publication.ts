@@ -15,6 +15,8 @@ const COUNT_SETTLES_MS = 3_000;
 const SETTLING: ReadonlySet<Reason['kind']> = new Set([
   ...(['gathering', 'growing', 'settling', 'queued', 'behind', 'incomplete', 'members-wait'] as const),
 ]);
+/** A claim that was just created is bound in this time, if nothing is wrong with it. */
+const CLAIM_SETTLES_MS = 15_000;
 /** A count that never comes to rest is announced all the same. */
 const COUNT_SETTLES_WITHIN_MS = 60_000;
 /** A gang that goes back and forth between two causes announces each of them only this often. */
@@ -164,6 +166,9 @@ export function takeLaterPods(publication: Publication, later: readonly LaterRun
 
 /** When a pending announcement is due, milliseconds. */
 export function announceAt({ reason, changedAt, since }: Publication): number {
+  if (reason?.kind === 'problems' && reason.problems.every(({ kind }) => kind === 'unbound-claim')) {
+    return since + CLAIM_SETTLES_MS;
+  }
   const settles = reason !== undefined && SETTLING.has(reason.kind);
   return settles ? Math.min(changedAt + COUNT_SETTLES_MS, since + COUNT_SETTLES_WITHIN_MS) : changedAt;
 }

@@ -249,6 +249,20 @@ describe('a victim', () => {
   });
 });
 
+test('a claim that was just created is told only when it stays unbound', async () => {
+  const { world, told } = await listen({ nodes: 2 });
+  const claim = { name: 'data', namespace: 'default', uid: 'claim' };
+  world.cluster.create('StorageClass', { metadata: { name: 'fast' }, spec: {}, status: {} });
+  world.cluster.create('PersistentVolumeClaim', { metadata: claim, spec: { storageClassName: 'fast' }, status: {} });
+  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }];
+  world.create(gang('a', 2, { spec: { volumes } }));
+  await world.pass(14 * SECOND);
+  expect(world.stateOf('a')).toBe('Gathering');
+  expect(told).toEqual([]);
+  await world.pass(2 * SECOND);
+  expect(warnings(told)[0]?.note).toContain('PersistentVolumeClaim data is not bound');
+});
+
 describe('members that join a gang that runs', () => {
   test('are told where they run, and so is the Job', async () => {
     const { world, told } = await listen({ nodes: 4 });
