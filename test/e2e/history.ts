@@ -29,7 +29,9 @@ export async function recorded(world: World, gang: string, part: (history: Histo
   const looking = (async () => {
     while (!end.signal.aborted) {
       const state = (await gangItem(world, gang).catch(() => undefined))?.status.state ?? 'unknown';
-      if (state !== states.at(-1)) states.push(state);
+      // Bindings that the scenario has seen already, Muster's watch will show in a moment.
+      const isBehind = states.length === 0 && state === 'Nominated';
+      if (state !== states.at(-1) && !isBehind) states.push(state);
       await delay(LOOK_MS);
     }
   })();
