@@ -147,12 +147,20 @@ function expectMembers(
 ): Promise<readonly V1Pod[]> {
   return waitFor(
     async () => {
-      const members = (await boundPodsOf(world, gang)).filter(counts);
+      const pods = await podsOf(world, gang);
+      const members = pods.filter((pod) => pod.spec?.nodeName && counts(pod));
       if (members.length === count) return members;
-      throw new Error(`${members.length} ${what}; muster says: ${await reasonOf(world, gang)}`);
+      const others = pods.filter((pod) => !members.includes(pod)).map(describePod);
+      const rest = others.length > 0 ? others.slice(0, 5).join(', ') : 'none';
+      throw new Error(`${members.length} ${what}; other pods: ${rest}; muster says: ${await reasonOf(world, gang)}`);
     },
     { what: `that ${count} members of ${gang} ${what}`, deadlineMs },
   );
+}
+
+function describePod({ metadata, spec, status }: V1Pod): string {
+  const leaves = metadata?.deletionTimestamp ? ', leaves' : '';
+  return `${metadata?.name} (${status?.phase}, node "${spec?.nodeName ?? ''}"${leaves})`;
 }
 
 /** Muster's item for the gang; undefined when it knows none. */
