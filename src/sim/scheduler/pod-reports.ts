@@ -88,12 +88,10 @@ export class PodReports {
     if (this.#made.size === MAX_REPORTS_KEPT) this.#made.clear();
     this.#made.add(key);
     const now = new Date(this.#clock.now()).toISOString();
-    this.#serial++;
+    // As client-go names them, by the nanosecond (tools/record/event.go); the serial stands for what the clock lacks.
+    const nanoseconds = BigInt(Math.floor(this.#clock.now())) * 1_000_000n + BigInt(this.#serial++ % 1_000_000);
     this.#store.create('events', {
-      metadata: {
-        name: `${name}.${Math.floor(this.#clock.now()).toString(16)}${this.#serial.toString(16).padStart(4, '0')}`,
-        namespace,
-      },
+      metadata: { name: `${name}.${nanoseconds.toString(16)}`, namespace },
       involvedObject: { kind: 'Pod', namespace, name, uid, apiVersion: 'v1', resourceVersion },
       type,
       reason,

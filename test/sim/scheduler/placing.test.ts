@@ -205,6 +205,8 @@ describe('what the extender answers', () => {
       `0/5 nodes are available: 1 Insufficient ${GPU}, 1 no such node, 2 wrong rack. preemption: 0/5 nodes are available: 5 Preemption is not helpful for scheduling.`,
     );
     expect(world.notes('FailedScheduling')[0]).toBe(world.message('train'));
+    // By the nanosecond, as client-go does it: Muster's names, by the millisecond, never meet these.
+    for (const { metadata } of world.store.list('events')) expect(metadata.name).toMatch(/^train\.[0-9a-f]{16}$/);
   });
 
   test('an unchanged reason is not patched again', async () => {
