@@ -4,13 +4,12 @@
  */
 import type { Named } from './model.ts';
 import type { RawMetadata } from './raw-pod.ts';
-import { instantOf } from './text-values.ts';
+import { cutText, cutTo, instantOf } from './text-values.ts';
 
 export const FAILED_CREATE = 'FailedCreate';
 
 /** Whoever may create Events may write any text and any time. */
 const MAX_MESSAGE = 256;
-const MAX_NAME = 64;
 
 export interface CreationFailure extends Named {
   /** UID of the controller; '' for an Event about anything else. */
@@ -41,8 +40,8 @@ export function projectCreationFailure(raw: unknown): CreationFailure {
     namespace: metadata?.namespace ?? '',
     name: metadata?.name ?? '',
     ownerUid: reason === FAILED_CREATE ? uid : '',
-    owner: `${cut(kind, MAX_NAME)} ${cut(name, MAX_NAME)}`,
-    message: cut(withoutSubject(message.slice(0, 4 * MAX_MESSAGE)), MAX_MESSAGE),
+    owner: `${cutText(kind)} ${cutText(name)}`,
+    message: cutTo(withoutSubject(message.slice(0, 4 * MAX_MESSAGE)), MAX_MESSAGE),
     at: instantOf(at) ?? 0,
   };
 }
@@ -53,8 +52,4 @@ function withoutSubject(message: string): string {
     .replace(/\s+/g, ' ')
     .replace(/^Error creating: /, '')
     .replace(/^[\w.]+ "[^"]*" is forbidden: /, '');
-}
-
-function cut(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
 }

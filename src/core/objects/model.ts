@@ -273,6 +273,11 @@ export function keyOf(object: Named): string {
   return `${object.namespace}/${object.name}`;
 }
 
+/** Whether the pod belongs to its node: a DaemonSet or the kubelet makes one on each, and puts it back at once. */
+export function staysOnNode({ owner }: Pick<PodModel, 'owner'>): boolean {
+  return owner?.kind === 'DaemonSet' || owner?.kind === 'Node';
+}
+
 /** Whether the pod has succeeded or failed: it holds no resources any more. */
 export function isTerminated(pod: PodModel): boolean {
   return pod.phase === 'Succeeded' || pod.phase === 'Failed';

@@ -8,7 +8,12 @@ const MAX_REPEATED = 64;
 
 /** The text of a user as messages repeat it: a user decides how long it is, so the rest is left out. */
 export function cutText(text: string): string {
-  return text.length <= MAX_REPEATED ? text : `${text.slice(0, MAX_REPEATED - 1)}…`;
+  return cutTo(text, MAX_REPEATED);
+}
+
+/** The text of a user, cut to so many characters. */
+export function cutTo(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
 /** The whole number that the text is: digits only, at most nine of them. */
@@ -45,6 +50,11 @@ const LAST_MS = 8.64e15;
 /** The text of a time; undefined for an unknown time (Infinity) and for one that is too far away to have a text. */
 export function instantText(ms: number): string | undefined {
   return Math.abs(ms) <= LAST_MS ? new Date(ms).toISOString() : undefined;
+}
+
+/** Names those that were chosen to be named. @param count how many there are in all. */
+export function listFirst(names: readonly string[], count: number): string {
+  return `${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
 }
 
 /** Names a few of what may be thousands. */

@@ -2,9 +2,8 @@
  * Who holds what a waiting gang lacks: gangs and single pods by how much of a resource they have on the nodes that the
  * gang could use. Pods that every node has (DaemonSets, static pods) are left out. O(nodes + pods), domains included.
  */
-import { keyOf, type PodTemplate } from '../objects/model.ts';
+import { keyOf, type PodTemplate, staysOnNode } from '../objects/model.ts';
 import { type GangKey, gangKeyOf } from '../podgroup/gang.ts';
-import { staysOnNode } from '../snapshot/empty-cluster.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { type DomainIdx, type NodeIdx, pathOf, ROOT, type Topology } from '../topology/tree.ts';
 

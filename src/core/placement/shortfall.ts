@@ -3,7 +3,7 @@
  * is in the way. O(pods) where accelerators are free but other pods take the rest.
  */
 import { type IsAccelerator, requestsAccelerator } from '../objects/accelerators.ts';
-import { keyOf, type PodModel } from '../objects/model.ts';
+import { keyOf, type PodModel, staysOnNode } from '../objects/model.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { LevelProblem } from '../topology/request.ts';
 import { type DomainIdx, type NodeIdx, pathOf } from '../topology/tree.ts';
@@ -85,10 +85,9 @@ function findBlockingPods(context: PlanContext, members: RequestClass): Blocking
   return found;
 }
 
-function isMovable({ owner, template }: PodModel, isAccelerator: IsAccelerator): boolean {
+function isMovable(pod: PodModel, isAccelerator: IsAccelerator): boolean {
   // Every node has the same DaemonSet and static pods, so naming them helps nobody.
-  if (owner?.kind === 'DaemonSet' || owner?.kind === 'Node') return false;
-  return !requestsAccelerator(template, isAccelerator);
+  return !staysOnNode(pod) && !requestsAccelerator(pod.template, isAccelerator);
 }
 
 /** How many members the node takes, by resources alone, once the pods are gone. */

@@ -201,8 +201,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
     deadlineAt: earliestDeadline(open),
-    refusedCreation:
-      size.minMember !== undefined && present.length >= size.minMember ? undefined : findRefusal(sources, run),
+    refusedCreation: isComplete({ minMember: size.minMember, present }) ? undefined : findRefusal(sources, run),
     problems: findProblems(name, { members, speakers, size, blocksOnClaim: sources.blocksOnClaim }),
   };
 }
@@ -217,6 +216,11 @@ function findRefusal({ creationFailure }: GangSources, { pods, jobs }: Run): Cre
   }
   const failures = [...owners].flatMap((owner) => creationFailure(owner) ?? []);
   return failures.sort((a, b) => b.at - a.at || (a.name < b.name ? -1 : 1))[0];
+}
+
+/** Whether as many members exist as must start together. */
+export function isComplete({ minMember, present }: Pick<Gang, 'minMember' | 'present'>): boolean {
+  return minMember !== undefined && present.length >= minMember;
 }
 
 /** Succeeded members count as present. Failed members and unfinished ones that are being deleted do not. */

@@ -9,7 +9,7 @@
  */
 import { type IsAccelerator, sumAccelerators } from '../objects/accelerators.ts';
 import { CHECKPOINTED_AT, GANG_GATE, MAX_MEMBERS, MIN_RUNTIME, PREEMPTIBLE, readDuration } from '../objects/keys.ts';
-import { isTerminated, keyOf, type PodModel, type PodTemplate } from '../objects/model.ts';
+import { isTerminated, keyOf, type PodModel, type PodTemplate, staysOnNode } from '../objects/model.ts';
 import { instantOf, wholeNumber } from '../objects/text-values.ts';
 import { type Gang, type GangKey, gangNameOf } from '../podgroup/gang.ts';
 import type { Ranks } from '../podgroup/ranks.ts';
@@ -209,7 +209,7 @@ export function sortOutsideFirst(snapshot: Snapshot, ranks: Ranks, bound: readon
 export function isMovable(pod: PodModel): boolean {
   if (isTerminated(pod) || pod.priority >= SYSTEM_CRITICAL || pod.nativeGang) return false;
   if (pod.gates.some((gate) => gate !== GANG_GATE)) return false;
-  return pod.owner?.kind !== 'DaemonSet' && pod.owner?.kind !== 'Node';
+  return !staysOnNode(pod);
 }
 
 /** Measures what losing a unit costs. Each template is summed once. */

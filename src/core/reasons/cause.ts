@@ -2,13 +2,12 @@
  * What tells one cause from another. People are told of a reason when its cause changes: a count, a time, a pod or the
  * gang ahead changes all the time and is no new cause.
  */
+import { cutText } from '../objects/text-values.ts';
 import type { TopologyShortfall } from '../placement/shortfall.ts';
 import type { GangProblem } from '../podgroup/problems.ts';
 import type { Reason } from './explain.ts';
 import type { Repair } from './explain-running.ts';
 
-/** Keys and names that tenants wrote are cut to this length. */
-const MAX_NAME = 64;
 /** Problems that count: more of them are no new cause. */
 const MAX_PROBLEMS = 8;
 
@@ -26,7 +25,7 @@ export function causeOf(reason: Reason): string {
       return reason.kind;
     case 'gathering':
     case 'growing':
-      return join(reason.kind, reason.refused ? cut(withoutNumbers(reason.refused.message)) : '');
+      return join(reason.kind, reason.refused ? cutText(withoutNumbers(reason.refused.message)) : '');
     case 'problems':
       return join(reason.kind, ...causesOfProblems(reason.problems));
     case 'unschedulable':
@@ -39,7 +38,7 @@ export function causeOf(reason: Reason): string {
     case 'unsatisfiable':
       return join(reason.kind, reason.oversize ? 'oversize' : '', ...causeOfShortfall(reason.lacks.topology));
     case 'queue':
-      return join(reason.kind, reason.problem.kind, cut(reason.problem.queue));
+      return join(reason.kind, reason.problem.kind, cutText(reason.problem.queue));
     case 'quota':
     case 'beyond-quota':
       return join(reason.kind, reason.refusal.cause, reason.refusal.queue);
@@ -57,7 +56,7 @@ export function causeOf(reason: Reason): string {
 }
 
 function causesOfProblems(problems: readonly GangProblem[]): readonly string[] {
-  const causes = problems.map((problem) => join(problem.kind, 'key' in problem ? cut(problem.key) : ''));
+  const causes = problems.map((problem) => join(problem.kind, 'key' in problem ? cutText(problem.key) : ''));
   return [...new Set(causes)].sort().slice(0, MAX_PROBLEMS);
 }
 
@@ -86,8 +85,4 @@ function withoutNumbers(message: string): string {
 
 function join(...parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join(' ');
-}
-
-function cut(text: string): string {
-  return text.slice(0, MAX_NAME);
 }

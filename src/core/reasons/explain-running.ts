@@ -1,5 +1,5 @@
 /** Turns into text what a gang that has started lacks: members that it lost, members that wait, and later runs. */
-import { cutText } from '../objects/text-values.ts';
+import { cutText, listFirst } from '../objects/text-values.ts';
 import type { RunName } from '../podgroup/run.ts';
 
 /** A member that left its node without success. */
@@ -47,11 +47,7 @@ export function explainLost(lost: readonly LostMember[], count: number): string 
       ? `${pod} on node ${node} (${nodeState})`
       : `${pod} on node ${node} (${how}${state})`;
   });
-  return `; lost: ${texts.join(', ')}${count > lost.length ? ` and ${count - lost.length} more` : ''}`;
-}
-
-export function namePods({ names, count }: SomePods): string {
-  return `${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
+  return `; lost: ${listFirst(texts, count)}`;
 }
 
 export function nameRun({ kind, name }: RunName): string {
@@ -61,7 +57,7 @@ export function nameRun({ kind, name }: RunName): string {
 export function explainLaterRuns(run: RunName | undefined, later: readonly RunName[]): string {
   const [first, ...others] = later;
   if (!first) return '';
-  const whom = `${nameRun(first)}${others.length > 0 ? ` and ${others.length} more` : ''}`;
+  const whom = listFirst([nameRun(first)], later.length);
   const own = run ? nameRun(run) : 'this run';
   return `${whom} of the same gang ${others.length > 0 ? 'wait' : 'waits'} until ${own} has ended`;
 }

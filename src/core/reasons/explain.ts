@@ -5,7 +5,7 @@
  */
 
 import type { CreationFailure } from '../objects/creation-failure.ts';
-import { cutText, instantText, listSome } from '../objects/text-values.ts';
+import { cutText, instantText, listFirst, listSome } from '../objects/text-values.ts';
 import type { Impossibility, Oversize } from '../placement/best-case.ts';
 import type { Holders } from '../placement/holders.ts';
 import type { Unschedulable } from '../placement/report.ts';
@@ -22,7 +22,6 @@ import {
   explainLost,
   explainRepair,
   type LostMember,
-  namePods,
   type Repair,
   type SomePods,
 } from './explain-running.ts';
@@ -233,7 +232,7 @@ function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readon
 function explainWaiting({ pods, why }: WaitingMembers): string {
   // Each of them may start by itself, but all of them wait.
   const all = why.kind === 'unschedulable' ? { ...why, want: pods.count } : why;
-  return `${namePods(pods)} ${pods.count === 1 ? 'waits' : 'wait'}: ${explain(all)}`;
+  return `${listFirst(pods.names, pods.count)} ${pods.count === 1 ? 'waits' : 'wait'}: ${explain(all)}`;
 }
 
 const SPARED: Readonly<Record<SpareCause, string>> = {
@@ -274,7 +273,7 @@ function explainHolders(holders: Holders | undefined): string {
     const held = formatAmount(resource, amount);
     return `${kind} ${cutText(name)} (${i === 0 ? `${held} ${resource}` : held})`;
   });
-  return `; held by ${named.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
+  return `; held by ${listFirst(named, named.length + others)}`;
 }
 
 function explainNever({ lacks, oversize }: Impossibility): string {
@@ -309,8 +308,7 @@ function explainRoom(reason: Unschedulable, condition = '', more?: string): stri
   ];
   if (squatters) {
     const { domain, pods, examples } = squatters;
-    const others = pods > examples.length ? ` and ${pods - examples.length} more` : '';
-    parts.push(`${domain} would hold it without pods that use no accelerator: ${examples.join(', ')}${others}`);
+    parts.push(`${domain} would hold it without pods that use no accelerator: ${listFirst(examples, pods)}`);
   }
   if (widensAt !== undefined) parts.push(`tried wider after ${new Date(widensAt).toISOString()}`);
   return `${parts.join('; ')}${rest}`;

@@ -3,7 +3,7 @@
  * they come with their node. Nodes that are not ready or cordoned count as healthy, because they may come back. O(nodes +
  * pods).
  */
-import { isTerminated, type NodeModel, type PodModel, type Taint } from '../objects/model.ts';
+import { isTerminated, type NodeModel, type PodModel, staysOnNode, type Taint } from '../objects/model.ts';
 import { NodeVerdicts } from './node-verdicts.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -13,11 +13,6 @@ const TRANSIENT_TAINTS: ReadonlySet<string> = new Set([
   'node.kubernetes.io/not-ready',
   'node.kubernetes.io/unreachable',
 ]);
-
-/** Whether the pod belongs to its node: a DaemonSet or the kubelet makes one on each. */
-export function staysOnNode({ owner }: Pick<PodModel, 'owner'>): boolean {
-  return owner?.kind === 'DaemonSet' || owner?.kind === 'Node';
-}
 
 /** A snapshot of its own: the source may change or be freed. */
 export function emptyCluster(snapshot: Snapshot): Snapshot {

@@ -1,4 +1,5 @@
 /** Names where the members of a gang are, for people. */
+import { listFirst } from '../objects/text-values.ts';
 import { type DomainIdx, type NodeIdx, pathOf, ROOT, type Topology } from './tree.ts';
 
 const MAX_NAMES = 3;
@@ -22,7 +23,8 @@ export function describeLocation(topology: Topology, nodes: readonly NodeIdx[]):
   const inside = distinct(hosts.map((own) => childTowards(topology, shared, own)));
   const areNodes = inside.every((domain) => topology.levelOf[domain] === host);
   if (shared !== ROOT && areNodes) return `in ${pathOf(topology, shared as DomainIdx)}`;
-  const parts = listNames(inside.map((domain) => topology.names[domain]!));
+  const names = inside.map((domain) => topology.names[domain]!).sort();
+  const parts = listFirst(names.slice(0, MAX_NAMES), names.length);
   if (shared !== ROOT) return `in ${pathOf(topology, shared as DomainIdx)}: ${parts}`;
   return `${areNodes ? 'on' : 'in'} ${parts}`;
 }
@@ -44,12 +46,6 @@ function childTowards({ parentOf }: Topology, outer: number, inner: number): num
   let at = inner;
   while (parentOf[at]! > outer) at = parentOf[at]!;
   return at;
-}
-
-function listNames(names: readonly string[]): string {
-  const sorted = names.toSorted();
-  const others = sorted.length - MAX_NAMES;
-  return sorted.slice(0, MAX_NAMES).join(', ') + (others > 0 ? ` and ${others} more` : '');
 }
 
 function distinct(domains: readonly number[]): readonly number[] {

@@ -137,7 +137,6 @@ function describeReason({ key }: Gang, state: GangState, reason: Reason | undefi
     case 'preempting':
       return told('GangPreempting', 'Normal');
     case 'queued':
-      return told('GangWaiting', 'Normal');
     case 'settling':
       return told('GangWaiting', 'Normal');
     case 'later-runs':

@@ -3,6 +3,7 @@
  * gives up the slots of members that left, and learns refusals for the next plan.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
+import { isComplete } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause } from '../framework/ports.ts';
 import {
@@ -156,10 +157,7 @@ export class SlotKeeper {
     const holds = slots.length > 0 && census.bound.length === 0 && !anyBinding(slots);
     const isEarly = attempt.early === 'under-way';
     // A last member with a problem does not complete a gang that was planned early: the gang would not be planned.
-    const { minMember } = gang;
-    const isComplete =
-      minMember !== undefined && gang.present.length >= minMember && !(isEarly && gang.problems.length > 0);
-    if (!holds || isComplete) {
+    if (!holds || (isComplete(gang) && !(isEarly && gang.problems.length > 0))) {
       noteIncomplete(attempt, undefined);
       return undefined;
     }
@@ -167,7 +165,7 @@ export class SlotKeeper {
     noteIncomplete(attempt, since);
     if (now - since < this.#context.settings.regatherMs) return undefined;
     noteIncomplete(attempt, undefined);
-    if (minMember === undefined) {
+    if (gang.minMember === undefined) {
       const message = 'the size of the gang is not known any more';
       return { record, cause: 'members-left', message, isBlameless: true };
     }

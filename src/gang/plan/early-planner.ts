@@ -5,7 +5,7 @@
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import { planGang } from '../../core/placement/plan.ts';
-import type { Gang } from '../../core/podgroup/gang.ts';
+import { type Gang, isComplete } from '../../core/podgroup/gang.ts';
 import { missingRanks } from '../../core/podgroup/ranks.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInputs } from '../framework/planning-input.ts';
@@ -87,7 +87,7 @@ export class EarlyPlanner {
       const decided = { pod, gang: gang.key, node, plan, rank: planned, attempt: 1, since: clock.now() };
       reservations.fillPlaceholder(key, newSlot(decided));
     }
-    if (gang.minMember === undefined || gang.present.length < gang.minMember) return false;
+    if (!isComplete(gang)) return false;
     noteEarly(attempt, 'over');
     return true;
   }

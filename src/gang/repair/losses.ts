@@ -40,12 +40,6 @@ export function findLostOnNodes({ nodes, podsOn }: Snapshot, now: number, tolera
   return { byGang, nextAt };
 }
 
-/** Whether the node could take the pod back, apart from its capacity. */
-export function isHealthy({ nodes, indexOf }: Snapshot, name: string): boolean {
-  const node = nodes[indexOf.get(name) ?? -1];
-  return node?.ready === true && !node.unschedulable && !node.taints.some(({ effect }) => effect === 'NoExecute');
-}
-
 /**
  * A controller that does not say how many members it makes replaces one that was removed within seconds, or not at all:
  * then it was told to make fewer. Milliseconds.

@@ -22,6 +22,7 @@ import type { MemberEvictor } from '../framework/ports.ts';
 import { widensAt } from '../state/attempt.ts';
 import { placedWithPlaceholders, requestOf } from '../state/demand.ts';
 import { isBeingEnded } from '../state/lifecycle.ts';
+import { stateOfNode } from '../state/losses.ts';
 import { occupy } from '../state/occupancy.ts';
 import { isPresent } from '../state/preempting.ts';
 import { countLacking, countLosses, countStarted, type GangRecord, refreshState } from '../state/records.ts';
@@ -38,7 +39,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, isHealthy, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
+import { findLostOnNodes, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -236,7 +237,7 @@ export class Repairer {
     tx.occupy();
     const others: MissingMember[] = [];
     for (const { key, pod } of absent) {
-      if (isHealthy(snapshot, pod.nodeName) && tx.tryPlace(pod, pod.nodeName)) {
+      if (stateOfNode(snapshot, pod.nodeName) === '' && tx.tryPlace(pod, pod.nodeName)) {
         reservations.addPlaceholder({ key, pod, node: pod.nodeName, until });
       } else others.push({ key, pod });
     }

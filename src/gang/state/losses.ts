@@ -27,7 +27,8 @@ function howLost({ phase, disruption }: PodModel): Exclude<LostMember['how'], 'o
   return phase === 'Failed' ? 'failed' : 'deleted';
 }
 
-function stateOfNode({ nodes, indexOf }: Snapshot, name: string): string {
+/** What keeps the node from taking its pods back, apart from capacity; '' when nothing does. */
+export function stateOfNode({ nodes, indexOf }: Snapshot, name: string): string {
   const node = nodes[indexOf.get(name) ?? -1];
   if (!node) return 'gone';
   if (!node.ready) return 'not ready';

@@ -12,8 +12,14 @@ import type { ReadonlyPart } from './part.ts';
  */
 const COUNT_SETTLES_MS = 3_000;
 /** Reasons that are often over before anybody could read of them. */
-const SETTLING: ReadonlySet<Reason['kind']> = new Set([
-  ...(['gathering', 'growing', 'settling', 'queued', 'behind', 'incomplete', 'members-wait'] as const),
+const SETTLING: ReadonlySet<Reason['kind']> = new Set<Reason['kind']>([
+  'gathering',
+  'growing',
+  'settling',
+  'queued',
+  'behind',
+  'incomplete',
+  'members-wait',
 ]);
 /** A claim that was just created is bound in this time, if nothing is wrong with it. */
 const CLAIM_SETTLES_MS = 15_000;
@@ -42,7 +48,7 @@ interface WritablePublication {
   /** The members as of the last look for new ones. */
   seen: readonly PodModel[];
   /** UIDs of the first members as of then: they were told. */
-  readonly told: Set<string>;
+  told: ReadonlySet<string>;
   /** The bound members of a running gang as of the last look; undefined: it did not run. */
   started: readonly PodModel[] | undefined;
   /** UIDs of the first of them: they were told where they run. */
@@ -103,8 +109,7 @@ export function noteAnnounced(publication: Publication, members: readonly PodMod
   const { made, announcement } = state;
   state.isAnnounced = true;
   state.seen = members;
-  state.told.clear();
-  for (const { uid } of members.slice(0, MAX_MEMBERS_TOLD)) state.told.add(uid);
+  state.told = new Set(members.slice(0, MAX_MEMBERS_TOLD).map(({ uid }) => uid));
   const madeAt = made.get(announcement);
   if (madeAt !== undefined && now - madeAt < REPEATS_AFTER_MS) return false;
   made.delete(announcement);
@@ -143,13 +148,12 @@ export function forgetAnnounced(publication: Publication): void {
 /** Members that came after the announcement was made; each is returned once. O(1) while the members are the same. */
 export function takeNewcomers(publication: Publication, members: readonly PodModel[]): readonly PodModel[] {
   const state = writable(publication);
-  if (members === state.seen) return [];
-  state.seen = members;
+  const { seen, told } = state;
+  if (members === seen) return [];
   const first = members.slice(0, MAX_MEMBERS_TOLD);
-  const newcomers = first.filter(({ uid }) => !state.told.has(uid));
-  state.told.clear();
-  for (const { uid } of first) state.told.add(uid);
-  return newcomers;
+  state.seen = members;
+  state.told = new Set(first.map(({ uid }) => uid));
+  return first.filter(({ uid }) => !told.has(uid));
 }
 
 /** The later runs with those of their pods that were not told yet. */

@@ -2,6 +2,7 @@
  * Whether the slots of a gang were planned for the ranks that its members have now. A member that is created later can
  * move the ranks of others, and with them slices and neighbours. O(slots).
  */
+import { isComplete } from '../../core/podgroup/gang.ts';
 import { noteUnchecked } from './attempt.ts';
 import type { GangRecord } from './records.ts';
 import type { Reservations } from './reservations.ts';
@@ -9,16 +10,12 @@ import type { Slot } from './slot.ts';
 
 /** While members of a gang that was planned early are missing, ranks still move: slots are looked at afterwards. */
 export function isStillGrowing(record: GangRecord): boolean {
-  return record.attempt.early === 'under-way' && !isComplete(record);
-}
-
-function isComplete({ gang }: GangRecord): boolean {
-  return gang.minMember !== undefined && gang.present.length >= gang.minMember;
+  return record.attempt.early === 'under-way' && !isComplete(record.gang);
 }
 
 /** Whether the gang is complete, and has slots of other or unknown ranks. */
 export function haveRanksMoved(record: GangRecord, slots: readonly Slot[]): boolean {
-  if (!isComplete(record)) return false;
+  if (!isComplete(record.gang)) return false;
   // Replacements of a running gang that cannot be planned keep their slots.
   if (record.gang.problems.length > 0 && record.census.bound.length > 0) return false;
   return slots.some(({ pod, rank, state }) => state !== 'binding' && rank !== record.gang.ranks.get(pod.uid));
