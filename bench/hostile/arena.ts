@@ -1,0 +1,166 @@
+/**
+ * A whole Muster in this process, on a cluster in memory, with a clock that only the benchmark moves: it measures how long
+ * Muster keeps its only thread busy at a stretch. A stretch is a round of the decision loop, one object that a watch
+ * delivers, or one filter call.
+ *
+ * Measured is the CPU time of the thread: on a machine that others use, too, that is what the stretch would take on a
+ * quiet one. Muster's own clock runs by the same time within a stretch, so whatever it measures itself is the same.
+ */
+import { defaultConfiguration } from '../../src/config/configuration.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import { aRawNode, aRawPod } from '../../test/support/builders.ts';
+import { ClusterInMemory, type Kind, type WireObject } from '../../test/support/cluster-in-memory.ts';
+import { HandClock } from '../../test/support/hand-clock.ts';
+import { type MusterProcess, startProcess } from '../../test/support/muster-process.ts';
+
+export const NODES = 5_000;
+const NODES_PER_RACK = 16;
+const RACKS_PER_BLOCK = 8;
+export const LEVELS = ['block', 'rack'].map((name) => ({ name, label: `example.com/${name}` }));
+
+const START = Date.UTC(2026, 0, 1);
+const MAX_TURNS = 20_000;
+
+/** Milliseconds. */
+export interface Stalls {
+  /** The longest stretch since the last look. */
+  readonly longest: number;
+  /** The longest plan of one gang, which is part of a round. */
+  readonly plan: number;
+}
+
+/** Metrics of the process start collectors, so they are made once. */
+const metrics = new Metrics();
+
+export class Arena {
+  readonly #clock = new CpuClock();
+  readonly #cluster = new ClusterInMemory(() => this.#clock.now());
+  readonly #muster: MusterProcess;
+  #longest = 0;
+  #plan = 0;
+  #serial = 0;
+
+  /** @param busyGpus how many of the 8 GPUs of each node a running pod has. */
+  constructor(busyGpus: number) {
+    for (let i = 0; i < NODES; i++) {
+      this.#cluster.create('Node', clone(aRawNode({ name: nodeNameAt(i), labels: labelsAt(i) })));
+      if (busyGpus === 0) continue;
+      this.#cluster.create('Pod', clone(aRawPod({ name: `busy-${i}`, gpus: busyGpus, nodeName: nodeNameAt(i) })));
+    }
+    const { gang, queues, preemption, repair, lonePodCandidates, server } = defaultConfiguration();
+    this.#muster = startProcess(this.#cluster, this.#clock, {
+      settings: { ...gang, queues, preemption, repair, regatherMs: 2_000 },
+      barrierTimeoutMs: gang.barrierTimeoutMs,
+      lonePodCandidates,
+      maxBodyBytes: server.maxBodyMiB * 2 ** 20,
+      levels: LEVELS,
+      score: 'best-fit',
+      metrics,
+      events: { createEvent: async () => ({ kind: 'ok' }) },
+      write: (line) => this.#readLog(line),
+    });
+    this.#muster.recover();
+  }
+
+  create(kind: Kind, object: object): void {
+    const wire = clone(object);
+    wire.metadata.uid = `uid-${this.#serial++}`;
+    this.#measure(() => this.#cluster.create(kind, wire));
+  }
+
+  update(kind: Kind, key: string, change: (object: WireObject) => void): void {
+    this.#measure(() => this.#cluster.update(kind, key, change));
+  }
+
+  /** kube-scheduler asks for the pod with all nodes. */
+  async filter(key: string): Promise<void> {
+    const Pod = this.#cluster.get('Pod', key);
+    const NodeNames = Array.from({ length: NODES }, (_, i) => nodeNameAt(i));
+    const body = JSON.stringify({ Pod, NodeNames });
+    const before = process.threadCpuUsage();
+    const response = await this.#muster.app.request('/scheduler/filter', { method: 'POST', body });
+    await response.text();
+    this.#longest = Math.max(this.#longest, millisecondsSince(before));
+  }
+
+  /** Time passes, and everything runs when it is due. */
+  async pass(ms: number): Promise<void> {
+    const until = this.#clock.now() + ms;
+    await this.#settle();
+    while (this.#clock.next <= until) {
+      this.#clock.jumpTo(this.#clock.next);
+      await this.#settle();
+    }
+    this.#clock.jumpTo(until);
+  }
+
+  /** What gangs are in, and how many of them: so that a benchmark can see that it measures what it means. */
+  states(): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const { state } of this.#muster.view.gangs()) counts[state] = (counts[state] ?? 0) + 1;
+    return counts;
+  }
+
+  takeStalls(): Stalls {
+    const stalls = { longest: this.#longest, plan: this.#plan };
+    this.#longest = 0;
+    this.#plan = 0;
+    return stalls;
+  }
+
+  end(): void {
+    this.#muster.kill();
+  }
+
+  async #settle(): Promise<void> {
+    for (let quiet = 0, turns = 0; quiet < 3 && turns < MAX_TURNS; turns++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      quiet = this.#measure(() => this.#clock.fireDue()) ? 0 : quiet + 1;
+    }
+  }
+
+  #measure<T>(act: () => T): T {
+    const before = process.threadCpuUsage();
+    const result = act();
+    this.#longest = Math.max(this.#longest, millisecondsSince(before));
+    return result;
+  }
+
+  #readLog(line: string): void {
+    if (!line.includes('"msg":"planned"')) return;
+    const { seconds } = JSON.parse(line) as { seconds: number };
+    this.#plan = Math.max(this.#plan, seconds * 1_000);
+  }
+}
+
+/** Stands still between stretches, and runs by the CPU time of the thread for whom it is made. */
+class CpuClock extends HandClock {
+  readonly #start = process.threadCpuUsage();
+
+  constructor() {
+    super(START);
+  }
+
+  override forProcess() {
+    return { ...super.forProcess(), now: () => this.now() + millisecondsSince(this.#start) };
+  }
+}
+
+export function nodeNameAt(index: number): string {
+  return `gpu-${String(index).padStart(5, '0')}`;
+}
+
+function labelsAt(index: number): Readonly<Record<string, string>> {
+  const rack = Math.floor(index / NODES_PER_RACK);
+  const block = Math.floor(rack / RACKS_PER_BLOCK);
+  return { 'example.com/rack': `rack-${rack}`, 'example.com/block': `block-${block}` };
+}
+
+function millisecondsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.threadCpuUsage(before);
+  return (user + system) / 1_000;
+}
+
+function clone(object: object): WireObject {
+  return structuredClone(object) as WireObject;
+}
