@@ -144,7 +144,7 @@ export class NodeTable {
         view.rank[node] = position;
       });
     }
-    view.verdicts = new NodeVerdicts(view.nodes);
+    view.verdicts = new NodeVerdicts(view.nodes, view.verdicts);
     if (this.#namesChanged || this.#labelsChanged) {
       const live = view.byName.map((row) => view.nodes[row]!);
       view.scheme = this.#levels ? configureLevels(this.#levels) : detectLevels(live);

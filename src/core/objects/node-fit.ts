@@ -64,6 +64,11 @@ export function describeRejection(rejection: NodeRejection, template: PodTemplat
   }
 }
 
+/** Whether the node itself turns some pods away, whatever labels they want. */
+export function repelsSome({ ready, unschedulable, taints }: NodeModel): boolean {
+  return !ready || unschedulable || taints.some(repels);
+}
+
 /** Whether the template tolerates every taint of the node that repels pods. */
 export function toleratesTaints(template: PodTemplate, node: NodeModel): boolean {
   return findTaint(template, node) === undefined;
@@ -84,10 +89,37 @@ function matchesAffinity(template: PodTemplate, node: NodeModel): boolean {
 
 /**
  * Whether two pods with these host ports exclude each other on a node: same protocol and port, and the same address,
- * or the wildcard 0.0.0.0 on either side (kube-scheduler v0.37.2 framework/types.go:637).
+ * or the wildcard 0.0.0.0 on either side (kube-scheduler v0.37.2 framework/types.go:637). O(the shorter list): a pod may
+ * name thousands of ports.
  */
 export function conflictsOnPorts(a: readonly HostPort[], b: readonly HostPort[]): boolean {
-  return a.some((one) => b.some((other) => clash(one, other)));
+  if (a.length === 0 || b.length === 0) return false;
+  const [few, many] = a.length <= b.length ? [a, b] : [b, a];
+  const addresses = indexPorts(many);
+  return few.some((port) => {
+    const taken = addresses.get(portKeyOf(port));
+    return taken !== undefined && (port.ip === ANY_ADDRESS || taken.has(ANY_ADDRESS) || taken.has(port.ip));
+  });
+}
+
+/** The addresses of each protocol and port. Templates are shared, so each list is indexed once. */
+const indexedPorts = new WeakMap<readonly HostPort[], ReadonlyMap<string, ReadonlySet<string>>>();
+
+function indexPorts(ports: readonly HostPort[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const known = indexedPorts.get(ports);
+  if (known) return known;
+  const index = new Map<string, Set<string>>();
+  for (const port of ports) {
+    const addresses = index.get(portKeyOf(port));
+    if (addresses) addresses.add(port.ip);
+    else index.set(portKeyOf(port), new Set([port.ip]));
+  }
+  indexedPorts.set(ports, index);
+  return index;
+}
+
+function portKeyOf({ protocol, port }: HostPort): string {
+  return `${protocol}/${port}`;
 }
 
 /**
@@ -132,9 +164,4 @@ function isTolerated(tolerations: readonly Toleration[], taint: Taint): boolean 
 function hasLabels(labels: Labels, wanted: Labels): boolean {
   for (const key in wanted) if (labels[key] !== wanted[key]) return false;
   return true;
-}
-
-function clash(one: HostPort, other: HostPort): boolean {
-  if (one.port !== other.port || one.protocol !== other.protocol) return false;
-  return one.ip === other.ip || one.ip === ANY_ADDRESS || other.ip === ANY_ADDRESS;
 }

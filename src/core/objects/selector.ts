@@ -72,9 +72,9 @@ function matchesRequirement({ key, operator, values }: LabelRequirement, labels:
   const value = typeof found === 'string' ? found : undefined;
   switch (operator) {
     case 'In':
-      return value !== undefined && values.includes(value);
+      return value !== undefined && contains(values, value);
     case 'NotIn':
-      return values.length > 0 && (value === undefined || !values.includes(value));
+      return values.length > 0 && (value === undefined || !contains(values, value));
     case 'Exists':
       return values.length === 0 && value !== undefined;
     case 'DoesNotExist':
@@ -86,6 +86,22 @@ function matchesRequirement({ key, operator, values }: LabelRequirement, labels:
     default:
       return operator satisfies never;
   }
+}
+
+/** Longer lists are looked up in a set. */
+const SHORT_LIST = 16;
+
+const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+/** A requirement may list every node of a cluster, and is asked for each of them. */
+function contains(values: readonly string[], value: string): boolean {
+  if (values.length <= SHORT_LIST) return values.includes(value);
+  let set = sets.get(values);
+  if (!set) {
+    set = new Set(values);
+    sets.set(values, set);
+  }
+  return set.has(value);
 }
 
 /** Fields know only In and NotIn with exactly one value (nodeaffinity.go:261); a node has one field, its name. */

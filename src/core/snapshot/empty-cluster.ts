@@ -14,8 +14,11 @@ const TRANSIENT_TAINTS: ReadonlySet<string> = new Set([
   'node.kubernetes.io/unreachable',
 ]);
 
-/** A snapshot of its own: the source may change or be freed. */
-export function emptyCluster(snapshot: Snapshot): Snapshot {
+/**
+ * A snapshot of its own: the source may change or be freed.
+ * @param earlier what it replaces: verdicts on nodes that are the same still stand.
+ */
+export function emptyCluster(snapshot: Snapshot, earlier?: Snapshot): Snapshot {
   const nodes = snapshot.nodes.map((node) => node && restore(node));
   const podsOn = snapshot.podsOn.map((pods) => (pods.length === 0 ? pods : pods.filter(staysOnNode)));
   const free = snapshot.allocatable.map((column) => column.slice());
@@ -37,7 +40,7 @@ export function emptyCluster(snapshot: Snapshot): Snapshot {
     repelling: new Uint8Array(snapshot.repelling.length),
     exclusive: new Uint8Array(snapshot.exclusive.length),
     occupants: [],
-    verdicts: new NodeVerdicts(nodes),
+    verdicts: new NodeVerdicts(nodes, earlier?.verdicts),
   };
 }
 

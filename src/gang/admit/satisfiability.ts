@@ -135,7 +135,7 @@ export class Satisfiability {
     }
     this.#empty = {
       nodes: snapshot.nodes,
-      snapshot: emptyCluster(snapshot),
+      snapshot: emptyCluster(snapshot, known?.snapshot),
       judged: new LRUCache({ max: MAX_SHAPES }),
       possible: new WeakSet(),
     };
