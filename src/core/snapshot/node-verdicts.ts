@@ -57,7 +57,8 @@ export class NodeVerdicts {
 
   #judge(template: PodTemplate, known: KnownVerdict | undefined): Uint8Array {
     const nodes = this.#nodes;
-    const open = (this.#open ??= Uint8Array.from(nodes, (node) => (node && !repelsSome(node) ? 1 : 0)));
+    this.#open ??= Uint8Array.from(nodes, (node) => (node && !repelsSome(node) ? 1 : 0));
+    const open = this.#open;
     const isUndemanding = template.nodeAffinity === undefined && Object.keys(template.nodeSelector).length === 0;
     const allowed = new Uint8Array(nodes.length);
     for (let row = 0; row < nodes.length; row++) {
