@@ -5,7 +5,7 @@
 
 import type { NodeMask } from '../snapshot/node-mask.ts';
 import type { Transaction } from '../snapshot/transaction.ts';
-import type { DomainIdx, NodeIdx, Topology } from '../topology/tree.ts';
+import { type DomainIdx, domainsWithin, type NodeIdx, type Topology } from '../topology/tree.ts';
 import type { MemberClass } from './member-classes.ts';
 
 /** Chunks of consecutive ranks that stay inside one domain of a level. */
@@ -23,6 +23,8 @@ export const UNLIMITED = 2 ** 20;
 export class DomainCapacity {
   readonly topology: Topology;
   readonly slice: SliceShape | undefined;
+  /** Nothing outside of it is counted. */
+  readonly #domain: DomainIdx;
   /** Position of the first counted node, and how many members it and each node after it takes. */
   readonly #offset: number;
   readonly #capacity: Float64Array;
@@ -31,10 +33,11 @@ export class DomainCapacity {
   /** The same for whole slices, each domain's counted at its first node; undefined without slices. */
   readonly #slicesBefore: Float64Array | undefined;
 
-  private constructor(topology: Topology, offset: number, capacity: Float64Array, slice: SliceShape | undefined) {
+  private constructor(topology: Topology, domain: DomainIdx, capacity: Float64Array, slice: SliceShape | undefined) {
     this.topology = topology;
     this.slice = slice;
-    this.#offset = offset;
+    this.#domain = domain;
+    this.#offset = topology.start[domain]!;
     this.#capacity = capacity;
     this.#before = sumUp(capacity);
     this.#slicesBefore = slice && sumUp(this.#countSlices(slice));
@@ -59,7 +62,7 @@ export class DomainCapacity {
       if (members.allowed[node] !== 1 || (mask && mask[node] !== 1)) continue;
       capacity[i] = Math.min(UNLIMITED, tx.capacity(node, pod, members.requests));
     }
-    return new DomainCapacity(topology, from, capacity, slice);
+    return new DomainCapacity(topology, domain, capacity, slice);
   }
 
   /** How many members the node at this position of the depth-first order takes. */
@@ -119,10 +122,9 @@ export class DomainCapacity {
 
   #countSlices({ size, level }: SliceShape): Float64Array {
     const slices = new Float64Array(this.#capacity.length);
-    const { domainsAt, start, end } = this.topology;
-    for (const domain of domainsAt[level]!) {
+    const { start, end } = this.topology;
+    for (const domain of domainsWithin(this.topology, this.#domain, level)) {
       const [from, to] = [start[domain]! - this.#offset, end[domain]! - this.#offset];
-      if (from < 0 || to > this.#capacity.length) continue;
       slices[from] = Math.floor((this.#before[to]! - this.#before[from]!) / size);
     }
     return slices;

@@ -2,7 +2,7 @@
  * Chooses the domain that a gang goes to.
  *
  * 1. Go outward level by level, from the innermost level to the outermost that the gang allows.
- * 2. At each level, keep the domains that hold every class of the gang.
+ * 2. At each level, keep the domains that hold every class of the gang, and have room for all of them together.
  * 3. Rank them: domains with placed members first, then those where the members touch the fewest inner domains, then
  *    by score (the smallest by default), then by what is left free and by size, for the domain and for the domains
  *    around it. Whole domains, and whole groups of them, stay whole.
@@ -23,6 +23,7 @@ import {
 import { descend } from './descend.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
 import { type DomainStats, freeIn, isWhole, placedIn } from './domain-stats.ts';
+import type { HasRoom } from './room.ts';
 import { countFewest } from './segments.ts';
 
 /** One class of the gang: how many members it has, and how many of them every domain takes. */
@@ -31,6 +32,12 @@ export interface ClassDemand {
   readonly want: number;
   /** Accelerators that one member asks for. */
   readonly accelerators: number;
+}
+
+/** What a domain has to hold. */
+export interface GangDemand {
+  readonly classes: readonly ClassDemand[];
+  readonly hasRoom: HasRoom;
 }
 
 interface Candidate {
@@ -44,14 +51,14 @@ interface Candidate {
 
 /**
  * The domains that hold every class of the gang, each class counted for itself, the best first.
- * @param demands never empty; the largest class first.
+ * @param demand `classes` is never empty; the largest class first.
  * @param within only domains inside this one.
  * @param skip how many of the innermost levels to skip.
  */
 export function* chooseDomains(
   stats: DomainStats,
   asked: ResolvedTopology,
-  demands: readonly ClassDemand[],
+  { classes: demands, hasRoom }: GangDemand,
   within: DomainIdx,
   skip: number,
 ): Generator<DomainIdx> {
@@ -61,9 +68,9 @@ export function* chooseDomains(
   for (let level = innermost; level >= asked.outermost; level--) {
     const candidates: Candidate[] = [];
     for (const domain of domainsOf(topology, level, within)) {
-      if (!demands.every(({ capacity, want }) => capacity.holds(domain, want))) continue;
+      if (!demands.every(({ capacity, want }) => capacity.holds(domain, want)) || !hasRoom(domain)) continue;
       const placed = placedIn(stats, domain);
-      if (stats.placedBefore && placed === 0 && domain !== within) continue;
+      if (stats.placed && placed === 0 && domain !== within) continue;
       candidates.push(weigh(stats, asked, demands, domain, placed));
     }
     // Callers nearly always take the best domain only. Sorting thousands of candidates would cost more than

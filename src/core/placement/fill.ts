@@ -80,7 +80,7 @@ function fillNodes(layout: Layout, domain: DomainIdx, want: number, nodes: NodeI
   let rest = want;
   const away: number[] = [];
   for (const position of all) {
-    if (stats.placedBefore && placedIn(stats, hostAt(position)) > 0) {
+    if (stats.placed && placedIn(stats, hostAt(position)) > 0) {
       const count = Math.min(rest, capacity.at(position));
       if (count > 0) counts.set(position, count);
       rest -= count;

@@ -24,15 +24,19 @@ export function countCapacity(
   return DomainCapacity.count(tx, members, within, isSlicedUnevenly ? undefined : asked.slice);
 }
 
-/** @param near nodes of members that this plan has placed already. */
+/**
+ * @param within the domain that is laid out.
+ * @param near nodes of members that this plan has placed already.
+ */
 export function layoutOf(
   { stats, asked, placedNodes }: PlanContext,
   { accelerators }: RequestClass,
   capacity: DomainCapacity,
+  within: DomainIdx,
   near: readonly NodeIdx[] = [],
 ): Layout {
   return {
-    stats: near.length > 0 ? withPlaced(stats, [...placedNodes, ...near]) : stats,
+    stats: near.length > 0 ? withPlaced(stats, [...placedNodes, ...near], within) : stats,
     capacity,
     asked,
     accelerators,
@@ -99,10 +103,13 @@ function placeHere(
   want: number,
   near: readonly NodeIdx[] = [],
 ): NodeIdx[] {
-  const { tx } = context;
+  const { tx, effort } = context;
+  const { levelOf, start, end } = tx.snapshot.topology;
+  effort.spend(levelOf[within.domain]!, end[within.domain]! - start[within.domain]!);
   if (members.pods[0]!.template.spread.length > 0) return fillSpread(tx, members, listNodes(context, within), want);
   const capacity = countCapacity(context, members, within);
-  const nodes = descend(layoutOf(context, members, capacity, near), within.domain, capacity.most(within.domain, want));
+  const layout = layoutOf(context, members, capacity, within.domain, near);
+  const nodes = descend(layout, within.domain, capacity.most(within.domain, want));
   nodes.forEach((node, i) => {
     tx.place(node, members.pods[i]!);
   });

@@ -31,13 +31,16 @@ export interface PartialPlacement {
  * @param masks nodes to try, one set after the other.
  */
 export function placePartial(context: PlanContext, masks: readonly NodeMask[]): PartialPlacement {
-  const { tx, classes, mainClasses, gang } = context;
+  const { tx, classes, mainClasses, gang, effort } = context;
+  const { levelOf } = tx.snapshot.topology;
   const before = tx.checkpoint();
   const none: Placement = new Map(classes.map((members) => [members, []]));
   let best: PartialPlacement = { placement: none, count: 0, domain: undefined };
   for (const mask of masks) {
     const capacities = mainClasses.map((members) => countCapacity(context, members, { domain: ROOT, mask }));
     for (const domain of rankDomains(context, capacities)) {
+      // Without a start in sight, the most that fits is only a figure.
+      if (best.domain !== undefined && effort.isSpent(levelOf[domain]!)) break;
       const partial = fillDomain(context, { domain, mask });
       if (partial.count >= gang.min) return partial;
       if (partial.count > best.count) best = partial;

@@ -4,7 +4,8 @@
  * 1. For each set of nodes and each level attempt, count what every domain takes of each main class.
  * 2. Try the domains that hold every class, the best first (`domain-choice.ts`).
  * 3. In one domain: one class is placed at once, as its count is exact. With several classes the counts are necessary but
- *    not sufficient, so the classes are placed one after another, in two orders.
+ *    not sufficient, even with the sums of `room.ts`, so the classes are placed one after another, in two orders. How
+ *    many domains are tried is bounded (`search-effort.ts`).
  * 4. Gangs whose slices differ are placed slice by slice (`slices.ts`).
  *
  * O(classes x nodes) for each attempt in the usual case, where the first domain holds the gang.
@@ -18,6 +19,7 @@ import { type ClassDemand, chooseDomains } from './domain-choice.ts';
 import type { RequestClass } from './member-classes.ts';
 import { countCapacity, layoutOf, placeClass } from './place-class.ts';
 import type { LevelAttempt, Placement, PlanContext, SearchDomain } from './plan-context.ts';
+import { judgeRoom } from './room.ts';
 import { placeSlices, SLICE_ORDERS } from './slices.ts';
 
 /** @param masks nodes to try, one set after the other. */
@@ -32,7 +34,7 @@ export function placeWhole(context: PlanContext, masks: readonly NodeMask[]): Pl
 }
 
 function placeAtLevel(context: PlanContext, { outermost }: LevelAttempt, mask: NodeMask): Placement | undefined {
-  const { anchor, gang, stats, isSpread, isSlicedUnevenly } = context;
+  const { anchor, gang, stats, effort, isSpread, isSlicedUnevenly } = context;
   const demands = context.mainClasses.map(
     (members): ClassDemand => ({
       capacity: countCapacity(context, members, { domain: ROOT, mask }),
@@ -43,7 +45,13 @@ function placeAtLevel(context: PlanContext, { outermost }: LevelAttempt, mask: N
   if (anchor === undefined || demands.some(({ capacity, want }) => capacity.fits(anchor) < want)) return undefined;
   if (isSlicedUnevenly && gang.placed.length > 0) return placeAllSlices(context, { domain: anchor, mask });
   const asked = { ...context.asked, outermost };
-  for (const domain of chooseDomains(stats, asked, demands, anchor, isSpread ? 1 : 0)) {
+  const demand = { classes: demands, hasRoom: judgeRoom(context, mask) };
+  const { levelOf } = stats.topology;
+  let level: number | undefined;
+  for (const domain of chooseDomains(stats, asked, demand, anchor, isSpread ? 1 : 0)) {
+    const isBest = levelOf[domain] !== level;
+    level = levelOf[domain]!;
+    if (!isBest && effort.isSpent(level)) continue;
     const placement = placeInDomain(context, { domain, mask }, demands[0]!.capacity);
     if (placement) return placement;
   }
@@ -56,7 +64,9 @@ function placeInDomain(context: PlanContext, within: SearchDomain, capacity: Dom
   if (isSlicedUnevenly) return placeAllSlices(context, within);
   const [only] = classes;
   if (classes.length === 1 && !isSpread) {
-    return new Map([[only!, descend(layoutOf(context, only!, capacity), within.domain, only!.pods.length)]]);
+    return new Map([
+      [only!, descend(layoutOf(context, only!, capacity, within.domain), within.domain, only!.pods.length)],
+    ]);
   }
   const demanding = [...classes].sort(
     (a, b) =>

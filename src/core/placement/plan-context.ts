@@ -2,8 +2,8 @@
  * What one plan knows of its gang before it places anything: the classes of members, where they may go, and the figures
  * that domains are compared by. Plain data that the steps of a plan read and never write.
  *
- * The one part that changes while a plan searches is `tx`, the pods placed so far. `transaction.ts` owns it: a step that
- * tries something takes a checkpoint before and rolls back to it when the attempt fails.
+ * Two parts change while a plan searches. `tx` is the pods placed so far. `transaction.ts` owns it: a step that tries
+ * something takes a checkpoint before and rolls back to it when the attempt fails. `effort` counts what was tried.
  *
  * O(members + nodes) to make.
  */
@@ -16,6 +16,7 @@ import { type DomainIdx, domainsWithin, findMost, type NodeIdx, ROOT } from '../
 import { type DomainStats, placedIn, sumDomainStats, withPlaced } from './domain-stats.ts';
 import type { GangRequest, PlanPolicy } from './gang-request.ts';
 import { classify, type RequestClass } from './member-classes.ts';
+import { SearchEffort } from './search-effort.ts';
 
 /** Nodes of each class's members, in rank order; fewer nodes than members: the last members got none. */
 export type Placement = ReadonlyMap<RequestClass, readonly NodeIdx[]>;
@@ -35,6 +36,8 @@ export interface LevelAttempt {
 export interface PlanContext {
   /** The search state: what is placed so far. */
   readonly tx: Transaction;
+  /** What the search cost so far. */
+  readonly effort: SearchEffort;
   readonly gang: GangRequest;
   readonly policy: PlanPolicy;
   readonly asked: ResolvedTopology;
@@ -67,6 +70,7 @@ export function createPlanContext(
   gang: GangRequest,
   policy: PlanPolicy,
   asked: ResolvedTopology,
+  effort = new SearchEffort(tx.snapshot.byName.length, gang.members.length),
 ): PlanContext {
   const { snapshot } = tx;
   const classes = classify(snapshot, gang, policy);
@@ -79,12 +83,13 @@ export function createPlanContext(
   const usable = maskUsable(snapshot, gang.key, asked);
   const acceleratorColumns = chooseColumns(snapshot.columns, policy.isAccelerator);
   const placedNodes = gang.placed.flatMap(({ node }) => snapshot.indexOf.get(node) ?? []);
-  const stats = withPlaced(sumDomainStats(snapshot, acceleratorColumns, policy.score), placedNodes);
+  const stats = withPlaced(sumDomainStats(snapshot, acceleratorColumns, policy.score), placedNodes, ROOT);
   const plainNodes =
     accelerated.length < classes.length ? intersectMasks(maskPlain(snapshot, acceleratorColumns), usable) : undefined;
   const prefers = asked.preferred > asked.outermost;
   return {
     tx,
+    effort,
     gang,
     policy,
     asked,
@@ -140,7 +145,7 @@ export function listDomains({ anchor, asked, stats }: PlanContext): readonly Dom
   if (anchor === undefined) return [];
   if (topology.levelOf[anchor]! >= asked.outermost) return [anchor];
   return domainsWithin(topology, anchor, asked.outermost).filter(
-    (domain) => !stats.placedBefore || placedIn(stats, domain) > 0,
+    (domain) => !stats.placed || placedIn(stats, domain) > 0,
   );
 }
 

@@ -10,7 +10,8 @@
  * 5. Give the nodes to the members in rank order, neighbours next to each other; or report why there is no place
  *    (`report.ts`).
  *
- * Deterministic: ties are broken by node and domain name. O(pools x classes x nodes) in the usual case.
+ * Deterministic: ties are broken by node and domain name. O(pools x classes x nodes) in the usual case; what may take more
+ * is bounded by `search-effort.ts`.
  */
 
 import type { PodUid } from '../objects/model.ts';
@@ -23,6 +24,7 @@ import { placePartial } from './place-partial.ts';
 import { placeWhole } from './place-whole.ts';
 import { createPlanContext, listPoolMasks, listUsableMasks, type Placement, type PlanContext } from './plan-context.ts';
 import { reportUnschedulable, type Unschedulable } from './report.ts';
+import type { SearchEffort } from './search-effort.ts';
 
 export interface PlannedSlot {
   readonly uid: PodUid;
@@ -37,8 +39,15 @@ export type Plan =
 /**
  * Plans the gang on the snapshot and leaves the snapshot as it was.
  * @param now milliseconds since the epoch: only a gang's patience depends on it.
+ * @param effort counts what the search costs, and bounds it.
  */
-export function planGang(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy, now: number): Plan {
+export function planGang(
+  snapshot: Snapshot,
+  gang: GangRequest,
+  policy: PlanPolicy,
+  now: number,
+  effort?: SearchEffort,
+): Plan {
   if (gang.members.length < gang.min) return { kind: 'waiting', have: gang.members.length, want: gang.min };
   if (gang.members.length === 0) return { kind: 'placed', slots: [] };
   const resolution = resolveTopology(snapshot.topology, gang.topology, now);
@@ -48,7 +57,7 @@ export function planGang(snapshot: Snapshot, gang: GangRequest, policy: PlanPoli
   const tx = new Transaction(snapshot);
   try {
     tx.occupy(gang.priority);
-    const context = createPlanContext(tx, gang, policy, resolution.topology);
+    const context = createPlanContext(tx, gang, policy, resolution.topology, effort);
     return placeGang(context);
   } finally {
     tx.rollback(0);
