@@ -104,8 +104,8 @@ function placeHere(
   near: readonly NodeIdx[] = [],
 ): NodeIdx[] {
   const { tx, effort } = context;
-  const { levelOf, start, end } = tx.snapshot.topology;
-  effort.spend(levelOf[within.domain]!, end[within.domain]! - start[within.domain]!);
+  const { start, end } = tx.snapshot.topology;
+  effort.look(end[within.domain]! - start[within.domain]!);
   if (members.pods[0]!.template.spread.length > 0) return fillSpread(tx, members, listNodes(context, within), want);
   const capacity = countCapacity(context, members, within);
   const layout = layoutOf(context, members, capacity, within.domain, near);

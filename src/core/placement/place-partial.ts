@@ -6,7 +6,8 @@
  * 2. In each, one member of every class first, so that no role is missing; then the small classes whole, the largest last.
  * 3. Sliced gangs start with whole slices if those are enough, as a slice that is begun may never get the rest.
  *
- * O(classes x nodes) for one class, as counts are exact then; for several classes O(domains x nodes) at worst.
+ * O(classes x nodes) for one class, as counts are exact then; for several classes O(domains x classes x nodes of one) as far
+ * as `search-effort.ts` allows.
  */
 
 import type { NodeMask } from '../snapshot/node-mask.ts';
@@ -25,6 +26,9 @@ export interface PartialPlacement {
   readonly domain: DomainIdx | undefined;
 }
 
+/** A gang that starts whole or not at all only wants to know how far off it is: the roomiest domains tell. */
+const MAX_TRIES_FOR_FIGURE = 16;
+
 /**
  * Stops at the first mask that holds the minimum, otherwise takes the one that holds most members. The result is
  * placed in the transaction.
@@ -36,15 +40,18 @@ export function placePartial(context: PlanContext, masks: readonly NodeMask[]): 
   const before = tx.checkpoint();
   const none: Placement = new Map(classes.map((members) => [members, []]));
   let best: PartialPlacement = { placement: none, count: 0, domain: undefined };
+  const most = gang.min === gang.members.length ? MAX_TRIES_FOR_FIGURE : Number.POSITIVE_INFINITY;
   for (const mask of masks) {
+    let tries = 0;
     const capacities = mainClasses.map((members) => countCapacity(context, members, { domain: ROOT, mask }));
     for (const domain of rankDomains(context, capacities)) {
-      // Without a start in sight, the most that fits is only a figure.
-      if (best.domain !== undefined && effort.isSpent(levelOf[domain]!)) break;
+      if (tries++ >= most || (tries > 1 && effort.isSpent(levelOf[domain]!))) break;
+      const { looks } = effort;
       const partial = fillDomain(context, { domain, mask });
       if (partial.count >= gang.min) return partial;
       if (partial.count > best.count) best = partial;
       tx.rollback(before);
+      effort.fail(levelOf[domain]!, looks);
       // The counts are exact when all members ask for the same: no other domain takes more.
       if (classes.length === 1) break;
     }

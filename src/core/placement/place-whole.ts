@@ -52,8 +52,10 @@ function placeAtLevel(context: PlanContext, { outermost }: LevelAttempt, mask: N
     const isBest = levelOf[domain] !== level;
     level = levelOf[domain]!;
     if (!isBest && effort.isSpent(level)) continue;
+    const { looks } = effort;
     const placement = placeInDomain(context, { domain, mask }, demands[0]!.capacity);
     if (placement) return placement;
+    effort.fail(level, looks);
   }
   return undefined;
 }

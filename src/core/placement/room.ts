@@ -8,31 +8,36 @@
  */
 import type { NodeMask } from '../snapshot/node-mask.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import type { DomainIdx, NodeIdx } from '../topology/tree.ts';
+import { type DomainIdx, type NodeIdx, ROOT } from '../topology/tree.ts';
 import type { SliceShape } from './domain-capacity.ts';
 import type { RequestClass } from './member-classes.ts';
-import type { PlanContext } from './plan-context.ts';
+import type { PlanContext, SearchDomain } from './plan-context.ts';
 
 /** Amounts of some resources, in the order of their columns. */
-type Amounts = Float64Array;
+export type Amounts = Float64Array;
 
 /** What is free of some resources in each domain. */
 export class FreeSums {
   readonly columns: readonly number[];
+  readonly #from: number;
   readonly #start: Int32Array;
   readonly #end: Int32Array;
-  /** By column: what the first i nodes have free. */
+  /** By column: what the first i nodes of the domain have free. */
   readonly #before: readonly Float64Array[];
 
-  constructor({ topology, free }: Snapshot, classes: readonly RequestClass[], mask: NodeMask) {
+  /** @param within nothing outside of the domain is asked for. */
+  constructor({ topology, free }: Snapshot, classes: readonly RequestClass[], { domain, mask }: SearchDomain) {
     const { order, start, end } = topology;
+    const from = start[domain]!;
+    const size = end[domain]! - from;
+    this.#from = from;
     this.columns = [...new Set(classes.flatMap(({ requests }) => [...requests.columns]))];
     this.#start = start;
     this.#end = end;
     this.#before = this.columns.map((column) => {
-      const before = new Float64Array(order.length + 1);
-      for (let i = 0; i < order.length; i++) {
-        const node = order[i]! as NodeIdx;
+      const before = new Float64Array(size + 1);
+      for (let i = 0; i < size; i++) {
+        const node = order[from + i]! as NodeIdx;
         // An overcommitted node counts as full.
         before[i + 1] = before[i]! + (mask && mask[node] !== 1 ? 0 : Math.max(0, free[column]![node]!));
       }
@@ -69,7 +74,7 @@ export class FreeSums {
 
   #sum(i: number, domain: DomainIdx): number {
     const before = this.#before[i]!;
-    return before[this.#end[domain]!]! - before[this.#start[domain]!]!;
+    return before[this.#end[domain]! - this.#from]! - before[this.#start[domain]! - this.#from]!;
   }
 }
 
@@ -89,7 +94,7 @@ export function judgeRoom(context: PlanContext, mask: NodeMask): HasRoom {
 
 function judge(context: PlanContext, classes: readonly RequestClass[], mask: NodeMask): HasRoom {
   const { tx, asked, isSlicedUnevenly } = context;
-  const free = new FreeSums(tx.snapshot, classes, mask);
+  const free = new FreeSums(tx.snapshot, classes, { domain: ROOT, mask });
   const all = new Float64Array(free.columns.length);
   for (const members of classes) addAmounts(all, free.demandOf(members, members.pods.length));
   if (!isSlicedUnevenly) return (domain) => free.has(domain, all);
@@ -130,6 +135,7 @@ function judgeSlices(
     before[topology.end[domain]!]! - before[topology.start[domain]!]! >= slices.size;
 }
 
-export function addAmounts(sum: Amounts, more: Amounts): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += more[i]!;
+/** @param times -1 subtracts them. */
+export function addAmounts(sum: Amounts, more: Amounts, times = 1): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += times * more[i]!;
 }

@@ -18,8 +18,8 @@ const COST_OF_TRY = 16;
 
 export class SearchEffort {
   readonly #limit: number;
-  /** Looks by level; the whole cluster is -1. */
-  readonly #spent = new Map<number, number>();
+  /** Looks of tries that were in vain, by level of the domain; the whole cluster is -1. */
+  readonly #inVain = new Map<number, number>();
   #looks = 0;
 
   constructor(nodes: number, members: number) {
@@ -32,14 +32,21 @@ export class SearchEffort {
   }
 
   /** One class of members is tried on so many nodes. */
-  spend(level: number, nodes: number): void {
-    const looks = nodes + COST_OF_TRY;
-    this.#looks += looks;
-    this.#spent.set(level, (this.#spent.get(level) ?? 0) + looks);
+  look(nodes: number): void {
+    this.#looks += nodes + COST_OF_TRY;
   }
 
-  /** Whether no more domains of the level are tried. */
+  /**
+   * A try was in vain. Only such tries are bounded: those that succeed are as many as the gang has parts.
+   * @param level of the domain.
+   * @param looks how many there were before it.
+   */
+  fail(level: number, looks: number): void {
+    this.#inVain.set(level, (this.#inVain.get(level) ?? 0) + this.#looks - looks);
+  }
+
+  /** Whether only the best domains of the level are still tried. */
   isSpent(level: number): boolean {
-    return (this.#spent.get(level) ?? 0) >= this.#limit;
+    return (this.#inVain.get(level) ?? 0) >= this.#limit;
   }
 }

@@ -7,16 +7,19 @@
  *    one with most room.
  * 3. Interchangeable slices get their places in depth-first order, so that neighbours in rank are neighbours.
  *
- * O(slices x domains) at worst; uniform gangs take the direct way in `descend.ts`.
+ * A slice is tried only where the sums of what is left hold it (`room.ts`), and how many domains are tried in vain is bounded
+ * (`search-effort.ts`). Uniform gangs take the direct way in `descend.ts`.
  */
 
 import type { PodUid } from '../objects/model.ts';
+import type { NodeMask } from '../snapshot/node-mask.ts';
 import { type DomainIdx, domainAt, domainsWithin, findMost, type NodeIdx, type Topology } from '../topology/tree.ts';
 import type { SliceShape } from './domain-capacity.ts';
 import type { MemberRequest, PlacedMember } from './gang-request.ts';
 import type { RequestClass } from './member-classes.ts';
 import { countCapacity, placeClassInside } from './place-class.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
+import { type Amounts, addAmounts, FreeSums } from './room.ts';
 
 /** Members of one class in one slice, in rank order. */
 interface SlicePart {
@@ -72,11 +75,10 @@ export function placeSlices(
   const { tx, asked, gang, classes } = context;
   const { topology, indexOf } = tx.snapshot;
   const shape = asked.slice!;
-  const candidates = listCandidates(context, within, shape, largestFirst);
+  const candidates = new SliceDomains(topology, listCandidates(context, within, shape, largestFirst), asked.spread);
   const anchors = findAnchors(topology, shape, gang.placed, indexOf);
-  const used: DomainIdx[] = [...anchors.values()];
-  /** A domain that is too full for a slice is too full for the next slice like it. */
-  const full = new Set<string>();
+  for (const domain of anchors.values()) candidates.use(domain);
+  const room = new SliceRoom(context, within);
   const placed: PlacedSlice[] = [];
   const slices = cut(classes, shape, gang.members[count - 1]!.rank).sort(
     (a, b) =>
@@ -86,24 +88,135 @@ export function placeSlices(
   );
   for (const slice of slices) {
     const anchor = anchors.get(slice.index);
-    const eligible =
-      anchor === undefined
-        ? sortCandidates(topology, candidates, asked.spread, used)
-        : narrow(topology, candidates, anchor);
-    for (const domain of eligible) {
-      if (full.has(`${domain} ${slice.likeness}`)) continue;
-      const before = tx.checkpoint();
-      const nodes = placeSlice(context, slice, { domain, mask: within.mask });
-      if (nodes) {
-        placed.push({ slice, domain, nodes });
-        used.push(domain);
-        break;
-      }
-      tx.rollback(before);
-      full.add(`${domain} ${slice.likeness}`);
-    }
+    const eligible = anchor === undefined ? candidates.inOrder() : narrow(topology, candidates.all, anchor);
+    const found = placeInFirst(context, slice, eligible, room, within.mask);
+    if (!found) continue;
+    placed.push(found);
+    candidates.use(found.domain);
   }
   return assignNodes(placed, anchors);
+}
+
+function placeInFirst(
+  context: PlanContext,
+  slice: Slice,
+  domains: Iterable<DomainIdx>,
+  room: SliceRoom,
+  mask: NodeMask,
+): PlacedSlice | undefined {
+  const { tx, effort } = context;
+  const { levelOf } = tx.snapshot.topology;
+  for (const domain of domains) {
+    if (!room.mayHold(domain, slice)) continue;
+    const before = tx.checkpoint();
+    const { looks } = effort;
+    const nodes = placeSlice(context, slice, { domain, mask });
+    if (nodes) {
+      room.take(domain, slice);
+      return { slice, domain, nodes };
+    }
+    tx.rollback(before);
+    effort.fail(levelOf[domain]!, looks);
+    room.close(domain, slice);
+    if (effort.isSpent(levelOf[domain]!)) return undefined;
+  }
+  return undefined;
+}
+
+/** The domains that slices may go to, in the order in which the next slice tries them. */
+class SliceDomains {
+  readonly all: readonly DomainIdx[];
+  /** By candidate: its domain of the level over which slices are spread; undefined: no spread is asked for. */
+  readonly #outerOf: readonly (DomainIdx | undefined)[] | undefined;
+  readonly #positions: ReadonlyMap<DomainIdx, number>;
+  /** Candidates that the gang uses, as sorted positions. */
+  readonly #own: number[] = [];
+  /** Slices by outer domain. */
+  readonly #counts = new Map<DomainIdx | undefined, number>();
+  readonly #outer: (domain: DomainIdx) => DomainIdx | undefined;
+
+  /** @param spread the level over which slices are spread; -1: none. */
+  constructor(topology: Topology, all: readonly DomainIdx[], spread: number) {
+    this.all = all;
+    this.#outer = (domain) => domainAt(topology, topology.order[topology.start[domain]!]! as NodeIdx, spread);
+    this.#outerOf = spread < 0 ? undefined : all.map(this.#outer);
+    this.#positions = new Map(all.map((domain, i) => [domain, i]));
+  }
+
+  /** A slice is in the domain. */
+  use(domain: DomainIdx): void {
+    if (this.#outerOf) {
+      const outer = this.#outer(domain);
+      this.#counts.set(outer, (this.#counts.get(outer) ?? 0) + 1);
+    }
+    const position = this.#positions.get(domain);
+    if (position === undefined) return;
+    const at = this.#own.findIndex((other) => other >= position);
+    if (at < 0) this.#own.push(position);
+    else if (this.#own[at] !== position) this.#own.splice(at, 0, position);
+  }
+
+  /**
+   * Those in the emptiest domains of the spread level, then those the gang uses already, else in the order given. One by
+   * one: sorting thousands of candidates for each slice took most of a plan.
+   */
+  *inOrder(): Generator<DomainIdx> {
+    const own = new Set(this.#own);
+    const outerOf = this.#outerOf;
+    const crowding = (i: number) => (outerOf ? (this.#counts.get(outerOf[i]) ?? 0) : 0);
+    const levels = outerOf ? new Set(outerOf.map((_, i) => crowding(i))) : [0];
+    for (const level of [...levels].sort((a, b) => a - b)) {
+      for (const i of own) if (crowding(i) === level) yield this.all[i]!;
+      for (let i = 0; i < this.all.length; i++) if (!own.has(i) && crowding(i) === level) yield this.all[i]!;
+    }
+  }
+}
+
+/** What is left in each domain, so that slices are tried only where the sums hold them. */
+class SliceRoom {
+  readonly #free: FreeSums;
+  readonly #left = new Map<DomainIdx, Amounts>();
+  readonly #demands = new Map<string, Amounts>();
+  /** A domain that is too full for a slice is too full for the next slice like it. */
+  readonly #full = new Map<string, Set<DomainIdx>>();
+
+  constructor({ tx, classes, usable }: PlanContext, { domain }: SearchDomain) {
+    // Members without accelerators may be on any usable node of the domain.
+    this.#free = new FreeSums(tx.snapshot, classes, { domain, mask: usable });
+  }
+
+  mayHold(domain: DomainIdx, slice: Slice): boolean {
+    if (this.#full.get(slice.likeness)?.has(domain)) return false;
+    const demand = this.#demandOf(slice);
+    return this.#leftIn(domain).every((left, i) => left >= demand[i]!);
+  }
+
+  /** The slice is in the domain. */
+  take(domain: DomainIdx, slice: Slice): void {
+    addAmounts(this.#leftIn(domain), this.#demandOf(slice), -1);
+  }
+
+  /** The domain does not hold the slice, whatever the sums say. */
+  close(domain: DomainIdx, { likeness }: Slice): void {
+    const full = this.#full.get(likeness);
+    if (full) full.add(domain);
+    else this.#full.set(likeness, new Set([domain]));
+  }
+
+  #leftIn(domain: DomainIdx): Amounts {
+    const left = this.#left.get(domain) ?? this.#free.of(domain);
+    this.#left.set(domain, left);
+    return left;
+  }
+
+  #demandOf({ likeness, parts }: Slice): Amounts {
+    const known = this.#demands.get(likeness);
+    if (known) return known;
+    const demand = new Float64Array(this.#free.columns.length);
+    for (const { members, pods } of parts) addAmounts(demand, this.#free.demandOf(members, pods.length));
+    this.#demands.set(likeness, demand);
+    return demand;
+  }
 }
 
 /** The domains of the slices' level, or the domain itself when it is inside of one. */
@@ -119,24 +232,6 @@ function listCandidates(
   const capacity = countCapacity(context, context.largest, within);
   const sign = largestFirst ? 1 : -1;
   return domainsWithin(topology, domain, level).sort((a, b) => sign * (capacity.fits(b) - capacity.fits(a)) || a - b);
-}
-
-/**
- * Those in the emptiest domains of the spread level, then those the gang uses already, else in the order given.
- * @param spread the level over which slices are spread; -1: none.
- */
-function sortCandidates(
-  topology: Topology,
-  candidates: readonly DomainIdx[],
-  spread: number,
-  used: readonly DomainIdx[],
-): readonly DomainIdx[] {
-  const own = new Set(used);
-  const outer = (domain: DomainIdx) => domainAt(topology, topology.order[topology.start[domain]!]! as NodeIdx, spread);
-  const counts = new Map<DomainIdx | undefined, number>();
-  if (spread >= 0) for (const domain of used) counts.set(outer(domain), (counts.get(outer(domain)) ?? 0) + 1);
-  const crowding = (domain: DomainIdx) => (spread < 0 ? 0 : (counts.get(outer(domain)) ?? 0));
-  return [...candidates].sort((a, b) => crowding(a) - crowding(b) || Number(own.has(b)) - Number(own.has(a)));
 }
 
 /** The candidates inside the slice's domain, or that domain itself when it is inside of a candidate. */
