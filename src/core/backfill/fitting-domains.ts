@@ -40,8 +40,8 @@ export class FittingDomains {
     }
   }
 
-  /** Removes a departure's pods; `fitting` may grow. */
-  leave(departure: Departure): void {
+  /** Removes a departure's pods. @returns the domains where the gang might fit now, and did not before. */
+  leave(departure: Departure): readonly DomainIdx[] {
     this.#departures.leave(departure);
     if (this.#readsPods) this.#departures.sync();
     const touched = new Set<DomainIdx>();
@@ -51,12 +51,14 @@ export class FittingDomains {
       this.#capacities.get(scope)!.refresh(node);
       touched.add(scope);
     }
-    for (const scope of touched) if (this.#capacities.get(scope)!.fits()) this.fitting.add(scope);
+    const found = [...touched].filter((scope) => this.#capacities.get(scope)!.fits());
+    for (const scope of found) this.fitting.add(scope);
+    return found;
   }
 
-  /** Whether the departure frees something in the domain. */
-  touches({ pods }: Departure, scope: DomainIdx): boolean {
-    return pods.some(({ node }) => this.#scopeOf(node) === scope);
+  /** The domains in which the departure frees something. */
+  scopesOf({ pods }: Departure): ReadonlySet<DomainIdx> {
+    return new Set(pods.flatMap(({ node }) => this.#scopeOf(node) ?? []));
   }
 
   /** Takes back what it placed. Nothing may leave afterwards. */
@@ -82,7 +84,8 @@ export interface Drain {
 
 /**
  * One drain for each domain where the gang might fit: its pods leave, the longest running first, until the members
- * can be counted there. The cheapest first. All departures have left afterwards.
+ * can be counted there. The cheapest first. All departures have left afterwards. O(pods): looking for the departures of each
+ * of 5,000 hosts took 0.7 s.
  * @param departures of unknown end, in that order.
  */
 export function listDrains(
@@ -90,16 +93,19 @@ export function listDrains(
   departures: readonly Departure[],
   policy: PlanPolicy,
 ): readonly Drain[] {
-  const known = new Set(domains.fitting);
-  const lastOf = new Map<DomainIdx, number>();
-  departures.forEach((departure, i) => {
-    domains.leave(departure);
-    for (const domain of domains.fitting) if (!known.has(domain) && !lastOf.has(domain)) lastOf.set(domain, i);
-  });
-  const drains = [...lastOf].map(([domain, last]): Drain => {
-    const there = departures.slice(0, last + 1).filter((departure) => domains.touches(departure, domain));
-    return { departures: there, cost: drainCostOf(there, policy) };
-  });
+  const leftBy = new Map<DomainIdx, Departure[]>();
+  const drains: Drain[] = [];
+  for (const departure of departures) {
+    for (const scope of domains.scopesOf(departure)) {
+      const left = leftBy.get(scope);
+      if (left) left.push(departure);
+      else leftBy.set(scope, [departure]);
+    }
+    for (const domain of domains.leave(departure)) {
+      const there = [...leftBy.get(domain)!];
+      drains.push({ departures: there, cost: drainCostOf(there, policy) });
+    }
+  }
   return drains.sort((a, b) => compareDrainCosts(a.cost, b.cost));
 }
 
