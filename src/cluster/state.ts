@@ -20,6 +20,7 @@ import {
   type StorageClassModel,
 } from '../core/objects/model.ts';
 import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
+import { keepRecord } from '../core/podgroup/plan-record.ts';
 import type { ClaimObstacle } from '../core/podgroup/problems.ts';
 import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
@@ -180,12 +181,16 @@ export class ClusterState {
   };
 
   readonly pods: Sink<PodModel> = {
-    applied: (pod, before) => {
+    applied: (seen) => {
+      const before = this.#pods.get(seen.uid);
+      const pod = before ? keepRecord(seen, before) : seen;
       if (before) this.#unindex(before);
       this.#index(pod);
       this.#listener.onPod(before, pod);
     },
-    deleted: (pod) => {
+    deleted: ({ uid }) => {
+      const pod = this.#pods.get(uid);
+      if (!pod) return;
       this.#unindex(pod);
       this.#listener.onPod(pod, undefined);
     },

@@ -163,7 +163,9 @@ export class Coordinator {
     const { gangs, queues, timer } = this.#parts;
     for (const gang of unread) gangs.mark(gang);
     gangs.readChanged();
-    adoptSlots(this.#context, gangs);
+    // First what bound pods use, which says whether a waiting gang may keep its slots; then with those slots.
+    queues.recover([...gangs.values()]);
+    adoptSlots(this.#context, gangs, queues);
     queues.recover([...gangs.values()]);
     // Only gangs that have slots are in another state now.
     for (const slot of this.#context.reservations.slots()) gangs.mark(slot.gang);

@@ -6,7 +6,9 @@ import { gangPod, gangPods, gpuJob, gpuPod } from './objects.ts';
 import { asTenant, refusalOf } from './tenant.ts';
 import { expectEvent, expectRunning, startWorld, type World } from './world.ts';
 
-const RECORDS = ['plan', 'placement', 'preempted-by', 'preemption-notice', 'over-time'].map((key) => `muster.dev/${key}`);
+const RECORDS = ['plan', 'placement', 'preempted-by', 'preemption-notice', 'over-time'].map(
+  (key) => `muster.dev/${key}`,
+);
 
 let world: World;
 let cluster: Cluster;
@@ -46,7 +48,10 @@ describe('with the record policies', () => {
 
   test('the pods of a Job with a record in its template are refused, and its Event says why', async () => {
     await asTenant(cluster.api, async (tenant) => {
-      await tenant.create('jobs', gpuJob({ name: 'copied', size: 1, annotations: { 'muster.dev/plan': 'p1/node-1/1' } }));
+      await tenant.create(
+        'jobs',
+        gpuJob({ name: 'copied', size: 1, annotations: { 'muster.dev/plan': 'p1/node-1/1' } }),
+      );
     });
     await expectEvent(world, 'copied', /expected Muster alone to write muster\.dev\/plan/);
     expect(await cluster.api.list('pods')).toEqual([]);
@@ -78,7 +83,10 @@ describe('with the record policies', () => {
     // What it does all the time.
     expect(await patch('b-0', { metadata: { annotations: { 'muster.dev/preempted-by': 'x/y' } } })).toBeUndefined();
     expect(await patch('b-0', { metadata: { annotations: { 'muster.dev/preempted-by': null } } })).toBeUndefined();
-    const nomination = { metadata: { annotations: { 'muster.dev/plan': 'p/n/1' } }, status: { nominatedNodeName: 'n' } };
+    const nomination = {
+      metadata: { annotations: { 'muster.dev/plan': 'p/n/1' } },
+      status: { nominatedNodeName: 'n' },
+    };
     expect(await patch('b-0', nomination, 'merge', 'status')).toBeUndefined();
     expect(await patch('b-0', gate('muster.dev/gang'), 'strategic')).toBeUndefined();
   });

@@ -34,7 +34,9 @@ async function grant(admin: ApiClient, namespace: string): Promise<void> {
   await admin.apply({ apiVersion, kind: 'RoleBinding', metadata, subjects, roleRef } as object);
   const tenant = admin.impersonate(`${NAME}-of-${namespace}`);
   try {
-    await waitFor(async () => (await tenant.list('pods', { namespace })) !== undefined, { what: 'the role of the tenant' });
+    await waitFor(async () => (await tenant.list('pods', { namespace })) !== undefined, {
+      what: 'the role of the tenant',
+    });
   } finally {
     await tenant.close();
   }

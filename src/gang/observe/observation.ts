@@ -13,6 +13,7 @@
 import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
@@ -54,6 +55,8 @@ export class Observation {
       // Not in the next cycle: the snapshot counts the pod already, and a filter call must not count it twice.
       const slot = reservations.confirm(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod is bound already');
+      // It closes nothing if it asks for that no longer.
+      if (slot?.levels.exclusive !== exclusiveOf(now)) reservations.noteFreed();
       reservations.releaseHoldFor(uid);
     } else if (!now || now.deleting || now.nominatedNodeName !== '') reservations.releaseHoldFor(uid);
     if (!now || now.deleting) {
@@ -170,8 +173,9 @@ export class Observation {
   }
 }
 
-/** Whether capacity may have become free: a pod left its node or lost a nomination. */
+/** Whether capacity may have become free: a pod left its node, lost a nomination, or shares its domain from now on. */
 function freesSpace(before: PodModel | undefined, now: PodModel | undefined): boolean {
   if (!before || (before.nodeName === '' && before.nominatedNodeName === '')) return false;
-  return !now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName;
+  if (!now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName) return true;
+  return exclusiveOf(before) !== undefined && exclusiveOf(now) === undefined;
 }

@@ -119,7 +119,11 @@ const policyFiles = {
   recordPolicies: join(deployDir, 'record-policies.yaml'),
 } as const;
 
-async function changePolicies(api: ApiClient, was: InstalledPolicies | undefined, is: InstalledPolicies): Promise<void> {
+async function changePolicies(
+  api: ApiClient,
+  was: InstalledPolicies | undefined,
+  is: InstalledPolicies,
+): Promise<void> {
   if (was === undefined) {
     await installMuster(api, is);
     return;

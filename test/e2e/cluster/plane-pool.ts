@@ -2,7 +2,13 @@
  * Control planes that outlive the test file that started them. A worker runs one file after the other; the next one finds the
  * programs running, an empty cluster, and a kube-scheduler that starts anew.
  */
-import { type Cluster, type ControlPlaneOptions, type InstalledPolicies, openCluster, policiesOf } from './control-plane.ts';
+import {
+  type Cluster,
+  type ControlPlaneOptions,
+  type InstalledPolicies,
+  openCluster,
+  policiesOf,
+} from './control-plane.ts';
 import { removeDefinitions } from './manifests.ts';
 import { type Programs, startPrograms } from './programs.ts';
 import { resetCluster } from './reset.ts';
