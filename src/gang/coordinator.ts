@@ -112,6 +112,7 @@ export class Coordinator {
       admission.nextAt(now),
       planner.nextAt(now),
       queuePublisher.nextAt,
+      observation.nextAt,
     );
     for (const record of gangs) next = Math.min(next, observation.fences.nextAt(record, now));
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);

@@ -1,7 +1,7 @@
 /**
  * Step 1 of a cycle: reads changed gangs again, compares slots with their pods, and gives back what no longer holds:
  *
- *   1. expire holds that were never confirmed
+ *   1. expire holds that were never confirmed, and claims of DaemonSet pods that stay pending
  *   2. read gangs whose pods, Jobs or claims changed
  *   3. check slots (bound, gone, lost, overdue), placeholders, and slots of gangs with missing members
  *   4. release gangs that an operator holds
@@ -35,6 +35,7 @@ export class Observation {
   readonly #waker: Waker;
   readonly slots: SlotKeeper;
   readonly fences: FenceKeeper;
+  #nextAt = Number.POSITIVE_INFINITY;
   /** UIDs of members that came from another gang since the last cycle. */
   readonly #movers = new Set<string>();
 
@@ -45,6 +46,11 @@ export class Observation {
     this.#waker = waker;
     this.slots = new SlotKeeper(context);
     this.fences = new FenceKeeper(context, gangs);
+  }
+
+  /** When something that takes up space stops to count by time alone, milliseconds; Infinity: never. */
+  get nextAt(): number {
+    return this.#nextAt;
   }
 
   /** A pod was created, changed or deleted. Does at once what cannot wait for the next cycle. */
@@ -133,8 +139,11 @@ export class Observation {
 
   /** Runs the step. @returns gangs whose members have all succeeded since the last cycle. */
   observe(now: number): readonly Gang[] {
-    const { reservations } = this.#context;
+    const { reservations, view } = this.#context;
     reservations.expire(now);
+    const { hasEnded, nextAt } = view.endClaims(now);
+    if (hasEnded) reservations.noteFreed();
+    this.#nextAt = nextAt;
     this.#gangs.readChanged();
     this.#eraseOfMovers();
     for (const record of this.#gangs.values()) {

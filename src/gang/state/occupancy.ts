@@ -24,7 +24,7 @@ const NOTHING: Exempt = { slots: new Set(), holds: new Set() };
 
 /**
  * The snapshot with all unbound holders. Slots and holds count against every gang. A pod that kube-scheduler nominated
- * counts by its priority, and a DaemonSet pod counts as placed on its node.
+ * counts by its priority, and so does a DaemonSet pod that waits for its node.
  */
 export function occupy(
   snapshot: Snapshot,
@@ -56,8 +56,7 @@ function listOccupants(
     if (!exempt.holds.has(holdIdOf(key))) add(hold.pod, hold.node, Number.POSITIVE_INFINITY, exclusiveOf(hold.pod));
   }
   for (const { pod, pinnedTo } of foreignHolders) {
-    if (pinnedTo !== undefined) add(pod, pinnedTo, Number.POSITIVE_INFINITY);
-    else add(pod, pod.nominatedNodeName, pod.priority);
+    add(pod, pinnedTo ?? pod.nominatedNodeName, pod.priority);
   }
   return occupants;
 }
