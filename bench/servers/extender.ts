@@ -6,6 +6,7 @@
  */
 
 import { gangKey } from '../../src/core/podgroup/gang.ts';
+import { NO_LEVELS } from '../../src/core/podgroup/plan-record.ts';
 import { adoptSlot } from '../../src/gang/state/slot.ts';
 import { directPaths } from '../../src/http/app.ts';
 import { startServer } from '../../src/http/server/server.ts';
@@ -29,7 +30,15 @@ const member = projector.project(JSON.parse(readRecording('filter-nominated-memb
 for (let i = 0; i < slots; i++) {
   const pod = i === 0 ? member : aPod({ name: `member-${i}`, template: member.template });
   const node = i === 0 ? MEMBER_NODE : nodeNameAt((i * 10 + 3) % NODES);
-  const decided = { pod, gang: gangKey('default', 'bench'), node, plan: 'bench', attempt: 1, since: 0 };
+  const decided = {
+    pod,
+    gang: gangKey('default', 'bench'),
+    node,
+    plan: 'bench',
+    levels: NO_LEVELS,
+    attempt: 1,
+    since: 0,
+  };
   reservations.assume(adoptSlot(decided, 'nominated'));
 }
 

@@ -5,8 +5,8 @@
  * waits for 5,000 nodes to be copied and never sees an event halfway through.
  */
 
-import { TOPOLOGY_EXCLUSIVE } from '../core/objects/keys.ts';
 import type { NodeModel, PodModel, ResourceAmount } from '../core/objects/model.ts';
+import { exclusiveOf } from '../core/podgroup/plan-record.ts';
 import { NodeVerdicts } from '../core/snapshot/node-verdicts.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
@@ -179,7 +179,7 @@ export class NodeTable {
     for (const pod of pods) this.#subtract(view, row, pod.template.requests);
     view.podsOn[row] = pods;
     view.repelling[row] = pods.some((pod) => pod.template.antiAffinity.length > 0) ? 1 : 0;
-    view.exclusive[row] = pods.some((pod) => pod.annotations[TOPOLOGY_EXCLUSIVE] !== undefined) ? 1 : 0;
+    view.exclusive[row] = pods.some((pod) => exclusiveOf(pod) !== undefined) ? 1 : 0;
   }
 
   #subtract(view: View, row: NodeIdx, requests: readonly ResourceAmount[]): void {

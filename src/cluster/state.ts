@@ -8,6 +8,7 @@ import type { CreationFailure } from '../core/objects/creation-failure.ts';
 import { COSCHEDULING_LABEL, PREEMPTED_BY } from '../core/objects/keys.ts';
 import {
   type ClaimModel,
+  type DaemonSetModel,
   type DisruptionBudgetModel,
   isTerminated,
   type JobModel,
@@ -16,16 +17,18 @@ import {
   type NodeModel,
   type PodGroupModel,
   type PodModel,
-  type PriorityClassModel,
   type StorageClassModel,
 } from '../core/objects/model.ts';
 import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
+import { keepRecord } from '../core/podgroup/plan-record.ts';
 import type { ClaimObstacle } from '../core/podgroup/problems.ts';
 import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
 import { CreationFailures } from './creation-failures.ts';
+import { DaemonIndex } from './daemon-index.ts';
+import { type ClaimedSpace, ForeignHolders } from './foreign-holders.ts';
 import { LonePodIndex } from './lone-index.ts';
 import { NodeTable } from './node-table.ts';
 
@@ -49,18 +52,11 @@ export interface Sink<T> {
   deleted(object: T): void;
 }
 
-/** A pod that holds capacity on a node without being bound, and that is in no gang of Muster. */
-interface ForeignHolder {
-  readonly pod: PodModel;
-  /** The node for which a DaemonSet pod was created; undefined for a nominated pod. */
-  readonly pinnedTo: string | undefined;
-}
-
 export class ClusterState {
   readonly #table: NodeTable;
   readonly #pods = new Map<string, PodModel>();
   readonly #gangPods = new Map<GangKey, Map<string, PodModel>>();
-  readonly #foreignHolders = new Map<string, ForeignHolder>();
+  readonly #foreignHolders = new ForeignHolders();
   readonly #lonePods = new LonePodIndex();
   readonly #preempted = new Map<string, PodModel>();
   readonly #jobsByKey = new Map<string, JobModel>();
@@ -72,7 +68,7 @@ export class ClusterState {
   readonly #podGroups = new Map<string, PodGroupModel>();
   readonly #claims = new Map<string, ClaimModel>();
   readonly #storageClasses = new Map<string, StorageClassModel>();
-  readonly #priorityClasses = new Map<string, PriorityClassModel>();
+  readonly #daemons = new DaemonIndex();
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
   readonly #failures = new CreationFailures();
   readonly #queues = new Map<string, QueueModel>();
@@ -115,8 +111,13 @@ export class ClusterState {
   }
 
   /** Unbound pods outside Muster's gangs that take up space: nominated ones, and pinned DaemonSet pods. */
-  foreignHolders(): Iterable<ForeignHolder> {
+  foreignHolders(): Iterable<ClaimedSpace> {
     return this.#foreignHolders.values();
+  }
+
+  /** See `ForeignHolders.endClaims`. */
+  endClaims(now: number): { readonly hasEnded: boolean; readonly nextAt: number } {
+    return this.#foreignHolders.endClaims(now);
   }
 
   /** Pods outside gangs that carry our gate or the record of a slot (`core/podgroup/stray.ts`). */
@@ -180,12 +181,16 @@ export class ClusterState {
   };
 
   readonly pods: Sink<PodModel> = {
-    applied: (pod, before) => {
+    applied: (seen, replaced) => {
+      const before = this.#pods.get(seen.uid) ?? replaced;
+      const known = before ? keepRecord(seen, before) : seen;
+      const pod = this.#daemons.judge(known);
       if (before) this.#unindex(before);
       this.#index(pod);
       this.#listener.onPod(before, pod);
     },
-    deleted: (pod) => {
+    deleted: (seen) => {
+      const pod = this.#pods.get(seen.uid) ?? seen;
       this.#unindex(pod);
       this.#listener.onPod(pod, undefined);
     },
@@ -227,7 +232,17 @@ export class ClusterState {
     ({ name }) => name,
     () => this.#listener.onSource(undefined),
   );
-  readonly priorityClasses: Sink<PriorityClassModel> = keep(this.#priorityClasses, ({ name }) => name);
+  readonly daemonSets: Sink<DaemonSetModel> = {
+    applied: (set, before) => {
+      if (before) return;
+      this.#daemons.add(set);
+      this.#judgeAgain(this.#daemons.podsNaming(set.uid));
+    },
+    deleted: (set) => {
+      this.#daemons.delete(set);
+      this.#judgeAgain(this.#daemons.podsNaming(set.uid));
+    },
+  };
   readonly disruptionBudgets: Sink<DisruptionBudgetModel> = keep(this.#disruptionBudgets, keyOf, () =>
     this.#listener.onBudgets(),
   );
@@ -256,8 +271,21 @@ export class ClusterState {
     },
   };
 
+  /** Whether these pods belong to their nodes may have changed. */
+  #judgeAgain(uids: readonly string[]): void {
+    for (const uid of uids) {
+      const before = this.#pods.get(uid)!;
+      const pod = this.#daemons.judge(before);
+      if (pod === before) continue;
+      this.#unindex(before);
+      this.#index(pod);
+      this.#listener.onPod(before, pod);
+    }
+  }
+
   #index(pod: PodModel): void {
     this.#pods.set(pod.uid, pod);
+    this.#daemons.addPod(pod);
     this.#lonePods.add(pod, () => this.jobOf(pod));
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.addPod(pod);
     if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
@@ -267,14 +295,12 @@ export class ClusterState {
       this.#gangPods.set(gang, members.set(pod.uid, pod));
       if (pod.owner) this.#failures.count(pod.owner.uid, gang, 1);
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
-    } else {
-      const holder = readForeignHolder(pod);
-      if (holder) this.#foreignHolders.set(pod.uid, holder);
-    }
+    } else this.#foreignHolders.add(pod);
   }
 
   #unindex(pod: PodModel): void {
     this.#pods.delete(pod.uid);
+    this.#daemons.removePod(pod);
     this.#lonePods.remove(pod);
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
     this.#foreignHolders.delete(pod.uid);
@@ -362,18 +388,4 @@ function setKeyOf({ namespace }: Pick<JobModel, 'namespace'>, { id }: JobSetMemb
 function gangOfJob(job: Pick<JobModel, 'namespace' | 'templateLabels'>): GangKey | undefined {
   const name = gangNameOf(job.templateLabels);
   return name === undefined ? undefined : gangKey(job.namespace, name);
-}
-
-/** What another scheduler has only nominated keeps no place: it may never use it, and would not respect ours either. */
-function readForeignHolder(pod: PodModel): ForeignHolder | undefined {
-  if (!pod.isOurs || pod.nodeName !== '' || isTerminated(pod) || pod.deleting) return undefined;
-  const pinnedTo = pinnedNode(pod);
-  return pod.nominatedNodeName !== '' || pinnedTo !== undefined ? { pod, pinnedTo } : undefined;
-}
-
-/** The node for which a DaemonSet pod was created (its controller pins each pod by `metadata.name`). */
-function pinnedNode(pod: PodModel): string | undefined {
-  if (pod.owner?.kind !== 'DaemonSet') return undefined;
-  const fields = pod.template.nodeAffinity?.[0]?.matchFields ?? [];
-  return fields.find(({ key, operator }) => key === 'metadata.name' && operator === 'In')?.values[0];
 }

@@ -3,11 +3,11 @@ import { FAILED_CREATE, projectCreationFailure } from '../core/objects/creation-
 import type { PodProjector } from '../core/objects/pod-projection.ts';
 import {
   projectClaim,
+  projectDaemonSet,
   projectDisruptionBudget,
   projectJob,
   projectNode,
   projectPodGroup,
-  projectPriorityClass,
   projectStorageClass,
 } from '../core/objects/projection.ts';
 import { projectQueue } from '../core/queues/projection.ts';
@@ -51,11 +51,7 @@ export function createWatches(parts: WatchesParts): Watches {
       { kind: 'StorageClass', path: '/apis/storage.k8s.io/v1/storageclasses', project: projectStorageClass },
       state.storageClasses,
     ),
-    watch(
-      parts,
-      { kind: 'PriorityClass', path: '/apis/scheduling.k8s.io/v1/priorityclasses', project: projectPriorityClass },
-      state.priorityClasses,
-    ),
+    watch(parts, { kind: 'DaemonSet', path: '/apis/apps/v1/daemonsets', project: projectDaemonSet }, state.daemonSets),
     watch(
       parts,
       { kind: 'PodDisruptionBudget', path: '/apis/policy/v1/poddisruptionbudgets', project: projectDisruptionBudget },

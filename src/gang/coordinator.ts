@@ -112,6 +112,7 @@ export class Coordinator {
       admission.nextAt(now),
       planner.nextAt(now),
       queuePublisher.nextAt,
+      observation.nextAt,
     );
     for (const record of gangs) next = Math.min(next, observation.fences.nextAt(record, now));
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
@@ -163,7 +164,9 @@ export class Coordinator {
     const { gangs, queues, timer } = this.#parts;
     for (const gang of unread) gangs.mark(gang);
     gangs.readChanged();
-    adoptSlots(this.#context, gangs);
+    // First what bound pods use, which says whether a waiting gang may keep its slots; then with those slots.
+    queues.recover([...gangs.values()]);
+    adoptSlots(this.#context, gangs, queues);
     queues.recover([...gangs.values()]);
     // Only gangs that have slots are in another state now.
     for (const slot of this.#context.reservations.slots()) gangs.mark(slot.gang);

@@ -1,8 +1,15 @@
 /** The cluster state: indexes by gang, Jobs, claims, nominated pods, victims, and what the listener is calls. */
 import { describe, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
-import type { ClaimModel, DisruptionBudgetModel, PodGroupModel, PodModel } from '../../src/core/objects/model.ts';
+import type {
+  ClaimModel,
+  DaemonSetModel,
+  DisruptionBudgetModel,
+  PodGroupModel,
+  PodModel,
+} from '../../src/core/objects/model.ts';
 import { type GangKey, gangKey } from '../../src/core/podgroup/gang.ts';
+import { exclusiveOf } from '../../src/core/podgroup/plan-record.ts';
 import type { ClaimObstacle } from '../../src/core/podgroup/problems.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import { HOST } from '../../src/core/topology/tree.ts';
@@ -21,6 +28,8 @@ const aClaim = (options: Partial<ClaimModel> = {}): ClaimModel => {
 const aPodGroup = (name: string, namespace = 'default'): PodGroupModel => {
   return { namespace, name, uid: `uid-of-${name}`, minMember: 2, scheduleTimeoutSeconds: undefined };
 };
+
+const daemonSet: DaemonSetModel = { namespace: 'default', name: 'ds', uid: 'u' };
 
 const queue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: {} });
 const heavierQueue = projectQueue({ metadata: { name: 'ml', uid: 'u' }, spec: { weight: 2 } });
@@ -294,9 +303,65 @@ describe('unbound pods outside gangs that take up space', () => {
     ],
     ['a pod of a native gang counts', { ...inGang('train'), nominatedNodeName: 'n1', nativeGang: true }, 'pod -'],
   ])('%s', (_, options, expected) => {
-    const { apply, foreignHolders } = aState();
+    const { state, apply, foreignHolders } = aState();
+    state.daemonSets.applied(daemonSet, undefined);
     apply(aPod(options));
     expect(foreignHolders()).toBe(expected);
+  });
+
+  test.each<[string, DaemonSetModel]>([
+    ['of another namespace', { ...daemonSet, namespace: 'kube-system' }],
+    ['of another name', { ...daemonSet, name: 'other' }],
+    ['of another UID', { ...daemonSet, uid: 'v' }],
+  ])('a pod that names a DaemonSet %s neither counts nor belongs to its node', (_, set) => {
+    const { state, apply, foreignHolders } = aState();
+    state.daemonSets.applied(set, undefined);
+    apply(aPod(daemon));
+    expect(foreignHolders()).toBe('');
+    expect(state.pod('uid-of-default/pod')?.isOfNode).toBe(false);
+  });
+
+  test('a pod of a DaemonSet counts from when that is seen until it is gone', () => {
+    const { state, apply, foreignHolders, calls } = aState();
+    apply(aPod(daemon));
+    expect(foreignHolders()).toBe('');
+    state.daemonSets.applied(daemonSet, undefined);
+    expect(foreignHolders()).toBe('pod n1');
+    state.daemonSets.deleted(daemonSet);
+    expect(foreignHolders()).toBe('');
+    expect(calls).toEqual(['pod - pod', 'pod pod pod', 'pod pod pod']);
+  });
+
+  test('a pod of a DaemonSet that pends counts for five minutes', () => {
+    const { state, apply, foreignHolders } = aState();
+    state.daemonSets.applied(daemonSet, undefined);
+    apply(aPod({ ...daemon, createdAt: 1_000 }));
+    expect(state.endClaims(2_000)).toEqual({ hasEnded: false, nextAt: 301_000 });
+    expect(foreignHolders()).toBe('pod n1');
+    expect(state.endClaims(301_000)).toEqual({ hasEnded: true, nextAt: Number.POSITIVE_INFINITY });
+    expect(foreignHolders()).toBe('');
+    expect(state.endClaims(302_000).hasEnded, 'told once').toBe(false);
+  });
+
+  test('the record of a bound pod stays as it was, and a level that it gives up does not come back', () => {
+    const { state, apply } = aState();
+    const levels = (plan: string | undefined, exclusive: string | undefined) =>
+      aMember('a', {
+        nodeName: 'n1',
+        annotations: {
+          ...(plan !== undefined && { 'muster.dev/plan': plan }),
+          ...(exclusive !== undefined && { 'muster.dev/topology-exclusive': exclusive }),
+        },
+      });
+    const closed = () => exclusiveOf(state.pod('uid-of-default/a')!);
+    apply(levels('p/n1/1 exclusive=rack', 'rack'));
+    expect(closed()).toBe('rack');
+    apply(levels('p/n1/1 exclusive=zone', 'zone'));
+    expect(closed(), 'another level is not what it was planned with').toBeUndefined();
+    apply(levels('p/n1/1 exclusive=rack', 'rack'));
+    expect(closed(), 'others may have come').toBeUndefined();
+    apply(levels(undefined, 'rack'));
+    expect(state.pod('uid-of-default/a')?.annotations['muster.dev/plan']).toBe('p/n1/1');
   });
 
   test('end when they are bound, lose their nomination, join a gang or are deleted', () => {
@@ -355,11 +420,7 @@ describe('the listener', () => {
     ['a queue object with another spec', (state) => state.queueObjects.applied(heavierQueue, queue), ['queues']],
     ['a queue object with another status', (state) => state.queueObjects.applied(queueWithStatus, queue), []],
     ['a deleted queue object', (state) => state.queueObjects.deleted(queue), ['queues']],
-    [
-      'a priority class describes no gang',
-      (state) => state.priorityClasses.applied({ name: 'p', value: 1, preempts: true }, undefined),
-      [],
-    ],
+    ['a DaemonSet without pods', (state) => state.daemonSets.applied(daemonSet, undefined), []],
   ])('%s', (_, change, expected) => {
     const { state, calls } = aState();
     change(state);

@@ -76,9 +76,20 @@ export type PodOptions = Omit<Partial<PodModel>, 'template'> &
     readonly template?: PodTemplate | TemplateOptions;
   };
 
-/** A pod named `pod` in `default`: pending with 8 GPUs, or running if it has a `nodeName`. */
+/** The annotations of a pod that Muster has bound to the node with the levels that it asks for; a plan that is given stays. */
+export function asPlanned(annotations: PodModel['annotations'], node: string): PodModel['annotations'] {
+  const exclusive = annotations['muster.dev/topology-exclusive'];
+  if (exclusive === undefined || node === '') return annotations;
+  return { 'muster.dev/plan': `plan/${node}/1 exclusive=${exclusive}`, ...annotations };
+}
+
+/**
+ * A pod named `pod` in `default`: pending with 8 GPUs, or running if it has a `nodeName`, with the levels that it was
+ * planned with.
+ */
 export function aPod(options: PodOptions = {}): PodModel {
-  const { gpus, cpu, memory, requests, template = {}, ...rest } = options;
+  const { gpus, cpu, memory, requests, template = {}, ...given } = options;
+  const rest = { ...given, annotations: asPlanned(given.annotations ?? {}, given.nodeName ?? '') };
   const named = { namespace: rest.namespace ?? 'default', name: rest.name ?? 'pod' };
   const short = {
     ...(gpus !== undefined && { gpus }),
@@ -90,7 +101,6 @@ export function aPod(options: PodOptions = {}): PodModel {
     ...named,
     uid: `uid-of-${keyOf(named)}` as PodUid,
     labels: {},
-    annotations: {},
     priority: 0,
     hasPriorityClass: false,
     nodeName: '',
@@ -105,6 +115,7 @@ export function aPod(options: PodOptions = {}): PodModel {
     indexFailures: undefined,
     gates: [],
     owner: undefined,
+    isOfNode: rest.owner?.kind === 'DaemonSet' || rest.owner?.kind === 'Node',
     isOurs: true,
     nativeGang: false,
     refusal: '',

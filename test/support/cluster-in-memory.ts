@@ -13,6 +13,7 @@ export type Kind =
   | 'Job'
   | 'PodGroup'
   | 'PersistentVolumeClaim'
+  | 'DaemonSet'
   | 'StorageClass'
   | 'PodDisruptionBudget'
   | 'Queue'

@@ -7,6 +7,7 @@ import { DEFAULT_SCHEDULER, PodProjector } from '../../src/core/objects/pod-proj
 import { manageResources } from '../../src/core/objects/pod-template.ts';
 import {
   projectClaim,
+  projectDaemonSet,
   projectDisruptionBudget,
   projectJob,
   projectNode,
@@ -108,6 +109,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     Job: feed(projectJob, state.jobs),
     PodGroup: feed(projectPodGroup, state.podGroups),
     PersistentVolumeClaim: feed(projectClaim, state.claims),
+    DaemonSet: feed(projectDaemonSet, state.daemonSets),
     StorageClass: feed(projectStorageClass, state.storageClasses),
     PodDisruptionBudget: feed(projectDisruptionBudget, state.disruptionBudgets),
     Queue: feed(projectQueue, state.queueObjects),

@@ -16,7 +16,7 @@ import type { GangState } from '../../src/gang/state/lifecycle.ts';
 import type { PreemptResult } from '../../src/http/extender/wire.ts';
 import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
-import { aRawNode, aRawPod, GPU } from './builders.ts';
+import { aRawNode, aRawPod, asPlanned, GPU } from './builders.ts';
 import { ClusterInMemory, keyOf, type WireObject } from './cluster-in-memory.ts';
 import { HandClock } from './hand-clock.ts';
 import { type BindCall, type ExtenderCalls, type FilterAnswer, KubeScheduler } from './kube-scheduler-role.ts';
@@ -191,6 +191,7 @@ export class World {
     for (const [i, member] of gang(name, nodes.length, { ...rest, spec }).entries()) {
       this.create({
         ...member,
+        metadata: { ...member.metadata, annotations: { ...asPlanned(member.metadata.annotations ?? {}, nodes[i]!) } },
         spec: { ...member.spec, nodeName: nodes[i]! },
         status: { phase: 'Running', startTime: new Date(startedAt).toISOString() },
       });

@@ -157,6 +157,11 @@ export interface PodModel extends Named {
   readonly gates: readonly string[];
   /** The controller that owns it. */
   readonly owner: Owner | undefined;
+  /**
+   * Whether it belongs to its node: the mirror of a static pod, or a pod of a DaemonSet that exists. To name one as its owner
+   * is not enough: whoever creates a pod may name any (`cluster/state.ts` knows which exist).
+   */
+  readonly isOfNode: boolean;
   /** Whether one of the configured schedulers is to schedule it. Any other pod is only seen, never acted for. */
   readonly isOurs: boolean;
   /** Whether it has `spec.schedulingGroup`: a native gang, which Muster does not schedule. */
@@ -238,10 +243,9 @@ export interface JobSetMembership {
   readonly jobs: number | undefined;
 }
 
-export interface PriorityClassModel {
-  readonly name: string;
-  readonly value: number;
-  readonly preempts: boolean;
+/** `apps/v1` DaemonSet, as far as it proves that its pods are its own. */
+export interface DaemonSetModel extends Named {
+  readonly uid: string;
 }
 
 export interface DisruptionBudgetModel extends Named {
@@ -274,8 +278,8 @@ export function keyOf(object: Named): string {
 }
 
 /** Whether the pod belongs to its node: a DaemonSet or the kubelet makes one on each, and puts it back at once. */
-export function staysOnNode({ owner }: Pick<PodModel, 'owner'>): boolean {
-  return owner?.kind === 'DaemonSet' || owner?.kind === 'Node';
+export function staysOnNode({ isOfNode }: Pick<PodModel, 'isOfNode'>): boolean {
+  return isOfNode;
 }
 
 /** Whether the pod has succeeded or failed: it holds no resources any more. */

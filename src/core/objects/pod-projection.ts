@@ -78,6 +78,7 @@ export class PodProjector {
       indexFailures: readIndexFailures(metadata),
       gates: spec?.schedulingGates?.map((gate) => gate.name) ?? NO_NAMES,
       owner: findController(metadata),
+      isOfNode: isMirror(pod),
       isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
       nativeGang: Boolean(spec?.schedulingGroup),
       refusal: findRefusal(status),
@@ -108,6 +109,16 @@ function withoutPin(pod: RawPod): RawPod {
   const { spec, metadata } = pod;
   if (!spec?.nodeName || !spec.affinity?.nodeAffinity || findController(metadata)?.kind !== 'DaemonSet') return pod;
   return { ...pod, spec: { ...spec, affinity: { ...spec.affinity, nodeAffinity: null } } };
+}
+
+/**
+ * The kubelet makes a mirror for each static pod, owned by its own node, and deletes one that it did not make (kubelet
+ * pkg/kubelet/kubelet_pods.go deleteOrphanedMirrorPods), so nothing runs under a false one.
+ */
+function isMirror({ metadata, spec }: RawPod): boolean {
+  const owner = findController(metadata);
+  const isOfItsNode = owner?.kind === 'Node' && owner.name === spec?.nodeName;
+  return isOfItsNode && metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
 }
 
 function pickAnnotations(all: RawMetadata['annotations']): Labels {

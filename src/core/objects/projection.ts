@@ -5,6 +5,7 @@
 import { PREFIX } from './keys.ts';
 import type {
   ClaimModel,
+  DaemonSetModel,
   DisruptionBudgetModel,
   IndexRanges,
   JobModel,
@@ -13,7 +14,6 @@ import type {
   NodeModel,
   Owner,
   PodGroupModel,
-  PriorityClassModel,
   StorageClassModel,
   Taint,
 } from './model.ts';
@@ -160,15 +160,9 @@ function ignoresDisruption({ action, onPodConditions }: RawFailureRule): boolean
   );
 }
 
-interface RawPriorityClass {
-  readonly metadata?: RawMetadata;
-  readonly value?: number;
-  readonly preemptionPolicy?: string | null;
-}
-
-export function projectPriorityClass(raw: unknown): PriorityClassModel {
-  const { metadata, value = 0, preemptionPolicy } = raw as RawPriorityClass;
-  return { name: metadata?.name ?? '', value, preempts: preemptionPolicy !== 'Never' };
+export function projectDaemonSet(raw: unknown): DaemonSetModel {
+  const { metadata } = raw as { readonly metadata?: RawMetadata };
+  return { ...projectName(metadata), uid: metadata?.uid ?? '' };
 }
 
 interface RawDisruptionBudget {

@@ -4,8 +4,9 @@
  *
  * One walk over the tree, O(nodes + pods x levels).
  */
-import { TOPOLOGY_EXCLUSIVE } from '../objects/keys.ts';
+
 import { gangKeyOf } from '../podgroup/gang.ts';
+import { exclusiveOf } from '../podgroup/plan-record.ts';
 import { chooseColumns, type Snapshot } from '../snapshot/snapshot.ts';
 import { Transaction } from '../snapshot/transaction.ts';
 import {
@@ -144,7 +145,7 @@ function findResidents({ topology, byName, podsOn, occupants }: Snapshot): Resid
     if (domain !== undefined) exclusiveIn.set(domain, gang);
   };
   for (const node of byName) {
-    for (const pod of podsOn[node]!) add(node, gangKeyOf(pod), pod.annotations[TOPOLOGY_EXCLUSIVE]);
+    for (const pod of podsOn[node]!) add(node, gangKeyOf(pod), exclusiveOf(pod));
   }
   for (const { node, gang, exclusive } of occupants) add(node, gang, exclusive);
   return { gangsOn, exclusiveIn };

@@ -19,6 +19,7 @@ import {
 } from '../objects/keys.ts';
 import { isTerminated, type JobModel, type Labels, type PodGroupModel, type PodModel } from '../objects/model.ts';
 import type { TopologyRequest } from '../topology/request.ts';
+import { levelsOf, type PlannedLevels } from './plan-record.ts';
 import { type ClaimObstacle, findProblems, type GangProblem } from './problems.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
 import { findRun, type KnownRun, type LaterRun, makesOneRunEach, type Run, type RunName } from './run.ts';
@@ -181,7 +182,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     growing: size.growing,
     settlesAt: size.settlesAt,
     coming: size.coming,
-    topology: readTopologyKeys(speakers, counted, size.minMember),
+    topology: { ...readTopologyKeys(speakers, counted, size.minMember), ...readPlannedLevels(present) },
     patienceMs: readDuration(speakers[0]?.annotations[TOPOLOGY_PATIENCE]),
     preempts: speakers.every(({ annotations }) => annotations[PREEMPTS] !== 'never'),
     onMemberLoss,
@@ -204,6 +205,15 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     refusedCreation: isComplete({ minMember: size.minMember, present }) ? undefined : findRefusal(sources, run),
     problems: findProblems(name, { members, speakers, size, blocksOnClaim: sources.blocksOnClaim }),
   };
+}
+
+/** What the gang runs with: keys that are changed on a gang that has started count when it starts again. */
+function readPlannedLevels(present: readonly PodModel[]): PlannedLevels | undefined {
+  for (const pod of present) {
+    const levels = levelsOf(pod);
+    if (levels) return levels;
+  }
+  return undefined;
 }
 
 /** The latest failure among the controllers of its pods, its Jobs, and what makes these. */

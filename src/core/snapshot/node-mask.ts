@@ -2,8 +2,9 @@
  * Which nodes count for a gang. A node that lacks a domain of some level the gang asks for cannot be used. Neither can
  * a domain that another gang has for itself, nor, for an exclusive gang, a domain that another gang is in.
  */
-import { TOPOLOGY_EXCLUSIVE } from '../objects/keys.ts';
+
 import { type GangKey, gangKeyOf } from '../podgroup/gang.ts';
+import { exclusiveOf } from '../podgroup/plan-record.ts';
 import type { ResolvedTopology } from '../topology/request.ts';
 import { type DomainIdx, domainAt, findLevel, type NodeIdx, type Topology } from '../topology/tree.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -73,7 +74,7 @@ function listClosed(snapshot: Snapshot, gang: GangKey, own: number): ReadonlySet
       const other = gangKeyOf(pod);
       if (other === undefined || other === gang) continue;
       close(node, own);
-      close(node, levelOf(topology, pod.annotations[TOPOLOGY_EXCLUSIVE]));
+      close(node, levelOf(topology, exclusiveOf(pod)));
     }
   }
   for (const occupant of occupants) {

@@ -3,8 +3,9 @@
  * restored. It copies whatever pods change, so the source snapshot stays as it is. O(nodes) to make, O(requests) for
  * each pod removed or restored.
  */
-import { TOPOLOGY_EXCLUSIVE } from '../objects/keys.ts';
+
 import type { PodModel, PodTemplate } from '../objects/model.ts';
+import { exclusiveOf } from '../podgroup/plan-record.ts';
 import type { NodeIdx } from '../topology/tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -104,7 +105,7 @@ export class SnapshotWithoutPods {
       const pods = this.#source.podsOn[node]!.filter(({ uid }) => !gone.has(uid));
       this.#podsOn[node] = pods;
       this.#repelling[node] = pods.some(({ template }) => template.antiAffinity.length > 0) ? 1 : 0;
-      this.#exclusive[node] = pods.some(({ annotations }) => annotations[TOPOLOGY_EXCLUSIVE] !== undefined) ? 1 : 0;
+      this.#exclusive[node] = pods.some((pod) => exclusiveOf(pod) !== undefined) ? 1 : 0;
     }
     this.#stale.clear();
     return this.snapshot;

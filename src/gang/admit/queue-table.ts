@@ -13,6 +13,7 @@ import {
   addUse,
   dimensionOf,
   NOTHING,
+  subtractAmounts,
   sumAmounts,
 } from '../../core/queues/amounts.ts';
 import { chooseQueue, type QueueChoice } from '../../core/queues/choice.ts';
@@ -252,6 +253,19 @@ export class QueueTable {
       isOwed: isOwedAny(query),
       listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
     };
+  }
+
+  /** Whether the queue may hold this much more, once these pods have left. */
+  hasQuotaFor(queue: Queue, asked: Amounts, leaving: readonly PodModel[]): boolean {
+    const held = new Map(this.#held);
+    for (const pod of leaving) {
+      const { name } = this.queueOf(pod.namespace, pod.labels[QUEUE]) ?? {};
+      const own = name === undefined ? undefined : held.get(name);
+      if (own) held.set(name!, new Map(subtractAmounts(own, this.amountsOf([pod]))));
+    }
+    const use = leaving.length === 0 ? this.#use : rollUp(this.#tree, held);
+    if (judgeQuota(queue, asked, use).kind === 'refused') return false;
+    return findModelRefusals(queue, asked, use).size === 0;
   }
 
   /** These units are evicted: their queues owe that much less. */

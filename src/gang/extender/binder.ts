@@ -2,11 +2,12 @@
  * Answers `bind` calls: lone pods are bound at once, gang members when the barrier opens. Idempotent by pod UID: a pod
  * that is bound to the node already is a success, whoever bound it.
  */
-import { PLACEMENT } from '../../core/objects/keys.ts';
+import { PLACEMENT, PLAN } from '../../core/objects/keys.ts';
 import type { Labels } from '../../core/objects/model.ts';
 import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
 import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import { renderPlacement } from '../../core/podgroup/placement-record.ts';
+import { renderPlan } from '../../core/podgroup/plan-record.ts';
 import { domainAt, pathOf } from '../../core/topology/tree.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { BindAnswer, BindCall, Waker } from '../framework/ports.ts';
@@ -98,13 +99,19 @@ export class Binder {
   }
 
   /** Empty if the member or its node is gone: that binding is about to be refused. */
-  #describePlacement({ gang, pod, node, plan }: Slot): Labels {
+  #describePlacement(slot: Slot): Labels {
+    const { gang, pod, node, plan } = slot;
     const rank = this.#parts.gangs.get(gang)?.gang.ranks.get(pod.uid);
     const { topology, indexOf } = this.#context.view.snapshot();
     const row = indexOf.get(node);
     if (rank === undefined || row === undefined) return {};
     const host = domainAt(topology, row, topology.levels.length - 1);
-    return host === undefined ? {} : { [PLACEMENT]: renderPlacement({ plan, path: pathOf(topology, host), rank }) };
+    const path = host === undefined ? undefined : pathOf(topology, host);
+    return {
+      // Written once more: somebody may have changed it since the nomination, and from now on it counts for others.
+      [PLAN]: renderPlan(slot),
+      ...(path !== undefined && { [PLACEMENT]: renderPlacement({ plan, path, rank }) }),
+    };
   }
 
   /** kube-scheduler erases the nomination after a failed bind; it is written again once that is seen. */

@@ -45,6 +45,8 @@ export interface ClusterView {
   pod(uid: string): PodModel | undefined;
   sourcesOf(gang: GangKey): GangSources;
   foreignHolders(): Iterable<ForeignHolder>;
+  /** Ends the claims of DaemonSet pods that have been pending for too long. */
+  endClaims(now: number): { readonly hasEnded: boolean; readonly nextAt: number };
   /** Pods outside gangs that carry our gate or the record of a slot. */
   strays(): Iterable<PodModel>;
   /** Pods that may carry keys that do nothing, each version once. @param most how many. */

@@ -1,7 +1,7 @@
 /**
  * Step 1 of a cycle: reads changed gangs again, compares slots with their pods, and gives back what no longer holds:
  *
- *   1. expire holds that were never confirmed
+ *   1. expire holds that were never confirmed, and claims of DaemonSet pods that stay pending
  *   2. read gangs whose pods, Jobs or claims changed
  *   3. check slots (bound, gone, lost, overdue), placeholders, and slots of gangs with missing members
  *   4. release gangs that an operator holds
@@ -13,6 +13,7 @@
 import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
@@ -34,6 +35,7 @@ export class Observation {
   readonly #waker: Waker;
   readonly slots: SlotKeeper;
   readonly fences: FenceKeeper;
+  #nextAt = Number.POSITIVE_INFINITY;
   /** UIDs of members that came from another gang since the last cycle. */
   readonly #movers = new Set<string>();
 
@@ -46,6 +48,11 @@ export class Observation {
     this.fences = new FenceKeeper(context, gangs);
   }
 
+  /** When something that takes up space stops to count by time alone, milliseconds; Infinity: never. */
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
   /** A pod was created, changed or deleted. Does at once what cannot wait for the next cycle. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void {
     const { reservations, barrier } = this.#context;
@@ -54,6 +61,8 @@ export class Observation {
       // Not in the next cycle: the snapshot counts the pod already, and a filter call must not count it twice.
       const slot = reservations.confirm(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod is bound already');
+      // It closes nothing if it asks for that no longer.
+      if (slot?.levels.exclusive !== exclusiveOf(now)) reservations.noteFreed();
       reservations.releaseHoldFor(uid);
     } else if (!now || now.deleting || now.nominatedNodeName !== '') reservations.releaseHoldFor(uid);
     if (!now || now.deleting) {
@@ -130,8 +139,11 @@ export class Observation {
 
   /** Runs the step. @returns gangs whose members have all succeeded since the last cycle. */
   observe(now: number): readonly Gang[] {
-    const { reservations } = this.#context;
+    const { reservations, view } = this.#context;
     reservations.expire(now);
+    const { hasEnded, nextAt } = view.endClaims(now);
+    if (hasEnded) reservations.noteFreed();
+    this.#nextAt = nextAt;
     this.#gangs.readChanged();
     this.#eraseOfMovers();
     for (const record of this.#gangs.values()) {
@@ -170,8 +182,9 @@ export class Observation {
   }
 }
 
-/** Whether capacity may have become free: a pod left its node or lost a nomination. */
+/** Whether capacity may have become free: a pod left its node, lost a nomination, or shares its domain from now on. */
 function freesSpace(before: PodModel | undefined, now: PodModel | undefined): boolean {
   if (!before || (before.nodeName === '' && before.nominatedNodeName === '')) return false;
-  return !now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName;
+  if (!now || isTerminated(now) || now.nominatedNodeName !== before.nominatedNodeName) return true;
+  return exclusiveOf(before) !== undefined && exclusiveOf(now) === undefined;
 }

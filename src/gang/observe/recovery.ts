@@ -1,99 +1,135 @@
 /**
- * Rebuilds the reservations after a restart. The plan annotation of an unbound member fixes its slot. A slot is not
- * adopted if its node is gone or its capacity was given away: its record is erased, and the member is planned again.
+ * Rebuilds the reservations after a restart, from the plan annotations of unbound members.
  *
- * If pods name a gang as their preemptor, the gang was preempting: its slots are fenced again, on the nodes that those
- * pods leave.
+ * An annotation proves nothing: whoever creates a pod may write it. So a slot is adopted only
+ *   - if the nomination says the same node: only the status has it, which those who create pods cannot write; or
+ *   - if it is fenced, that is, pods on the planned nodes leave or name the gang as their preemptor
+ *     (`recorded-victims.ts`);
+ * and only while nothing keeps the gang back: no problem, no hold, quota for all that it needs, and room on the node. Any
+ * other record is erased, and the member is planned again.
  */
-import { PREEMPTED_BY } from '../../core/objects/keys.ts';
-import { keyOf, type PodModel } from '../../core/objects/model.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import { keyOf } from '../../core/objects/model.ts';
 import { gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { Transaction } from '../../core/snapshot/transaction.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { LoopContext } from '../framework/context.ts';
+import type { QueueQuota } from '../framework/queue-quota.ts';
 import { eraseNomination } from '../state/attempt.ts';
-import { parsePlan } from '../state/plan-record.ts';
 import { resumePreempting } from '../state/preempting.ts';
 import { startPreempting } from '../state/preemption-status.ts';
 import { compareUrgency, type GangRecord } from '../state/records.ts';
 import { adoptSlot } from '../state/slot.ts';
 import type { GangTable } from './gang-table.ts';
+import { askedBy, type Claim, findVictims, readClaim } from './recorded-victims.ts';
 
-/** Adopts the slots written on the members, the most urgent gang first, never more than a node holds. */
-export function adoptSlots(
-  { view, reservations, clock }: Pick<LoopContext, 'view' | 'reservations' | 'clock'>,
-  gangs: GangTable,
-): void {
-  const records = [...gangs.values()].sort(compareUrgency);
-  const preempted = listVictims(view.preempted(), gangs);
-  const now = view.snapshot();
-  const departing = new Map(records.map((record) => [record, listDeparting(record, now)]));
-  const snapshot = withoutPods(now, [
-    ...new Set([...[...preempted.values()].flat(), ...[...departing.values()].flat()]),
-  ]);
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
+
+/** What a step of the recovery takes. */
+interface Recovery {
+  readonly context: Context;
+  readonly gangs: GangTable;
+  readonly queues: QueueQuota;
+  readonly victims: ReadonlyMap<GangRecord, readonly PodModel[]>;
+}
+
+/**
+ * Adopts the slots written on the members, the most urgent gang first, never more than a node holds.
+ * @param queues with what bound pods use.
+ */
+export function adoptSlots(context: Context, gangs: GangTable, queues: QueueQuota): void {
+  const { view } = context;
+  const claims = [...gangs.values()]
+    .sort(compareUrgency)
+    .map(readClaim)
+    .filter(({ nominated, fenced }) => nominated.length + fenced.length > 0);
+  const snapshot = view.snapshot();
+  const victims = findVictims(claims, view.preempted(), gangs, queues);
+  const recovery = { context, gangs, queues, victims };
+  const kept: Claim[] = [];
+  for (const claim of claims) {
+    if (isKeptBack(claim, recovery)) dropRecords(claim.record, [...claim.nominated, ...claim.fenced]);
+    else kept.push(claim);
+  }
+  // First what kube-scheduler was told: no fence that is written on a pod takes the place of that.
   const tx = new Transaction(snapshot);
-  for (const record of records) {
-    const gang = record.gang.key;
-    const victims = preempted.get(gang) ?? [];
-    const isPreempting = victims.length > 0 || departing.get(record)!.length > 0;
-    const before = tx.checkpoint();
-    let [recorded, adopted] = [0, 0];
-    for (const pod of record.census.unbound) {
-      const written = parsePlan(pod);
-      if (!written) continue;
-      recorded++;
-      if (!tx.tryPlace(pod, written.node)) {
-        eraseNomination(record.attempt, pod);
-        continue;
-      }
-      adopted++;
-      // A record without a nomination is a fenced slot, or kube-scheduler erased the nomination. Both are written
-      // again.
-      const isFenced = isPreempting && pod.nominatedNodeName !== written.node;
-      const decided = { ...written, pod, gang, since: clock.now() };
-      reservations.assume(adoptSlot(decided, isFenced ? 'fenced' : 'nominated'));
+  for (const claim of kept) adoptNominated(claim, tx, recovery);
+  tx.rollback(0);
+  adoptFences(kept, snapshot, recovery);
+}
+
+/** Whether the gang would not be planned now. What runs in part goes on: its quota was given. */
+function isKeptBack(claim: Claim, { queues, victims }: Recovery): boolean {
+  const { record } = claim;
+  const { gang, census } = record;
+  if (census.bound.length > 0) return false;
+  if (gang.problems.length > 0 || gang.isHeld) return true;
+  const choice = queues.choose(gang.namespace, gang.queue);
+  if (choice.kind === 'problem') return true;
+  const asked = askedBy(claim, queues);
+  if (!queues.hasQuotaFor(choice.queue, asked, victims.get(record) ?? [])) return true;
+  queues.charge(choice.queue, asked);
+  return false;
+}
+
+function adoptNominated({ record, nominated }: Claim, tx: Transaction, { context }: Recovery): void {
+  const { reservations, clock } = context;
+  for (const { pod, plan } of nominated) {
+    if (!tx.tryPlace(pod, plan.node)) eraseNomination(record.attempt, pod);
+    else reservations.assume(adoptSlot({ ...plan, pod, gang: record.gang.key, since: clock.now() }, 'nominated'));
+  }
+}
+
+/** The slots of gangs that were preempting, on the nodes that their victims leave. */
+function adoptFences(claims: readonly Claim[], now: Snapshot, { context, gangs, victims }: Recovery): void {
+  const { reservations, clock, settings } = context;
+  const departing = new Map(claims.map((claim) => [claim, listDeparting(claim, now)]));
+  const leaving = new Set([...[...victims.values()].flat(), ...[...departing.values()].flat()]);
+  const tx = new Transaction(withoutPods(now, [...leaving]));
+  for (const { pod, node } of reservations.slots()) tx.tryPlace(pod, node);
+  for (const claim of claims) {
+    const { record, fenced, nominated } = claim;
+    const own = victims.get(record) ?? [];
+    if (own.length + departing.get(claim)!.length === 0) {
+      dropRecords(record, fenced);
+      continue;
     }
-    if (victims.length > 0 && adopted < recorded && !victims.some(({ deleting }) => deleting)) {
+    const before = tx.checkpoint();
+    for (const { pod, plan } of fenced) {
+      if (!tx.tryPlace(pod, plan.node)) eraseNomination(record.attempt, pod);
+      else reservations.assume(adoptSlot({ ...plan, pod, gang: record.gang.key, since: clock.now() }, 'fenced'));
+    }
+    const adopted = reservations.slotsOf(record.gang.key);
+    if (adopted.length < fenced.length + nominated.length && own.length > 0 && !own.some(({ deleting }) => deleting)) {
       // The process ended before all victims had their notice and before any was evicted: deciding again loses nothing.
       tx.rollback(before);
-      for (const { pod } of reservations.slotsOf(gang)) {
+      for (const { pod } of adopted) {
         reservations.forget(pod.uid);
         eraseNomination(record.attempt, pod);
       }
-    } else if (isPreempting && adopted > 0) {
-      const resumed = resumePreempting(victims, departing.get(record)!, (pod) => unitOf(pod, gangs), clock.now());
+    } else if (adopted.length > 0) {
+      const unitOf = (pod: PodModel) => unitKeyOf(pod, gangs);
+      const { noticeMs } = settings.preemption;
+      const resumed = resumePreempting(own, departing.get(claim)!, unitOf, { now: clock.now(), noticeMs });
       startPreempting(record.preemption, resumed);
     }
   }
   tx.rollback(0);
 }
 
-/** Victims by preemptor. If a gang falls below its minimum, all its bound members, also those without a notice. */
-function listVictims(told: Iterable<PodModel>, gangs: GangTable): ReadonlyMap<string, readonly PodModel[]> {
-  const victims = new Map<string, Set<PodModel>>();
-  for (const pod of told) {
-    const preemptor = pod.annotations[PREEMPTED_BY]!;
-    const listed = victims.get(preemptor) ?? new Set<PodModel>();
-    victims.set(preemptor, listed.add(pod));
-    const census = gangs.get(gangKeyOf(pod) ?? '')?.census;
-    if (census?.isVictim) for (const member of census.bound) listed.add(member);
-  }
-  return new Map([...victims].map(([preemptor, pods]) => [preemptor, [...pods]]));
+function dropRecords({ attempt }: GangRecord, slots: Claim['fenced']): void {
+  for (const { pod } of slots) eraseNomination(attempt, pod);
 }
 
 /** The unit of a victim: its gang if that leaves as a whole, else the pod itself. */
-function unitOf(pod: PodModel, gangs: GangTable): string {
+function unitKeyOf(pod: PodModel, gangs: GangTable): string {
   const gang = gangKeyOf(pod);
   return gang !== undefined && gangs.get(gang)?.census.isVictim ? gang : keyOf(pod);
 }
 
 /** Pods being deleted on nodes that are recorded for members but not nominated yet. */
-function listDeparting({ census }: GangRecord, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
-  const nodes = new Set<string>();
-  for (const pod of census.unbound) {
-    const written = parsePlan(pod);
-    if (written && pod.nominatedNodeName !== written.node) nodes.add(written.node);
-  }
+function listDeparting({ fenced }: Claim, { podsOn, indexOf }: Snapshot): readonly PodModel[] {
+  const nodes = new Set(fenced.map(({ plan }) => plan.node));
   return [...nodes].flatMap((name) => podsOn[indexOf.get(name) ?? -1]?.filter(({ deleting }) => deleting) ?? []);
 }

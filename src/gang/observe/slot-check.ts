@@ -1,7 +1,7 @@
 /** Compares a slot with its pod. Pure: `slot-keeper.ts` acts on the finding. */
 import { GANG_GATE, PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import { renderPlan } from '../state/plan-record.ts';
+import { renderPlan } from '../../core/podgroup/plan-record.ts';
 import type { Slot } from '../state/slot.ts';
 
 export type SlotFinding =

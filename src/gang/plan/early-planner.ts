@@ -6,6 +6,7 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import { planGang } from '../../core/placement/plan.ts';
 import { type Gang, isComplete } from '../../core/podgroup/gang.ts';
+import { plannedLevels } from '../../core/podgroup/plan-record.ts';
 import { missingRanks } from '../../core/podgroup/ranks.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInputs } from '../framework/planning-input.ts';
@@ -56,10 +57,12 @@ export class EarlyPlanner {
     if (plan.kind !== 'placed') return;
     const nodeOf = new Map(plan.slots.map(({ uid, node }) => [uid, node]));
     const name = this.#assigner.namePlan();
+    const levels = plannedLevels(gang.topology);
     for (const pod of census.unbound) {
       const node = nodeOf.get(pod.uid)!;
       const rank = gang.ranks.get(pod.uid);
-      reservations.assume(newSlot({ pod, gang: gang.key, node, plan: name, rank, attempt: 1, since: start }));
+      const decided = { pod, gang: gang.key, node, plan: name, levels, rank, attempt: 1, since: start };
+      reservations.assume(newSlot(decided));
     }
     const until = start + settings.regatherMs;
     for (const { key, pod } of standIns) reservations.addPlaceholder({ key, pod, node: nodeOf.get(pod.uid)!, until });
@@ -76,6 +79,7 @@ export class EarlyPlanner {
     const refused = attempt.refused.get(template.key);
     const places = reservations.placeholdersOf(gang.key).filter(({ node }) => !refused?.has(node));
     const plan = this.#assigner.namePlan();
+    const levels = plannedLevels(gang.topology);
     for (const pod of census.unbound) {
       if (reservations.slot(pod.uid) || pod.template !== template) continue;
       const rank = gang.ranks.get(pod.uid)!;
@@ -84,7 +88,7 @@ export class EarlyPlanner {
       if (place === undefined) break;
       const { key, node } = place;
       const planned = key.kind === 'member-to-come' ? key.rank : undefined;
-      const decided = { pod, gang: gang.key, node, plan, rank: planned, attempt: 1, since: clock.now() };
+      const decided = { pod, gang: gang.key, node, plan, levels, rank: planned, attempt: 1, since: clock.now() };
       reservations.fillPlaceholder(key, newSlot(decided));
     }
     if (!isComplete(gang)) return false;

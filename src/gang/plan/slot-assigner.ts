@@ -1,6 +1,8 @@
 /** Turns plans into slots. The only owner of plan names. */
+import { isDeepStrictEqual } from 'node:util';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { PlannedSlot } from '../../core/placement/plan.ts';
+import { plannedLevels } from '../../core/podgroup/plan-record.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { eraseNomination, noteBarrier, noteShortfall } from '../state/attempt.ts';
 import type { MembersDemand } from '../state/demand.ts';
@@ -33,6 +35,7 @@ export class SlotAssigner {
     const now = clock.now();
     this.#pacing.add(planned.length);
     const plan = this.namePlan();
+    const levels = plannedLevels(gang.topology);
     if (demand.fresh) noteBarrier(attempt, false);
     noteShortfall(attempt, undefined);
     forgetSearch(preemption);
@@ -41,7 +44,8 @@ export class SlotAssigner {
       const node = nodeOf.get(pod.uid);
       const old = reservations.slot(pod.uid);
       const rank = gang.ranks.get(pod.uid);
-      if (old && old.node === node) {
+      // Else its record would not say what the gang was planned with.
+      if (old && old.node === node && isDeepStrictEqual(old.levels, levels)) {
         noteRank(old, rank);
         continue;
       }
@@ -50,7 +54,7 @@ export class SlotAssigner {
         if (reservations.forget(pod.uid)) eraseNomination(attempt, pod);
       } else {
         const next = (old?.attempt ?? 0) + 1;
-        reservations.assume(newSlot({ pod, gang: gang.key, node, plan, rank, attempt: next, since: now }));
+        reservations.assume(newSlot({ pod, gang: gang.key, node, plan, levels, rank, attempt: next, since: now }));
         this.#useUpPlaceholder(gang.key, node);
       }
     }
@@ -62,13 +66,14 @@ export class SlotAssigner {
     const { reservations, clock } = this.#context;
     const nodeOf = new Map(planned.map(({ uid, node }) => [uid, node]));
     const gang = record.gang.key;
+    const levels = plannedLevels(record.gang.topology);
     const plan = this.namePlan();
     noteShortfall(record.attempt, undefined);
     for (const pod of members) {
       const node = nodeOf.get(pod.uid);
       if (node === undefined) continue;
       const rank = record.gang.ranks.get(pod.uid);
-      reservations.assume(newSlot({ pod, gang, node, plan, rank, attempt: 1, since: clock.now() }, 'fenced'));
+      reservations.assume(newSlot({ pod, gang, node, plan, levels, rank, attempt: 1, since: clock.now() }, 'fenced'));
     }
     refreshState(record, reservations);
   }

@@ -3,7 +3,6 @@
  * are about to start. Then it chooses victims once, and reserves what becomes free. The evictor carries out the
  * evictions.
  */
-import { PREEMPTED_BY } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { GangRequest } from '../../core/placement/gang-request.ts';
 import { planGang } from '../../core/placement/plan.ts';
@@ -161,7 +160,7 @@ export class Preemptor {
     const { isAccelerator } = settings.policy;
     const departing =
       plan.kind === 'none' ? [] : listDeparting(snapshot, members, plan.slots, new Set(otherVictims), isAccelerator);
-    const isOwnDoing = departing.some(({ annotations }) => annotations[PREEMPTED_BY] === gang.key);
+    const isOwnDoing = departing.some(({ uid }) => preemption.chosen.has(uid));
     // Capacity that becomes free anyway is not reserved, unless the gang's own earlier victims free it.
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return NOTHING_DONE;
     if (plan.kind === 'preempt' && plan.violations > 0) return NOTHING_DONE;

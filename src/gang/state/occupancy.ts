@@ -1,7 +1,7 @@
 /** Adds to a snapshot all who hold capacity without being bound, for the planner. */
-import { TOPOLOGY_EXCLUSIVE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { gangKeyOf } from '../../core/podgroup/gang.ts';
+import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import { type Occupant, type Snapshot, withOccupants } from '../../core/snapshot/snapshot.ts';
 import type { NodeIdx } from '../../core/topology/tree.ts';
 import { type HoldId, holdIdOf, type Reservations } from './reservations.ts';
@@ -24,7 +24,7 @@ const NOTHING: Exempt = { slots: new Set(), holds: new Set() };
 
 /**
  * The snapshot with all unbound holders. Slots and holds count against every gang. A pod that kube-scheduler nominated
- * counts by its priority, and a DaemonSet pod counts as placed on its node.
+ * counts by its priority, and so does a DaemonSet pod that waits for its node.
  */
 export function occupy(
   snapshot: Snapshot,
@@ -42,22 +42,21 @@ function listOccupants(
   exempt: Exempt,
 ): readonly Occupant[] {
   const occupants: Occupant[] = [];
-  const add = (pod: PodModel, nodeName: string, shields: number): void => {
+  const add = (pod: PodModel, nodeName: string, shields: number, exclusive?: string): void => {
     const node: NodeIdx | undefined = snapshot.indexOf.get(nodeName);
     if (node === undefined) return;
     const { uid, namespace, labels, template } = pod;
-    const exclusive = pod.annotations[TOPOLOGY_EXCLUSIVE];
     occupants.push({ uid, node, namespace, labels, template, shields, gang: gangKeyOf(pod), exclusive });
   };
   for (const slot of reservations.slots()) {
-    if (!exempt.slots.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY);
+    if (!exempt.slots.has(slot.pod.uid)) add(slot.pod, slot.node, Number.POSITIVE_INFINITY, slot.levels.exclusive);
   }
   for (const [key, hold] of reservations.holds()) {
-    if (!exempt.holds.has(holdIdOf(key))) add(hold.pod, hold.node, Number.POSITIVE_INFINITY);
+    // The place of a lost member keeps the domain closed.
+    if (!exempt.holds.has(holdIdOf(key))) add(hold.pod, hold.node, Number.POSITIVE_INFINITY, exclusiveOf(hold.pod));
   }
   for (const { pod, pinnedTo } of foreignHolders) {
-    if (pinnedTo !== undefined) add(pod, pinnedTo, Number.POSITIVE_INFINITY);
-    else add(pod, pod.nominatedNodeName, pod.priority);
+    add(pod, pinnedTo ?? pod.nominatedNodeName, pod.priority);
   }
   return occupants;
 }

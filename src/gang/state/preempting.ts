@@ -73,12 +73,13 @@ export function resumePreempting(
   marked: readonly PodModel[],
   departing: readonly PodModel[],
   unitOf: (pod: PodModel) => string,
-  now: number,
+  { now, noticeMs }: { readonly now: number; readonly noticeMs: number },
 ): Preempting {
   const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
   const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
   const others = departing.filter(({ uid }) => !victims.has(uid));
-  const evictAt = notices.length > 0 ? Math.max(...notices) : now;
+  // No notice that Muster gave ends later.
+  const evictAt = notices.reduce((latest, at) => Math.max(latest, Math.min(at, now + noticeMs)), now);
   // It is not recorded whether the victims leave for capacity or for quota: waiting for all is right for both.
   return newPreempting({ victims, departing: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
 }
@@ -170,17 +171,22 @@ export function occupiedNodes(
   return nodes;
 }
 
+/** A fence waits no longer than this for the grace period of a pod, milliseconds: its owner decides how long that is. */
+const LONGEST_GRACE_MS = 3_600_000;
+
 /**
- * When the fence ends unless the gang has started, milliseconds. The timeout starts after the pods' own grace periods.
+ * When the fence ends unless the gang has started, milliseconds. The timeout starts after the pods' own grace periods, of
+ * which an hour counts at most.
  */
 export function fenceEndsAt(
   { victims, departing, since, evictAt }: Preempting,
   podOf: (uid: string) => PodModel | undefined,
   fenceTimeoutMs: number,
 ): number {
-  let latest = Math.max(since, evictAt);
+  const evicted = Math.max(since, evictAt);
+  let latest = evicted;
   for (const uid of [...victims.keys(), ...departing.keys()]) latest = Math.max(latest, podOf(uid)?.goneBy ?? 0);
-  return latest + fenceTimeoutMs;
+  return Math.min(latest, evicted + LONGEST_GRACE_MS) + fenceTimeoutMs;
 }
 
 /** Annotations that tell a victim who preempts it, and until when it can write a checkpoint. */

@@ -10,6 +10,8 @@ import type { Preempting } from './preempting.ts';
 interface WritablePreemptionStatus {
   /** The preemption under way; undefined: none. */
   preempting: Preempting | undefined;
+  /** UIDs of the pods that it chose as victims since it last started. What the pods say of it proves nothing. */
+  readonly chosen: Set<string>;
   /** It evicted others and has not started since. */
   hasPreempted: boolean;
   /** How often in a row it evicted others and could not start. */
@@ -37,6 +39,7 @@ function writable(status: PreemptionStatus): WritablePreemptionStatus {
 export function newPreemptionStatus(): PreemptionStatus {
   return {
     preempting: undefined,
+    chosen: new Set(),
     hasPreempted: false,
     failedPreemptions: 0,
     preemptsNotBefore: 0,
@@ -53,6 +56,7 @@ export function startPreempting(status: PreemptionStatus, preempting: Preempting
   const state = writable(status);
   state.preempting = preempting;
   state.hasPreempted = true;
+  for (const uid of preempting.victims.keys()) state.chosen.add(uid);
 }
 
 /** All pods in the way have left. */
@@ -90,6 +94,7 @@ export function changeVictims(status: PreemptionStatus, units: Iterable<string>,
 /** The gang runs: its preemptions were useful, and the back-off starts over. */
 export function clearPreemptionBackoff(status: PreemptionStatus): void {
   const state = writable(status);
+  state.chosen.clear();
   state.hasPreempted = false;
   state.failedPreemptions = 0;
   state.failedSearches = 0;

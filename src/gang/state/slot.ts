@@ -4,6 +4,7 @@
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { GangKey } from '../../core/podgroup/gang.ts';
+import type { PlannedLevels } from '../../core/podgroup/plan-record.ts';
 
 export type SlotState =
   /** Decided and recorded on the member, but pods that are preempted or leave anyway are still on the node. */
@@ -22,6 +23,8 @@ interface WritableSlot {
   readonly gang: GangKey;
   readonly node: string;
   readonly plan: string;
+  /** What its gang asked of the fabric when it was planned. */
+  readonly levels: PlannedLevels;
   /** The rank that its member had when it was planned; undefined: an earlier process planned it. */
   rank: number | undefined;
   attempt: number;
@@ -41,7 +44,7 @@ interface WritableSlot {
 export type Slot = Readonly<WritableSlot>;
 
 /** What a plan decides about a slot. */
-export type DecidedSlot = Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'rank' | 'attempt' | 'since'>;
+export type DecidedSlot = Pick<Slot, 'pod' | 'gang' | 'node' | 'plan' | 'levels' | 'rank' | 'attempt' | 'since'>;
 
 function writable(slot: Slot): WritableSlot {
   return slot as WritableSlot;

@@ -11,10 +11,10 @@ import { GANG_GATE } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
 import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
 import { type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { renderPlan } from '../../core/podgroup/plan-record.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 import { noteErased } from '../state/attempt.ts';
-import { renderPlan } from '../state/plan-record.ts';
 import type { GangRecord } from '../state/records.ts';
 import { noteNominated, noteRecorded, noteUngated, type Slot } from '../state/slot.ts';
 

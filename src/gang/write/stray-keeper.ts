@@ -5,10 +5,10 @@
 import { GANG_GATE, PLAN } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
 import type { WriteOutcome } from '../../core/objects/write-outcome.ts';
+import { parsePlan } from '../../core/podgroup/plan-record.ts';
 import { isOnlyGatedByUs } from '../../core/podgroup/stray.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
-import { parsePlan } from '../state/plan-record.ts';
 
 /** A failed write is repeated after this, milliseconds. */
 const RETRY_MS = 1_000;

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import {
   projectClaim,
+  projectDaemonSet,
   projectDisruptionBudget,
   projectJob,
   projectNode,
   projectPodGroup,
-  projectPriorityClass,
   projectStorageClass,
 } from '../../../src/core/objects/projection.ts';
 import { aNode, aRawNode } from '../../support/builders.ts';
@@ -176,17 +176,9 @@ describe('Jobs', () => {
   });
 });
 
-test.each([
-  [
-    'preempts unless it says Never',
-    { value: 1000, preemptionPolicy: 'PreemptLowerPriority' },
-    { value: 1000, preempts: true },
-  ],
-  ['preempts by default', { value: -1 }, { value: -1, preempts: true }],
-  ['does not when it says Never', { value: 5, preemptionPolicy: 'Never' }, { value: 5, preempts: false }],
-  ['zero is left out on the wire', {}, { value: 0, preempts: true }],
-])('a PriorityClass %s', (_, part, expected) => {
-  expect(projectPriorityClass({ metadata, ...part })).toEqual({ name: 'x', ...expected });
+test('a DaemonSet is its name and UID', () => {
+  const raw = { metadata: { namespace: 'team', name: 'agent', uid: 'u', labels: { a: 'b' } }, spec: { template: {} } };
+  expect(projectDaemonSet(raw)).toEqual({ namespace: 'team', name: 'agent', uid: 'u' });
 });
 
 test.each([

@@ -50,18 +50,20 @@ export interface WatchEvent<T> {
   readonly object: T;
 }
 
-/** A small typed client of the API server, acting as the user to whom the token belongs. */
+/** A small typed client of the API server, acting as the user to whom the token belongs, or as one whom that user may be. */
 export class ApiClient {
   readonly #pool: Pool;
   readonly #url: string;
   readonly #ca: string | undefined;
   readonly #token: string;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #discovered = new Map<string, { readonly name: string; readonly namespaced: boolean }>();
 
-  /** `ca` undefined: the server speaks plain http. */
-  constructor(url: string, ca: string | undefined, token: string) {
+  /** `ca` undefined: the server speaks plain http. `user`: whom to impersonate. */
+  constructor(url: string, ca: string | undefined, token: string, user?: string) {
     this.#url = url;
     this.#ca = ca;
+    this.#headers = { authorization: `Bearer ${token}`, ...(user !== undefined && { 'impersonate-user': user }) };
     this.#token = token;
     this.#pool = new Pool(url, { connections: 64, ...(ca !== undefined && { connect: { ca } }) });
   }
@@ -69,6 +71,11 @@ export class ApiClient {
   /** The same server as another user; close it separately. */
   as(token: string): ApiClient {
     return new ApiClient(this.#url, this.#ca, token);
+  }
+
+  /** The same server as a user whom this one impersonates; close it separately. */
+  impersonate(user: string): ApiClient {
+    return new ApiClient(this.#url, this.#ca, this.#token, user);
   }
 
   async close(): Promise<void> {
@@ -163,7 +170,7 @@ export class ApiClient {
     const response = await this.#pool.request({
       method: 'GET',
       path,
-      headers: { authorization: `Bearer ${this.#token}` },
+      headers: this.#headers,
       ...(signal === undefined ? {} : { signal }),
     });
     if (response.statusCode !== 200) throw await refusal(`GET ${path}`, response);
@@ -182,7 +189,7 @@ export class ApiClient {
     const response = await this.#pool.request({
       method: method as 'GET',
       path,
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': contentType },
+      headers: { ...this.#headers, 'content-type': contentType },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (response.statusCode >= 300) throw await refusal(`${method} ${path}`, response);

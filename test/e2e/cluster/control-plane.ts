@@ -14,6 +14,8 @@ export interface ControlPlaneOptions extends ProgramOptions {
   readonly scheduler?: SchedulerOptions;
   /** Whether deploy/admission-policy.yaml is installed. */
   readonly admissionPolicy?: boolean;
+  /** Whether deploy/record-policies.yaml is installed; by default it is. */
+  readonly recordPolicies?: boolean;
 }
 
 /** A running cluster: the real control plane with nodes played by KWOK, or the embedded one (`embedded.ts`). */
@@ -49,13 +51,21 @@ export interface Cluster {
 /** Starts a cluster, in about seven seconds. All of it listens on the loopback interface only. */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<Cluster> {
   const programs = await startPrograms(options);
-  return openCluster(programs, options, { admissionPolicy: undefined, close: () => programs.stop() });
+  return openCluster(programs, options, { policies: undefined, close: () => programs.stop() });
+}
+
+/** Whether each file of policies is installed. */
+export type InstalledPolicies = Required<Pick<ControlPlaneOptions, 'admissionPolicy' | 'recordPolicies'>>;
+
+/** All of them, unless the options say otherwise. */
+export function policiesOf({ admissionPolicy = true, recordPolicies = true }: ControlPlaneOptions): InstalledPolicies {
+  return { admissionPolicy, recordPolicies };
 }
 
 /** What becomes of the programs when the cluster is done with, and in which state it finds them. */
 export interface Tenancy {
-  /** Whether the admission policy is in force; undefined: nothing of Muster is installed yet. */
-  readonly admissionPolicy: boolean | undefined;
+  /** Which policies are in force; undefined: nothing of Muster is installed yet. */
+  readonly policies: InstalledPolicies | undefined;
   /** Called when all that was started for the cluster has ended. */
   close(): Promise<void>;
 }
@@ -78,7 +88,7 @@ export async function openCluster(
     await tenancy.close();
   };
   try {
-    await Promise.all([scheduler.start(), changePolicy(api, tenancy.admissionPolicy, options.admissionPolicy ?? true)]);
+    await Promise.all([scheduler.start(), changePolicies(api, tenancy.policies, policiesOf(options))]);
     programs.assertRunning();
   } catch (error) {
     const logs = programs.tails();
@@ -104,16 +114,30 @@ export async function openCluster(
   };
 }
 
-const policyFile = join(deployDir, 'admission-policy.yaml');
+const policyFiles = {
+  admissionPolicy: join(deployDir, 'admission-policy.yaml'),
+  recordPolicies: join(deployDir, 'record-policies.yaml'),
+} as const;
 
-async function changePolicy(api: ApiClient, is: boolean | undefined, wanted: boolean): Promise<void> {
-  if (is === undefined) await installMuster(api, wanted);
-  else if (is && !wanted) await removeManifests(api, policyFile);
-  else if (!is && wanted) await applyManifests(api, policyFile);
+async function changePolicies(
+  api: ApiClient,
+  was: InstalledPolicies | undefined,
+  is: InstalledPolicies,
+): Promise<void> {
+  if (was === undefined) {
+    await installMuster(api, is);
+    return;
+  }
+  for (const name of Object.keys(policyFiles) as (keyof InstalledPolicies)[]) {
+    if (was[name] && !is[name]) await removeManifests(api, policyFiles[name]);
+    else if (!was[name] && is[name]) await applyManifests(api, policyFiles[name]);
+  }
 }
 
 /** Installs what a user installs, from deploy/: rights, fairness, admission. Muster itself is started by tests. */
-export async function installMuster(api: ApiClient, admissionPolicy: boolean): Promise<void> {
+export async function installMuster(api: ApiClient, policies: InstalledPolicies): Promise<void> {
   for (const file of ['rbac.yaml', 'flowschema.yaml']) await applyManifests(api, join(deployDir, file));
-  if (admissionPolicy) await applyManifests(api, policyFile);
+  for (const name of Object.keys(policyFiles) as (keyof InstalledPolicies)[]) {
+    if (policies[name]) await applyManifests(api, policyFiles[name]);
+  }
 }

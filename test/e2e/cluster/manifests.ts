@@ -32,18 +32,20 @@ export async function applyManifests(api: ApiClient, path: string): Promise<void
     });
   }
   for (const object of objects) if (object.kind === 'CustomResourceDefinition') await waitForDefinition(api, object);
-  if (objects.some(isAdmissionPolicy)) await waitForAdmissionPolicy(api, true);
+  await waitForPolicies(api, objects, true);
 }
 
 /** Deletes what a manifest file installed, and waits until it is in force no longer. */
 export async function removeManifests(api: ApiClient, path: string): Promise<void> {
   const objects = readManifests(path);
   for (const object of objects.toReversed()) await api.remove(object);
-  if (objects.some(isAdmissionPolicy)) await waitForAdmissionPolicy(api, false);
+  await waitForPolicies(api, objects, false);
 }
 
-function isAdmissionPolicy({ kind }: KubeObject): boolean {
-  return kind === 'MutatingAdmissionPolicy';
+async function waitForPolicies(api: ApiClient, objects: readonly KubeObject[], areInForce: boolean): Promise<void> {
+  const kinds = objects.map(({ kind }) => kind);
+  if (kinds.includes('MutatingAdmissionPolicy')) await waitForAdmissionPolicy(api, areInForce);
+  if (kinds.includes('ValidatingAdmissionPolicy')) await waitForRecordPolicies(api, areInForce);
 }
 
 /** Applies an object; `false` if the API server does not serve its kind yet. A refusal is an error at once. */
@@ -109,5 +111,25 @@ async function waitForAdmissionPolicy(api: ApiClient, isInForce: boolean): Promi
       return (pod.spec.schedulingGates !== undefined) === isInForce;
     },
     { what: `the admission policy to be in force: ${isInForce}` },
+  );
+}
+
+/** Likewise for those that protect records. The second one is in force no later than a moment after the first. */
+async function waitForRecordPolicies(api: ApiClient, areInForce: boolean): Promise<void> {
+  const probe = {
+    metadata: { generateName: 'record-probe-', annotations: { 'muster.dev/plan': 'probe' } },
+    spec: { containers: [{ name: 'main', image: 'none' }] },
+  };
+  await waitFor(
+    async () => {
+      try {
+        await api.request('POST', '/api/v1/namespaces/default/pods?dryRun=All', probe);
+        return !areInForce;
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 403) return areInForce;
+        throw error;
+      }
+    },
+    { what: `the record policies to be in force: ${areInForce}` },
   );
 }

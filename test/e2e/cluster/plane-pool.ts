@@ -2,7 +2,13 @@
  * Control planes that outlive the test file that started them. A worker runs one file after the other; the next one finds the
  * programs running, an empty cluster, and a kube-scheduler that starts anew.
  */
-import { type Cluster, type ControlPlaneOptions, openCluster } from './control-plane.ts';
+import {
+  type Cluster,
+  type ControlPlaneOptions,
+  type InstalledPolicies,
+  openCluster,
+  policiesOf,
+} from './control-plane.ts';
 import { removeDefinitions } from './manifests.ts';
 import { type Programs, startPrograms } from './programs.ts';
 import { resetCluster } from './reset.ts';
@@ -11,7 +17,7 @@ interface Idle {
   readonly programs: Programs;
   /** What they were started with. */
   readonly key: string;
-  readonly admissionPolicy: boolean;
+  readonly policies: InstalledPolicies;
 }
 
 /** One at most: even an idle control plane costs some CPU time. */
@@ -22,15 +28,15 @@ process.once('SIGTERM', () => process.exit());
 
 /** Like `startControlPlane`, but what it starts is used again by the next file when this one stops its cluster. */
 export async function borrowControlPlane(options: ControlPlaneOptions = {}): Promise<Cluster> {
-  const { admissionPolicy = true, nodeLeaseSeconds, apiServerArgs, controllerManagerArgs } = options;
+  const { nodeLeaseSeconds, apiServerArgs, controllerManagerArgs } = options;
   const key = JSON.stringify([nodeLeaseSeconds, apiServerArgs, controllerManagerArgs]);
   const found = await takeIdle(key);
   const programs = found?.programs ?? (await startPrograms(options));
   let isOpen = false;
   const cluster = await openCluster(programs, options, {
-    admissionPolicy: found?.admissionPolicy,
+    policies: found?.policies,
     close: async () => {
-      if (isOpen) await giveBack({ programs, key, admissionPolicy });
+      if (isOpen) await giveBack({ programs, key, policies: policiesOf(options) });
       else await programs.stop();
     },
   });

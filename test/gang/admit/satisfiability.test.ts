@@ -104,6 +104,11 @@ describe('a gang that the nodes would not hold even if nothing else ran', () => 
 
   test('counts what a DaemonSet has on each node, and is judged again when it is gone', async () => {
     const world = await startFabric(2);
+    world.cluster.create('DaemonSet', {
+      metadata: { namespace: 'default', name: 'a', uid: 'owner-1' },
+      spec: {},
+      status: {},
+    });
     for (const node of ['n0', 'n1']) {
       world.create(ownedBy('DaemonSet', pod(`agent-${node}`, { gpus: 1, nodeName: node })));
     }

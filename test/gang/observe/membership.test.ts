@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { made } from '../../support/field.ts';
-import { GATE, gang, pod, SECOND, startWorld } from '../../support/scenario.ts';
+import { GATE, gang, pod, SECOND, startWorld, type World } from '../../support/scenario.ts';
 
 describe('the members of a gang', () => {
   test('a pod that succeeded counts as present', async () => {
@@ -138,29 +138,49 @@ describe('capacity that other pods hold', () => {
     expect(Object.values(world.slotsOf('a'))).toEqual(nodes);
   });
 
-  test('a DaemonSet pod that waits for its node counts as placed there', async () => {
-    const world = await startWorld({ nodes: 2 });
-    const daemon = pod('agent-x', {
-      gpus: 1,
-      priority: -5,
-      spec: {
-        affinity: {
-          nodeAffinity: {
-            requiredDuringSchedulingIgnoredDuringExecution: {
-              nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n0'] }] }],
-            },
-          },
-        },
-      },
+  describe('a pod that names a DaemonSet and waits for its node', () => {
+    const agent = (priority: number) => {
+      const term = { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n0'] }] };
+      const required = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [term] } };
+      const raw = pod('agent-x', { gpus: 1, priority, spec: { affinity: { nodeAffinity: required } } });
+      const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'agent', uid: 'ds', controller: true };
+      Object.assign(raw.metadata, { ownerReferences: [owner] });
+      return raw;
+    };
+    const worldWith = async (priority: number, hasSet = true) => {
+      const world = await startWorld({ nodes: 2 });
+      const metadata = { namespace: 'default', name: 'agent', uid: 'ds' };
+      if (hasSet) world.cluster.create('DaemonSet', { metadata, spec: {}, status: {} });
+      world.create(agent(priority));
+      await world.settle();
+      return world;
+    };
+    const placed = async (world: World, size: number) => {
+      world.create(gang('a', size));
+      await world.settle();
+      return Object.values(world.slotsOf('a')).sort();
+    };
+
+    test('counts as placed there', async () => {
+      expect(await placed(await worldWith(5), 1), 'n0 will have 7 GPUs').toEqual(['n1']);
     });
-    Object.assign(daemon.metadata, {
-      ownerReferences: [{ kind: 'DaemonSet', name: 'agent', uid: 'ds', controller: true }],
+
+    test('counts by its own priority: nothing is kept from who goes before it', async () => {
+      expect(await placed(await worldWith(-5), 2)).toEqual(['n0', 'n1']);
     });
-    world.create(daemon);
-    await world.settle();
-    world.create(gang('a', 1));
-    await world.settle();
-    expect(Object.values(world.slotsOf('a')), 'n0 will have 7 GPUs').toEqual(['n1']);
+
+    test('keeps nothing if there is no such DaemonSet', async () => {
+      expect(await placed(await worldWith(5, false), 2)).toEqual(['n0', 'n1']);
+    });
+
+    test('keeps its place for five minutes', async () => {
+      const world = await worldWith(5);
+      expect(await placed(world, 2)).toEqual([]);
+      await world.pass(299 * SECOND);
+      expect(world.slotsOf('a')).toEqual({});
+      await world.pass(2 * SECOND);
+      expect(Object.values(world.slotsOf('a')).sort(), 'and whoever waited is planned then').toEqual(['n0', 'n1']);
+    });
   });
 
   test('a pod of higher priority may take reserved capacity; then the gang is planned again', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gang, pod, SECOND, startWorld, verdicts, type World } from '../../support/scenario.ts';
+import { gang, PLAN, pod, SECOND, startWorld, verdicts, type World } from '../../support/scenario.ts';
 
 const LEVELS = [
   { name: 'block', label: 'block' },
@@ -170,4 +170,78 @@ describe('exclusive domains', () => {
     await world.settle();
     expect(world.stateOf('b')).toBe('Nominated');
   });
+
+  const annotate = (world: World, name: string, annotations: Readonly<Record<string, string>>) =>
+    world.cluster.update('Pod', `default/${name}`, ({ metadata }) => {
+      const { 'muster.dev/topology-exclusive': _, ...others } = metadata.annotations ?? {};
+      metadata.annotations = { ...others, ...annotations };
+    });
+
+  test('are those that the gang was planned with: a key that is written on a running pod closes none', async () => {
+    const world = await startFabric([2, 2]);
+    world.create(gang('a', 1), gang('e', 1, asks('topology-exclusive', 'rack')));
+    await world.settle();
+    await world.schedule();
+    expect(world.stateOf('e')).toBe('Running');
+    for (const name of ['a-0', 'e-0']) {
+      annotate(world, name, { 'muster.dev/topology-exclusive': 'block', [PLAN]: 'x/r0-n0/1 exclusive=block' });
+    }
+    world.create(gang('b', 1));
+    await world.settle();
+    expect(world.stateOf('b'), 'neither the block of a is closed, nor the rack of e any more').toBe('Nominated');
+  });
+
+  test('stay closed after a restart, and open when the gang gives them up', async () => {
+    const world = await startFabric([2]);
+    world.create(gang('a', 1, asks('topology-exclusive', 'rack')));
+    await world.settle();
+    await world.schedule();
+    world.create(gang('b', 1));
+    await world.restart();
+    expect(world.stateOf('b')).toBe('Pending');
+    annotate(world, 'a-0', {});
+    await world.settle();
+    expect(world.stateOf('b'), 'whoever they kept out is woken').toBe('Nominated');
+  });
+
+  test('are not those that somebody writes between nomination and binding', async () => {
+    const world = await startFabric([2, 2]);
+    world.create(gang('a', 1));
+    await world.settle();
+    const { 'a-0': node = '' } = world.slotsOf('a');
+    annotate(world, 'a-0', { 'muster.dev/topology-exclusive': 'block', [PLAN]: `x/${node}/1 exclusive=block` });
+    await world.settle();
+    const call = world.bind('a-0', node);
+    await world.settle();
+    expect(call.verdict).toBe('bound');
+    world.create(gang('b', 1));
+    await world.settle();
+    expect(world.stateOf('b')).toBe('Nominated');
+  });
+});
+
+test('a required level counts as planned: a replacement goes where the gang runs, whatever its key says by then', async () => {
+  const world = await startFabric([3, 3]);
+  const members = () => gang('a', 2, asks('topology-required', 'rack'));
+  world.create(members());
+  await world.settle();
+  await world.schedule();
+  const { 'a-0': node = '' } = world.boundTo('a');
+  const lost = members()[1]!;
+  lost.metadata.annotations!['muster.dev/topology-required'] = 'block';
+  world.cluster.update('Pod', 'default/a-0', ({ metadata }) => {
+    metadata.annotations!['muster.dev/topology-required'] = 'block';
+  });
+  for (const name of ['r0-n1', 'r0-n2', 'r1-n1', 'r1-n2'].filter((each) => each.slice(0, 2) === node.slice(0, 2))) {
+    if (Object.values(world.boundTo()).includes(name)) continue;
+    world.create(pod(`filler-${name}`, { gpus: 8, nodeName: name }));
+  }
+  world.delete('a-1');
+  await world.settle();
+  const freed = [...world.cluster.list('Node')].map(({ metadata }) => metadata.name);
+  world.create(lost);
+  await world.settle();
+  const { 'a-1': placed } = world.slotsOf('a');
+  expect(freed).toContain(placed);
+  expect(placed?.slice(0, 2)).toBe(node.slice(0, 2));
 });

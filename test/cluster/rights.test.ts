@@ -1,0 +1,104 @@
+/** deploy/rbac.yaml gives the rights that the code uses: each rule has a use, and each request has a rule. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadAll } from 'js-yaml';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ClusterState } from '../../src/cluster/state.ts';
+import { createWatches } from '../../src/cluster/watches.ts';
+import { PodProjector } from '../../src/core/objects/pod-projection.ts';
+import { ApiClient } from '../../src/kube/client.ts';
+import { openEndpoint } from '../../src/kube/kubeconfig.ts';
+import { ApiQueueWriter } from '../../src/kube/queue-writer.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import { FakeApiServer } from '../support/fake-api-server.ts';
+import { until } from '../support/until.ts';
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+const PATH =
+  /^\/(?:api\/v1|apis\/(?<group>[^/]+)\/[^/]+)(?:\/namespaces\/[^/]+)?\/(?<plural>[^/]+)(?:\/[^/]+(?:\/(?<part>[^/]+))?)?$/;
+const VERBS: Readonly<Record<string, string>> = { GET: 'get', POST: 'create', PATCH: 'patch' };
+
+/** `verb group/resource`, as RBAC sees the request. */
+function rightFor(verb: string, path: string): string {
+  const { group = '', plural, part } = PATH.exec(path)!.groups!;
+  return `${verb} ${group}/${plural}${part === undefined ? '' : `/${part}`}`;
+}
+
+function readRights(): readonly string[] {
+  const objects = loadAll(readFileSync(join(import.meta.dirname, '../../deploy/rbac.yaml'), 'utf8'));
+  const { rules } = objects.find((object) => (object as { kind: string }).kind === 'ClusterRole') as { rules: Rule[] };
+  return rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`))),
+  );
+}
+
+let server: FakeApiServer;
+let api: ApiClient;
+
+beforeEach(async () => {
+  server = await FakeApiServer.start('/api/v1/pods');
+  api = new ApiClient(openEndpoint(server.url));
+});
+
+afterEach(async () => {
+  await api.close();
+  await server.stop();
+});
+
+async function watchedPaths(): Promise<readonly string[]> {
+  const paths = new Set<string>();
+  const watches = createWatches({
+    source: {
+      open: (path) => {
+        paths.add(path.split('?')[0]!);
+        return Promise.reject(new Error('expected to be asked only'));
+      },
+    },
+    state: new ClusterState(undefined),
+    projector: new PodProjector({ maxTemplates: 1, managedResources: [] }),
+    metrics: new Metrics(),
+    log: createLogger({ verbosity: 0, write: () => {}, now: () => 0 }),
+    timing: { backoff: { baseMs: 60_000, maxMs: 60_000 } },
+    onSynced: () => {},
+  });
+  watches.start();
+  await until('every kind to be asked for', () => paths.size === watches.kinds.length);
+  await watches.stop();
+  return [...paths];
+}
+
+async function writeEverything(): Promise<void> {
+  const pod = { namespace: 'ns', name: 'a', uid: 'u' };
+  const queues = new ApiQueueWriter(api);
+  // An answer that leaves open whether the pod is bound, so that it is looked up.
+  server.fault = ({ method, path }) =>
+    method === 'POST' && path.endsWith('/binding')
+      ? { kind: 'answer', status: 409, body: { message: 'no' } }
+      : undefined;
+  await api.nominate(pod, 'n1', 'p/n1/1');
+  await api.recordPlan(pod, 'p/n1/1');
+  await api.clearNomination(pod);
+  await api.annotate(pod, {});
+  await api.removeGate(pod, 'muster.dev/gang');
+  await api.bind(pod, 'n1', {});
+  await api.evict(pod);
+  await api.createEvent('ns', {});
+  await queues.createQueue('q', {}, {});
+  await queues.patchQueueStatus('q', {});
+}
+
+test('the role allows what Muster asks for, and nothing else', async () => {
+  const watched = await watchedPaths();
+  await writeEverything();
+  const used = [
+    ...watched.flatMap((path) => [rightFor('list', path), rightFor('watch', path)]),
+    ...server.requests.map(({ method, path }) => rightFor(VERBS[method]!, path)),
+  ];
+  expect(readRights().toSorted()).toEqual([...new Set(used)].toSorted());
+});
