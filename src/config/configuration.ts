@@ -2,6 +2,7 @@
 import { dump, load } from 'js-yaml';
 import { DEFAULT_SCHEDULER } from '../core/objects/pod-projection.ts';
 import { formatDuration } from '../core/objects/text-values.ts';
+import { MAX_GANG_SIZE } from '../core/podgroup/gang.ts';
 import {
   checkPreemption,
   type PreemptionConfiguration,
@@ -52,6 +53,8 @@ export interface GangConfiguration {
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   readonly maxReplans: number;
+  readonly maxGangSize: number;
+  readonly timeBudgetMs: number;
 }
 
 /** Deeply frozen. */
@@ -169,6 +172,8 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       backoffInitial: formatDuration(gang.backoffInitialMs),
       backoffMax: formatDuration(gang.backoffMaxMs),
       maxReplans: gang.maxReplans,
+      maxGangSize: gang.maxGangSize,
+      timeBudget: formatDuration(gang.timeBudgetMs),
     },
     ...renderRepair(config.preemption, config.repair),
     queues: renderQueues(config.queues),
@@ -257,6 +262,8 @@ function readGang(section: Section): GangConfiguration {
     backoffInitialMs: section.durationMs('backoffInitial', second, range),
     backoffMaxMs: section.durationMs('backoffMax', 30 * second, range),
     maxReplans: section.integer('maxReplans', 8, { min: 0, max: 1000 }),
+    maxGangSize: section.integer('maxGangSize', MAX_GANG_SIZE, { min: 1, max: 1_000_000 }),
+    timeBudgetMs: section.durationMs('timeBudget', second, { min: 10, max: hour }),
   };
   section.end();
   return gang;

@@ -37,6 +37,8 @@ describe('parseConfiguration', () => {
         backoffInitialMs: 1000,
         backoffMaxMs: 30_000,
         maxReplans: 8,
+        maxGangSize: 100_000,
+        timeBudgetMs: 1000,
       },
       preemption: {
         noticeMs: 0,
@@ -155,7 +157,7 @@ log: {verbosity: 10}
       body: 'gang: {barierTimeout: 25s}',
       problem:
         'gang.barierTimeout: unknown field; expected one of barrierTimeout, nominationTimeout, repairTimeout, ' +
-        'backoffInitial, backoffMax, maxReplans',
+        'backoffInitial, backoffMax, maxReplans, maxGangSize, timeBudget',
     },
     {
       what: 'an unknown field two levels down',

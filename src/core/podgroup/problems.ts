@@ -24,7 +24,27 @@ export type GangProblem =
   /** `uncounted`: an owner that does not say how many members it makes; undefined: there is no owner to ask. */
   | { readonly kind: 'no-min-members'; readonly uncounted: Owner | undefined }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
-  | { readonly kind: ClaimObstacle; readonly claim: string };
+  | { readonly kind: ClaimObstacle; readonly claim: string }
+  /** It asks for more members than a gang may have, or has more. */
+  | { readonly kind: 'too-large'; readonly found: number; readonly most: number }
+  | { readonly kind: 'set-aside'; readonly fault: GangFault };
+
+/** The parts of a cycle, and of the answers between two cycles, in which one gang is handled. */
+export type HandlingStep = 'observe' | 'repair' | 'admit' | 'plan' | 'preempt' | 'write' | 'publish' | 'answer';
+
+/** Why a gang is set aside: the gang alone pays for it. */
+export interface GangFault {
+  /** `error`: an exception, which is a mistake in Muster. `time`: it took longer than its budget. */
+  readonly cause: 'error' | 'time';
+  /** Where it happened, or what took most of the time. */
+  readonly step: HandlingStep;
+  /** What the exception says, cut; of a `time` how long it took, milliseconds. */
+  readonly found: string | number;
+  /** What it may take in one cycle, milliseconds. */
+  readonly budgetMs: number;
+  /** When it is tried again, if nothing of it changes before, milliseconds since the epoch. */
+  readonly until: number;
+}
 
 /** A claim does not exist, or is not bound and does not wait for its first consumer. */
 export type ClaimObstacle = 'missing-claim' | 'unbound-claim';
@@ -35,13 +55,15 @@ export interface ProblemSources {
   /** Those that speak for the gang (`speakers.ts`). */
   readonly speakers: readonly PodModel[];
   readonly size: GangSize;
+  /** The most members that a gang may have. */
+  readonly maxSize: number;
   /** How a claim holds the gang back; undefined: it does not. */
   readonly blocksOnClaim: (claim: string) => ClaimObstacle | undefined;
 }
 
 export function findProblems(
   name: string,
-  { members, speakers, size, blocksOnClaim }: ProblemSources,
+  { members, speakers, size, maxSize, blocksOnClaim }: ProblemSources,
 ): readonly GangProblem[] {
   const problems: GangProblem[] = [];
   if (members.length === 0) return problems;
@@ -68,6 +90,8 @@ export function findProblems(
   if (minimum !== undefined && max !== undefined && max < minimum) {
     problems.push({ kind: 'min-above-max', min: minimum, max });
   }
+  const asked = Math.max(minimum ?? 0, members.length);
+  if (asked > maxSize) problems.push({ kind: 'too-large', found: asked, most: maxSize });
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });

@@ -39,7 +39,7 @@ export interface GangCount {
   readonly running: number;
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings' | 'isolation'>;
 
 export class QueueTable {
   readonly #context: Context;
@@ -125,10 +125,10 @@ export class QueueTable {
     }
     this.#measureCluster(view.snapshot());
     this.#held = new Map();
-    for (const record of records) {
+    this.#context.isolation.each(records, 'admit', (record) => {
       const amounts = this.holdingsOf(record);
       if (amounts.size > 0) this.#hold(this.queueOf(record.gang.namespace, record.gang.queue), amounts);
-    }
+    });
     this.#heldByGangs = this.#held;
     this.#addLonePods();
     this.#releasing.refresh(records);
@@ -171,7 +171,7 @@ export class QueueTable {
   usageOf(queue: string): Amounts {
     const own = this.#usage.get(queue) ?? NOTHING;
     const { children = [] } = this.#tree.byName.get(queue) ?? {};
-    return children.length === 0 ? own : sumAmounts(...children.map(({ name }) => this.usageOf(name)));
+    return children.length === 0 ? own : sumAmounts(children.map(({ name }) => this.usageOf(name)));
   }
 
   shares(): ReadonlyMap<string, QueueShare> {
@@ -232,7 +232,7 @@ export class QueueTable {
     }
     if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
     const planned = [...reservations.slotsOf(gang.key), ...reservations.placeholdersOf(gang.key)];
-    return sumAmounts(bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node)));
+    return sumAmounts([bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node))]);
   }
 
   /** Which pods a gang of the queue may evict if it asks for this much. */
@@ -287,13 +287,14 @@ export class QueueTable {
   /** Number of gangs of each queue, and of those below it, that wait and run; no entry: none. */
   countGangs(records: readonly GangRecord[]): ReadonlyMap<string, GangCount> {
     const counts = new Map<string, { pending: number; running: number }>();
-    for (const { gang, state } of records) {
+    for (const { gang, state, census } of records) {
       if (gang.present.length === 0) continue;
       const queue = this.queueOf(gang.namespace, gang.queue);
       for (const { name } of queue?.path ?? []) {
         const count = counts.get(name) ?? { pending: 0, running: 0 };
         counts.set(name, count);
-        if (state === 'Running' || state === 'Broken') count.running++;
+        if (state === 'Running' || state === 'Broken' || (state === 'Invalid' && census.bound.length > 0))
+          count.running++;
         else count.pending++;
       }
     }

@@ -9,6 +9,7 @@
  *
  * Only this module writes it.
  */
+import { mostOf } from '../../core/objects/extremes.ts';
 import { PREEMPTED_BY, PREEMPTION_NOTICE } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { instantOf } from '../../core/objects/text-values.ts';
@@ -78,7 +79,7 @@ export function resumePreempting(
   const victims = new Map(marked.map((pod) => [pod.uid, { pod, unit: unitOf(pod) }]));
   const notices = marked.flatMap(({ annotations }) => instantOf(annotations[PREEMPTION_NOTICE]) ?? []);
   const others = departing.filter(({ uid }) => !victims.has(uid));
-  const evictAt = notices.length > 0 ? Math.max(...notices) : now;
+  const evictAt = notices.length > 0 ? mostOf(notices) : now;
   // It is not recorded whether the victims leave for capacity or for quota: waiting for all is right for both.
   return newPreempting({ victims, departing: others, waitsForAll: true, since: now, evictAt, isAnnounced: true });
 }
