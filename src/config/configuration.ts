@@ -183,16 +183,43 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
   return dump({ ...document, server: omitUndefined(document.server), api: omitUndefined(document.api) });
 }
 
+/** A file of thousands of queues is far smaller. */
+const MAX_CHARACTERS = 2 ** 20;
+const MAX_DEPTH = 32;
+/** Values of a file; what an alias stands for counts each time. */
+const MAX_VALUES = 200_000;
+
 function loadYaml(text: string, source: string): unknown {
+  if (text.length > MAX_CHARACTERS) {
+    const problem = `expected at most ${MAX_CHARACTERS} characters, found ${text.length}; remove what does not belong here`;
+    throw new ConfigurationError(source, [problem]);
+  }
   // A file of comments only counts as a document without fields; the missing fields make a better message than
   // js-yaml's.
   if (text.split('\n').every((line) => /^\s*(#.*)?$/.test(line))) return {};
+  let document: unknown;
   try {
-    return load(text, { filename: source });
+    document = load(text, { filename: source, maxDepth: MAX_DEPTH });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigurationError(source, [`expected one YAML document, found: ${reason.replaceAll('\n', '\n  ')}`]);
   }
+  if (countValues(document, MAX_VALUES) < 0) {
+    const problem = `expected at most ${MAX_VALUES} values, found more; an alias (*name) repeats all that it stands for: write less, or fewer aliases`;
+    throw new ConfigurationError(source, [problem]);
+  }
+  return document;
+}
+
+/** A few lines of aliases of aliases stand for billions of values. @returns how many more there may be; below 0: too many. */
+function countValues(value: unknown, left: number): number {
+  let rest = left - 1;
+  if (typeof value !== 'object' || value === null) return rest;
+  for (const child of Object.values(value)) {
+    rest = countValues(child, rest);
+    if (rest < 0) break;
+  }
+  return rest;
 }
 
 function readDocument(root: Section): MusterConfiguration {

@@ -11,11 +11,11 @@ export function explainProblem(problem: GangProblem): string {
     case 'bad-value':
       return `pod ${problem.pod}: ${explainKeyProblem(problem)}`;
     case 'contradiction': {
-      const values = listSome(problem.values.map((value) => `"${cutText(value)}"`));
-      return `members contradict each other: ${cutText(problem.key)} is ${values}; give all the same`;
+      const values = problem.values.map((value) => `"${value}"`);
+      return `members contradict each other: ${problem.key} is ${listSome(values, problem.count)}; give all the same`;
     }
     case 'duplicate-rank':
-      return `${problem.pods.length} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods)}; give each its own, or none to any`;
+      return `${problem.count} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods, problem.count)}; give each its own, or none to any`;
     case 'missing-key':
       return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
     case 'min-above-max':
@@ -35,6 +35,8 @@ export function explainProblem(problem: GangProblem): string {
       return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
       return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer; the gang is planned once it is bound, and the claim's own Events say what it waits for`;
+    case 'more':
+      return `and ${problem.count} more problems with keys under muster.dev/; correct these first`;
     case 'too-large':
       return `expected at most ${problem.most} members, found ${problem.found}; lower muster.dev/min-members or the size of the Jobs, or raise gang.maxGangSize of Muster's configuration`;
     case 'set-aside':
@@ -71,7 +73,7 @@ function explainFault({ cause, step, found, budgetMs, until }: GangFault): strin
 export function explainProblemStably(problem: GangProblem): string {
   switch (problem.kind) {
     case 'contradiction':
-      return `members contradict each other about ${cutText(problem.key)}; give all the same`;
+      return `members contradict each other about ${problem.key}; give all the same`;
     case 'duplicate-rank':
       return 'members have the same muster.dev/rank; give each its own, or none to any';
     case 'missing-claim':

@@ -2,6 +2,7 @@
  * The queues as they are now: the tree, the queue of each gang, what each queue holds and has used. The only owner of
  * decayed usage; `core/queues/` does the arithmetic.
  */
+import { LRUCache } from 'lru-cache';
 import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
@@ -33,6 +34,9 @@ import type { AdmissionCandidate } from './candidate.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
+/** Choices that are kept: each pod of a gang asks for its own. */
+const MAX_CHOICES = 10_000;
+
 /** Number of gangs of a queue. */
 export interface GangCount {
   readonly pending: number;
@@ -47,7 +51,8 @@ export class QueueTable {
   readonly #releasing: ReleasingUsage;
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
-  readonly #choices = new Map<string, QueueChoice>();
+  /** Tenants write the labels, so only some of the choices are kept. */
+  readonly #choices = new LRUCache<string, QueueChoice>({ max: MAX_CHOICES });
   /** Decayed usage of the leaf queues as of `#usedAt`. */
   #usage = new Map<string, Amounts>();
   #usedAt: number;
