@@ -102,7 +102,7 @@ export class Reclaimer {
 
 function amountsOf(pods: readonly PodModel[]): Amounts {
   return sumAmounts(
-    ...pods.map(({ template }) => {
+    pods.map(({ template }) => {
       const amounts = new Map<string, number>();
       addUse(amounts, template, undefined, planPolicy.isAccelerator);
       return amounts;

@@ -2,6 +2,7 @@
 import { dump, load } from 'js-yaml';
 import { DEFAULT_SCHEDULER } from '../core/objects/pod-projection.ts';
 import { formatDuration } from '../core/objects/text-values.ts';
+import { MAX_GANG_SIZE } from '../core/podgroup/gang.ts';
 import {
   checkPreemption,
   type PreemptionConfiguration,
@@ -52,6 +53,8 @@ export interface GangConfiguration {
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   readonly maxReplans: number;
+  readonly maxGangSize: number;
+  readonly timeBudgetMs: number;
 }
 
 /** Deeply frozen. */
@@ -169,6 +172,8 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       backoffInitial: formatDuration(gang.backoffInitialMs),
       backoffMax: formatDuration(gang.backoffMaxMs),
       maxReplans: gang.maxReplans,
+      maxGangSize: gang.maxGangSize,
+      timeBudget: formatDuration(gang.timeBudgetMs),
     },
     ...renderRepair(config.preemption, config.repair),
     queues: renderQueues(config.queues),
@@ -178,16 +183,43 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
   return dump({ ...document, server: omitUndefined(document.server), api: omitUndefined(document.api) });
 }
 
+/** A file of thousands of queues is far smaller. */
+const MAX_CHARACTERS = 2 ** 20;
+const MAX_DEPTH = 32;
+/** Values of a file; what an alias stands for counts each time. */
+const MAX_VALUES = 200_000;
+
 function loadYaml(text: string, source: string): unknown {
+  if (text.length > MAX_CHARACTERS) {
+    const problem = `expected at most ${MAX_CHARACTERS} characters, found ${text.length}; remove what does not belong here`;
+    throw new ConfigurationError(source, [problem]);
+  }
   // A file of comments only counts as a document without fields; the missing fields make a better message than
   // js-yaml's.
   if (text.split('\n').every((line) => /^\s*(#.*)?$/.test(line))) return {};
+  let document: unknown;
   try {
-    return load(text, { filename: source });
+    document = load(text, { filename: source, maxDepth: MAX_DEPTH });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigurationError(source, [`expected one YAML document, found: ${reason.replaceAll('\n', '\n  ')}`]);
   }
+  if (countValues(document, MAX_VALUES) < 0) {
+    const problem = `expected at most ${MAX_VALUES} values, found more; an alias (*name) repeats all that it stands for: write less, or fewer aliases`;
+    throw new ConfigurationError(source, [problem]);
+  }
+  return document;
+}
+
+/** A few lines of aliases of aliases stand for billions of values. @returns how many more there may be; below 0: too many. */
+function countValues(value: unknown, left: number): number {
+  let rest = left - 1;
+  if (typeof value !== 'object' || value === null) return rest;
+  for (const child of Object.values(value)) {
+    rest = countValues(child, rest);
+    if (rest < 0) break;
+  }
+  return rest;
 }
 
 function readDocument(root: Section): MusterConfiguration {
@@ -257,6 +289,8 @@ function readGang(section: Section): GangConfiguration {
     backoffInitialMs: section.durationMs('backoffInitial', second, range),
     backoffMaxMs: section.durationMs('backoffMax', 30 * second, range),
     maxReplans: section.integer('maxReplans', 8, { min: 0, max: 1000 }),
+    maxGangSize: section.integer('maxGangSize', MAX_GANG_SIZE, { min: 1, max: 1_000_000 }),
+    timeBudgetMs: section.durationMs('timeBudget', second, { min: 10, max: hour }),
   };
   section.end();
   return gang;

@@ -1,7 +1,7 @@
 /** A reader for the sections of a configuration file, which collects all problems. */
 
 import { parseExactly, type Scale } from '../core/objects/quantity.ts';
-import { formatDuration, parseDuration } from '../core/objects/text-values.ts';
+import { cutTo, formatDuration, parseDuration } from '../core/objects/text-values.ts';
 
 /** Inclusive bounds. */
 export interface Range {
@@ -184,7 +184,10 @@ export class Section {
   }
 }
 
+/** How much of a wrong value is repeated, characters. */
+const MAX_DESCRIBED = 256;
+
 function describe(value: unknown): string {
   if (value === undefined) return 'nothing';
-  return JSON.stringify(value);
+  return cutTo(JSON.stringify(value), MAX_DESCRIBED);
 }

@@ -18,6 +18,7 @@ import { Verbs } from './extender/verbs.ts';
 import { Barrier } from './framework/barrier.ts';
 import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
+import { Isolation } from './framework/isolation.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
 import type { ExtenderVerbs, SchedulerView } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
@@ -71,6 +72,19 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     onAbandoned: () => observer.onBarrierAbandoned(),
     onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
   });
+  const isolation: Isolation = new Isolation({
+    clock,
+    budgetMs: settings.timeBudgetMs,
+    onFault: (report) => observer.onFault(report),
+    setAside: (gang, fault) => {
+      const record = gangs.setAside(gang, fault);
+      reservations.releasePlaceholdersOf(gang);
+      if (record && reservations.countOf(gang) > 0)
+        releaser.release({ record, cause: 'set-aside', message: 'it is set aside', isBlameless: true });
+      timer.wake();
+    },
+    hasPlaces: (gang) => reservations.countOf(gang) > 0,
+  });
   const context: LoopContext = {
     view,
     reservations,
@@ -80,10 +94,11 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     observer,
     clock,
     settings,
+    isolation,
   };
-  const gangs = new GangTable(context);
-  const timer = new CycleTimer(clock, gangs);
-  const releaser = new Releaser(context, timer);
+  const gangs: GangTable = new GangTable(context);
+  const timer: CycleTimer = new CycleTimer(clock, gangs);
+  const releaser: Releaser = new Releaser(context, timer);
   const evictor = new Evictor(context, timer);
   const opener = new BarrierOpener(context, timer);
 
@@ -112,7 +127,8 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   // 6 write, 7 publish
   const advisor = new KeyAdvisor(context, timer, ports.schedulerNames);
   const strays = new StrayKeeper(context, timer);
-  const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener, strays, advisor);
+  const nominator = new Nominator(context, timer);
+  const dispatcher = new Dispatcher(context, { nominator, evictor, opener, strays, advisor });
   const queuePublisher = new QueuePublisher(context, queues);
   const holders = new HolderFinder(context);
   const publisher = new Publisher(context, repairer, queuePublisher, holders);

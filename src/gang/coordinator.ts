@@ -10,9 +10,10 @@
  *   7 publish   tell states and reasons
  *
  * Steps 3 to 5 run once for each candidate. A cycle is synchronous: nothing happens in between. The extender calls are answered from the tables.
+ * Whatever fails or takes too long for one gang costs that gang (`framework/isolation.ts`).
  */
-import type { PodModel } from '../core/objects/model.ts';
-import type { GangKey } from '../core/podgroup/gang.ts';
+import { keyOf, type PodModel } from '../core/objects/model.ts';
+import { type GangKey, gangKeyOf } from '../core/podgroup/gang.ts';
 import type { Admission } from './admit/admission.ts';
 import type { AdmissionCandidate } from './admit/candidate.ts';
 import type { QueueTable } from './admit/queue-table.ts';
@@ -24,7 +25,7 @@ import type { GangTable } from './observe/gang-table.ts';
 import type { Observation } from './observe/observation.ts';
 import { adoptSlots } from './observe/recovery.ts';
 import type { Planner, PlanOutcome } from './plan/planner.ts';
-import type { PreemptOutcome, Preemptor } from './preempt/preemptor.ts';
+import type { Preemptor } from './preempt/preemptor.ts';
 import { searchAfterBudgetChange } from './preempt/victim-search.ts';
 import type { NodeFailures } from './repair/node-failures.ts';
 import type { Repairer } from './repair/repairer.ts';
@@ -53,7 +54,7 @@ export interface CoordinatorParts {
   readonly publisher: Publisher;
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation'>;
 
 export class Coordinator {
   readonly #context: Context;
@@ -66,25 +67,37 @@ export class Coordinator {
 
   /** Runs one cycle. */
   decide(): void {
-    const { observation, repairer, admission, planner, preemptor, dispatcher, publisher } = this.#parts;
+    const { observation, repairer, admission, dispatcher, publisher } = this.#parts;
     const now = this.#context.clock.now();
     const succeeded = observation.observe(now); // 1 observe
     const gangs = [...this.#parts.gangs.values()];
     repairer.repair(gangs, now); // 2 repair
     for (const candidate of admission.admit(gangs, succeeded, now)) /* 3 admit */ {
-      const plan = planner.plan(candidate); // 4 plan
-      const preemption = preemptor.preempt(candidate, plan); // 5 preempt
-      this.#conclude(candidate, plan, preemption);
+      this.#handle(candidate); // 4 plan, 5 preempt
     }
     dispatcher.write(this.#parts.gangs); // 6 write
     publisher.publish(gangs, now); // 7 publish
     this.#endCycle(gangs, now);
   }
 
-  /** Releases the gangs that give way or gave up, then tells admission the verdict on the candidate. */
-  #conclude(candidate: AdmissionCandidate, plan: PlanOutcome, { gotSlots, releases }: PreemptOutcome): void {
+  /** A candidate that fails, or takes too long without a place, is set aside: no further step is done for it. */
+  #handle(candidate: AdmissionCandidate): void {
+    const { isolation } = this.#context;
+    const { planner, preemptor, releaser } = this.#parts;
+    const { key } = candidate.record.gang;
+    const plan = isolation.run(key, 'plan', () => planner.plan(candidate));
+    if (!plan || isolation.faultOf(key)) return;
+    const preemption = isolation.run(key, 'preempt', () => preemptor.preempt(candidate, plan));
+    for (const release of preemption?.releases ?? []) {
+      isolation.run(release.record.gang.key, 'preempt', () => releaser.release(release));
+    }
+    if (!preemption || isolation.faultOf(key)) return;
+    isolation.run(key, 'plan', () => this.#conclude(candidate, plan, preemption.gotSlots));
+  }
+
+  /** Releases the gang if it gave up, then tells admission the verdict on the candidate. */
+  #conclude(candidate: AdmissionCandidate, plan: PlanOutcome, gotSlots: boolean): void {
     const { planner, admission, releaser } = this.#parts;
-    for (const release of releases) releaser.release(release);
     const { verdict, release } = planner.conclude(candidate, plan, gotSlots);
     if (release) releaser.release(release);
     admission.settle(verdict);
@@ -104,7 +117,7 @@ export class Coordinator {
 
   /** When the next cycle is due without an event, milliseconds; Infinity: never. */
   #nextAt(gangs: readonly GangRecord[], now: number): number {
-    const { reservations, settings } = this.#context;
+    const { reservations, settings, isolation } = this.#context;
     const { repairer, admission, planner, observation, queuePublisher } = this.#parts;
     let next = Math.min(
       nextDeadline(gangs, now, settings.regatherMs),
@@ -113,6 +126,7 @@ export class Coordinator {
       planner.nextAt(now),
       queuePublisher.nextAt,
       observation.nextAt,
+      isolation.nextAt,
     );
     for (const record of gangs) next = Math.min(next, observation.fences.nextAt(record, now));
     for (const [, hold] of reservations.holds()) next = Math.min(next, hold.until);
@@ -121,10 +135,14 @@ export class Coordinator {
 
   /** A pod was created, changed or deleted. */
   onPod(before: PodModel | undefined, now: PodModel | undefined): void {
+    const { isolation } = this.#context;
     const { observation, admission, satisfiability, timer } = this.#parts;
-    observation.onPod(before, now);
-    satisfiability.onPod(before, now);
-    admission.onPod((now ?? before!).uid, now);
+    const pod = (now ?? before)!;
+    const subject = gangKeyOf(pod) ?? keyOf(pod);
+    // Each by itself: one that fails must not hide the pod from the others.
+    isolation.run(subject, 'observe', () => observation.onPod(before, now));
+    isolation.run(subject, 'observe', () => satisfiability.onPod(before, now));
+    isolation.run(subject, 'observe', () => admission.onPod(pod.uid, now));
     timer.wake();
   }
 

@@ -8,9 +8,15 @@
  *   reason      the cause, one of the fixed values that metrics use as labels
  *   seconds     a duration; the log has no field in `Ms`
  *
+ * Texts and lists are cut: what users wrote may be in them, and no line should fill a disk.
+ *
  * Verbosity as in kube-scheduler: 0 always, 1 rare and important, 2 once per decision about a gang, 3 per request, 4
  * and more for debugging.
  */
+
+/** Characters of a text, such as the stack of an error, and items of a list that a line holds. */
+const MAX_TEXT = 4_000;
+const MAX_ITEMS = 64;
 
 /** The fields of a line beside its message. `undefined` values are omitted; nested errors keep their stack. */
 export type LogFields = Readonly<Record<string, unknown>> & {
@@ -80,10 +86,16 @@ function toWritable(value: unknown): unknown {
 
 function replaceValue(_key: string, value: unknown): unknown {
   if (value instanceof Error) return describeError(value);
+  if (typeof value === 'string') return value.length <= MAX_TEXT ? value : `${value.slice(0, MAX_TEXT)}…`;
   if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Set) return [...value];
-  if (value instanceof Map) return Object.fromEntries(value);
+  if (value instanceof Set) return cutList([...value]);
+  if (value instanceof Map) return Object.fromEntries([...value].slice(0, MAX_ITEMS));
+  if (Array.isArray(value)) return cutList(value);
   return value;
+}
+
+function cutList<T>(items: readonly T[]): readonly (T | string)[] {
+  return items.length <= MAX_ITEMS ? items : [...items.slice(0, MAX_ITEMS), `… and ${items.length - MAX_ITEMS} more`];
 }
 
 function describeError(error: Error): object {

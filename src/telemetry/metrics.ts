@@ -93,6 +93,11 @@ export class Metrics {
   );
   readonly suspectNodes = this.#gauge('muster_suspect_nodes', 'Nodes that gangs lost members on again and again', []);
   readonly gangs = this.#gauge('muster_gangs', 'Gangs by state', ['state']);
+  readonly gangFaults = this.#counter(
+    'muster_gang_faults_total',
+    'Times a gang was set aside because handling it failed or took too long',
+    ['step', 'cause'],
+  );
   readonly gangWait = this.#histogram(
     'muster_gang_wait_seconds',
     'Time from the creation of a gang until enough of its members are on nodes',

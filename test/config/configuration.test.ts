@@ -37,6 +37,8 @@ describe('parseConfiguration', () => {
         backoffInitialMs: 1000,
         backoffMaxMs: 30_000,
         maxReplans: 8,
+        maxGangSize: 100_000,
+        timeBudgetMs: 1000,
       },
       preemption: {
         noticeMs: 0,
@@ -155,7 +157,7 @@ log: {verbosity: 10}
       body: 'gang: {barierTimeout: 25s}',
       problem:
         'gang.barierTimeout: unknown field; expected one of barrierTimeout, nominationTimeout, repairTimeout, ' +
-        'backoffInitial, backoffMax, maxReplans',
+        'backoffInitial, backoffMax, maxReplans, maxGangSize, timeBudget',
     },
     {
       what: 'an unknown field two levels down',
@@ -366,5 +368,33 @@ describe('overrideConfiguration', () => {
     expect(() => overrideConfiguration(defaultConfiguration(), { port: 70_000 })).toThrow(
       'flags: 1 problem; fix and start again\n  server.port: expected an integer from 0 to 65535, found 70000',
     );
+  });
+});
+
+describe('a file that would take too much memory or time', () => {
+  const aliases = (levels: number) => {
+    const lines = ['x0: &x0 [a, a, a, a, a, a, a, a, a]'];
+    for (let i = 1; i < levels; i++)
+      lines.push(`x${i}: &x${i} [${Array.from({ length: 9 }, () => `*x${i - 1}`).join(', ')}]`);
+    return lines.join('\n');
+  };
+
+  test.each([
+    ['aliases of aliases', aliases(30), /^expected at most 200000 values, found more; an alias .* repeats all/],
+    ['deep nesting', `a: ${'['.repeat(10_000)}`, /^expected one YAML document, found: nesting exceeded maxDepth/],
+    ['a long text', `a: ${'x'.repeat(2 ** 20)}`, /^expected at most 1048576 characters, found 1\d{6}; remove/],
+  ])('ends with an error that says so: %s', (_what, body, problem) => {
+    expect(problemsOf(body)).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test('a few aliases are fine', () => {
+    const body = 'queues: {items: [{name: a, quotas: &q [{resource: cpu, guaranteed: 1}]}, {name: b, quotas: *q}]}';
+    expect(problemsOf(body)).toEqual([]);
+  });
+
+  test('a long wrong value is repeated in part', () => {
+    const [problem] = problemsOf(`log: {verbosity: ${'x'.repeat(10_000)}}`);
+    expect(problem).toMatch(/^log\.verbosity: expected an integer from 0 to 10, found "x+…$/);
+    expect(problem!.length).toBeLessThan(400);
   });
 });

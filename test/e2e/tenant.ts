@@ -1,14 +1,44 @@
-/** Somebody who may create pods and Jobs in one namespace, and nothing else: with whatever labels, annotations and owners. */
+/**
+ * The attacker of the hostile scenarios: a tenant who may only create, change and delete pods and Jobs in one namespace,
+ * with whatever labels, annotations and owners. It has a token of its own, and the API server's own authorization says
+ * what it may do. Real control plane only.
+ */
 import { type ApiClient, ApiError } from './cluster/api-client.ts';
 import { waitFor } from './cluster/wait.ts';
 
-const NAME = 'tenant';
+/** The namespace of the tenant unless another one is named. */
+export const TENANT_NAMESPACE = 'tenant';
 
-/** What a tenant may do in its own namespace: no status, no binding, no DaemonSets, nothing of others. */
+const NAME = 'tenant-user';
+const RBAC = 'rbac.authorization.k8s.io/v1';
+
+/** What the tenant may do, in its namespace only: no status, no binding, no DaemonSets, nothing of others. */
 const RULES = [
   { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] },
   { apiGroups: ['batch'], resources: ['jobs'], verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] },
 ];
+
+/** The API server, for the tenant of a namespace. Close it when done. */
+export async function tenantOf(admin: ApiClient, namespace = TENANT_NAMESPACE): Promise<ApiClient> {
+  const metadata = { name: NAME, namespace };
+  await admin.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  await admin.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata });
+  await admin.apply({ apiVersion: RBAC, kind: 'Role', metadata, rules: RULES } as object);
+  const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace }];
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: NAME };
+  await admin.apply({ apiVersion: RBAC, kind: 'RoleBinding', metadata, subjects, roleRef } as object);
+  const { status } = await admin.request<{ readonly status: { readonly token: string } }>(
+    'POST',
+    `/api/v1/namespaces/${namespace}/serviceaccounts/${NAME}/token`,
+    { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } },
+  );
+  const tenant = admin.as(status.token);
+  // The authorizer learns of the role through a watch of its own.
+  await waitFor(async () => (await tenant.list('pods', { namespace })) !== undefined, {
+    what: 'the role of the tenant',
+  });
+  return tenant;
+}
 
 /** Runs the action as the tenant of a namespace, which is `default` unless given. */
 export async function asTenant<T>(
@@ -16,27 +46,9 @@ export async function asTenant<T>(
   action: (tenant: ApiClient) => Promise<T>,
   namespace = 'default',
 ): Promise<T> {
-  await grant(admin, namespace);
-  const tenant = admin.impersonate(`${NAME}-of-${namespace}`);
+  const tenant = await tenantOf(admin, namespace);
   try {
     return await action(tenant);
-  } finally {
-    await tenant.close();
-  }
-}
-
-async function grant(admin: ApiClient, namespace: string): Promise<void> {
-  const apiVersion = 'rbac.authorization.k8s.io/v1';
-  const metadata = { name: NAME, namespace };
-  await admin.apply({ apiVersion, kind: 'Role', metadata, rules: RULES } as object);
-  const subjects = [{ kind: 'User', name: `${NAME}-of-${namespace}`, apiGroup: 'rbac.authorization.k8s.io' }];
-  const roleRef = { kind: 'Role', name: NAME, apiGroup: 'rbac.authorization.k8s.io' };
-  await admin.apply({ apiVersion, kind: 'RoleBinding', metadata, subjects, roleRef } as object);
-  const tenant = admin.impersonate(`${NAME}-of-${namespace}`);
-  try {
-    await waitFor(async () => (await tenant.list('pods', { namespace })) !== undefined, {
-      what: 'the role of the tenant',
-    });
   } finally {
     await tenant.close();
   }

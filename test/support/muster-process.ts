@@ -17,7 +17,7 @@ import {
 import type { PlacementScore } from '../../src/core/placement/gang-request.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import type { ConfiguredLevels } from '../../src/core/topology/levels.ts';
-import { assembleScheduler } from '../../src/gang/assembly.ts';
+import { assembleScheduler, type SchedulerPorts } from '../../src/gang/assembly.ts';
 import type { Coordinator } from '../../src/gang/coordinator.ts';
 import type { Barrier } from '../../src/gang/framework/barrier.ts';
 import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
@@ -51,6 +51,8 @@ export interface ProcessOptions {
   readonly metrics: Metrics;
   readonly events: EventWriter;
   readonly write: (line: string) => void;
+  /** Replaces what the gang package gets from outside, such as by a port that fails. */
+  readonly changePorts?: (ports: SchedulerPorts) => SchedulerPorts;
 }
 
 export interface MusterProcess {
@@ -80,7 +82,8 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED, schedulerNames });
   const state = new ClusterState(options.levels);
   const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', clock });
-  const { coordinator, verbs, view, reservations, barrier } = assembleScheduler({
+  const { changePorts = (ports) => ports } = options;
+  const ports: SchedulerPorts = {
     view: state,
     writer: cluster.writerFor(() => alive),
     queueWriter: cluster.queueWriterFor(() => alive),
@@ -91,7 +94,8 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     lonePodCandidates: options.lonePodCandidates,
     schedulerNames,
     projectPod: (raw) => projector.project(raw),
-  });
+  };
+  const { coordinator, verbs, view, reservations, barrier } = assembleScheduler(changePorts(ports));
   const isReady = () => recovered;
   const inspector = new TopologyInspector({ scheduler: view, policy, isReady });
   const queueInspector = new QueueInspector({ scheduler: view, isAccelerator, clock, isReady });

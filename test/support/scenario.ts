@@ -138,6 +138,8 @@ export class World {
         backoffInitialMs: SECOND,
         backoffMaxMs: 30 * SECOND,
         maxReplans: 8,
+        maxGangSize: 100_000,
+        timeBudgetMs: SECOND,
         repairTimeoutMs: 300 * SECOND,
         preemption: {
           noticeMs: 0,

@@ -61,6 +61,20 @@ describe('logger', () => {
     expect(line.cycle).toMatch(/^\(not written: /);
   });
 
+  test('a line is short, however long texts and lists are', () => {
+    const { logger, lines } = capture();
+    const long = 'x'.repeat(1_000_000);
+    const many = Array.from({ length: 10_000 }, (_, i) => `team/gang-${i}`);
+    logger.error('odd', new Error(long), { reason: long, victims: many, pods: new Set(many) });
+    const { reason, victims, pods } = JSON.parse(lines[0]!);
+    expect(reason).toHaveLength(4_001);
+    expect([victims, pods].map((list) => [list.length, list.at(-1)])).toEqual([
+      [65, '… and 9936 more'],
+      [65, '… and 9936 more'],
+    ]);
+    expect(lines[0]!.length).toBeLessThan(20_000);
+  });
+
   test('never throws, whether the output or a value does', () => {
     const broken = createLogger({
       verbosity: 0,

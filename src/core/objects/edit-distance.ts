@@ -13,7 +13,10 @@ export function findNearest(word: string, known: readonly string[]): string | un
   let nearest: string | undefined;
   let least = Math.max(1, Math.floor(letters.length / 4)) + 1;
   for (const candidate of known) {
-    const mistakes = countMistakes(letters, simplify(candidate));
+    const other = simplify(candidate);
+    // Each letter too many or too few is a mistake.
+    if (Math.abs(other.length - letters.length) >= least) continue;
+    const mistakes = countMistakes(letters, other);
     if (mistakes >= least) continue;
     least = mistakes;
     nearest = candidate;

@@ -4,7 +4,7 @@
  */
 import { findNearest } from './edit-distance.ts';
 import type { Labels } from './model.ts';
-import { cutText, parseDuration } from './text-values.ts';
+import { cutText, isCut, MAX_VALUE, parseDuration } from './text-values.ts';
 
 export const PREFIX = 'muster.dev/';
 export const POD_GROUP_LABEL = 'muster.dev/pod-group';
@@ -69,7 +69,11 @@ const oneOf =
 const someText = (value: string) => value.trim() !== '';
 const instant = (value: string) => /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));
 
-const LEVEL = { kind: 'annotation', expected: 'a topology level or node-label key', accepts: someText } as const;
+/** The longest node-label key: a prefix of 253 characters, a slash, a name of 63. */
+const LONGEST_KEY = 317;
+const levelName = (value: string) => someText(value) && value.length <= LONGEST_KEY;
+
+const LEVEL = { kind: 'annotation', expected: 'a topology level or node-label key', accepts: levelName } as const;
 const DURATION = {
   kind: 'annotation',
   expected: 'a duration such as 30m, of a year (8784h) at most',
@@ -148,9 +152,16 @@ function* checkPlace(entries: Labels, place: 'label' | 'annotation'): Generator<
     const value = entries[key]!;
     if (!rule) yield { kind: 'unknown-key', key: cutText(key), meant: keyMeantBy(key), known: USER_KEYS };
     else if (rule.kind !== place) yield { kind: 'misplaced-key', key, foundAs: place };
+    else if (isCut(value))
+      yield { kind: 'bad-value', key, value: cutText(value), expected: `at most ${MAX_VALUE} characters` };
     else if (rule.accepts && !rule.accepts(value))
       yield { kind: 'bad-value', key, value: cutText(value), expected: rule.expected! };
   }
+}
+
+/** Whether the key is one of Muster's, whoever writes it. */
+export function isKnownKey(key: string): boolean {
+  return KEYS.has(key.slice(PREFIX.length));
 }
 
 /** What other schedulers call it. */

@@ -203,7 +203,7 @@ export interface JobModel extends Named {
   readonly activeDeadlineSeconds: number | undefined;
   /** Milliseconds since the epoch; undefined while the Job has not started. */
   readonly startedAt: number | undefined;
-  /** The labels of its pod template. They say which gang its pods will be in. */
+  /** Those labels of its pod template that say which gang its pods will be in. */
   readonly templateLabels: Labels;
   readonly isSuspended: boolean;
   readonly isDeleting: boolean;

@@ -2,7 +2,7 @@
  * Projects wire JSON to models, one function for each kind (pods: `pod-projection.ts`). The API server has validated
  * the objects, so they are typed, not checked. Absent fields get the API's defaults.
  */
-import { PREFIX } from './keys.ts';
+import { COSCHEDULING_LABEL, POD_GROUP_LABEL, PREFIX } from './keys.ts';
 import type {
   ClaimModel,
   DaemonSetModel,
@@ -20,7 +20,7 @@ import type {
 import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata, RawOwner } from './raw-pod.ts';
 import { readAmounts } from './resources.ts';
 import { readSelector } from './selector.ts';
-import { instantOf, wholeNumber } from './text-values.ts';
+import { cutTo, instantOf, wholeNumber } from './text-values.ts';
 
 /** Set by the volume controller when a binding is complete (component-helpers storage/volume AnnBindCompleted). */
 const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed';
@@ -98,7 +98,7 @@ export function projectJob(raw: unknown): JobModel {
     completions: spec?.completions ?? undefined,
     activeDeadlineSeconds: spec?.activeDeadlineSeconds ?? undefined,
     startedAt: instantOf(status?.startTime),
-    templateLabels: spec?.template?.metadata?.labels ?? NO_LABELS,
+    templateLabels: pickGangLabels(spec?.template?.metadata?.labels),
     isSuspended: Boolean(spec?.suspend),
     isDeleting: Boolean(metadata?.deletionTimestamp),
     isFinished: status?.conditions?.some(isFinish) ?? false,
@@ -128,6 +128,16 @@ function readRanges(text: string | null | undefined): IndexRanges {
     if (Number(to) >= Number(from)) ranges.push([Number(from), Number(to)]);
   }
   return ranges;
+}
+
+/** The labels that say which gang the pods will be in. */
+function pickGangLabels(labels: Labels | null | undefined): Labels {
+  const picked: Record<string, string> = {};
+  for (const key of [POD_GROUP_LABEL, COSCHEDULING_LABEL]) {
+    const value = labels?.[key];
+    if (value !== undefined) picked[key] = value;
+  }
+  return picked;
 }
 
 const JOBSET = 'jobset.sigs.k8s.io/';
@@ -227,10 +237,19 @@ export function projectStorageClass(raw: unknown): StorageClassModel {
   return { name: metadata?.name ?? '', waitsForConsumer: volumeBindingMode === 'WaitForFirstConsumer' };
 }
 
+/**
+ * The API server does not look at what an owner reference says, but no object has a longer name or UID. One that is cut
+ * names nobody.
+ */
+const MAX_NAME = 253;
+const MAX_WORD = 64;
+
 /** The owner that controls the object; undefined: none. */
 export function findController(metadata: RawMetadata | null | undefined): Owner | undefined {
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
-  return owner && { kind: readKind(owner), name: owner.name ?? '', uid: owner.uid ?? '' };
+  if (!owner) return undefined;
+  const { name = '', uid = '' } = owner;
+  return { kind: cutTo(readKind(owner), MAX_WORD), name: cutTo(name, MAX_NAME), uid: cutTo(uid, MAX_WORD) };
 }
 
 /** Volcano has a kind `Job` as well. It is none of those that the watch shows, and no Job controller makes its pods. */

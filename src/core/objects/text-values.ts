@@ -13,7 +13,28 @@ export function cutText(text: string): string {
 
 /** The text of a user, cut to so many characters. */
 export function cutTo(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+  return text.length <= most ? text : copyOf(text.slice(0, most - 1) + CUT);
+}
+
+/** Ends a text that was cut. No valid value of a key ends with it. */
+const CUT = '…';
+
+/** The longest value of a key under `muster.dev/` that is read, characters. */
+export const MAX_VALUE = 1024;
+
+/** The value as it is kept. One that is too long is cut so far that nobody reads it as a shorter one. */
+export function boundValue(value: string): string {
+  return value.length <= MAX_VALUE ? value : cutText(value);
+}
+
+/** Whether `boundValue` cut the value. */
+export function isCut(value: string): boolean {
+  return value.endsWith(CUT);
+}
+
+/** V8 keeps a long text in memory for as long as a part of it that `slice` returned. */
+function copyOf(text: string): string {
+  return JSON.parse(JSON.stringify(text)) as string;
 }
 
 /** The whole number that the text is: digits only, at most nine of them. */
@@ -57,9 +78,9 @@ export function listFirst(names: readonly string[], count: number): string {
   return `${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
 }
 
-/** Names a few of what may be thousands. */
-export function listSome(names: readonly string[]): string {
-  const [first, second, ...others] = names;
+/** Names a few of what may be thousands. @param count how many there are in all. */
+export function listSome(names: readonly string[], count = names.length): string {
+  const [first, second] = names;
   if (second === undefined) return first ?? '';
-  return others.length === 0 ? `${first} and ${second}` : `${first}, ${second} and ${others.length} more`;
+  return count === 2 ? `${first} and ${second}` : `${first}, ${second} and ${count - 2} more`;
 }

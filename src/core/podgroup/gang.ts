@@ -4,6 +4,7 @@
  * why. O(members), plus sorting the ranks.
  */
 import type { CreationFailure } from '../objects/creation-failure.ts';
+import { leastOf, mostOf } from '../objects/extremes.ts';
 import {
   COSCHEDULING_LABEL,
   EXPECTED_DURATION,
@@ -20,7 +21,7 @@ import {
 import { isTerminated, type JobModel, type Labels, type PodGroupModel, type PodModel } from '../objects/model.ts';
 import type { TopologyRequest } from '../topology/request.ts';
 import { levelsOf, type PlannedLevels } from './plan-record.ts';
-import { type ClaimObstacle, findProblems, type GangProblem } from './problems.ts';
+import { type ClaimObstacle, findProblems, type GangFault, type GangProblem } from './problems.ts';
 import { assignRanks, type Ranks, sortByRank } from './ranks.ts';
 import { findRun, type KnownRun, type LaterRun, makesOneRunEach, type Run, type RunName } from './run.ts';
 import { type GrowingSet, readSize, sizeOf } from './size.ts';
@@ -108,7 +109,12 @@ export interface Gang {
   readonly refusedCreation: CreationFailure | undefined;
   /** The gang waits while there are any. */
   readonly problems: readonly GangProblem[];
+  /** Why it is set aside (`invalid-gang.ts`); undefined: it is not. */
+  readonly fault: GangFault | undefined;
 }
+
+/** The most members of a gang, unless configured: more than any cluster has nodes. */
+export const MAX_GANG_SIZE = 100_000;
 
 /** What is done about a running gang that has fewer members than its minimum. */
 export type MemberLoss = 'replace' | 'restart' | 'ignore';
@@ -145,8 +151,14 @@ export function gangKeyOf(pod: PodModel): GangKey | undefined {
 /**
  * Describes the gang from its sources. There must be pods.
  * @param known what the last look found; undefined: this is the first one.
+ * @param maxSize the most members that it may have.
  */
-export function describeGang(key: GangKey, sources: GangSources, known?: KnownRun): Gang {
+export function describeGang(
+  key: GangKey,
+  sources: GangSources,
+  known?: KnownRun,
+  maxSize: number = MAX_GANG_SIZE,
+): Gang {
   const [namespace, name] = key.split('/') as [string, string];
   const run = findRun(sources.pods, sources.jobs, known);
   const counted = run.pods.filter(countsAsMember);
@@ -190,7 +202,7 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     isSuspended: open.length > 0 && open.every(({ isSuspended }) => isSuspended),
     suspendedJobs: listSuspended(open),
     fragileJob: open.find(isFragile),
-    priority: Math.max(...subjects.map((pod) => pod.priority)),
+    priority: mostOf(subjects.map((pod) => pod.priority)),
     hasPriorityClass: subjects.some((pod) => pod.hasPriorityClass),
     queue: speakers[0]?.labels[QUEUE],
     isHeld: speakers.some(({ annotations }) => annotations[HOLD] === 'true'),
@@ -199,11 +211,12 @@ export function describeGang(key: GangKey, sources: GangSources, known?: KnownRu
     isOverTime: subjects.some(({ annotations }) => annotations[OVER_TIME] !== undefined),
     expectedMs: readDuration(speakers[0]?.annotations[EXPECTED_DURATION]),
     deadlineMs: shortestDeadline(open),
-    createdAt: Math.min(...subjects.map((pod) => pod.createdAt)),
+    createdAt: leastOf(subjects.map((pod) => pod.createdAt)),
     scheduleTimeoutMs: secondsToMs(sources.podGroup?.scheduleTimeoutSeconds),
     deadlineAt: earliestDeadline(open),
     refusedCreation: isComplete({ minMember: size.minMember, present }) ? undefined : findRefusal(sources, run),
-    problems: findProblems(name, { members, speakers, size, blocksOnClaim: sources.blocksOnClaim }),
+    problems: findProblems(name, { members, speakers, size, maxSize, blocksOnClaim: sources.blocksOnClaim }),
+    fault: undefined,
   };
 }
 
@@ -302,7 +315,7 @@ function listOwners(pods: readonly PodModel[], jobs: readonly JobModel[]): strin
 
 function shortestDeadline(jobs: readonly JobModel[]): number | undefined {
   const seconds = jobs.flatMap(({ activeDeadlineSeconds }) => activeDeadlineSeconds ?? []);
-  return seconds.length > 0 ? Math.min(...seconds) * 1000 : undefined;
+  return seconds.length > 0 ? leastOf(seconds) * 1000 : undefined;
 }
 
 function earliestDeadline(jobs: readonly JobModel[]): number | undefined {
@@ -311,5 +324,5 @@ function earliestDeadline(jobs: readonly JobModel[]): number | undefined {
       ? [job.startedAt + job.activeDeadlineSeconds * 1000]
       : [],
   );
-  return deadlines.length > 0 ? Math.min(...deadlines) : undefined;
+  return deadlines.length > 0 ? leastOf(deadlines) : undefined;
 }

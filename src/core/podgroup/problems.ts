@@ -5,26 +5,57 @@
 import {
   COSCHEDULING_LABEL,
   GANG_GATE,
+  isKnownKey,
   type KeyProblem,
   MAX_MEMBERS,
   MIN_MEMBERS,
   POD_GROUP_LABEL,
 } from '../objects/keys.ts';
 import { isTerminated, type Owner, type PodModel } from '../objects/model.ts';
+import { cutText } from '../objects/text-values.ts';
 import { isGangWideKey, memberKeys } from './member-keys.ts';
 import type { GangSize } from './size.ts';
 import { findMissingKeys, type MissingKey } from './topology-keys.ts';
 
 export type GangProblem =
   | ((KeyProblem | { readonly kind: 'unreachable-member' }) & { readonly pod: string })
-  | { readonly kind: 'contradiction'; readonly key: string; readonly values: readonly string[] }
-  | { readonly kind: 'duplicate-rank'; readonly rank: number; readonly pods: readonly string[] }
+  /** A few of the values, cut, and how many there are. */
+  | { readonly kind: 'contradiction'; readonly key: string; readonly values: readonly string[]; readonly count: number }
+  /** A few of the pods, and how many there are. */
+  | {
+      readonly kind: 'duplicate-rank';
+      readonly rank: number;
+      readonly pods: readonly string[];
+      readonly count: number;
+    }
+  /** Others beside those that are listed. */
+  | { readonly kind: 'more'; readonly count: number }
   | MissingKey
   | { readonly kind: 'min-above-max'; readonly min: number; readonly max: number }
   /** `uncounted`: an owner that does not say how many members it makes; undefined: there is no owner to ask. */
   | { readonly kind: 'no-min-members'; readonly uncounted: Owner | undefined }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
-  | { readonly kind: ClaimObstacle; readonly claim: string };
+  | { readonly kind: ClaimObstacle; readonly claim: string }
+  /** It asks for more members than a gang may have, or has more. */
+  | { readonly kind: 'too-large'; readonly found: number; readonly most: number }
+  | { readonly kind: 'set-aside'; readonly fault: GangFault };
+
+/** The parts of a cycle, and of the answers between two cycles, in which one gang is handled. */
+export type HandlingStep = 'observe' | 'repair' | 'admit' | 'plan' | 'preempt' | 'write' | 'publish' | 'answer';
+
+/** Why a gang is set aside: the gang alone pays for it. */
+export interface GangFault {
+  /** `error`: an exception, which is a mistake in Muster. `time`: it took longer than its budget. */
+  readonly cause: 'error' | 'time';
+  /** Where it happened, or what took most of the time. */
+  readonly step: HandlingStep;
+  /** What the exception says, cut; of a `time` how long it took, milliseconds. */
+  readonly found: string | number;
+  /** What it may take in one cycle, milliseconds. */
+  readonly budgetMs: number;
+  /** When it is tried again, if nothing of it changes before, milliseconds since the epoch. */
+  readonly until: number;
+}
 
 /** A claim does not exist, or is not bound and does not wait for its first consumer. */
 export type ClaimObstacle = 'missing-claim' | 'unbound-claim';
@@ -35,26 +66,27 @@ export interface ProblemSources {
   /** Those that speak for the gang (`speakers.ts`). */
   readonly speakers: readonly PodModel[];
   readonly size: GangSize;
+  /** The most members that a gang may have. */
+  readonly maxSize: number;
   /** How a claim holds the gang back; undefined: it does not. */
   readonly blocksOnClaim: (claim: string) => ClaimObstacle | undefined;
 }
 
+/** Values and pods that a problem names. Users decide how many there are. */
+const MAX_EXAMPLES = 4;
+
+/** Problems with keys, and contradictions, that are listed one by one. */
+const MAX_LISTED = 8;
+
+/** A gang as large as allowed has few problems at a time: whoever has more corrects the first ones first. */
 export function findProblems(
   name: string,
-  { members, speakers, size, blocksOnClaim }: ProblemSources,
+  { members, speakers, size, maxSize, blocksOnClaim }: ProblemSources,
 ): readonly GangProblem[] {
   const problems: GangProblem[] = [];
   if (members.length === 0) return problems;
-  const seen = new Set<string>();
-  for (const pod of speakers) {
-    for (const problem of memberKeys(pod).problems) {
-      // The members of a Job share their mistakes, so each mistake is reported once, with the first pod that has it.
-      const mark = `${problem.kind} ${problem.key} ${problem.kind === 'bad-value' ? problem.value : ''}`;
-      if (!seen.has(mark)) problems.push({ ...problem, pod: pod.name });
-      seen.add(mark);
-    }
-  }
-  problems.push(...findContradictions(speakers), ...findDuplicateRank(members), ...findMissingKeys(speakers));
+  problems.push(...findKeyProblems(speakers), ...findContradictions(speakers));
+  problems.push(...findDuplicateRank(members), ...findMissingKeys(speakers));
   const { minMember: minimum, growing } = size;
   const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
   const isEnded = members.every(isTerminated);
@@ -68,11 +100,33 @@ export function findProblems(
   if (minimum !== undefined && max !== undefined && max < minimum) {
     problems.push({ kind: 'min-above-max', min: minimum, max });
   }
+  const asked = Math.max(minimum ?? 0, members.length);
+  if (asked > maxSize) problems.push({ kind: 'too-large', found: asked, most: maxSize });
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
   problems.push(...findClaimProblem(waiting, blocksOnClaim));
   return problems;
+}
+
+/** The members of a Job share their mistakes, so each mistake is reported once, with the first pod that has it. */
+function findKeyProblems(speakers: readonly PodModel[]): readonly GangProblem[] {
+  const problems: GangProblem[] = [];
+  const seen = new Set<string>();
+  for (const pod of speakers) {
+    for (const problem of memberKeys(pod).problems) {
+      const mark = `${problem.kind} ${problem.key} ${problem.kind === 'bad-value' ? problem.value : ''}`;
+      if (seen.has(mark)) continue;
+      seen.add(mark);
+      if (problems.length < MAX_LISTED) problems.push({ ...problem, pod: pod.name });
+    }
+  }
+  return withRest(problems, seen.size);
+}
+
+/** @param count how many problems there are. */
+function withRest(problems: readonly GangProblem[], count: number): readonly GangProblem[] {
+  return count > problems.length ? [...problems, { kind: 'more', count: count - problems.length }] : problems;
 }
 
 /** The first claim that holds the gang back. */
@@ -100,23 +154,34 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
   // One member of each kind: a sound gang has only one kind.
   const distinctMembers = [...new Map(members.map((pod) => [memberKeys(pod).gangWide, pod])).values()];
   const entries = distinctMembers.map(({ labels, annotations }) => ({ ...labels, ...annotations }));
-  const keys = new Set(entries.flatMap(Object.keys).filter(isGangWideKey));
+  // Unknown keys are problems of their own, and users decide how many there are.
+  const isCompared = (key: string) => isGangWideKey(key) && isKnownKey(key);
+  const keys = new Set(entries.flatMap((all) => Object.keys(all).filter(isCompared)));
+  let contradictions = 0;
   for (const key of [...keys].sort()) {
     const values = distinct(entries.map((all) => all[key]).filter((value) => value !== undefined));
-    if (values.length > 1) problems.push({ kind: 'contradiction', key, values });
+    if (values.length <= 1) continue;
+    contradictions++;
+    if (problems.length < MAX_LISTED) problems.push(contradict(key, values));
   }
+  if (contradictions > problems.length) problems.push({ kind: 'more', count: contradictions - problems.length });
   for (const pod of distinctMembers) {
     const names = distinct(
       [pod.labels[POD_GROUP_LABEL], pod.labels[COSCHEDULING_LABEL]].filter((value) => value !== undefined),
     );
-    if (names.length > 1) return [...problems, { kind: 'contradiction', key: POD_GROUP_LABEL, values: names }];
+    if (names.length > 1) return [...problems, contradict(POD_GROUP_LABEL, names)];
   }
   const priorities = new Set(members.filter(({ nodeName }) => nodeName === '').map(({ priority }) => priority));
   if (priorities.size > 1) {
     const values = distinct([...priorities].map(String));
-    problems.push({ kind: 'contradiction', key: 'spec.priority', values });
+    problems.push(contradict('spec.priority', values));
   }
   return problems;
+}
+
+function contradict(key: string, values: readonly string[]): GangProblem {
+  const examples = values.slice(0, MAX_EXAMPLES).map(cutText);
+  return { kind: 'contradiction', key: cutText(key), values: examples, count: values.length };
 }
 
 /** The first rank that several members were given explicitly. */
@@ -130,7 +195,9 @@ function findDuplicateRank(members: readonly PodModel[]): readonly GangProblem[]
     else named.set(rank, [pod.name]);
   }
   const shared = [...named].filter(([, pods]) => pods.length > 1).sort(([a], [b]) => a - b);
-  return shared.slice(0, 1).map(([rank, pods]) => ({ kind: 'duplicate-rank', rank, pods }));
+  return shared.slice(0, 1).map(([rank, pods]) => {
+    return { kind: 'duplicate-rank', rank, pods: pods.slice(0, MAX_EXAMPLES), count: pods.length };
+  });
 }
 
 function distinct(values: readonly string[]): readonly string[] {

@@ -95,7 +95,7 @@ export function findRun(pods: readonly PodModel[], jobs: readonly JobModel[], kn
     const isChosen = chosen.includes(facts);
     const stays = isChosen && staysMember(facts.root);
     for (const pod of facts.pods) (stays || (isChosen && isLivePod(pod)) ? own : ended).push(pod);
-    if (!isChosen) endedJobs.push(...facts.jobs);
+    if (!isChosen) for (const job of facts.jobs) endedJobs.push(job);
   }
   const beside = findBeside(ended, own, known);
   const owners = new Set(beside.flatMap(({ owner }) => owner?.uid ?? []));

@@ -64,7 +64,12 @@ export function addUse(
   }
 }
 
-export function sumAmounts(...parts: readonly Amounts[]): Amounts {
+/** So many times the amounts. */
+export function multiplyAmounts(amounts: Amounts, times: number): Amounts {
+  return new Map([...amounts].map(([dimension, amount]) => [dimension, amount * times]));
+}
+
+export function sumAmounts(parts: Iterable<Amounts>): Amounts {
   const sum = new Map<string, number>();
   for (const part of parts) addAmounts(sum, part);
   return sum;

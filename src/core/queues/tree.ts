@@ -87,9 +87,13 @@ export type QueueProblem =
   | { readonly kind: 'unknown-parent'; readonly queue: string; readonly parent: string }
   | { readonly kind: 'left-out-parent'; readonly queue: string; readonly parent: string }
   | { readonly kind: 'cycle'; readonly queue: string; readonly path: readonly string[] }
+  | { readonly kind: 'too-deep'; readonly queue: string; readonly most: number }
   | { readonly kind: 'same-default'; readonly queue: string; readonly namespace: string; readonly other: string };
 
 export const DEFAULT_QUEUE = 'default';
+
+/** How many queues may be above one. Companies have fewer levels, and each request for quota is judged on all of them. */
+export const MAX_QUEUES_ABOVE = 16;
 
 /** A queue without quotas and with default settings. */
 export function plainQueue(name: string): QueueSpec {
@@ -182,37 +186,55 @@ function addGuaranteed(into: Map<string, number>, { spec, children }: Queue): vo
   }
 }
 
+/** Why a queue has no place, or how many queues are above it. */
+type Place = QueueProblem | number;
+
 function leaveOut(sorted: readonly QueueSpec[]): {
   readonly kept: readonly QueueSpec[];
   readonly leftOut: readonly QueueSpec[];
   readonly problems: readonly QueueProblem[];
 } {
   const named = Map.groupBy(sorted, (spec) => spec.name);
-  const known = new Map<string, QueueProblem | undefined>();
-  const judge = (name: string, trail: readonly string[]): QueueProblem | undefined => {
-    if (known.has(name)) return known.get(name);
-    const problem = find(name, trail);
-    known.set(name, problem);
-    return problem;
-  };
-  const find = (name: string, trail: readonly string[]): QueueProblem | undefined => {
-    const [{ parent } = { parent: undefined }, ...more] = named.get(name) ?? [];
-    if (more.length > 0) return { kind: 'duplicate', queue: name };
-    if (parent === undefined) return undefined;
-    if (!named.has(parent)) return { kind: 'unknown-parent', queue: name, parent };
-    const way = [...trail, name];
-    const start = way.indexOf(parent);
-    if (start >= 0) return { kind: 'cycle', queue: name, path: [...way.slice(start), parent] };
-    const above = judge(parent, way);
-    if (above === undefined) return undefined;
-    if (above.kind === 'cycle' && above.path.includes(name)) return { ...above, queue: name };
-    return { kind: 'left-out-parent', queue: name, parent };
-  };
-  const problems = [...named.keys()].map((name) => judge(name, [])).filter((problem) => problem !== undefined);
+  const places = new Map<string, Place>();
+  for (const name of named.keys()) findPlaces(name, named, places);
+  const problems = [...named.keys()].map((name) => places.get(name)!).filter((place) => typeof place !== 'number');
   const [kept, leftOut] = [true, false].map((isKept) =>
-    sorted.filter((spec) => (known.get(spec.name) === undefined) === isKept),
+    sorted.filter((spec) => (typeof places.get(spec.name) === 'number') === isKept),
   ) as [QueueSpec[], QueueSpec[]];
   return { kept, leftOut, problems };
+}
+
+/** Finds the places of the queue and of all above it. No recursion: people nest queues as deeply as they like. */
+function findPlaces(name: string, named: ReadonlyMap<string, readonly QueueSpec[]>, places: Map<string, Place>): void {
+  const way: string[] = [];
+  const onWay = new Map<string, number>();
+  for (let at = name; !places.has(at); ) {
+    const [{ parent } = { parent: undefined }, ...more] = named.get(at)!;
+    if (more.length > 0) places.set(at, { kind: 'duplicate', queue: at });
+    else if (parent === undefined) places.set(at, 0);
+    else if (!named.has(parent)) places.set(at, { kind: 'unknown-parent', queue: at, parent });
+    else {
+      onWay.set(at, way.length);
+      way.push(at);
+      const start = onWay.get(parent);
+      if (start === undefined) {
+        at = parent;
+        continue;
+      }
+      const path = [...way.slice(start), parent];
+      for (const queue of way.splice(start)) places.set(queue, { kind: 'cycle', queue, path });
+    }
+    break;
+  }
+  for (const queue of way.reverse()) {
+    const parent = named.get(queue)![0]!.parent!;
+    places.set(queue, placeBelow(queue, parent, places.get(parent)!));
+  }
+}
+
+function placeBelow(queue: string, parent: string, above: Place): Place {
+  if (typeof above !== 'number') return { kind: 'left-out-parent', queue, parent };
+  return above < MAX_QUEUES_ABOVE ? above + 1 : { kind: 'too-deep', queue, most: MAX_QUEUES_ABOVE };
 }
 
 function findSameDefaults(kept: readonly QueueSpec[]): readonly QueueProblem[] {

@@ -56,7 +56,10 @@ export function causeOf(reason: Reason): string {
 }
 
 function causesOfProblems(problems: readonly GangProblem[]): readonly string[] {
-  const causes = problems.map((problem) => join(problem.kind, 'key' in problem ? cutText(problem.key) : ''));
+  const causes = problems.map((problem) => {
+    if (problem.kind === 'set-aside') return join(problem.kind, problem.fault.cause, problem.fault.step);
+    return join(problem.kind, 'key' in problem ? cutText(problem.key) : '');
+  });
   return [...new Set(causes)].sort().slice(0, MAX_PROBLEMS);
 }
 

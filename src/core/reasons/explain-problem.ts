@@ -1,6 +1,6 @@
 /** Turns problems of gangs into text: what was expected, what was found, what to do. */
-import { cutText, listSome } from '../objects/text-values.ts';
-import type { GangProblem } from '../podgroup/problems.ts';
+import { cutText, formatDuration, instantText, listSome } from '../objects/text-values.ts';
+import type { GangFault, GangProblem, HandlingStep } from '../podgroup/problems.ts';
 import { explainKeyProblem } from './explain-key.ts';
 
 /** What was expected, what was found, what to do. */
@@ -11,11 +11,11 @@ export function explainProblem(problem: GangProblem): string {
     case 'bad-value':
       return `pod ${problem.pod}: ${explainKeyProblem(problem)}`;
     case 'contradiction': {
-      const values = listSome(problem.values.map((value) => `"${cutText(value)}"`));
-      return `members contradict each other: ${cutText(problem.key)} is ${values}; give all the same`;
+      const values = problem.values.map((value) => `"${value}"`);
+      return `members contradict each other: ${problem.key} is ${listSome(values, problem.count)}; give all the same`;
     }
     case 'duplicate-rank':
-      return `${problem.pods.length} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods)}; give each its own, or none to any`;
+      return `${problem.count} members have muster.dev/rank ${problem.rank}: ${listSome(problem.pods, problem.count)}; give each its own, or none to any`;
     case 'missing-key':
       return `${problem.key} says nothing without ${problem.needs}; set both or neither`;
     case 'min-above-max':
@@ -35,16 +35,45 @@ export function explainProblem(problem: GangProblem): string {
       return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
       return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer; the gang is planned once it is bound, and the claim's own Events say what it waits for`;
+    case 'more':
+      return `and ${problem.count} more problems with keys under muster.dev/; correct these first`;
+    case 'too-large':
+      return `expected at most ${problem.most} members, found ${problem.found}; lower muster.dev/min-members or the size of the Jobs, or raise gang.maxGangSize of Muster's configuration`;
+    case 'set-aside':
+      return explainFault(problem.fault);
     default:
       return problem satisfies never;
   }
+}
+
+const STEPS: Readonly<Record<HandlingStep, string>> = {
+  observe: 'reading the gang',
+  repair: 'its repair',
+  admit: 'looking at its queue',
+  plan: 'planning',
+  preempt: 'looking for victims',
+  write: 'writing to its pods',
+  publish: 'finding its reason',
+  answer: "answering kube-scheduler's calls",
+};
+
+/** What is done for whoever is set aside: the same for every cause. */
+const MEANWHILE = 'it starts nothing, and what runs goes on';
+
+function explainFault({ cause, step, found, budgetMs, until }: GangFault): string {
+  const again = `${MEANWHILE}; tried again when it changes, or at ${instantText(until)}`;
+  if (cause === 'error') {
+    return `set aside, because ${STEPS[step]} failed: "${found}"; ${again}. This is a mistake in Muster: report it with the log`;
+  }
+  const took = formatDuration(Math.ceil(Number(found)));
+  return `set aside, because ${STEPS[step]} took too long: expected all of it within ${formatDuration(budgetMs)} (gang.timeBudget), found ${took}; ${again}. Ask for less at once, or raise the budget`;
 }
 
 /** Without the pod, claim or values that happen to be found first: those change while members come and go. */
 export function explainProblemStably(problem: GangProblem): string {
   switch (problem.kind) {
     case 'contradiction':
-      return `members contradict each other about ${cutText(problem.key)}; give all the same`;
+      return `members contradict each other about ${problem.key}; give all the same`;
     case 'duplicate-rank':
       return 'members have the same muster.dev/rank; give each its own, or none to any';
     case 'missing-claim':
@@ -53,6 +82,10 @@ export function explainProblemStably(problem: GangProblem): string {
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
     case 'no-min-members':
       return explainProblem({ ...problem, uncounted: undefined });
+    case 'too-large':
+      return `expected at most ${problem.most} members`;
+    case 'set-aside':
+      return `set aside, because ${STEPS[problem.fault.step]} ${problem.fault.cause === 'time' ? 'took too long' : 'failed'}`;
     default:
       return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
   }

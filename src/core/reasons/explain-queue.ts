@@ -1,5 +1,6 @@
 /** Turns the reasons of queues into text: what was expected, what was found, what to do. */
 
+import { listFirst } from '../objects/text-values.ts';
 import type { QueueChoiceProblem } from '../queues/choice.ts';
 import type { QuotaRefusal } from '../queues/quota.ts';
 import type { QueueProblem } from '../queues/tree.ts';
@@ -15,7 +16,9 @@ export function explainQueueProblem(problem: QueueProblem | QueueChoiceProblem):
     case 'left-out-parent':
       return `queue ${problem.queue}: its parent ${problem.parent} is misconfigured itself; correct that one`;
     case 'cycle':
-      return `queue ${problem.queue}: expected parents that lead to a queue without one, found the cycle ${problem.path.join(' → ')}; remove the parent of one of them`;
+      return `queue ${problem.queue}: expected parents that lead to a queue without one, found the cycle ${describeCycle(problem.path)}; remove the parent of one of them`;
+    case 'too-deep':
+      return `queue ${problem.queue}: expected at most ${problem.most} queues above it, found more; move it up`;
     case 'same-default':
       return `queue ${problem.queue}: namespace ${problem.namespace} has queue ${problem.other} as its default already; keep it in one defaultFor`;
     case 'unknown-queue':
@@ -33,9 +36,17 @@ export function explainQueueProblem(problem: QueueProblem | QueueChoiceProblem):
   }
 }
 
+/** Queues that a text names: there may be thousands. */
+const MAX_NAMED = 8;
+
+function describeCycle(path: readonly string[]): string {
+  const named = path.slice(0, MAX_NAMED).join(' → ');
+  return path.length > MAX_NAMED ? `${named} → … (${path.length - 1} queues)` : named;
+}
+
 function advise(usable: readonly string[]): string {
   return usable.length > 0
-    ? `use one of ${usable.join(', ')}`
+    ? `use one of ${listFirst(usable.slice(0, MAX_NAMED), usable.length)}`
     : 'no queue allows this namespace: list it in the namespaces of one';
 }
 

@@ -11,6 +11,7 @@
  * O(sets of victims) calls of `planPreemption`, at most six.
  */
 
+import { mostOf } from '../objects/extremes.ts';
 import { keyOf, type PodModel } from '../objects/model.ts';
 import type { PlanPolicy } from '../placement/gang-request.ts';
 import { gangNameOf } from '../podgroup/gang.ts';
@@ -53,9 +54,7 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
     // Their places are given to nobody before they have left: they may run longer than expected.
     if (searchOn(expectGone(snapshot, departures), others, request.barred).kind === 'coming') {
       const found = search(request.barred);
-      return found.kind === 'coming'
-        ? found
-        : { kind: 'none', reconsiderAt: Math.max(...departures.values()), spared: [] };
+      return found.kind === 'coming' ? found : { kind: 'none', reconsiderAt: mostOf(departures.values()), spared: [] };
     }
   }
   if (!guarantees) return search(request.barred);

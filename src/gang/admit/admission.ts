@@ -10,9 +10,10 @@
  * Candidates are handed out one after the other: what one takes counts before the next is chosen.
  */
 
+import { leastOf } from '../../core/objects/extremes.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import { subtractAmounts } from '../../core/queues/amounts.ts';
+import { multiplyAmounts, subtractAmounts } from '../../core/queues/amounts.ts';
 import type { PendingGang, QueueHead, QueueOrder } from '../../core/queues/order.ts';
 import { judgeQuota } from '../../core/queues/quota.ts';
 import type { Queue } from '../../core/queues/tree.ts';
@@ -49,8 +50,10 @@ export interface AdmissionParts {
   readonly repairs: EndingGangs;
 }
 
+type Context = Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation'>;
+
 export class Admission {
-  readonly #context: Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings'>;
+  readonly #context: Context;
   readonly #parts: AdmissionParts;
   readonly #queues: QueueTable;
   readonly #backfill: Backfill;
@@ -65,7 +68,7 @@ export class Admission {
   /** The first cycle is over. */
   #isUnderWay = false;
 
-  constructor(context: Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings'>, parts: AdmissionParts) {
+  constructor(context: Context, parts: AdmissionParts) {
     this.#context = context;
     this.#parts = parts;
     this.#queues = parts.queues;
@@ -105,10 +108,8 @@ export class Admission {
    * @param ended gangs whose members all succeeded since the last cycle.
    */
   *admit(records: readonly GangRecord[], ended: readonly Gang[], now: number): Generator<AdmissionCandidate, void> {
-    for (const { lineage, members } of ended) {
-      const starts = members.flatMap(({ startedAt }) => startedAt ?? []);
-      if (starts.length > 0) this.#parts.history.add(lineage, now - Math.min(...starts));
-    }
+    const { isolation } = this.#context;
+    for (const gang of ended) isolation.run(gang.key, 'admit', () => this.#learnRunTime(gang, now));
     this.#queues.refresh(records);
     this.#parts.satisfiability.review(records);
     this.#parts.limits.review(records, now);
@@ -116,9 +117,9 @@ export class Admission {
     const pass = { now, freed: this.#context.reservations.freed, records };
     // Known here before the watch shows the notices.
     const victimUnits = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
-    const wanted = records.filter(
-      (record) => !this.#parts.repairs.isEnding(record) && !victimUnits.has(record.gang.key),
-    );
+    const isWanted = (record: GangRecord) =>
+      record.gang.fault === undefined && !this.#parts.repairs.isEnding(record) && !victimUnits.has(record.gang.key);
+    const wanted = records.filter((record) => isolation.run(record.gang.key, 'admit', () => isWanted(record)) ?? false);
     const waiting = wanted.filter(({ state }) => state === 'Pending');
     const started = wanted
       .filter(({ state }) => state !== 'Pending' && state !== 'Unsatisfiable')
@@ -128,7 +129,8 @@ export class Admission {
     if (started.length === 0 && !isPassDue) return;
     for (const record of started) {
       if (record.state === 'Gathering') continue;
-      yield* this.#handOut({ kind: 'started', record, constraints: this.#constrainStarted(record), pass });
+      const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainStarted(record));
+      if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });
     }
     if (isPassDue) yield* this.#pass(waiting, pass);
     // The use of a queue falls only when capacity is freed.
@@ -137,8 +139,14 @@ export class Admission {
     }
     for (const record of started) {
       if (record.state !== 'Gathering' || record.census.unbound.length === 0) continue;
-      yield* this.#handOut({ kind: 'early', record, constraints: this.#constrainEarly(record, now), pass });
+      const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainEarly(record, now));
+      if (constraints) yield* this.#handOut({ kind: 'early', record, constraints, pass });
     }
+  }
+
+  #learnRunTime({ lineage, members }: Gang, now: number): void {
+    const starts = members.flatMap(({ startedAt }) => startedAt ?? []);
+    if (starts.length > 0) this.#parts.history.add(lineage, now - leastOf(starts));
   }
 
   /** The verdict on the last candidate. */
@@ -168,15 +176,15 @@ export class Admission {
 
   /** Reports gangs that started running. */
   #noteStarts(records: readonly GangRecord[], now: number): void {
-    for (const record of records) {
+    this.#context.isolation.each(records, 'admit', (record) => {
       if (record.state === 'Pending') this.#running.delete(record);
-      if (record.state !== 'Running' || this.#running.has(record)) continue;
+      if (record.state !== 'Running' || this.#running.has(record)) return;
       this.#running.add(record);
       const { namespace, queue: label, createdAt } = record.gang;
       // Gangs that run when Muster starts have started before.
       const queue = this.#isUnderWay ? this.#queues.queueOf(namespace, label) : undefined;
       if (queue) this.#context.observer.onStarted(queue.name, (now - createdAt) / 1000);
-    }
+    });
     this.#isUnderWay = true;
   }
 
@@ -187,9 +195,9 @@ export class Admission {
   #isPassDue(waiting: readonly GangRecord[], { now, freed, records }: AdmissionPass): boolean {
     if (this.#backfill.isDue(records, now)) return true;
     if ([...this.#closed.values()].some((record) => !waiting.includes(record))) return true;
-    return waiting.some(
-      (record) => this.#hasChanged(record) || (mayPlan(record, now, freed) && !this.findHoldReason(record)),
-    );
+    const isDue = (record: GangRecord) =>
+      this.#hasChanged(record) || (mayPlan(record, now, freed) && !this.findHoldReason(record));
+    return waiting.some((record) => this.#context.isolation.run(record.gang.key, 'admit', () => isDue(record)));
   }
 
   /** Whether the gang's hold reason is not the one that the last pass recorded. */
@@ -229,8 +237,9 @@ export class Admission {
 
   #hasQuotaEarly(record: GangRecord, queue: Queue): boolean {
     if (this.findHoldReason(record) || this.#backfill.starts.length > 0) return false;
-    const all = Array.from({ length: record.gang.minMember ?? 0 }, () => record.gang.members[0]!);
-    const asked = this.#queues.amountsOf(all);
+    // All are alike. A user wrote the minimum: nothing is made for each of them.
+    const one = this.#queues.amountsOf(record.gang.members.slice(0, 1));
+    const asked = multiplyAmounts(one, record.gang.minMember ?? 0);
     if (judgeQuota(queue, asked, this.#queues.use).kind === 'refused') return false;
     return this.#queues.listExcludedModels(queue, asked).size === 0;
   }
@@ -238,8 +247,9 @@ export class Admission {
   /** The pass over the gangs that are complete and hold nothing. */
   *#pass(waiting: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
     const { now } = pass;
+    const { isolation } = this.#context;
     const order = this.#queues.order(
-      waiting.flatMap((record) => this.#apply(record)),
+      waiting.flatMap((record) => isolation.run(record.gang.key, 'admit', () => this.#apply(record)) ?? []),
       now,
     );
     this.#backfill.begin(pass.records);
@@ -249,16 +259,22 @@ export class Admission {
     for (let head = order.next(); head; head = order.next()) {
       const { gang, standing, verdict: quota } = head;
       const { record } = gang;
-      if (quota.kind === 'refused' && this.#parts.satisfiability.exceedsQuota(record, gang.queue, gang.asked)) continue;
+      const isBeyond = () => this.#parts.satisfiability.exceedsQuota(record, gang.queue, gang.asked);
+      if (quota.kind === 'refused' && (isolation.run(record.gang.key, 'admit', isBeyond) ?? true)) continue;
       assignPosition(record.admission, { position: ++position, standing });
       if (blocker) {
         holdBack(record.admission, waitsBehind(blocker, 'no-backfill'));
         continue;
       }
-      this.#noteQuota(head);
-      const constraints = this.#constrainWaiting(gang, quota.kind === 'refused');
+      const constraints = isolation.run(record.gang.key, 'admit', () => {
+        this.#noteQuota(head);
+        return this.#constrainWaiting(gang, quota.kind === 'refused');
+      });
+      if (!constraints) continue;
       yield { kind: 'waiting', record, constraints, pass };
       const verdict = this.#takeVerdict();
+      // It was set aside: nobody waits behind it.
+      if (record.gang.fault) continue;
       if (verdict === 'started') {
         this.#charge(gang, order);
         continue;
@@ -267,8 +283,10 @@ export class Admission {
         assignPosition(record.admission, undefined);
         continue;
       }
-      if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);
-      const closed = this.#findClosed(head, now);
+      const closed = isolation.guard(record.gang.key, 'admit', () => {
+        if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);
+        return this.#findClosed(head, now);
+      });
       if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
       for (const other of closed ? order.close(closed.queue) : []) {
         assignPosition(other.record.admission, { position: ++position, standing });

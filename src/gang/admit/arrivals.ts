@@ -22,7 +22,8 @@ export function isDueEarly({ gang, census, attempt }: GangRecord, now: number): 
   const have = gang.present.length;
   const came = have - arrivals.first;
   const missing = gang.minMember - have;
-  if (missing <= 0 || came <= 0) return false;
+  // A user wrote the minimum: there is never more than one stand-in for each member that exists.
+  if (missing <= 0 || came <= 0 || missing > have) return false;
   const restMs = ((now - arrivals.since) / came) * missing;
   return restMs >= WORTH_MS && restMs <= SOON_MS && areAlike(gang.present);
 }

@@ -2,6 +2,7 @@
  * The queues as they are now: the tree, the queue of each gang, what each queue holds and has used. The only owner of
  * decayed usage; `core/queues/` does the arithmetic.
  */
+import { LRUCache } from 'lru-cache';
 import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
@@ -34,13 +35,16 @@ import type { AdmissionCandidate } from './candidate.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
+/** Choices that are kept: each pod of a gang asks for its own. */
+const MAX_CHOICES = 10_000;
+
 /** Number of gangs of a queue. */
 export interface GangCount {
   readonly pending: number;
   readonly running: number;
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings' | 'isolation'>;
 
 export class QueueTable {
   readonly #context: Context;
@@ -48,7 +52,8 @@ export class QueueTable {
   readonly #releasing: ReleasingUsage;
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
-  readonly #choices = new Map<string, QueueChoice>();
+  /** Tenants write the labels, so only some of the choices are kept. */
+  readonly #choices = new LRUCache<string, QueueChoice>({ max: MAX_CHOICES });
   /** Decayed usage of the leaf queues as of `#usedAt`. */
   #usage = new Map<string, Amounts>();
   #usedAt: number;
@@ -126,10 +131,10 @@ export class QueueTable {
     }
     this.#measureCluster(view.snapshot());
     this.#held = new Map();
-    for (const record of records) {
+    this.#context.isolation.each(records, 'admit', (record) => {
       const amounts = this.holdingsOf(record);
       if (amounts.size > 0) this.#hold(this.queueOf(record.gang.namespace, record.gang.queue), amounts);
-    }
+    });
     this.#heldByGangs = this.#held;
     this.#addLonePods();
     this.#releasing.refresh(records);
@@ -172,7 +177,7 @@ export class QueueTable {
   usageOf(queue: string): Amounts {
     const own = this.#usage.get(queue) ?? NOTHING;
     const { children = [] } = this.#tree.byName.get(queue) ?? {};
-    return children.length === 0 ? own : sumAmounts(...children.map(({ name }) => this.usageOf(name)));
+    return children.length === 0 ? own : sumAmounts(children.map(({ name }) => this.usageOf(name)));
   }
 
   shares(): ReadonlyMap<string, QueueShare> {
@@ -233,7 +238,7 @@ export class QueueTable {
     }
     if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
     const planned = [...reservations.slotsOf(gang.key), ...reservations.placeholdersOf(gang.key)];
-    return sumAmounts(bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node)));
+    return sumAmounts([bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node))]);
   }
 
   /** Which pods a gang of the queue may evict if it asks for this much. */
@@ -301,13 +306,14 @@ export class QueueTable {
   /** Number of gangs of each queue, and of those below it, that wait and run; no entry: none. */
   countGangs(records: readonly GangRecord[]): ReadonlyMap<string, GangCount> {
     const counts = new Map<string, { pending: number; running: number }>();
-    for (const { gang, state } of records) {
+    for (const { gang, state, census } of records) {
       if (gang.present.length === 0) continue;
       const queue = this.queueOf(gang.namespace, gang.queue);
       for (const { name } of queue?.path ?? []) {
         const count = counts.get(name) ?? { pending: 0, running: 0 };
         counts.set(name, count);
-        if (state === 'Running' || state === 'Broken') count.running++;
+        if (state === 'Running' || state === 'Broken' || (state === 'Invalid' && census.bound.length > 0))
+          count.running++;
         else count.pending++;
       }
     }

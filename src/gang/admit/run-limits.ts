@@ -7,6 +7,7 @@
  * moment.
  */
 import { LRUCache } from 'lru-cache';
+import { leastOf } from '../../core/objects/extremes.ts';
 import { OVER_TIME } from '../../core/objects/keys.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
@@ -27,7 +28,7 @@ interface Ended {
   readonly limitMs: number;
 }
 
-type Context = Pick<LoopContext, 'observer' | 'settings'>;
+type Context = Pick<LoopContext, 'observer' | 'settings' | 'isolation'>;
 type MarkingEvictor = Pick<MemberEvictor, 'end' | 'mark' | 'unmark'>;
 
 export class RunLimits {
@@ -62,10 +63,10 @@ export class RunLimits {
   review(records: Iterable<GangRecord>, now: number): void {
     this.#nextAt = Number.POSITIVE_INFINITY;
     const known = new Set<string>();
-    for (const record of records) {
+    this.#context.isolation.each(records, 'admit', (record) => {
       known.add(record.gang.key);
       this.#review(record, now);
-    }
+    });
     for (const gang of this.#ending.keys()) if (!known.has(gang)) this.#ending.delete(gang);
     for (const gang of this.#warned.keys()) if (!known.has(gang)) this.#warned.delete(gang);
   }
@@ -87,7 +88,7 @@ export class RunLimits {
       if (gang.isOverTime && !this.#endedOf(gang)) this.#end(record, name, limitMs);
     }
     const isMarked = census.bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
-    const startedAt = Math.min(...census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
+    const startedAt = leastOf(census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
     const endsAt = startedAt + limitMs;
     // Once begun, the eviction continues: members that started early may leave first and move `startedAt`.
     const isEnding = isBound && limitMs <= (this.#ending.get(gang.key) ?? 0);

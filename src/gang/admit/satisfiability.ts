@@ -44,7 +44,7 @@ interface Basis {
   readonly nodes: EmptyNodes | undefined;
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'settings' | 'isolation'>;
 
 export class Satisfiability {
   readonly #context: Context;
@@ -64,11 +64,11 @@ export class Satisfiability {
 
   /** Gangs whose nodes, members or queues changed wait again, and are planned in this cycle. O(gangs). */
   review(records: readonly GangRecord[]): void {
-    for (const record of records) {
-      if (record.attempt.unsatisfiable === undefined || this.#stillHolds(record)) continue;
+    this.#context.isolation.each(records, 'admit', (record) => {
+      if (record.attempt.unsatisfiable === undefined || this.#stillHolds(record)) return;
       forgetUnsatisfiable(record.attempt);
       refreshState(record, this.#context.reservations);
-    }
+    });
   }
 
   /**

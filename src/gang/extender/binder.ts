@@ -85,8 +85,9 @@ export class Binder {
       if (current && !barrier.isHeld(slot.gang, call.uid)) this.#stepBack(slot);
       return refuse(`gang ${slot.gang}: ${verdict.kind === 'rejected' ? verdict.cause : 'planned anew'}`);
     }
+    const placement = this.#describePlacement(slot);
     noteBinding(slot);
-    const outcome = await writer.bind(call, call.node, this.#describePlacement(slot));
+    const outcome = await writer.bind(call, call.node, placement);
     if (outcome.kind !== 'ok') {
       // Without the slot, the pod left the gang meanwhile, and its capacity is held as that of a lone pod.
       if (reservations.slot(call.uid) === slot) this.#stepBack(slot);

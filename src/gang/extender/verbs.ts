@@ -25,7 +25,7 @@ import type { Binder } from './binder.ts';
 import type { LoneAdmission } from './lone-admission.ts';
 import type { LonePods } from './lone-pods.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'isolation'>;
 
 export interface VerbsParts {
   readonly gangs: GangTable;
@@ -60,20 +60,24 @@ export class Verbs implements ExtenderVerbs {
   }
 
   filter(call: NodesCall): FilterAnswer {
-    const { reservations, view } = this.#context;
+    const { reservations, view, isolation } = this.#context;
     const { lonePods, loneAdmission, projectPod, advisor } = this.#parts;
     const slot = reservations.slot(call.uid);
-    if (slot) return this.#filterMember(call, slot);
+    if (slot) return isolation.run(slot.gang, 'answer', () => this.#filterMember(call, slot)) ?? refusalOf(slot.gang);
     const pod = projectPod(call.pod);
     if (!pod.isOurs && pod.labels[POD_GROUP_LABEL]) advisor.onForeignMember(pod, schedulerNameOf(call.pod));
     const gang = gangKeyOf(pod);
-    if (gang !== undefined) return { outcome: 'waiting', key: GANG_KEY, reason: this.#reasonFor(gang, pod) };
+    if (gang !== undefined) return isolation.run(gang, 'answer', () => this.#wait(gang, pod)) ?? refusalOf(gang);
     const held = loneAdmission.findHoldReason(pod);
     if (held) return { outcome: 'queued', key: QUEUE_KEY, reason: `the pod ${explainHoldReasonStably(held)}` };
     const nodeNames = lonePods.filter(view.snapshot(), pod, call.nodeNames);
     if (nodeNames.length > 0 || call.nodeNames.length === 0) return { outcome: 'lone', nodeNames };
     const reason = 'what is free is reserved for gangs that are starting';
     return { outcome: 'reserved', key: RESERVED_KEY, reason };
+  }
+
+  #wait(gang: string, pod: PodModel): FilterAnswer {
+    return { outcome: 'waiting', key: GANG_KEY, reason: this.#reasonFor(gang, pod) };
   }
 
   /** The member's node if it is offered; else none, and the cause is determined. */
@@ -110,12 +114,13 @@ export class Verbs implements ExtenderVerbs {
    * pod that is not preemptible, are returned only if there are no others.
    */
   preempt(call: PreemptCall): PreemptAnswer {
-    const { reservations, view, clock } = this.#context;
+    const { reservations, view, clock, isolation } = this.#context;
     const { lonePods, observation, projectPod } = this.#parts;
     const slot = reservations.slot(call.uid);
     if (slot) {
       // As with a filter call: a call made before the nomination arrived says nothing about the node.
-      if (call.nominatedNodeName === slot.node) observation.refuse(call.uid, 'preempt', undefined);
+      const refuse = () => observation.refuse(call.uid, 'preempt', undefined);
+      if (call.nominatedNodeName === slot.node) isolation.run(slot.gang, 'answer', refuse);
       return VETO;
     }
     const pod = projectPod(call.pod);
@@ -134,8 +139,16 @@ export class Verbs implements ExtenderVerbs {
     return { outcome: nodes.length === call.victims.size ? 'echoed' : 'narrowed', nodes };
   }
 
-  bind(call: BindCall, onCallerGone: (leave: () => void) => () => void): Promise<BindAnswer> {
-    return this.#parts.binder.bind(call, onCallerGone);
+  async bind(call: BindCall, onCallerGone: (leave: () => void) => () => void): Promise<BindAnswer> {
+    const { reservations, isolation } = this.#context;
+    const gang = reservations.slot(call.uid)?.gang;
+    try {
+      return await this.#parts.binder.bind(call, onCallerGone);
+    } catch (error) {
+      if (gang === undefined) throw error;
+      isolation.fail(gang, 'answer', error);
+      return { outcome: 'refused', message: `gang ${gang}: the binding failed, see its reason` };
+    }
   }
 
   /** Members held at the barrier can be victims too: kube-scheduler counts them on their node already. */
@@ -165,6 +178,11 @@ export class Verbs implements ExtenderVerbs {
     const reason: Reason = known ?? { kind: 'gathering', have: 0, want: 0 };
     return explainStably(gang, reason);
   }
+}
+
+/** The answer when even the reason could not be found. */
+function refusalOf(gang: string): FilterAnswer {
+  return { outcome: 'waiting', key: GANG_KEY, reason: `gang ${gang} is set aside` };
 }
 
 function isProtected({ annotations }: PodModel): boolean {

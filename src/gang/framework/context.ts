@@ -3,6 +3,7 @@
 import type { Clock } from '../../core/objects/clock.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { Barrier } from './barrier.ts';
+import type { Isolation } from './isolation.ts';
 import type { ClusterView, ClusterWriter, GangObserver, QueueWriter } from './ports.ts';
 import type { CoordinatorSettings } from './settings.ts';
 
@@ -15,4 +16,5 @@ export interface LoopContext {
   readonly observer: GangObserver;
   readonly clock: Clock;
   readonly settings: CoordinatorSettings;
+  readonly isolation: Isolation;
 }

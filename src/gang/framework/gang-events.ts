@@ -144,7 +144,7 @@ function describeReason({ key }: Gang, state: GangState, reason: Reason | undefi
     case 'members-wait':
       return told('MembersWaiting', reason.why.kind === 'queued' ? 'Normal' : 'Warning');
     case 'problems':
-      return told(state === 'Running' ? 'GangInvalid' : 'GangWaiting', 'Warning');
+      return told(state === 'Running' || state === 'Invalid' ? 'GangInvalid' : 'GangWaiting', 'Warning');
     default:
       return told('GangWaiting', 'Warning');
   }

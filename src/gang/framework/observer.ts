@@ -18,6 +18,7 @@ import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
 import { GangEvents } from './gang-events.ts';
+import type { FaultReport } from './isolation.ts';
 import type { CycleReport, GangObserver, ReleaseCause, SlotRefusalCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
@@ -212,5 +213,14 @@ export class TelemetryObserver implements GangObserver {
 
   onWriteFailed(what: string, gang: string, pod: string, message: string): void {
     this.#log.warn('write failed, it will be tried again', { what, gang, pod, message });
+  }
+
+  /** Each fault of each gang is logged once. */
+  onFault({ subject, step, cause, detail, isRepeated }: FaultReport): void {
+    this.#metrics.gangFaults.inc({ step, cause });
+    if (isRepeated) return;
+    if (cause === 'error') this.#log.error('handling a gang failed, it is set aside', detail, { gang: subject, step });
+    else
+      this.#log.warn('a gang took too long, it is set aside', { gang: subject, step, seconds: Number(detail) / 1000 });
   }
 }

@@ -29,6 +29,7 @@ import type { GangState } from '../state/lifecycle.ts';
 import type { ForeignHolder } from '../state/occupancy.ts';
 import type { Preempting } from '../state/preempting.ts';
 import type { GangRecord } from '../state/records.ts';
+import type { FaultReport } from './isolation.ts';
 
 /** Asks for a cycle soon, which reads the given gang again; `cycle-timer.ts` implements it. */
 export interface Waker {
@@ -113,7 +114,8 @@ export type ReleaseCause =
   | 'fence-ended'
   | 'displaced'
   | 'held'
-  | 'preempted';
+  | 'preempted'
+  | 'set-aside';
 
 /** A gang must give all its slots back. A step of the loop decides it; the releaser carries it out. */
 export interface Release {
@@ -189,6 +191,8 @@ export interface GangObserver {
   onBarrierOpened(waitedSeconds: number): void;
   onBound(outcome: WriteOutcome['kind']): void;
   onWriteFailed(what: string, gang: string, pod: string, message: string): void;
+  /** Handling a gang failed or took too long: it is set aside. */
+  onFault(report: FaultReport): void;
 }
 
 /** The scheduler as the inspect API shows it between two cycles, read only; `extender/inspection.ts` implements it. */

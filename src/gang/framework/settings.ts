@@ -60,6 +60,10 @@ export interface CoordinatorSettings {
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   readonly maxReplans: number;
+  /** The most members of a gang. */
+  readonly maxGangSize: number;
+  /** What one gang may take in one cycle before it is set aside. */
+  readonly timeBudgetMs: number;
   /** How long a placeholder is held for the replacement of a lost member. */
   readonly repairTimeoutMs: number;
   readonly preemption: PreemptionSettings;

@@ -4,8 +4,10 @@
 import { PLACEMENT } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { describeInvalid } from '../../core/podgroup/invalid-gang.ts';
 import { parsePlacement } from '../../core/podgroup/placement-record.ts';
 import { parsePlan } from '../../core/podgroup/plan-record.ts';
+import type { GangFault } from '../../core/podgroup/problems.ts';
 import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { eraseNomination, noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
@@ -15,7 +17,7 @@ import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } fro
 import { noteLeft, noteReplaced, noteRun } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'settings' | 'isolation'>;
 
 export class GangTable {
   readonly #context: Context;
@@ -59,8 +61,22 @@ export class GangTable {
 
   /** Reads every marked gang. */
   readChanged(): void {
-    for (const key of this.#changed) this.#read(key);
+    const { isolation } = this.#context;
+    for (const key of this.#changed) {
+      isolation.noteChanged(key);
+      isolation.run(key, 'observe', () => this.#read(key));
+    }
     this.#changed.clear();
+  }
+
+  /** Handling the gang failed: from now on it is what its pods are, and nothing that was computed. */
+  setAside(gang: string, fault: GangFault): GangRecord | undefined {
+    const key = gang as GangKey;
+    const past = this.#records.get(key);
+    const { pods } = this.#context.view.sourcesOf(key);
+    if (pods.length === 0) return past;
+    this.#replace(key, describeInvalid(key, pods, fault, past?.gang), past);
+    return this.#records.get(key);
   }
 
   /** Gangs whose members have all succeeded since the last call, also while Muster was starting. */
@@ -69,16 +85,25 @@ export class GangTable {
   }
 
   #read(key: GangKey): void {
-    const { view, reservations, clock, observer } = this.#context;
+    const { view, settings, isolation } = this.#context;
     const sources = view.sourcesOf(key);
     if (sources.pods.length === 0) {
       this.#drop(key);
       return;
     }
     const past = this.#records.get(key);
-    const gang = describeGang(key, sources, past?.gang);
+    const fault = isolation.faultOf(key);
+    const gang = fault
+      ? describeInvalid(key, sources.pods, fault, past?.gang)
+      : describeGang(key, sources, past?.gang, settings.maxGangSize);
+    this.#replace(key, gang, past);
+  }
+
+  #replace(key: GangKey, gang: Gang, past: GangRecord | undefined): void {
+    const { view, reservations, clock, observer } = this.#context;
     // Another run begins anew: what was learnt, lost and held belongs to the one before.
-    const known = past && isSameRun(past.gang, gang) ? past : undefined;
+    const isKnown = past && (isSameRun(past.gang, gang) || (past.gang.fault && gang.fault));
+    const known = isKnown ? past : undefined;
     const dropped = known ? [] : reservations.slotsOf(key).map(({ pod }) => pod);
     if (past && !known) this.#drop(key);
     const census = takeCensus(gang);

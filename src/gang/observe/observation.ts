@@ -12,7 +12,7 @@
  */
 import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
 import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
@@ -26,7 +26,7 @@ import { FenceKeeper } from './fence-keeper.ts';
 import type { GangTable } from './gang-table.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings' | 'isolation'>;
 
 export class Observation {
   readonly #context: Context;
@@ -125,6 +125,10 @@ export class Observation {
 
   /** Not enough members arrived at the barrier in time. @param held how many did. */
   onBarrierTimeout(gang: string, held: number): void {
+    this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, held));
+  }
+
+  #endBarrier(gang: string, held: number): void {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
@@ -139,21 +143,26 @@ export class Observation {
 
   /** Runs the step. @returns gangs whose members have all succeeded since the last cycle. */
   observe(now: number): readonly Gang[] {
-    const { reservations, view } = this.#context;
+    const { reservations, view, isolation } = this.#context;
     reservations.expire(now);
     const { hasEnded, nextAt } = view.endClaims(now);
     if (hasEnded) reservations.noteFreed();
     this.#nextAt = nextAt;
+    for (const gang of isolation.begin(now)) this.#gangs.mark(gang as GangKey);
     this.#gangs.readChanged();
     this.#eraseOfMovers();
-    for (const record of this.#gangs.values()) {
+    const records = [...this.#gangs.values()];
+    isolation.each(records, 'observe', (record) => {
+      this.#apply(reviewFault(record, reservations));
       this.#apply(this.slots.check(record, now));
       this.slots.reviewPlaceholders(record);
       this.#apply(this.slots.reviewMissing(record, now));
-    }
-    for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
-    for (const record of this.#gangs.values()) this.#reviewPlaces(record);
-    for (const record of this.#gangs.values()) this.#apply(this.fences.review(record, now));
+    });
+    isolation.each(records, 'observe', (record) => {
+      this.#apply(this.#reviewHold(record));
+      this.#reviewPlaces(record);
+    });
+    isolation.each(records, 'observe', (record) => this.#apply(this.fences.review(record, now)));
     return this.#gangs.takeSucceeded();
   }
 
@@ -180,6 +189,14 @@ export class Observation {
     if (slots.length === 0 || anyBinding(slots)) return undefined;
     return { record, cause: 'held', message: 'held by an operator' };
   }
+}
+
+/** A gang that is set aside holds nothing unbound, also when an earlier process had planned it. */
+function reviewFault(record: GangRecord, reservations: LoopContext['reservations']): Release | undefined {
+  if (!record.gang.fault) return undefined;
+  const slots = reservations.slotsOf(record.gang.key);
+  if (slots.every(({ state }) => state === 'binding')) return undefined;
+  return { record, cause: 'set-aside', message: 'it is set aside', isBlameless: true };
 }
 
 /** Whether capacity may have become free: a pod left its node, lost a nomination, or shares its domain from now on. */

@@ -56,16 +56,19 @@ export function findDisplaced(
   places: readonly Placeholder[],
 ): { readonly gangs: readonly GangRecord[]; readonly places: readonly Placeholder[] } {
   const tx = new Transaction(snapshot);
-  tx.occupy();
-  for (const { slot, pod } of planned) tx.place(snapshot.indexOf.get(slot.node)!, pod);
-  const taken = places.filter(({ pod, node }) => !tx.tryPlace(pod, node));
-  const displaced: GangRecord[] = [];
-  for (const { record, slots } of candidates) {
-    const before = tx.checkpoint();
-    if (slots.every(({ pod, node }) => tx.tryPlace(pod, node))) continue;
-    tx.rollback(before);
-    displaced.push(record);
+  try {
+    tx.occupy();
+    for (const { slot, pod } of planned) tx.place(snapshot.indexOf.get(slot.node)!, pod);
+    const taken = places.filter(({ pod, node }) => !tx.tryPlace(pod, node));
+    const displaced: GangRecord[] = [];
+    for (const { record, slots } of candidates) {
+      const before = tx.checkpoint();
+      if (slots.every(({ pod, node }) => tx.tryPlace(pod, node))) continue;
+      tx.rollback(before);
+      displaced.push(record);
+    }
+    return { gangs: displaced, places: taken };
+  } finally {
+    tx.rollback(0);
   }
-  tx.rollback(0);
-  return { gangs: displaced, places: taken };
 }

@@ -50,7 +50,7 @@ const SETTLES_MS = 2_000;
 
 const NO_PODS: readonly PodModel[] = [];
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings' | 'isolation'>;
 
 /** A missing member, and the key of its placeholder. */
 interface MissingMember {
@@ -88,24 +88,29 @@ export class Repairer {
 
   /** Runs the step. */
   repair(records: Iterable<GangRecord>, now: number): void {
-    const { view, settings, reservations } = this.#context;
+    const { view, settings, isolation } = this.#context;
     const losses = findLostOnNodes(view.snapshot(), now, settings.repair.nodeToleranceMs);
     this.#nextAt = losses.nextAt;
-    const freed = reservations.freed;
     for (const [gang, { at }] of this.#restarts) {
       if (now - at >= settings.repair.memoryMs) this.#restarts.delete(gang);
     }
-    for (const record of records) {
-      this.#noteLosses(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
-      limitStrength(record.repair, countStarted(record) + countLosses(record));
-      refreshState(record, reservations);
-      if (record.state === 'Running') noteRun(record.repair);
-      if (record.census.bound.length === 0) noteEmpty(record.repair);
-      if (isBroken(record)) this.#repairGang(record, now, freed);
-      else {
-        noteComplete(record.repair, countStarted(record));
-        this.#releasePlaceholders(record);
-      }
+    isolation.each(records, 'repair', (record) => {
+      // What a gang has lost stays known while it is set aside.
+      if (record.gang.fault === undefined) this.#review(record, losses.byGang.get(record.gang.key) ?? NO_PODS, now);
+    });
+  }
+
+  #review(record: GangRecord, onNodes: readonly PodModel[], now: number): void {
+    const { reservations } = this.#context;
+    this.#noteLosses(record, onNodes, now);
+    limitStrength(record.repair, countStarted(record) + countLosses(record));
+    refreshState(record, reservations);
+    if (record.state === 'Running') noteRun(record.repair);
+    if (record.census.bound.length === 0) noteEmpty(record.repair);
+    if (isBroken(record)) this.#repairGang(record, now, reservations.freed);
+    else {
+      noteComplete(record.repair, countStarted(record));
+      this.#releasePlaceholders(record);
     }
   }
 
@@ -234,14 +239,17 @@ export class Repairer {
     const { occupants } = occupy(view.snapshot(), reservations, view.foreignHolders());
     const snapshot = withOccupants(withoutPods(view.snapshot(), departing), occupants);
     const tx = new Transaction(snapshot);
-    tx.occupy();
     const others: MissingMember[] = [];
-    for (const { key, pod } of absent) {
-      if (stateOfNode(snapshot, pod.nodeName) === '' && tx.tryPlace(pod, pod.nodeName)) {
-        reservations.addPlaceholder({ key, pod, node: pod.nodeName, until });
-      } else others.push({ key, pod });
+    try {
+      tx.occupy();
+      for (const { key, pod } of absent) {
+        if (stateOfNode(snapshot, pod.nodeName) === '' && tx.tryPlace(pod, pod.nodeName)) {
+          reservations.addPlaceholder({ key, pod, node: pod.nodeName, until });
+        } else others.push({ key, pod });
+      }
+    } finally {
+      tx.rollback(0);
     }
-    tx.rollback(0);
     return others;
   }
 

@@ -7,6 +7,7 @@
  *   Preempting pods that it evicts, or that leave anyway, are still on planned nodes    (holds fenced slots)
  *   Nominated  bound members and slots together reach the minimum                       (holds slots)
  *   Running    it has started and lost no member that it needs                          (later members hold slots)
+ *   Invalid    set aside, because handling it failed or took too long: what runs goes on, nothing new starts
  *   Broken     it lost members and has, with all slots, fewer than the minimum; members
  *              on lost nodes do not count                                               (holds placeholders)
  *
@@ -32,6 +33,7 @@ const GANG_STATES = [
   'Nominated',
   'Running',
   'Broken',
+  'Invalid',
   'Suspended',
   'Preempted',
   'Deleting',
@@ -85,6 +87,7 @@ export function deriveState(gang: Gang, census: Census, holdings: Holdings, neve
   const { slots, fenced, hasRun, losses } = holdings;
   const { minMember } = gang;
   if (bound.length === 0 && unbound.length === 0) return deriveEnd(gang);
+  if (gang.fault) return 'Invalid';
   if (bound.length > 0) {
     const started = bound.length - holdings.lost;
     if (minMember === undefined || started >= minMember || (hasRun && losses === 0)) return 'Running';

@@ -2,6 +2,7 @@
  * Step 6 of a cycle: starts every missing write, and opens barriers. Nothing is awaited; the end of each write wakes
  * the loop.
  */
+import type { LoopContext } from '../framework/context.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { BarrierOpener } from './barrier-opener.ts';
 import type { Evictor } from './evictor.ts';
@@ -15,30 +16,34 @@ export interface Gangs {
   values(): Iterable<GangRecord>;
 }
 
-export class Dispatcher {
-  readonly #nominator: Nominator;
-  readonly #evictor: Evictor;
-  readonly #opener: BarrierOpener;
-  readonly #strays: StrayKeeper;
-  readonly #advisor: KeyAdvisor;
+/** The steps that write. */
+export interface DispatcherParts {
+  readonly nominator: Nominator;
+  readonly evictor: Evictor;
+  readonly opener: BarrierOpener;
+  readonly strays: StrayKeeper;
+  readonly advisor: KeyAdvisor;
+}
 
-  constructor(nominator: Nominator, evictor: Evictor, opener: BarrierOpener, strays: StrayKeeper, advisor: KeyAdvisor) {
-    this.#nominator = nominator;
-    this.#evictor = evictor;
-    this.#opener = opener;
-    this.#strays = strays;
-    this.#advisor = advisor;
+export class Dispatcher {
+  readonly #isolation: LoopContext['isolation'];
+  readonly #parts: DispatcherParts;
+
+  constructor({ isolation }: Pick<LoopContext, 'isolation'>, parts: DispatcherParts) {
+    this.#isolation = isolation;
+    this.#parts = parts;
   }
 
   /** Runs the step: nominations, gates and erasures, then notices and evictions, gang by gang; then lone pods. */
   write(gangs: Gangs): void {
-    for (const record of gangs.values()) {
-      this.#nominator.reconcile(record);
-      this.#evictor.reconcile(record);
-      this.#opener.tryOpen(record);
-    }
-    this.#evictor.withdrawNotices(gangs);
-    this.#strays.reconcile();
-    this.#advisor.advise();
+    const { nominator, evictor, opener, strays, advisor } = this.#parts;
+    this.#isolation.each(gangs.values(), 'write', (record) => {
+      nominator.reconcile(record);
+      evictor.reconcile(record);
+      opener.tryOpen(record);
+    });
+    evictor.withdrawNotices(gangs);
+    strays.reconcile();
+    advisor.advise();
   }
 }

@@ -25,7 +25,7 @@ import type { GangRecord } from '../state/records.ts';
 /** Refused or failed requests are repeated after this, milliseconds. */
 const RETRY_MS = 1_000;
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'writer' | 'observer' | 'clock'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'writer' | 'observer' | 'clock' | 'isolation'>;
 
 export class Evictor implements MemberEvictor {
   readonly #context: Context;
@@ -134,15 +134,19 @@ export class Evictor implements MemberEvictor {
     if (last && (last.isUnderWay || last.what === what)) return;
     const entry = { what, isUnderWay: true };
     this.#writes.set(pod.uid, entry);
-    void write().then((outcome) => {
-      entry.isUnderWay = false;
-      if (outcome.kind === 'failed' || outcome.kind === 'conflict') {
-        this.#context.observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
-      }
-      this.#context.clock.after(RETRY_MS, () => {
-        if (this.#writes.get(pod.uid) === entry) this.#writes.delete(pod.uid);
-        this.#waker.wake();
+    void write()
+      .then((outcome) => {
+        if (outcome.kind === 'failed' || outcome.kind === 'conflict') {
+          this.#context.observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
+        }
+      })
+      .catch((error: unknown) => this.#context.isolation.fail(gang, 'write', error))
+      .then(() => {
+        entry.isUnderWay = false;
+        this.#context.clock.after(RETRY_MS, () => {
+          if (this.#writes.get(pod.uid) === entry) this.#writes.delete(pod.uid);
+          this.#waker.wake();
+        });
       });
-    });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { POD_GROUP_LABEL } from '../../core/objects/keys.ts';
-import type { PodModel } from '../../core/objects/model.ts';
+import { keyOf, type PodModel } from '../../core/objects/model.ts';
 import { cutText } from '../../core/objects/text-values.ts';
 import { findIgnoredKeys } from '../../core/podgroup/ignored-keys.ts';
 import { listOtherGates } from '../../core/podgroup/stray.ts';
@@ -18,13 +18,17 @@ const PODS_PER_CYCLE = 500;
 const MAX_TOLD = 4096;
 
 export class KeyAdvisor {
-  readonly #context: Pick<LoopContext, 'view' | 'observer'>;
+  readonly #context: Pick<LoopContext, 'view' | 'observer' | 'isolation'>;
   readonly #waker: Waker;
   readonly #schedulerNames: readonly string[];
   readonly #told = new LRUCache<string, true>({ max: MAX_TOLD });
 
   /** @param schedulerNames the schedulers whose pods are ours. */
-  constructor(context: Pick<LoopContext, 'view' | 'observer'>, waker: Waker, schedulerNames: readonly string[]) {
+  constructor(
+    context: Pick<LoopContext, 'view' | 'observer' | 'isolation'>,
+    waker: Waker,
+    schedulerNames: readonly string[],
+  ) {
     this.#context = context;
     this.#waker = waker;
     this.#schedulerNames = schedulerNames;
@@ -32,15 +36,18 @@ export class KeyAdvisor {
 
   /** Looks at the next pods whose keys changed. */
   advise(): void {
-    const { view, observer } = this.#context;
+    const { view, isolation } = this.#context;
     const pods = view.takeUnread(PODS_PER_CYCLE);
-    for (const pod of pods) {
-      const ignored = findIgnoredKeys(pod, view.jobOf(pod));
-      if (ignored.length > 0 && this.#isNew(pod, ignored)) observer.onKeysIgnored(pod, ignored);
-      const gates = listOtherGates(pod);
-      if (gates.length > 0 && this.#isNew(pod, gates)) observer.onOtherGates(pod, gates);
-    }
+    for (const pod of pods) isolation.guard(keyOf(pod), 'write', () => this.#adviseOn(pod));
     if (pods.length === PODS_PER_CYCLE) this.#waker.wake();
+  }
+
+  #adviseOn(pod: PodModel): void {
+    const { view, observer } = this.#context;
+    const ignored = findIgnoredKeys(pod, view.jobOf(pod));
+    if (ignored.length > 0 && this.#isNew(pod, ignored)) observer.onKeysIgnored(pod, ignored);
+    const gates = listOtherGates(pod);
+    if (gates.length > 0 && this.#isNew(pod, gates)) observer.onOtherGates(pod, gates);
   }
 
   /** kube-scheduler asked for a pod whose label names a gang, but whose scheduler is not configured as ours. */

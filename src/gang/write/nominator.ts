@@ -27,7 +27,7 @@ const RETRY_MS = 1_000;
  */
 const EARLY_WRITES = 8;
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'writer' | 'observer' | 'clock'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'writer' | 'observer' | 'clock' | 'isolation'>;
 
 export class Nominator {
   readonly #context: Context;
@@ -83,12 +83,18 @@ export class Nominator {
       this.#busy.delete(pod.uid);
       this.#waker.wake(gang);
     };
-    void write().then((outcome) => {
-      if (outcome.kind === 'ok') return done();
-      // Gone: the watch will show it soon; looking again earlier would only find the same write missing.
-      if (outcome.kind !== 'gone') this.#context.observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
-      this.#context.clock.after(RETRY_MS, done);
-    });
+    const later = () => void this.#context.clock.after(RETRY_MS, done);
+    void write()
+      .then((outcome) => {
+        if (outcome.kind === 'ok') return done();
+        // Gone: the watch will show it soon; looking again earlier would only find the same write missing.
+        if (outcome.kind !== 'gone') this.#context.observer.onWriteFailed(what, gang, keyOf(pod), outcome.message);
+        later();
+      })
+      .catch((error: unknown) => {
+        this.#context.isolation.fail(gang, 'write', error);
+        later();
+      });
   }
 
   async #record(slot: Slot): Promise<WriteOutcome> {

@@ -23,7 +23,7 @@ import { countStarted, type GangRecord } from '../state/records.ts';
 import type { HolderFinder } from './holder-finder.ts';
 import type { QueuePublisher } from './queue-publisher.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'settings' | 'isolation'>;
 
 type Gathering = Extract<Reason, { readonly kind: 'gathering' }>;
 
@@ -51,17 +51,19 @@ export class Publisher {
   /** Runs the step: writes the status of queues, refreshes all reasons, and announces new ones. */
   publish(records: readonly GangRecord[], now: number): void {
     this.#queues.publish(records);
-    for (const record of records) {
-      const { publication } = record;
-      const isNew = publication.announcement === '';
-      const reason = this.#reasonOf(record, now);
-      this.#tellLaterRuns(record);
-      this.#tellStart(record, isNew);
-      setReason(publication, reason, announcementOf(record, reason), now);
-      if (!publication.isAnnounced) {
-        if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
-      } else if (reason && !leavesByItsOwner(record.gang)) this.#tellNewcomers(record, reason);
-    }
+    this.#context.isolation.each(records, 'publish', (record) => this.#publish(record, now));
+  }
+
+  #publish(record: GangRecord, now: number): void {
+    const { publication } = record;
+    const isNew = publication.announcement === '';
+    const reason = this.#reasonOf(record, now);
+    this.#tellLaterRuns(record);
+    this.#tellStart(record, isNew);
+    setReason(publication, reason, announcementOf(record, reason), now);
+    if (!publication.isAnnounced) {
+      if (now >= announceAt(publication)) this.#announce(record, reason, { isNew, now });
+    } else if (reason && !leavesByItsOwner(record.gang)) this.#tellNewcomers(record, reason);
   }
 
   /** @param isNew it is looked at for the first time: what runs already started before Muster did. */
@@ -140,6 +142,8 @@ export class Publisher {
       }
       case 'Running':
         return this.#describeRunning(record, now);
+      case 'Invalid':
+        return { kind: 'problems', problems: gang.problems };
       case 'Suspended':
       case 'Preempted':
       case 'Deleting':

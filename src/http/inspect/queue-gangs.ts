@@ -3,6 +3,7 @@
 import type { Forecast } from '../../core/backfill/forecast.ts';
 import type { PlannedStart } from '../../core/backfill/planned-start.ts';
 import type { LengthBasis, RunLength } from '../../core/backfill/run-length.ts';
+import { leastOf } from '../../core/objects/extremes.ts';
 import { instantText } from '../../core/objects/text-values.ts';
 import { type Amounts, addUse, modelOf, namesModel, perUnit, resourceOf } from '../../core/queues/amounts.ts';
 import type { OrderFactors } from '../../core/queues/order.ts';
@@ -162,7 +163,7 @@ export function listRunning(sources: ReportSources): readonly RunningItem[] {
       return {
         ...describeGang(sources, record, queues.holdingsOf(record)),
         members: { bound: census.bound.length, want: gang.minMember ?? null },
-        since: started.length > 0 ? instant(Math.min(...started)) : null,
+        since: started.length > 0 ? instant(leastOf(started)) : null,
         end: at !== undefined && basis ? { at, basis, estimated: true } : null,
       };
     });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readDuration } from '../../../src/core/objects/keys.ts';
 import type { PodUid } from '../../../src/core/objects/model.ts';
 import { rejectNode } from '../../../src/core/objects/node-fit.ts';
 import { PodProjector } from '../../../src/core/objects/pod-projection.ts';
@@ -477,4 +478,53 @@ test('the key of a template does not depend on the order of its node selector', 
   const a = aTemplate({ nodeSelector: { x: '1', y: '2' } });
   expect(aTemplate({ nodeSelector: { y: '2', x: '1' } }).key).toBe(a.key);
   expect(aTemplate({ nodeSelector: { y: '1', x: '2' } }).key).not.toBe(a.key);
+});
+
+describe('what a tenant writes is kept only as far as somebody reads it', () => {
+  const projector = (options: { maxTemplateBytes?: number } = {}) =>
+    new PodProjector({ maxTemplates: 10_000, managedResources: MANAGED, ...options });
+
+  test('a value under muster.dev/ of more than 1,024 characters is cut, so that nobody reads it as a shorter one', () => {
+    const { annotations } = project({
+      annotations: { 'muster.dev/min-runtime': '1h'.repeat(512), 'muster.dev/expected-duration': '1h'.repeat(513) },
+    });
+    expect(annotations['muster.dev/min-runtime']).toHaveLength(1024);
+    expect(annotations['muster.dev/expected-duration']).toHaveLength(64);
+    expect(readDuration(annotations['muster.dev/expected-duration'])).toBeUndefined();
+  });
+
+  test('of thousands of unknown keys a few are kept, and all known ones', () => {
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`muster.dev/x${i}`, 'y'.repeat(40)]));
+    const { annotations } = project({ annotations: { ...many, 'muster.dev/rank': '7' } });
+    expect(Object.keys(annotations).length).toBeLessThanOrEqual(9);
+    expect(annotations['muster.dev/rank']).toBe('7');
+  });
+
+  test('an owner reference is kept only as long as names and UIDs are', () => {
+    const [kind, name, uid] = ['K', 'n', 'u'].map((letter) => letter.repeat(100_000));
+    const { owner } = project({ metadata: { ownerReferences: [{ kind, name, uid, controller: true }] } });
+    expect(owner!.kind.length + owner!.name.length + owner!.uid.length).toBeLessThan(400);
+  });
+
+  test('templates are dropped by what they take in memory, not by their number alone', () => {
+    const bounded = projector({ maxTemplateBytes: 3_000_000 });
+    const huge = (i: number) =>
+      aRawPod({ spec: { affinity: { nodeAffinity: anAffinity(`${i}-`.padEnd(200_000, 'x')) } } });
+    const first = bounded.project(huge(0)).template;
+    expect(bounded.project(huge(0)).template, 'kept').toBe(first);
+    for (let i = 1; i < 8; i++) bounded.project(huge(i));
+    expect(bounded.project(huge(0)).template, 'built again').not.toBe(first);
+  });
+
+  test('small templates stay while a huge one does not even fit', () => {
+    const bounded = projector({ maxTemplateBytes: 200_000 });
+    const small = bounded.project(aRawPod({})).template;
+    bounded.project(aRawPod({ spec: { affinity: { nodeAffinity: anAffinity('x'.repeat(400_000)) } } }));
+    expect(bounded.project(aRawPod({})).template).toBe(small);
+  });
+
+  function anAffinity(value: string): object {
+    const matchExpressions = [{ key: 'zone', operator: 'In', values: [value] }];
+    return { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions }] } };
+  }
 });

@@ -1,10 +1,11 @@
 /* Everything that can be wrong with a gang: what is found, and how it is reported (expected, found, what to do). */
 import { describe, expect, test } from 'vitest';
 import type { PodModel } from '../../../src/core/objects/model.ts';
+import { boundValue } from '../../../src/core/objects/text-values.ts';
 import { describeGang, type GangSources, gangKey } from '../../../src/core/podgroup/gang.ts';
 import type { GangProblem } from '../../../src/core/podgroup/problems.ts';
 import { explain, explainStably } from '../../../src/core/reasons/explain.ts';
-import { aGangSources, aPod, type PodOptions } from '../../support/builders.ts';
+import { aGangSources, aJobModel, aPod, type PodOptions } from '../../support/builders.ts';
 
 const POD_GROUP = 'muster.dev/pod-group';
 const COSCHEDULING = 'scheduling.x-k8s.io/pod-group';
@@ -297,5 +298,76 @@ describe('the text of a filter reply', () => {
     const text = stable(annotated({ 'muster.dev/hold': '100%' }));
     expect(text).toContain('100 percent');
     expect(text).not.toContain('%');
+  });
+});
+
+describe('bounds', () => {
+  test.each([
+    ['100000', ''],
+    [
+      '100001',
+      "expected at most 100000 members, found 100001; lower muster.dev/min-members or the size of the Jobs, or raise gang.maxGangSize of Muster's configuration",
+    ],
+    [
+      '999999999',
+      "expected at most 100000 members, found 999999999; lower muster.dev/min-members or the size of the Jobs, or raise gang.maxGangSize of Muster's configuration",
+    ],
+  ])('min-members %s: "%s"', (min, text) => {
+    expect(textOf(problemsOf([aMember('w-0', { annotations: { [MIN]: min } })]))).toBe(text);
+  });
+
+  test.each([
+    { parallelism: 2_147_483_647, completions: undefined },
+    { parallelism: 2_147_483_647, completions: 2_147_483_647 },
+  ])('a Job of 2,147,483,647 pods is too large', (size) => {
+    const job = aJobModel({ name: 'train', uid: 'job', ...size });
+    const member = aPod({
+      name: 'w-0',
+      labels: { [POD_GROUP]: 'train' },
+      owner: { kind: 'Job', name: 'train', uid: 'job' },
+    });
+    expect(textOf(problemsOf([member], { jobs: [job] }))).toMatch(
+      /^expected at most 100000 members, found 2147483647;/,
+    );
+  });
+
+  test('a PodGroup object that asks for too many is a problem, too', () => {
+    const podGroup = {
+      namespace: 'default',
+      name: 'train',
+      uid: 'g',
+      minMember: 2_147_483_647,
+      scheduleTimeoutSeconds: undefined,
+    };
+    const member = aPod({ name: 'w-0', labels: { [COSCHEDULING]: 'train' } });
+    expect(textOf(problemsOf([member], { podGroup }))).toMatch(/found 2147483647/);
+  });
+
+  test('a value of more than 1 KB is a bad value, and is repeated in part', () => {
+    const text = textOf(problemsOf(annotated({ 'muster.dev/topology-required': boundValue('r'.repeat(200_000)) })));
+    expect(text).toMatch(/muster\.dev\/topology-required expected at most 1024 characters, found "r{63}…"/);
+    expect(text.length).toBeLessThan(1_000);
+  });
+
+  test('hundreds of members with other keys and values each are told in a few lines', () => {
+    const pods = Array.from({ length: 600 }, (_, i) =>
+      aMember(`w-${i}`, {
+        annotations: { [`muster.dev/x${i}`]: 'y', 'muster.dev/topology-required': `${i}`.repeat(100) },
+      }),
+    );
+    const problems = problemsOf(pods);
+    expect(textOf(problems)).toMatch(/and 592 more problems with keys under muster\.dev\//);
+    expect(textOf(problems)).toMatch(/topology-required is "\S{64}", "\S{64}" and 598 more; give all the same/);
+    expect(textOf(problems).length).toBeLessThan(4_000);
+    expect(JSON.stringify(problems).length, 'what the API answers').toBeLessThan(10_000);
+  });
+
+  test('thousands of members of one rank are told as a few', () => {
+    const pods = Array.from({ length: 5_000 }, (_, i) =>
+      aMember(`w-${i}`, { annotations: { 'muster.dev/rank': '3' } }),
+    );
+    const problems = problemsOf(pods);
+    expect(textOf(problems)).toMatch(/5000 members have muster\.dev\/rank 3: w-0, w-1 and 4998 more;/);
+    expect(JSON.stringify(problems).length).toBeLessThan(1_000);
   });
 });

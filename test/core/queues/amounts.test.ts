@@ -30,6 +30,6 @@ test('a dimension has a resource and may name a model', () => {
 
 test('amounts are added dimension by dimension, and the parts stay as they are', () => {
   const part = new Map([['cpu', 1]]);
-  expect(Object.fromEntries(sumAmounts(part, part, new Map([['memory', 5]])))).toEqual({ cpu: 2, memory: 5 });
+  expect(Object.fromEntries(sumAmounts([part, part, new Map([['memory', 5]])]))).toEqual({ cpu: 2, memory: 5 });
   expect(part.get('cpu')).toBe(1);
 });

@@ -190,7 +190,7 @@ test('a verdict only gets worse when any queue uses more', () => {
       const leaf = queueNamed(tree, 'a');
       const before = gpusOf(drawn.use);
       const added = gpusOf(drawn.more);
-      const after = new Map([...before].map(([name, amounts]) => [name, sumAmounts(amounts, added.get(name)!)]));
+      const after = new Map([...before].map(([name, amounts]) => [name, sumAmounts([amounts, added.get(name)!])]));
       const asked = gpus(drawn.asked);
       const first = judgeQuota(leaf, asked, rollUp(tree, before));
       const second = judgeQuota(leaf, asked, rollUp(tree, after));

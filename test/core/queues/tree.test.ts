@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { chooseQueue } from '../../../src/core/queues/choice.ts';
-import { buildQueueTree, type QueueProblem } from '../../../src/core/queues/tree.ts';
+import { buildQueueTree, MAX_QUEUES_ABOVE, type QueueProblem } from '../../../src/core/queues/tree.ts';
 import { explainQueueProblem } from '../../../src/core/reasons/explain-queue.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, queueNamed } from '../../support/queues.ts';
@@ -203,4 +203,32 @@ test('a namespace that no queue allows gets a reason', () => {
   expect(choice.kind === 'problem' && explainQueueProblem(choice.problem)).toBe(
     'namespace n may not use queue default: queue default does not list it; no queue allows this namespace: list it in the namespaces of one',
   );
+});
+
+test('queues below too many others are left out, one by one, and the rest works', () => {
+  const chain = Array.from({ length: 20_000 }, (_, i) =>
+    aQueue({ name: `q${i}`, ...(i > 0 && { parent: `q${i - 1}` }) }),
+  );
+  const { byName, problems } = buildQueueTree(chain);
+  expect(queueNamed(buildQueueTree(chain), `q${MAX_QUEUES_ABOVE}`).depth).toBe(MAX_QUEUES_ABOVE);
+  expect(byName.size).toBe(MAX_QUEUES_ABOVE + 2);
+  const [deep] = problems.filter(({ kind }) => kind === 'too-deep');
+  expect(explainQueueProblem(deep!)).toBe('queue q17: expected at most 16 queues above it, found more; move it up');
+  expect(problems.filter(({ kind }) => kind === 'left-out-parent')).toHaveLength(20_000 - MAX_QUEUES_ABOVE - 2);
+});
+
+test('a cycle of thousands of queues is told in one line', () => {
+  const size = 20_000;
+  const ring = Array.from({ length: size }, (_, i) => aQueue({ name: `q${i}`, parent: `q${(i + 1) % size}` }));
+  const { problems } = buildQueueTree(ring);
+  expect(problems.every(({ kind }) => kind === 'cycle')).toBe(true);
+  expect(problems).toHaveLength(size);
+  expect(explainQueueProblem(problems[0]!)).toMatch(/found the cycle q0 → q1 → .* → … \(20000 queues\); remove/);
+});
+
+test('a text names a few of thousands of queues', () => {
+  const tree = buildQueueTree(Array.from({ length: 5_000 }, (_, i) => aQueue({ name: `q${i}` })));
+  const choice = chooseQueue(tree, 'ml', 'none');
+  if (choice.kind !== 'problem') throw new Error('expected a problem');
+  expect(explainQueueProblem(choice.problem)).toMatch(/use one of default, q0, q1, .* and 4993 more$/);
 });

@@ -34,7 +34,7 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
     {
       kind: 'problems',
       problems: [
-        { kind: 'duplicate-rank', rank: 1, pods: ['a-0', 'a-1'] },
+        { kind: 'duplicate-rank', rank: 1, pods: ['a-0', 'a-1'], count: 2 },
         { kind: 'bad-value', key: 'muster.dev/min-members', expected: 'a number', value: 'x', pod: 'a-0' },
       ],
     },
@@ -42,7 +42,7 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
       kind: 'problems',
       problems: [
         { kind: 'bad-value', key: 'muster.dev/min-members', expected: 'a number', value: 'y', pod: 'a-3' },
-        { kind: 'duplicate-rank', rank: 2, pods: ['a-2', 'a-3'] },
+        { kind: 'duplicate-rank', rank: 2, pods: ['a-2', 'a-3'], count: 2 },
       ],
     },
   ],

@@ -37,7 +37,9 @@ describe('a record that no nomination confirms', () => {
     await world.settle();
     const slots = world.slotsOf('honest');
     world.muster.kill();
-    world.create(recorded(gang('forger', 2, { priority: 9, annotations: { 'muster.dev/hold': 'true' } }), ['n0', 'n1']));
+    world.create(
+      recorded(gang('forger', 2, { priority: 9, annotations: { 'muster.dev/hold': 'true' } }), ['n0', 'n1']),
+    );
     await world.restart();
     expect(world.slotsOf('honest')).toEqual(slots);
   });

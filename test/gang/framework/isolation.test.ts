@@ -1,0 +1,327 @@
+/** Whatever fails or takes too long for one gang costs that gang: the others start, and nothing is lost. */
+import { describe, expect, test } from 'vitest';
+import type { SchedulerPorts } from '../../../src/gang/assembly.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { gang, SECOND, startWorld, type World, type WorldOptions } from '../../support/scenario.ts';
+
+const BAD = 'default/bad';
+const BAD_RESOURCE = 'example.com/bad';
+
+/** A world in which the ports fail for gang `bad` until `repair` is called. */
+async function startSabotaged(
+  sabotage: (ports: SchedulerPorts, fails: () => void) => Partial<SchedulerPorts>,
+  options: WorldOptions = {},
+): Promise<{ world: World; log: string[]; repair: () => void; failures: () => number }> {
+  const log: string[] = [];
+  let [broken, failures] = [true, 0];
+  const fails = () => {
+    if (!broken) return;
+    failures++;
+    throw new Error('sabotaged');
+  };
+  const world = await startWorld({
+    nodes: 8,
+    metrics: new Metrics(),
+    write: (line) => void log.push(line),
+    changePorts: (ports) => ({ ...ports, ...sabotage(ports, fails) }),
+    ...options,
+  });
+  const repair = () => {
+    broken = false;
+  };
+  return { world, log, repair, failures: () => failures };
+}
+
+/** The observer of the process, with one call that fails for the gang. */
+function failingObserver<K extends keyof SchedulerPorts['observer']>(call: K) {
+  return ({ observer }: SchedulerPorts, fails: () => void): Partial<SchedulerPorts> => ({
+    observer: new Proxy(observer, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== 'function') return value;
+        return (...args: readonly unknown[]) => {
+          const [first] = args as [string | { readonly key: string }];
+          if (name === call && (first === BAD || (typeof first === 'object' && first?.key === BAD))) fails();
+          return Reflect.apply(value, target, args) as unknown;
+        };
+      },
+    }),
+  });
+}
+
+const steps: readonly (readonly [string, Parameters<typeof startSabotaged>[0]])[] = [
+  [
+    'observe',
+    ({ view }, fails) => ({
+      view: proxyOf(view, 'sourcesOf', (sourcesOf) => (key: string) => {
+        const sources = sourcesOf(key as never);
+        return key === BAD
+          ? {
+              ...sources,
+              countJobsOfSet: () => 0,
+              blocksOnClaim: () => undefined,
+              get jobs() {
+                fails();
+                return sources.jobs;
+              },
+            }
+          : sources;
+      }),
+    }),
+  ],
+  [
+    'admit',
+    ({ settings }, fails) => ({
+      settings: {
+        ...settings,
+        policy: {
+          ...settings.policy,
+          isAccelerator: (name: string) => {
+            if (name === BAD_RESOURCE) fails();
+            return settings.policy.isAccelerator(name);
+          },
+        },
+      },
+    }),
+  ],
+  ['plan', failingObserver('onPlanned')],
+  [
+    'write',
+    ({ writer }, fails) => ({
+      writer: proxyOf(writer, 'nominate', (nominate) => async (pod, ...rest) => {
+        if (pod.name.startsWith('bad-')) fails();
+        return await nominate(pod, ...rest);
+      }),
+    }),
+  ],
+];
+
+function proxyOf<T extends object, K extends keyof T>(target: T, key: K, change: (value: T[K]) => T[K]): T {
+  return new Proxy(target, {
+    get: (object, name) => {
+      const value = Reflect.get(object, name) as unknown;
+      const bound = typeof value === 'function' ? (value.bind(object) as unknown) : value;
+      return name === key ? change(bound as T[K]) : bound;
+    },
+  });
+}
+
+const requests = { [BAD_RESOURCE]: '1', 'nvidia.com/gpu': '8' };
+const badSpec = {
+  // What it asks for is counted by GPU model.
+  nodeSelector: { 'nvidia.com/gpu.product': 'any' },
+  containers: [{ name: 'main', resources: { requests, limits: requests } }],
+};
+
+/** The bad gang comes first, and is the more urgent one. No node has what it asks for in step `admit`. */
+function createBoth(world: World, step: string): void {
+  world.create(gang('bad', 2, { priority: 10, ...(step === 'admit' && { spec: badSpec }) }), gang('good', 2));
+}
+
+/** Each member is tried until all that can start have started. */
+async function scheduleAll(world: World): Promise<void> {
+  for (let i = 0; i < 4; i++) {
+    await world.schedule();
+    await world.pass(SECOND);
+  }
+}
+
+describe('an exception in step', () => {
+  test.each(steps)('%s costs its gang: the other starts, and this one says why', async (step, sabotage) => {
+    const { world, log, failures } = await startSabotaged(sabotage);
+    createBoth(world, step);
+    await world.settle();
+    await scheduleAll(world);
+    expect(failures()).toBeGreaterThan(0);
+    expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+    expect(world.boundTo('bad')).toEqual({});
+    expect(world.slotsOf('bad')).toEqual({});
+    expect(world.stateOf('bad')).toBe('Invalid');
+    expect(world.reasonOf('bad')).toMatch(
+      /^set aside, because .* failed: "sabotaged"; .*tried again when it changes, or at /,
+    );
+    expect(world.overbooked()).toEqual([]);
+    const logged = log.filter((line) => line.includes('handling a gang failed'));
+    expect(logged, 'logged once').toHaveLength(1);
+    expect(JSON.parse(logged[0]!)).toMatchObject({ level: 'error', gang: BAD, step });
+    const { values } = await world.metrics.gangFaults.get();
+    expect(values.find(({ labels }) => labels.step === step && labels.cause === 'error')?.value).toBeGreaterThan(0);
+  });
+
+  test.each(steps)('%s is over when it does not happen again: the gang starts', async (step, sabotage) => {
+    const { world, repair } = await startSabotaged(sabotage);
+    createBoth(world, step);
+    await world.settle();
+    await scheduleAll(world);
+    expect(world.stateOf('bad')).toBe('Invalid');
+    repair();
+    await world.pass(11 * 60 * SECOND);
+    await scheduleAll(world);
+    if (step === 'admit') expect(world.stateOf('bad')).toBe('Unsatisfiable');
+    else expect(Object.keys(world.boundTo('bad'))).toHaveLength(2);
+    expect(world.overbooked()).toEqual([]);
+  });
+
+  test.each(steps)('%s at each start: Muster becomes ready, and the other gang starts', async (step, sabotage) => {
+    const { world } = await startSabotaged(sabotage);
+    createBoth(world, step);
+    await world.restart();
+    await scheduleAll(world);
+    expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+    expect(world.boundTo('bad')).toEqual({});
+  });
+});
+
+test('an exception while a reason is told costs its gang, which starts later', async () => {
+  const { world, failures } = await startSabotaged(failingObserver('onReason'));
+  createBoth(world, 'publish');
+  await world.settle();
+  expect(failures()).toBeGreaterThan(0);
+  expect(world.stateOf('bad')).toBe('Invalid');
+  await scheduleAll(world);
+  expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+  await world.pass(11 * 60 * SECOND);
+  await scheduleAll(world);
+  expect(Object.keys(world.boundTo('bad'))).toHaveLength(2);
+});
+
+test('users are told by an Event, and metrics count the state', async () => {
+  const { world } = await startSabotaged(failingObserver('onPlanned'));
+  world.create(gang('bad', 2));
+  await world.settle();
+  await world.pass(SECOND);
+  expect(world.told.filter((text) => text.startsWith('GangInvalid: gang default/bad: set aside'))).not.toEqual([]);
+  const { values } = await world.metrics.gangs.get();
+  expect(values.find(({ labels }) => labels.state === 'Invalid')?.value).toBe(1);
+});
+
+test('a filter call for a member that is set aside gets a stable reason', async () => {
+  const { world } = await startSabotaged(failingObserver('onPlanned'));
+  world.create(gang('bad', 2));
+  await world.settle();
+  const answer = await world.filter('bad-0');
+  expect(JSON.stringify(answer)).toMatch(/gang default\/bad cannot start: set aside, because planning failed/);
+});
+
+test('a gang that runs goes on, keeps its capacity, and is tried again', async () => {
+  const { world, repair } = await startSabotaged(steps[0]![1]);
+  world.running('bad', ['n0', 'n1']);
+  world.create(gang('good', 7));
+  await world.settle();
+  await scheduleAll(world);
+  expect(world.stateOf('bad')).toBe('Invalid');
+  expect(world.boundTo('bad')).toEqual({ 'bad-0': 'n0', 'bad-1': 'n1' });
+  expect(world.boundTo('good'), 'its nodes are not free').toEqual({});
+  expect(world.evictions()).toEqual([]);
+  repair();
+  await world.pass(11 * 60 * SECOND);
+  expect(world.stateOf('bad')).toBe('Running');
+});
+
+test('slots that were written are taken back when the gang is set aside, and others get them', async () => {
+  const { world } = await startSabotaged(failingObserver('onRefused'), { nodes: 2 });
+  world.create(gang('bad', 2));
+  await world.settle();
+  expect(Object.keys(world.nominations('bad'))).toHaveLength(2);
+  // kube-scheduler refuses the node: learning that fails.
+  await world.filter('bad-0', ['n9']);
+  world.create(gang('good', 2));
+  await world.settle();
+  expect(world.nominations('bad')).toEqual({});
+  await scheduleAll(world);
+  expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+  expect(world.overbooked()).toEqual([]);
+});
+
+test('an exception when a barrier times out costs its gang', async () => {
+  const { world } = await startSabotaged(failingObserver('onReleased'), { nodes: 4 });
+  world.create(gang('bad', 2));
+  await world.settle();
+  const call = world.bind('bad-0');
+  await world.settle();
+  await world.pass(30 * SECOND);
+  expect(call.verdict).toMatch(/did not arrive in time/);
+  world.create(gang('good', 2));
+  await scheduleAll(world);
+  expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+});
+
+test('a gang that fails again and again is tried ever more rarely, but never given up', async () => {
+  const { world, failures } = await startSabotaged(failingObserver('onPlanned'));
+  world.create(gang('bad', 2));
+  await world.settle();
+  await world.pass(5 * SECOND);
+  const inFive = failures();
+  await world.pass(3_600 * SECOND);
+  const inAnHour = failures() - inFive;
+  expect(inAnHour).toBeGreaterThan(4);
+  expect(inAnHour).toBeLessThan(40);
+  await world.pass(3_600 * SECOND);
+  expect(failures() - inFive - inAnHour).toBeGreaterThan(2);
+});
+
+describe('the time budget', () => {
+  /** Planning the gang takes so long. */
+  async function startSlow(ms: number, plan: 'placed' | 'unschedulable') {
+    const log: string[] = [];
+    let plans = 0;
+    const world: World = await startWorld({
+      nodes: plan === 'placed' ? 8 : 1,
+      metrics: new Metrics(),
+      write: (line) => void log.push(line),
+      changePorts: (ports) => ({
+        ...ports,
+        observer: proxyOf(ports.observer, 'onPlanned', (onPlanned) => (key, ...rest) => {
+          if (key === BAD) {
+            plans++;
+            world.freeze(ms);
+          }
+          onPlanned(key, ...rest);
+        }),
+      }),
+    });
+    return { world, log, plans: () => plans };
+  }
+
+  test('a gang that exceeds it is set aside, says what took long, and others start', async () => {
+    const { world, log } = await startSlow(1_500, 'unschedulable');
+    world.create(
+      gang('bad', 2, { priority: 10, spec: { nodeSelector: { 'kubernetes.io/os': 'none' } } }),
+      gang('good', 1),
+    );
+    await world.settle();
+    expect(world.stateOf('bad')).toBe('Invalid');
+    expect(world.reasonOf('bad')).toMatch(
+      /^set aside, because planning took too long: expected all of it within 1s \(gang\.timeBudget\), found 1500ms; /,
+    );
+    await scheduleAll(world);
+    expect(Object.keys(world.boundTo('good'))).toHaveLength(1);
+    expect(log.filter((line) => line.includes('a gang took too long'))).toHaveLength(1);
+    const { values } = await world.metrics.gangFaults.get();
+    expect(values.find(({ labels }) => labels.cause === 'time' && labels.step === 'plan')?.value).toBe(1);
+  });
+
+  test('it is tried again, each time later, and takes a twentieth of the time at most', async () => {
+    const { world, plans } = await startSlow(1_500, 'unschedulable');
+    world.create(gang('bad', 2));
+    await world.settle();
+    for (let i = 0; i < 600; i++) {
+      // Whatever its user changes.
+      world.cluster.update('Pod', 'default/bad-0', ({ metadata }) => {
+        metadata.labels = { ...metadata.labels, turn: String(i) };
+      });
+      await world.pass(SECOND);
+    }
+    expect(plans()).toBeGreaterThan(3);
+    expect(plans() * 1_500).toBeLessThan(600 * SECOND * 0.06);
+  });
+
+  test('a gang that got its places is not set aside for the time that this took', async () => {
+    const { world } = await startSlow(1_500, 'placed');
+    world.create(gang('bad', 2));
+    await world.settle();
+    expect(world.stateOf('bad')).toBe('Nominated');
+    await scheduleAll(world);
+    expect(Object.keys(world.boundTo('bad'))).toHaveLength(2);
+  });
+});
