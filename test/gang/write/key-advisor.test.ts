@@ -38,7 +38,7 @@ describe('a lone pod', () => {
     ],
     [
       'a bad value',
-      { annotations: { 'muster.dev/preemptible': 'nope'.repeat(1_000) } },
+      { annotations: { 'muster.dev/preemptible': 'nope'.repeat(200) } },
       'muster.dev/preemptible expected "true" or "false", found "nopenope',
     ],
   ])('with %s gets a Warning', async (_, options, note) => {
