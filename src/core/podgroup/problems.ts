@@ -11,6 +11,7 @@ import {
   POD_GROUP_LABEL,
 } from '../objects/keys.ts';
 import { isTerminated, type Owner, type PodModel } from '../objects/model.ts';
+import { kindOf, MAX_KINDS, MAX_RULES, MAX_SPREAD_CONSTRAINTS } from '../objects/template-rules.ts';
 import { isGangWideKey, memberKeys } from './member-keys.ts';
 import type { GangSize } from './size.ts';
 import { findMissingKeys, type MissingKey } from './topology-keys.ts';
@@ -24,7 +25,16 @@ export type GangProblem =
   /** `uncounted`: an owner that does not say how many members it makes; undefined: there is no owner to ask. */
   | { readonly kind: 'no-min-members'; readonly uncounted: Owner | undefined }
   | { readonly kind: 'no-pod-group-object'; readonly name: string }
-  | { readonly kind: ClaimObstacle; readonly claim: string };
+  | { readonly kind: ClaimObstacle; readonly claim: string }
+  | Excess;
+
+/** The members that wait bring more than a plan looks at. */
+export interface Excess {
+  readonly kind: 'too-complex';
+  readonly what: 'rules' | 'spread-constraints' | 'kinds';
+  readonly found: number;
+  readonly limit: number;
+}
 
 /** A claim does not exist, or is not bound and does not wait for its first consumer. */
 export type ClaimObstacle = 'missing-claim' | 'unbound-claim';
@@ -71,8 +81,28 @@ export function findProblems(
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
-  problems.push(...findClaimProblem(waiting, blocksOnClaim));
+  problems.push(...findExcess(waiting), ...findClaimProblem(waiting, blocksOnClaim));
   return problems;
+}
+
+/** The first bound that the members exceed. O(members), and O(templates) to tell kinds apart. */
+function findExcess(waiting: readonly PodModel[]): readonly Excess[] {
+  const excess = (what: Excess['what'], found: number, limit: number): readonly Excess[] =>
+    found > limit ? [{ kind: 'too-complex', what, found, limit }] : [];
+  const templates = [...new Set(waiting.map(({ template }) => template))];
+  // Before kinds are told apart: that reads all rules.
+  const most = templates.reduce((max, { rules }) => Math.max(max, rules), 0);
+  if (most > MAX_RULES) return excess('rules', most, MAX_RULES);
+  const constraints = templates.reduce((max, { spread }) => Math.max(max, spread.length), 0);
+  if (constraints > MAX_SPREAD_CONSTRAINTS) return excess('spread-constraints', constraints, MAX_SPREAD_CONSTRAINTS);
+  if (templates.length < 2) return [];
+  const kinds = new Map(templates.map((template) => [kindOf(template), template]));
+  if (kinds.size > MAX_KINDS) return excess('kinds', kinds.size, MAX_KINDS);
+  return excess(
+    'rules',
+    [...kinds.values()].reduce((sum, { rules }) => sum + rules, 0),
+    MAX_RULES,
+  );
 }
 
 /** The first claim that holds the gang back. */

@@ -1,6 +1,6 @@
 /** Turns problems of gangs into text: what was expected, what was found, what to do. */
 import { cutText, listSome } from '../objects/text-values.ts';
-import type { GangProblem } from '../podgroup/problems.ts';
+import type { Excess, GangProblem } from '../podgroup/problems.ts';
 import { explainKeyProblem } from './explain-key.ts';
 
 /** What was expected, what was found, what to do. */
@@ -35,8 +35,23 @@ export function explainProblem(problem: GangProblem): string {
       return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':
       return `PersistentVolumeClaim ${cutText(problem.claim)} is not bound and its storage class does not wait for a first consumer; the gang is planned once it is bound, and the claim's own Events say what it waits for`;
+    case 'too-complex':
+      return explainExcess(problem, `, found ${problem.found}`);
     default:
       return problem satisfies never;
+  }
+}
+
+function explainExcess({ what, limit }: Excess, found: string): string {
+  switch (what) {
+    case 'rules':
+      return `its members bring too many rules about nodes and neighbours (selectors, affinity terms and their requirements, tolerations, host ports): expected at most ${limit} over all kinds of members${found}; label the nodes that are meant, and select the label`;
+    case 'spread-constraints':
+      return `a member has too many topologySpreadConstraints with DoNotSchedule: expected at most ${limit}${found}; leave out some`;
+    case 'kinds':
+      return `its members are of too many kinds: expected at most ${limit} different pod templates (claims aside)${found}; give members of one role the same template`;
+    default:
+      return what satisfies never;
   }
 }
 
@@ -53,6 +68,8 @@ export function explainProblemStably(problem: GangProblem): string {
       return 'a PersistentVolumeClaim is not bound and its storage class does not wait for a first consumer';
     case 'no-min-members':
       return explainProblem({ ...problem, uncounted: undefined });
+    case 'too-complex':
+      return explainExcess(problem, '');
     default:
       return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
   }
