@@ -110,6 +110,8 @@ export interface PodTemplate {
    * assumed for another.
    */
   readonly leftToScheduler: string;
+  /** How many rules decide where it fits: what judging a node for it costs (`template-rules.ts`). */
+  readonly rules: number;
 }
 
 export interface Owner {

@@ -14,6 +14,7 @@ import { repelledBy } from './node-fit.ts';
 import type { RawContainer, RawPod, RawPodSpec, RawPodTerm, RawSpread, RawVolume } from './raw-pod.ts';
 import { MEMBER_MARKER, podRequests } from './resources.ts';
 import { readNodeTerm, readSelector, requireLabel } from './selector.ts';
+import { countAntiAffinity, countRules, MAX_RULES } from './template-rules.ts';
 
 const HOSTNAME = 'kubernetes.io/hostname';
 
@@ -102,8 +103,12 @@ export function readTemplate(pod: RawPod, isManaged: IsManaged): PodTemplate {
   const namespace = pod.metadata?.namespace ?? '';
   const constraints = spec.topologySpreadConstraints ?? [];
   const antiTerms = spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
-  const antiAffinity = antiTerms.filter(isModelled).map((term) => readAntiAffinity(term, namespace));
-  return sealTemplate({
+  const hostTerms = antiTerms.filter(isModelled).map((term) => readAntiAffinity(term, namespace));
+  const hostRules = countAntiAffinity(hostTerms);
+  // Such a gang is not planned. Of pods that run, kube-scheduler keeps the rules: a plan that breaks them is refused.
+  const unmodelled = hostRules > MAX_RULES ? hostRules : 0;
+  const antiAffinity = unmodelled > 0 ? [] : hostTerms;
+  const content = {
     requests: podRequests(spec, pod.status ?? {}),
     nodeSelector: spec.nodeSelector ?? {},
     nodeAffinity: readNodeAffinity(spec),
@@ -122,12 +127,16 @@ export function readTemplate(pod: RawPod, isManaged: IsManaged): PodTemplate {
     reachesExtender: [...(spec.containers ?? []), ...(spec.initContainers ?? [])].some((container) =>
       reachesExtender(container, isManaged),
     ),
-    leftToScheduler: describeRest(spec, namespace),
-  });
+    leftToScheduler: describeRest(spec, namespace, (term) => unmodelled > 0 || !isModelled(term)),
+  };
+  return sealTemplate(content, unmodelled);
 }
 
-/** Gives a template its key. Templates with equal content have equal keys, in whatever order they were built. */
-export function sealTemplate(content: Omit<PodTemplate, 'key'>): PodTemplate {
+/**
+ * Gives a template its key. Templates with equal content have equal keys, in whatever order they were built.
+ * @param unmodelled rules that are not in the content because they are too many.
+ */
+export function sealTemplate(content: Omit<PodTemplate, 'key' | 'rules'>, unmodelled = 0): PodTemplate {
   const key = JSON.stringify([
     content.requests.map(({ name, amount }) => [name, amount]),
     Object.entries(content.nodeSelector).sort(([a], [b]) => (a < b ? -1 : 1)),
@@ -142,7 +151,7 @@ export function sealTemplate(content: Omit<PodTemplate, 'key'>): PodTemplate {
     content.reachesExtender,
     content.leftToScheduler,
   ]);
-  return { key, ...content };
+  return { ...content, key, rules: countRules(content) + unmodelled };
 }
 
 /** Names of the claims that generic ephemeral volumes get (component-helpers v0.37.2 storage/ephemeral/ephemeral.go:41). */
@@ -236,7 +245,7 @@ function reachesExtender({ resources }: RawContainer, isManaged: IsManaged): boo
   return false;
 }
 
-function describeRest(spec: RawPodSpec, namespace: string): string {
+function describeRest(spec: RawPodSpec, namespace: string, isLeft: (term: RawPodTerm) => boolean): string {
   const { podAffinity, podAntiAffinity } = spec.affinity ?? {};
   const describeTerm = (term: RawPodTerm) => [
     term.topologyKey,
@@ -248,7 +257,7 @@ function describeRest(spec: RawPodSpec, namespace: string): string {
   const parts = [
     spec.resourceClaims ?? [],
     (podAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map(describeTerm),
-    antiTerms.filter((term) => !isModelled(term)).map(describeTerm),
+    antiTerms.filter(isLeft).map(describeTerm),
     describeVolumes(spec).filter(([kind]) => kind !== 'claim'),
   ];
   return parts.some((part) => part.length > 0) ? JSON.stringify(parts) : '';

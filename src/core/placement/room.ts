@@ -13,8 +13,8 @@ import type { SliceShape } from './domain-capacity.ts';
 import type { RequestClass } from './member-classes.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
 
-/** Amounts of some resources, in the order of their columns. */
-export type Amounts = Float64Array;
+/** ResourceSums of some resources, in the order of their columns. */
+export type ResourceSums = Float64Array;
 
 /** What is free of some resources in each domain. */
 export class FreeSums {
@@ -45,17 +45,17 @@ export class FreeSums {
     });
   }
 
-  of(domain: DomainIdx): Amounts {
+  of(domain: DomainIdx): ResourceSums {
     return Float64Array.from(this.#before, (_, i) => this.#sum(i, domain));
   }
 
-  has(domain: DomainIdx, amounts: Amounts): boolean {
+  has(domain: DomainIdx, amounts: ResourceSums): boolean {
     for (let i = 0; i < amounts.length; i++) if (this.#sum(i, domain) < amounts[i]!) return false;
     return true;
   }
 
   /** How often the domain has these amounts. */
-  times(domain: DomainIdx, amounts: Amounts): number {
+  times(domain: DomainIdx, amounts: ResourceSums): number {
     let least = Number.MAX_SAFE_INTEGER;
     for (let i = 0; i < amounts.length; i++) {
       if (amounts[i]! > 0) least = Math.min(least, Math.floor(this.#sum(i, domain) / amounts[i]!));
@@ -64,7 +64,7 @@ export class FreeSums {
   }
 
   /** What `count` members of the class ask for. */
-  demandOf({ requests }: RequestClass, count: number): Amounts {
+  demandOf({ requests }: RequestClass, count: number): ResourceSums {
     const amounts = new Float64Array(this.columns.length);
     requests.columns.forEach((column, i) => {
       amounts[this.columns.indexOf(column)]! += requests.amounts[i]! * count;
@@ -96,7 +96,7 @@ function judge(context: PlanContext, classes: readonly RequestClass[], mask: Nod
   const { tx, asked, isSlicedUnevenly } = context;
   const free = new FreeSums(tx.snapshot, classes, { domain: ROOT, mask });
   const all = new Float64Array(free.columns.length);
-  for (const members of classes) addAmounts(all, free.demandOf(members, members.pods.length));
+  for (const members of classes) addSums(all, free.demandOf(members, members.pods.length));
   if (!isSlicedUnevenly) return (domain) => free.has(domain, all);
   const holdsSlices = judgeSlices(context, classes, free, asked.slice!);
   return (domain) => free.has(domain, all) && holdsSlices(domain);
@@ -109,13 +109,13 @@ function judgeSlices(
   free: FreeSums,
   { size, level }: SliceShape,
 ): HasRoom {
-  const slices = new Map<number, Amounts>();
+  const slices = new Map<number, ResourceSums>();
   for (const members of classes) {
     const one = free.demandOf(members, 1);
     for (const { rank } of members.pods) {
       const index = Math.floor(rank / size);
       const amounts = slices.get(index) ?? new Float64Array(one.length);
-      addAmounts(amounts, one);
+      addSums(amounts, one);
       slices.set(index, amounts);
     }
   }
@@ -136,6 +136,6 @@ function judgeSlices(
 }
 
 /** @param times -1 subtracts them. */
-export function addAmounts(sum: Amounts, more: Amounts, times = 1): void {
+export function addSums(sum: ResourceSums, more: ResourceSums, times = 1): void {
   for (let i = 0; i < sum.length; i++) sum[i]! += times * more[i]!;
 }

@@ -19,7 +19,7 @@ import type { MemberRequest, PlacedMember } from './gang-request.ts';
 import type { RequestClass } from './member-classes.ts';
 import { countCapacity, placeClassInside } from './place-class.ts';
 import type { PlanContext, SearchDomain } from './plan-context.ts';
-import { type Amounts, addAmounts, FreeSums } from './room.ts';
+import { addSums, FreeSums, type ResourceSums } from './room.ts';
 
 /** Members of one class in one slice, in rank order. */
 interface SlicePart {
@@ -175,8 +175,8 @@ class SliceDomains {
 /** What is left in each domain, so that slices are tried only where the sums hold them. */
 class SliceRoom {
   readonly #free: FreeSums;
-  readonly #left = new Map<DomainIdx, Amounts>();
-  readonly #demands = new Map<string, Amounts>();
+  readonly #left = new Map<DomainIdx, ResourceSums>();
+  readonly #demands = new Map<string, ResourceSums>();
   /** A domain that is too full for a slice is too full for the next slice like it. */
   readonly #full = new Map<string, Set<DomainIdx>>();
 
@@ -193,7 +193,7 @@ class SliceRoom {
 
   /** The slice is in the domain. */
   take(domain: DomainIdx, slice: Slice): void {
-    addAmounts(this.#leftIn(domain), this.#demandOf(slice), -1);
+    addSums(this.#leftIn(domain), this.#demandOf(slice), -1);
   }
 
   /** The domain does not hold the slice, whatever the sums say. */
@@ -203,17 +203,17 @@ class SliceRoom {
     else this.#full.set(likeness, new Set([domain]));
   }
 
-  #leftIn(domain: DomainIdx): Amounts {
+  #leftIn(domain: DomainIdx): ResourceSums {
     const left = this.#left.get(domain) ?? this.#free.of(domain);
     this.#left.set(domain, left);
     return left;
   }
 
-  #demandOf({ likeness, parts }: Slice): Amounts {
+  #demandOf({ likeness, parts }: Slice): ResourceSums {
     const known = this.#demands.get(likeness);
     if (known) return known;
     const demand = new Float64Array(this.#free.columns.length);
-    for (const { members, pods } of parts) addAmounts(demand, this.#free.demandOf(members, pods.length));
+    for (const { members, pods } of parts) addSums(demand, this.#free.demandOf(members, pods.length));
     this.#demands.set(likeness, demand);
     return demand;
   }

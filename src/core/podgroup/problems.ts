@@ -12,6 +12,7 @@ import {
   POD_GROUP_LABEL,
 } from '../objects/keys.ts';
 import { isTerminated, type Owner, type PodModel } from '../objects/model.ts';
+import { kindOf, MAX_KINDS, MAX_RULES, MAX_SPREAD_CONSTRAINTS } from '../objects/template-rules.ts';
 import { cutText } from '../objects/text-values.ts';
 import { isGangWideKey, memberKeys } from './member-keys.ts';
 import type { GangSize } from './size.ts';
@@ -38,7 +39,8 @@ export type GangProblem =
   | { readonly kind: ClaimObstacle; readonly claim: string }
   /** It asks for more members than a gang may have, or has more. */
   | { readonly kind: 'too-large'; readonly found: number; readonly most: number }
-  | { readonly kind: 'set-aside'; readonly fault: GangFault };
+  | { readonly kind: 'set-aside'; readonly fault: GangFault }
+  | Excess;
 
 /** The parts of a cycle, and of the answers between two cycles, in which one gang is handled. */
 export type HandlingStep = 'observe' | 'repair' | 'admit' | 'plan' | 'preempt' | 'write' | 'publish' | 'answer';
@@ -55,6 +57,14 @@ export interface GangFault {
   readonly budgetMs: number;
   /** When it is tried again, if nothing of it changes before, milliseconds since the epoch. */
   readonly until: number;
+}
+
+/** The members that wait bring more than a plan looks at. */
+export interface Excess {
+  readonly kind: 'too-complex';
+  readonly what: 'rules' | 'spread-constraints' | 'kinds';
+  readonly found: number;
+  readonly limit: number;
 }
 
 /** A claim does not exist, or is not bound and does not wait for its first consumer. */
@@ -105,7 +115,7 @@ export function findProblems(
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
-  problems.push(...findClaimProblem(waiting, blocksOnClaim));
+  problems.push(...findExcess(waiting), ...findClaimProblem(waiting, blocksOnClaim));
   return problems;
 }
 
@@ -127,6 +137,26 @@ function findKeyProblems(speakers: readonly PodModel[]): readonly GangProblem[] 
 /** @param count how many problems there are. */
 function withRest(problems: readonly GangProblem[], count: number): readonly GangProblem[] {
   return count > problems.length ? [...problems, { kind: 'more', count: count - problems.length }] : problems;
+}
+
+/** The first bound that the members exceed. O(members), and O(templates) to tell kinds apart. */
+function findExcess(waiting: readonly PodModel[]): readonly Excess[] {
+  const excess = (what: Excess['what'], found: number, limit: number): readonly Excess[] =>
+    found > limit ? [{ kind: 'too-complex', what, found, limit }] : [];
+  const templates = [...new Set(waiting.map(({ template }) => template))];
+  // Before kinds are told apart: that reads all rules.
+  const most = templates.reduce((max, { rules }) => Math.max(max, rules), 0);
+  if (most > MAX_RULES) return excess('rules', most, MAX_RULES);
+  const constraints = templates.reduce((max, { spread }) => Math.max(max, spread.length), 0);
+  if (constraints > MAX_SPREAD_CONSTRAINTS) return excess('spread-constraints', constraints, MAX_SPREAD_CONSTRAINTS);
+  if (templates.length < 2) return [];
+  const kinds = new Map(templates.map((template) => [kindOf(template), template]));
+  if (kinds.size > MAX_KINDS) return excess('kinds', kinds.size, MAX_KINDS);
+  return excess(
+    'rules',
+    [...kinds.values()].reduce((sum, { rules }) => sum + rules, 0),
+    MAX_RULES,
+  );
 }
 
 /** The first claim that holds the gang back. */

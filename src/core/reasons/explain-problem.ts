@@ -1,6 +1,6 @@
 /** Turns problems of gangs into text: what was expected, what was found, what to do. */
 import { cutText, formatDuration, instantText, listSome } from '../objects/text-values.ts';
-import type { GangFault, GangProblem, HandlingStep } from '../podgroup/problems.ts';
+import type { Excess, GangFault, GangProblem, HandlingStep } from '../podgroup/problems.ts';
 import { explainKeyProblem } from './explain-key.ts';
 
 /** What was expected, what was found, what to do. */
@@ -41,6 +41,8 @@ export function explainProblem(problem: GangProblem): string {
       return `expected at most ${problem.most} members, found ${problem.found}; lower muster.dev/min-members or the size of the Jobs, or raise gang.maxGangSize of Muster's configuration`;
     case 'set-aside':
       return explainFault(problem.fault);
+    case 'too-complex':
+      return explainExcess(problem, `, found ${problem.found}`);
     default:
       return problem satisfies never;
   }
@@ -69,6 +71,19 @@ function explainFault({ cause, step, found, budgetMs, until }: GangFault): strin
   return `set aside, because ${STEPS[step]} took too long: expected all of it within ${formatDuration(budgetMs)} (gang.timeBudget), found ${took}; ${again}. Ask for less at once, or raise the budget`;
 }
 
+function explainExcess({ what, limit }: Excess, found: string): string {
+  switch (what) {
+    case 'rules':
+      return `its members bring too many rules about nodes and neighbours (selectors, affinity terms and their requirements, tolerations, host ports): expected at most ${limit} over all kinds of members${found}; label the nodes that are meant, and select the label`;
+    case 'spread-constraints':
+      return `a member has too many topologySpreadConstraints with DoNotSchedule: expected at most ${limit}${found}; leave out some`;
+    case 'kinds':
+      return `its members are of too many kinds: expected at most ${limit} different pod templates (claims aside)${found}; give members of one role the same template`;
+    default:
+      return what satisfies never;
+  }
+}
+
 /** Without the pod, claim or values that happen to be found first: those change while members come and go. */
 export function explainProblemStably(problem: GangProblem): string {
   switch (problem.kind) {
@@ -86,6 +101,8 @@ export function explainProblemStably(problem: GangProblem): string {
       return `expected at most ${problem.most} members`;
     case 'set-aside':
       return `set aside, because ${STEPS[problem.fault.step]} ${problem.fault.cause === 'time' ? 'took too long' : 'failed'}`;
+    case 'too-complex':
+      return explainExcess(problem, '');
     default:
       return explainProblem('pod' in problem ? { ...problem, pod: 'of a member' } : problem);
   }

@@ -4,7 +4,7 @@
  *   1. bring the usage of queues up to date; end gangs that ran too long
  *   2. gangs that have started and lack members, by priority and age
  *   3. a pass over the waiting gangs in queue order (`core/queues/order.ts`); a gang that is held back keeps the
- *      reason in its record
+ *      reason in its record; a long pass goes on in the next cycle (`sweep.ts`)
  *   4. gangs whose last members are about to be created
  *
  * Candidates are handed out one after the other: what one takes counts before the next is chosen.
@@ -30,6 +30,7 @@ import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
 import type { Satisfiability } from './satisfiability.ts';
+import { Sweep } from './sweep.ts';
 
 /** A waiting gang in queue order. */
 interface WaitingGang extends PendingGang {
@@ -59,7 +60,8 @@ export class Admission {
   readonly #backfill: Backfill;
   /** Queues that are closed for all but one gang, which has waited long for their quota. */
   readonly #closed = new Map<Queue, GangRecord>();
-  /** Gangs behind a planned start may be allowed to start now. */
+  readonly #sweep = new Sweep();
+  /** Gangs behind a planned start may be allowed to start now, or the pass goes on. */
   #looksAgain = false;
   /** The verdict on the last candidate. */
   #verdict: AdmissionVerdict = 'later';
@@ -193,7 +195,7 @@ export class Admission {
    * or closed for a gang is no longer needed or begins to be.
    */
   #isPassDue(waiting: readonly GangRecord[], { now, freed, records }: AdmissionPass): boolean {
-    if (this.#backfill.isDue(records, now)) return true;
+    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now)) return true;
     if ([...this.#closed.values()].some((record) => !waiting.includes(record))) return true;
     const isDue = (record: GangRecord) =>
       this.#hasChanged(record) || (mayPlan(record, now, freed) && !this.findHoldReason(record));
@@ -253,6 +255,7 @@ export class Admission {
       now,
     );
     this.#backfill.begin(pass.records);
+    this.#sweep.begin(this.#context.clock.now());
     this.#closed.clear();
     let position = 0;
     let blocker: GangRecord | undefined;
@@ -266,15 +269,21 @@ export class Admission {
         holdBack(record.admission, waitsBehind(blocker, 'no-backfill'));
         continue;
       }
+      const known = this.#sweep.verdictOf(record);
+      if (known === undefined && this.#sweep.isOver(this.#context.clock.now())) continue;
       const constraints = isolation.run(record.gang.key, 'admit', () => {
         this.#noteQuota(head);
         return this.#constrainWaiting(gang, quota.kind === 'refused');
       });
       if (!constraints) continue;
-      yield { kind: 'waiting', record, constraints, pass };
-      const verdict = this.#takeVerdict();
-      // It was set aside: nobody waits behind it.
-      if (record.gang.fault) continue;
+      if (known === undefined) {
+        yield { kind: 'waiting', record, constraints, pass };
+        const found = this.#takeVerdict();
+        // It was set aside: nobody waits behind it.
+        if (record.gang.fault) continue;
+        this.#sweep.note(record, found);
+      }
+      const verdict = this.#sweep.verdictOf(record)!;
       if (verdict === 'started') {
         this.#charge(gang, order);
         continue;
@@ -294,7 +303,7 @@ export class Admission {
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
-    this.#looksAgain = false;
+    this.#looksAgain = this.#sweep.end();
     if (!this.#backfill.end()) return;
     for (const { admission, attempt } of waiting) {
       // A gang that backs off is woken by the end of its back-off.

@@ -21,6 +21,8 @@ export function listPlaceholders(
   reservations: Reservations,
   priority: number,
 ): readonly Placeholder[] {
+  // Asked for each gang that finds no room, and mostly there are none.
+  if (reservations.holds()[Symbol.iterator]().next().done) return [];
   const lower = records.filter(({ gang }) => gang.priority < priority && reservations.countPlaceholders(gang.key) > 0);
   if (lower.length === 0) return [];
   const keepers = new Set(lower.map(({ gang }) => gang.key));
