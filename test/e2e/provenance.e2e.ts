@@ -104,6 +104,25 @@ describe('with the record policies', () => {
     expect(await patch('b-0', gate('muster.dev/gang'), 'strategic')).toBeUndefined();
   });
 
+  test('a pod with 10,000 annotations is no exception: for nobody', async () => {
+    const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`a${i.toString(36)}`, '']));
+    await asTenant(cluster.api, async (tenant) => {
+      await tenant.create('pods', gpuPod({ name: 'large', annotations: many }));
+      const forged = { metadata: { annotations: { 'muster.dev/plan': 'p/n/1' } } };
+      expect(await refusalOf(tenant.patch('pods', 'large', forged))).toContain('expected Muster alone');
+      expect(await refusalOf(tenant.patch('pods', 'large', { metadata: { labels: { a: 'b' } } }))).toBeUndefined();
+    });
+    const patch = (body: object, subresource?: string) =>
+      refusalOf(world.asMuster.patch('pods', 'large', body, subresource === undefined ? {} : { subresource }));
+    expect(await patch({ metadata: { annotations: { 'muster.dev/preempted-by': 'x/y' } } })).toBeUndefined();
+    const nomination = {
+      metadata: { annotations: { 'muster.dev/plan': 'p/n/1' } },
+      status: { nominatedNodeName: 'n' },
+    };
+    expect(await patch(nomination, 'status')).toBeUndefined();
+    expect(await patch({ spec: { activeDeadlineSeconds: 1 } })).toContain('nothing of a pod');
+  });
+
   test('Muster does its work under them and under the shipped role: nothing of it is refused', async () => {
     await cluster.addNodes({ count: 2 });
     await cluster.api.create('priorityclasses', priorityClass('high', 1000));
