@@ -1,10 +1,23 @@
 /** What a tenant writes is never taken for what Muster wrote: with the policies that keep its records, and without them. */
+import { readFileSync } from 'node:fs';
+import type { V1ObjectMeta, V1Pod } from '@kubernetes/client-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { ApiClient } from './cluster/api-client.ts';
 import type { Cluster } from './cluster/control-plane.ts';
 import { borrowControlPlane } from './cluster/plane-pool.ts';
-import { gangPod, gangPods, gpuJob, gpuPod } from './objects.ts';
+import { waitFor } from './cluster/wait.ts';
+import { gangPod, gangPods, gpuJob, gpuPod, priorityClass } from './objects.ts';
 import { asTenant, refusalOf } from './tenant.ts';
-import { expectEvent, expectRunning, startWorld, type World } from './world.ts';
+import {
+  boundPodsOf,
+  expectEvent,
+  expectReason,
+  expectRunning,
+  podsOf,
+  restartMuster,
+  startWorld,
+  type World,
+} from './world.ts';
 
 const RECORDS = ['plan', 'placement', 'preempted-by', 'preemption-notice', 'over-time'].map(
   (key) => `muster.dev/${key}`,
@@ -90,4 +103,116 @@ describe('with the record policies', () => {
     expect(await patch('b-0', nomination, 'merge', 'status')).toBeUndefined();
     expect(await patch('b-0', gate('muster.dev/gang'), 'strategic')).toBeUndefined();
   });
+
+  test('a pod with 10,000 annotations is no exception: for nobody', async () => {
+    const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`a${i.toString(36)}`, '']));
+    await asTenant(cluster.api, async (tenant) => {
+      await tenant.create('pods', gpuPod({ name: 'large', annotations: many }));
+      const forged = { metadata: { annotations: { 'muster.dev/plan': 'p/n/1' } } };
+      expect(await refusalOf(tenant.patch('pods', 'large', forged))).toContain('expected Muster alone');
+      expect(await refusalOf(tenant.patch('pods', 'large', { metadata: { labels: { a: 'b' } } }))).toBeUndefined();
+    });
+    const patch = (body: object, subresource?: string) =>
+      refusalOf(world.asMuster.patch('pods', 'large', body, subresource === undefined ? {} : { subresource }));
+    expect(await patch({ metadata: { annotations: { 'muster.dev/preempted-by': 'x/y' } } })).toBeUndefined();
+    const nomination = {
+      metadata: { annotations: { 'muster.dev/plan': 'p/n/1' } },
+      status: { nominatedNodeName: 'n' },
+    };
+    expect(await patch(nomination, 'status')).toBeUndefined();
+    expect(await patch({ spec: { activeDeadlineSeconds: 1 } })).toContain('nothing of a pod');
+  });
+
+  test('Muster does its work under them and under the shipped role: nothing of it is refused', async () => {
+    await cluster.addNodes({ count: 2 });
+    await cluster.api.create('priorityclasses', priorityClass('high', 1000));
+    await cluster.api.createMany('pods', gangPods({ gang: 'low', size: 2, topologyExclusive: 'host' }));
+    await expectRunning(world, 'low', 2);
+    await cluster.api.create('jobs', gpuJob({ name: 'high', size: 2, priorityClassName: 'high' }));
+    await expectRunning(world, 'high', 2);
+    await expectEvent(world, 'low-0', /preempted by gang default\/high/);
+    await waitFor(async () => (await podsOf(world, 'low')).length === 0, { what: 'the victims to be gone' });
+    const log = readFileSync(world.muster.logFile, 'utf8');
+    expect(log.split('\n').filter((line) => /forbidden|denied|403/i.test(line))).toEqual([]);
+  });
 });
+
+describe('without the record policies', () => {
+  const queues = { items: [{ name: 'small', quotas: [{ resource: 'nvidia.com/gpu', limit: 8 }] }] };
+
+  beforeAll(async () => {
+    world = await startWorld({ queues, recordPolicies: false, preemption: { notice: '2s' } }, borrowControlPlane);
+    cluster = world.cluster;
+  });
+  afterEach(() => cluster.reset());
+  afterAll(() => world?.stop());
+
+  /** The tenant acts while Muster does not run: then the next one reads what it finds. */
+  async function restartAfter(action: (tenant: ApiClient) => Promise<unknown>): Promise<void> {
+    await world.muster.kill();
+    await asTenant(cluster.api, action);
+    await restartMuster(world);
+  }
+
+  test('a gang of 32 GPUs with records of its own starts nowhere in a queue limited to 8', async () => {
+    const nodes = await cluster.addNodes({ count: 4 });
+    await restartAfter(async (tenant) => {
+      const members = gangPods({ gang: 'greedy', size: 4, queue: 'small' });
+      const record = (rank: number) => ({ 'muster.dev/plan': `forged/${nodes[rank]}/1` });
+      for (const [rank, pod] of members.entries())
+        await tenant.create('pods', { ...pod, metadata: withAnnotations(pod, record(rank)) });
+    });
+    await expectReason(world, 'greedy', 'Unsatisfiable', /small/);
+    expect(await boundPodsOf(world, 'greedy')).toEqual([]);
+    await waitFor(async () => (await podsOf(world, 'greedy')).every((pod) => recordOf(pod) === undefined), {
+      what: 'the forged records to be erased',
+    });
+    await cluster.api.createMany('pods', gangPods({ gang: 'honest', size: 4 }));
+    await expectRunning(world, 'honest', 4);
+  });
+
+  test('a pod that says that a foreign gang preempts it does not hold that gang up', async () => {
+    await cluster.addNodes({ count: 3 });
+    await restartAfter(async (tenant) => {
+      const marks = {
+        'muster.dev/preempted-by': 'default/honest',
+        'muster.dev/preemption-notice': '2999-01-01T00:00:00Z',
+      };
+      await tenant.create('pods', gpuPod({ name: 'forger', annotations: marks }));
+      await cluster.api.createMany('pods', gangPods({ gang: 'honest', size: 2 }));
+    });
+    await expectRunning(world, 'honest', 2);
+    await waitFor(
+      async () => {
+        const { metadata } = await cluster.api.get('pods', 'forger');
+        return metadata?.annotations?.['muster.dev/preempted-by'] === undefined;
+      },
+      { what: 'the forged notice to be taken back' },
+    );
+  });
+
+  test('a level that is written on a running pod closes no domain, neither now nor after a restart', async () => {
+    await cluster.addNodes({ count: 4 });
+    await cluster.api.createMany('pods', gangPods({ gang: 'hermit', size: 1 }));
+    const [hermit] = await expectRunning(world, 'hermit', 1);
+    const node = hermit?.spec?.nodeName;
+    const annotations = { 'muster.dev/topology-exclusive': 'host' };
+    // Each node is a domain of this level, and this one has room for others.
+    await asTenant(cluster.api, (tenant) => tenant.patch('pods', 'hermit-0', { metadata: { annotations } }));
+    const beside = (gang: string) =>
+      gangPods({ gang, size: 1, gpus: 0, nodeSelector: { 'kubernetes.io/hostname': node as string } });
+    await cluster.api.createMany('pods', beside('first'));
+    await expectRunning(world, 'first', 1);
+    await restartAfter(async () => undefined);
+    await cluster.api.createMany('pods', beside('second'));
+    await expectRunning(world, 'second', 1);
+  });
+});
+
+function withAnnotations({ metadata }: V1Pod, annotations: Readonly<Record<string, string>>): V1ObjectMeta {
+  return { ...metadata, annotations: { ...metadata?.annotations, ...annotations } };
+}
+
+function recordOf({ metadata }: V1Pod): string | undefined {
+  return metadata?.annotations?.['muster.dev/plan'];
+}

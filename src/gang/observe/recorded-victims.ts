@@ -39,10 +39,10 @@ export function readClaim(record: GangRecord): Claim {
 }
 
 /** What the gang needs to start: its recorded slots by the nodes that they name, and the members that lack one. */
-export function askedBy({ record: { gang }, nominated, fenced }: Claim, queues: QueueQuota): Amounts {
+export function askedBy({ record: { gang, census }, nominated, fenced }: Claim, queues: QueueQuota): Amounts {
   const nodeOf = new Map([...nominated, ...fenced].map(({ pod, plan }) => [pod, plan.node]));
-  const others = gang.present.filter((pod) => !nodeOf.has(pod));
-  const lacking = Math.max(0, (gang.minMember ?? 0) - nodeOf.size);
+  const others = census.unbound.filter((pod) => !nodeOf.has(pod));
+  const lacking = Math.max(0, (gang.minMember ?? 0) - census.bound.length - nodeOf.size);
   return queues.amountsOf([...nodeOf.keys(), ...others.slice(0, lacking)], (pod) => nodeOf.get(pod) ?? '');
 }
 

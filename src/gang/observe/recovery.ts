@@ -63,11 +63,14 @@ export function adoptSlots(context: Context, gangs: GangTable, queues: QueueQuot
 function isKeptBack(claim: Claim, { queues, victims }: Recovery): boolean {
   const { record } = claim;
   const { gang, census } = record;
-  if (census.bound.length > 0) return false;
-  if (gang.problems.length > 0 || gang.isHeld) return true;
   const choice = queues.choose(gang.namespace, gang.queue);
-  if (choice.kind === 'problem') return true;
   const asked = askedBy(claim, queues);
+  if (census.bound.length > 0) {
+    if (choice.kind === 'queue') queues.charge(choice.queue, asked);
+    return false;
+  }
+  if (gang.problems.length > 0 || gang.isHeld) return true;
+  if (choice.kind === 'problem') return true;
   if (!queues.hasQuotaFor(choice.queue, asked, victims.get(record) ?? [])) return true;
   queues.charge(choice.queue, asked);
   return false;

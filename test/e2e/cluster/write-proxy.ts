@@ -56,11 +56,12 @@ export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise
   const write = async (request: IncomingMessage, answer: ServerResponse): Promise<void> => {
     const body = await buffer(request);
     const path = request.url ?? '';
-    const counts = kindOf(path, body) === rule.kind && !written.has(path);
+    const pod = path.replace(/\/(status|binding|eviction)$/, '');
+    const counts = isOfKind(kindOf(path, body), rule.kind) && !written.has(pod);
     if (counts && written.size === rule.after) isStopped = true;
     // Never answered: Muster is about to be killed.
     if (isStopped) return;
-    if (counts) written.add(path);
+    if (counts) written.add(pod);
     // From here on, not from when it is answered: Muster writes many at the same time.
     isStopped = counts && written.size === rule.after;
     const isLost = isStopped && rule.answerLost === true;
@@ -94,6 +95,11 @@ export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise
       agent.destroy();
     },
   };
+}
+
+/** A binding has the record of the slot in it, so that it is one more nomination, or the first one of a member that was quick. */
+function isOfKind(kind: WriteKind | undefined, wanted: WriteKind): boolean {
+  return kind === wanted || (wanted === 'nominate' && kind === 'bind');
 }
 
 /** The kind of a write; undefined for what is none of them, as an Event. */
