@@ -106,15 +106,20 @@ test('a minimum above what all nodes take is told before its pods exist', async 
   );
 });
 
-test('members that come fast do not have thousands of others planned that may never come', async () => {
-  const world = await startWorld({ nodes: 64 });
-  world.create(gang('bad', 1, { min: 50_000, gpus: 1 }));
+test('members that come fast do not have more others planned than there are of them', async () => {
+  const world = await startWorld({ nodes: 80 });
+  const size = { min: 640, gpus: 1 };
+  world.create(gang('bad', 1, size));
   await world.settle();
-  // 300 in a millisecond: by their rate, 50,000 would be there in less than half a second.
-  await world.pass(1);
-  world.create(gang('bad', 301, { from: 1, min: 50_000, gpus: 1 }));
-  await world.pass(200);
+  // By their rate, all of them would be there in less than half a second.
+  await world.pass(150);
+  world.create(gang('bad', 302, { ...size, from: 1 }));
+  await world.settle();
   expect(world.muster.reservations.size + [...world.muster.reservations.holds()].length).toBe(0);
+  await world.pass(30);
+  world.create(gang('bad', 330, { ...size, from: 302 }));
+  await world.settle();
+  expect(world.muster.reservations.size, 'planned early').toBe(330);
 });
 
 describe('values of 200 KB on each of many members', () => {
