@@ -24,6 +24,11 @@ export function causeOf(reason: Reason): string {
     case 'later-runs':
       return reason.kind;
     case 'gathering':
+      return join(
+        reason.kind,
+        reason.mostPods === undefined ? '' : 'beyond',
+        reason.refused ? cutText(withoutNumbers(reason.refused.message)) : '',
+      );
     case 'growing':
       return join(reason.kind, reason.refused ? cutText(withoutNumbers(reason.refused.message)) : '');
     case 'problems':

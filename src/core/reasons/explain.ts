@@ -39,6 +39,8 @@ export type Reason =
       readonly isExhausted?: boolean;
       /** Whether a StatefulSet makes them, which by default waits for one pod to be ready before it makes the next. */
       readonly isOrdered?: boolean;
+      /** How many pods all nodes take, if it wants more. */
+      readonly mostPods?: number;
       /** Jobs of the gang that are suspended while others are not. */
       readonly suspended?: readonly string[];
       /** Why a controller could not create the others. */
@@ -216,12 +218,16 @@ function explainCreation(refused: Pick<CreationFailure, 'owner' | 'message'> | u
 }
 
 function explainGathering(reason: Reason & { readonly kind: 'gathering' }): string {
-  const { have, want, isExhausted, isOrdered, suspended = [], refused } = reason;
+  const { have, want, isExhausted, isOrdered, mostPods, suspended = [], refused } = reason;
   if (want === undefined) return `${have} members exist, and no Job makes others`;
   const ended = isExhausted ? ', and its Jobs make no others: create them, or lower muster.dev/min-members' : '';
   const parked = suspended.length > 0 ? `; suspended: Job ${listSome(suspended.map(cutText))}` : '';
   const ordered = isOrdered ? '; a StatefulSet makes them one by one unless its podManagementPolicy is Parallel' : '';
-  return `${have} of ${want} members exist${ended}${ordered}${parked}${explainCreation(refused)}`;
+  const beyond =
+    mostPods === undefined
+      ? ''
+      : `; expected at most ${mostPods}, as many pods as all nodes take: lower muster.dev/min-members, or add nodes`;
+  return `${have} of ${want} members exist${beyond}${ended}${ordered}${parked}${explainCreation(refused)}`;
 }
 
 function explainPreempting({ victims, pods, gone, blockedBy }: Reason & { readonly kind: 'preempting' }): string {

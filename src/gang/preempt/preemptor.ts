@@ -33,6 +33,7 @@ import {
 } from '../state/preemption-status.ts';
 import type { GangRecord } from '../state/records.ts';
 import { findDisplaced, listDisplaceable, listPlaceholders } from './displacement.ts';
+import { listSlotHolders } from './slot-holders.ts';
 import {
   earliestSearchAt,
   listAllVictims,
@@ -112,8 +113,9 @@ export class Preemptor {
     const { reservations, settings, clock } = this.#context;
     const { record, constraints, pass } = candidate;
     const { key, priority } = record.gang;
-    const lower = listDisplaceable(pass.records, reservations, priority);
-    const lowerPlaceholders = listPlaceholders(pass.records, reservations, priority);
+    const holders = listSlotHolders(pass.records, reservations);
+    const lower = listDisplaceable(holders, reservations, priority);
+    const lowerPlaceholders = listPlaceholders(holders, reservations, priority);
     if (lower.length + lowerPlaceholders.length === 0) return undefined;
     const rights = this.#rightsOf(candidate)?.rights;
     const mayTake = ({ pod }: { readonly pod: PodModel }) => !rights || rights(pod) === 'may';

@@ -6,6 +6,7 @@ import type { Gang } from '../../core/podgroup/gang.ts';
 import { causeOf } from '../../core/reasons/cause.ts';
 import type { Reason, WaitingMembers } from '../../core/reasons/explain.ts';
 import type { Repair } from '../../core/reasons/explain-running.ts';
+import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { describeLocation } from '../../core/topology/location.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { describeLosses } from '../state/losses.ts';
@@ -40,6 +41,8 @@ export class Publisher {
   readonly #restarts: Restarts;
   readonly #queues: QueuePublisher;
   readonly #holders: HolderFinder;
+  /** How many pods the nodes take; undefined: they do not say. */
+  #podRoom: { readonly nodes: Snapshot['nodes']; readonly most: number | undefined } | undefined;
 
   constructor(context: Context, restarts: Restarts, queues: QueuePublisher, holders: HolderFinder) {
     this.#context = context;
@@ -119,7 +122,7 @@ export class Publisher {
           ? { kind: 'problems', problems: gang.problems }
           : gang.growing
             ? { kind: 'growing', ...gang.growing, ...describeRefusal(gang, now) }
-            : describeGathering(gang, now);
+            : { ...describeGathering(gang, now), ...this.#describeBeyond(gang) };
       case 'Pending':
         return this.#explainWait(record, now);
       case 'Unsatisfiable':
@@ -152,6 +155,17 @@ export class Publisher {
       default:
         return state satisfies never;
     }
+  }
+
+  /** Whether it wants more members than the nodes could hold, whatever they ask for. */
+  #describeBeyond({ minMember = 0 }: Gang): Pick<Gathering, 'mostPods'> {
+    const { nodes, byName, columns, allocatable } = this.#context.view.snapshot();
+    if (this.#podRoom?.nodes !== nodes) {
+      const pods = allocatable[columns.get('pods') ?? -1];
+      this.#podRoom = { nodes, most: pods && byName.reduce((sum, row) => sum + pods[row]!, 0) };
+    }
+    const { most } = this.#podRoom;
+    return most !== undefined && most > 0 && minMember > most ? { mostPods: most } : {};
   }
 
   /** Why a gang, or a member of one that has started, has no place. */
@@ -224,7 +238,7 @@ function announcementOf({ gang, state }: GangRecord, reason: Reason | undefined)
 /** A controller repeats what it cannot create every few minutes at least. */
 const REFUSAL_HOLDS_MS = 900_000;
 
-function describeGathering(gang: Gang, now: number): Reason {
+function describeGathering(gang: Gang, now: number): Gathering {
   const { present, minMember, isSuspended, suspendedJobs, coming } = gang;
   const isOfJobs = present.length > 0 && present.every(({ owner }) => coming.has(owner?.uid ?? ''));
   const isExhausted = isOfJobs && suspendedJobs.length === 0 && [...coming.values()].every((count) => count === 0);
