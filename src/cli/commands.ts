@@ -8,6 +8,7 @@ import {
   parseConfiguration,
   renderConfiguration,
 } from '../config/configuration.ts';
+import { findExposure } from '../config/server.ts';
 import type { Fetch } from './fetch-json.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
@@ -58,6 +59,8 @@ const commands: Readonly<Record<string, Command>> = {
   --kubeconfig FILE      how to reach the API server (api.kubeconfig)
   --port N               port to listen on (server.port)
   --bind-address A       address to listen on (server.bindAddress)
+  --insecure             listen on an address that others reach although no client
+                         CA says who calls: whoever reaches it can bind pods
   --print-config         print the configuration in force and exit
   -h, --help             this text
 `,
@@ -66,12 +69,18 @@ const commands: Readonly<Record<string, Command>> = {
       kubeconfig: { type: 'string' },
       port: { type: 'string' },
       'bind-address': { type: 'string' },
+      insecure: { type: 'boolean' },
       'print-config': { type: 'boolean' },
     },
     async run(flags, environment) {
       const config = loadConfiguration(flags, environment);
-      if (flags['print-config']) environment.stdout(renderConfiguration(config));
-      else await environment.serve(config);
+      if (flags['print-config']) {
+        environment.stdout(renderConfiguration(config));
+        return 0;
+      }
+      const exposure = findExposure(config.server);
+      if (exposure !== undefined && flags.insecure !== true) throw new ConfigurationError('muster serve', [exposure]);
+      await environment.serve(config);
       return 0;
     },
   },

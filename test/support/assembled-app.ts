@@ -20,6 +20,7 @@ import { Extender } from '../../src/http/extender/extender.ts';
 import { EventRecorder } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { openAccess } from './open-access.ts';
 
 export interface AssembledApp {
   readonly app: Hono;
@@ -74,9 +75,9 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     projectPod: (raw) => projector.project(raw),
   });
   const extender = new Extender(verbs);
-  const maxBodyBytes = config.server.maxBodyMiB * 2 ** 20;
+  const bodies = { maxBytes: config.server.maxBodyMiB * 2 ** 20, maxUnfinishedBytes: 64 * 2 ** 20 };
   return {
-    app: createApp({ extender, pages: [], isReady: () => true, metrics, log, maxBodyBytes }),
+    app: createApp({ extender, pages: [], isReady: () => true, access: openAccess, metrics, log, bodies }),
     state: view,
     projector,
     reservations,
