@@ -27,6 +27,7 @@ export interface AssembledApp {
   readonly state: ClusterState;
   readonly projector: PodProjector;
   readonly reservations: Reservations;
+  readonly metrics: Metrics;
   /** Adopts the content of `state` as at startup: reservations are rebuilt from what is written on the pods. */
   recover(): void;
 }
@@ -81,6 +82,7 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     state: view,
     projector,
     reservations,
+    metrics,
     recover: () => {
       view.listen(coordinator);
       coordinator.recover(view.gangs());

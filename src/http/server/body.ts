@@ -1,6 +1,6 @@
 /** Reads request bodies with limits: on each body, and on all bodies that have not arrived completely. */
 import type { Context } from 'hono';
-import { WireError } from '../extender/wire.ts';
+import { WireError } from '../extender/wire-values.ts';
 import type { ServerEnv } from './direct.ts';
 
 export interface BodyLimits {

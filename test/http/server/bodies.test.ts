@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import type { Context } from 'hono';
 import { afterEach, describe, expect, test } from 'vitest';
 import { directPaths } from '../../../src/http/app.ts';
-import { WireError } from '../../../src/http/extender/wire.ts';
+import { WireError } from '../../../src/http/extender/wire-values.ts';
 import { BodyReader } from '../../../src/http/server/body.ts';
 import { type RunningServer, startServer } from '../../../src/http/server/server.ts';
 import { pod, startWorld } from '../../support/scenario.ts';
