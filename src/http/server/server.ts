@@ -81,6 +81,9 @@ const MAX_STRANGERS = 256;
 /** Bytes of all headers of a request. kube-scheduler's are 200. */
 const MAX_HEADER_BYTES = 16_384;
 
+/** How long a TLS session can be resumed. */
+const SESSION_SECONDS = 300;
+
 /** Starts to listen. Rejects with an Error that names the remedy if it cannot. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const timing = options.timing ?? serverTiming;
@@ -175,6 +178,7 @@ function createServer(timing: ServerTiming, material: TlsMaterial | undefined, l
     allowHTTP1: true,
     http1Options: http1,
     handshakeTimeout: timing.handshakeMs,
+    sessionTimeout: SESSION_SECONDS,
     settings: { maxConcurrentStreams: 1000, maxHeaderListSize: MAX_HEADER_BYTES },
   };
   return createSecureServer(serverOptions, listener);

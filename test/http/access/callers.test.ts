@@ -1,5 +1,6 @@
 /** Who may call what, over real TLS connections: certificates of the same CA differ by their names, tokens by their rights. */
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -7,7 +8,7 @@ import { Access } from '../../../src/http/access/access.ts';
 import { type ReviewApi, Reviewer } from '../../../src/http/access/reviewer.ts';
 import { directPaths } from '../../../src/http/app.ts';
 import { createHealthApp } from '../../../src/http/server/health.ts';
-import { type RunningServer, type ServerOptions, startServer } from '../../../src/http/server/server.ts';
+import { type RunningServer, type ServerOptions, serverTiming, startServer } from '../../../src/http/server/server.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { gang, startWorld } from '../../support/scenario.ts';
 import { type Answer, connectHttp2, createAuthority, type Http2Client, type Identity, recordLogs } from '../support.ts';
@@ -180,20 +181,20 @@ test('over HTTP/1.1 the same certificates count, and each refusal is counted and
   expect(await metrics.render()).toContain('muster_refused_calls_total{reason="unlisted"} 1');
 });
 
-describe('a TLS session', () => {
-  /** Ticket of a session that `identity` opened. */
-  const ticketOf = (port: number, identity: Identity) =>
-    new Promise<Buffer>((resolve, reject) => {
-      const { certFile, keyFile } = identity;
-      const tls = { ca: readFileSync(authority.caFile), cert: readFileSync(certFile), key: readFileSync(keyFile) };
-      const socket = connectTls({ host: 'localhost', port, ALPNProtocols: ['h2'], ...tls });
-      socket.on('session', (session) => {
-        resolve(session);
-        socket.destroy();
-      });
-      socket.on('error', reject);
+/** Ticket of a session that `identity` opened. */
+const ticketOf = (port: number, identity: Identity) =>
+  new Promise<Buffer>((resolve, reject) => {
+    const { certFile, keyFile } = identity;
+    const tls = { ca: readFileSync(authority.caFile), cert: readFileSync(certFile), key: readFileSync(keyFile) };
+    const socket = connectTls({ host: 'localhost', port, ALPNProtocols: ['h2'], ...tls });
+    socket.on('session', (session) => {
+      resolve(session);
+      socket.destroy();
     });
+    socket.on('error', reject);
+  });
 
+describe('a TLS session', () => {
   test.each([
     ['scheduler', 200],
     ['node', 403],
@@ -216,6 +217,30 @@ describe('a TLS session', () => {
     expect(answer).toMatchObject({ status: 403, body: expect.stringContaining('found one that has expired') });
     await expect.poll(() => client.session.closed).toBe(true);
   });
+});
+
+test('when the client CA is replaced, neither open connections nor resumed sessions keep their rights', async () => {
+  const caFile = `${authority.dir}/live-ca.crt`;
+  copyFileSync(authority.caFile, caFile);
+  const { port, as } = await start({
+    tls: { ...serverFiles, clientCaFile: caFile },
+    timing: { ...serverTiming, certificateCheckMs: 20 },
+  });
+  const ticket = await ticketOf(port, identities.scheduler);
+  const [client, silent] = [as('scheduler'), as('scheduler')];
+  expect((await client.post('/scheduler/bind', bindBody)).status).toBe(200);
+  await once(silent.session, 'remoteSettings');
+  copyFileSync(stranger.caFile, caFile);
+  await expect.poll(async () => (await as('forged').post('/scheduler/bind', bindBody)).status).toBe(200);
+  for (const each of [client, silent]) {
+    expect(await each.post('/scheduler/bind', bindBody)).toMatchObject({
+      status: 403,
+      body: expect.stringContaining('found one that an earlier CA verified'),
+    });
+    await expect.poll(() => each.session.closed).toBe(true);
+  }
+  expect((await as(undefined, ticket).post('/scheduler/bind', bindBody)).status).toBe(403);
+  expect((await as('scheduler').post('/scheduler/bind', bindBody)).status).toBe(403);
 });
 
 describe('the inspect API', () => {
