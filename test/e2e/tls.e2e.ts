@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { QueueReport } from '../../src/http/inspect/queue-report.ts';
 import { type Authority, createAuthority, type Identity } from '../http/support.ts';
 import type { Cluster } from './cluster/control-plane.ts';
+import { readManifests } from './cluster/manifests.ts';
 import { borrowControlPlane } from './cluster/plane-pool.ts';
 import { type MusterProcess, startMuster } from './muster.ts';
 import { gangPods } from './objects.ts';
@@ -99,6 +100,18 @@ test('without a client certificate only the probes answer', async () => {
   for (const path of ['/v1/gangs', '/v1/queues', '/v1/topology', '/metrics']) {
     expect([path, (await ask(path)).status]).toEqual([path, 401]);
   }
+});
+
+test('the API server takes the network policy that is shipped', async () => {
+  const [policy] = readManifests('networkpolicy.yaml');
+  const path = '/apis/networking.k8s.io/v1/namespaces/muster-system/networkpolicies';
+  // Strict: an unknown field is an error.
+  const { spec } = await cluster.api.request<{ spec: object }>(
+    'POST',
+    `${path}?dryRun=All&fieldValidation=Strict`,
+    policy,
+  );
+  expect(spec).toMatchObject((policy as { spec?: object }).spec ?? {});
 });
 
 test('a certificate of the same CA with another name binds nothing, and cannot ask for anything else either', async () => {

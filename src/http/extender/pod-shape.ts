@@ -1,7 +1,10 @@
 /**
  * Checks the pod of a call before anything reads it: every field that Muster reads has the type that the API server
  * gives it. The API server has checked the pods of kube-scheduler; whoever else calls may have written anything, which
- * must not end in an exception or in a wrong answer. Measured: 4 µs for a training pod of 5 KB.
+ * must not end in an exception or in a wrong answer.
+ *
+ * Only a pod that is parsed anyway is checked; a member's is not. Measured in one run on a busy machine, a training pod of
+ * 5 KB: JSON.parse 84 µs, counting its levels 36 µs, this check 23 µs.
  */
 import { parseNano } from '../../core/objects/quantity.ts';
 import { describeFound, isPlainName, WireError } from './wire-values.ts';
