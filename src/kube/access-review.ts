@@ -23,6 +23,7 @@ interface ReviewBody {
     readonly authenticated?: boolean;
     readonly user?: Partial<ReviewedUser>;
     readonly allowed?: boolean;
+    readonly denied?: boolean;
   };
 }
 
@@ -52,7 +53,7 @@ export class AccessReviews {
         : { nonResourceAttributes: { verb: 'get', path: access.path } };
     const spec = { user: username, ...user, ...attributes };
     const { status } = await this.#review('authorization', 'SubjectAccessReview', spec);
-    return status?.allowed === true;
+    return status?.allowed === true && status.denied !== true;
   }
 
   async #review(group: string, kind: string, spec: object): Promise<ReviewBody> {

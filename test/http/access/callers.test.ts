@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { connect as connectTls } from 'node:tls';
+import { Agent, request } from 'undici';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Access } from '../../../src/http/access/access.ts';
 import { type ReviewApi, Reviewer } from '../../../src/http/access/reviewer.ts';
@@ -333,6 +334,39 @@ describe('the inspect API', () => {
     expect(error).toContain(text);
     expect(String(error).length).toBeLessThan(200);
   });
+});
+
+describe('without a client CA', () => {
+  test.each([
+    ['plain HTTP', undefined, 'http'],
+    ['TLS', serverFiles, 'https'],
+  ])('everything is open over %s, except decisions to web pages', async (_, tls, scheme) => {
+    const { port } = await start({ tls });
+    const dispatcher = new Agent({ connect: { ca: readFileSync(authority.caFile) } });
+    const ask = async (path: string, headers?: Record<string, string>, body?: string) => {
+      const method = body === undefined ? 'GET' : 'POST';
+      const options = { method, dispatcher, ...(headers && { headers }), ...(body !== undefined && { body }) } as const;
+      const answer = await request(`${scheme}://localhost:${port}${path}`, options);
+      await answer.body.dump();
+      return answer.statusCode;
+    };
+    for (const path of ['/v1/gangs', '/v1/queues', '/v1/topology', '/metrics', '/readyz?verbose']) {
+      expect([path, await ask(path)]).toEqual([path, 200]);
+    }
+    for (const verb of VERBS) {
+      expect([verb, await ask(`/scheduler/${verb}`, undefined, bindBody)]).not.toEqual([verb, 403]);
+      expect([verb, await ask(`/scheduler/${verb}`, { origin: 'http://a.b' }, bindBody)]).toEqual([verb, 403]);
+    }
+    await dispatcher.close();
+  });
+});
+
+test('without a server that says who calls, nothing is open', async () => {
+  const { world } = await start();
+  for (const path of ['/v1/gangs', '/v1/queues', '/v1/topology']) {
+    expect((await world.muster.app.request(path)).status).toBe(401);
+  }
+  expect((await world.muster.app.request('/scheduler/bind', { method: 'POST', body: bindBody })).status).toBe(403);
 });
 
 test('metrics are for listed certificates and for users who may get /metrics', async () => {
