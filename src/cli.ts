@@ -14,7 +14,12 @@ const code = await runCli(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   readFile: (path) => readFileSync(path, 'utf8'),
   fetch,
-  // Only these two need the cluster client and the server; the other commands start without loading them.
+  readAuthorization: async (path) => {
+    const { loadEndpoint } = await import('./kube/kubeconfig.ts');
+    const { headers } = await (await loadEndpoint({ kind: 'file', path })).credentials();
+    return headers.Authorization;
+  },
+  // Only these need the cluster client and the server; the other commands start without loading them.
   serve: async (config) => (await import('./main.ts')).serve(config),
   demo: async (svgFile) => {
     const [{ runDemo }, { openEmbeddedPlane }] = await Promise.all([

@@ -8,13 +8,16 @@ import { PodProjector } from './core/objects/pod-projection.ts';
 import { manageResources } from './core/objects/pod-template.ts';
 import { assembleScheduler, type Scheduler } from './gang/assembly.ts';
 import { TelemetryObserver } from './gang/framework/observer.ts';
+import { Access } from './http/access/access.ts';
+import { Reviewer } from './http/access/reviewer.ts';
 import { createApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender/extender.ts';
 import { createInspectApp } from './http/inspect/gangs.ts';
 import { createQueuesApp, QueueInspector } from './http/inspect/queues.ts';
 import { createTopologyApp, TopologyInspector } from './http/inspect/topology.ts';
-import { createHealthApp, probePaths } from './http/server/health.ts';
+import { createHealthApp } from './http/server/health.ts';
 import { type RunningServer, startServer } from './http/server/server.ts';
+import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
 import { loadEndpoint } from './kube/kubeconfig.ts';
 import { ApiQueueWriter } from './kube/queue-writer.ts';
@@ -27,6 +30,7 @@ import { Metrics } from './telemetry/metrics.ts';
 const MAX_TEMPLATES = 10_000;
 /** How long a gang keeps its slots while its owner replaces a member. */
 const REGATHER_MS = 2_000;
+const MIB = 2 ** 20;
 
 /** What every step works with. */
 interface Process {
@@ -125,10 +129,13 @@ function watch({ config, log, metrics, api }: Process, { state, projector }: Ass
 
 /** Step 4: probes answer from the start, kube-scheduler's calls only after recovery. */
 function listen(
-  { config, log, metrics, progress }: Process,
+  { config, log, metrics, api, progress }: Process,
   { scheduler, topology, queues }: Assembly,
   { watches }: Watching,
 ): Promise<RunningServer> {
+  const { server } = config;
+  const reviewer = new Reviewer(new AccessReviews(api), metrics, systemClock);
+  const access = new Access({ callers: server.callers, reviewer, log, metrics, clock: systemClock });
   const checks = [
     ...watches.kinds.map(({ kind, synced }) => ({
       name: `synced-${kind.toLowerCase()}s`,
@@ -157,24 +164,27 @@ function listen(
   const app = createApp({
     extender: new Extender(scheduler.verbs),
     pages: [
-      createHealthApp(checks, scraped, notices),
-      createInspectApp(scheduler.view),
-      createTopologyApp(topology),
-      createQueuesApp(queues),
+      createHealthApp(checks, scraped, access, notices),
+      createInspectApp(scheduler.view, access),
+      createTopologyApp(topology, access),
+      createQueuesApp(queues, access),
     ],
     isReady: () => progress.isRecovered,
     metrics,
     log,
-    maxBodyBytes: config.server.maxBodyMiB * 2 ** 20,
+    access,
+    bodies: { maxBytes: server.maxBodyMiB * MIB, maxUnfinishedBytes: server.maxUnfinishedBodiesMiB * MIB },
   });
   return startServer({
     fetch: app.fetch,
     directPaths,
-    bindAddress: config.server.bindAddress,
-    port: config.server.port,
-    tls: config.server.tls,
-    anonymousPaths: probePaths,
-    drainDelayMs: config.server.drainDelayMs,
+    bindAddress: server.bindAddress,
+    port: server.port,
+    tls: server.tls,
+    isListed: (peer) => access.isListed(peer),
+    onRefusedConnection: (reason) => metrics.refusedConnections.inc({ reason }),
+    maxConnections: server.maxConnections,
+    drainDelayMs: server.drainDelayMs,
     logger: log,
     onDraining: () => {
       progress.isDraining = true;

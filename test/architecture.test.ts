@@ -53,11 +53,12 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '': ['state', 'framework', 'observe', 'repair', 'admit', 'plan', 'preempt', 'write', 'extender'],
   },
   http: {
+    access: [],
     extender: [],
-    inspect: [],
-    server: ['extender'],
+    inspect: ['access'],
+    server: ['access', 'extender'],
     /** The routes. */
-    '': ['extender', 'server'],
+    '': ['access', 'extender', 'server'],
   },
 };
 

@@ -63,7 +63,9 @@ const server = await startServer({
   directPaths,
   bindAddress: '127.0.0.1',
   port: 0,
-  anonymousPaths: [],
+  isListed: () => false,
+  onRefusedConnection: () => {},
+  maxConnections: 10_000,
   drainDelayMs: 0,
   logger: createLogger({ verbosity: 0, write: () => {}, now: Date.now }),
 });

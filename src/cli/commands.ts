@@ -8,7 +8,8 @@ import {
   parseConfiguration,
   renderConfiguration,
 } from '../config/configuration.ts';
-import type { Fetch } from './fetch-json.ts';
+import { findExposure } from '../config/server.ts';
+import { authorize, type Fetch } from './fetch-json.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
@@ -22,6 +23,8 @@ export interface CliEnvironment {
   readonly stderr: (text: string) => void;
   readonly readFile: (path: string) => string;
   readonly fetch: Fetch;
+  /** The Authorization header of a kubeconfig's user; undefined if it has none. */
+  readonly readAuthorization: (kubeconfig: string) => Promise<string | undefined>;
   /** Serves until the process is told to stop. */
   readonly serve: (config: MusterConfiguration) => Promise<void>;
   /** Plays the demo; also draws it into a file if one is given. */
@@ -46,8 +49,10 @@ class UsageError extends Error {}
 /** Flags of the commands that query a running Muster. */
 const inspectOptions: ParseArgsOptionsConfig = {
   url: { type: 'string', default: 'http://127.0.0.1:8443' },
+  kubeconfig: { type: 'string' },
   output: { type: 'string', short: 'o' },
 };
+const namespaced: ParseArgsOptionsConfig = { ...inspectOptions, namespace: { type: 'string', short: 'n' } };
 
 const commands: Readonly<Record<string, Command>> = {
   serve: {
@@ -58,6 +63,8 @@ const commands: Readonly<Record<string, Command>> = {
   --kubeconfig FILE      how to reach the API server (api.kubeconfig)
   --port N               port to listen on (server.port)
   --bind-address A       address to listen on (server.bindAddress)
+  --insecure             listen on an address that others reach although no client
+                         CA says who calls: whoever reaches it can bind pods
   --print-config         print the configuration in force and exit
   -h, --help             this text
 `,
@@ -66,12 +73,18 @@ const commands: Readonly<Record<string, Command>> = {
       kubeconfig: { type: 'string' },
       port: { type: 'string' },
       'bind-address': { type: 'string' },
+      insecure: { type: 'boolean' },
       'print-config': { type: 'boolean' },
     },
     async run(flags, environment) {
       const config = loadConfiguration(flags, environment);
-      if (flags['print-config']) environment.stdout(renderConfiguration(config));
-      else await environment.serve(config);
+      if (flags['print-config']) {
+        environment.stdout(renderConfiguration(config));
+        return 0;
+      }
+      const exposure = findExposure(config.server);
+      if (exposure !== undefined && flags.insecure !== true) throw new ConfigurationError('muster serve', [exposure]);
+      await environment.serve(config);
       return 0;
     },
   },
@@ -93,13 +106,15 @@ const commands: Readonly<Record<string, Command>> = {
     usage: `Usage: muster gangs [flags]
 
   --url URL              where Muster serves (default http://127.0.0.1:8443)
+  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
+  -n, --namespace NAME   only gangs in this namespace
   -o, --output json      print JSON and not a table
   -h, --help             this text
 `,
-    options: inspectOptions,
+    options: namespaced,
     async run(flags, environment) {
-      const { url, json } = readInspectFlags(flags);
-      const gangs = await fetchGangs(environment.fetch, url);
+      const { url, json, fetch } = await readInspectFlags(flags, environment);
+      const gangs = await fetchGangs(fetch, url, textOf(flags.namespace));
       if (json) environment.stdout(formatJson(gangs));
       else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
       else environment.stdout(formatGangs(gangs, environment.now()));
@@ -111,23 +126,28 @@ const commands: Readonly<Record<string, Command>> = {
     usage: `Usage: muster queue [flags]
 
   --url URL              where Muster serves (default http://127.0.0.1:8443)
+  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   --queue NAME           only this queue and those below it
   --start                when each gang that waits is expected to start; estimates
   --queues               the queues and not the gangs: what each uses, is guaranteed
                          and is entitled to
+  -n, --namespace NAME   only gangs in this namespace
   -o, --output json      print JSON and not a table
   -h, --help             this text
 `,
     options: {
-      ...inspectOptions,
+      ...namespaced,
       queue: { type: 'string' },
       start: { type: 'boolean' },
       queues: { type: 'boolean' },
     },
     async run(flags, environment) {
-      const { url, json } = readInspectFlags(flags);
+      const { url, json, fetch } = await readInspectFlags(flags, environment);
       if (flags.start && flags.queues) throw new UsageError('expected --start or --queues, found both');
-      const report = await fetchQueues(environment.fetch, url, textOf(flags.queue));
+      const report = await fetchQueues(fetch, url, {
+        name: textOf(flags.queue),
+        namespace: textOf(flags.namespace),
+      });
       for (const { text } of report.problems) environment.stderr(`${text}\n`);
       const now = environment.now();
       if (json) environment.stdout(formatJson(report));
@@ -142,6 +162,7 @@ const commands: Readonly<Record<string, Command>> = {
     usage: `Usage: muster topology [flags]
 
   --url URL              where Muster serves (default http://127.0.0.1:8443)
+  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   --hosts                show each node, too
   --lint                 say what is wrong with the topology labels of the nodes;
                          exit code 1 if something is to be done about them
@@ -150,9 +171,9 @@ const commands: Readonly<Record<string, Command>> = {
 `,
     options: { ...inspectOptions, hosts: { type: 'boolean' }, lint: { type: 'boolean' } },
     async run(flags, environment) {
-      const { url, json } = readInspectFlags(flags);
+      const { url, json, fetch } = await readInspectFlags(flags, environment);
       if (flags.hosts && flags.lint) throw new UsageError('expected --hosts or --lint, found both');
-      const topology = await fetchTopology(environment.fetch, url, flags.hosts === true);
+      const topology = await fetchTopology(fetch, url, flags.hosts === true);
       const { findings } = topology;
       if (!flags.lint) {
         environment.stdout(json ? formatJson(topology) : formatTopology(topology));
@@ -223,11 +244,28 @@ async function dispatch(name: string, args: readonly string[], environment: CliE
   return 0;
 }
 
-function readInspectFlags({ url, output }: Flags): { readonly url: string; readonly json: boolean } {
+async function readInspectFlags(
+  { url, output, kubeconfig }: Flags,
+  { fetch, readAuthorization }: CliEnvironment,
+): Promise<{ readonly url: string; readonly json: boolean; readonly fetch: Fetch }> {
   if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
   const address = String(url);
-  if (URL.canParse(address)) return { url: address, json: output === 'json' };
-  throw new UsageError(`--url: expected a URL such as https://127.0.0.1:8443, found "${address}"`);
+  if (!URL.canParse(address)) {
+    throw new UsageError(`--url: expected a URL such as https://127.0.0.1:8443, found "${address}"`);
+  }
+  const json = output === 'json';
+  const file = textOf(kubeconfig);
+  if (file === undefined) return { url: address, json, fetch };
+  if (new URL(address).protocol !== 'https:') {
+    throw new UsageError(`--kubeconfig: expected an https --url, found "${address}"; a token is not sent in the clear`);
+  }
+  const authorization = await readAuthorization(file);
+  if (authorization === undefined) {
+    throw new UsageError(
+      `--kubeconfig: expected a user with a token in ${file}, found none; ask with curl and a certificate`,
+    );
+  }
+  return { url: address, json, fetch: authorize(fetch, authorization) };
 }
 
 function formatJson(value: unknown): string {

@@ -1,6 +1,6 @@
 /** Fetches JSON from a running Muster, with errors that say what to do. */
 /** The part of the global `fetch` that is used. */
-export type Fetch = (url: string) => Promise<Response>;
+export type Fetch = (url: string, init?: { readonly headers: Readonly<Record<string, string>> }) => Promise<Response>;
 
 /** How to recognize an answer from Muster rather than from another server. */
 export interface Expected {
@@ -8,6 +8,18 @@ export interface Expected {
   readonly what: string;
   /** Name of a field that must be a list. */
   readonly has: string;
+}
+
+/** Where to ask for what is in one namespace, or in all. */
+export function addressOf(path: string, baseUrl: string, namespace: string | undefined): URL {
+  const url = new URL(path, baseUrl);
+  if (namespace !== undefined) url.searchParams.set('namespace', namespace);
+  return url;
+}
+
+/** The same, with the credentials of a user. */
+export function authorize(fetch: Fetch, authorization: string): Fetch {
+  return (url) => fetch(url, { headers: { authorization } });
 }
 
 /**

@@ -1,16 +1,17 @@
 /** `muster gangs`: fetches the gangs and formats them as a table. */
 import type { GangList } from '../http/inspect/gangs.ts';
 import { formatAge } from './age.ts';
-import { type Fetch, fetchJson } from './fetch-json.ts';
+import { addressOf, type Fetch, fetchJson } from './fetch-json.ts';
 import { formatMembers } from './members.ts';
 import { formatTable } from './table.ts';
 
 /**
  * Fetches the gangs of a running Muster.
+ * @param namespace only those in this one.
  * @throws Error that says what to do when there is no answer or not the expected one.
  */
-export function fetchGangs(fetch: Fetch, baseUrl: string): Promise<GangList> {
-  return fetchJson(fetch, new URL('/v1/gangs', baseUrl), { what: 'a list of gangs', has: 'items' });
+export function fetchGangs(fetch: Fetch, baseUrl: string, namespace: string | undefined): Promise<GangList> {
+  return fetchJson(fetch, addressOf('/v1/gangs', baseUrl, namespace), { what: 'a list of gangs', has: 'items' });
 }
 
 /** The gangs as a table in the style of kubectl; `now` in milliseconds since the epoch. */

@@ -3,7 +3,7 @@ import type { Reason } from '../core/reasons/explain.ts';
 import type { WaitingItem } from '../http/inspect/queue-gangs.ts';
 import type { QueueAmounts, QueueItem, QueueReport } from '../http/inspect/queue-report.ts';
 import { formatAge } from './age.ts';
-import { type Fetch, fetchJson } from './fetch-json.ts';
+import { addressOf, type Fetch, fetchJson } from './fetch-json.ts';
 import { formatMembers } from './members.ts';
 import { formatTable } from './table.ts';
 
@@ -42,12 +42,16 @@ const QUEUE_COLUMNS = [
 
 /**
  * Fetches the queues of a running Muster.
- * @param name only this queue and those below it.
+ * @param name only this queue and those below it. @param namespace only gangs in this one.
  * @throws Error that says what to do when there is no answer or not the expected one.
  */
-export function fetchQueues(fetch: Fetch, baseUrl: string, name: string | undefined): Promise<QueueReport> {
+export function fetchQueues(
+  fetch: Fetch,
+  baseUrl: string,
+  { name, namespace }: { readonly name: string | undefined; readonly namespace: string | undefined },
+): Promise<QueueReport> {
   const path = name === undefined ? '/v1/queues' : `/v1/queues/${encodeURIComponent(name)}`;
-  return fetchJson(fetch, new URL(path, baseUrl), { what: 'a list of queues', has: 'queues' });
+  return fetchJson(fetch, addressOf(path, baseUrl, namespace), { what: 'a list of queues', has: 'queues' });
 }
 
 /** The waiting gangs in order. GPUS counts all accelerators that a gang needs to start, or to go on. */

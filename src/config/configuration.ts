@@ -13,6 +13,7 @@ import {
 } from './preemption.ts';
 import { checkQueues, type QueuesConfiguration, readQueues, renderQueues } from './queues.ts';
 import { Section, type TextForm } from './section.ts';
+import { checkServer, readServer, renderServer, type ServerConfiguration } from './server.ts';
 import { checkTopology, readTopology, type TopologyConfiguration } from './topology.ts';
 
 /*
@@ -22,21 +23,6 @@ import { checkTopology, readTopology, type TopologyConfiguration } from './topol
 
 const apiVersion = 'config.muster.dev/v1alpha1';
 const kind = 'MusterConfiguration';
-
-export interface TlsConfiguration {
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly clientCaFile: string | undefined;
-}
-
-export interface ServerConfiguration {
-  readonly bindAddress: string;
-  readonly port: number;
-  /** Undefined: plain HTTP. */
-  readonly tls: TlsConfiguration | undefined;
-  readonly maxBodyMiB: number;
-  readonly drainDelayMs: number;
-}
 
 export interface ApiConfiguration {
   /** Undefined: the service account inside a pod, otherwise as kubectl does. */
@@ -117,7 +103,7 @@ export function parseConfiguration(text: string, source: string): MusterConfigur
   const problems: string[] = [];
   const config = readDocument(new Section(loadYaml(text, source), '', problems));
   problems.push(...crossCheck(config), ...checkTopology(config.topology), ...checkPreemption(config.preemption));
-  problems.push(...checkQueues(config.queues));
+  problems.push(...checkServer(config.server), ...checkQueues(config.queues));
   if (problems.length > 0) throw new ConfigurationError(source, problems);
   return deepFreeze(config);
 }
@@ -149,13 +135,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
   const document = {
     apiVersion,
     kind,
-    server: {
-      bindAddress: server.bindAddress,
-      port: server.port,
-      tls: server.tls && omitUndefined(server.tls),
-      maxBodyMiB: server.maxBodyMiB,
-      drainDelay: formatDuration(server.drainDelayMs),
-    },
+    server: renderServer(server),
     api: {
       kubeconfig: api.kubeconfig,
       maxInFlightWrites: api.maxInFlightWrites,
@@ -180,7 +160,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
     lonePodCandidates: config.lonePodCandidates,
     log: config.log,
   };
-  return dump({ ...document, server: omitUndefined(document.server), api: omitUndefined(document.api) });
+  return dump({ ...document, api: omitUndefined(document.api) });
 }
 
 /** A file of thousands of queues is far smaller. */
@@ -244,29 +224,6 @@ function readDocument(root: Section): MusterConfiguration {
   };
   root.end();
   return config;
-}
-
-function readServer(section: Section): ServerConfiguration {
-  const server = {
-    bindAddress: section.text('bindAddress', '0.0.0.0'),
-    port: section.integer('port', 8443, { min: 0, max: 65_535 }),
-    tls: readTls(section.optionalSection('tls')),
-    maxBodyMiB: section.integer('maxBodyMiB', 64, { min: 1, max: 1024 }),
-    drainDelayMs: section.durationMs('drainDelay', 5 * second, { min: 0, max: 5 * minute }),
-  };
-  section.end();
-  return server;
-}
-
-function readTls(section: Section | undefined): TlsConfiguration | undefined {
-  if (section === undefined) return undefined;
-  const tls = {
-    certFile: section.requiredText('certFile'),
-    keyFile: section.requiredText('keyFile'),
-    clientCaFile: section.optionalText('clientCaFile'),
-  };
-  section.end();
-  return tls;
 }
 
 function readApi(section: Section): ApiConfiguration {

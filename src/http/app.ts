@@ -6,10 +6,12 @@ import { type Context, Hono } from 'hono';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ExtenderVerb } from '../telemetry/outcomes.ts';
+import type { Access } from './access/access.ts';
 import type { Answer, Extender } from './extender/extender.ts';
 import { FilterArgs } from './extender/filter-args.ts';
-import { decodeBindArgs, decodePreemptArgs, parseBody, WireError } from './extender/wire.ts';
-import { readBody } from './server/body.ts';
+import { decodeBindArgs, decodePreemptArgs, parseBody } from './extender/wire.ts';
+import { WireError } from './extender/wire-values.ts';
+import { type BodyLimits, BodyReader } from './server/body.ts';
 import { onDisconnect } from './server/connection.ts';
 import { answerText } from './server/direct.ts';
 
@@ -21,7 +23,8 @@ export interface AppParts {
   readonly isReady: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly maxBodyBytes: number;
+  readonly access: Pick<Access, 'refuseDecision'>;
+  readonly bodies: BodyLimits;
 }
 
 /** The calls that block kube-scheduler's scheduling loop; `direct.ts` serves them. */
@@ -32,6 +35,7 @@ const JSON_TYPE = 'application/json';
 export function createApp(parts: AppParts): Hono {
   const { extender } = parts;
   const app = new Hono();
+  const bodies = new BodyReader(parts.bodies);
   for (const page of parts.pages) app.route('/', page);
 
   const serve = <Verb extends ExtenderVerb>(
@@ -40,9 +44,12 @@ export function createApp(parts: AppParts): Hono {
   ) => {
     app.post(`/scheduler/${verb}`, async (c) => {
       const start = performance.now();
+      // Before anything of the body is read.
+      const refusal = parts.access.refuseDecision(c);
+      if (refusal) return answerText(c, 403, 'text/plain; charset=UTF-8', `${refusal.text}\n`);
       try {
         if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
-        const { outcome, body } = await answer(await readBody(c, parts.maxBodyBytes), c);
+        const { outcome, body } = await answer(await bodies.read(c), c);
         parts.metrics.observeRequest(verb, outcome, (performance.now() - start) / 1000);
         return answerText(c, 200, JSON_TYPE, JSON.stringify(body));
       } catch (error) {

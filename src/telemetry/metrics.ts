@@ -35,6 +35,21 @@ export class Metrics {
     ['verb', 'outcome'],
     requestBuckets,
   );
+  readonly refusedCalls = this.#counter(
+    'muster_refused_calls_total',
+    'Calls that were not answered because of who called',
+    ['reason'],
+  );
+  readonly refusedConnections = this.#counter(
+    'muster_refused_connections_total',
+    'Connections that were closed because there were too many, or because they took too long',
+    ['reason'],
+  );
+  readonly accessReviews = this.#counter(
+    'muster_access_reviews_total',
+    'Questions to the API server about bearer tokens and their rights',
+    ['kind', 'result'],
+  );
   readonly planDuration = this.#histogram(
     'muster_plan_duration_seconds',
     'Time to plan one gang',

@@ -14,3 +14,20 @@ export const failedOutcomes = ['bad-request', 'error'] as const;
 export type ExtenderVerb = keyof typeof extenderOutcomes;
 export type CallOutcome<Verb extends ExtenderVerb = ExtenderVerb> = (typeof extenderOutcomes)[Verb][number];
 export type FailedOutcome = (typeof failedOutcomes)[number];
+
+/** Why a call was not answered: who called was not allowed to, or it is not known whether they are. */
+export const refusedCalls = [
+  'no-certificate',
+  'unlisted',
+  'bad-token',
+  'forbidden',
+  'not-reviewed',
+  'malformed',
+  'browser',
+] as const;
+
+/** Why a connection was closed: too many of them, or it took too long. */
+export const refusedConnections = ['limit', 'strangers', 'handshake', 'slow', 'idle', 'unread'] as const;
+
+export type RefusedCall = (typeof refusedCalls)[number];
+export type RefusedConnection = (typeof refusedConnections)[number];

@@ -24,6 +24,7 @@ async function run(args: readonly string[], world: Partial<CliEnvironment> = {})
       throw new Error(`ENOENT: no such file or directory, open '${path}'`);
     },
     fetch: async () => new Response('', { status: 500 }),
+    readAuthorization: async (path) => (path === 'with-token' ? 'Bearer secret' : undefined),
     serve: async (config) => {
       served.push(config);
     },
@@ -84,7 +85,7 @@ describe('muster serve', () => {
     const args = ['serve', '--config', 'muster.yaml', '--bind-address', '127.0.0.1', '--kubeconfig', 'k'];
     const { code, served } = await run(args, { readFile: () => file });
     expect(code).toBe(0);
-    expect(served[0]?.server).toMatchObject({ port: 1, bindAddress: '127.0.0.1', maxBodyMiB: 64 });
+    expect(served[0]?.server).toMatchObject({ port: 1, bindAddress: '127.0.0.1', maxBodyMiB: 8 });
     expect(served[0]?.api.kubeconfig).toBe('k');
     expect((await run([...args, '--port', '0'], { readFile: () => file })).served[0]?.server.port).toBe(0);
   });
@@ -102,6 +103,43 @@ describe('muster serve', () => {
     expect(stderr).toContain('muster: muster.yaml: 3 problems; fix and start again\n');
   });
 
+  test.each([
+    ['0.0.0.0', ''],
+    ['::', ''],
+    ['10.0.0.7', ''],
+    ['example.com', ''],
+    ['::ffff:10.0.0.7', ''],
+    ['0.0.0.0', ', tls: {certFile: a, keyFile: b}'],
+  ])('does not listen on %s without a client CA, unless it is told to by name', async (address, more) => {
+    const open = `${file.replace('{port: 1}', `{bindAddress: '${address}'${more}}`)}`;
+    const args = ['serve', '--config', 'muster.yaml'];
+    const refused = await run(args, { readFile: () => open });
+    expect(refused).toMatchObject({ code: 2, served: [] });
+    expect(refused.stderr).toContain(
+      `server.bindAddress: expected a loopback address without server.tls.clientCaFile, found ${address}; `,
+    );
+    expect(refused.stderr).toContain('or accept the risk with --insecure');
+    expect((await run([...args, '--insecure'], { readFile: () => open })).served).toHaveLength(1);
+    expect((await run([...args, '--print-config'], { readFile: () => open })).code).toBe(0);
+  });
+
+  test.each([
+    ['127.0.0.1', ''],
+    ['127.8.8.8', ''],
+    ['::1', ''],
+    ['::ffff:127.0.0.1', ''],
+    ['localhost', ''],
+    ['0.0.0.0', ', tls: {certFile: a, keyFile: b, clientCaFile: c}'],
+  ])('listens on %s%s', async (address, more) => {
+    const guarded = `${file.replace('{port: 1}', `{bindAddress: '${address}'${more}}`)}`;
+    expect((await run(['serve', '--config', 'f'], { readFile: () => guarded })).served).toHaveLength(1);
+  });
+
+  test('a flag cannot open what the file has closed', async () => {
+    const { code, served } = await run(['serve', '--bind-address', '0.0.0.0']);
+    expect([code, served]).toEqual([2, []]);
+  });
+
   test('a failure while serving is exit code 1, in one line', async () => {
     const serve = () => Promise.reject(new Error('expected to listen on 0.0.0.0:8443, found the port taken'));
     expect(await run(['serve'], { serve })).toMatchObject({
@@ -115,6 +153,37 @@ describe('muster demo', () => {
   test('plays, and draws into the given file', async () => {
     expect(await run(['demo'])).toMatchObject({ code: 0, demos: [undefined] });
     expect(await run(['demo', '--svg', 'demo.svg'])).toMatchObject({ code: 0, demos: ['demo.svg'] });
+  });
+});
+
+describe('who asks', () => {
+  const asked: [string, unknown][] = [];
+  const fetch: CliEnvironment['fetch'] = async (url, init) => {
+    asked.push([url, init]);
+    return Response.json({ items: [], queues: [], waiting: [], running: [], problems: [], domains: [], findings: [] });
+  };
+  const url = 'https://127.0.0.1:8443';
+
+  test.each([
+    ['gangs', '/v1/gangs?namespace=team-a'],
+    ['queue', '/v1/queues?namespace=team-a'],
+  ])('muster %s asks for one namespace as the user of a kubeconfig', async (command, path) => {
+    await run([command, '--url', url, '--kubeconfig', 'with-token', '-n', 'team-a', '-o', 'json'], { fetch });
+    expect(asked.pop()).toEqual([`${url}${path}`, { headers: { authorization: 'Bearer secret' } }]);
+  });
+
+  test('without a kubeconfig no credentials are sent', async () => {
+    await run(['gangs', '--url', url], { fetch });
+    expect(asked.pop()).toEqual([`${url}/v1/gangs`, undefined]);
+  });
+
+  test.each([
+    [['--kubeconfig', 'with-token'], 'expected an https --url, found "http://127.0.0.1:8443"; a token is not sent'],
+    [['--url', url, '--kubeconfig', 'bare'], 'expected a user with a token in bare, found none'],
+  ])('%j is refused', async (flags, text) => {
+    const { code, stderr } = await run(['gangs', ...flags], { fetch });
+    expect([code, asked]).toEqual([2, []]);
+    expect(stderr).toContain(text);
   });
 });
 

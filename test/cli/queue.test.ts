@@ -29,6 +29,7 @@ async function run(world: World, ...args: readonly string[]) {
       asked.push(url);
       return await world.muster.app.request(new URL(url).pathname);
     },
+    readAuthorization: async () => undefined,
     serve: never,
     demo: never,
   });

@@ -29,6 +29,7 @@ async function run(world: World, ...args: readonly string[]) {
       const { pathname, search } = new URL(url);
       return await world.muster.app.request(pathname + search);
     },
+    readAuthorization: async () => undefined,
     serve: never,
     demo: never,
   });

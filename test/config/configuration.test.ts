@@ -25,7 +25,16 @@ describe('parseConfiguration', () => {
   test('a file without settings means the defaults', () => {
     expect(parseConfiguration(header, 'muster.yaml')).toEqual(defaultConfiguration());
     expect(defaultConfiguration()).toEqual({
-      server: { bindAddress: '0.0.0.0', port: 8443, tls: undefined, maxBodyMiB: 64, drainDelayMs: 5000 },
+      server: {
+        bindAddress: '127.0.0.1',
+        port: 8443,
+        tls: undefined,
+        callers: { decisions: ['system:kube-scheduler'], inspect: [], metrics: [] },
+        maxBodyMiB: 8,
+        maxUnfinishedBodiesMiB: 64,
+        maxConnections: 10_000,
+        drainDelayMs: 5000,
+      },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
       schedulerNames: ['default-scheduler'],
@@ -74,7 +83,7 @@ describe('parseConfiguration', () => {
   test('reads every field', () => {
     const config = parseConfiguration(
       `${header}
-server: {bindAddress: '::1', port: 0, tls: {certFile: a, keyFile: b, clientCaFile: c}, maxBodyMiB: 1, drainDelay: 0s}
+server: {bindAddress: '::1', port: 0, tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: [s], inspect: [o, p], metrics: [m]}, maxBodyMiB: 1, maxUnfinishedBodiesMiB: 2, maxConnections: 64, drainDelay: 0s}
 api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeout: 2m}
 managedResources: [nvidia.com/mig-*]
 topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], policy: spread}
@@ -91,7 +100,10 @@ log: {verbosity: 10}
       bindAddress: '::1',
       port: 0,
       tls: { certFile: 'a', keyFile: 'b', clientCaFile: 'c' },
+      callers: { decisions: ['s'], inspect: ['o', 'p'], metrics: ['m'] },
       maxBodyMiB: 1,
+      maxUnfinishedBodiesMiB: 2,
+      maxConnections: 64,
       drainDelayMs: 0,
     });
     expect(config.api).toMatchObject({ kubeconfig: 'k', requestTimeoutMs: 1500, watchIdleTimeoutMs: 120_000 });
@@ -165,9 +177,28 @@ log: {verbosity: 10}
       problem: 'server.tls.ca: unknown field; expected one of certFile, keyFile, clientCaFile',
     },
     {
+      what: 'a total of unfinished bodies below one body',
+      body: 'server: {maxBodyMiB: 32, maxUnfinishedBodiesMiB: 16}',
+      problem:
+        'server.maxUnfinishedBodiesMiB: expected at least server.maxBodyMiB (32), found 16; with less, the largest body could never arrive',
+    },
+    {
+      what: 'a client CA of which nobody may ask for decisions',
+      body: 'server: {tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: []}}',
+      problem:
+        "server.callers.decisions: expected at least one name, found an empty list; with none, no pod is scheduled: name what kube-scheduler's certificate says",
+    },
+    {
+      what: 'a caller without a name',
+      body: "server: {callers: {inspect: ['']}}",
+      problem:
+        'server.callers.inspect[0]: expected a name in a caller\'s certificate such as system:kube-scheduler, at most 253 characters, found ""',
+    },
+    {
       what: 'an unknown field beside an absent section',
       body: 'server: {tsl: {certFile: a, keyFile: b}}',
-      problem: 'server.tsl: unknown field; expected one of bindAddress, port, tls, maxBodyMiB, drainDelay',
+      problem:
+        'server.tsl: unknown field; expected one of bindAddress, port, tls, callers, maxBodyMiB, maxUnfinishedBodiesMiB, maxConnections, drainDelay',
     },
     {
       what: 'a string where a number belongs',
@@ -359,7 +390,7 @@ managedResources: [nvidia.com/mig-*]
 describe('overrideConfiguration', () => {
   test('flags replace the values of the file and keep the rest', () => {
     const config = overrideConfiguration(defaultConfiguration(), { port: 0, kubeconfig: 'k' });
-    expect(config.server).toMatchObject({ port: 0, bindAddress: '0.0.0.0' });
+    expect(config.server).toMatchObject({ port: 0, bindAddress: '127.0.0.1' });
     expect(config.api.kubeconfig).toBe('k');
     expect(overrideConfiguration(config, {})).toEqual(config);
   });

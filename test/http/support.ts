@@ -5,6 +5,7 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ServerOptions } from '../../src/http/server/server.ts';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
 
 /** A logger that keeps its lines, parsed. */
@@ -14,11 +15,31 @@ export function recordLogs(): { readonly logger: Logger; readonly lines: { msg: 
   return { lines, logger: createLogger({ verbosity: 9, now: Date.now, write }) };
 }
 
+/** Files of a certificate and its key. */
+export interface Identity {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export interface IssueOptions {
+  /** As openssl takes it; `/CN=<name>` unless given. */
+  readonly subject?: string;
+  /** As openssl takes it; localhost unless given. */
+  readonly alternativeNames?: string;
+}
+
+/** Options of a server that bounds nothing and tells nobody. */
+export const unboundedServer: Pick<ServerOptions, 'isListed' | 'onRefusedConnection' | 'maxConnections'> = {
+  isListed: () => true,
+  onRefusedConnection: () => {},
+  maxConnections: 10_000,
+};
+
 export interface Authority {
   readonly dir: string;
   readonly caFile: string;
   /** Writes `<name>.crt` and `<name>.key`, signed by the authority. */
-  issue(name: string, usage: 'serverAuth' | 'clientAuth'): { readonly certFile: string; readonly keyFile: string };
+  issue(name: string, usage: 'serverAuth' | 'clientAuth', options?: IssueOptions): Identity;
   remove(): void;
 }
 
@@ -37,14 +58,10 @@ export function createAuthority(): Authority {
   return {
     dir,
     caFile: join(dir, 'ca.crt'),
-    issue(name, usage) {
-      const extensions = [
-        '-addext',
-        'subjectAltName=DNS:localhost,IP:127.0.0.1',
-        '-addext',
-        `extendedKeyUsage=${usage}`,
-      ];
-      openssl('req', ...newKey, ...extensions, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+    issue(name, usage, options = {}) {
+      const { subject = `/CN=${name}`, alternativeNames = 'DNS:localhost,IP:127.0.0.1' } = options;
+      const extensions = ['-addext', `subjectAltName=${alternativeNames}`, '-addext', `extendedKeyUsage=${usage}`];
+      openssl('req', ...newKey, ...extensions, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', subject);
       const signer = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-copy_extensions', 'copyall'];
       openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.crt`, '-days', '2', ...signer);
       return { certFile: join(dir, `${name}.crt`), keyFile: join(dir, `${name}.key`) };
@@ -61,38 +78,42 @@ export interface Answer {
 export interface Http2Client {
   readonly session: ClientHttp2Session;
   post(path: string, body: string): Promise<Answer>;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
 }
 
 /** An HTTP/2 client that trusts `ca` and presents `identity`, if given. */
 export function connectHttp2(
   url: string,
-  tls: { ca?: string; identity?: { certFile: string; keyFile: string } } = {},
+  tls: { ca?: string; identity?: Identity; session?: Buffer } = {},
 ): Http2Client {
-  const { ca, identity } = tls;
+  const { ca, identity, session: resumed } = tls;
   const session = connect(url, {
+    ...(resumed === undefined ? {} : { session: resumed }),
     ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
     ...(identity === undefined ? {} : { cert: readFileSync(identity.certFile), key: readFileSync(identity.keyFile) }),
   });
   // A failing request reports itself; without a listener the session's error would end the process.
   session.on('error', () => {});
+  const send = (headers: Readonly<Record<string, string>>, body?: string): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const stream = session.request(headers, { endStream: body === undefined });
+      let status = 0;
+      let text = '';
+      stream.setEncoding('utf8');
+      stream.on('response', (answer) => {
+        status = Number(answer[':status']);
+      });
+      stream.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      stream.on('end', () => resolve({ status, body: text }));
+      stream.on('error', reject);
+      if (body !== undefined) stream.end(body);
+    });
   return {
     session,
-    post: (path, body) =>
-      new Promise((resolve, reject) => {
-        const stream = session.request({ ':method': 'POST', ':path': path });
-        let status = 0;
-        let text = '';
-        stream.setEncoding('utf8');
-        stream.on('response', (headers) => {
-          status = Number(headers[':status']);
-        });
-        stream.on('data', (chunk: string) => {
-          text += chunk;
-        });
-        stream.on('end', () => resolve({ status, body: text }));
-        stream.on('error', reject);
-        stream.end(body);
-      }),
+    post: (path, body) => send({ ':method': 'POST', ':path': path }, body),
+    get: (path, headers = {}) => send({ ':method': 'GET', ':path': path, ...headers }),
   };
 }
 

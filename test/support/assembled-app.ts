@@ -20,12 +20,14 @@ import { Extender } from '../../src/http/extender/extender.ts';
 import { EventRecorder } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { openAccess } from './open-access.ts';
 
 export interface AssembledApp {
   readonly app: Hono;
   readonly state: ClusterState;
   readonly projector: PodProjector;
   readonly reservations: Reservations;
+  readonly metrics: Metrics;
   /** Adopts the content of `state` as at startup: reservations are rebuilt from what is written on the pods. */
   recover(): void;
 }
@@ -74,12 +76,13 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     projectPod: (raw) => projector.project(raw),
   });
   const extender = new Extender(verbs);
-  const maxBodyBytes = config.server.maxBodyMiB * 2 ** 20;
+  const bodies = { maxBytes: config.server.maxBodyMiB * 2 ** 20, maxUnfinishedBytes: 64 * 2 ** 20 };
   return {
-    app: createApp({ extender, pages: [], isReady: () => true, metrics, log, maxBodyBytes }),
+    app: createApp({ extender, pages: [], isReady: () => true, access: openAccess, metrics, log, bodies }),
     state: view,
     projector,
     reservations,
+    metrics,
     recover: () => {
       view.listen(coordinator);
       coordinator.recover(view.gangs());

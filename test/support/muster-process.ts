@@ -35,6 +35,7 @@ import { createLogger } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { type ClusterInMemory, type Kind, keyOf, type WireObject } from './cluster-in-memory.ts';
 import type { HandClock } from './hand-clock.ts';
+import { type CallerAccess, openAccess } from './open-access.ts';
 
 const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
 
@@ -43,6 +44,8 @@ export interface ProcessOptions {
   readonly barrierTimeoutMs: number;
   readonly lonePodCandidates: number;
   readonly maxBodyBytes: number;
+  /** Everybody may do everything unless given. */
+  readonly access?: CallerAccess;
   /** The schedulers whose pods are ours; `default-scheduler` unless given. */
   readonly schedulerNames?: readonly string[];
   /** Topology levels, outer to inner; undefined: detected from the nodes' labels. */
@@ -74,7 +77,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   let alive = true;
   let recovered = false;
   const clock = hand.forProcess();
-  const { metrics } = options;
+  const { metrics, access = openAccess } = options;
   const log = createLogger({ verbosity: 9, write: options.write, now: clock.now });
   const isAccelerator = manageResources(MANAGED);
   const policy = { isAccelerator, score: options.score };
@@ -101,11 +104,16 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const queueInspector = new QueueInspector({ scheduler: view, isAccelerator, clock, isReady });
   const app = createApp({
     extender: new Extender(verbs),
-    pages: [createInspectApp(view), createTopologyApp(inspector), createQueuesApp(queueInspector)],
+    pages: [
+      createInspectApp(view, access),
+      createTopologyApp(inspector, access),
+      createQueuesApp(queueInspector, access),
+    ],
     isReady,
     metrics,
     log,
-    maxBodyBytes: options.maxBodyBytes,
+    access,
+    bodies: { maxBytes: options.maxBodyBytes, maxUnfinishedBytes: 8 * options.maxBodyBytes },
   });
   const sinks: Readonly<Record<Kind, (type: string, object: WireObject) => void>> = {
     Node: feed(projectNode, state.nodes),

@@ -15,6 +15,11 @@ const SEPARATOR = 3;
 
 const WORD = 4;
 const QUOTES = 0x22222222;
+const FIRST_PRINTABLE = 0x21;
+const FIRST_PRINTABLES = 0x21212121;
+const HIGHEST_BITS = 0x80808080;
+/** Longest name of an object that the API server accepts. */
+const MAX_NAME = 253;
 /** Odd and without a pattern, as a multiplicative hash needs it (the constant of murmur3). */
 const MULTIPLIER = 0x85ebca6b;
 
@@ -48,7 +53,10 @@ export class NameList {
     return list;
   }
 
-  /** Reads a JSON array of plain strings without spaces, as Go writes it; undefined when it is anything else. */
+  /**
+   * Reads a JSON array of plain strings without spaces, as Go writes it; undefined when it is anything else. Names have 1
+   * to 253 printable ASCII characters: what else a caller writes would be read as something else than JSON says.
+   */
   static read(bytes: Uint8Array, begin: number, end: number): NameList | undefined {
     if (bytes[begin] !== OPEN || bytes[end - 1] !== CLOSE) return undefined;
     if (end - begin === 2) return new NameList(bytes, begin, []);
@@ -60,6 +68,8 @@ export class NameList {
     // Reads four bytes at a time as long as they cannot reach beyond the list.
     const lastWord = end - WORD;
     const entries: number[] = [];
+    // Collects the highest bit of every byte, which is set below `!` and above ASCII.
+    let odd = 0;
     let at = begin;
     while (at < end - 1) {
       if (bytes[++at] !== QUOTE) return undefined;
@@ -72,13 +82,18 @@ export class NameList {
         if (((zeroAtQuote - 0x01010101) & ~zeroAtQuote & 0x80808080) !== 0) break;
         hash = Math.imul(hash ^ word, MULTIPLIER);
         hash ^= hash >>> 15;
+        odd |= (word - FIRST_PRINTABLES) | word;
         at += WORD;
       }
-      for (let byte = bytes[at]; byte !== QUOTE; byte = bytes[++at]) hash = ((hash << 5) + (hash + byte!)) | 0;
+      for (let byte = bytes[at]; byte !== QUOTE; byte = bytes[++at]) {
+        hash = ((hash << 5) + (hash + byte!)) | 0;
+        odd |= (byte! - FIRST_PRINTABLE) | byte!;
+      }
+      if (at === start || at - start > MAX_NAME) return undefined;
       entries.push(at, (hash ^ (hash >>> 15)) & MAX_HASH);
       if (bytes[++at] !== COMMA && at !== end - 1) return undefined;
     }
-    return new NameList(bytes, begin, entries);
+    return (odd & HIGHEST_BITS) === 0 ? new NameList(bytes, begin, entries) : undefined;
   }
 
   get length(): number {

@@ -7,7 +7,9 @@
  * form is decoded as ordinary JSON.
  */
 import { NameList } from '../../core/snapshot/name-list.ts';
-import { CACHE_CAPABLE, expectObject, identifyPod, parseBody, parseJson, WireError } from './wire.ts';
+import { checkPod } from './pod-shape.ts';
+import { CACHE_CAPABLE, expectObject, identifyPod, parseBody } from './wire.ts';
+import { isPlainName, parseJson, WireError } from './wire-values.ts';
 
 /**
  * UID of a pod as Go writes it: the preceding fields are strings without escapes. An owner's UID comes later, and the
@@ -63,7 +65,12 @@ export class FilterArgs {
   }
 
   #parsedPod(): Record<string, unknown> {
-    this.#pod ??= parseHead(this.#body, this.#namesAt) ?? decodeBody(this.#body).pod;
+    if (this.#pod === undefined) {
+      const pod = parseHead(this.#body, this.#namesAt) ?? decodeBody(this.#body).pod;
+      // A key may come twice in JSON, and the last one counts.
+      if (identifyPod(pod).uid !== this.uid) throw new WireError('expected one Pod with one UID, found several');
+      this.#pod = pod;
+    }
     return this.#pod;
   }
 }
@@ -79,7 +86,9 @@ function parseHead(body: Buffer, end: number): Record<string, unknown> | undefin
   } catch {
     return undefined;
   }
-  return expectObject(expectObject(head, 'a request body').Pod, 'Pod');
+  const pod = expectObject(expectObject(head, 'a request body').Pod, 'Pod');
+  checkPod(pod);
+  return pod;
 }
 
 function decodeBody(body: Buffer): { readonly pod: Record<string, unknown>; readonly nodeNames: NameList } {
@@ -89,12 +98,12 @@ function decodeBody(body: Buffer): { readonly pod: Record<string, unknown>; read
   if (!Array.isArray(names)) {
     throw new WireError(`expected NodeNames, found ${args.Nodes ? 'Nodes' : 'none'}; ${CACHE_CAPABLE}`);
   }
-  if (!names.every((name) => typeof name === 'string')) throw new WireError('expected NodeNames to be strings');
-  if (!names.every(isPlain)) throw new WireError('expected NodeNames to be names of nodes, found escaped characters');
+  if (!names.every(isPlainName)) {
+    throw new WireError(
+      'expected NodeNames to be names of nodes: 1 to 253 printable ASCII characters without spaces, quotes and ' +
+        'backslashes',
+    );
+  }
+  checkPod(pod);
   return { pod, nodeNames: NameList.from(names) };
-}
-
-/** Whether JSON writes the text as it is: no name of a node has a quote, a backslash or a control character. */
-function isPlain(name: string): boolean {
-  return JSON.stringify(name) === `"${name}"`;
 }

@@ -3,6 +3,9 @@
  * have no JSON tags, so keys are capitalised, and absent pointers arrive as `null`.
  */
 
+import { checkPod } from './pod-shape.ts';
+import { describeFound, isPlainName, parseJson, WireError } from './wire-values.ts';
+
 export interface FilterResult {
   readonly NodeNames: readonly string[];
   readonly FailedNodes?: Readonly<Record<string, string>>;
@@ -45,9 +48,6 @@ export interface BindResultBody {
   readonly Error?: string;
 }
 
-/** A request that cannot be served; the message says what was expected, what was found and what to do. */
-export class WireError extends Error {}
-
 export const CACHE_CAPABLE = 'set nodeCacheCapable: true on the extender entry of the KubeSchedulerConfiguration';
 
 /** @throws WireError unless the body is JSON. */
@@ -55,39 +55,39 @@ export function parseBody(body: Buffer): unknown {
   return parseJson(body.toString('utf8'));
 }
 
-/** @throws WireError unless the text is JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new WireError(`expected a JSON body, found ${text === '' ? 'nothing' : JSON.stringify(text.slice(0, 80))}`);
-  }
-}
-
 /** @throws WireError when the body is no preempt call, or names whole victims instead of UIDs. */
 export function decodePreemptArgs(body: unknown): PreemptArgs {
   const args = expectObject(body, 'a request body');
   const pod = expectObject(args.Pod, 'Pod');
+  const identity = identifyPod(pod);
+  checkPod(pod);
   if (args.NodeNameToVictims && !args.NodeNameToMetaVictims) {
     throw new WireError(`expected NodeNameToMetaVictims, found NodeNameToVictims; ${CACHE_CAPABLE}`);
   }
   const victims = new Map<string, MetaVictims>();
-  for (const [node, value] of Object.entries(args.NodeNameToMetaVictims ?? {})) {
-    const meta = expectObject(value, `victims of node ${node}`);
-    const pods = Array.isArray(meta.Pods) ? meta.Pods : [];
-    const uids = pods.flatMap((entry: unknown) => {
-      const uid = (entry as { UID?: unknown } | null)?.UID;
-      return typeof uid === 'string' ? [{ UID: uid }] : [];
-    });
+  const given = expectObject(args.NodeNameToMetaVictims ?? {}, 'NodeNameToMetaVictims');
+  for (const [node, value] of Object.entries(given)) {
+    const meta = readVictims(value, expectName(node, 'a key of NodeNameToMetaVictims'));
     // kube-scheduler treats a node without victims as an error (preemption.go:256), so such a node is dropped.
-    const violations = meta.NumPDBViolations;
-    if (uids.length > 0)
-      victims.set(node, {
-        Pods: uids,
-        NumPDBViolations: Number.isSafeInteger(violations) ? (violations as number) : 0,
-      });
+    if (meta.Pods.length > 0) victims.set(node, meta);
   }
-  return { pod, ...identifyPod(pod), victims };
+  return { pod, ...identity, victims };
+}
+
+function readVictims(value: unknown, node: string): MetaVictims {
+  const meta = expectObject(value, `victims of node ${node}`);
+  const pods = meta.Pods ?? [];
+  if (!Array.isArray(pods)) {
+    throw new WireError(`expected the Pods of node ${node} to be a list, found ${describeFound(pods)}`);
+  }
+  const Pods = pods
+    .filter((entry) => entry !== null)
+    .map((entry: unknown) => ({ UID: expectName(expectObject(entry, 'a victim').UID, 'the UID of a victim') }));
+  const NumPDBViolations = meta.NumPDBViolations ?? 0;
+  if (!Number.isSafeInteger(NumPDBViolations)) {
+    throw new WireError(`expected NumPDBViolations to be an integer, found ${describeFound(NumPDBViolations)}`);
+  }
+  return { Pods, NumPDBViolations: NumPDBViolations as number };
 }
 
 /** @throws WireError when a field is missing or empty. */
@@ -95,9 +95,10 @@ export function decodeBindArgs(body: unknown): BindArgs {
   const args = expectObject(body, 'a request body');
   const read = (key: string): string => {
     const value = args[key];
-    if (typeof value !== 'string' || value === '')
-      throw new WireError(`expected ${key}, found ${JSON.stringify(value)}`);
-    return value;
+    if (typeof value !== 'string' || value === '') {
+      throw new WireError(`expected ${key}, found ${describeFound(value)}`);
+    }
+    return expectName(value, key);
   };
   return { namespace: read('PodNamespace'), name: read('PodName'), uid: read('PodUID'), node: read('Node') };
 }
@@ -105,19 +106,22 @@ export function decodeBindArgs(body: unknown): BindArgs {
 /** @throws WireError when the pod has no UID. */
 export function identifyPod(pod: Record<string, unknown>): { uid: string; nominatedNodeName: string } {
   const metadata = expectObject(pod.metadata, 'Pod.metadata');
-  const uid = metadata.uid;
-  if (typeof uid !== 'string' || uid === '')
-    throw new WireError(`expected Pod.metadata.uid, found ${JSON.stringify(uid)}`);
+  const uid = expectName(metadata.uid, 'Pod.metadata.uid');
   const nominated = (pod.status as { nominatedNodeName?: unknown } | null | undefined)?.nominatedNodeName;
   return { uid, nominatedNodeName: typeof nominated === 'string' ? nominated : '' };
 }
 
+/** @throws WireError unless the value could be a name; `what` names it in the message. */
+function expectName(value: unknown, what: string): string {
+  if (isPlainName(value)) return value;
+  throw new WireError(
+    `expected ${what} to be 1 to 253 printable ASCII characters without spaces, quotes and backslashes, ` +
+      `found ${describeFound(value)}`,
+  );
+}
+
 /** @throws WireError unless the value is a JSON object; `what` names it in the message. */
 export function expectObject(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new WireError(
-      `expected ${what} to be an object, found ${value === undefined ? 'nothing' : JSON.stringify(value)?.slice(0, 80)}`,
-    );
-  }
-  return value as Record<string, unknown>;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new WireError(`expected ${what} to be an object, found ${describeFound(value)}`);
 }

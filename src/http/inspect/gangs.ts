@@ -5,6 +5,8 @@ import { explain, type Reason } from '../../core/reasons/explain.ts';
 import { nameRun } from '../../core/reasons/explain-running.ts';
 import type { TopologyRequest } from '../../core/topology/request.ts';
 import type { GangView, SchedulerView } from '../../gang/framework/ports.ts';
+import { type Access, answerRefusal, isRefusal } from '../access/access.ts';
+import type { Sight } from '../access/sight.ts';
 
 /** One item of `GET /v1/gangs`, shaped like a Kubernetes object. */
 export interface GangItem {
@@ -28,7 +30,7 @@ export interface GangItem {
     readonly succeeded: number;
     /** Why the gang is in this state, in one sentence; '' when there is nothing to explain. */
     readonly reason: string;
-    /** The reason as data; null when there is nothing to explain. */
+    /** The reason as data; null when there is nothing to explain, or for callers who may not see all gangs. */
     readonly because: Reason | null;
     /** When activeDeadlineSeconds ends a Job of the gang, RFC 3339. */
     readonly deadline: string | null;
@@ -57,23 +59,30 @@ export interface GangList {
   readonly items: readonly GangItem[];
 }
 
-export function createInspectApp(scheduler: SchedulerView): Hono {
+export function createInspectApp(scheduler: SchedulerView, access: Pick<Access, 'sightOf'>): Hono {
   const app = new Hono();
-  app.get('/v1/gangs', (c) => {
-    const records = [...scheduler.gangs()].sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1));
-    const list: GangList = { items: records.map((record) => describe(record, scheduler)) };
+  app.get('/v1/gangs', async (c) => {
+    const sight = await access.sightOf(c, c.req.queries('namespace') ?? []);
+    if (isRefusal(sight)) return answerRefusal(c, sight);
+    const records = [...scheduler.gangs()]
+      .filter(({ gang }) => sight.shows(gang.namespace))
+      .sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1));
+    const list: GangList = { items: records.map((record) => describe(record, scheduler, sight)) };
     return c.json(list);
   });
-  app.get('/v1/gangs/:namespace/:name', (c) => {
-    const key = `${c.req.param('namespace')}/${c.req.param('name')}`;
+  app.get('/v1/gangs/:namespace/:name', async (c) => {
+    const { namespace, name } = c.req.param();
+    const sight = await access.sightOf(c, [namespace]);
+    if (isRefusal(sight)) return answerRefusal(c, sight);
+    const key = `${namespace}/${name}`;
     const record = scheduler.gang(key);
-    if (record) return c.json(describe(record, scheduler));
+    if (record) return c.json(describe(record, scheduler, sight));
     return c.json({ error: `expected a gang with pods, found none named ${key}; GET /v1/gangs lists all` }, 404);
   });
   return app;
 }
 
-function describe(record: GangView, scheduler: SchedulerView): GangItem {
+function describe(record: GangView, scheduler: SchedulerView, sight: Sight): GangItem {
   const { gang, census, state } = record;
   const reason = scheduler.reasonOf(record);
   return {
@@ -91,7 +100,8 @@ function describe(record: GangView, scheduler: SchedulerView): GangItem {
       nominated: scheduler.countSlots(gang.key),
       succeeded: census.succeeded,
       reason: reason ? explain(reason) : '',
-      because: reason ?? null,
+      // It names gangs of other namespaces. The sentence does, too, but it is in the Events of the gang's own pods anyway.
+      because: (sight.everything && reason) || null,
       deadline: (gang.deadlineAt !== undefined && instantText(gang.deadlineAt)) || null,
       run: gang.run ? nameRun(gang.run) : null,
       laterRuns: gang.laterRuns.map(({ name }) => nameRun(name)),

@@ -10,6 +10,7 @@ import { borrowed } from '../../core/queues/quota.ts';
 import type { Queue } from '../../core/queues/tree.ts';
 import { explainQueueProblem } from '../../core/reasons/explain-queue.ts';
 import type { QueueView } from '../../gang/framework/ports.ts';
+import type { Sight } from '../access/sight.ts';
 import {
   type Dimension,
   listRunning,
@@ -27,6 +28,8 @@ export interface QueueReport {
   /** Gangs that can never start, those in line in scheduling order, then those that are not in line. */
   readonly waiting: readonly WaitingItem[];
   readonly running: readonly RunningItem[];
+  /** How many gangs are left out: those in namespaces that were not asked for, or that the caller may not see. */
+  readonly hidden: { readonly waiting: number; readonly running: number };
   readonly problems: readonly QueueProblemItem[];
   /** The weights of the factors of a score. */
   readonly weights: OrderWeights;
@@ -91,9 +94,31 @@ export function reportQueues(sources: ReportSources): QueueReport {
     queues,
     waiting: listWaiting(sources),
     running: listRunning(sources),
+    hidden: { waiting: 0, running: 0 },
     problems: listQueueProblems(view),
     weights: view.weights,
     backfill: view.backfill,
+  };
+}
+
+/**
+ * The report as somebody sees it. The queues stay, with their sums; of gangs that are left out only their number is told,
+ * and the positions of the others, which count them. Who may not see all gangs gets no reason as data, as it names other
+ * gangs (the sentence is in the Events of the gang's own pods anyway), no nodes, and no problems of queues.
+ */
+export function narrowToSight(report: QueueReport, { shows, everything }: Sight): QueueReport {
+  const isShown = ({ namespace }: { readonly namespace: string }) => shows(namespace);
+  const waiting = report.waiting.filter(isShown);
+  const running = report.running.filter(isShown);
+  return {
+    ...report,
+    waiting: everything ? waiting : waiting.map((item) => ({ ...item, because: null, planned: null })),
+    running,
+    hidden: {
+      waiting: report.waiting.length - waiting.length,
+      running: report.running.length - running.length,
+    },
+    problems: everything ? report.problems : [],
   };
 }
 

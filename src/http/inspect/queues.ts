@@ -1,11 +1,14 @@
 /** The read-only API for queues, `GET /v1/queues`: the tree, which gangs wait and for how long, and which run. */
 import { Hono } from 'hono';
 import type { Clock } from '../../core/objects/clock.ts';
+import { cutText } from '../../core/objects/text-values.ts';
 import { dimensionOf } from '../../core/queues/amounts.ts';
 import type { SchedulerView } from '../../gang/framework/ports.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { type Access, answerRefusal, isRefusal } from '../access/access.ts';
+import { fullSight } from '../access/sight.ts';
 import type { WaitingItem } from './queue-gangs.ts';
-import { listQueueProblems, type QueueReport, reportQueues } from './queue-report.ts';
+import { listQueueProblems, narrowToSight, type QueueReport, reportQueues } from './queue-report.ts';
 
 export interface QueueInspectorParts {
   readonly scheduler: SchedulerView;
@@ -91,21 +94,29 @@ export class QueueInspector {
   }
 }
 
-export function createQueuesApp(inspector: QueueInspector): Hono {
+export function createQueuesApp(inspector: QueueInspector, access: Pick<Access, 'sightOf'>): Hono {
   const app = new Hono();
   const notReady = { error: 'not ready yet: the cluster is being read; see /readyz?verbose' };
-  app.get('/v1/queues', (c) => {
-    const text = inspector.reportText();
-    return text === undefined ? c.json(notReady, 503) : c.body(text, 200, { 'content-type': 'application/json' });
+  app.get('/v1/queues', async (c) => {
+    const sight = await access.sightOf(c, c.req.queries('namespace') ?? []);
+    if (isRefusal(sight)) return answerRefusal(c, sight);
+    if (sight === fullSight) {
+      const text = inspector.reportText();
+      return text === undefined ? c.json(notReady, 503) : c.body(text, 200, { 'content-type': 'application/json' });
+    }
+    const report = inspector.report();
+    return report ? c.json(narrowToSight(report, sight)) : c.json(notReady, 503);
   });
-  app.get('/v1/queues/:name', (c) => {
+  app.get('/v1/queues/:name', async (c) => {
     const name = c.req.param('name');
+    const sight = await access.sightOf(c, c.req.queries('namespace') ?? []);
+    if (isRefusal(sight)) return answerRefusal(c, sight);
     const report = inspector.report();
     if (!report) return c.json(notReady, 503);
     const narrow = narrowReport(report, name);
-    if (narrow) return c.json(narrow);
+    if (narrow) return c.json(narrowToSight(narrow, sight));
     const known = report.queues.map((queue) => queue.name).join(', ');
-    return c.json({ error: `expected a queue, found none named ${name}; there are ${known}` }, 404);
+    return c.json({ error: `expected a queue, found none named ${cutText(name)}; there are ${known}` }, 404);
   });
   return app;
 }

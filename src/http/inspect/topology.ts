@@ -3,6 +3,7 @@
  * linter.
  */
 import { Hono } from 'hono';
+import { cutText } from '../../core/objects/text-values.ts';
 import type { PlanPolicy } from '../../core/placement/gang-request.ts';
 import {
   type ClusterReport,
@@ -16,6 +17,7 @@ import { type Drift, isWarning, type TopologyFinding } from '../../core/topology
 import { lintTopology } from '../../core/topology/lint.ts';
 import type { SchedulerView } from '../../gang/framework/ports.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { type Access, answerRefusal } from '../access/access.ts';
 
 /** A finding as data and as one sentence. */
 export type FindingItem = TopologyFinding & {
@@ -109,12 +111,14 @@ export class TopologyInspector {
   }
 }
 
-export function createTopologyApp(inspector: TopologyInspector): Hono {
+export function createTopologyApp(inspector: TopologyInspector, access: Pick<Access, 'refuseNodes'>): Hono {
   const app = new Hono();
-  app.get('/v1/topology', (c) => {
+  app.get('/v1/topology', async (c) => {
+    const refusal = await access.refuseNodes(c);
+    if (refusal) return answerRefusal(c, refusal);
     const hosts = c.req.query('hosts') ?? 'false';
     if (hosts !== 'true' && hosts !== 'false') {
-      return c.json({ error: `hosts: expected true or false, found "${hosts}"` }, 400);
+      return c.json({ error: `hosts: expected true or false, found ${JSON.stringify(cutText(hosts))}` }, 400);
     }
     const report = inspector.report(hosts === 'true');
     if (report) return c.json(report);

@@ -1,5 +1,6 @@
 /** The probes `/livez` and `/readyz`, and `/metrics`. */
 import { Hono } from 'hono';
+import { type Access, answerRefusal } from '../access/access.ts';
 
 /** One condition for being ready. */
 export interface HealthCheck {
@@ -23,32 +24,40 @@ export interface MetricsSource {
   render(): Promise<string>;
 }
 
-/** The paths that a kubelet probes, which it does without a client certificate. */
-export const probePaths: readonly string[] = ['/livez', '/readyz'];
+const WITHHELD = '[ ]notices withheld: expected a certificate of server.callers, or a token whose user may list nodes';
 
 /**
  * `/livez` is 200 as long as the event loop runs. It must depend on nothing else, or an outage of the API server would
  * restart Muster and cut off the binds held at the barrier. `/readyz` is 200 if every check passes, otherwise 503.
- * `?verbose` lists the checks and notices; so does every failure.
+ * `?verbose` lists the checks and notices, every failure the checks. The notices name nodes and queues, so only callers who
+ * may see those get them. All else is open to everybody: a kubelet presents no certificate.
  */
 export function createHealthApp(
   checks: readonly HealthCheck[],
   metrics: MetricsSource,
+  access: Pick<Access, 'seesDetails' | 'refuseMetrics'>,
   notices: readonly HealthNotice[] = [],
 ): Hono {
   const app = new Hono();
   app.get('/livez', (c) => c.text('ok'));
-  app.get('/readyz', (c) => {
+  app.get('/readyz', async (c) => {
     const outcomes = checks.map((check) => ({ name: check.name, reason: check.check() }));
     const isReady = outcomes.every((outcome) => outcome.reason === undefined);
-    if (isReady && c.req.query('verbose') === undefined) return c.text('ok');
+    const isVerbose = c.req.query('verbose') !== undefined;
+    if (isReady && !isVerbose) return c.text('ok');
     const lines = outcomes.map(({ name, reason }) =>
       reason === undefined ? `[+]${name} ok` : `[-]${name} failed: ${reason}`,
     );
-    for (const notice of notices) lines.push(...notice.list().map((line) => `[!]${notice.name} ${line}`));
+    if (isVerbose && (await access.seesDetails(c))) {
+      for (const notice of notices) lines.push(...notice.list().map((line) => `[!]${notice.name} ${line}`));
+    } else if (isVerbose) lines.push(WITHHELD);
     lines.push(isReady ? 'readyz check passed' : 'readyz check failed', '');
     return c.text(lines.join('\n'), isReady ? 200 : 503);
   });
-  app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }));
+  app.get('/metrics', async (c) => {
+    const refusal = await access.refuseMetrics(c);
+    if (refusal) return answerRefusal(c, refusal);
+    return c.body(await metrics.render(), 200, { 'content-type': metrics.contentType });
+  });
   return app;
 }

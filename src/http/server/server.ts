@@ -1,11 +1,14 @@
-/** The HTTP server: one listener with plain HTTP/1.1 or TLS, client certificates, and a bounded drain on shutdown. */
+/** The HTTP server: one listener with plain HTTP/1.1 or TLS, bounded connections, and a bounded drain on shutdown. */
 import { createServer as createPlainServer, ServerResponse } from 'node:http';
-import { createSecureServer } from 'node:http2';
+import { createSecureServer, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { getRequestListener, type ServerType } from '@hono/node-server';
 import type { Logger } from '../../telemetry/log.ts';
+import type { RefusedConnection } from '../../telemetry/outcomes.ts';
+import { type Peer, readPeer } from '../access/peer.ts';
+import { Connections, connectionKey } from './connections.ts';
 import { type FetchHandler, type Incoming, type Outgoing, serveDirectly } from './direct.ts';
 import { isSameMaterial, readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls.ts';
 
@@ -15,14 +18,20 @@ import { isSameMaterial, readTlsMaterial, type TlsFiles, type TlsMaterial } from
  * - keepAliveMs exceeds its idle timeout of 90 s. If the server closed first, a POST on its way would fail, and Go does
  *   not resend a POST.
  * - receiveMs bounds the time to receive a request. It ends neither an idle connection nor a held call.
+ *
+ * Floods of HTTP/2 frames (resets, pings, settings, invalid frames) end their session by the limits of Node and nghttp2:
+ * 1,000 resets at once and 33 a second after that, 10 pings and 32 settings under way.
  */
 
 /** Milliseconds. Tests use shorter times. */
 export interface ServerTiming {
   readonly keepAliveMs: number;
   readonly receiveMs: number;
-  /** How often Node checks for requests that exceed `receiveMs`. */
+  /** How long a caller may take to read an answer. */
+  readonly sendMs: number;
+  /** How often is checked what takes too long. */
   readonly receiveCheckMs: number;
+  readonly handshakeMs: number;
   readonly certificateCheckMs: number;
   /** How long calls in flight may still take once the listener is closed. */
   readonly closeDeadlineMs: number;
@@ -31,7 +40,9 @@ export interface ServerTiming {
 export const serverTiming: ServerTiming = {
   keepAliveMs: 120_000,
   receiveMs: 30_000,
-  receiveCheckMs: 10_000,
+  sendMs: 60_000,
+  receiveCheckMs: 5_000,
+  handshakeMs: 10_000,
   certificateCheckMs: 60_000,
   closeDeadlineMs: 10_000,
 };
@@ -45,14 +56,18 @@ export interface ServerOptions {
   /** 0 picks a free port; see `RunningServer.port`. */
   readonly port: number;
   readonly tls?: TlsFiles | undefined;
-  /** Paths that need no client certificate even with a client CA: a kubelet probes without one. */
-  readonly anonymousPaths: readonly string[];
+  /** Whether the connection is that of a caller with a name that is listed; all others are few. */
+  readonly isListed: (peer: Peer) => boolean;
+  readonly onRefusedConnection: (reason: RefusedConnection) => void;
+  readonly maxConnections: number;
   /** How long to keep serving after `onDraining`, so that clients notice first. */
   readonly drainDelayMs: number;
   readonly logger: Logger;
   /** Called once when `close` starts; readiness should fail from then on. */
   readonly onDraining?: () => void;
   readonly timing?: ServerTiming;
+  /** Milliseconds since the epoch, against which certificates expire; the machine's clock unless given. */
+  readonly now?: () => number;
 }
 
 export interface RunningServer {
@@ -61,19 +76,39 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** Places for connections of callers that are not listed, of which one address takes at most a quarter. */
+const MAX_STRANGERS = 256;
+/** Bytes of all headers of a request. kube-scheduler's are 200. */
+const MAX_HEADER_BYTES = 16_384;
+
+/** How long a TLS session can be resumed. */
+const SESSION_SECONDS = 300;
+
 /** Starts to listen. Rejects with an Error that names the remedy if it cannot. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const timing = options.timing ?? serverTiming;
   const material = options.tls && (await readTlsMaterial(options.tls));
-  const state: ServingState = { isClosing: false, answers: new Set() };
+  const { onRefusedConnection } = options;
+  const maxStrangers = material?.ca === undefined ? undefined : MAX_STRANGERS;
+  const connections = new Connections({
+    limits: { maxConnections: options.maxConnections, maxStrangers, maxStrangersPerAddress: MAX_STRANGERS / 4 },
+    ...timing,
+    onRefused: onRefusedConnection,
+  });
+  const state: ServingState = { isClosing: false, callerCa: material?.ca, connections, handshakes: new Map() };
   const server = createServer(timing, material, listenWith(options, state));
-  const sockets = trackSockets(server);
+  watchConnections(server, options, state);
   await listen(server, options);
   server.on('error', (error: Error) => options.logger.error('HTTP server error', error));
   const { port } = server.address() as AddressInfo;
   const url = `${material ? 'https' : 'http'}://${options.bindAddress}:${port}`;
   options.logger.info(0, 'serving', { url, certificateValidUntil: material?.validUntil });
-  const stopReloading = material && reloadCertificates(server, options, material, timing.certificateCheckMs);
+  const sweeping = setInterval(() => connections.sweep(performance.now()), timing.receiveCheckMs);
+  const stopReloading =
+    material &&
+    reloadCertificates(server, options, material, timing.certificateCheckMs, (ca) => {
+      state.callerCa = ca;
+    });
 
   const drain = async (): Promise<void> => {
     options.onDraining?.();
@@ -84,13 +119,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const deadline = sleep(timing.closeDeadlineMs, undefined, { ref: false });
     // `server.close()` closes idle connections, and treats one whose answer is written but not yet sent as idle. All
     // other connections end with their answer, which says `Connection: close`, or with their HTTP/2 session.
-    await Promise.race([allSent(state.answers), deadline]);
+    await Promise.race([allSent(connections), deadline]);
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     await Promise.race([closed, deadline]);
+    const { sockets } = connections;
     if (sockets.size > 0)
       options.logger.warn('closing connections with calls under way', { connections: sockets.size });
     for (const socket of sockets) socket.destroy();
     await closed;
+    clearInterval(sweeping);
     options.logger.info(0, 'closed');
   };
   let draining: Promise<void> | undefined;
@@ -105,12 +142,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 interface ServingState {
   isClosing: boolean;
-  /** Responses that are not closed yet. */
-  readonly answers: Set<Outgoing>;
+  /** The CA that verifies callers now; undefined: they are not asked for a certificate. */
+  callerCa: string | undefined;
+  readonly connections: Connections;
+  /** Who was found in each handshake, by remote address and port, which HTTP/2 shows of its socket. */
+  readonly handshakes: Map<string, Identity>;
 }
 
-async function allSent(answers: ServingState['answers']): Promise<void> {
-  while ([...answers].some((answer) => answer.writableEnded && !answer.writableFinished)) await sleep(10);
+interface Identity {
+  readonly peer: Peer;
+  /** The CA that verified it. */
+  readonly ca: string;
+}
+
+async function allSent(connections: Connections): Promise<void> {
+  while (connections.isSending) await sleep(10);
 }
 
 type Listener = (incoming: Incoming, outgoing: Outgoing) => void;
@@ -121,6 +167,7 @@ function createServer(timing: ServerTiming, material: TlsMaterial | undefined, l
     headersTimeout: timing.receiveMs,
     requestTimeout: timing.receiveMs,
     connectionsCheckingInterval: timing.receiveCheckMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
   };
   if (material === undefined) return createPlainServer(http1, listener);
   const { cert, key, ca } = material;
@@ -130,14 +177,37 @@ function createServer(timing: ServerTiming, material: TlsMaterial | undefined, l
     ...(ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }),
     allowHTTP1: true,
     http1Options: http1,
-    settings: { maxConcurrentStreams: 1000 },
+    handshakeTimeout: timing.handshakeMs,
+    sessionTimeout: SESSION_SECONDS,
+    settings: { maxConcurrentStreams: 1000, maxHeaderListSize: MAX_HEADER_BYTES },
   };
   return createSecureServer(serverOptions, listener);
 }
 
-/** Handles every request: checks its client, then passes it to the app, directly or through hono's adapter. */
+function watchConnections(server: ServerType, options: ServerOptions, state: ServingState): void {
+  const { connections, handshakes } = state;
+  server.on('connection', (socket: Socket) => connections.accept(socket));
+  server.on('session', (session: ServerHttp2Session) => connections.openSession(session, performance.now()));
+  server.on('tlsClientError', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') options.onRefusedConnection('handshake');
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const ca = state.callerCa;
+    if (ca === undefined) return;
+    const peer = readPeer(socket);
+    const key = connectionKey(socket);
+    const identity = { peer, ca };
+    handshakes.set(key, identity);
+    socket.once('close', () => {
+      if (handshakes.get(key) === identity) handshakes.delete(key);
+    });
+    if (options.isListed(peer)) connections.recognize(key);
+  });
+}
+
+/** Handles every request: finds out who calls, then passes it to the app, directly or through hono's adapter. */
 function listenWith(options: ServerOptions, state: ServingState): Listener {
-  const judge = createJudge(options);
+  const identify = createIdentifier(state, options.now ?? Date.now);
   const isDirect = ({ method, url }: Incoming) =>
     method === 'POST' && options.directPaths?.includes(url ?? '') === true;
   const beforeAnswer = (outgoing: Outgoing): void => {
@@ -145,54 +215,50 @@ function listenWith(options: ServerOptions, state: ServingState): Listener {
     if (state.isClosing && outgoing instanceof ServerResponse) outgoing.setHeader('connection', 'close');
   };
   const adapt = getRequestListener(async (request, { incoming, outgoing }) => {
-    const refusal = judge(incoming);
-    if (refusal !== undefined) return new Response(refusal, { status: 403 });
-    const response = await options.fetch(request, { incoming, outgoing });
+    const peer = identify(incoming, outgoing);
+    const response = await options.fetch(request, { incoming, outgoing, peer });
     beforeAnswer(outgoing);
     return response;
   });
+  const clock = () => performance.now();
   return (incoming, outgoing) => {
-    state.answers.add(outgoing);
-    outgoing.once('close', () => state.answers.delete(outgoing));
-    if (isDirect(incoming) && judge(incoming) === undefined) {
-      void serveDirectly(options.fetch, incoming, outgoing, () => beforeAnswer(outgoing));
+    state.connections.begin(incoming, outgoing, clock);
+    if (isDirect(incoming)) {
+      const peer = identify(incoming, outgoing);
+      void serveDirectly(options.fetch, { incoming, outgoing, peer }, () => beforeAnswer(outgoing));
     } else void adapt(incoming, outgoing);
   };
 }
 
 /**
- * Returns a function that says why a request is refused, or undefined. Client certificates are checked here and not in
- * the handshake, because probes come without one, and because a TLS 1.3 client refused in the handshake sees a reset
- * connection and no reason.
+ * Returns a function that says who sent a request. Certificates are not insisted on in the handshake, because probes come
+ * without one, and because a TLS 1.3 client refused in the handshake sees a reset connection and no reason.
+ *
+ * A certificate that expires, or whose CA is replaced, counts no longer on open connections either. They are closed, so
+ * that the client connects again with what it has now.
  */
-function createJudge({ tls, anonymousPaths, logger }: ServerOptions): (incoming: Incoming) => string | undefined {
-  if (tls?.clientCaFile === undefined) return () => undefined;
-  const refused = new WeakSet<object>();
-  return (incoming) => {
-    const path = incoming.url?.split('?', 1)[0] ?? '';
-    const socket = incoming.socket as TLSSocket;
-    if (anonymousPaths.includes(path) || socket.authorized) return undefined;
-    const reason = `expected a client certificate signed by ${tls.clientCaFile}, found ${describePeer(socket)}`;
-    const connection = 'stream' in incoming ? (incoming.stream.session ?? socket) : socket;
-    if (!refused.has(connection)) logger.warn('request refused', { reason, client: socket.remoteAddress });
-    refused.add(connection);
-    return `${reason}; set tlsConfig.certFile and keyFile of the extender entry\n`;
+function createIdentifier(state: ServingState, now: () => number): (incoming: Incoming, outgoing: Outgoing) => Peer {
+  const known = new WeakMap<object, Identity>();
+  return (incoming, outgoing) => {
+    if (state.callerCa === undefined) return OPEN;
+    const session = 'stream' in incoming ? incoming.stream.session : undefined;
+    const connection = session ?? incoming.socket;
+    let identity = known.get(connection);
+    if (identity === undefined) {
+      identity = state.handshakes.get(connectionKey(incoming.socket));
+      if (identity === undefined) return { kind: 'stranger', found: 'a connection that is closed' };
+      known.set(connection, identity);
+    }
+    const { peer, ca } = identity;
+    const isExpired = peer.kind === 'certificate' && now() >= peer.expiresAt;
+    if (!isExpired && ca === state.callerCa) return peer;
+    if (session) session.close();
+    else (outgoing as ServerResponse).setHeader('connection', 'close');
+    return { kind: 'stranger', found: isExpired ? 'one that has expired' : 'one that an earlier CA verified' };
   };
 }
 
-function describePeer(socket: TLSSocket): string {
-  if (socket.getPeerX509Certificate() === undefined) return 'none';
-  return `one that does not verify (${socket.authorizationError})`;
-}
-
-function trackSockets(server: ServerType): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  return sockets;
-}
+const OPEN: Peer = { kind: 'open' };
 
 async function listen(server: ServerType, { bindAddress, port }: ServerOptions): Promise<void> {
   await new Promise<void>((resolve, reject) => {
@@ -223,6 +289,7 @@ function reloadCertificates(
   { tls, logger }: ServerOptions,
   initial: TlsMaterial,
   intervalMs: number,
+  onCa: (ca: string | undefined) => void,
 ): () => void {
   let current = initial;
   const reload = async (): Promise<void> => {
@@ -231,6 +298,7 @@ function reloadCertificates(
       if (isSameMaterial(current, next) || !('setSecureContext' in server)) return;
       server.setSecureContext(next);
       current = next;
+      onCa(next.ca);
       logger.info(0, 'TLS certificate reloaded', { certificateValidUntil: next.validUntil });
     } catch (error) {
       logger.error('TLS certificate not reloaded; the previous one stays in use', error);

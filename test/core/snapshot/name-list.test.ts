@@ -8,10 +8,10 @@ function read(text: string, before = '', after = ''): readonly string[] | undefi
   return NameList.read(bytes, begin, bytes.length - after.length)?.toArray();
 }
 
-/** Names that JSON writes without escapes: all that nodes can have, and more. */
-const plain = fc
-  .string({ unit: 'grapheme', maxLength: 40 })
-  .filter((name) => JSON.stringify(name) === `"${name}"` && name.isWellFormed());
+/** Names that JSON writes as they are: all that nodes can have, and more. */
+const plain = fc.stringMatching(/^[!#-[\]-~]{1,40}$/);
+/** Any text, and what an encoder makes of it. */
+const any = fc.oneof(plain, fc.string({ unit: 'grapheme', maxLength: 6 }), fc.string({ unit: 'binary', maxLength: 6 }));
 const nodeName = fc.stringMatching(/^[a-z0-9]([a-z0-9.-]{0,50}[a-z0-9])?$/);
 
 describe('reading names', () => {
@@ -19,8 +19,7 @@ describe('reading names', () => {
     { text: '[]', names: [] },
     { text: '["a"]', names: ['a'] },
     { text: '["node-1","node-2"]', names: ['node-1', 'node-2'] },
-    { text: '["",""]', names: ['', ''] },
-    { text: '["nœud","节点"]', names: ['nœud', '节点'] },
+    { text: `["${'n'.repeat(253)}","~!"]`, names: ['n'.repeat(253), '~!'] },
   ])('$text', ({ text, names }) => {
     expect(read(text)).toEqual(names);
     expect(read(text, '{"NodeNames":', '}"')).toEqual(names);
@@ -48,6 +47,15 @@ describe('reading names', () => {
     '["a\\u002d"]',
     '{"a":"b"}',
     'null',
+    '[""]',
+    '["a",""]',
+    '["nœud"]',
+    '["节点"]',
+    '["a b"]',
+    '["a\nb"]',
+    '["node-\u0000"]',
+    '["node-1\u007f","\u0080"]',
+    `["${'n'.repeat(254)}"]`,
   ])('not %j', (text) => {
     expect(read(text)).toBeUndefined();
     expect(read(text, '"', '","x"]')).toBeUndefined();
@@ -59,6 +67,18 @@ describe('reading names', () => {
         expect(read(JSON.stringify(names))).toEqual(names);
         expect(NameList.from(names).toArray()).toEqual(names);
       }),
+    );
+  });
+
+  test('reads only names of 1 to 253 printable ASCII characters, wherever the others stand', () => {
+    fc.assert(
+      fc.property(fc.array(any), (names) => {
+        const isPlain = names.every((name) => /^[!#-[\]-~]{1,253}$/.test(name));
+        const found = read(`[${names.map((name) => `"${name}"`).join(',')}]`);
+        if (isPlain) expect(found).toEqual(names);
+        else if (found !== undefined) expect(found.every((name) => /^[!#-[\]-~]{1,253}$/.test(name))).toBe(true);
+      }),
+      { numRuns: 2_000 },
     );
   });
 

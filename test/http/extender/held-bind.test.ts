@@ -5,7 +5,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { type RunningServer, startServer } from '../../../src/http/server/server.ts';
 import { gang, SECOND, startWorld } from '../../support/scenario.ts';
 import { until } from '../../support/until.ts';
-import { createAuthority, recordLogs } from '../support.ts';
+import { createAuthority, recordLogs, unboundedServer } from '../support.ts';
 
 const authority = createAuthority();
 afterAll(() => authority.remove());
@@ -28,7 +28,7 @@ describe('kube-scheduler gives up a bind call that is held', () => {
       bindAddress: '127.0.0.1',
       port: 0,
       tls: files,
-      anonymousPaths: [],
+      ...unboundedServer,
       drainDelayMs: 0,
       logger: recordLogs().logger,
     });

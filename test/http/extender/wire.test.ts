@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FilterArgs } from '../../../src/http/extender/filter-args.ts';
-import { decodeBindArgs, decodePreemptArgs, WireError } from '../../../src/http/extender/wire.ts';
+import { decodeBindArgs, decodePreemptArgs } from '../../../src/http/extender/wire.ts';
+import { WireError } from '../../../src/http/extender/wire-values.ts';
 
 const read = (body: unknown) => FilterArgs.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
 const aPod = (status: unknown = {}) => ({ metadata: { name: 'p', uid: 'u' }, spec: {}, status });
@@ -107,11 +108,22 @@ describe('a preempt body', () => {
   });
 
   test('contains no null, whatever came in', () => {
-    const victim = fc.option(fc.oneof(fc.record({ UID: fc.string() }), fc.jsonValue()));
-    const meta = fc.record({ Pods: fc.option(fc.array(victim)), NumPDBViolations: fc.option(fc.jsonValue()) });
+    const fine = fc.record({ UID: fc.uuid() });
+    const victim = fc.option(
+      fc.oneof({ arbitrary: fine, weight: 20 }, fc.record({ UID: fc.string() }), fc.jsonValue()),
+    );
+    const violations = fc.oneof({ arbitrary: fc.nat(), weight: 5 }, fc.jsonValue());
+    const meta = fc.record({ Pods: fc.option(fc.array(victim)), NumPDBViolations: fc.option(violations) });
+    const node = fc.oneof({ arbitrary: fc.stringMatching(/^[a-z0-9]{1,9}$/), weight: 20 }, fc.string());
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), meta), (map) => {
-        const { victims } = decodePreemptArgs({ Pod: aPod(), NodeNameToMetaVictims: map });
+      fc.property(fc.dictionary(node, meta), (map) => {
+        let victims: ReturnType<typeof decodePreemptArgs>['victims'];
+        try {
+          victims = decodePreemptArgs({ Pod: aPod(), NodeNameToMetaVictims: map }).victims;
+        } catch (error) {
+          expect(error).toBeInstanceOf(WireError);
+          return;
+        }
         for (const { Pods, NumPDBViolations } of victims.values()) {
           expect(Pods.length, 'a node without victims is an error to kube-scheduler').toBeGreaterThan(0);
           for (const entry of Pods) expect(typeof entry.UID).toBe('string');

@@ -2,15 +2,11 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { Agent, request } from 'undici';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { directPaths } from '../../../src/http/app.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../../src/http/server/server.ts';
 import { gang, pod, startWorld, type World } from '../../support/scenario.ts';
-import { connectHttp2, createAuthority, recordLogs } from '../support.ts';
-
-const authority = createAuthority();
-afterAll(() => authority.remove());
-const tls = authority.issue('server', 'serverAuth');
+import { recordLogs, unboundedServer } from '../support.ts';
 
 const running: RunningServer[] = [];
 const agents: Agent[] = [];
@@ -25,7 +21,7 @@ async function serve(world: World, overrides: Partial<ServerOptions> = {}): Prom
     directPaths,
     bindAddress: '127.0.0.1',
     port: 0,
-    anonymousPaths: [],
+    ...unboundedServer,
     drainDelayMs: 0,
     logger: recordLogs().logger,
     ...overrides,
@@ -120,21 +116,5 @@ describe('a direct call', () => {
     };
     const { port } = await serve(await smallWorld(), { fetch });
     expect(await connect(port)('/scheduler/filter', '{}')).toMatchObject({ status: 500, text: 'a bug' });
-  });
-
-  test('needs a client certificate where one is required', async () => {
-    const world = await smallWorld();
-    const { port } = await serve(world, { tls: { ...tls, clientCaFile: authority.caFile } });
-    const url = `https://localhost:${port}`;
-    const body = filterCall(world, 'web', ['n1']);
-    const ca = authority.caFile;
-    const unknown = connectHttp2(url, { ca });
-    expect(await unknown.post('/scheduler/filter', body)).toMatchObject({
-      status: 403,
-      body: expect.stringContaining('found none'),
-    });
-    const known = connectHttp2(url, { ca, identity: authority.issue('scheduler', 'clientAuth') });
-    expect(await known.post('/scheduler/filter', body)).toEqual({ status: 200, body: '{"NodeNames":["n1"]}' });
-    for (const client of [unknown, known]) client.session.destroy();
   });
 });

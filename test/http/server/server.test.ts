@@ -8,7 +8,7 @@ import { Hono } from 'hono';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { type RunningServer, type ServerOptions, serverTiming, startServer } from '../../../src/http/server/server.ts';
 import type { TlsFiles } from '../../../src/http/server/tls.ts';
-import { connectHttp2, createAuthority, defer, postRaw, recordLogs } from '../support.ts';
+import { connectHttp2, createAuthority, defer, postRaw, recordLogs, unboundedServer } from '../support.ts';
 
 const authority = createAuthority();
 afterAll(() => authority.remove());
@@ -40,7 +40,7 @@ async function start(overrides: Partial<ServerOptions> = {}) {
     fetch: app.fetch,
     bindAddress: '127.0.0.1',
     port: 0,
-    anonymousPaths: ['/livez'],
+    ...unboundedServer,
     drainDelayMs: 0,
     logger,
     timing: { ...serverTiming, closeDeadlineMs: 2000 },
@@ -204,27 +204,6 @@ describe('TLS', () => {
     expect(await answer).toEqual({ status: 200, body: 'held {}' });
     await closed;
     expect(client.session.closed).toBe(true);
-  });
-
-  test('with a client CA only its certificates are accepted, except on a probe path', async () => {
-    const { port, lines } = await start({ tls: { ...serverFiles, clientCaFile: authority.caFile } });
-    const url = `https://localhost:${port}`;
-    const known = connectHttp2(url, { ca: authority.caFile, identity: authority.issue('scheduler', 'clientAuth') });
-    expect(await known.post('/echo', 'hi')).toEqual({ status: 200, body: 'hi' });
-
-    const unknown = connectHttp2(url, { ca: authority.caFile });
-    const refusal = await unknown.post('/echo', 'hi');
-    expect(refusal.status).toBe(403);
-    expect(refusal.body).toContain(`expected a client certificate signed by ${authority.caFile}, found none`);
-    expect((await unknown.post('/livez', '')).status).toBe(404);
-    await unknown.post('/echo', 'hi');
-    expect(lines.filter((line) => line.msg === 'request refused')).toHaveLength(1);
-
-    const stranger = createAuthority();
-    const forged = connectHttp2(url, { ca: authority.caFile, identity: stranger.issue('scheduler', 'clientAuth') });
-    expect((await forged.post('/echo', 'hi')).body).toContain('found one that does not verify (');
-    for (const client of [known, unknown, forged]) client.session.destroy();
-    stranger.remove();
   });
 
   test('a renewed certificate is used without a restart; a broken one is not', async () => {
