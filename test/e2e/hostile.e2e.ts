@@ -6,7 +6,7 @@ import type { ApiClient } from './cluster/api-client.ts';
 import { waitFor } from './cluster/wait.ts';
 import { gangPods, gpuJob, gpuPod } from './objects.ts';
 import { scenarios } from './scenarios.ts';
-import { asTenant, TENANT_NAMESPACE as namespace } from './tenant.ts';
+import { TENANT_NAMESPACE as namespace, tenantOf } from './tenant.ts';
 import {
   boundPodsOf,
   expectGone,
@@ -128,7 +128,7 @@ scenarios('hostile tenants', {}, (scenario) => {
 async function beside(world: World, attack: (tenant: ApiClient) => Promise<void>): Promise<void> {
   const { api } = world.cluster;
   await world.cluster.addNodes({ count: 6 });
-  const tenant = await asTenant(world);
+  const tenant = await tenantOf(world.cluster.api);
   await withPodQuota(world, 64, async () => {
     try {
       await expect(tenant.list('pods', { namespace: 'default' }), 'the tenant has no other rights').rejects.toThrow(

@@ -53,10 +53,30 @@ describe('slots that kube-scheduler was told', () => {
   };
 
   test.each<[string, (raw: Raws[number]) => void]>([
-    ['is held now', (raw) => void (raw.metadata.annotations!['muster.dev/hold'] = 'true')],
-    ['has a bad value now', (raw) => void (raw.metadata.annotations!['muster.dev/slice-size'] = 'many')],
-    ['names a queue without quota for it', (raw) => void (raw.metadata.labels!['muster.dev/queue'] = 'small')],
-    ['names no queue that exists', (raw) => void (raw.metadata.labels!['muster.dev/queue'] = 'none')],
+    [
+      'is held now',
+      (raw) => {
+        raw.metadata.annotations!['muster.dev/hold'] = 'true';
+      },
+    ],
+    [
+      'has a bad value now',
+      (raw) => {
+        raw.metadata.annotations!['muster.dev/slice-size'] = 'many';
+      },
+    ],
+    [
+      'names a queue without quota for it',
+      (raw) => {
+        raw.metadata.labels!['muster.dev/queue'] = 'small';
+      },
+    ],
+    [
+      'names no queue that exists',
+      (raw) => {
+        raw.metadata.labels!['muster.dev/queue'] = 'none';
+      },
+    ],
   ])('are given up when the gang %s', async (_, change) => {
     const world = await startQueueWorld([{ name: 'small', limit: 8 }], { nodes: 2 });
     world.create(gang('a', 2));
@@ -75,7 +95,9 @@ describe('slots that kube-scheduler was told', () => {
     world.bindAll('a-0', 'a-1');
     await world.settle();
     expect(Object.keys(world.boundTo('a'))).toEqual(['a-0']);
-    await restarted(world, (raw) => void (raw.metadata.labels!['muster.dev/queue'] = 'small'));
+    await restarted(world, (raw) => {
+      raw.metadata.labels!['muster.dev/queue'] = 'small';
+    });
     expect(Object.keys(world.slotsOf('a'))).toEqual(['a-1']);
   });
 });
