@@ -67,7 +67,7 @@ test('unfinished bodies are bounded together: one too many is refused, the other
     answered.then((text) => (refused += Number(text.includes('in all bodies')))),
   );
   for (const { socket } of calls) socket.write(body.subarray(0, -1));
-  await expect.poll(() => refused).toBe(12);
+  await expect.poll(() => refused, { timeout: 10_000 }).toBe(12);
   for (const { socket } of calls) socket.write(body.subarray(-1));
   const texts = await Promise.all(calls.map(({ answered }) => answered));
   expect(texts.filter((text) => text.endsWith('{"NodeNames":["n0"]}'))).toHaveLength(8);

@@ -8,7 +8,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { Hono } from 'hono';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { type RunningServer, type ServerOptions, serverTiming, startServer } from '../../../src/http/server/server.ts';
 import { connectHttp2, createAuthority, defer, type Http2Client, recordLogs, unboundedServer } from '../support.ts';
 
@@ -99,6 +99,9 @@ const closed = (socket: Socket | ClientHttp2Session | ClientHttp2Stream) =>
     else socket.once('close', () => resolve());
   });
 
+/** The machine may be busy; nothing here waits for a time of its own. */
+vi.setConfig({ testTimeout: 30_000 });
+
 describe('ends', () => {
   test.each([
     ['a handshake that does not begin', ''],
@@ -174,7 +177,7 @@ describe('ends', () => {
     open.push(socket);
     socket.on('error', () => {});
     socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
-    await expect.poll(() => refused).toEqual(['unread']);
+    await expect.poll(() => refused, { timeout: 10_000 }).toEqual(['unread']);
     socket.resume();
     await closed(socket);
   });
@@ -184,7 +187,7 @@ describe('ends', () => {
     const { session } = http2(port, { known: true });
     const stream = session.request({ ':method': 'GET', ':path': '/large' });
     stream.on('error', () => {});
-    await expect.poll(() => refused).toEqual(['unread']);
+    await expect.poll(() => refused, { timeout: 10_000 }).toEqual(['unread']);
     stream.resume();
     await closed(stream);
   });
@@ -245,7 +248,7 @@ describe('many connections', () => {
     const late = http2(port, { known: true });
     expect((await late.post('/echo', 'amid')).body).toBe('amid');
     // kube-scheduler's own connection is one of them until its handshake is done.
-    await expect.poll(() => flood.filter((socket) => socket.closed).length).toBeOneOf([64, 65]);
+    await expect.poll(() => flood.filter((socket) => socket.closed).length, { timeout: 10_000 }).toBeOneOf([64, 65]);
     expect(new Set(refused)).toEqual(new Set(['strangers']));
   });
 
