@@ -54,7 +54,6 @@ async function meet({ busyGpus = 1, bring, call }: Shape): Promise<{ readonly fi
   await arena.pass(FIRST_MS);
   await call?.(arena);
   const first = arena.takeStalls();
-  if (process.env.DBG) console.error(JSON.stringify(arena.states()), first);
   for (const change of changes) {
     change(arena);
     await arena.pass(LATER_MS);

@@ -147,7 +147,7 @@ export const shapes: readonly Shape[] = [
     },
   },
   {
-    name: '1,000 members with 8 spread constraints over hosts',
+    name: '1,000 members with 8 spread constraints over hosts, within the bounds',
     bring: (arena) => {
       const of = { spec: spreadConstraints(8, 'kubernetes.io/hostname'), labels: { app: 'all' } };
       bringGang(arena, 'spread', 1_000, () => of);
@@ -158,8 +158,22 @@ export const shapes: readonly Shape[] = [
     bring: (arena) => bringGang(arena, 'terms', 1, () => ({ spec: nodeTerms(8_000) })),
   },
   {
-    name: '40 members with 200 node affinity terms each',
-    bring: (arena) => bringGang(arena, 'terms', 40, (i) => ({ spec: nodeTerms(200), cpu: 1_000 + i })),
+    name: '32 kinds of members with 7 node affinity terms each, within the bounds',
+    bring: (arena) => bringGang(arena, 'terms', 64, (i) => ({ spec: nodeTerms(7), cpu: 1_000 + (i % 32) })),
+  },
+  {
+    name: '200 gangs of one with 250 node affinity terms each, within the bounds',
+    bring: (arena) => {
+      for (let i = 0; i < 200; i++)
+        arena.create('Pod', member({ gang: `one-${i}`, index: 0, min: 1, cpu: 1_000 + i, spec: nodeTerms(250) }));
+    },
+  },
+  {
+    name: '24 members that fit each rack by the sum, and none by the node',
+    bring: (arena) => {
+      const annotations = { 'muster.dev/topology-required': 'rack' };
+      bringGang(arena, 'odd', 24, (i) => ({ annotations, gpus: i < 16 ? 5 : 4, cpu: 1_000 + (i % 8) }));
+    },
   },
   {
     name: 'one member that excludes 20,000 hosts by name',
@@ -196,6 +210,17 @@ export const shapes: readonly Shape[] = [
           ...hostTerms(800, String(i)),
           containers: [{ name: 'main', resources: { requests: { cpu: '1m' } } }],
         };
+        arena.create('Pod', aRawPod({ name: `repeller-${i}`, gpus: 0, nodeName: nodeNameAt(i), spec }));
+      }
+      bringGang(arena, 'honest', 1_000, (i) => ({ labels: { app: `mine-${i}` } }));
+    },
+  },
+  {
+    name: '500 running pods with 200 anti-affinity terms each, within the bounds, and a gang of 1,000',
+    bring: (arena) => {
+      for (let i = 0; i < 500; i++) {
+        const containers = [{ name: 'main', resources: { requests: { cpu: '1m' } } }];
+        const spec = { ...hostTerms(200, String(i)), containers };
         arena.create('Pod', aRawPod({ name: `repeller-${i}`, gpus: 0, nodeName: nodeNameAt(i), spec }));
       }
       bringGang(arena, 'honest', 1_000, (i) => ({ labels: { app: `mine-${i}` } }));

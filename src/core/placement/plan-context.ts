@@ -70,7 +70,7 @@ export function createPlanContext(
   gang: GangRequest,
   policy: PlanPolicy,
   asked: ResolvedTopology,
-  effort = new SearchEffort(tx.snapshot.byName.length, gang.members.length),
+  effort = SearchEffort.for(tx.snapshot.byName.length, gang.members.length),
 ): PlanContext {
   const { snapshot } = tx;
   const classes = classify(snapshot, gang, policy);

@@ -22,8 +22,14 @@ export class SearchEffort {
   readonly #inVain = new Map<number, number>();
   #looks = 0;
 
-  constructor(nodes: number, members: number) {
-    this.#limit = LOOKS + LOOKS_PER_NODE * nodes + LOOKS_PER_MEMBER * members;
+  /** @param limit looks in vain at each level. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** For a plan of so many members in a cluster of so many nodes. */
+  static for(nodes: number, members: number): SearchEffort {
+    return new SearchEffort(LOOKS + LOOKS_PER_NODE * nodes + LOOKS_PER_MEMBER * members);
   }
 
   /** Looks at nodes so far: what the search cost. */

@@ -153,6 +153,27 @@ describe('host ports', () => {
 });
 
 describe('inter-pod anti-affinity', () => {
+  test('more terms than a plan looks at are left to kube-scheduler, and counted', () => {
+    const withTerms = (count: number) =>
+      templateOf({
+        spec: {
+          affinity: {
+            podAntiAffinity: {
+              requiredDuringSchedulingIgnoredDuringExecution: Array.from({ length: count }, (_, i) => ({
+                topologyKey: 'kubernetes.io/hostname',
+                labelSelector: { matchLabels: { app: `a-${i}` } },
+              })),
+            },
+          },
+        },
+      });
+    // A term, its requirement and its namespace.
+    expect([withTerms(170).antiAffinity.length, withTerms(170).rules]).toEqual([170, 510]);
+    const many = withTerms(8_000);
+    expect([many.antiAffinity, many.selfAntiAffine, many.rules]).toEqual([[], false, 24_000]);
+    expect(many.leftToScheduler).toContain('a-7999');
+  });
+
   const labelSelector = { matchLabels: { app: 'train' } };
   const hostname = { topologyKey: 'kubernetes.io/hostname', labelSelector };
   const required = (...terms: object[]) => ({

@@ -371,3 +371,68 @@ describe('bounds', () => {
     expect(JSON.stringify(problems).length).toBeLessThan(1_000);
   });
 });
+
+describe('members that bring more than a plan looks at', () => {
+  const nodeAffinity = (terms: number) =>
+    Array.from({ length: terms }, (_, i) => ({
+      matchLabels: [{ key: 'zone', operator: 'In' as const, values: [`z${i}`] }],
+      matchFields: [],
+    }));
+  const spread = (count: number) =>
+    Array.from({ length: count }, () => ({
+      topologyKey: 'zone',
+      maxSkew: 1,
+      minDomains: 1,
+      selector: undefined,
+      honorsAffinity: true,
+      honorsTaints: false,
+    }));
+  const ofKinds = (kinds: number, claims = false) =>
+    Array.from({ length: kinds }, (_, i) =>
+      aMember(`w-${i}`, { template: claims ? { claims: [`data-${i}`] } : { cpu: 1 + i } }),
+    );
+
+  test.each([
+    [
+      '8,000 affinity terms',
+      [aMember('w-0', { template: { nodeAffinity: nodeAffinity(8_000) } }), aMember('w-1')],
+      'its members bring too many rules about nodes and neighbours (selectors, affinity terms and their requirements, tolerations, host ports): expected at most 512 over all kinds of members, found 16000; label the nodes that are meant, and select the label',
+    ],
+    [
+      'kinds that bring 600 rules together',
+      [1, 2].map((cpu) => aMember(`w-${cpu}`, { template: { cpu, nodeAffinity: nodeAffinity(150) } })),
+      'its members bring too many rules about nodes and neighbours (selectors, affinity terms and their requirements, tolerations, host ports): expected at most 512 over all kinds of members, found 600; label the nodes that are meant, and select the label',
+    ],
+    [
+      '9 spread constraints',
+      [aMember('w-0', { template: { spread: spread(9) } }), aMember('w-1')],
+      'a member has too many topologySpreadConstraints with DoNotSchedule: expected at most 8, found 9; leave out some',
+    ],
+    [
+      '33 kinds',
+      ofKinds(33),
+      'its members are of too many kinds: expected at most 32 different pod templates (claims aside), found 33; give members of one role the same template',
+    ],
+  ])('%s', (_, pods, expected) => {
+    const problems = problemsOf(pods);
+    expect(textOf(problems)).toBe(expected);
+    expect(explainStably('default/train', { kind: 'problems', problems })).not.toContain('found');
+  });
+
+  test.each([
+    [
+      'as many rules as are allowed',
+      [aMember('w-0', { template: { nodeAffinity: nodeAffinity(256) } }), aMember('w-1')],
+    ],
+    ['8 spread constraints', [aMember('w-0', { template: { spread: spread(8) } }), aMember('w-1')]],
+    ['32 kinds', ofKinds(32)],
+    ['100 members with a claim each, as a StatefulSet makes them', ofKinds(100, true)],
+  ])('%s are no problem', (_, pods) => {
+    expect(problemsOf(pods)).toEqual([]);
+  });
+
+  test('bound members keep nobody back', () => {
+    const bound = aMember('w-0', { nodeName: 'n', template: { nodeAffinity: nodeAffinity(8_000) } });
+    expect(problemsOf([bound, aMember('w-1')])).toEqual([]);
+  });
+});
