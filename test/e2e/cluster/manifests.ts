@@ -114,7 +114,7 @@ async function waitForAdmissionPolicy(api: ApiClient, isInForce: boolean): Promi
   );
 }
 
-/** Likewise for those that protect records. The second one is in force no later than a moment after the first. */
+/** Likewise for those that protect records: the one that is asked is the last one in its file. */
 async function waitForRecordPolicies(api: ApiClient, areInForce: boolean): Promise<void> {
   const probe = {
     metadata: { generateName: 'record-probe-', annotations: { 'muster.dev/plan': 'probe' } },

@@ -31,6 +31,16 @@ describe('a record that no nomination confirms', () => {
     expect(world.nominations('a')).toEqual({});
   });
 
+  test('puts nobody before a gang that has waited for longer', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.muster.kill();
+    world.create(gang('first', 2), recorded(gang('later', 2, { createdAt: world.clock.now() + SECOND }), ['n0', 'n1']));
+    await world.restart();
+    expect(Object.keys(world.slotsOf('first'))).toHaveLength(2);
+    expect(world.slotsOf('later')).toEqual({});
+    expect(world.records('later')).toEqual({});
+  });
+
   test('takes no node from a gang that was nominated, whatever its priority', async () => {
     const world = await startWorld({ nodes: 2 });
     world.create(gang('honest', 2));
@@ -46,6 +56,12 @@ describe('a record that no nomination confirms', () => {
 });
 
 describe('slots that kube-scheduler was told', () => {
+  const annotated = (key: string, value: string) => (raw: Raws[number]) => {
+    raw.metadata.annotations = { ...raw.metadata.annotations, [`muster.dev/${key}`]: value };
+  };
+  const intoQueue = (queue: string) => (raw: Raws[number]) => {
+    raw.metadata.labels = { ...raw.metadata.labels, 'muster.dev/queue': queue };
+  };
   const restarted = async (world: World, change: (raw: Raws[number]) => void) => {
     world.muster.kill();
     for (const name of ['a-0', 'a-1']) world.cluster.update('Pod', `default/${name}`, change);
@@ -53,30 +69,10 @@ describe('slots that kube-scheduler was told', () => {
   };
 
   test.each<[string, (raw: Raws[number]) => void]>([
-    [
-      'is held now',
-      (raw) => {
-        raw.metadata.annotations!['muster.dev/hold'] = 'true';
-      },
-    ],
-    [
-      'has a bad value now',
-      (raw) => {
-        raw.metadata.annotations!['muster.dev/slice-size'] = 'many';
-      },
-    ],
-    [
-      'names a queue without quota for it',
-      (raw) => {
-        raw.metadata.labels!['muster.dev/queue'] = 'small';
-      },
-    ],
-    [
-      'names no queue that exists',
-      (raw) => {
-        raw.metadata.labels!['muster.dev/queue'] = 'none';
-      },
-    ],
+    ['is held now', annotated('hold', 'true')],
+    ['has a bad value now', annotated('slice-size', 'many')],
+    ['names a queue without quota for it', intoQueue('small')],
+    ['names no queue that exists', intoQueue('none')],
   ])('are given up when the gang %s', async (_, change) => {
     const world = await startQueueWorld([{ name: 'small', limit: 8 }], { nodes: 2 });
     world.create(gang('a', 2));
@@ -95,9 +91,7 @@ describe('slots that kube-scheduler was told', () => {
     world.bindAll('a-0', 'a-1');
     await world.settle();
     expect(Object.keys(world.boundTo('a'))).toEqual(['a-0']);
-    await restarted(world, (raw) => {
-      raw.metadata.labels!['muster.dev/queue'] = 'small';
-    });
+    await restarted(world, intoQueue('small'));
     expect(Object.keys(world.slotsOf('a'))).toEqual(['a-1']);
   });
 });
