@@ -31,6 +31,7 @@ import { Preemptor } from './preempt/preemptor.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
 import { Reservations } from './state/reservations.ts';
+import { StartFailures } from './state/start-failures.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
 import { Dispatcher } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
@@ -74,6 +75,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const context: LoopContext = {
     view,
     reservations,
+    startFailures: new StartFailures(settings),
     barrier,
     writer,
     queueWriter,

@@ -7,7 +7,7 @@ import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/pod
 import { parsePlacement } from '../../core/podgroup/placement-record.ts';
 import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { eraseNomination, noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
+import { eraseNomination, noteBarrier, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
 import { parsePlan } from '../state/plan-record.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
@@ -15,7 +15,13 @@ import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } fro
 import { noteLeft, noteReplaced, noteRun } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer'>;
+/**
+ * A gang that is gone after it held slots for so long did not start, milliseconds. Less is the time that the writes
+ * take, or an owner who changed his mind at once.
+ */
+const HELD_IN_VAIN_MS = 5_000;
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'startFailures'>;
 
 export class GangTable {
   readonly #context: Context;
@@ -69,7 +75,7 @@ export class GangTable {
   }
 
   #read(key: GangKey): void {
-    const { view, reservations, clock, observer } = this.#context;
+    const { view, reservations, clock, observer, startFailures } = this.#context;
     const sources = view.sourcesOf(key);
     if (sources.pods.length === 0) {
       this.#drop(key);
@@ -98,6 +104,7 @@ export class GangTable {
     if (record.state === 'Running' && stateBefore !== 'Running') {
       endAttempt(record);
       clearPreemptionBackoff(preemption);
+      startFailures.noteStart(gang, clock.now());
       if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
@@ -118,9 +125,25 @@ export class GangTable {
     for (const pod of gang.lost) noteLeft(repair, { pod, at, since: Number.NEGATIVE_INFINITY });
   }
 
+  /**
+   * The gang holds slots no longer, and not because it started or gave them back: its members are gone, or in other
+   * gangs. Deleting a gang in time is no way around the pause of a gang that does not start.
+   */
+  noteVanished({ gang, attempt, preemption }: GangRecord): void {
+    const { clock, startFailures } = this.#context;
+    const now = clock.now();
+    const { heldSince } = attempt;
+    if (preemption.hasPreempted) startFailures.noteVainPreemption(gang, now);
+    if (heldSince === undefined) return;
+    noteHolding(attempt, undefined);
+    if (now - heldSince >= HELD_IN_VAIN_MS) startFailures.noteFailure(gang, now);
+  }
+
   /** The gang is gone: gives up all that it holds. */
   #drop(key: GangKey): void {
     const { reservations } = this.#context;
+    const past = this.#records.get(key);
+    if (past) this.noteVanished(past);
     for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
     reservations.releasePlaceholdersOf(key);
     this.#records.delete(key);

@@ -12,11 +12,11 @@
  */
 import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { type Gang, gangKeyOf, isComplete } from '../../core/podgroup/gang.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
-import { eraseNomination, noteTopology, planAgain } from '../state/attempt.ts';
+import { eraseNomination, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
 import { isStillGrowing, noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
@@ -139,7 +139,10 @@ export class Observation {
       this.slots.reviewPlaceholders(record);
       this.#apply(this.slots.reviewMissing(record, now));
     }
-    for (const record of this.#gangs.values()) this.#apply(this.#reviewHold(record));
+    for (const record of this.#gangs.values()) {
+      this.#apply(this.#reviewHold(record));
+      this.#followHolding(record, now);
+    }
     for (const record of this.#gangs.values()) this.#reviewPlaces(record);
     for (const record of this.#gangs.values()) this.#apply(this.fences.review(record, now));
     return this.#gangs.takeSucceeded();
@@ -158,6 +161,16 @@ export class Observation {
     const isPlannedAnew = noteMovedRanks(record, this.#context.reservations) && record.gang.problems.length === 0;
     if (isPlannedAnew) planAgain(record.attempt);
     else this.#apply(reviewTopology(record, this.#context));
+  }
+
+  /** Notes since when the gang holds slots without a bound member, and whether it lost them without giving them back. */
+  #followHolding(record: GangRecord, now: number): void {
+    const { gang, attempt, census } = record;
+    const isHolding = census.bound.length === 0 && this.#context.reservations.countOf(gang.key) > 0;
+    if (isHolding) noteHolding(attempt, attempt.heldSince ?? now);
+    else if (census.bound.length > 0) noteHolding(attempt, undefined);
+    // A complete gang without slots is planned again: kube-scheduler refused them, or its victims could not be evicted.
+    else if (attempt.heldSince !== undefined && !isComplete(gang)) this.#gangs.noteVanished(record);
   }
 
   /** An operator may hold a gang until a member is bound. */
