@@ -19,7 +19,7 @@ import { dropSlot } from './slot-keeper.ts';
  * A gang that is gone after it held slots for so long did not start, milliseconds. Less is the time that the writes
  * take, or an owner who changed his mind at once.
  */
-const HELD_IN_VAIN_MS = 5_000;
+const HELD_IN_VAIN_MS = 2_000;
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'startFailures'>;
 

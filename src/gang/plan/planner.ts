@@ -294,7 +294,7 @@ export class Planner {
 
   /**
    * The attempt of a running gang never ends by itself: tries again later what was refused. Members that it lacks are
-   * tried again soon, because it waits for them. Others held capacity in vain, as a gang does that does not start.
+   * tried again soon, because it waits for them. Others held capacity in vain, like a gang that does not start.
    */
   #forgetRefusals(record: GangRecord): void {
     const { attempt } = record;
@@ -303,13 +303,19 @@ export class Planner {
     const { shortfall } = attempt;
     const now = clock.now();
     const { backoffInitialMs, backoffMaxMs } = settings;
-    const until =
-      countLacking(record) > 0
-        ? now + exponentialBackoff(backoffInitialMs, Math.min(backoffMaxMs, REPAIR_PAUSE_MAX_MS), attempt.failures)
-        : startFailures.noteFailure(record.gang, now);
+    const until = isSmallLack(record)
+      ? now + exponentialBackoff(backoffInitialMs, Math.min(backoffMaxMs, REPAIR_PAUSE_MAX_MS), attempt.failures)
+      : startFailures.noteFailure(record.gang, now);
     giveUpAttempt(record, attempt.lastRefusal, until);
     noteShortfall(attempt, shortfall);
   }
+}
+
+/** Whether a running gang tries to come back to its minimum, and for that holds no more than it uses. */
+function isSmallLack(record: GangRecord): boolean {
+  const { gang, census } = record;
+  if (countLacking(record) > 0) return true;
+  return census.bound.length < (gang.minMember ?? 0) && census.unbound.length <= census.bound.length;
 }
 
 /** What kube-scheduler refused last says most; a gang that must move for another reason is told what it lacks now. */

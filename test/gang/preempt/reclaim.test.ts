@@ -135,15 +135,18 @@ describe('a queue that is owed capacity', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('reclaims also from a borrower that is about to start', async () => {
+  test('takes the slots of a borrower that is about to start, and evicts nobody for it', async () => {
     const world = await startQueueWorld(TEAMS, { nodes: 4 });
     world.create(gang('b0', 4, inQueue('b')));
     await world.settle();
     world.create(gang('x', 2, inQueue('a', { createdAt: world.clock.now() })));
     await world.settle();
-    await world.schedule('b0-0', 'b0-1', 'b0-2', 'b0-3');
+    expect(world.stateOf('b0')).toBe('Pending');
+    expect(world.stateOf('x')).toBe('Nominated');
+    await world.schedule();
+    expect(Object.keys(world.boundTo('x'))).toHaveLength(2);
     await world.pass(2 * SECOND);
-    expect(world.evictions()).toHaveLength(4);
+    expect(world.evictions()).toEqual([]);
   });
 });
 
