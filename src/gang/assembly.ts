@@ -112,7 +112,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
 
   // 6 write, 7 publish
-  const advisor = new KeyAdvisor(context, timer, ports.schedulerNames);
+  const advisor = new KeyAdvisor(context, timer, queues, ports.schedulerNames);
   const strays = new StrayKeeper(context, timer);
   const dispatcher = new Dispatcher(new Nominator(context, timer), evictor, opener, strays, advisor);
   const queuePublisher = new QueuePublisher(context, queues);

@@ -30,6 +30,7 @@ import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
+import { Immunities } from './immunities.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -45,6 +46,7 @@ export class QueueTable {
   readonly #context: Context;
   readonly #lone: LoneUse;
   readonly #releasing: ReleasingUsage;
+  readonly #immunities: Immunities;
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
   readonly #choices = new Map<string, QueueChoice>();
@@ -67,6 +69,7 @@ export class QueueTable {
     this.#context = context;
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
+    this.#immunities = new Immunities(this);
     this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
   }
 
@@ -132,6 +135,7 @@ export class QueueTable {
     this.#heldByGangs = this.#held;
     this.#addLonePods();
     this.#releasing.refresh(records);
+    this.#immunities.refresh(records);
   }
 
   /** Updates what lone pods hold between two cycles. */
@@ -250,6 +254,7 @@ export class QueueTable {
       amountsOf,
       rights: (pod) => (pod.isOurs && isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
+      immunityOf: (unit) => this.#immunities.of(unit, queueOf(unit.pods[0]!)),
       listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
     };
   }

@@ -3,11 +3,13 @@
  * share their mistakes. What was told is remembered for a while only: telling it again is no harm.
  */
 import { LRUCache } from 'lru-cache';
-import { POD_GROUP_LABEL } from '../../core/objects/keys.ts';
+import { POD_GROUP_LABEL, QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import { cutText } from '../../core/objects/text-values.ts';
-import { findIgnoredKeys } from '../../core/podgroup/ignored-keys.ts';
+import { findIgnoredKeys, type IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
 import { listOtherGates } from '../../core/podgroup/stray.ts';
+import { findKeysNotAllowed } from '../admit/immunities.ts';
+import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 
@@ -20,12 +22,19 @@ const MAX_TOLD = 4096;
 export class KeyAdvisor {
   readonly #context: Pick<LoopContext, 'view' | 'observer'>;
   readonly #waker: Waker;
+  readonly #queues: Pick<QueueTable, 'choose'>;
   readonly #schedulerNames: readonly string[];
   readonly #told = new LRUCache<string, true>({ max: MAX_TOLD });
 
   /** @param schedulerNames the schedulers whose pods are ours. */
-  constructor(context: Pick<LoopContext, 'view' | 'observer'>, waker: Waker, schedulerNames: readonly string[]) {
+  constructor(
+    context: Pick<LoopContext, 'view' | 'observer'>,
+    waker: Waker,
+    queues: Pick<QueueTable, 'choose'>,
+    schedulerNames: readonly string[],
+  ) {
     this.#context = context;
+    this.#queues = queues;
     this.#waker = waker;
     this.#schedulerNames = schedulerNames;
   }
@@ -35,12 +44,18 @@ export class KeyAdvisor {
     const { view, observer } = this.#context;
     const pods = view.takeUnread(PODS_PER_CYCLE);
     for (const pod of pods) {
-      const ignored = findIgnoredKeys(pod, view.jobOf(pod));
+      const ignored = [...findIgnoredKeys(pod, view.jobOf(pod)), ...this.#findKeysNotAllowed(pod)];
       if (ignored.length > 0 && this.#isNew(pod, ignored)) observer.onKeysIgnored(pod, ignored);
       const gates = listOtherGates(pod);
       if (gates.length > 0 && this.#isNew(pod, gates)) observer.onOtherGates(pod, gates);
     }
     if (pods.length === PODS_PER_CYCLE) this.#waker.wake();
+  }
+
+  #findKeysNotAllowed(pod: PodModel): readonly IgnoredKey[] {
+    if (!pod.isOurs || pod.nativeGang) return [];
+    const choice = this.#queues.choose(pod.namespace, pod.labels[QUEUE]);
+    return choice.kind === 'queue' ? findKeysNotAllowed(pod, choice.queue) : [];
   }
 
   /** kube-scheduler asked for a pod whose label names a gang, but whose scheduler is not configured as ours. */

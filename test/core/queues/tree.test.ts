@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { chooseQueue } from '../../../src/core/queues/choice.ts';
-import { buildQueueTree, type QueueProblem } from '../../../src/core/queues/tree.ts';
+import { buildQueueTree, isOpenGuarantee, type QueueProblem } from '../../../src/core/queues/tree.ts';
 import { explainQueueProblem } from '../../../src/core/reasons/explain-queue.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, queueNamed } from '../../support/queues.ts';
@@ -203,4 +203,40 @@ test('a namespace that no queue allows gets a reason', () => {
   expect(choice.kind === 'problem' && explainQueueProblem(choice.problem)).toBe(
     'namespace n may not use queue default: queue default does not list it; no queue allows this namespace: list it in the namespaces of one',
   );
+});
+
+test('of immunity, a queue has what the nearest queue on its path allows, and the shortest minimum run time', () => {
+  const tree = buildQueueTree([
+    aQueue({ name: 'org', allowNonPreemptible: true, maxMinRuntimeMs: 1_000 }),
+    aQueue({ name: 'team', parent: 'org', maxMinRuntimeMs: 2_000 }),
+    aQueue({ name: 'strictly', parent: 'org', allowNonPreemptible: false, maxMinRuntimeMs: 0 }),
+    aQueue({ name: 'other' }),
+  ]);
+  const read = (name: string) => {
+    const { allowNonPreemptible, maxMinRuntimeMs } = queueNamed(tree, name);
+    return [allowNonPreemptible, maxMinRuntimeMs];
+  };
+  expect(['team', 'strictly', 'other'].map(read)).toEqual([
+    [true, 1_000],
+    [false, 0],
+    [undefined, undefined],
+  ]);
+});
+
+test.each<[string, Parameters<typeof aQueue>[0][], string[]]>([
+  ['a guarantee and no namespaces', [{ name: 'a', guaranteed: 8 }], ['a']],
+  ['a guarantee for namespaces', [{ name: 'a', guaranteed: 8, namespaces: ['n'] }], []],
+  [
+    'namespaces above it',
+    [
+      { name: 'org', namespaces: ['n'] },
+      { name: 'a', parent: 'org', guaranteed: 8 },
+    ],
+    [],
+  ],
+  ['no guarantee', [{ name: 'a' }], []],
+  ['the name default', [{ name: 'default', guaranteed: 8 }], []],
+])('a queue with %s is open or not', (_, specs, open) => {
+  const { leaves } = buildQueueTree(specs.map(aQueue));
+  expect(leaves.filter(isOpenGuarantee).map(({ name }) => name)).toEqual(open);
 });
