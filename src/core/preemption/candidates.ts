@@ -256,6 +256,8 @@ function unitMeasurer({ now, isAccelerator }: VictimQuery) {
       const start = startOf(pod);
       priority = Math.max(priority, pod.priority);
       startedAt = Math.min(startedAt, start);
+      // Bound, and no container of it has run: its image or volume never came.
+      if (pod.phase === 'Pending') continue;
       const seconds = Math.floor((now - Math.max(start, checkpoint)) / 1000);
       lostWork += acceleratorsOf(pod.template) * Math.max(0, seconds);
     }

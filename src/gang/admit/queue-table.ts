@@ -5,7 +5,7 @@
 import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import type { VictimUnit } from '../../core/preemption/candidates.ts';
+import { startOf, type VictimUnit } from '../../core/preemption/candidates.ts';
 import {
   type Amounts,
   addAmounts,
@@ -21,6 +21,7 @@ import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
 import { mergeQueues } from '../../core/queues/projection.ts';
 import { findModelRefusals, judgeQuota, type QuotaRefusal, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/tree.ts';
+import { type HoldingGang, judgeImmunity, listCovered } from '../../core/reclaim/immunity.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/reclaim/rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -30,7 +31,6 @@ import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
-import { Immunities } from './immunities.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -46,7 +46,9 @@ export class QueueTable {
   readonly #context: Context;
   readonly #lone: LoneUse;
   readonly #releasing: ReleasingUsage;
-  readonly #immunities: Immunities;
+  #records: readonly GangRecord[] = [];
+  /** The gangs within the guarantees of their queues, by key; undefined: not asked for in this cycle. */
+  #covered: ReadonlySet<string> | undefined;
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
   readonly #choices = new Map<string, QueueChoice>();
@@ -69,7 +71,6 @@ export class QueueTable {
     this.#context = context;
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
-    this.#immunities = new Immunities(this);
     this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
   }
 
@@ -135,7 +136,8 @@ export class QueueTable {
     this.#heldByGangs = this.#held;
     this.#addLonePods();
     this.#releasing.refresh(records);
-    this.#immunities.refresh(records);
+    this.#records = records;
+    this.#covered = undefined;
   }
 
   /** Updates what lone pods hold between two cycles. */
@@ -246,7 +248,15 @@ export class QueueTable {
     const queueOf = ({ namespace, labels, isOurs }: PodModel) =>
       isOurs ? this.queueOf(namespace, labels[QUEUE]) : undefined;
     const use = this.#releasing.without(this.#held, this.#use);
-    const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
+    const query: ReclaimQuery = {
+      tree: this.#tree,
+      queue,
+      priority,
+      asked,
+      use,
+      covered: this.#listCovered(),
+      queueOf,
+    };
     const rights = evictionRights(query);
     const amountsOf = (pods: readonly PodModel[]) => this.amountsOf(pods);
     return {
@@ -254,9 +264,25 @@ export class QueueTable {
       amountsOf,
       rights: (pod) => (pod.isOurs && isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
-      immunityOf: (unit) => this.#immunities.of(unit, queueOf(unit.pods[0]!)),
+      immunityOf: (unit) => judgeImmunity(query, unit, amountsOf),
       listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
     };
+  }
+
+  #listCovered(): ReadonlySet<string> {
+    this.#covered ??= this.#tree.promised.size === 0 ? NOBODY : listCovered(this.#listHolding(), this.#use);
+    return this.#covered;
+  }
+
+  #listHolding(): readonly HoldingGang[] {
+    return this.#records.flatMap((record) => {
+      const { gang, census } = record;
+      const queue = this.queueOf(gang.namespace, gang.queue);
+      const amounts = this.holdingsOf(record);
+      if (!queue || amounts.size === 0) return [];
+      const startedAt = census.bound.reduce((first, pod) => Math.min(first, startOf(pod)), Number.POSITIVE_INFINITY);
+      return [{ key: gang.key, queue, amounts, startedAt }];
+    });
   }
 
   /** These units are evicted: their queues owe that much less. */
@@ -361,6 +387,8 @@ export class QueueTable {
     this.#capacity = { of: nodes, amounts };
   }
 }
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /**
  * Whether a running pod has lost its queue: the queue is misconfigured, or no longer serves the namespace. Its

@@ -8,7 +8,7 @@ import type { PodModel } from '../../core/objects/model.ts';
 import { cutText } from '../../core/objects/text-values.ts';
 import { findIgnoredKeys, type IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
 import { listOtherGates } from '../../core/podgroup/stray.ts';
-import { findKeysNotAllowed } from '../admit/immunities.ts';
+import { findKeysNotAllowed } from '../../core/reclaim/immunity.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';

@@ -156,7 +156,11 @@ describe('a queue that is owed capacity', () => {
 
   test('takes no more slots than the borrower has above its guarantee', async () => {
     const world = await startQueueWorld(TEAMS, { nodes: 4 });
-    for (const [name, size, age] of [['b1', 1, 20], ['b0', 2, 10], ['b2', 1, 20]] as const) {
+    for (const [name, size, age] of [
+      ['b1', 1, 20],
+      ['b0', 2, 10],
+      ['b2', 1, 20],
+    ] as const) {
       world.create(gang(name, size, inQueue('b', { createdAt: world.clock.now() - age * MINUTE })));
       await world.settle();
     }
