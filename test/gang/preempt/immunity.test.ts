@@ -90,3 +90,16 @@ test('a min-runtime above that of its queue is cut to it', async () => {
   await world.pass(2 * MINUTE + 5 * SECOND);
   expect([...world.evictions()].sort(), 'two have run 20 minutes').toEqual(['b0-0', 'b1-0']);
 });
+
+test('a gang whose containers never ran has lost nothing, however long it holds its nodes', async () => {
+  const world = await startWorld({ nodes: 2 });
+  world.running('stuck', ['n0'], { startedAt: world.clock.now() - 600 * MINUTE });
+  world.cluster.update('Pod', 'default/stuck-0', ({ status }) => {
+    status.phase = 'Pending';
+  });
+  world.running('works', ['n1'], { startedAt: world.clock.now() - MINUTE });
+  await world.settle();
+  world.create(gang('x', 1, { priority: 100 }));
+  await world.settle();
+  expect(world.evictions()).toEqual(['stuck-0']);
+});
