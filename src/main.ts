@@ -88,7 +88,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const policy = { isAccelerator, score: config.topology.policy };
   const { managedResources, schedulerNames } = config;
   const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources, schedulerNames });
-  const state = new ClusterState(config.topology.levels);
+  const state = new ClusterState(config.topology.levels, config.topology.exclusiveLevels);
   const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), clock });
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
   const scheduler = assembleScheduler({

@@ -95,7 +95,7 @@ export class MusterPolicy implements Policy {
     const { key, members } = this.#cluster.requestOf(job);
     addUse(asked, members[0]!.template, undefined, planPolicy.isAccelerator, job.pods);
     const queue = this.#tree.byName.get(job.tenant)!;
-    this.#waiting.add({ key, queue, priority: 0, createdAt: job.submittedAt, asked, job });
+    this.#waiting.add({ key, queue, priority: 0, createdAt: job.submittedAt, asked, setBack: 0, job });
   }
 
   leave(job: Job): void {

@@ -1,9 +1,9 @@
 /**
- * Pods outside gangs that Muster has something to do for or to say about: strays, and pods whose keys nobody has looked
- * at since they changed. Kept pod by pod, so that a cycle costs nothing for all the others, and rebuilt by the first
+ * Pods that Muster has something to do for or to say about beside their gangs: strays, and pods whose keys nobody has
+ * looked at since they changed. Kept pod by pod, so that a cycle costs nothing for all the others, and rebuilt by the first
  * list, so that a restart loses nothing.
  */
-import { GANG_GATE, PREFIX } from '../core/objects/keys.ts';
+import { GANG_GATE, MIN_RUNTIME, PREEMPTIBLE, PREFIX } from '../core/objects/keys.ts';
 import type { JobModel, PodModel } from '../core/objects/model.ts';
 import { gangKeyOf } from '../core/podgroup/gang.ts';
 import { isStray } from '../core/podgroup/stray.ts';
@@ -27,7 +27,7 @@ export class LonePodIndex {
       if (taken.length === most) break;
       this.#unread.delete(uid);
       // At the start pods may come before their Jobs, of which nearly all turn out to have no keys of their own.
-      if (isMarkedAlone(pod) || (jobOf(pod)?.ownKeys.length ?? 0) > 0) taken.push(pod);
+      if (mayBeInVain(pod) || (jobOf(pod)?.ownKeys.length ?? 0) > 0) taken.push(pod);
     }
     return taken;
   }
@@ -38,13 +38,19 @@ export class LonePodIndex {
     if (isStray(pod)) this.#strays.set(pod.uid, pod);
     // What is wrong on a member is a problem of its gang. A Job that is not known yet is looked at later.
     const mayJobHaveKeys = pod.owner?.kind === 'Job' && findJob()?.ownKeys.length !== 0;
-    if (isMarkedAlone(pod) || mayJobHaveKeys) this.#unread.set(pod.uid, pod);
+    if (mayBeInVain(pod) || mayJobHaveKeys) this.#unread.set(pod.uid, pod);
   }
 
   remove({ uid }: PodModel): void {
     this.#strays.delete(uid);
     this.#unread.delete(uid);
   }
+}
+
+/** Of a member, only keys that its queue may not allow are in vain without being a problem of the gang. */
+function mayBeInVain(pod: PodModel): boolean {
+  const { annotations } = pod;
+  return annotations[PREEMPTIBLE] === 'false' || annotations[MIN_RUNTIME] !== undefined || isMarkedAlone(pod);
 }
 
 /** Whether it is in no gang and has a key or the gate of ours: most pods of a cluster have neither. */

@@ -18,6 +18,7 @@ const NO_PODS: readonly PodModel[] = [];
 
 export class NodeTable {
   readonly #levels: ConfiguredLevels | undefined;
+  readonly #exclusiveLevels: readonly string[] | undefined;
   readonly #columns = new Map<string, number>();
   readonly #nodes: (NodeModel | undefined)[] = [];
   readonly #indexOf = new Map<string, NodeIdx>();
@@ -40,9 +41,13 @@ export class NodeTable {
   #lastDrift: Drift['last'];
   #view: View = emptyView();
 
-  /** @param levels outer to inner; undefined: detected from the nodes' labels. */
-  constructor(levels: ConfiguredLevels | undefined) {
+  /**
+   * @param levels outer to inner; undefined: detected from the nodes' labels.
+   * @param exclusiveLevels those of which a gang may have domains for itself; undefined: all.
+   */
+  constructor(levels: ConfiguredLevels | undefined, exclusiveLevels?: readonly string[]) {
     this.#levels = levels;
+    this.#exclusiveLevels = exclusiveLevels;
   }
 
   /** Returns false when nothing changed that matters to decisions, as in a heartbeat. */
@@ -147,7 +152,8 @@ export class NodeTable {
     view.verdicts = new NodeVerdicts(view.nodes, view.verdicts);
     if (this.#namesChanged || this.#labelsChanged) {
       const live = view.byName.map((row) => view.nodes[row]!);
-      view.scheme = this.#levels ? configureLevels(this.#levels) : detectLevels(live);
+      const scheme = this.#levels ? configureLevels(this.#levels) : detectLevels(live);
+      view.scheme = { ...scheme, exclusive: this.#exclusiveLevels };
       view.topology = buildTopology(view.scheme, view.nodes, view.byName);
       view.pools = buildPools(view.nodes);
     }

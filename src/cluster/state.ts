@@ -74,9 +74,12 @@ export class ClusterState {
   readonly #queues = new Map<string, QueueModel>();
   #listener: ClusterListener = { onPod() {}, onSource() {}, onNodes() {}, onBudgets() {}, onQueues() {} };
 
-  /** @param levels topology levels, outer to inner; undefined: detected from the nodes' labels. */
-  constructor(levels: ConfiguredLevels | undefined) {
-    this.#table = new NodeTable(levels);
+  /**
+   * @param levels topology levels, outer to inner; undefined: detected from the nodes' labels.
+   * @param exclusiveLevels those of which a gang may have domains for itself; undefined: all.
+   */
+  constructor(levels: ConfiguredLevels | undefined, exclusiveLevels?: readonly string[]) {
+    this.#table = new NodeTable(levels, exclusiveLevels);
   }
 
   /** Sets the listener, which is called synchronously after each change. */

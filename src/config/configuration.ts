@@ -244,7 +244,7 @@ function readGang(section: Section): GangConfiguration {
     nominationTimeoutMs: section.durationMs('nominationTimeout', 15 * second, range),
     repairTimeoutMs: section.durationMs('repairTimeout', 5 * minute, range),
     backoffInitialMs: section.durationMs('backoffInitial', second, range),
-    backoffMaxMs: section.durationMs('backoffMax', 30 * second, range),
+    backoffMaxMs: section.durationMs('backoffMax', 30 * minute, range),
     maxReplans: section.integer('maxReplans', 8, { min: 0, max: 1000 }),
     maxGangSize: section.integer('maxGangSize', MAX_GANG_SIZE, { min: 1, max: 1_000_000 }),
     timeBudgetMs: section.durationMs('timeBudget', second, { min: 10, max: hour }),

@@ -94,6 +94,8 @@ function readItem(section: Section): QueueSpec {
     order: section.choice('order', 'best-effort', ['strict', 'best-effort']),
     defaultPriority: section.optionalInteger('defaultPriority', { min: -2_147_483_648, max: 1_000_000_000 }),
     maxRunTimeMs: section.optionalDurationMs('maxRunTime', span),
+    maxMinRuntimeMs: section.optionalDurationMs('maxMinRuntime', { min: 0, max: year }),
+    allowNonPreemptible: section.optionalBoolean('allowNonPreemptible'),
     namespaces: section.optionalTexts('namespaces', namespaceName),
     defaultFor: section.texts('defaultFor', [], namespaceName),
   };

@@ -109,11 +109,14 @@ export class Section {
   }
 
   boolean(name: string, fallback: boolean): boolean {
+    return this.optionalBoolean(name) ?? fallback;
+  }
+
+  optionalBoolean(name: string): boolean | undefined {
     const found = this.#read(name);
-    if (found === undefined) return fallback;
-    if (typeof found === 'boolean') return found;
+    if (found === undefined || typeof found === 'boolean') return found;
     this.#report(name, 'true or false', found);
-    return fallback;
+    return undefined;
   }
 
   /** A non-negative number or Kubernetes quantity such as `64`, `500m` or `2Ti`; returned in units or thousandths. */

@@ -1,6 +1,7 @@
 /** The `topology` section of the configuration. */
 
 import { PLACEMENT_SCORES, type PlacementScore } from '../core/placement/gang-request.ts';
+import { EXCLUSIVE_LEVELS } from '../core/topology/known-labels.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
 import { HOST } from '../core/topology/tree.ts';
 import type { Section, TextForm } from './section.ts';
@@ -8,6 +9,8 @@ import type { Section, TextForm } from './section.ts';
 export interface TopologyConfiguration {
   /** Outer to inner; undefined: detected from the nodes' labels. */
   readonly levels: ConfiguredLevels | undefined;
+  /** The levels of which a gang may have domains for itself. */
+  readonly exclusiveLevels: readonly string[];
   /** Which domain to prefer among those that can hold a gang. */
   readonly policy: PlacementScore;
 }
@@ -28,7 +31,11 @@ export function readTopology(section: Section): TopologyConfiguration {
     level.end();
     return read;
   });
-  const topology = { levels, policy: section.choice('policy', 'best-fit', PLACEMENT_SCORES) };
+  const topology = {
+    levels,
+    exclusiveLevels: section.texts('exclusiveLevels', EXCLUSIVE_LEVELS, levelName),
+    policy: section.choice('policy', 'best-fit', PLACEMENT_SCORES),
+  };
   section.end();
   return topology;
 }

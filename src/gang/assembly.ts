@@ -32,6 +32,7 @@ import { Preemptor } from './preempt/preemptor.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
 import { Reservations } from './state/reservations.ts';
+import { StartFailures } from './state/start-failures.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
 import { Dispatcher } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
@@ -88,6 +89,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const context: LoopContext = {
     view,
     reservations,
+    startFailures: new StartFailures(settings),
     barrier,
     writer,
     queueWriter,
@@ -125,7 +127,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
 
   // 6 write, 7 publish
-  const advisor = new KeyAdvisor(context, timer, ports.schedulerNames);
+  const advisor = new KeyAdvisor(context, timer, queues, ports.schedulerNames);
   const strays = new StrayKeeper(context, timer);
   const nominator = new Nominator(context, timer);
   const dispatcher = new Dispatcher(context, { nominator, evictor, opener, strays, advisor });

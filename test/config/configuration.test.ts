@@ -38,13 +38,17 @@ describe('parseConfiguration', () => {
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
       schedulerNames: ['default-scheduler'],
-      topology: { levels: undefined, policy: 'best-fit' },
+      topology: {
+        levels: undefined,
+        exclusiveLevels: ['rack', 'nvlink', 'nvlink-part', 'host'],
+        policy: 'best-fit',
+      },
       gang: {
         barrierTimeoutMs: 25_000,
         nominationTimeoutMs: 15_000,
         repairTimeoutMs: 300_000,
         backoffInitialMs: 1000,
-        backoffMaxMs: 30_000,
+        backoffMaxMs: 1_800_000,
         maxReplans: 8,
         maxGangSize: 100_000,
         timeBudgetMs: 1000,
@@ -86,7 +90,7 @@ describe('parseConfiguration', () => {
 server: {bindAddress: '::1', port: 0, tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: [s], inspect: [o, p], metrics: [m]}, maxBodyMiB: 1, maxUnfinishedBodiesMiB: 2, maxConnections: 64, drainDelay: 0s}
 api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeout: 2m}
 managedResources: [nvidia.com/mig-*]
-topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], policy: spread}
+topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], exclusiveLevels: [block], policy: spread}
 gang: {barrierTimeout: 1m30s, nominationTimeout: 500ms, repairTimeout: 1h, backoffInitial: 2s, backoffMax: 2s, maxReplans: 0}
 preemption: {notice: 2m, fenceTimeout: 1h, blockedTimeout: 1s, backoffInitial: 2s, backoffMax: 3s}
 repair: {replaceTimeout: 0s, nodeTolerance: 0s, maxRestarts: 0, restartBackoff: 1s, memory: 2h, suspectAfter: 1}
@@ -148,6 +152,7 @@ log: {verbosity: 10}
         { name: 'block', label: 'example.com/block' },
         { name: 'rack', label: 'rack' },
       ],
+      exclusiveLevels: ['block'],
       policy: 'spread',
     });
   });
@@ -299,7 +304,7 @@ log: {verbosity: 10}
     {
       what: 'the single level of the first version',
       body: 'topology: {level: example.com/rack}',
-      problem: 'topology.level: unknown field; expected one of levels, policy',
+      problem: 'topology.level: unknown field; expected one of levels, exclusiveLevels, policy',
     },
     {
       what: 'a policy that does not exist',

@@ -28,6 +28,8 @@ const optional = [
   'queues.items[].order',
   'queues.items[].defaultPriority',
   'queues.items[].maxRunTime',
+  'queues.items[].maxMinRuntime',
+  'queues.items[].allowNonPreemptible',
   'queues.items[].namespaces',
   'queues.items[].defaultFor',
 ];

@@ -40,6 +40,8 @@ const FULL = `
     order: strict
     defaultPriority: -5
     maxRunTime: 24h
+    maxMinRuntime: 30m
+    allowNonPreemptible: true
     namespaces: [team-a, team-b]
     defaultFor: [team-a]
 `;
@@ -60,6 +62,8 @@ describe('the queues of a file', () => {
       order: 'strict',
       defaultPriority: -5,
       maxRunTimeMs: 86_400_000,
+      maxMinRuntimeMs: 1_800_000,
+      allowNonPreemptible: true,
       namespaces: ['team-a', 'team-b'],
       defaultFor: ['team-a'],
     });
@@ -76,6 +80,8 @@ describe('the queues of a file', () => {
       order: 'best-effort',
       defaultPriority: undefined,
       maxRunTimeMs: undefined,
+      maxMinRuntimeMs: undefined,
+      allowNonPreemptible: undefined,
       namespaces: undefined,
       defaultFor: [],
     });
@@ -167,7 +173,7 @@ describe('the queues of a file', () => {
       'an unknown field of a queue',
       '{items: [{name: a, quota: []}]}',
       'queues.items[0].quota: unknown field; expected one of name, parent, weight, quotas, allowBorrowing, reclaimable, ' +
-        'order, defaultPriority, maxRunTime, namespaces, defaultFor',
+        'order, defaultPriority, maxRunTime, maxMinRuntime, allowNonPreemptible, namespaces, defaultFor',
     ],
   ])('%s is a problem', (_, queues, problem) => {
     expect(problemsOf(queues)).toEqual([problem]);

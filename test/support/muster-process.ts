@@ -50,6 +50,8 @@ export interface ProcessOptions {
   readonly schedulerNames?: readonly string[];
   /** Topology levels, outer to inner; undefined: detected from the nodes' labels. */
   readonly levels: ConfiguredLevels | undefined;
+  /** Those of which a gang may have domains for itself; undefined: all. */
+  readonly exclusiveLevels?: readonly string[];
   readonly score: PlacementScore;
   readonly metrics: Metrics;
   readonly events: EventWriter;
@@ -83,7 +85,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const policy = { isAccelerator, score: options.score };
   const { schedulerNames = [DEFAULT_SCHEDULER] } = options;
   const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED, schedulerNames });
-  const state = new ClusterState(options.levels);
+  const state = new ClusterState(options.levels, options.exclusiveLevels);
   const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', clock });
   const { changePorts = (ports) => ports } = options;
   const ports: SchedulerPorts = {

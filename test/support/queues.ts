@@ -42,7 +42,8 @@ export type PendingGangOptions = Partial<Omit<PendingGang, 'queue' | 'key'>> & {
 
 /** A gang of 8 GPUs. */
 export function aPendingGang(tree: QueueTree, { key, queue, ...rest }: PendingGangOptions): PendingGang {
-  return { priority: 0, createdAt: 0, asked: gpus(8), ...rest, key: key as GangKey, queue: queueNamed(tree, queue) };
+  const named = { key: key as GangKey, queue: queueNamed(tree, queue) };
+  return { priority: 0, createdAt: 0, setBack: 0, asked: gpus(8), ...rest, ...named };
 }
 
 /** In a cluster of 100 GPUs of which nothing is used. */

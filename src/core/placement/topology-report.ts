@@ -13,7 +13,7 @@ import {
   childrenOf,
   type DomainIdx,
   domainAt,
-  findLevel,
+  findExclusiveLevel,
   type NodeIdx,
   pathOf,
   ROOT,
@@ -140,7 +140,7 @@ function findResidents({ topology, byName, podsOn, occupants }: Snapshot): Resid
     const gangs = gangsOn.get(node);
     if (gangs) gangs.add(gang);
     else gangsOn.set(node, new Set([gang]));
-    const level = exclusive === undefined ? -1 : findLevel(topology, exclusive);
+    const level = exclusive === undefined ? -1 : findExclusiveLevel(topology, exclusive);
     const domain = level < 0 ? undefined : domainAt(topology, node, level);
     if (domain !== undefined) exclusiveIn.set(domain, gang);
   };

@@ -19,6 +19,8 @@ export type IgnoredKey =
   | KeyProblem
   /** It is about a gang, and the pod is in none. */
   | { readonly kind: 'needs-gang'; readonly key: string }
+  /** Its queue does not allow it, or no more than `mostMs` of it. */
+  | { readonly kind: 'not-allowed'; readonly key: string; readonly queue: string; readonly mostMs: number }
   /** It is on the Job instead of its pod template, where it or `meant` belongs at `place`. */
   | {
       readonly kind: 'on-job';

@@ -45,6 +45,19 @@ export type SpareCause = 'min-runtime' | 'preemptible' | 'budget' | 'barred' | '
 /** Whom the preemptor may take space from. `guaranteed`: of lower priority, but within the guarantee of its queue. */
 export type EvictionRight = 'may' | 'guaranteed' | 'never';
 
+/** How far a unit may protect itself by annotations. */
+export interface Immunity {
+  /** `preemptible: "false"` counts. */
+  readonly allowsNonPreemptible: boolean;
+  /** The longest `min-runtime` that counts, milliseconds; Infinity: any. */
+  readonly maxMinRuntimeMs: number;
+}
+
+/** All that it writes counts. */
+export const FULL_IMMUNITY: Immunity = { allowsNonPreemptible: true, maxMinRuntimeMs: Number.POSITIVE_INFINITY };
+
+export type ImmunityOf = (unit: VictimUnit) => Immunity;
+
 /** Asked for each pod. A gang is evicted whole, so the weakest right to any of its members counts. */
 export type EvictionRights = (pod: PodModel) => EvictionRight;
 
@@ -75,6 +88,8 @@ export interface SparedUnit {
 export interface VictimQuery {
   readonly gang: GangKey;
   readonly rights: EvictionRights;
+  /** Asked only for units with such annotations; undefined: all that they write counts. */
+  readonly immunityOf?: ImmunityOf | undefined;
   readonly running: Iterable<RunningGang>;
   readonly barred: ReadonlySet<string>;
   readonly isAccelerator: IsAccelerator;
@@ -105,12 +120,16 @@ export function listChoices(
       spared.push({ cause, pods: unit.pods, until });
     };
     if (right === 'guaranteed') return spare('guaranteed');
-    if (annotated.some(({ annotations }) => annotations[PREEMPTIBLE] === 'false')) return spare('preemptible');
+    const isRefusing = annotated.some(({ annotations }) => annotations[PREEMPTIBLE] === 'false');
+    const runtime = longestRuntime(annotated);
+    const immunity = isRefusing || runtime > 0 ? query.immunityOf?.(unit) : undefined;
+    const { allowsNonPreemptible, maxMinRuntimeMs } = immunity ?? FULL_IMMUNITY;
+    if (isRefusing && allowsNonPreemptible) return spare('preemptible');
     const checked = check(unit);
     const members = surplus.map(check).filter((each) => typeof each === 'object');
     if (typeof checked === 'string') spare(checked);
     if (typeof checked === 'string' && members.length === 0) return;
-    const protectedUntil = unit.startedAt + longestRuntime(annotated);
+    const protectedUntil = unit.startedAt + Math.min(runtime, maxMinRuntimeMs);
     if (query.now < protectedUntil) return spare('min-runtime', protectedUntil);
     const whole = typeof checked === 'object' ? checked : undefined;
     choices.push({ key: unit.key, choice: { whole, members, limit } });
@@ -237,6 +256,8 @@ function unitMeasurer({ now, isAccelerator }: VictimQuery) {
       const start = startOf(pod);
       priority = Math.max(priority, pod.priority);
       startedAt = Math.min(startedAt, start);
+      // Bound, and no container of it has run: its image or volume never came.
+      if (pod.phase === 'Pending') continue;
       const seconds = Math.floor((now - Math.max(start, checkpoint)) / 1000);
       lostWork += acceleratorsOf(pod.template) * Math.max(0, seconds);
     }

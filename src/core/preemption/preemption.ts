@@ -25,6 +25,7 @@ import {
   type Candidate,
   type Choice,
   type EvictionRights,
+  type ImmunityOf,
   isMovable,
   listChoices,
   type RunningGang,
@@ -42,6 +43,8 @@ export interface PreemptionRequest {
   readonly gang: GangRequest;
   /** Whom it may evict; undefined: every unit of lower priority. */
   readonly rights?: EvictionRights | undefined;
+  /** How far units may protect themselves; undefined: all that they write counts. */
+  readonly immunityOf?: ImmunityOf | undefined;
   /** Every gang with bound members; the preemptor itself is never a victim. */
   readonly running: Iterable<RunningGang>;
   readonly budgets: Iterable<DisruptionBudgetModel>;

@@ -4,7 +4,9 @@
  * 1. Inside a queue by score: quota never changes a queue's own order.
  * 2. Across queues the heads are compared: those that stay within a guarantee before all that borrow, then by score. What is
  *    left when everybody with a guarantee has been served is idle, so borrowing it takes nothing from anyone.
- * 3. What starts is charged at once: it counts for quota and fair share of every gang that comes after it.
+ * 3. Of equal priority, gangs that held capacity in vain come after all others: fair share, age and size do not help
+ *    them.
+ * 4. What starts is charged at once: it counts for quota and fair share of every gang that comes after it.
  *
  * Each `next()` compares the heads: O(queues with pending gangs). Charging only makes verdicts worse (`quota.ts`), so a
  * verdict is judged when a gang becomes the head of its queue, and once more before it is handed out.
@@ -32,6 +34,8 @@ export interface PendingGang {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly asked: Amounts;
+  /** Above 0: it, or its like, held capacity in vain. Among gangs of equal priority those with less come first. */
+  readonly setBack: number;
 }
 
 /** Each 0..1. */
@@ -48,6 +52,8 @@ export interface OrderScore {
   readonly score: number;
   /** It stays within its queue's guarantee. */
   readonly within: boolean;
+  /** As `PendingGang.setBack`. */
+  readonly setBack: number;
 }
 
 export interface QueueOrderQuery {
@@ -175,7 +181,7 @@ export class QueueOrder<G extends PendingGang> {
     }
     return {
       gang,
-      standing: { factors: { ...factors, fairShare }, score, within: verdict.kind === 'within' },
+      standing: { factors: { ...factors, fairShare }, score, within: verdict.kind === 'within', setBack: gang.setBack },
       verdict,
     };
   }
@@ -205,7 +211,9 @@ function arrange<G extends PendingGang>(
     const priority = places.get(gang.priority)!;
     const age = Math.min(1, Math.max(0, now - gang.createdAt) / maxAgeMs);
     const size = Math.min(1, dominantShare(gang.asked, capacity).share);
-    const score = weights.priority * priority + weights.age * age + weights.size * size;
+    // At least what all other factors can add.
+    const penalty = gang.setBack * (weights.fairShare + weights.age + weights.size);
+    const score = weights.priority * priority + weights.age * age + weights.size * size - penalty;
     return { gang, factors: { priority, age, size }, score };
   };
   const ordered = new Map<Queue, readonly ScoredGang<G>[]>();
@@ -218,7 +226,7 @@ function arrange<G extends PendingGang>(
   return ordered;
 }
 
-/** Older first; keys are unique. */
+/** Those that are not set back first, then the older; keys are unique. */
 function compareAges(a: PendingGang, b: PendingGang): number {
-  return a.createdAt - b.createdAt || (a.key < b.key ? -1 : Number(a.key > b.key));
+  return a.setBack - b.setBack || a.createdAt - b.createdAt || (a.key < b.key ? -1 : Number(a.key > b.key));
 }

@@ -33,6 +33,8 @@ export interface RawQueueSpec {
   readonly order?: QueueSpec['order'];
   readonly defaultPriority?: number;
   readonly maxRunTime?: string;
+  readonly maxMinRuntime?: string;
+  readonly allowNonPreemptible?: boolean;
   readonly namespaces?: readonly string[] | null;
   readonly defaultFor?: readonly string[] | null;
 }
@@ -69,7 +71,7 @@ export function projectQueue(raw: unknown): QueueModel {
 
 /** Renders a spec as `projectQueue` and the configuration file read it, with all defaults written out. */
 export function renderSpec(spec: QueueSpec): RawQueueSpec {
-  const { parent, defaultPriority, maxRunTimeMs, namespaces } = spec;
+  const { parent, defaultPriority, maxRunTimeMs, maxMinRuntimeMs, allowNonPreemptible, namespaces } = spec;
   return {
     ...(parent !== undefined && { parent }),
     weight: spec.weight,
@@ -79,6 +81,8 @@ export function renderSpec(spec: QueueSpec): RawQueueSpec {
     order: spec.order,
     ...(defaultPriority !== undefined && { defaultPriority }),
     ...(maxRunTimeMs !== undefined && { maxRunTime: formatDuration(maxRunTimeMs) }),
+    ...(maxMinRuntimeMs !== undefined && { maxMinRuntime: formatDuration(maxMinRuntimeMs) }),
+    ...(allowNonPreemptible !== undefined && { allowNonPreemptible }),
     ...(namespaces !== undefined && { namespaces }),
     defaultFor: spec.defaultFor,
   };
@@ -103,6 +107,13 @@ function readSpec(name: string, raw: RawQueueSpec): QueueSpec {
       `spec.maxRunTime: expected a duration above 0 such as 24h or 1h30m, found ${JSON.stringify(maxRunTime)}`,
     );
   }
+  const { maxMinRuntime } = raw;
+  const maxMinRuntimeMs = maxMinRuntime === undefined ? undefined : parseDuration(maxMinRuntime);
+  if (maxMinRuntime !== undefined && maxMinRuntimeMs === undefined) {
+    throw new Error(
+      `spec.maxMinRuntime: expected a duration such as 0s, 30m or 1h30m, found ${JSON.stringify(maxMinRuntime)}`,
+    );
+  }
   return {
     name,
     parent: raw.parent,
@@ -113,6 +124,8 @@ function readSpec(name: string, raw: RawQueueSpec): QueueSpec {
     order: raw.order ?? 'best-effort',
     defaultPriority: raw.defaultPriority,
     maxRunTimeMs,
+    maxMinRuntimeMs,
+    allowNonPreemptible: raw.allowNonPreemptible,
     namespaces: raw.namespaces ?? undefined,
     defaultFor: raw.defaultFor ?? [],
   };

@@ -32,6 +32,8 @@ export interface QueueStatus {
   readonly figures: QueueFigures | undefined;
   /** Why the queue is not used as it is; undefined: it is used. */
   readonly problem: string | undefined;
+  /** What its operator probably did not mean, although the queue is in use; undefined: nothing. */
+  readonly warning?: string | undefined;
 }
 
 type WrittenAmounts = Readonly<Record<string, string>>;
@@ -67,12 +69,12 @@ const DECIMALS = 6;
  * @param now milliseconds since the epoch, for a condition that changes.
  */
 export function patchStatus(
-  { figures, problem }: QueueStatus,
+  { figures, problem, warning }: QueueStatus,
   written: RawQueueStatus | undefined,
   now: number,
 ): object | undefined {
   const before = written?.conditions?.find(({ type }) => type === VALID);
-  const condition = renderCondition(problem);
+  const condition = renderCondition(problem, warning);
   const sameCondition = before?.status === condition.status && before.message === condition.message;
   const rendered = figures && renderFigures(figures);
   const sameFigures = rendered === undefined || isWritten(rendered, written);
@@ -148,8 +150,9 @@ function replacing(written: WrittenAmounts | null | undefined, next: WrittenAmou
   return { ...next, ...Object.fromEntries(gone.map((dimension) => [dimension, null])) };
 }
 
-function renderCondition(problem: string | undefined): RawQueueCondition {
-  return problem === undefined
+function renderCondition(problem: string | undefined, warning: string | undefined): RawQueueCondition {
+  if (problem !== undefined) return { type: VALID, status: 'False', reason: 'Misconfigured', message: problem };
+  return warning === undefined
     ? { type: VALID, status: 'True', reason: 'InUse', message: 'the queue is in use' }
-    : { type: VALID, status: 'False', reason: 'Misconfigured', message: problem };
+    : { type: VALID, status: 'True', reason: 'OpenGuarantee', message: warning };
 }

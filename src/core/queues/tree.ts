@@ -32,6 +32,10 @@ export interface QueueSpec {
   /** Priority of gangs whose pods have no priority class. Counts for the order only. */
   readonly defaultPriority: number | undefined;
   readonly maxRunTimeMs: number | undefined;
+  /** The longest `min-runtime` that counts, milliseconds; undefined: any within the guarantee, none above it. */
+  readonly maxMinRuntimeMs: number | undefined;
+  /** Whether `preemptible: "false"` counts; undefined: within the guarantee only. */
+  readonly allowNonPreemptible: boolean | undefined;
   /** Namespaces that may use it and the queues below; undefined: all. */
   readonly namespaces: readonly string[] | undefined;
   /** Namespaces whose pods use this queue when they carry no label. */
@@ -57,6 +61,10 @@ export interface Queue {
   readonly limit: Amounts;
   /** The shortest on the path, milliseconds; undefined: no queue of the path sets one. */
   readonly maxRunTimeMs: number | undefined;
+  /** The shortest on the path, milliseconds; undefined: no queue of the path sets one. */
+  readonly maxMinRuntimeMs: number | undefined;
+  /** Its own, else that of the nearest queue above that says it. */
+  readonly allowNonPreemptible: boolean | undefined;
   /** Its own, else that of the nearest queue above that sets one. */
   readonly defaultPriority: number | undefined;
   /** The dimensions that its tree guarantees, as `QueueTree.promised`. */
@@ -107,6 +115,8 @@ export function plainQueue(name: string): QueueSpec {
     order: 'best-effort',
     defaultPriority: undefined,
     maxRunTimeMs: undefined,
+    maxMinRuntimeMs: undefined,
+    allowNonPreemptible: undefined,
     namespaces: undefined,
     defaultFor: [],
   };
@@ -132,7 +142,6 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
     const guaranteed = new Map<string, number>();
     const { name } = spec;
     const depth = path.length;
-    const limits = [spec.maxRunTimeMs, parent?.maxRunTimeMs].filter((ms) => ms !== undefined);
     const queue = {
       name,
       spec,
@@ -142,7 +151,9 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
       depth,
       guaranteed,
       limit: limitsOf(spec),
-      maxRunTimeMs: limits.length > 0 ? Math.min(...limits) : undefined,
+      maxRunTimeMs: shortest(spec.maxRunTimeMs, parent?.maxRunTimeMs),
+      maxMinRuntimeMs: shortest(spec.maxMinRuntimeMs, parent?.maxMinRuntimeMs),
+      allowNonPreemptible: spec.allowNonPreemptible ?? parent?.allowNonPreemptible,
       defaultPriority: spec.defaultPriority ?? parent?.defaultPriority,
       promised,
       promisedByName,
@@ -163,6 +174,16 @@ export function buildQueueTree(specs: readonly QueueSpec[]): QueueTree {
     dimensions: new Set(quotas.map(keyOfQuota)),
     promised,
   };
+}
+
+function shortest(own: number | undefined, above: number | undefined): number | undefined {
+  return own === undefined || above === undefined ? (own ?? above) : Math.min(own, above);
+}
+
+/** A leaf that is guaranteed something and that every namespace may use: anybody who names it takes its guarantee. */
+export function isOpenGuarantee({ name, children, guaranteed, path }: Queue): boolean {
+  if (name === DEFAULT_QUEUE || children.length > 0 || guaranteed.size === 0) return false;
+  return path.every(({ spec }) => spec.namespaces === undefined);
 }
 
 function keyOfQuota({ resource, model }: Quota): string {

@@ -1,5 +1,6 @@
 /** Turns problems with keys under `muster.dev/` into text: what was expected, what was found, what to do. */
 import { type KeyProblem, POD_GROUP_LABEL } from '../objects/keys.ts';
+import { formatDuration } from '../objects/text-values.ts';
 import type { IgnoredKey } from '../podgroup/ignored-keys.ts';
 
 export function explainKeyProblem(problem: KeyProblem): string {
@@ -27,6 +28,11 @@ export function explainIgnoredKey(ignored: IgnoredKey): string {
       return `${ignored.key} does nothing on a pod without a gang; add label ${POD_GROUP_LABEL} to the pod template, or remove it`;
     case 'on-job':
       return explainJobKey(ignored);
+    case 'not-allowed': {
+      const { key, queue, mostMs } = ignored;
+      const what = mostMs > 0 ? `is cut to ${formatDuration(mostMs)}` : 'does nothing';
+      return `${key} ${what}: queue ${queue} allows no more of it; its operator may (allowNonPreemptible, maxMinRuntime)`;
+    }
     case 'other-scheduler': {
       const { key, schedulerName, ours } = ignored;
       const expected = `expected spec.schedulerName to be one of ${ours.slice(0, 8).join(', ')}, found "${schedulerName}"`;

@@ -72,3 +72,8 @@ export function explainQuota({ cause, queue, dimension, used, asked, bound }: Qu
     asked > bound ? 'ask for less, raise the guarantee' : 'wait until less is used, raise the guarantee'
   } or allow borrowing`;
 }
+
+/** Nothing is wrong with the queue as such, but everybody can take what it is guaranteed. */
+export function explainOpenGuarantee(queue: string): string {
+  return `queue ${queue} has a guarantee and is open to every namespace: whoever names it takes the guarantee; list its namespaces`;
+}

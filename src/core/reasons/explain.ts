@@ -331,6 +331,8 @@ function explainLevel(problem: Exclude<TopologyShortfall, { readonly kind: 'no-d
       return `${expected}; slices are kept together and only whole ones can be spread`;
     case 'spread-outside-required':
       return `${expected}; all members are in one domain of the required level already`;
+    case 'not-exclusive':
+      return `${expected}; the operator allows no gang to have larger domains for itself (topology.exclusiveLevels)`;
     default:
       return kind satisfies never;
   }

@@ -55,7 +55,8 @@ export function planQuotaPreemption(
     return isBelow ? holders.rights(pod) : 'never';
   };
   const budgets = new Budgets(request.budgets);
-  const wanted = { ...request, gang: gang.key, rights, isAccelerator: policy.isAccelerator, now };
+  const { immunityOf } = holders;
+  const wanted = { ...request, gang: gang.key, rights, immunityOf, isAccelerator: policy.isAccelerator, now };
   const { choices, spared } = listChoices(snapshot, wanted, budgets);
   const amounts = new Map<VictimUnit, Amounts>();
   const candidates = choices.flatMap(({ whole }) => {

@@ -15,7 +15,13 @@ import { mostOf } from '../objects/extremes.ts';
 import { keyOf, type PodModel } from '../objects/model.ts';
 import type { PlanPolicy } from '../placement/gang-request.ts';
 import { gangNameOf } from '../podgroup/gang.ts';
-import { type EvictionRights, isMovable, type RunningGang, startOf } from '../preemption/candidates.ts';
+import {
+  type EvictionRights,
+  type ImmunityOf,
+  isMovable,
+  type RunningGang,
+  startOf,
+} from '../preemption/candidates.ts';
 import { type Preemption, type PreemptionRequest, planPreemption } from '../preemption/preemption.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { Borrower } from './rights.ts';
@@ -23,6 +29,8 @@ import type { Borrower } from './rights.ts';
 /** What the guarantees of queues allow a gang to evict. */
 export interface Guarantees {
   readonly rights: EvictionRights;
+  /** How far units may protect themselves in their queues; undefined: all that they write counts. */
+  readonly immunityOf?: ImmunityOf | undefined;
   /** Whether some queue owes the gang space. */
   readonly isOwed: boolean;
   /** The units that must be spared so that every queue keeps its guarantee. */
@@ -47,7 +55,12 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
   const { guarantees, departures } = request;
   const running = request.running.filter(({ bound }) => bound.length > 0);
   const searchOn = (view: Snapshot, units: readonly RunningGang[], barred: ReadonlySet<string>) =>
-    planPreemption(view, { ...request, running: units, barred, rights: guarantees?.rights }, policy, now);
+    planPreemption(
+      view,
+      { ...request, running: units, barred, rights: guarantees?.rights, immunityOf: guarantees?.immunityOf },
+      policy,
+      now,
+    );
   const search = (barred: ReadonlySet<string>) => searchOn(snapshot, running, barred);
   if (departures.size > 0) {
     const others = running.filter(({ bound }) => !departures.has(bound[0]!));

@@ -25,6 +25,8 @@ export interface ReclaimQuery {
   /** What the gang would use beyond `use`. */
   readonly asked: Amounts;
   readonly use: UseByQueue;
+  /** The gangs within the guarantees of their queues (`immunity.ts`), by key; undefined: none. */
+  readonly covered?: ReadonlySet<string>;
   /** The queue that a pod counts for; undefined: none, and priority alone decides. */
   readonly queueOf: (pod: PodModel) => Queue | undefined;
 }

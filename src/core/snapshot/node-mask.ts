@@ -6,7 +6,7 @@
 import { type GangKey, gangKeyOf } from '../podgroup/gang.ts';
 import { exclusiveOf } from '../podgroup/plan-record.ts';
 import type { ResolvedTopology } from '../topology/request.ts';
-import { type DomainIdx, domainAt, findLevel, type NodeIdx, type Topology } from '../topology/tree.ts';
+import { type DomainIdx, domainAt, findExclusiveLevel, type NodeIdx, type Topology } from '../topology/tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** 1 where the node counts, by row; undefined: all nodes count. */
@@ -86,5 +86,5 @@ function listClosed(snapshot: Snapshot, gang: GangKey, own: number): ReadonlySet
 }
 
 function levelOf(topology: Topology, name: string | undefined): number {
-  return name === undefined ? -1 : findLevel(topology, name);
+  return name === undefined ? -1 : findExclusiveLevel(topology, name);
 }

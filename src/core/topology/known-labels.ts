@@ -27,6 +27,12 @@ export const LEVEL_ORDER: readonly string[] = [
   'nvlink-part',
 ];
 
+/**
+ * The levels of which a gang may have domains for itself unless the operator says otherwise: the rack and what is inside
+ * it. A gang that has a larger domain for itself keeps too much from others.
+ */
+export const EXCLUSIVE_LEVELS: readonly string[] = [...LEVEL_ORDER.slice(LEVEL_ORDER.indexOf('rack')), 'host'];
+
 /** One shape of a family's labels. */
 export interface LabelVariant {
   /** The variant applies to a node that carries one of these keys. */

@@ -32,6 +32,8 @@ export interface Level {
 export interface LevelScheme {
   /** Outer → inner, without the hosts themselves. */
   readonly levels: readonly Level[];
+  /** Names of the levels of which a gang may have domains for itself; undefined: of all. */
+  readonly exclusive?: readonly string[] | undefined;
   /** The node's domain names, one for each level; undefined: it is in no known domain of that level. */
   readonly read: (labels: Labels) => readonly (string | undefined)[];
 }

@@ -1,5 +1,5 @@
 /** What a gang asks of the fabric: as its owner wrote it, and resolved on a topology to level numbers. O(levels). */
-import { findLevel, type Topology } from './tree.ts';
+import { findLevel, mayBeExclusive, type Topology } from './tree.ts';
 
 /** What the gang asks of the fabric, as its owner wrote it: names of levels, or node-label keys. */
 export interface TopologyRequest {
@@ -36,9 +36,9 @@ export interface ResolvedTopology {
   readonly widensAt: number | undefined;
 }
 
-/** The gang names a level that the topology does not have, or levels that exclude each other. */
+/** The gang names a level that the topology does not have or that may not be exclusive, or levels that exclude each other. */
 export interface LevelProblem {
-  readonly kind: 'unknown-level' | 'spread-inside-slice' | 'spread-outside-required';
+  readonly kind: 'unknown-level' | 'spread-inside-slice' | 'spread-outside-required' | 'not-exclusive';
   /** The annotation, without its prefix. */
   readonly key: string;
   readonly found: string;
@@ -72,6 +72,10 @@ export function resolveTopology(topology: Topology, request: TopologyRequest, no
   }
   if (spread >= 0 && spread <= required) {
     return problem('spread-outside-required', 'topology-spread', request.spread!, known.slice(required + 1));
+  }
+  if (exclusive >= 0 && !mayBeExclusive(topology, exclusive)) {
+    const allowed = known.filter((_, level) => mayBeExclusive(topology, level));
+    return problem('not-exclusive', 'topology-exclusive', request.exclusive!, allowed);
   }
   const patient = request.patientUntil !== undefined && now < request.patientUntil && preferred > required;
   return {

@@ -230,6 +230,17 @@ export function pathOf({ levelOf, parentOf, names }: Topology, domain: DomainIdx
   return parts.join('/');
 }
 
+/** The same, for a level of which a gang may have domains for itself; -1: there is none, or it may not. */
+export function findExclusiveLevel(topology: Topology, nameOrKey: string): number {
+  const level = findLevel(topology, nameOrKey);
+  return level >= 0 && mayBeExclusive(topology, level) ? level : -1;
+}
+
+/** Whether a gang may have domains of the level for itself. */
+export function mayBeExclusive({ scheme, levels }: Topology, level: number): boolean {
+  return scheme.exclusive?.includes(levels[level]!.name) ?? true;
+}
+
 /** Index of the level with this name, or read from this node-label key; -1: none. */
 export function findLevel({ levels }: Topology, nameOrKey: string): number {
   const byName = levels.findIndex(({ name }) => name === nameOrKey);

@@ -20,8 +20,15 @@ import type { Queue } from '../../core/queues/tree.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
-import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
-import { noteUnschedulable, planAgain } from '../state/attempt.ts';
+import {
+  assignPosition,
+  clearBlocked,
+  holdBack,
+  noteQuota,
+  noteSetBack,
+  noteStarted,
+} from '../state/admission-status.ts';
+import { delayAttempt, noteUnschedulable, planAgain } from '../state/attempt.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
@@ -51,7 +58,7 @@ export interface AdmissionParts {
   readonly repairs: EndingGangs;
 }
 
-type Context = Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation'>;
+type Context = Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation' | 'startFailures'>;
 
 export class Admission {
   readonly #context: Context;
@@ -116,6 +123,7 @@ export class Admission {
     this.#parts.satisfiability.review(records);
     this.#parts.limits.review(records, now);
     this.#noteStarts(records, now);
+    this.#applyFailures(records, now);
     const pass = { now, freed: this.#context.reservations.freed, records };
     // Known here before the watch shows the notices.
     const victimUnits = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
@@ -174,6 +182,19 @@ export class Admission {
     const gained = subtractAmounts(this.#queues.holdingsOf(record), before);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     if (queue && gained.size > 0) this.#queues.charge(queue, gained);
+  }
+
+  /** Pauses gangs, and sets them back, for what they or others of their namespace held in vain. O(gangs). */
+  #applyFailures(records: readonly GangRecord[], now: number): void {
+    const { startFailures } = this.#context;
+    for (const { gang, state, attempt, admission } of records) {
+      const setBack = startFailures.isEmpty ? 0 : startFailures.setBackOf(gang, now);
+      noteSetBack(admission, setBack);
+      if (setBack === 0 || (state !== 'Pending' && state !== 'Gathering')) continue;
+      delayAttempt(attempt, 'a gang of this name held nodes and did not start', startFailures.pausedUntil(gang));
+      const pausedUntil = startFailures.namespacePausedUntil(gang.namespace);
+      delayAttempt(attempt, 'other gangs of its namespace held nodes and did not start', pausedUntil);
+    }
   }
 
   /** Reports gangs that started running. */
@@ -238,6 +259,7 @@ export class Admission {
   }
 
   #hasQuotaEarly(record: GangRecord, queue: Queue): boolean {
+    if (!this.#context.startFailures.mayPlanEarly(record.gang, this.#context.clock.now())) return false;
     if (this.findHoldReason(record) || this.#backfill.starts.length > 0) return false;
     // All are alike. A user wrote the minimum: nothing is made for each of them.
     const one = this.#queues.amountsOf(record.gang.members.slice(0, 1));
@@ -367,7 +389,9 @@ export class Admission {
     }
     const { queue } = choice;
     const { key, createdAt } = gang;
-    return [{ key, queue, priority: priorityIn(queue, gang), createdAt, asked: this.#queues.askedBy(gang), record }];
+    const { setBack } = admission;
+    const asked = this.#queues.askedBy(gang);
+    return [{ key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record }];
   }
 }
 

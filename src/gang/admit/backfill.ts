@@ -89,6 +89,7 @@ export class Backfill {
   /** A pass over the waiting gangs begins; nothing is reserved yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
+    this.#endings.review(records);
     this.#begunAt = this.#context.clock.now();
     this.#asked.clear();
     this.#spentMs = 0;

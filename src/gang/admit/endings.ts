@@ -14,17 +14,40 @@ import type { RunHistory } from './run-history.ts';
 /** How long a pod takes to leave if it does not say: the default grace period, milliseconds. */
 export const LEAVES_MS = 30_000;
 
+/**
+ * A gang that runs on for so long after it should have ended, and for more than twice what it expected, was no slip of
+ * its owner, milliseconds.
+ */
+const OVERRUN_MS = 10 * 60_000;
+
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
 
 export class Endings {
   readonly #context: Context;
   readonly #queues: QueueTable;
   readonly #history: RunHistory;
+  /** Namespaces of which a gang runs much longer than its `expected-duration` says. */
+  readonly #overrunning = new Set<string>();
 
   constructor(context: Context, queues: QueueTable, history: RunHistory) {
     this.#context = context;
     this.#queues = queues;
     this.#history = history;
+  }
+
+  /**
+   * Whoever says a second, passes a planned start and stays, must not do so twice: while a gang of a namespace overruns,
+   * what the waiting ones of the namespace expect counts for nothing. O(gangs).
+   */
+  review(records: readonly GangRecord[]): void {
+    const now = this.#context.clock.now();
+    this.#overrunning.clear();
+    for (const { gang, census } of records) {
+      const { expectedMs } = gang;
+      if (expectedMs === undefined || census.bound.length === 0) continue;
+      const startedAt = census.bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
+      if (now - startedAt > expectedMs + Math.max(expectedMs, OVERRUN_MS)) this.#overrunning.add(gang.namespace);
+    }
   }
 
   /** Gangs and pods that run or start, and when they are expected to end. O(gangs + pods). */
@@ -65,9 +88,10 @@ export class Endings {
   }
 
   /** How long the gang is expected to run; undefined: unknown. */
-  lengthOf({ gang }: GangRecord): RunLength | undefined {
+  lengthOf({ gang, census }: GangRecord): RunLength | undefined {
+    const isBelieved = census.bound.length > 0 || !this.#overrunning.has(gang.namespace);
     return estimateRunLength({
-      expectedMs: gang.expectedMs,
+      expectedMs: isBelieved ? gang.expectedMs : undefined,
       deadlineMs: gang.deadlineMs,
       maxRunTimeMs: this.#queues.queueOf(gang.namespace, gang.queue)?.maxRunTimeMs,
       history: this.#history.of(gang.lineage),

@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import type { VictimUnit } from '../../core/preemption/candidates.ts';
+import { startOf, type VictimUnit } from '../../core/preemption/candidates.ts';
 import {
   type Amounts,
   addAmounts,
@@ -23,6 +23,7 @@ import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
 import { mergeQueues } from '../../core/queues/projection.ts';
 import { findModelRefusals, judgeQuota, type QuotaRefusal, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
 import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/tree.ts';
+import { type HoldingGang, judgeImmunity, listCovered } from '../../core/reclaim/immunity.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/reclaim/rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -50,6 +51,9 @@ export class QueueTable {
   readonly #context: Context;
   readonly #lone: LoneUse;
   readonly #releasing: ReleasingUsage;
+  #records: readonly GangRecord[] = [];
+  /** The gangs within the guarantees of their queues, by key; undefined: not asked for in this cycle. */
+  #covered: ReadonlySet<string> | undefined;
   #tree: QueueTree = buildQueueTree([]);
   #isStale = true;
   /** Tenants write the labels, so only some of the choices are kept. */
@@ -138,6 +142,8 @@ export class QueueTable {
     this.#heldByGangs = this.#held;
     this.#addLonePods();
     this.#releasing.refresh(records);
+    this.#records = records;
+    this.#covered = undefined;
   }
 
   /** Updates what lone pods hold between two cycles. */
@@ -248,7 +254,15 @@ export class QueueTable {
     const queueOf = ({ namespace, labels, isOurs }: PodModel) =>
       isOurs ? this.queueOf(namespace, labels[QUEUE]) : undefined;
     const use = this.#releasing.without(this.#held, this.#use);
-    const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
+    const query: ReclaimQuery = {
+      tree: this.#tree,
+      queue,
+      priority,
+      asked,
+      use,
+      covered: this.#listCovered(),
+      queueOf,
+    };
     const rights = evictionRights(query);
     const amountsOf = (pods: readonly PodModel[]) => this.amountsOf(pods);
     return {
@@ -256,6 +270,7 @@ export class QueueTable {
       amountsOf,
       rights: (pod) => (pod.isOurs && isStray(choiceOf(pod)) ? 'never' : rights(pod)),
       isOwed: isOwedAny(query),
+      immunityOf: (unit) => judgeImmunity(query, unit, amountsOf),
       listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
     };
   }
@@ -271,6 +286,22 @@ export class QueueTable {
     const use = leaving.length === 0 ? this.#use : rollUp(this.#tree, held);
     if (judgeQuota(queue, asked, use).kind === 'refused') return false;
     return findModelRefusals(queue, asked, use).size === 0;
+  }
+
+  #listCovered(): ReadonlySet<string> {
+    this.#covered ??= this.#tree.promised.size === 0 ? NOBODY : listCovered(this.#listHolding(), this.#use);
+    return this.#covered;
+  }
+
+  #listHolding(): readonly HoldingGang[] {
+    return this.#records.flatMap((record) => {
+      const { gang, census } = record;
+      const queue = this.queueOf(gang.namespace, gang.queue);
+      const amounts = this.holdingsOf(record);
+      if (!queue || amounts.size === 0) return [];
+      const startedAt = census.bound.reduce((first, pod) => Math.min(first, startOf(pod)), Number.POSITIVE_INFINITY);
+      return [{ key: gang.key, queue, amounts, startedAt }];
+    });
   }
 
   /** These units are evicted: their queues owe that much less. */
@@ -376,6 +407,8 @@ export class QueueTable {
     this.#capacity = { of: nodes, amounts };
   }
 }
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /**
  * Whether a running pod has lost its queue: the queue is misconfigured, or no longer serves the namespace. Its

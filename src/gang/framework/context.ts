@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../core/objects/clock.ts';
 import type { Reservations } from '../state/reservations.ts';
+import type { StartFailures } from '../state/start-failures.ts';
 import type { Barrier } from './barrier.ts';
 import type { Isolation } from './isolation.ts';
 import type { ClusterView, ClusterWriter, GangObserver, QueueWriter } from './ports.ts';
@@ -10,6 +11,7 @@ import type { CoordinatorSettings } from './settings.ts';
 export interface LoopContext {
   readonly view: ClusterView;
   readonly reservations: Reservations;
+  readonly startFailures: StartFailures;
   readonly barrier: Barrier;
   readonly writer: ClusterWriter;
   readonly queueWriter: QueueWriter;

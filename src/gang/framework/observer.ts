@@ -122,6 +122,10 @@ export class TelemetryObserver implements GangObserver {
     this.#log.info(1, 'queue of the configuration file has an object now', { queue });
   }
 
+  onQueueWarning(queue: string, message: string): void {
+    this.#log.warn('a queue is probably not what its operator means', { queue, message });
+  }
+
   onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void {
     this.#log.warn('write of a Queue object failed, it will be tried again', { what, queue, message });
   }

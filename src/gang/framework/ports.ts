@@ -170,6 +170,8 @@ export interface GangObserver {
   onBackfilled(): void;
   /** A queue of the configuration file has an object now. */
   onMirrored(queue: string): void;
+  /** The queue is in use, and probably not as its operator means it. */
+  onQueueWarning(queue: string, message: string): void;
   /** Called again only when the message has changed. */
   onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void;
   onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void;

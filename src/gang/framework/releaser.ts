@@ -4,16 +4,24 @@ import { eraseNomination } from '../state/attempt.ts';
 import { abandonPreempting } from '../state/preemption-status.ts';
 import { endAttempt, giveUpAttempt } from '../state/records.ts';
 import type { LoopContext } from './context.ts';
-import type { Release, Waker } from './ports.ts';
+import type { Release, ReleaseCause, Waker } from './ports.ts';
+
+/** Causes for which the gang itself answers: it held capacity and did not start. */
+const OWN_FAULTS: ReadonlySet<ReleaseCause> = new Set<ReleaseCause>([
+  'refused',
+  'not-written',
+  'barrier-timeout',
+  'members-left',
+  'fence-ended',
+]);
+
+type Context = Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
 
 export class Releaser {
-  readonly #context: Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings'>;
+  readonly #context: Context;
   readonly #waker: Waker;
 
-  constructor(
-    context: Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings'>,
-    waker: Waker,
-  ) {
+  constructor(context: Context, waker: Waker) {
     this.#context = context;
     this.#waker = waker;
   }
@@ -23,7 +31,7 @@ export class Releaser {
    * written, or that the watch has not shown yet, keeps its slot.
    */
   release({ record, cause, message, isBlameless }: Release): void {
-    const { reservations, barrier, observer, clock, settings } = this.#context;
+    const { reservations, barrier, observer, clock, settings, startFailures } = this.#context;
     const { gang, census, attempt, preemption } = record;
     const slots = reservations.slotsOf(gang.key).filter(({ state }) => state !== 'binding');
     observer.onReleased(gang.key, cause, slots.length, message);
@@ -32,7 +40,11 @@ export class Releaser {
     for (const pod of census.unbound) if (!reservations.slot(pod.uid)) eraseNomination(attempt, pod);
     barrier.rejectAll(gang.key, message);
     const now = clock.now();
-    giveUpAttempt(record, now, message, settings);
+    const isAtFault = OWN_FAULTS.has(cause) && !isBlameless;
+    const until = isAtFault ? startFailures.noteFailure(gang, now) : now + settings.backoffInitialMs;
+    giveUpAttempt(record, message, until);
+    if (isAtFault && preemption.hasPreempted) startFailures.noteVainPreemption(gang, now);
+    if (cause === 'members-late') startFailures.noteVainEarlyPlan(gang, now);
     abandonPreempting(preemption, now, settings.preemption.backoffInitialMs, settings.preemption.backoffMaxMs);
     if (isBlameless) endAttempt(record);
     this.#waker.wake(gang.key);

@@ -10,14 +10,23 @@ import { parsePlan } from '../../core/podgroup/plan-record.ts';
 import type { GangFault } from '../../core/podgroup/problems.ts';
 import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { eraseNomination, noteBarrier, noteTopology, planAgain } from '../state/attempt.ts';
+import { eraseNomination, noteBarrier, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
 import { sameMembers, takeCensus } from '../state/lifecycle.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
 import { noteLeft, noteReplaced, noteRun } from '../state/repair-status.ts';
 import { dropSlot } from './slot-keeper.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'settings' | 'isolation'>;
+/**
+ * A gang that is gone after it held slots for so long did not start, milliseconds. Less is the time that the writes
+ * take, or an owner who changed his mind at once.
+ */
+const HELD_IN_VAIN_MS = 2_000;
+
+type Context = Pick<
+  LoopContext,
+  'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'settings' | 'isolation' | 'startFailures'
+>;
 
 export class GangTable {
   readonly #context: Context;
@@ -100,7 +109,7 @@ export class GangTable {
   }
 
   #replace(key: GangKey, gang: Gang, past: GangRecord | undefined): void {
-    const { view, reservations, clock, observer } = this.#context;
+    const { view, reservations, clock, observer, startFailures } = this.#context;
     // Another run begins anew: what was learnt, lost and held belongs to the one before.
     const isKnown = past && (isSameRun(past.gang, gang) || (past.gang.fault && gang.fault));
     const known = isKnown ? past : undefined;
@@ -123,6 +132,7 @@ export class GangTable {
     if (record.state === 'Running' && stateBefore !== 'Running') {
       endAttempt(record);
       clearPreemptionBackoff(preemption);
+      startFailures.noteStart(gang, clock.now());
       if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
@@ -143,9 +153,25 @@ export class GangTable {
     for (const pod of gang.lost) noteLeft(repair, { pod, at, since: Number.NEGATIVE_INFINITY });
   }
 
+  /**
+   * The gang holds slots no longer, and not because it started or gave them back: its members are gone, or in other
+   * gangs. Deleting a gang in time is no way around the pause of a gang that does not start.
+   */
+  noteVanished({ gang, attempt, preemption }: GangRecord): void {
+    const { clock, startFailures } = this.#context;
+    const now = clock.now();
+    const { heldSince } = attempt;
+    if (preemption.hasPreempted) startFailures.noteVainPreemption(gang, now);
+    if (heldSince === undefined) return;
+    noteHolding(attempt, undefined);
+    if (now - heldSince >= HELD_IN_VAIN_MS) startFailures.noteFailure(gang, now);
+  }
+
   /** The gang is gone: gives up all that it holds. */
   #drop(key: GangKey): void {
     const { reservations } = this.#context;
+    const past = this.#records.get(key);
+    if (past) this.noteVanished(past);
     for (const slot of reservations.slotsOf(key)) dropSlot(this.#context, slot);
     reservations.releasePlaceholdersOf(key);
     this.#records.delete(key);

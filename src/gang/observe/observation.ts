@@ -12,12 +12,12 @@
  */
 import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import { type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { type Gang, type GangKey, gangKeyOf, isComplete } from '../../core/podgroup/gang.ts';
 import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
-import { eraseNomination, noteTopology, planAgain } from '../state/attempt.ts';
+import { eraseNomination, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
 import { isStillGrowing, noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
@@ -160,8 +160,9 @@ export class Observation {
     });
     isolation.each(records, 'observe', (record) => {
       this.#apply(this.#reviewHold(record));
-      this.#reviewPlaces(record);
+      this.#followHolding(record, now);
     });
+    isolation.each(records, 'observe', (record) => this.#reviewPlaces(record));
     isolation.each(records, 'observe', (record) => this.#apply(this.fences.review(record, now)));
     return this.#gangs.takeSucceeded();
   }
@@ -179,6 +180,16 @@ export class Observation {
     const isPlannedAnew = noteMovedRanks(record, this.#context.reservations) && record.gang.problems.length === 0;
     if (isPlannedAnew) planAgain(record.attempt);
     else this.#apply(reviewTopology(record, this.#context));
+  }
+
+  /** Notes since when the gang holds slots without a bound member, and whether it lost them without giving them back. */
+  #followHolding(record: GangRecord, now: number): void {
+    const { gang, attempt, census } = record;
+    const isHolding = census.bound.length === 0 && this.#context.reservations.countOf(gang.key) > 0;
+    if (isHolding) noteHolding(attempt, attempt.heldSince ?? now);
+    else if (census.bound.length > 0) noteHolding(attempt, undefined);
+    // A complete gang without slots is planned again: kube-scheduler refused them, or its victims could not be evicted.
+    else if (attempt.heldSince !== undefined && !isComplete(gang)) this.#gangs.noteVanished(record);
   }
 
   /** An operator may hold a gang until a member is bound. */

@@ -13,8 +13,9 @@ import type { PlanningInput, PlanningInputs } from '../framework/planning-input.
 import type { Release } from '../framework/ports.ts';
 import { holdBack } from '../state/admission-status.ts';
 import { beginReplan, noteShortfall, noteUnchecked, noteUnschedulable } from '../state/attempt.ts';
+import { exponentialBackoff } from '../state/backoff.ts';
 import { demandAnew, demandOf, type MembersDemand } from '../state/demand.ts';
-import { type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
+import { countLacking, type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
 import { FailedShapes } from './failed-shapes.ts';
@@ -55,7 +56,10 @@ const LATER: PlanOutcome = { kind: 'later' };
 const DONE: PlanOutcome = { kind: 'done' };
 const NEVER: PlanOutcome = { kind: 'never' };
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+/** Members that a running gang lacks are planned again at least this often, milliseconds. */
+const REPAIR_PAUSE_MAX_MS = 30_000;
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
 
 export interface PlannerParts {
   readonly assigner: SlotAssigner;
@@ -288,15 +292,30 @@ export class Planner {
     this.#parts.assigner.assign(record, demand, slots);
   }
 
-  /** The attempt of a running gang never ends by itself: tries again later what was refused. */
+  /**
+   * The attempt of a running gang never ends by itself: tries again later what was refused. Members that it lacks are
+   * tried again soon, because it waits for them. Others held capacity in vain, like a gang that does not start.
+   */
   #forgetRefusals(record: GangRecord): void {
     const { attempt } = record;
     if (attempt.refused.size === 0) return;
-    const { clock, settings } = this.#context;
+    const { clock, settings, startFailures } = this.#context;
     const { shortfall } = attempt;
-    giveUpAttempt(record, clock.now(), attempt.lastRefusal, settings);
+    const now = clock.now();
+    const { backoffInitialMs, backoffMaxMs } = settings;
+    const until = isSmallLack(record)
+      ? now + exponentialBackoff(backoffInitialMs, Math.min(backoffMaxMs, REPAIR_PAUSE_MAX_MS), attempt.failures)
+      : startFailures.noteFailure(record.gang, now);
+    giveUpAttempt(record, attempt.lastRefusal, until);
     noteShortfall(attempt, shortfall);
   }
+}
+
+/** Whether a running gang tries to come back to its minimum, and for that holds no more than it uses. */
+function isSmallLack(record: GangRecord): boolean {
+  const { gang, census } = record;
+  if (countLacking(record) > 0) return true;
+  return census.bound.length < (gang.minMember ?? 0) && census.unbound.length <= census.bound.length;
 }
 
 /** What kube-scheduler refused last says most; a gang that must move for another reason is told what it lacks now. */

@@ -1,8 +1,14 @@
 /**
- * Displacement: a gang of higher priority takes the slots of gangs that have not bound a member yet. Nothing runs
- * there, so they lose only their turn.
+ * Displacement: a gang takes the slots of gangs that have not bound a member yet. Nothing runs there, so they lose only
+ * their turn. They give way to
+ *
+ *   - a higher priority,
+ *   - an equal one, if they are set back more (`state/start-failures.ts`),
+ *   - any, if their queue borrows and the other gang is within the guarantee of its own.
  */
+import type { PodModel } from '../../core/objects/model.ts';
 import type { PlannedSlot } from '../../core/placement/plan.ts';
+import type { EvictionRights } from '../../core/preemption/candidates.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { Transaction } from '../../core/snapshot/transaction.ts';
 import { compareUrgency, type GangRecord } from '../state/records.ts';
@@ -15,7 +21,7 @@ export interface Displaceable {
   readonly slots: readonly Slot[];
 }
 
-/** Placeholders of gangs of lower priority. */
+/** Placeholders of gangs of lower priority. Those of others are for members of gangs that run. */
 export function listPlaceholders(
   records: readonly GangRecord[],
   reservations: Reservations,
@@ -31,20 +37,36 @@ export function listPlaceholders(
   );
 }
 
-/** Gangs of lower priority that hold slots and have no bound member, the most urgent first. */
+/**
+ * Gangs that give way to this one, hold slots and have no bound member: those that keep their slots longest first.
+ * @param rightsOf whom the queues let it take capacity from, asked only if a gang starts at all.
+ */
 export function listDisplaceable(
   records: readonly GangRecord[],
   reservations: Reservations,
-  priority: number,
+  { gang, admission }: Pick<GangRecord, 'gang' | 'admission'>,
+  rightsOf: () => EvictionRights | undefined,
 ): readonly Displaceable[] {
   if (reservations.size === 0) return [];
+  let known: { readonly rights: EvictionRights | undefined } | undefined;
   const starting = records.flatMap((record) => {
-    const { gang, census } = record;
-    if (gang.priority >= priority || census.bound.length > 0) return [];
-    const slots = reservations.slotsOf(gang.key);
-    return slots.length === 0 || anyBinding(slots) ? [] : [{ record, slots }];
+    if (record.gang.key === gang.key || record.census.bound.length > 0) return [];
+    if (reservations.countOf(record.gang.key) === 0) return [];
+    const slots = reservations.slotsOf(record.gang.key);
+    if (anyBinding(slots)) return [];
+    known ??= { rights: rightsOf() };
+    const isSetBack = record.admission.setBack > admission.setBack;
+    return slots.every(({ pod }) => givesWay(pod, isSetBack, gang.priority, known?.rights)) ? [{ record, slots }] : [];
   });
-  return starting.sort((a, b) => compareUrgency(a.record, b.record));
+  return starting.sort(
+    (a, b) => a.record.admission.setBack - b.record.admission.setBack || compareUrgency(a.record, b.record),
+  );
+}
+
+/** A gang that is set back counts as if its priority were a little lower. */
+function givesWay(pod: PodModel, isSetBack: boolean, priority: number, rights: EvictionRights | undefined): boolean {
+  const asLower = isSetBack && pod.priority === priority ? { ...pod, priority: priority - 1 } : pod;
+  return rights ? rights(asLower) === 'may' : asLower.priority < priority;
 }
 
 /**

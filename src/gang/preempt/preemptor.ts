@@ -10,6 +10,7 @@ import type { VictimUnit } from '../../core/preemption/candidates.ts';
 import { lowestPriority, type Preemption } from '../../core/preemption/preemption.ts';
 import { planQuotaPreemption, type QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { planReclaim } from '../../core/reclaim/reclaim.ts';
+import type { Borrower } from '../../core/reclaim/rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { Backfill } from '../admit/backfill.ts';
@@ -62,13 +63,18 @@ export interface PreemptOutcome {
 
 const NOTHING_DONE: PreemptOutcome = { gotSlots: false, releases: [] };
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
 
 export interface PreemptorParts {
   readonly assigner: SlotAssigner;
   readonly inputs: PlanningInputs;
   readonly queues: QueueTable;
   readonly backfill: Pick<Backfill, 'listImminentDepartures'>;
+}
+
+/** A gang without a bound member that may be displaced. */
+interface StartingUnit extends Borrower {
+  readonly record: GangRecord;
 }
 
 /** Which pods the queues allow a candidate to evict; undefined: priority alone decides. */
@@ -108,19 +114,25 @@ export class Preemptor {
     }
   }
 
-  /** Displaces gangs of lower priority that are about to start, and placeholders of such gangs. */
-  #displace(candidate: AdmissionCandidate, { demand, stay }: NoCapacity): PreemptOutcome | undefined {
+  /** Displaces gangs that are about to start and give way to this one, and placeholders of lower priority. */
+  #displace(
+    candidate: AdmissionCandidate,
+    outcome: NoCapacity,
+    except: ReadonlySet<GangRecord> = new Set(),
+  ): PreemptOutcome | undefined {
+    const { demand, stay } = outcome;
     const { reservations, settings, clock } = this.#context;
     const { record, constraints, pass } = candidate;
     const { key, priority } = record.gang;
     const holders = listSlotHolders(pass.records, reservations);
-    const lower = listDisplaceable(holders, reservations, priority);
-    const lowerPlaceholders = listPlaceholders(holders, reservations, priority);
-    if (lower.length + lowerPlaceholders.length === 0) return undefined;
-    const rights = this.#rightsOf(candidate)?.rights;
-    const mayTake = ({ pod }: { readonly pod: PodModel }) => !rights || rights(pod) === 'may';
-    const placeholders = lowerPlaceholders.filter(mayTake);
-    const candidates = lower.filter(({ slots }) => slots.every(mayTake));
+    const rights = this.#rightsOf(candidate);
+    const candidates = listDisplaceable(holders, reservations, record, () => rights?.rights).filter(
+      (other) => !except.has(other.record),
+    );
+    const placeholders = listPlaceholders(holders, reservations, priority).filter(
+      ({ pod }) => !rights || rights.rights(pod) === 'may',
+    );
+    if (candidates.length + placeholders.length === 0) return undefined;
     const taken = { slots: candidates.flatMap(({ slots }) => slots), placeholders };
     const { request, occupied: unreserved } = this.#parts.inputs.of(record, demand, { ...constraints, stay, taken });
     const occupied = reservedViewFor(constraints.reserved, unreserved);
@@ -129,11 +141,21 @@ export class Preemptor {
     const podOf = new Map(demand.members.map((pod) => [pod.uid, pod]));
     const planned = plan.slots.map((slot) => ({ slot, pod: podOf.get(slot.uid)! }));
     const displaced = findDisplaced(occupied, planned, candidates, placeholders);
+    // As with evictions: other queues keep what they are guaranteed.
+    const units = displaced.gangs.map((other) => this.#borrowerOf(other));
+    const kept = new Set(rights?.listExcess(units).map((unit) => (unit as StartingUnit).record));
+    if (kept.size > 0) return this.#displace(candidate, outcome, new Set([...except, ...kept]));
     for (const place of displaced.places) reservations.releasePlaceholder(place.key);
     this.#parts.assigner.assign(record, demand, plan.slots);
-    const message = `gang ${key} of higher priority takes its place`;
+    const message = `gang ${key} takes its place`;
     const releases = displaced.gangs.map((other): Release => ({ record: other, cause: 'displaced', message }));
     return { gotSlots: true, releases };
+  }
+
+  /** A gang that is about to start, as the guarantees of queues look at it. */
+  #borrowerOf(record: GangRecord): StartingUnit {
+    const pods = this.#context.reservations.slotsOf(record.gang.key).map(({ pod }) => pod);
+    return { key: record.gang.key, pods, startedAt: record.gang.createdAt, record };
   }
 
   /**
@@ -150,7 +172,7 @@ export class Preemptor {
 
   /** Searches for victims and reserves the nodes that they will leave. @param members the members of the input. */
   #evict(candidate: AdmissionCandidate, members: readonly PodModel[], input: PlanningInput): PreemptOutcome {
-    const { view, settings, clock } = this.#context;
+    const { view, settings, clock, startFailures } = this.#context;
     const { record, constraints, pass } = candidate;
     const { gang, preemption } = record;
     const now = clock.now();
@@ -167,8 +189,9 @@ export class Preemptor {
     if (plan.kind === 'none' || (plan.kind === 'coming' && !isOwnDoing)) return NOTHING_DONE;
     if (plan.kind === 'preempt' && plan.violations > 0) return NOTHING_DONE;
     // It evicted others and has not started: more evictions would not remove what keeps it from starting.
-    if (plan.kind === 'preempt' && (preemption.hasPreempted || now < preemption.preemptsNotBefore)) {
-      scheduleSearch(preemption, Math.max(preemption.preemptsNotBefore, now + PREEMPT_AGAIN_MS));
+    const notBefore = Math.max(preemption.preemptsNotBefore, startFailures.preemptsNotBefore(gang));
+    if (plan.kind === 'preempt' && (preemption.hasPreempted || now < notBefore)) {
+      scheduleSearch(preemption, Math.max(notBefore, now + PREEMPT_AGAIN_MS));
       return NOTHING_DONE;
     }
     const units = plan.kind === 'preempt' ? plan.victims : [];

@@ -3,6 +3,7 @@
 import type { OrderScore } from '../../core/queues/order.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { ReadonlyPart } from './part.ts';
+import type { SetBack } from './start-failures.ts';
 
 /** A gang's position in queue order. */
 export interface Position {
@@ -15,6 +16,8 @@ export interface Position {
 interface WritableAdmissionStatus {
   /** Why the gang may not be planned although there may be capacity; undefined: it may. */
   holdReason: HoldReason | undefined;
+  /** How far it stands behind gangs of equal priority, because it or its namespace held capacity in vain. */
+  setBack: SetBack;
   /** Undefined: it is not in queue order. */
   position: Position | undefined;
   /** Since when it has been complete and allowed to start but without capacity, milliseconds. */
@@ -30,11 +33,21 @@ function writable(status: AdmissionStatus): WritableAdmissionStatus {
 }
 
 export function newAdmissionStatus(): AdmissionStatus {
-  return { holdReason: undefined, position: undefined, blockedSince: undefined, lacksQuotaSince: undefined };
+  return {
+    holdReason: undefined,
+    setBack: 0,
+    position: undefined,
+    blockedSince: undefined,
+    lacksQuotaSince: undefined,
+  };
 }
 
 export function holdBack(status: AdmissionStatus, reason: HoldReason | undefined): void {
   writable(status).holdReason = reason;
+}
+
+export function noteSetBack(status: AdmissionStatus, setBack: SetBack): void {
+  writable(status).setBack = setBack;
 }
 
 export function assignPosition(status: AdmissionStatus, position: Position | undefined): void {

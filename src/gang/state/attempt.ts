@@ -6,7 +6,6 @@ import type { PodModel } from '../../core/objects/model.ts';
 import type { Unschedulable } from '../../core/placement/report.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import type { NeverReason } from '../../core/reasons/explain.ts';
-import { exponentialBackoff } from './backoff.ts';
 import type { ReadonlyPart } from './part.ts';
 
 /** When a gang was first seen and with how many members: gives the rate at which its members are created. */
@@ -30,12 +29,14 @@ interface WritableAttempt {
   refusals: number;
   /** Plans that replaced refused slots during this attempt. */
   replans: number;
-  /** Attempts given up in a row. */
+  /** Attempts given up in a row, whoever was at fault. */
   failures: number;
   /** The gang is not planned before this, milliseconds. */
   backoffUntil: number;
-  /** Why the last attempt was given up; '' while none was. */
+  /** Why the last attempt was given up, or why it pauses; '' while neither happened. */
   lastFailure: string;
+  /** Since when it has held slots while no member was bound, as the observe step sees it, milliseconds. */
+  heldSince: number | undefined;
   /** What kube-scheduler said last during this attempt; '' while it refused nothing. */
   lastRefusal: string;
   /** Members without a slot whose written nomination must be erased, by UID. */
@@ -83,6 +84,7 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     failures: 0,
     backoffUntil: 0,
     lastFailure: '',
+    heldSince: undefined,
     lastRefusal: '',
     clearing: new Map(),
     unschedulableAt: -1,
@@ -104,13 +106,27 @@ export function widensAt(shortfall: Unschedulable | undefined): number {
   return (topology?.kind === 'no-domain' ? topology.widensAt : undefined) ?? Number.POSITIVE_INFINITY;
 }
 
-/** The attempt failed: forgets what it learned; the back-off doubles with each failure in a row. */
-export function failAttempt(attempt: Attempt, now: number, cause: string, initialMs: number, maxMs: number): void {
+/** The attempt is given up: forgets what it learned. @param until when the next one may begin, milliseconds. */
+export function failAttempt(attempt: Attempt, cause: string, until: number): void {
   const state = writable(attempt);
   forgetLearnt(state);
-  state.backoffUntil = now + exponentialBackoff(initialMs, maxMs, state.failures);
+  state.backoffUntil = until;
   state.failures++;
   state.lastFailure = cause;
+  state.heldSince = undefined;
+}
+
+/** The gang pauses because of what happened before, or to others. @param until ignored if it pauses longer anyway. */
+export function delayAttempt(attempt: Attempt, cause: string, until: number): void {
+  const state = writable(attempt);
+  if (state.backoffUntil >= until) return;
+  state.backoffUntil = until;
+  state.lastFailure = cause;
+}
+
+/** @param since when it began to hold slots without a bound member, milliseconds; undefined: it does not. */
+export function noteHolding(attempt: Attempt, since: number | undefined): void {
+  writable(attempt).heldSince = since;
 }
 
 /** The gang started or is not at fault: the next attempt begins without back-off. */
@@ -119,6 +135,7 @@ export function clearAttempt(attempt: Attempt): void {
   forgetLearnt(state);
   state.failures = 0;
   state.backoffUntil = 0;
+  state.heldSince = undefined;
 }
 
 function forgetLearnt(state: WritableAttempt): void {

@@ -27,12 +27,6 @@ interface WritableRecord {
 
 export type GangRecord = Readonly<WritableRecord>;
 
-/** Back-off after a failed attempt, milliseconds; doubled each time. */
-export interface AttemptBackoff {
-  readonly backoffInitialMs: number;
-  readonly backoffMaxMs: number;
-}
-
 /** @param now when the gang is first seen, milliseconds. */
 export function newRecord(gang: Gang, census: Census, now: number): GangRecord {
   return {
@@ -71,9 +65,9 @@ export function mayPlan({ attempt, preemption, gang }: GangRecord, now: number, 
   return now >= backoffUntil && mayFit && gang.problems.length === 0;
 }
 
-/** Ends a failed attempt: the back-off doubles each time. */
-export function giveUpAttempt(record: GangRecord, now: number, cause: string, backoff: AttemptBackoff): void {
-  failAttempt(record.attempt, now, cause, backoff.backoffInitialMs, backoff.backoffMaxMs);
+/** Ends an attempt that led to nothing. @param until when the next one may begin, milliseconds. */
+export function giveUpAttempt(record: GangRecord, cause: string, until: number): void {
+  failAttempt(record.attempt, cause, until);
   forgetSearch(record.preemption);
 }
 

@@ -3,11 +3,13 @@
  * share their mistakes. What was told is remembered for a while only: telling it again is no harm.
  */
 import { LRUCache } from 'lru-cache';
-import { POD_GROUP_LABEL } from '../../core/objects/keys.ts';
+import { POD_GROUP_LABEL, QUEUE } from '../../core/objects/keys.ts';
 import { keyOf, type PodModel } from '../../core/objects/model.ts';
 import { cutText } from '../../core/objects/text-values.ts';
-import { findIgnoredKeys } from '../../core/podgroup/ignored-keys.ts';
+import { findIgnoredKeys, type IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
 import { listOtherGates } from '../../core/podgroup/stray.ts';
+import { findKeysNotAllowed } from '../../core/reclaim/immunity.ts';
+import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 
@@ -20,6 +22,7 @@ const MAX_TOLD = 4096;
 export class KeyAdvisor {
   readonly #context: Pick<LoopContext, 'view' | 'observer' | 'isolation'>;
   readonly #waker: Waker;
+  readonly #queues: Pick<QueueTable, 'choose'>;
   readonly #schedulerNames: readonly string[];
   readonly #told = new LRUCache<string, true>({ max: MAX_TOLD });
 
@@ -27,9 +30,11 @@ export class KeyAdvisor {
   constructor(
     context: Pick<LoopContext, 'view' | 'observer' | 'isolation'>,
     waker: Waker,
+    queues: Pick<QueueTable, 'choose'>,
     schedulerNames: readonly string[],
   ) {
     this.#context = context;
+    this.#queues = queues;
     this.#waker = waker;
     this.#schedulerNames = schedulerNames;
   }
@@ -44,10 +49,16 @@ export class KeyAdvisor {
 
   #adviseOn(pod: PodModel): void {
     const { view, observer } = this.#context;
-    const ignored = findIgnoredKeys(pod, view.jobOf(pod));
+    const ignored = [...findIgnoredKeys(pod, view.jobOf(pod)), ...this.#findKeysNotAllowed(pod)];
     if (ignored.length > 0 && this.#isNew(pod, ignored)) observer.onKeysIgnored(pod, ignored);
     const gates = listOtherGates(pod);
     if (gates.length > 0 && this.#isNew(pod, gates)) observer.onOtherGates(pod, gates);
+  }
+
+  #findKeysNotAllowed(pod: PodModel): readonly IgnoredKey[] {
+    if (!pod.isOurs || pod.nativeGang) return [];
+    const choice = this.#queues.choose(pod.namespace, pod.labels[QUEUE]);
+    return choice.kind === 'queue' ? findKeysNotAllowed(pod, choice.queue) : [];
   }
 
   /** kube-scheduler asked for a pod whose label names a gang, but whose scheduler is not configured as ours. */

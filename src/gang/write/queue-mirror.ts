@@ -81,7 +81,7 @@ export class QueueMirror {
     if (dueAt > now || this.#writing.has(name)) return;
     const known = statusOf(name);
     if (known === undefined && problem === undefined) return;
-    const status = { figures: known?.figures, problem: problem ?? known?.problem };
+    const status = { figures: known?.figures, problem: problem ?? known?.problem, warning: known?.warning };
     const patch = patchStatus(status, object.written, now);
     if (patch === undefined) return;
     this.#statusAt.set(name, now + this.#parts.intervalMs);

@@ -7,8 +7,8 @@ import { type Amounts, perUnit, resourceOf } from '../../core/queues/amounts.ts'
 import type { QueueShare } from '../../core/queues/fair-share.ts';
 import type { OrderWeights } from '../../core/queues/order.ts';
 import { borrowed } from '../../core/queues/quota.ts';
-import type { Queue } from '../../core/queues/tree.ts';
-import { explainQueueProblem } from '../../core/reasons/explain-queue.ts';
+import { isOpenGuarantee, type Queue } from '../../core/queues/tree.ts';
+import { explainOpenGuarantee, explainQueueProblem } from '../../core/reasons/explain-queue.ts';
 import type { QueueView } from '../../gang/framework/ports.ts';
 import type { Sight } from '../access/sight.ts';
 import {
@@ -120,6 +120,12 @@ export function narrowToSight(report: QueueReport, { shows, everything }: Sight)
     },
     problems: everything ? report.problems : [],
   };
+}
+
+/** What operators should look at: problems, and guarantees that everybody can take. */
+export function listQueueWarnings(view: QueueView): readonly string[] {
+  const open = view.tree.leaves.filter(isOpenGuarantee).map(({ name }) => explainOpenGuarantee(name));
+  return [...listQueueProblems(view).map(({ text }) => text), ...open];
 }
 
 /** Queues that are not used as they are written. */

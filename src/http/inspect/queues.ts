@@ -8,7 +8,7 @@ import type { Metrics } from '../../telemetry/metrics.ts';
 import { type Access, answerRefusal, isRefusal } from '../access/access.ts';
 import { fullSight } from '../access/sight.ts';
 import type { WaitingItem } from './queue-gangs.ts';
-import { listQueueProblems, narrowToSight, type QueueReport, reportQueues } from './queue-report.ts';
+import { listQueueWarnings, narrowToSight, type QueueReport, reportQueues } from './queue-report.ts';
 
 export interface QueueInspectorParts {
   readonly scheduler: SchedulerView;
@@ -54,10 +54,10 @@ export class QueueInspector {
     return this.#last.text;
   }
 
-  /** Queues that are not used as specified, one line each; empty until the whole cluster is known. */
+  /** Queues that are not used as specified, or whose guarantee everybody can take, one line each; empty until the whole cluster is known. */
   warnings(): readonly string[] {
     const { scheduler, isReady } = this.#parts;
-    return isReady() ? listQueueProblems(scheduler.queues).map(({ text }) => text) : [];
+    return isReady() ? listQueueWarnings(scheduler.queues) : [];
   }
 
   /** Updates the gauges; leaves them as they are until the whole cluster is known. */

@@ -90,14 +90,31 @@ test('every factor of a score is shown', () => {
   expect(scene.line.next()!.standing).toEqual({
     factors: { priority: 1, fairShare: 1 / 3, age: 0, size: 0.08 },
     score: 1000 + 100 + 0.8,
+    setBack: 0,
     within: true,
   });
   expect(scene.line.next()!.standing).toEqual({
     factors: { priority: 0.5, fairShare: 2 / 3, age: 0.25, size: 0.2 },
     score: 500 + 200 + 25 + 2,
+    setBack: 0,
     within: true,
   });
   expect(scene.line.next()!.standing.factors).toEqual({ priority: 0, fairShare: 2 / 3, age: 1, size: 0.08 });
+});
+
+test('of equal priority, gangs that are set back come last, whatever the other factors', () => {
+  const scene = aScene(
+    TWO,
+    [
+      { key: 'n/old', queue: 'a', priority: 5, createdAt: -1000, setBack: 2 },
+      { key: 'n/neighbour', queue: 'a', priority: 5, createdAt: -1000, setBack: 1 },
+      { key: 'n/new', queue: 'b', priority: 5, createdAt: 0 },
+      { key: 'n/low', queue: 'b', priority: 0, createdAt: -1000 },
+    ],
+    { usage: gpusOf({ a: 0, b: 90 }), weights: { priority: 1000, fairShare: 300, age: 100, size: 10 } },
+  );
+  const order = Array.from({ length: 4 }, () => scene.line.next()!.gang.key);
+  expect(order).toEqual(['n/new', 'n/neighbour', 'n/old', 'n/low']);
 });
 
 test('one priority only counts nothing', () => {

@@ -18,6 +18,8 @@ const FULL: QueueSpec = {
   order: 'strict',
   defaultPriority: 0,
   maxRunTimeMs: 5_400_000,
+  maxMinRuntimeMs: 0,
+  allowNonPreemptible: false,
   namespaces: [],
   defaultFor: ['a'],
 };
@@ -54,6 +56,7 @@ describe('projectQueue', () => {
     ],
     ['a run time of nothing', { maxRunTime: '0s' }, /maxRunTime: expected a duration above 0 .*"0s"/],
     ['a run time without unit', { maxRunTime: '10' }, /maxRunTime: expected a duration above 0 .*"10"/],
+    ['a minimum run time without unit', { maxMinRuntime: '10' }, /maxMinRuntime: expected a duration such as .*"10"/],
   ])('%s is a problem, not an exception', (_, spec, problem) => {
     const model = projectQueue({ metadata, spec });
     expect(model.spec).toBeUndefined();

@@ -102,6 +102,7 @@ function simulate({ capacity, orgs, seed }: World): readonly Team[] {
       priority: 0,
       createdAt: now,
       asked: gpus(size),
+      setBack: 0,
       size,
       ticks: draw(maxTicks),
     };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { chooseQueue } from '../../../src/core/queues/choice.ts';
-import { buildQueueTree, MAX_QUEUES_ABOVE, type QueueProblem } from '../../../src/core/queues/tree.ts';
+import { buildQueueTree, isOpenGuarantee, MAX_QUEUES_ABOVE, type QueueProblem } from '../../../src/core/queues/tree.ts';
 import { explainQueueProblem } from '../../../src/core/reasons/explain-queue.ts';
 import { GPU } from '../../support/builders.ts';
 import { aQueue, queueNamed } from '../../support/queues.ts';
@@ -231,4 +231,40 @@ test('a text names a few of thousands of queues', () => {
   const choice = chooseQueue(tree, 'ml', 'none');
   if (choice.kind !== 'problem') throw new Error('expected a problem');
   expect(explainQueueProblem(choice.problem)).toMatch(/use one of default, q0, q1, .* and 4993 more$/);
+});
+
+test('of immunity, a queue has what the nearest queue on its path allows, and the shortest minimum run time', () => {
+  const tree = buildQueueTree([
+    aQueue({ name: 'org', allowNonPreemptible: true, maxMinRuntimeMs: 1_000 }),
+    aQueue({ name: 'team', parent: 'org', maxMinRuntimeMs: 2_000 }),
+    aQueue({ name: 'strictly', parent: 'org', allowNonPreemptible: false, maxMinRuntimeMs: 0 }),
+    aQueue({ name: 'other' }),
+  ]);
+  const read = (name: string) => {
+    const { allowNonPreemptible, maxMinRuntimeMs } = queueNamed(tree, name);
+    return [allowNonPreemptible, maxMinRuntimeMs];
+  };
+  expect(['team', 'strictly', 'other'].map(read)).toEqual([
+    [true, 1_000],
+    [false, 0],
+    [undefined, undefined],
+  ]);
+});
+
+test.each<[string, Parameters<typeof aQueue>[0][], string[]]>([
+  ['a guarantee and no namespaces', [{ name: 'a', guaranteed: 8 }], ['a']],
+  ['a guarantee for namespaces', [{ name: 'a', guaranteed: 8, namespaces: ['n'] }], []],
+  [
+    'namespaces above it',
+    [
+      { name: 'org', namespaces: ['n'] },
+      { name: 'a', parent: 'org', guaranteed: 8 },
+    ],
+    [],
+  ],
+  ['no guarantee', [{ name: 'a' }], []],
+  ['the name default', [{ name: 'default', guaranteed: 8 }], []],
+])('a queue with %s is open or not', (_, specs, open) => {
+  const { leaves } = buildQueueTree(specs.map(aQueue));
+  expect(leaves.filter(isOpenGuarantee).map(({ name }) => name)).toEqual(open);
 });

@@ -48,6 +48,21 @@ describe('behind a gang with a known planned start', () => {
       expect(world.reasonOf(name)).toMatch(/would fit, but could delay gang default\/head.*2026-01-01T01:00:00/);
   });
 
+  test('a gang that lied about its length and stays passes no planned start a second time', async () => {
+    const world = await blockedWorld();
+    world.create(timed('liar', 1, '1s', later(world)));
+    await scheduleAll(world);
+    expect(runningOf(world, 'liar')).toEqual(['liar']);
+    await world.pass(11 * MINUTE);
+    world.create(timed('next', 1, '1s', later(world)));
+    await scheduleAll(world);
+    expect(runningOf(world, 'next')).toEqual([]);
+    expect(world.reasonOf('next')).toContain('could delay gang default/head');
+    end(world, 'liar');
+    await scheduleAll(world);
+    expect(runningOf(world, 'next'), 'the one that overran has ended').toEqual(['next']);
+  });
+
   test('a longer gang starts on capacity that the planned start does not need', async () => {
     const world = await blockedWorld();
     world.addNode('n4');

@@ -147,7 +147,7 @@ describe('a member that moves to another gang', () => {
     await world.pass(5 * SECOND);
     expect(world.stateOf('b')).toBe('Nominated');
     expect(Object.keys(world.slotsOf('b'))).toEqual(['a-1', 'b-0']);
-    await world.pass(60 * SECOND);
+    await world.pass(20 * SECOND);
     expect(Object.keys(world.nominations('b')), 'also after gang a has given up').toEqual(['a-1', 'b-0']);
     await world.schedule();
     expect(Object.keys(world.boundTo('b'))).toEqual(['a-1', 'b-0']);

@@ -67,6 +67,21 @@ describe('a gang whose last members are still being created', () => {
     expect(world.stateOf('a')).toBe('Gathering');
   });
 
+  test('holds nodes so only once in a while for gangs of one namespace, whatever their names', async () => {
+    const world = await startWorld({ nodes: 40, settings: { backoffMaxMs: 1_800 * SECOND } });
+    let held = 0;
+    for (let i = 0; i < 20; i++) {
+      const pods = gang(`a${i}`, 40).slice(0, 30);
+      await createSlowly(world, pods, 40);
+      if (Object.keys(world.nominations(`a${i}`)).length > 0) held++;
+      await world.pass(4 * SECOND);
+      world.delete(...pods.map(({ metadata }) => metadata.name));
+      await world.settle();
+    }
+    expect(held, 'in nearly two minutes').toBeLessThanOrEqual(3);
+    expect(held).toBeGreaterThanOrEqual(1);
+  });
+
   test('starts at once when its last members come late', async () => {
     const world = await startWorld({ nodes: 40 });
     const pods = gang('a', 40);

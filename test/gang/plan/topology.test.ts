@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { gang, PLAN, pod, SECOND, startWorld, verdicts, type World } from '../../support/scenario.ts';
+import {
+  gang,
+  PLAN,
+  pod,
+  SECOND,
+  startWorld,
+  verdicts,
+  type World,
+  type WorldOptions,
+} from '../../support/scenario.ts';
 
 const LEVELS = [
   { name: 'block', label: 'block' },
@@ -7,8 +16,8 @@ const LEVELS = [
 ];
 
 /** Racks of nodes with 8 GPUs, `r0-n0` and so on, two racks a block. */
-async function startFabric(racks: readonly number[]): Promise<World> {
-  const world = await startWorld({ levels: LEVELS });
+async function startFabric(racks: readonly number[], options: WorldOptions = {}): Promise<World> {
+  const world = await startWorld({ levels: LEVELS, ...options });
   racks.forEach((nodes, rack) => {
     for (let i = 0; i < nodes; i++) label(world, `r${rack}-n${i}`, `r${rack}`);
   });
@@ -167,6 +176,27 @@ describe('exclusive domains', () => {
     expect(world.stateOf('a')).toBe('Running');
     expect(world.stateOf('b')).toBe('Pending');
     for (const name of ['a-0', 'a-1']) world.finish(name);
+    await world.settle();
+    expect(world.stateOf('b')).toBe('Nominated');
+  });
+
+  test('are none where the operator does not allow the level, and the gang says so and holds nothing', async () => {
+    const world = await startFabric([2, 2], { exclusiveLevels: ['host'] });
+    world.create(gang('a', 1, asks('topology-exclusive', 'rack')));
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Unsatisfiable');
+    expect(world.slotsOf('a')).toEqual({});
+    expect(world.reasonOf('a')).toContain('muster.dev/topology-exclusive: expected one of host');
+    expect(world.reasonOf('a')).toContain('topology.exclusiveLevels');
+    world.create(gang('b', 1, asks('topology-exclusive', 'host')));
+    await world.settle();
+    expect(world.stateOf('b')).toBe('Nominated');
+  });
+
+  test('of a level that is not allowed close nothing, although a running pod claims one', async () => {
+    const world = await startFabric([4], { exclusiveLevels: ['host'] });
+    world.running('a', ['r0-n0'], asks('topology-exclusive', 'rack'));
+    world.create(gang('b', 2));
     await world.settle();
     expect(world.stateOf('b')).toBe('Nominated');
   });

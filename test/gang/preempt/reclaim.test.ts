@@ -10,6 +10,11 @@ const TEAMS = [
   { name: 'b', guaranteed: 16 },
 ];
 
+/** The same queues, with gangs that protect themselves also above the guarantee. */
+function allowImmunity(queues: readonly QueueOptions[]): readonly QueueOptions[] {
+  return queues.map((queue) => ({ ...queue, allowNonPreemptible: true, maxMinRuntimeMs: 24 * 60 * MINUTE }));
+}
+
 /** Four nodes, all used by the gangs `b0` to `b3` of queue `b`, the last of which started last. */
 async function borrowedWorld(queues: readonly QueueOptions[] = TEAMS, options: RunningOptions = {}): Promise<World> {
   const world = await startQueueWorld(queues, { nodes: 4 });
@@ -106,8 +111,8 @@ describe('a queue that is owed capacity', () => {
   test.each([
     ['that are not preemptible', { annotations: { 'muster.dev/preemptible': 'false' } }],
     ['that have not run for their min-runtime', { annotations: { 'muster.dev/min-runtime': '1h' } }],
-  ])('spares gangs %s', async (_, options) => {
-    const world = await borrowedWorld(TEAMS, options);
+  ])('spares gangs %s, where their queue allows that', async (_, options) => {
+    const world = await borrowedWorld(allowImmunity(TEAMS), options);
     world.create(gang('x', 1, inQueue('a')));
     await world.pass(10 * MINUTE);
     expect(world.evictions()).toEqual([]);
@@ -135,15 +140,39 @@ describe('a queue that is owed capacity', () => {
     expect(world.evictions()).toHaveLength(1);
   });
 
-  test('reclaims also from a borrower that is about to start', async () => {
+  test('takes the slots of a borrower that is about to start, and evicts nobody for it', async () => {
     const world = await startQueueWorld(TEAMS, { nodes: 4 });
     world.create(gang('b0', 4, inQueue('b')));
     await world.settle();
     world.create(gang('x', 2, inQueue('a', { createdAt: world.clock.now() })));
     await world.settle();
-    await world.schedule('b0-0', 'b0-1', 'b0-2', 'b0-3');
+    expect(world.stateOf('b0')).toBe('Pending');
+    expect(world.stateOf('x')).toBe('Nominated');
+    await world.schedule();
+    expect(Object.keys(world.boundTo('x'))).toHaveLength(2);
     await world.pass(2 * SECOND);
-    expect(world.evictions()).toHaveLength(4);
+    expect(world.evictions()).toEqual([]);
+  });
+
+  test('takes no more slots than the borrower has above its guarantee', async () => {
+    const world = await startQueueWorld(TEAMS, { nodes: 4 });
+    for (const [name, size, age] of [
+      ['b1', 1, 20],
+      ['b0', 2, 10],
+      ['b2', 1, 20],
+    ] as const) {
+      world.create(gang(name, size, inQueue('b', { createdAt: world.clock.now() - age * MINUTE })));
+      await world.settle();
+    }
+    world.create(gang('x', 2, inQueue('a', { createdAt: world.clock.now() })));
+    await world.settle();
+    // The youngest gang alone covers what was borrowed.
+    expect(['x', 'b0', 'b1', 'b2'].map((name) => world.stateOf(name))).toEqual([
+      'Nominated',
+      'Pending',
+      'Nominated',
+      'Nominated',
+    ]);
   });
 });
 
@@ -308,8 +337,8 @@ describe('a queue with no quota left', () => {
   test.each([
     ['are not preemptible', { annotations: { 'muster.dev/preemptible': 'false' } }],
     ['have not run for their min-runtime', { annotations: { 'muster.dev/min-runtime': '5h' } }],
-  ])('spares gangs that %s', async (_, options) => {
-    const world = await fullWorld(LIMITED, 3, options);
+  ])('spares gangs that %s, where their queue allows that', async (_, options) => {
+    const world = await fullWorld(allowImmunity(LIMITED), 3, options);
     world.create(gang('x', 1, inQueue('a')));
     await world.pass(10 * MINUTE);
     expect(world.evictions()).toEqual([]);

@@ -1,6 +1,7 @@
 /** What users are told about keys that do nothing: once, with what was meant. */
 import { describe, expect, test } from 'vitest';
 import type { WireObject } from '../../support/cluster-in-memory.ts';
+import { inQueue, startQueueWorld } from '../../support/queue-worlds.ts';
 import { gang, type PodOptions, pod, SECOND, startWorld, type World } from '../../support/scenario.ts';
 
 const AN_HOUR = 3_600 * SECOND;
@@ -175,4 +176,39 @@ test('many pods with keys are looked at over several cycles', async () => {
   await world.pass(SECOND);
   expect(world.told.length, 'the recorder has its own limits').toBeGreaterThanOrEqual(100);
   expect(world.muster.state.takeUnread(1)).toEqual([]);
+});
+
+describe('keys against preemption that a queue does not allow', () => {
+  const queues = [
+    { name: 'a', guaranteed: 8 },
+    { name: 'b', allowNonPreemptible: false, maxMinRuntimeMs: 60 * SECOND },
+    { name: 'c' },
+  ];
+  const annotations = { 'muster.dev/preemptible': 'false', 'muster.dev/min-runtime': '2h' };
+
+  test.each<[string, string[]]>([
+    ['a', []],
+    [
+      'b',
+      [
+        'muster.dev/preemptible does nothing: queue b allows no more of it',
+        'muster.dev/min-runtime is cut to 1m: queue b allows no more of it',
+      ],
+    ],
+    [
+      'c',
+      [
+        'muster.dev/preemptible does nothing: queue c allows no more of it',
+        'muster.dev/min-runtime does nothing: queue c allows no more of it',
+      ],
+    ],
+  ])('are told for a gang and for a pod, in queue %s', async (queue, notes) => {
+    const world = await startQueueWorld(queues, { nodes: 4 });
+    world.create(pod('lone', inQueue(queue, { gpus: 1, annotations })), gang('g', 2, inQueue(queue, { annotations })));
+    await world.settle();
+    await world.pass(5 * SECOND);
+    const told = world.told.filter((each) => each.startsWith('KeyIgnored: '));
+    for (const note of notes) expect(told.join(' '), note).toContain(note);
+    expect(told.length > 0).toBe(notes.length > 0);
+  });
 });

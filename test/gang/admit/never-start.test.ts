@@ -1,0 +1,219 @@
+/**
+ * Gangs that never start: kube-scheduler tries only those whose members are called `honest…`. The others ask for
+ * something that never comes, and hold their nodes until Muster gives up.
+ */
+import { describe, expect, test } from 'vitest';
+import { GPU } from '../../support/builders.ts';
+import type { WireObject } from '../../support/cluster-in-memory.ts';
+import { inQueue, startQueueWorld } from '../../support/queue-worlds.ts';
+import { type GangOptions, gang, SECOND, startWorld, type World } from '../../support/scenario.ts';
+
+const MINUTE = 60 * SECOND;
+const SETTINGS = { backoffMaxMs: 30 * MINUTE };
+/** A nomination is given up when it was renewed once in vain: twice the nomination timeout. And the next cycle. */
+const ONE_ATTEMPT = 31;
+
+/** Gangs of the tenant `attack`. */
+function attacker(name: string, size: number, options: GangOptions = {}): readonly WireObject[] {
+  return gang(name, size, options).map((raw) => ({ ...raw, metadata: { ...raw.metadata, namespace: 'attack' } }));
+}
+
+function removeAttacker(world: World, name: string): void {
+  for (const { metadata } of world.cluster.list('Pod')) {
+    if (metadata.labels?.['muster.dev/pod-group'] === name) world.delete(`${metadata.namespace}/${metadata.name}`);
+  }
+}
+
+async function scheduleHonest(world: World): Promise<void> {
+  const names = world.cluster.list('Pod').map(({ metadata }) => metadata.name);
+  await world.schedule(...names.filter((name) => name.startsWith('honest')));
+}
+
+/** @param attack what the attackers do each second. @returns after how many seconds the gang runs. */
+async function secondsToStart(
+  world: World,
+  name: string,
+  attack: (second: number) => void = () => {},
+): Promise<number> {
+  for (let second = 0; second < 600; second++) {
+    attack(second);
+    await world.settle();
+    await scheduleHonest(world);
+    expect(world.overbooked()).toEqual([]);
+    if (world.stateOf(name) === 'Running') return second;
+    await world.pass(SECOND);
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+describe('two gangs that never start, each as large as the cluster', () => {
+  test.each([0, 10, 40, 65, 130, 400, 1_200])(
+    'cost a gang that comes after %d s one attempt at most',
+    async (later) => {
+      const world = await startWorld({ nodes: 4, settings: SETTINGS });
+      world.create(attacker('a', 4), attacker('b', 4));
+      await world.pass(later * SECOND);
+      world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+      expect(await secondsToStart(world, 'honest')).toBeLessThanOrEqual(ONE_ATTEMPT);
+    },
+  );
+
+  test('cost a gang of their own namespace two attempts at most', async () => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(gang('a', 4), gang('b', 4));
+    await world.settle();
+    world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+    expect(await secondsToStart(world, 'honest')).toBeLessThanOrEqual(2 * ONE_ATTEMPT);
+  });
+
+  test('give way at once when they have failed before', async () => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(attacker('a', 4));
+    await world.pass(35 * SECOND);
+    expect(Object.keys(world.slotsOf('attack/a')), 'the second attempt').toHaveLength(4);
+    world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+    expect(await secondsToStart(world, 'honest')).toBe(0);
+    expect(world.stateOf('attack/a')).toBe('Pending');
+  });
+
+  test.each([
+    ['when they have failed', 32],
+    ['before they fail', 20],
+  ])('are no worse when they are deleted %s and created under other names', async (_, every) => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    const names: string[] = [];
+    const attack = (second: number) => {
+      if (second % every > 0) return;
+      for (const name of names.splice(0)) removeAttacker(world, name);
+      for (const each of ['x', 'y']) {
+        const name = `${each}${world.clock.now()}`;
+        names.push(name);
+        // Another template, and another label, each time.
+        const spec = { nodeSelector: {}, tolerations: [{ key: name, operator: 'Exists' }] };
+        world.create(attacker(name, 4, { labels: { app: name }, spec }));
+      }
+    };
+    for (let second = 0; second < 200; second++) {
+      attack(second);
+      await world.pass(SECOND);
+    }
+    world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+    expect(await secondsToStart(world, 'honest', (second) => attack(second + 200))).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('the pause of a gang that does not start', () => {
+  /** Seconds of the first 100 minutes in which the gang holds nodes. */
+  async function secondsHeld(world: World, name: string): Promise<number> {
+    let held = 0;
+    for (let second = 0; second < 6_000; second += 5) {
+      if (world.muster.reservations.countOf(name) > 0) held += 5;
+      await world.pass(5 * SECOND);
+    }
+    return held;
+  }
+
+  test('grows to many minutes', async () => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(attacker('a', 4));
+    await world.settle();
+    // 10 attempts of 30 s.
+    expect(await secondsHeld(world, 'attack/a')).toBeLessThanOrEqual(10 * 30);
+  });
+
+  test('outlives the gang', async () => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(attacker('a', 4));
+    await world.pass(2 * ONE_ATTEMPT * SECOND);
+    removeAttacker(world, 'a');
+    await world.settle();
+    world.create(attacker('a', 4));
+    await world.settle();
+    expect(world.stateOf('attack/a')).toBe('Pending');
+    expect(world.reasonOf('attack/a')).toContain('tried again at');
+  });
+
+  test('is a second after the first failure, and ends with a start', async () => {
+    const world = await startWorld({ nodes: 1, settings: SETTINGS });
+    const other = () => world.cluster.list('Node').map(({ metadata }) => `not-${metadata.name}`);
+    for (let i = 0; i < 3; i++) {
+      world.create(gang('honest', 1));
+      await world.settle();
+      await world.filter('honest-0', other());
+      await world.pass(SECOND);
+      expect(world.stateOf('honest'), 'the first retry').toBe('Nominated');
+      await scheduleHonest(world);
+      expect(world.stateOf('honest')).toBe('Running');
+      world.delete('honest-0');
+      await world.settle();
+    }
+  });
+
+  test('of one gang does not pause another one of its namespace', async () => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(gang('a', 4));
+    await world.pass(31 * SECOND + 10 * MINUTE);
+    world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+    expect(await secondsToStart(world, 'honest')).toBeLessThanOrEqual(ONE_ATTEMPT);
+  });
+});
+
+describe('members above the minimum that never start', () => {
+  test('hold nodes as rarely as a gang that never starts', async () => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(gang('honest', 1, { min: 1 }));
+    await world.settle();
+    await scheduleHonest(world);
+    world.create(gang('honest', 4, { from: 1, min: 1 }));
+    let held = 0;
+    for (let second = 0; second < 3_000; second += 5) {
+      await world.pass(5 * SECOND);
+      if (world.muster.reservations.countOf('default/honest') > 0) held += 5;
+    }
+    expect(held).toBeLessThanOrEqual(400);
+  });
+});
+
+describe('slots without a start, with queues', () => {
+  const guaranteed = { resource: GPU, model: undefined, guaranteed: 16, limit: undefined };
+  const QUEUES = [
+    { name: 'a', quotas: [guaranteed], namespaces: ['default'] },
+    { name: 'b', quotas: [guaranteed], namespaces: ['attack'] },
+  ];
+
+  test('count as usage of their queue', async () => {
+    const world = await startQueueWorld(QUEUES, { nodes: 4, settings: SETTINGS });
+    world.create(attacker('a', 4, inQueue('b')));
+    await world.pass(10 * SECOND);
+    expect(world.muster.view.queues.useOf('b').get(GPU)).toBe(32);
+    expect(world.muster.view.queues.usageOf('b').get(GPU)).toBeGreaterThan(0);
+  });
+
+  test('give way to a gang within the guarantee of its queue, however high their priority', async () => {
+    const world = await startQueueWorld(QUEUES, { nodes: 4, settings: SETTINGS });
+    world.create(attacker('a', 2, inQueue('b')), attacker('b', 2, inQueue('b', { priority: 100 })));
+    await world.settle();
+    world.create(gang('honest', 2, inQueue('a', { createdAt: world.clock.now() })));
+    expect(await secondsToStart(world, 'honest')).toBe(0);
+    // What queue b is guaranteed it keeps.
+    const held = ['attack/a', 'attack/b'].map((name) => world.muster.reservations.countOf(name));
+    expect(held.toSorted()).toEqual([0, 2]);
+  });
+});
+
+describe('a preemptor that never starts', () => {
+  test('evicts once, and rarely more under other names', async () => {
+    const world = await startWorld({ nodes: 2, settings: SETTINGS });
+    let evicted = 0;
+    for (let i = 0; i < 20; i++) {
+      if (world.stateOf('victim') !== 'Running') world.running('victim', ['n0', 'n1']);
+      world.create(attacker(`p${i}`, 2, { priority: 10 }));
+      await world.pass(60 * SECOND);
+      removeAttacker(world, `p${i}`);
+      await world.settle();
+      evicted = world.evictions().length / 2;
+    }
+    expect(evicted).toBeGreaterThanOrEqual(1);
+    expect(evicted, 'in 20 minutes').toBeLessThanOrEqual(6);
+  });
+});
