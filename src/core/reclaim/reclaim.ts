@@ -53,9 +53,10 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
     // Their places are given to nobody before they have left: they may run longer than expected.
     if (searchOn(expectGone(snapshot, departures), others, request.barred).kind === 'coming') {
       const found = search(request.barred);
-      return found.kind === 'coming'
-        ? found
-        : { kind: 'none', reconsiderAt: Math.max(...departures.values()), spared: [] };
+      if (found.kind === 'coming') return found;
+      // Not `Math.max(...)`: there may be more departures than a call takes arguments.
+      const last = departures.values().reduce((latest, at) => Math.max(latest, at), now);
+      return { kind: 'none', reconsiderAt: last, spared: [] };
     }
   }
   if (!guarantees) return search(request.barred);
