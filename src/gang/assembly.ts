@@ -19,7 +19,7 @@ import { Barrier } from './framework/barrier.ts';
 import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
-import type { ExtenderVerbs, SchedulerView } from './framework/ports.ts';
+import type { ExtenderVerbs, SchedulerView, VictimSearcher } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
@@ -27,7 +27,9 @@ import { EarlyPlanner } from './plan/early-planner.ts';
 import { Pacing } from './plan/pacing.ts';
 import { Planner } from './plan/planner.ts';
 import { SlotAssigner } from './plan/slot-assigner.ts';
+import { OpenSearches } from './preempt/open-searches.ts';
 import { Preemptor } from './preempt/preemptor.ts';
+import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
 import { Reservations } from './state/reservations.ts';
@@ -53,6 +55,7 @@ export type SchedulerPorts = Pick<
   /** The schedulers whose pods `projectPod` takes for ours; for messages. */
   readonly schedulerNames: readonly string[];
   readonly projectPod: (raw: object) => PodModel;
+  readonly searcher: VictimSearcher;
 };
 
 export interface Scheduler {
@@ -107,7 +110,8 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
   const planner = new Planner(context, { assigner, early, inputs, pacing, queues, satisfiability });
-  const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
+  const victims = new VictimFinder(context, new OpenSearches(ports.searcher, timer), backfill);
+  const preemptor = new Preemptor(context, { assigner, inputs, queues, victims });
 
   // 6 write, 7 publish
   const advisor = new KeyAdvisor(context, timer, ports.schedulerNames);

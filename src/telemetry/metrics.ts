@@ -69,6 +69,11 @@ export class Metrics {
     'Gangs that were evicted because they ran as long as their queue allows',
     ['queue'],
   );
+  readonly searchTroubles = this.#counter(
+    'muster_victim_search_troubles_total',
+    'Searches for victims in their own thread that gave no answer that could be used',
+    ['trouble'],
+  );
   readonly preemptions = this.#counter('muster_preemptions_total', 'Gangs that preempted others', []);
   readonly preemptionLostWork = this.#counter(
     'muster_preemption_lost_accelerator_seconds_total',

@@ -20,6 +20,7 @@ import { Extender } from '../../src/http/extender/extender.ts';
 import { EventRecorder } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { answersAtOnce } from './searchers.ts';
 
 export interface AssembledApp {
   readonly app: Hono;
@@ -72,6 +73,7 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     lonePodCandidates: config.lonePodCandidates,
     schedulerNames: config.schedulerNames,
     projectPod: (raw) => projector.project(raw),
+    searcher: answersAtOnce(policy),
   });
   const extender = new Extender(verbs);
   const maxBodyBytes = config.server.maxBodyMiB * 2 ** 20;

@@ -13,14 +13,14 @@ import {
   projectPodGroup,
   projectStorageClass,
 } from '../../src/core/objects/projection.ts';
-import type { PlacementScore } from '../../src/core/placement/gang-request.ts';
+import type { PlacementScore, PlanPolicy } from '../../src/core/placement/gang-request.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import type { ConfiguredLevels } from '../../src/core/topology/levels.ts';
 import { assembleScheduler } from '../../src/gang/assembly.ts';
 import type { Coordinator } from '../../src/gang/coordinator.ts';
 import type { Barrier } from '../../src/gang/framework/barrier.ts';
 import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
-import type { SchedulerView } from '../../src/gang/framework/ports.ts';
+import type { SchedulerView, VictimSearcher } from '../../src/gang/framework/ports.ts';
 import type { CoordinatorSettings } from '../../src/gang/framework/settings.ts';
 import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -34,6 +34,7 @@ import { createLogger } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { type ClusterInMemory, type Kind, keyOf, type WireObject } from './cluster-in-memory.ts';
 import type { HandClock } from './hand-clock.ts';
+import { answersAtOnce } from './searchers.ts';
 
 const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
 
@@ -50,6 +51,8 @@ export interface ProcessOptions {
   readonly metrics: Metrics;
   readonly events: EventWriter;
   readonly write: (line: string) => void;
+  /** Answers at once unless given. */
+  readonly searcher?: (policy: PlanPolicy) => VictimSearcher;
 }
 
 export interface MusterProcess {
@@ -90,6 +93,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     lonePodCandidates: options.lonePodCandidates,
     schedulerNames,
     projectPod: (raw) => projector.project(raw),
+    searcher: (options.searcher ?? answersAtOnce)(policy),
   });
   const isReady = () => recovered;
   const inspector = new TopologyInspector({ scheduler: view, policy, isReady });

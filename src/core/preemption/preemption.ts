@@ -109,7 +109,7 @@ export function planPreemption(
   }
 
   const budgets = new Budgets(request.budgets);
-  const { rights = (pod: PodModel) => (pod.priority < gang.priority ? 'may' : 'never') } = request;
+  const { rights = lowerThan(gang.priority) } = request;
   const query = { ...request, gang: gang.key, rights, isAccelerator: policy.isAccelerator, now };
   const { choices, spared } = listChoices(snapshot, query, budgets);
   if (choices.length === 0 && spared.length === 0) return NOTHING;
@@ -272,13 +272,19 @@ export function countSpared(spared: readonly SparedUnit[]): NoPreemption {
   return { kind: 'none', reconsiderAt, spared: causes };
 }
 
-function placeOn(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly PlannedSlot[] | undefined {
+/** Every pod of lower priority may be evicted. */
+export function lowerThan(priority: number): EvictionRights {
+  return (pod) => (pod.priority < priority ? 'may' : 'never');
+}
+
+/** The slots of the gang, however long it has waited for its preferred level. */
+export function placeOn(snapshot: Snapshot, gang: GangRequest, policy: PlanPolicy): readonly PlannedSlot[] | undefined {
   const plan = planGang(snapshot, gang, policy, Number.POSITIVE_INFINITY);
   return plan.kind === 'placed' ? plan.slots : undefined;
 }
 
 /** Pods that are being deleted and will be gone soon. */
-function listLeaving({ byName, podsOn }: Snapshot, now: number): readonly PodModel[] {
+export function listLeaving({ byName, podsOn }: Snapshot, now: number): readonly PodModel[] {
   return byName.flatMap((row) =>
     podsOn[row]!.filter(({ deleting, goneBy }) => deleting && (goneBy === undefined || now <= goneBy + OVERDUE_MS)),
   );

@@ -55,7 +55,7 @@ export function planReclaim(snapshot: Snapshot, request: ReclaimRequest, policy:
       const found = search(request.barred);
       if (found.kind === 'coming') return found;
       // Not `Math.max(...)`: there may be more departures than a call takes arguments.
-      const last = departures.values().reduce((latest, at) => Math.max(latest, at), now);
+      const last = [...departures.values()].reduce((latest, at) => Math.max(latest, at), now);
       return { kind: 'none', reconsiderAt: last, spared: [] };
     }
   }

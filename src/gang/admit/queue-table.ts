@@ -2,7 +2,6 @@
  * The queues as they are now: the tree, the queue of each gang, what each queue holds and has used. The only owner of
  * decayed usage; `core/queues/` does the arithmetic.
  */
-import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import type { VictimUnit } from '../../core/preemption/candidates.ts';
@@ -15,14 +14,14 @@ import {
   NOTHING,
   sumAmounts,
 } from '../../core/queues/amounts.ts';
-import { chooseQueue, type QueueChoice } from '../../core/queues/choice.ts';
+import { chooseQueue, countedIn, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
 import { mergeQueues } from '../../core/queues/projection.ts';
 import { findModelRefusals, judgeQuota, type QuotaRefusal, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
-import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/tree.ts';
+import { buildQueueTree, type Queue, type QueueTree } from '../../core/queues/tree.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
-import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/reclaim/rights.ts';
+import { gpuModelOf, quotaHolders } from '../../core/reclaim/quota-rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -151,10 +150,7 @@ export class QueueTable {
 
   /** The queue that running pods count for: `default` if their own cannot be used (any more). */
   queueOf(namespace: string, label: string | undefined): Queue | undefined {
-    const choice = this.choose(namespace, label);
-    if (choice.kind === 'queue') return choice.queue;
-    const fallback = this.#tree.byName.get(DEFAULT_QUEUE);
-    return fallback?.children.length === 0 ? fallback : undefined;
+    return countedIn(this.#tree, this.choose(namespace, label));
   }
 
   /** What the leaf queue holds now: bound members, slots and lone pods. */
@@ -237,21 +233,8 @@ export class QueueTable {
 
   /** Which pods a gang of the queue may evict if it asks for this much. */
   rightsOf(queue: Queue, priority: number, asked: Amounts): QuotaHolders {
-    const choiceOf = ({ namespace, labels }: PodModel) => this.choose(namespace, labels[QUEUE]);
-    // What another scheduler runs counts for no queue: only its priority protects it.
-    const queueOf = ({ namespace, labels, isOurs }: PodModel) =>
-      isOurs ? this.queueOf(namespace, labels[QUEUE]) : undefined;
     const use = this.#releasing.without(this.#held, this.#use);
-    const query: ReclaimQuery = { tree: this.#tree, queue, priority, asked, use, queueOf };
-    const rights = evictionRights(query);
-    const amountsOf = (pods: readonly PodModel[]) => this.amountsOf(pods);
-    return {
-      query,
-      amountsOf,
-      rights: (pod) => (pod.isOurs && isStray(choiceOf(pod)) ? 'never' : rights(pod)),
-      isOwed: isOwedAny(query),
-      listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
-    };
+    return quotaHolders({ tree: this.#tree, queue, priority, asked, use }, this);
   }
 
   /** These units are evicted: their queues owe that much less. */
@@ -321,9 +304,7 @@ export class QueueTable {
 
   /** The GPU model of the node; '' if unknown. */
   modelOf(node: string): string {
-    const { indexOf, pools } = this.#context.view.snapshot();
-    const row = indexOf.get(node);
-    return row === undefined ? '' : pools.pools[pools.poolOf[row]!]!.model;
+    return gpuModelOf(this.#context.view.snapshot(), node);
   }
 
   #addLonePods(): void {
@@ -355,12 +336,4 @@ export class QueueTable {
     }
     this.#capacity = { of: nodes, amounts };
   }
-}
-
-/**
- * Whether a running pod has lost its queue: the queue is misconfigured, or no longer serves the namespace. Its
- * guarantee is unknown, and it borrows nothing from `default`, so nobody may reclaim it.
- */
-function isStray(choice: QueueChoice): boolean {
-  return choice.kind === 'problem' && choice.problem.queue !== DEFAULT_QUEUE;
 }

@@ -18,7 +18,7 @@ import type { Metrics } from '../../telemetry/metrics.ts';
 import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
 import { GangEvents } from './gang-events.ts';
-import type { CycleReport, GangObserver, ReleaseCause, SlotRefusalCause } from './ports.ts';
+import type { CycleReport, GangObserver, ReleaseCause, SearchTrouble, SlotRefusalCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;
@@ -137,6 +137,13 @@ export class TelemetryObserver implements GangObserver {
     if (plan.kind !== 'preempt' || plan.violations > 0) return;
     this.#metrics.preemptions.inc();
     this.#metrics.preemptionLostWork.inc(plan.lostWork);
+  }
+
+  onSearchTrouble(gang: string, trouble: SearchTrouble, message: string): void {
+    this.#metrics.searchTroubles.inc({ trouble });
+    if (trouble === 'too-long' || trouble === 'failed') {
+      this.#log.warn('search for victims gave no answer, it is tried again later', { gang, trouble, said: message });
+    }
   }
 
   /** Tells each victim which gang preempts it. */

@@ -21,6 +21,7 @@ import type { QueueModel } from '../../core/queues/projection.ts';
 import type { UseByQueue } from '../../core/queues/quota.ts';
 import type { QueueTree } from '../../core/queues/tree.ts';
 import type { Reason } from '../../core/reasons/explain.ts';
+import type { Proposal, VictimQuestion } from '../../core/reclaim/victim-question.ts';
 import type { NameList } from '../../core/snapshot/name-list.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
@@ -80,6 +81,24 @@ export interface QueueWriter {
   /** @param status a merge patch of the status. */
   patchQueueStatus(name: string, status: object): Promise<WriteOutcome>;
 }
+
+/** How a search for victims ended that was not answered at once. `too-long`: it was given up. */
+export type SearchOutcome =
+  | { readonly kind: 'answer'; readonly proposal: Proposal }
+  | { readonly kind: 'too-long'; readonly seconds: number }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Answers which victims to evict for a gang; `search/worker-searcher.ts` implements it with a thread. */
+export interface VictimSearcher {
+  /**
+   * @param onOutcome called once, after `search` has returned, if it returns undefined.
+   * @returns the answer if it is little work; `busy`: ask again later.
+   */
+  search(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined;
+}
+
+/** What became of a question to the searcher, beside the answers. `stale`: the answer did not hold any more. */
+export type SearchTrouble = 'stale' | 'busy' | 'too-long' | 'failed';
 
 /** Evicts members of gangs and marks members for eviction; `write/evictor.ts` implements it. */
 export interface MemberEvictor {
@@ -169,6 +188,8 @@ export interface GangObserver {
   /** Called again only when the message has changed. */
   onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void;
   onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void;
+  /** @param message what is known of it; '' if nothing. */
+  onSearchTrouble(gang: string, trouble: SearchTrouble, message: string): void;
   /** A preemption begins; the victims' owners should be told. */
   onPreempting(gang: string, preempting: Preempting): void;
   onPreemptionBlocked(gang: string, message: string): void;
