@@ -6,7 +6,7 @@
  * 2. `planGang` places the gang on the cluster without the victims; its slots are those of now.
  * 3. Victims that are not needed any more, because others left meanwhile, are spared.
  *
- * O(pods), and at most `MAX_SPARES` + 1 plans.
+ * O(pods), and at most `MAX_SPARES` + 4 plans.
  */
 import type { PodModel } from '../objects/model.ts';
 import type { GangRequest, PlanPolicy } from '../placement/gang-request.ts';
@@ -64,14 +64,18 @@ function confirmVictims(
   if (!found || (holders && holders.listExcess(found.map(({ unit }) => unit)).length > 0)) return undefined;
   if (quota && costOf(found, budgets).violations > 0) return undefined;
   const leaving = quota ? [] : listLeaving(snapshot, now);
-  const place = (candidates: readonly Candidate[]): readonly PlannedSlot[] | undefined => {
+  const placeAs = (wanted: GangRequest) => (candidates: readonly Candidate[]) => {
     const units = candidates.map(({ unit }) => unit);
     if (holders && quota && isRefusedWithout(holders, units)) return undefined;
     const view = withoutPods(snapshot, [...leaving, ...units.flatMap(({ pods }) => pods)]);
-    return placeOn(view, gang, policy) ?? (gang.avoided.size > 0 ? placeOn(view, unavoiding(gang), policy) : undefined);
+    return placeOn(view, wanted, policy);
   };
+  const avoiding = placeAs(gang);
+  const place = gang.avoided.size === 0 || avoiding(found) ? avoiding : placeAs(unavoiding(gang));
   const slots = place(found);
   if (!slots) return undefined;
+  const enough = place([]);
+  if (enough) return { kind: 'coming', slots: enough };
   const kept = spare(found, slots, place);
   const victims = kept.candidates.map(({ unit }) => unit).sort((a, b) => (a.key < b.key ? -1 : 1));
   const { violations, lostWork } = costOf(kept.candidates, budgets);

@@ -76,7 +76,8 @@ export class QuestionWriter {
       if (pods !== this.#podsOn[row]) podsOn.push(row, numbers.length, ...numbers);
     }
     this.#nodes = nodes;
-    this.#podsOn = snapshot.podsOn;
+    // The list of the snapshot changes in place.
+    this.#podsOn = snapshot.podsOn.slice();
     return {
       generation,
       columns,
