@@ -10,7 +10,6 @@ import { lookupOn, type QuotaClaim } from '../../src/core/reclaim/quota-rights.t
 import type { VictimQuestion } from '../../src/core/reclaim/victim-question.ts';
 import { aNode, GPU } from './builders.ts';
 import { aGang, members } from './gangs.ts';
-import { aQueue, type QueueOptions } from './queues.ts';
 import {
   budgetsOf,
   GPUS,
@@ -22,6 +21,7 @@ import {
   type World,
   worldArb,
 } from './preemption-worlds.ts';
+import { aQueue, type QueueOptions } from './queues.ts';
 import { TREE_LEVELS } from './random-trees.ts';
 
 /** What a question is about, beside the cluster. */
@@ -99,7 +99,8 @@ export function* tellStory({ world, twists, changes }: Story): Generator<VictimQ
       gang,
       bound: bound.map((pod) => (twist.variant === 'exclusive victims' ? exclusive(pod, world) : pod)),
     }));
-    if (twist.variant === 'exclusive victims') for (const { bound } of running) for (const pod of bound) replace(table, pod);
+    if (twist.variant === 'exclusive victims')
+      for (const { bound } of running) for (const pod of bound) replace(table, pod);
     const snapshot = table.snapshot();
     const departing = running[twist.departing]?.bound ?? [];
     const departures = new Map(departing.map((pod) => [pod, NOW + 5_000]));
@@ -115,7 +116,8 @@ export function* tellStory({ world, twists, changes }: Story): Generator<VictimQ
       othersLeave: twist.othersLeave,
       now: NOW,
     };
-    if (twist.variant === 'exclusive victims') for (const [, pods] of alive) for (const pod of pods) replace(table, pod);
+    if (twist.variant === 'exclusive victims')
+      for (const [, pods] of alive) for (const pod of pods) replace(table, pod);
     const { ends, node, what } = changes[turn]!;
     const job = jobs[ends];
     for (const pod of (job && alive.get(job)) ?? []) table.removePod(pod);
@@ -123,7 +125,13 @@ export function* tellStory({ world, twists, changes }: Story): Generator<VictimQ
     const labels = nodes[node];
     if (!labels) continue;
     if (what === 'deleted') table.deleteNode(`n${node}`);
-    else if (what === 'relabelled') table.applyNode(nodeOf(node, labels.map(() => 'c')));
+    else if (what === 'relabelled')
+      table.applyNode(
+        nodeOf(
+          node,
+          labels.map(() => 'c'),
+        ),
+      );
     else if (what === 'not ready') table.applyNode({ ...nodeOf(node, labels), ready: false });
   }
 }
