@@ -38,7 +38,17 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     queues: ['objects', 'podgroup'],
     reclaim: ['objects', 'topology', 'podgroup', 'snapshot', 'placement', 'preemption', 'queues'],
     backfill: ['objects', 'topology', 'podgroup', 'snapshot', 'placement', 'preemption'],
-    transport: ['objects', 'topology', 'podgroup', 'snapshot', 'placement', 'preemption', 'queues', 'reclaim'],
+    transport: [
+      'objects',
+      'topology',
+      'podgroup',
+      'snapshot',
+      'placement',
+      'preemption',
+      'queues',
+      'reclaim',
+      'backfill',
+    ],
     reasons: ['objects', 'topology', 'podgroup', 'placement', 'preemption', 'queues'],
   },
   gang: {

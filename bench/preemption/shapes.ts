@@ -6,6 +6,11 @@ import { planGang } from '../../src/core/placement/plan.ts';
 import { describeGang, gangKey } from '../../src/core/podgroup/gang.ts';
 import type { RunningGang } from '../../src/core/preemption/candidates.ts';
 import { planPreemption } from '../../src/core/preemption/preemption.ts';
+import v8 from 'node:v8';
+import { QuestionWriter } from '../../src/core/transport/question-writer.ts';
+import type { Message } from '../../src/core/transport/messages.ts';
+import { estimateWork, findVictims, proposalOf } from '../../src/core/reclaim/victim-question.ts';
+import { confirmProposal } from '../../src/core/reclaim/confirm-victims.ts';
 import { planStart } from '../../src/core/backfill/start-planner.ts';
 import { aGangSources, aNode, aPod, aTemplate, GPU } from '../../test/support/builders.ts';
 import { aGang, members } from '../../test/support/gangs.ts';
@@ -74,11 +79,13 @@ const clusters: Record<string, Parameters<typeof cluster>[0]> = {
   'exclusive rack 1 in 10, 5': { size: 5, gpus: 8, exclusive: 'rack' },
   'huge gangs 1000': { size: 1000, gpus: 8 },
 };
+let writer = new QuestionWriter();
 const only = process.argv[2] ?? '';
 const onlyP = process.argv[3] ?? '';
 for (const [cname, shape] of Object.entries(clusters)) {
   if (!cname.includes(only)) continue;
   const { table, running } = cluster(shape);
+  writer = new QuestionWriter();
   for (const [name, gang] of Object.entries(preemptors)) {
     if (!name.includes(onlyP)) continue;
     const snapshot = table.snapshot();
@@ -89,8 +96,38 @@ for (const [cname, shape] of Object.entries(clusters)) {
     const runs: number[] = [];
     let line = '';
     for (let i = 0; i < Number(process.env.RUNS ?? 1); i++) {
-      const start = process.cpuUsage().user / 1000;
-      if (process.env.KIND === 'start') {
+      const cpu = () => process.threadCpuUsage().user / 1000;
+      const start = cpu();
+      if (process.env.KIND === 'thread') {
+        const q = { snapshot, gang, running, budgets: [], barred: new Set<string>(), departures: () => new Map(), claim: undefined, isQuotaFull: false, othersLeave: false, now: NOW };
+        let t0 = cpu();
+        const work = estimateWork(q);
+        const estimate = cpu() - t0;
+        t0 = cpu();
+        const free = snapshot.free.map((c) => c.slice()); snapshot.allocatable.map((c) => c.slice()); snapshot.podsOn.slice();
+        const copy = cpu() - t0;
+        let max = 0; let sum = 0; let n = 0; let bytes = 0;
+        let it: Iterator<Message> | undefined;
+        let gen = 0;
+        for (;;) {
+          t0 = cpu();
+          it ??= writer.write(q);
+          const g0 = cpu();
+          const { done, value } = it.next();
+          const g = cpu() - g0;
+          if (done) break;
+          const msg = v8.serialize(value);
+          const took = cpu() - t0;
+          gen = Math.max(gen, g);
+          if (process.env.CHECK) reader.read(structuredClone(value));
+          bytes += msg.length; max = Math.max(max, took); sum += took; n++;
+        }
+        t0 = cpu();
+        const answer = process.env.PROPOSE ? proposalOf(findVictims(q, policy)) : undefined;
+        t0 = cpu();
+        const confirmed = answer && confirmProposal(q, answer, policy);
+        line = `work ${work} estimate ${estimate.toFixed(1)} copy ${copy.toFixed(1)} ms, ${n} messages ${(bytes / 1e6).toFixed(1)} MB, turn max ${max.toFixed(1)} sum ${sum.toFixed(0)} ms, generator max ${gen.toFixed(1)}; confirm ${answer?.kind} ${confirmed?.kind} ${(cpu() - t0).toFixed(0)} ms`;
+      } else if (process.env.KIND === 'start') {
         const endings = running.map(({ gang: g, bound }, j) => ({ gang: g.key, name: g.key, pods: bound, endsAt: process.env.UNKNOWN && j % 2 ? Infinity : NOW + 1000 * (1 + (j * 7919) % 10007), startedAt: NOW - j }) as never);
         const found = planStart(snapshot, { request: gang, lengthMs: 3600_000, endings, earlier: [] }, policy, NOW);
         line = found ? `start +${(found.startsAt - NOW) / 1000}s` : 'none';
@@ -98,7 +135,8 @@ for (const [cname, shape] of Object.entries(clusters)) {
         const found = planPreemption(snapshot, { gang, running, budgets: [], barred: new Set() }, policy, NOW);
         line = found.kind === 'preempt' ? `${found.victims.length} victims, lost ${found.lostWork}` : found.kind;
       }
-      runs.push(process.cpuUsage().user / 1000 - start);
+      runs.push(cpu() - start);
+      if (process.env.KIND === "thread") console.log(line);
     }
     console.log(`${cname.padEnd(28)} ${name.padEnd(42)} plan ${planned.toFixed(0).padStart(5)} ms   ${runs.map((r) => r.toFixed(0).padStart(6)).join(' ')} ms   ${line}`);
   }

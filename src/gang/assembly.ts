@@ -19,7 +19,7 @@ import { Barrier } from './framework/barrier.ts';
 import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
-import type { ExtenderVerbs, SchedulerView, VictimSearcher } from './framework/ports.ts';
+import type { ExtenderVerbs, SchedulerView, Searcher } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
@@ -55,7 +55,7 @@ export type SchedulerPorts = Pick<
   /** The schedulers whose pods `projectPod` takes for ours; for messages. */
   readonly schedulerNames: readonly string[];
   readonly projectPod: (raw: object) => PodModel;
-  readonly searcher: VictimSearcher;
+  readonly searcher: Searcher;
 };
 
 export interface Scheduler {
@@ -101,7 +101,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const history = new RunHistory();
   const limits = new RunLimits(context, queues, evictor);
   const endings = new Endings(context, queues, history);
-  const backfill = new Backfill(context, inputs, endings);
+  const backfill = new Backfill(context, { inputs, endings, searcher: ports.searcher, waker: timer });
   const satisfiability = new Satisfiability(context, queues);
   const admission = new Admission(context, { queues, satisfiability, backfill, limits, history, repairs: repairer });
 

@@ -1,6 +1,6 @@
 /**
- * Answers questions about victims: small ones at once, large ones in a thread of their own, so that the decision loop
- * never waits for a search.
+ * Answers questions about victims and planned starts: small ones at once, large ones in a thread of their own, so that the
+ * decision loop never waits for a search.
  *
  * 1. What the answer depends on is copied when the question is asked: the columns and lists of a snapshot change with the
  *    next one.
@@ -12,14 +12,16 @@
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { answerStart, estimateStartWork, type StartQuestion } from '../core/backfill/start-question.ts';
 import type { Clock } from '../core/objects/clock.ts';
 import type { PlanPolicy } from '../core/placement/gang-request.ts';
 import type { Preemption } from '../core/preemption/preemption.ts';
 import { estimateWork, findVictims, type VictimQuestion } from '../core/reclaim/victim-question.ts';
+import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Message } from '../core/transport/messages.ts';
 import { QuestionWriter } from '../core/transport/question-writer.ts';
-import type { SearchOutcome, VictimSearcher } from '../gang/framework/ports.ts';
-import type { WorkerAnswer, WorkerSettings } from './victim-worker.ts';
+import type { Searcher, SearchOutcome, StartOutcome, Unanswered } from '../gang/framework/ports.ts';
+import type { WorkerAnswer, WorkerSettings } from './search-worker.ts';
 
 /** Larger questions go to the thread. */
 export const INLINE_WORK = 60_000;
@@ -42,9 +44,15 @@ export interface WorkerSearcherOptions extends WorkerSettings {
   readonly program?: URL;
 }
 
+/** How questions of one kind are kept and written. */
+interface Kind<Question> {
+  readonly copy: () => Question;
+  readonly write: (writer: QuestionWriter, question: Question) => Generator<Message>;
+}
+
 interface Asked {
-  readonly question: VictimQuestion;
-  readonly onOutcome: (outcome: SearchOutcome) => void;
+  readonly write: (writer: QuestionWriter) => Generator<Message>;
+  readonly onAnswer: (answer: WorkerAnswer | Unanswered) => void;
   deaths: number;
 }
 
@@ -53,7 +61,7 @@ interface Thread {
   readonly writer: QuestionWriter;
 }
 
-export class WorkerSearcher implements VictimSearcher {
+export class WorkerSearcher implements Searcher {
   readonly #options: WorkerSearcherOptions;
   readonly #line: Asked[] = [];
   #current: Asked | undefined;
@@ -65,11 +73,35 @@ export class WorkerSearcher implements VictimSearcher {
     this.#options = options;
   }
 
-  search(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined {
-    const { policy, inlineWork = INLINE_WORK } = this.#options;
-    if (estimateWork(question) <= inlineWork) return findVictims(question, policy);
+  findVictims(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined {
+    const { policy } = this.#options;
+    if (this.#isSmall(estimateWork(question))) return findVictims(question, policy);
+    const copy = () => copyVictims(question);
+    return this.#enter({ copy, write: (writer, of) => writer.writeVictims(of) }, (answer) => {
+      if (answer.kind !== 'start') onOutcome(answer);
+    });
+  }
+
+  planStart(question: StartQuestion, onOutcome: (outcome: StartOutcome) => void): StartOutcome | 'busy' | undefined {
+    const { policy } = this.#options;
+    if (this.#isSmall(estimateStartWork(question))) return { kind: 'start', start: answerStart(question, policy) };
+    const copy = () => ({ ...question, snapshot: copySnapshot(question.snapshot) });
+    return this.#enter({ copy, write: (writer, of) => writer.writeStart(of) }, (answer) => {
+      if (answer.kind === 'answer') return;
+      const { request } = question.query;
+      onOutcome(answer.kind === 'start' ? { ...answer, start: answer.start && { ...answer.start, request } } : answer);
+    });
+  }
+
+  #isSmall(work: number): boolean {
+    return work <= (this.#options.inlineWork ?? INLINE_WORK);
+  }
+
+  /** The question waits in line, or is refused. */
+  #enter<Question>({ copy, write }: Kind<Question>, onAnswer: Asked['onAnswer']): 'busy' | undefined {
     if (this.#isStopped || this.#line.length >= MAX_IN_LINE) return 'busy';
-    this.#line.push({ question: copyOf(question), onOutcome, deaths: 0 });
+    const question = copy();
+    this.#line.push({ write: (writer) => write(writer, question), onAnswer, deaths: 0 });
     this.#next();
     return undefined;
   }
@@ -96,7 +128,7 @@ export class WorkerSearcher implements VictimSearcher {
       this.#abandon(thread);
       this.#conclude({ kind: 'too-long', seconds: timeLimitMs / 1000 });
     });
-    this.#post(thread, thread.writer.write(asked.question));
+    this.#post(thread, asked.write(thread.writer));
   }
 
   /** One message in each turn: copying the first question of a large cluster takes 100 ms in all. */
@@ -148,37 +180,35 @@ export class WorkerSearcher implements VictimSearcher {
     void thread.worker.terminate();
   }
 
-  #conclude(outcome: SearchOutcome): void {
+  #conclude(answer: WorkerAnswer | Unanswered): void {
     this.#cancelLimit();
     const asked = this.#current;
     this.#current = undefined;
-    asked?.onOutcome(outcome);
+    asked?.onAnswer(answer);
     this.#next();
   }
 }
 
 /** Sources are TypeScript, a build is JavaScript. */
 function programUrl(): URL {
-  return new URL(`./victim-worker${extname(import.meta.filename)}`, import.meta.url);
+  return new URL(`./search-worker${extname(import.meta.filename)}`, import.meta.url);
 }
 
-/** A copy of what changes in place, or is computed late. The models of pods and nodes never change. */
-function copyOf(question: VictimQuestion): VictimQuestion {
-  const { snapshot, budgets, barred } = question;
-  const { free, allocatable, podsOn, repelling, exclusive } = snapshot;
+/** A copy of what changes in place, or is computed late. */
+function copyVictims(question: VictimQuestion): VictimQuestion {
   const departures = question.departures();
+  return { ...question, snapshot: copySnapshot(question.snapshot), departures: () => departures };
+}
+
+/** The models of pods and nodes never change, and what follows from the nodes is replaced. */
+function copySnapshot(snapshot: Snapshot): Snapshot {
+  const { free, allocatable, podsOn, repelling, exclusive } = snapshot;
   return {
-    ...question,
-    snapshot: {
-      ...snapshot,
-      free: free.map((column) => column.slice()),
-      allocatable: allocatable.map((column) => column.slice()),
-      podsOn: podsOn.slice(),
-      repelling: repelling.slice(),
-      exclusive: exclusive.slice(),
-    },
-    budgets: [...budgets],
-    barred: new Set(barred),
-    departures: () => departures,
+    ...snapshot,
+    free: free.map((column) => column.slice()),
+    allocatable: allocatable.map((column) => column.slice()),
+    podsOn: podsOn.slice(),
+    repelling: repelling.slice(),
+    exclusive: exclusive.slice(),
   };
 }

@@ -70,9 +70,9 @@ export class Metrics {
     ['queue'],
   );
   readonly searchTroubles = this.#counter(
-    'muster_victim_search_troubles_total',
-    'Searches for victims in their own thread that gave no answer that could be used',
-    ['trouble'],
+    'muster_search_troubles_total',
+    'Searches for victims, and plans of starts, in their own thread that gave no answer that could be used',
+    ['question', 'trouble'],
   );
   readonly preemptions = this.#counter('muster_preemptions_total', 'Gangs that preempted others', []);
   readonly preemptionLostWork = this.#counter(

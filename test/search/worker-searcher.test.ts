@@ -1,8 +1,9 @@
 /** The searcher with real threads. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { answerStart } from '../../src/core/backfill/start-question.ts';
 import { findVictims, proposalOf, type VictimQuestion } from '../../src/core/reclaim/victim-question.ts';
-import type { SearchOutcome } from '../../src/gang/framework/ports.ts';
+import type { SearchOutcome, StartOutcome } from '../../src/gang/framework/ports.ts';
 import { WorkerSearcher, type WorkerSearcherOptions } from '../../src/search/worker-searcher.ts';
 import { GPU } from '../support/builders.ts';
 import { HandClock } from '../support/hand-clock.ts';
@@ -12,10 +13,10 @@ import { storyArb, tellStory } from '../support/victim-questions.ts';
 
 const RECEIVES = "import { parentPort } from 'node:worker_threads'; parentPort.on('message', ({ kind }) => {";
 /** Computes for ever, dies, and answers with an error. */
-const FROZEN = program(`${RECEIVES} if (kind === 'question') for (;;); });`);
-const DYING = program(`${RECEIVES} if (kind === 'question') process.exit(1); });`);
+const FROZEN = program(`${RECEIVES} if (kind !== 'entities') for (;;); });`);
+const DYING = program(`${RECEIVES} if (kind !== 'entities') process.exit(1); });`);
 const BROKEN = program(
-  `${RECEIVES} if (kind === 'question') parentPort.postMessage({ kind: 'failed', message: 'a bug' }); });`,
+  `${RECEIVES} if (kind !== 'entities') parentPort.postMessage({ kind: 'failed', message: 'a bug' }); });`,
 );
 
 function program(text: string): URL {
@@ -42,14 +43,14 @@ function start(programs: readonly URL[] = [], options: Partial<WorkerSearcherOpt
     inlineWork: -1,
     timeLimitMs: 1_000,
     get program(): URL {
-      return left.shift() ?? new URL('../../src/search/victim-worker.ts', import.meta.url);
+      return left.shift() ?? new URL('../../src/search/search-worker.ts', import.meta.url);
     },
     ...options,
   });
   started.push(searcher);
   const ask = (question: VictimQuestion) =>
     new Promise<SearchOutcome>((resolve) => {
-      expect(searcher.search(question, resolve)).toBeUndefined();
+      expect(searcher.findVictims(question, resolve)).toBeUndefined();
     });
   return { searcher, clock, ask };
 }
@@ -112,7 +113,7 @@ describe('a large question', () => {
 
   test('has to wait its turn, and beyond a line of 16 it is asked again later', () => {
     const { searcher } = start([FROZEN]);
-    const answers = Array.from({ length: 18 }, () => searcher.search(question, () => {}));
+    const answers = Array.from({ length: 18 }, () => searcher.findVictims(question, () => {}));
     expect(answers.filter((answer) => answer === undefined)).toHaveLength(17);
     expect(answers.at(-1)).toBe('busy');
   });
@@ -120,7 +121,20 @@ describe('a large question', () => {
 
 test('a small question is answered at once, while a thread is busy', () => {
   const { searcher } = start([FROZEN], { inlineWork: 0 });
-  expect(searcher.search(question, () => {})).toBeUndefined();
+  expect(searcher.findVictims(question, () => {})).toBeUndefined();
   const small = { ...question, snapshot: { ...question.snapshot, byName: [] } };
-  expect(searcher.search(small, () => {})).toEqual(findVictims(small, policy));
+  expect(searcher.findVictims(small, () => {})).toEqual(findVictims(small, policy));
+});
+
+test('a planned start is answered by the thread as it is here', async () => {
+  const { searcher } = start();
+  const [about] = questions(30).filter(({ running }) => running.length > 1);
+  const { snapshot, gang: request, running, now } = about!;
+  const endings = running.map(({ gang: { key }, bound }, i) => ({ key, pods: bound, startedAt: 0, endsAt: now + i }));
+  const asked = { snapshot, query: { request, lengthMs: 1_000, endings, earlier: [] }, now };
+  const outcome = await new Promise<StartOutcome>((resolve) => {
+    expect(searcher.planStart(asked, resolve)).toBeUndefined();
+  });
+  expect(outcome).toEqual({ kind: 'start', start: answerStart(asked, policy) });
+  expect(outcome.kind === 'start' && outcome.start?.request).toBe(request);
 });

@@ -20,7 +20,7 @@ import { assembleScheduler } from '../../src/gang/assembly.ts';
 import type { Coordinator } from '../../src/gang/coordinator.ts';
 import type { Barrier } from '../../src/gang/framework/barrier.ts';
 import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
-import type { SchedulerView, VictimSearcher } from '../../src/gang/framework/ports.ts';
+import type { SchedulerView, Searcher } from '../../src/gang/framework/ports.ts';
 import type { CoordinatorSettings } from '../../src/gang/framework/settings.ts';
 import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -52,7 +52,7 @@ export interface ProcessOptions {
   readonly events: EventWriter;
   readonly write: (line: string) => void;
   /** Answers at once unless given. */
-  readonly searcher?: (policy: PlanPolicy) => VictimSearcher;
+  readonly searcher?: (policy: PlanPolicy) => Searcher;
 }
 
 export interface MusterProcess {

@@ -2,6 +2,7 @@
  * What crosses to another thread: questions as data that structured cloning can copy. Pods and templates are sent once
  * and then named by number; nodes and the pods on them only where they changed since the last question.
  */
+import type { PlannedStart } from '../backfill/planned-start.ts';
 import type { DisruptionBudgetModel, NodeModel, PodModel, PodTemplate } from '../objects/model.ts';
 import type { GangRequest, MemberRequest } from '../placement/gang-request.ts';
 import type { GangKey } from '../podgroup/gang.ts';
@@ -48,10 +49,21 @@ export interface RunningMessage {
   readonly ranks: Int32Array;
 }
 
-export interface QuestionMessage {
-  readonly kind: 'question';
+export type RequestMessage = Omit<GangRequest, 'members'> & { readonly members: readonly ByNumber<MemberRequest>[] };
+
+/** What every question has; it is the last message of its question. */
+interface AnyQuestion {
   readonly snapshot: SnapshotMessage;
-  readonly gang: Omit<GangRequest, 'members'> & { readonly members: readonly ByNumber<MemberRequest>[] };
+  readonly now: number;
+  /** Pods and templates that no question will name again. */
+  readonly forgottenPods: readonly number[];
+  readonly forgottenTemplates: readonly number[];
+}
+
+/** Whom to evict. */
+export interface VictimsMessage extends AnyQuestion {
+  readonly kind: 'victims';
+  readonly gang: RequestMessage;
   readonly running: RunningMessage;
   readonly budgets: readonly DisruptionBudgetModel[];
   readonly barred: ReadonlySet<string>;
@@ -60,10 +72,24 @@ export interface QuestionMessage {
   readonly claim: ClaimMessage | undefined;
   readonly isQuotaFull: boolean;
   readonly othersLeave: boolean;
-  readonly now: number;
-  /** Pods and templates that no question will name again. */
-  readonly forgottenPods: readonly number[];
-  readonly forgottenTemplates: readonly number[];
+}
+
+/** When and where a gang starts. */
+export interface StartMessage extends AnyQuestion {
+  readonly kind: 'start';
+  readonly gang: RequestMessage;
+  readonly lengthMs: number | undefined;
+  readonly endings: EndingsMessage;
+  readonly earlier: readonly (Omit<PlannedStart, 'request'> & { readonly request: RequestMessage })[];
+}
+
+/** Endings in columns. */
+export interface EndingsMessage {
+  readonly keys: readonly string[];
+  readonly pods: Int32Array;
+  readonly podEnds: Int32Array;
+  readonly startedAt: Float64Array;
+  readonly endsAt: Float64Array;
 }
 
 export interface ClaimMessage extends Omit<QuotaClaim, 'tree' | 'queue'> {
@@ -72,4 +98,4 @@ export interface ClaimMessage extends Omit<QuotaClaim, 'tree' | 'queue'> {
   readonly tree: QueueTree | undefined;
 }
 
-export type Message = EntitiesMessage | QuestionMessage;
+export type Message = EntitiesMessage | VictimsMessage | StartMessage;

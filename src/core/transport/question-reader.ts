@@ -1,5 +1,8 @@
 /** Reads what `question-writer.ts` wrote, and keeps what later messages name by number. */
+import type { Ending } from '../backfill/planned-start.ts';
+import type { StartQuestion } from '../backfill/start-question.ts';
 import type { NodeModel, PodModel, PodTemplate, PodUid } from '../objects/model.ts';
+import type { GangRequest } from '../placement/gang-request.ts';
 import type { RunningGang } from '../preemption/candidates.ts';
 import type { QueueTree } from '../queues/tree.ts';
 import type { QuotaClaim } from '../reclaim/quota-rights.ts';
@@ -12,12 +15,20 @@ import { buildTopology, type NodeIdx } from '../topology/tree.ts';
 import type {
   ByNumber,
   ClaimMessage,
+  EndingsMessage,
   EntitiesMessage,
   Message,
-  QuestionMessage,
+  RequestMessage,
   RunningMessage,
   SnapshotMessage,
+  StartMessage,
+  VictimsMessage,
 } from './messages.ts';
+
+/** A question as it was written. */
+export type ReadQuestion =
+  | { readonly kind: 'victims'; readonly question: VictimQuestion }
+  | { readonly kind: 'start'; readonly question: StartQuestion };
 
 /** What follows from the nodes alone. */
 type NodeSet = Pick<Snapshot, 'nodes' | 'indexOf' | 'byName' | 'rank' | 'verdicts' | 'topology' | 'pools'>;
@@ -35,14 +46,22 @@ export class QuestionReader {
     this.#levels = levels;
   }
 
-  /** @returns undefined: the message is no question, but part of one. */
-  read(message: Message): VictimQuestion | undefined {
+  /** @returns undefined: the message is part of a question. */
+  read(message: Message): ReadQuestion | undefined {
     switch (message.kind) {
       case 'entities':
         this.#learn(message);
         return undefined;
-      case 'question':
-        return this.#question(message);
+      case 'victims': {
+        const question = this.#victims(message);
+        this.#forget(message);
+        return { kind: 'victims', question };
+      }
+      case 'start': {
+        const question = this.#start(message);
+        this.#forget(message);
+        return { kind: 'start', question };
+      }
       default:
         return message satisfies never;
     }
@@ -53,15 +72,43 @@ export class QuestionReader {
     for (const [number, pod] of pods) this.#pods.set(number, this.#whole(pod) as PodModel);
   }
 
-  #question(message: QuestionMessage): VictimQuestion {
-    const { gang, budgets, barred, isQuotaFull, othersLeave, now } = message;
+  #forget({ forgottenPods, forgottenTemplates }: VictimsMessage | StartMessage): void {
+    for (const number of forgottenPods) this.#pods.delete(number);
+    for (const number of forgottenTemplates) this.#templates.delete(number);
+  }
+
+  #start({ snapshot, gang, lengthMs, endings, earlier, now }: StartMessage): StartQuestion {
+    const query = {
+      request: this.#request(gang),
+      lengthMs,
+      endings: this.#endings(endings),
+      earlier: earlier.map((start) => ({ ...start, request: this.#request(start.request) })),
+    };
+    return { snapshot: this.#snapshot(snapshot), query, now };
+  }
+
+  #endings({ keys, pods, podEnds, startedAt, endsAt }: EndingsMessage): readonly Ending[] {
+    return keys.map((key, i) => ({
+      key,
+      pods: this.#podsAt(pods, i > 0 ? podEnds[i - 1]! : 0, podEnds[i]!),
+      startedAt: startedAt[i]!,
+      endsAt: endsAt[i]!,
+    }));
+  }
+
+  #request(gang: RequestMessage): GangRequest {
+    return { ...gang, members: gang.members.map((member) => this.#whole(member)) };
+  }
+
+  #victims(message: VictimsMessage): VictimQuestion {
+    const { budgets, barred, isQuotaFull, othersLeave, now } = message;
     const departures = new Map<PodModel, number>();
     message.departing.forEach((number, i) => {
       departures.set(this.#pod(number), message.departsAt[i]!);
     });
-    const question: VictimQuestion = {
+    return {
       snapshot: this.#snapshot(message.snapshot),
-      gang: { ...gang, members: gang.members.map((member) => this.#whole(member)) },
+      gang: this.#request(message.gang),
       running: this.#running(message.running),
       budgets,
       barred,
@@ -71,9 +118,6 @@ export class QuestionReader {
       othersLeave,
       now,
     };
-    for (const number of message.forgottenPods) this.#pods.delete(number);
-    for (const number of message.forgottenTemplates) this.#templates.delete(number);
-    return question;
   }
 
   #snapshot(message: SnapshotMessage): Snapshot {

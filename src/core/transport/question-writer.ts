@@ -8,14 +8,30 @@
  * O(pods + nodes) for each question, of which only what is new is copied field by field. The first question on 5,000
  * nodes with 40,000 pods sends all of them.
  */
+import type { Ending } from '../backfill/planned-start.ts';
+import type { StartQuestion } from '../backfill/start-question.ts';
 import type { NodeModel, PodModel, PodTemplate } from '../objects/model.ts';
+import type { GangRequest } from '../placement/gang-request.ts';
 import type { RunningGang } from '../preemption/candidates.ts';
 import type { QueueTree } from '../queues/tree.ts';
 import type { QuotaClaim } from '../reclaim/quota-rights.ts';
 import type { VictimQuestion } from '../reclaim/victim-question.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import type { ByNumber, ClaimMessage, Message, QuestionMessage, RunningMessage, SnapshotMessage } from './messages.ts';
+import type {
+  ByNumber,
+  ClaimMessage,
+  EndingsMessage,
+  Message,
+  RequestMessage,
+  RunningMessage,
+  SnapshotMessage,
+  StartMessage,
+  VictimsMessage,
+} from './messages.ts';
 import { Numbers } from './numbers.ts';
+
+/** A question before it is known what can be forgotten. */
+type Unfinished<T> = Omit<T, 'forgottenPods' | 'forgottenTemplates'>;
 
 /** Pods of one message: structured cloning takes some 3 µs for each. */
 const BATCH = 2_000;
@@ -28,10 +44,19 @@ export class QuestionWriter {
   #tree: QueueTree | undefined;
 
   /** Send all messages in this order. A question must have been written to its end before the next one begins. */
-  *write(question: VictimQuestion): Generator<Message> {
+  writeVictims(question: VictimQuestion): Generator<Message> {
+    return this.#write(() => this.#victims(question));
+  }
+
+  /** As `writeVictims`. */
+  writeStart(question: StartQuestion): Generator<Message> {
+    return this.#write(() => this.#start(question));
+  }
+
+  *#write(describe: () => Unfinished<VictimsMessage> | Unfinished<StartMessage>): Generator<Message> {
     this.#templates.begin();
     this.#pods.begin();
-    const body = this.#body(question);
+    const body = describe();
     const templates = this.#templates.takeNew();
     const pods = this.#pods.takeNew();
     for (let from = 0; from < Math.max(pods.length, 1); from += BATCH) {
@@ -41,18 +66,13 @@ export class QuestionWriter {
     yield { ...body, forgottenPods: this.#pods.takeUnused(), forgottenTemplates: this.#templates.takeUnused() };
   }
 
-  #body(question: VictimQuestion): Omit<QuestionMessage, 'forgottenPods' | 'forgottenTemplates'> {
-    const { gang, budgets, barred, isQuotaFull, othersLeave, now } = question;
+  #victims(question: VictimQuestion): Unfinished<VictimsMessage> {
+    const { budgets, barred, isQuotaFull, othersLeave, now } = question;
     const departures = [...question.departures()];
     return {
-      kind: 'question',
+      kind: 'victims',
       snapshot: this.#snapshot(question.snapshot),
-      gang: {
-        ...gang,
-        members: gang.members.map(({ uid, namespace, name, labels, template, rank, pinnedTo }) =>
-          this.#byNumber({ uid, namespace, name, labels, template, rank, pinnedTo }),
-        ),
-      },
+      gang: this.#request(question.gang),
       running: this.#running(question.running),
       budgets,
       barred,
@@ -62,6 +82,42 @@ export class QuestionWriter {
       isQuotaFull,
       othersLeave,
       now,
+    };
+  }
+
+  #start({ snapshot, query, now }: StartQuestion): Unfinished<StartMessage> {
+    const { request, lengthMs, endings, earlier } = query;
+    return {
+      kind: 'start',
+      snapshot: this.#snapshot(snapshot),
+      gang: this.#request(request),
+      lengthMs,
+      endings: this.#endings(endings),
+      earlier: earlier.map((start) => ({ ...start, request: this.#request(start.request) })),
+      now,
+    };
+  }
+
+  #request(gang: GangRequest): RequestMessage {
+    const members = gang.members.map(({ uid, namespace, name, labels, template, rank, pinnedTo }) =>
+      this.#byNumber({ uid, namespace, name, labels, template, rank, pinnedTo }),
+    );
+    return { ...gang, members };
+  }
+
+  #endings(endings: readonly Ending[]): EndingsMessage {
+    const pods: number[] = [];
+    const podEnds: number[] = [];
+    for (const ending of endings) {
+      for (const pod of ending.pods) pods.push(this.#pod(pod));
+      podEnds.push(pods.length);
+    }
+    return {
+      keys: endings.map(({ key }) => key),
+      pods: Int32Array.from(pods),
+      podEnds: Int32Array.from(podEnds),
+      startedAt: Float64Array.from(endings, ({ startedAt }) => startedAt),
+      endsAt: Float64Array.from(endings, ({ endsAt }) => endsAt),
     };
   }
 

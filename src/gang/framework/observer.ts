@@ -139,10 +139,10 @@ export class TelemetryObserver implements GangObserver {
     this.#metrics.preemptionLostWork.inc(plan.lostWork);
   }
 
-  onSearchTrouble(gang: string, trouble: SearchTrouble, message: string): void {
-    this.#metrics.searchTroubles.inc({ trouble });
+  onSearchTrouble(gang: string, question: 'victims' | 'start', trouble: SearchTrouble, message = ''): void {
+    this.#metrics.searchTroubles.inc({ question, trouble });
     if (trouble === 'too-long' || trouble === 'failed') {
-      this.#log.warn('search for victims gave no answer, it is tried again later', { gang, trouble, said: message });
+      this.#log.warn('search gave no answer, it is tried again later', { gang, question, trouble, said: message });
     }
   }
 

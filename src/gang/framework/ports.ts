@@ -6,6 +6,7 @@
 import type { Forecast } from '../../core/backfill/forecast.ts';
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
 import type { RunLength } from '../../core/backfill/run-length.ts';
+import type { StartQuestion } from '../../core/backfill/start-question.ts';
 import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objects/model.ts';
 import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
@@ -82,19 +83,30 @@ export interface QueueWriter {
   patchQueueStatus(name: string, status: object): Promise<WriteOutcome>;
 }
 
-/** How a search for victims ended that was not answered at once. `too-long`: it was given up. */
-export type SearchOutcome =
-  | { readonly kind: 'answer'; readonly proposal: Proposal }
+/** Why a question has no answer. `too-long`: it was given up. */
+export type Unanswered =
   | { readonly kind: 'too-long'; readonly seconds: number }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** Answers which victims to evict for a gang; `search/worker-searcher.ts` implements it with a thread. */
-export interface VictimSearcher {
+/** How a search for victims ended that was not answered at once. */
+export type SearchOutcome = { readonly kind: 'answer'; readonly proposal: Proposal } | Unanswered;
+
+/** How the planning of a start ended. `start` undefined: the gang would not fit even in an empty cluster. */
+export type StartOutcome = { readonly kind: 'start'; readonly start: PlannedStart | undefined } | Unanswered;
+
+/**
+ * Answers questions that may take long: at once if they are little work, else later. `search/worker-searcher.ts`
+ * implements it with a thread.
+ */
+export interface Searcher {
   /**
-   * @param onOutcome called once, after `search` has returned, if it returns undefined.
-   * @returns the answer if it is little work; `busy`: ask again later.
+   * Which victims to evict for a gang.
+   * @param onOutcome called once, after `findVictims` has returned, if it returns undefined.
+   * @returns the answer if it is known at once; `busy`: ask again later.
    */
-  search(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined;
+  findVictims(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined;
+  /** When and where a blocked gang starts. As `findVictims`. */
+  planStart(question: StartQuestion, onOutcome: (outcome: StartOutcome) => void): StartOutcome | 'busy' | undefined;
 }
 
 /** What became of a question to the searcher, beside the answers. `stale`: the answer did not hold any more. */
@@ -189,7 +201,7 @@ export interface GangObserver {
   onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void;
   onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void;
   /** @param message what is known of it; '' if nothing. */
-  onSearchTrouble(gang: string, trouble: SearchTrouble, message: string): void;
+  onSearchTrouble(gang: string, question: 'victims' | 'start', trouble: SearchTrouble, message?: string): void;
   /** A preemption begins; the victims' owners should be told. */
   onPreempting(gang: string, preempting: Preempting): void;
   onPreemptionBlocked(gang: string, message: string): void;

@@ -4,7 +4,7 @@
  */
 import type { Gang } from '../../core/podgroup/gang.ts';
 import type { VictimQuestion } from '../../core/reclaim/victim-question.ts';
-import type { SearchOutcome, VictimSearcher, Waker } from '../framework/ports.ts';
+import type { Searcher, SearchOutcome, Waker } from '../framework/ports.ts';
 import { scheduleSearch } from '../state/preemption-status.ts';
 import type { GangRecord } from '../state/records.ts';
 
@@ -30,12 +30,12 @@ interface OpenSearch {
 }
 
 export class OpenSearches {
-  readonly #searcher: VictimSearcher;
+  readonly #searcher: Searcher;
   readonly #waker: Waker;
   /** A gang that is gone, or another run under its name, has another record: its search is forgotten. */
   readonly #open = new WeakMap<GangRecord, OpenSearch>();
 
-  constructor(searcher: VictimSearcher, waker: Waker) {
+  constructor(searcher: Searcher, waker: Waker) {
     this.#searcher = searcher;
     this.#waker = waker;
   }
@@ -67,9 +67,9 @@ export class OpenSearches {
    * @returns the answer if it is known at once. `busy`: too many others search. Undefined: it arrives later, and leads to
    * a cycle that tries the gang.
    */
-  ask(record: GangRecord, question: VictimQuestion, on: AskedOn): ReturnType<VictimSearcher['search']> {
+  ask(record: GangRecord, question: VictimQuestion, on: AskedOn): ReturnType<Searcher['findVictims']> {
     const open: OpenSearch = { on, outcome: undefined };
-    const answer = this.#searcher.search(question, (outcome) => {
+    const answer = this.#searcher.findVictims(question, (outcome) => {
       if (this.#open.get(record) !== open) return;
       open.outcome = outcome;
       // Due in the past: whenever the next cycle runs.

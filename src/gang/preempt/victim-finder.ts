@@ -118,7 +118,7 @@ export class VictimFinder {
     const asOf = { askedAt: now, repeats, freed: pass.freed, gang };
     const answer = this.#searches.ask(record, question, asOf);
     if (answer === 'busy') {
-      this.#context.observer.onSearchTrouble(gang.key, 'busy', '');
+      this.#context.observer.onSearchTrouble(gang.key, 'victims', 'busy');
       noteOutlook(preemption, { kind: 'searching' }, now + BUSY_MS);
       return undefined;
     }
@@ -135,14 +135,14 @@ export class VictimFinder {
     if (outcome.kind === 'answer') {
       const plan = confirmProposal(question, outcome.proposal, settings.policy);
       if (plan) return plan;
-      observer.onSearchTrouble(gang.key, 'stale', '');
+      observer.onSearchTrouble(gang.key, 'victims', 'stale');
       if (repeats < MAX_REPEATS) return this.#ask(candidate, question, repeats + 1);
       noteOutlook(preemption, { kind: 'searching' }, Number.POSITIVE_INFINITY);
     } else if (outcome.kind === 'too-long') {
-      observer.onSearchTrouble(gang.key, 'too-long', `it took longer than ${outcome.seconds} s`);
+      observer.onSearchTrouble(gang.key, 'victims', 'too-long', `it took longer than ${outcome.seconds} s`);
       noteOutlook(preemption, outcome, Number.POSITIVE_INFINITY);
     } else {
-      observer.onSearchTrouble(gang.key, 'failed', outcome.message);
+      observer.onSearchTrouble(gang.key, 'victims', 'failed', outcome.message);
       noteOutlook(preemption, { kind: 'failed' }, Number.POSITIVE_INFINITY);
     }
     this.#searchLater(record, question.now);
