@@ -31,7 +31,7 @@ const NEVER_REVIEW_MS = 5_000;
 /** The same for a gang whose start took too long to plan, or failed. */
 const TROUBLE_REVIEW_MS = 60_000;
 /** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs have none. */
-const MAX_PER_PASS_MS = 200;
+const MAX_PER_PASS_MS = 100;
 const PAUSE_PER_PLAN = 4;
 /** Conservative: at most this many gangs have a planned start. */
 const MAX_STARTS = 64;
