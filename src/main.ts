@@ -21,6 +21,7 @@ import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
 import { loadEndpoint } from './kube/kubeconfig.ts';
 import { ApiQueueWriter } from './kube/queue-writer.ts';
+import { WorkerSearcher } from './search/worker-searcher.ts';
 import { systemClock } from './telemetry/clock.ts';
 import { EventRecorder } from './telemetry/events.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
@@ -49,6 +50,7 @@ interface Assembly {
   readonly topology: TopologyInspector;
   readonly queues: QueueInspector;
   readonly events: EventRecorder;
+  readonly searcher: WorkerSearcher;
 }
 
 interface Watching {
@@ -91,6 +93,8 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const state = new ClusterState(config.topology.levels, config.topology.exclusiveLevels);
   const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), clock });
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
+  const { levels, policy: score } = config.topology;
+  const searcher = new WorkerSearcher({ policy, clock, levels, managedResources, score });
   const scheduler = assembleScheduler({
     view: state,
     writer: api,
@@ -102,11 +106,12 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
     lonePodCandidates,
     schedulerNames,
     projectPod: (raw) => projector.project(raw),
+    searcher,
   });
   const isReady = () => progress.isRecovered;
   const topology = new TopologyInspector({ scheduler: scheduler.view, policy, isReady });
   const queueInspector = new QueueInspector({ scheduler: scheduler.view, isAccelerator, clock, isReady });
-  return { scheduler, state, projector, topology, queues: queueInspector, events };
+  return { scheduler, state, projector, topology, queues: queueInspector, events, searcher };
 }
 
 /** Step 3: the watches fill the model. */
@@ -196,7 +201,7 @@ function listen(
 /** Step 5: recovers, decides until it is asked to stop, then drains. */
 async function run(
   { log, api, progress }: Process,
-  { scheduler, state, events }: Assembly,
+  { scheduler, state, events, searcher }: Assembly,
   { watches, synced }: Watching,
   server: RunningServer,
 ): Promise<void> {
@@ -224,6 +229,7 @@ async function run(
   await stopped.promise;
   await server.close();
   coordinator.stop();
+  await searcher.stop();
   events.stop();
   await watches.stop();
   await api.close();

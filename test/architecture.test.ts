@@ -19,10 +19,11 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   cluster: ['core', 'kube', 'telemetry'],
   gang: ['core', 'telemetry'],
   http: ['core', 'gang', 'telemetry'],
+  search: ['core', 'gang'],
   sim: ['core'],
   demo: ['core', 'kube', 'sim', 'telemetry'],
   /** main.ts, cli.ts with its folder, and config/ compose. */
-  composition: ['core', 'telemetry', 'kube', 'cluster', 'gang', 'http', 'sim', 'demo'],
+  composition: ['core', 'telemetry', 'kube', 'cluster', 'gang', 'http', 'search', 'sim', 'demo'],
 };
 
 /** Which rooms the files of a room may import from, beside their own; each layer's rooms from the lowest up. */
@@ -35,8 +36,19 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     placement: ['objects', 'topology', 'podgroup', 'snapshot'],
     preemption: ['objects', 'topology', 'podgroup', 'snapshot', 'placement'],
     queues: ['objects', 'podgroup'],
-    reclaim: ['objects', 'podgroup', 'snapshot', 'placement', 'preemption', 'queues'],
+    reclaim: ['objects', 'topology', 'podgroup', 'snapshot', 'placement', 'preemption', 'queues'],
     backfill: ['objects', 'topology', 'podgroup', 'snapshot', 'placement', 'preemption'],
+    transport: [
+      'objects',
+      'topology',
+      'podgroup',
+      'snapshot',
+      'placement',
+      'preemption',
+      'queues',
+      'reclaim',
+      'backfill',
+    ],
     reasons: ['objects', 'topology', 'podgroup', 'placement', 'preemption', 'queues'],
   },
   gang: {
@@ -62,7 +74,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   },
 };
 
-/** All that HTTP may know of the gang package: the read-only view, and the verbs. */
+/** All that HTTP and the search thread may know of the gang package: the read-only view, the verbs and the ports. */
 const gangSeenByHttp = 'gang/framework/ports.ts';
 
 interface SourceFile {
@@ -154,8 +166,8 @@ describe('layers', () => {
     expect(crossings).toEqual([]);
   });
 
-  test('http knows the gang package by its ports alone', () => {
-    const crossings = edges.filter(({ from, to }) => from.layer === 'http' && to.layer === 'gang');
+  test.each(['http', 'search'])('%s knows the gang package by its ports alone', (layer) => {
+    const crossings = edges.filter(({ from, to }) => from.layer === layer && to.layer === 'gang');
     expect(crossings.filter(({ to }) => to.path !== gangSeenByHttp).map(describeEdge)).toEqual([]);
     expect(crossings).not.toEqual([]);
   });

@@ -20,7 +20,7 @@ import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { Isolation } from './framework/isolation.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
-import type { ExtenderVerbs, SchedulerView } from './framework/ports.ts';
+import type { ExtenderVerbs, SchedulerView, Searcher } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
@@ -28,7 +28,9 @@ import { EarlyPlanner } from './plan/early-planner.ts';
 import { Pacing } from './plan/pacing.ts';
 import { Planner } from './plan/planner.ts';
 import { SlotAssigner } from './plan/slot-assigner.ts';
+import { OpenSearches } from './preempt/open-searches.ts';
 import { Preemptor } from './preempt/preemptor.ts';
+import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
 import { Reservations } from './state/reservations.ts';
@@ -55,6 +57,7 @@ export type SchedulerPorts = Pick<
   /** The schedulers whose pods `projectPod` takes for ours; for messages. */
   readonly schedulerNames: readonly string[];
   readonly projectPod: (raw: object) => PodModel;
+  readonly searcher: Searcher;
 };
 
 export interface Scheduler {
@@ -115,7 +118,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const history = new RunHistory();
   const limits = new RunLimits(context, queues, evictor);
   const endings = new Endings(context, queues, history);
-  const backfill = new Backfill(context, inputs, endings);
+  const backfill = new Backfill(context, { inputs, endings, searcher: ports.searcher, waker: timer });
   const satisfiability = new Satisfiability(context, queues);
   const admission = new Admission(context, { queues, satisfiability, backfill, limits, history, repairs: repairer });
 
@@ -124,7 +127,8 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
   const planner = new Planner(context, { assigner, early, inputs, pacing, queues, satisfiability });
-  const preemptor = new Preemptor(context, { assigner, inputs, queues, backfill });
+  const victims = new VictimFinder(context, new OpenSearches(ports.searcher, timer), backfill);
+  const preemptor = new Preemptor(context, { assigner, inputs, queues, victims });
 
   // 6 write, 7 publish
   const advisor = new KeyAdvisor(context, timer, queues, ports.schedulerNames);

@@ -84,6 +84,11 @@ export class Metrics {
     'Gangs that were evicted because they ran as long as their queue allows',
     ['queue'],
   );
+  readonly searchTroubles = this.#counter(
+    'muster_search_troubles_total',
+    'Searches for victims, and plans of starts, in their own thread that gave no answer that could be used',
+    ['question', 'trouble'],
+  );
   readonly preemptions = this.#counter('muster_preemptions_total', 'Gangs that preempted others', []);
   readonly preemptionLostWork = this.#counter(
     'muster_preemption_lost_accelerator_seconds_total',

@@ -83,6 +83,26 @@ scenarios('preemption', { preemption }, (scenario) => {
   );
 
   scenario(
+    'members of a dozen kinds make the search large: it runs in the thread, and takes one gang of two',
+    async (world) => {
+      const { api } = world.cluster;
+      await setUp(world, 32);
+      await api.createMany('pods', gangPods({ gang: 'first', size: 16 }));
+      const first = await expectBound(world, 'first', 16);
+      await api.createMany('pods', gangPods({ gang: 'second', size: 16, priorityClassName: 'middle' }));
+      const second = await expectBound(world, 'second', 16);
+      // 200 plans of 32 nodes and 12 kinds: above what is searched in the loop.
+      const kinds = gangPods({ gang: 'kinds', size: 12, priorityClassName: 'high' });
+      await api.createMany('pods', kinds.map(withOwnCpu));
+      await expectBound(world, 'kinds', 12);
+      await expectGone(world, 'first');
+      expect(await listTouched(world, first)).toHaveLength(16);
+      await expectUntouched(world, second, 'its priority is higher');
+      await expectNoOvercommit(world);
+    },
+  );
+
+  scenario(
     'a disruption budget protects one gang: another one goes, although its priority is higher',
     async (world) => {
       const { api } = world.cluster;
@@ -248,4 +268,12 @@ function startedAt({ status }: V1Pod): number {
 
 function nameOf({ metadata }: V1Pod): string {
   return metadata?.name as string;
+}
+
+/** Each pod asks for another amount of CPU, so no two are interchangeable. */
+function withOwnCpu(pod: V1Pod, i: number): V1Pod {
+  const [container, ...others] = pod.spec!.containers;
+  const { requests, limits, ...rest } = container!.resources ?? {};
+  const resources = { ...rest, limits: limits ?? {}, requests: { ...requests, cpu: `${101 + i}m` } };
+  return { ...pod, spec: { ...pod.spec!, containers: [{ ...container!, resources }, ...others] } };
 }

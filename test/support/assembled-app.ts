@@ -21,6 +21,7 @@ import { EventRecorder } from '../../src/telemetry/events.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { openAccess } from './open-access.ts';
+import { answersAtOnce } from './searchers.ts';
 
 export interface AssembledApp {
   readonly app: Hono;
@@ -74,6 +75,7 @@ export function assembleApp(levels?: ConfiguredLevels): AssembledApp {
     lonePodCandidates: config.lonePodCandidates,
     schedulerNames: config.schedulerNames,
     projectPod: (raw) => projector.project(raw),
+    searcher: answersAtOnce(policy),
   });
   const extender = new Extender(verbs);
   const bodies = { maxBytes: config.server.maxBodyMiB * 2 ** 20, maxUnfinishedBytes: 64 * 2 ** 20 };

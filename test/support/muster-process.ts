@@ -14,14 +14,14 @@ import {
   projectPodGroup,
   projectStorageClass,
 } from '../../src/core/objects/projection.ts';
-import type { PlacementScore } from '../../src/core/placement/gang-request.ts';
+import type { PlacementScore, PlanPolicy } from '../../src/core/placement/gang-request.ts';
 import { projectQueue } from '../../src/core/queues/projection.ts';
 import type { ConfiguredLevels } from '../../src/core/topology/levels.ts';
 import { assembleScheduler, type SchedulerPorts } from '../../src/gang/assembly.ts';
 import type { Coordinator } from '../../src/gang/coordinator.ts';
 import type { Barrier } from '../../src/gang/framework/barrier.ts';
 import { TelemetryObserver } from '../../src/gang/framework/observer.ts';
-import type { SchedulerView } from '../../src/gang/framework/ports.ts';
+import type { SchedulerView, Searcher } from '../../src/gang/framework/ports.ts';
 import type { CoordinatorSettings } from '../../src/gang/framework/settings.ts';
 import type { Reservations } from '../../src/gang/state/reservations.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -36,6 +36,7 @@ import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { type ClusterInMemory, type Kind, keyOf, type WireObject } from './cluster-in-memory.ts';
 import type { HandClock } from './hand-clock.ts';
 import { type CallerAccess, openAccess } from './open-access.ts';
+import { answersAtOnce } from './searchers.ts';
 
 const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
 
@@ -58,6 +59,8 @@ export interface ProcessOptions {
   readonly write: (line: string) => void;
   /** Replaces what the gang package gets from outside, such as by a port that fails. */
   readonly changePorts?: (ports: SchedulerPorts) => SchedulerPorts;
+  /** Answers at once unless given. */
+  readonly searcher?: (policy: PlanPolicy) => Searcher;
 }
 
 export interface MusterProcess {
@@ -99,6 +102,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     lonePodCandidates: options.lonePodCandidates,
     schedulerNames,
     projectPod: (raw) => projector.project(raw),
+    searcher: (options.searcher ?? answersAtOnce)(policy),
   };
   const { coordinator, verbs, view, reservations, barrier } = assembleScheduler(changePorts(ports));
   const isReady = () => recovered;

@@ -5,13 +5,19 @@
  * 2. End a branch where the gang no longer fits, or where the decided victims cost as much as the best known set.
  *
  * Exact as long as the moves last. Exponential in the number of units at worst, so `moves` bounds it; small cases
- * need few.
+ * need few. Large cases are left as they are.
  */
 import { type Budgets, Ledger } from './budgets.ts';
 import type { Candidate, Choice } from './candidates.ts';
 import { addUnit, type Cost, compareCostliest, compareCosts, FREE } from './cost.ts';
 import type { VictimSet } from './search.ts';
 import type { Trial } from './trial.ts';
+
+/**
+ * A trial with more units than this is not improved. Each unit is a level of recursion, and 5,000 of them overflowed
+ * the stack; and the moves that are allowed would decide only the last few of so many.
+ */
+const MAX_UNITS = 1_000;
 
 /**
  * @param known the best set so far, of this or another trial.
@@ -24,7 +30,7 @@ export function improveVictims(
   known: VictimSet | undefined,
   moves: number,
 ): VictimSet | undefined {
-  if (moves <= 0) return known;
+  if (moves <= 0 || countUnits(trial) > MAX_UNITS) return known;
   trial.reopen();
   if (!trial.fits()) return known;
   const bound = new Bound(trial, budgets, known, trial.moves + moves);
@@ -106,6 +112,10 @@ class Bound {
     this.#victims.pop();
     this.#ledger.remove(candidate.cover);
   }
+}
+
+function countUnits({ choices }: Trial): number {
+  return choices.reduce((sum, { members }) => sum + 1 + members.length, 0);
 }
 
 function unitOf({ whole, members }: Choice) {

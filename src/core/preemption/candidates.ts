@@ -19,7 +19,7 @@ import type { Budgets, Cover } from './budgets.ts';
 
 /** A gang with members on nodes, as a possible victim. */
 export interface RunningGang {
-  readonly gang: Gang;
+  readonly gang: Pick<Gang, 'key' | 'members' | 'ranks' | 'minMember'>;
   /** Members that are bound, not terminated and not being deleted. */
   readonly bound: readonly PodModel[];
 }

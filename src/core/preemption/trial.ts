@@ -26,7 +26,7 @@ export interface TrialParts {
 const MOVES_OF_A_PLAN = 500;
 
 /** How many plans one trial may make: a second or two on 5,000 nodes. */
-const MAX_PLANS = 200;
+export const MAX_PLANS = 200;
 
 export class Trial {
   /** How many pods were moved so far: the cost of the search. */

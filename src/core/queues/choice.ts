@@ -36,6 +36,13 @@ export function chooseQueue(tree: QueueTree, namespace: string, label: string | 
   return { kind: 'queue', queue };
 }
 
+/** The queue that running pods of this choice count for: `default` if their own cannot be used (any more). */
+export function countedIn(tree: QueueTree, choice: QueueChoice): Queue | undefined {
+  if (choice.kind === 'queue') return choice.queue;
+  const fallback = tree.byName.get(DEFAULT_QUEUE);
+  return fallback?.children.length === 0 ? fallback : undefined;
+}
+
 function refuse(problem: QueueChoiceProblem): QueueChoice {
   return { kind: 'problem', problem };
 }

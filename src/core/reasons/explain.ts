@@ -102,6 +102,12 @@ export type NeverReason =
 export type PreemptionOutlook =
   /** Pods are leaving that take the room it needs. */
   | { readonly kind: 'coming' }
+  /** It is not known yet. */
+  | { readonly kind: 'searching' }
+  /** The search took longer than it may. */
+  | { readonly kind: 'too-long'; readonly seconds: number }
+  /** The search ended with an error, which the log has. */
+  | { readonly kind: 'failed' }
   /** Budgets allow fewer disruptions than the cheapest set of victims causes. */
   | { readonly kind: 'budgets'; readonly violations: number; readonly victims: readonly string[] }
   /** Even evicting everything that may be evicted would not be enough. */
@@ -255,6 +261,12 @@ function explainOutlook(outlook: PreemptionOutlook | undefined): string {
       return '';
     case 'coming':
       return '; it fits when the pods that are terminating have left';
+    case 'searching':
+      return '; searching for victims';
+    case 'too-long':
+      return `; the search for victims was given up after ${outlook.seconds} s, it is tried again later`;
+    case 'failed':
+      return '; the search for victims failed, it is tried again later';
     case 'budgets':
       return `; preempting ${listSome(outlook.victims)} would violate PodDisruptionBudgets by ${outlook.violations}`;
     case 'none': {

@@ -15,10 +15,10 @@ import type { PodModel } from '../objects/model.ts';
 import type { PlanPolicy } from '../placement/gang-request.ts';
 import { type PlannedSlot, planGang } from '../placement/plan.ts';
 import { Budgets, Ledger } from '../preemption/budgets.ts';
-import { type Candidate, listChoices, type VictimUnit } from '../preemption/candidates.ts';
+import { type Candidate, type EvictionRights, listChoices, type VictimUnit } from '../preemption/candidates.ts';
 import { countSpared, type Preemption, type PreemptionRequest } from '../preemption/preemption.ts';
 import { type Amounts, NOTHING, subtractAmounts } from '../queues/amounts.ts';
-import { judgeQuota, listRefusals, type UseByQueue } from '../queues/quota.ts';
+import { judgeQuota, listRefusals, type QuotaRefusal, type UseByQueue } from '../queues/quota.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { withoutPods } from '../snapshot/without-pods.ts';
 import { type Guarantees, MAX_VICTIM_SETS } from './reclaim.ts';
@@ -47,13 +47,9 @@ export function planQuotaPreemption(
 ): Preemption {
   const { gang, holders } = request;
   const { query } = holders;
-  const refusals = listRefusals(query.queue, query.asked, query.use);
-  const [outermost] = refusals;
-  if (!outermost) return countSpared([]);
-  const rights = (pod: PodModel) => {
-    const isBelow = query.queueOf(pod)?.path.some(({ name }) => name === outermost.queue);
-    return isBelow ? holders.rights(pod) : 'never';
-  };
+  const refused = quotaRights(holders);
+  if (!refused) return countSpared([]);
+  const { refusals, rights } = refused;
   const budgets = new Budgets(request.budgets);
   const { immunityOf } = holders;
   const wanted = { ...request, gang: gang.key, rights, immunityOf, isAccelerator: policy.isAccelerator, now };
@@ -89,7 +85,23 @@ export function planQuotaPreemption(
   return countSpared(spared);
 }
 
-function useWithout(
+/** Whom the gang may evict so that quota becomes free; undefined: no queue refuses it. */
+export function quotaRights(
+  holders: QuotaHolders,
+): { readonly refusals: readonly QuotaRefusal[]; readonly rights: EvictionRights } | undefined {
+  const { queue, asked, use, queueOf } = holders.query;
+  const refusals = listRefusals(queue, asked, use);
+  const [outermost] = refusals;
+  if (!outermost) return undefined;
+  const rights: EvictionRights = (pod) => {
+    const isBelow = queueOf(pod)?.path.some(({ name }) => name === outermost.queue);
+    return isBelow ? holders.rights(pod) : 'never';
+  };
+  return { refusals, rights };
+}
+
+/** What the queues use without these units. */
+export function useWithout(
   { use, queueOf }: ReclaimQuery,
   units: readonly VictimUnit[],
   amounts: ReadonlyMap<VictimUnit, Amounts>,

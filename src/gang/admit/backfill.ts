@@ -10,11 +10,12 @@
 
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
 import { reserveStarts, type StartReservations } from '../../core/backfill/reserved-view.ts';
-import { planStart } from '../../core/backfill/start-planner.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels, PlanningInputs } from '../framework/planning-input.ts';
+import type { Searcher, StartOutcome, Waker } from '../framework/ports.ts';
 import { noteBlocked } from '../state/admission-status.ts';
 import { upcoming } from '../state/deadlines.ts';
 import { demandOf, type MembersDemand } from '../state/demand.ts';
@@ -27,8 +28,10 @@ import { type Endings, LEAVES_MS } from './endings.ts';
 const REVIEW_MS = 1_000;
 /** The same for a gang that would not fit even in an empty cluster. */
 const NEVER_REVIEW_MS = 5_000;
+/** The same for a gang whose start took too long to plan, or failed. */
+const TROUBLE_REVIEW_MS = 60_000;
 /** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs have none. */
-const MAX_PER_PASS_MS = 200;
+const MAX_PER_PASS_MS = 100;
 const PAUSE_PER_PLAN = 4;
 /** Conservative: at most this many gangs have a planned start. */
 const MAX_STARTS = 64;
@@ -41,11 +44,21 @@ interface Planned {
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
 
+export interface BackfillParts {
+  readonly inputs: PlanningInputs;
+  readonly endings: Endings;
+  readonly searcher: Pick<Searcher, 'planStart'>;
+  readonly waker: Waker;
+}
+
 export class Backfill {
   readonly #context: Context;
-  readonly #inputs: PlanningInputs;
-  readonly #endings: Endings;
+  readonly #parts: BackfillParts;
   readonly #planned = new Map<string, Planned>();
+  /** Gangs whose start is being planned elsewhere. Until the answer comes, the start that is known counts. */
+  readonly #open = new Map<string, object>();
+  /** A start has been planned elsewhere since the last pass began. */
+  #hasArrived = false;
   /** How long the pass has spent on planning starts, milliseconds. */
   #spentMs = 0;
   /** Gangs for which the last pass needed a start. */
@@ -67,10 +80,9 @@ export class Backfill {
   /** Bound pods expected to leave before the reserved starts, by UID: the reservations count on their capacity. */
   readonly #departing = new Map<string, PodModel>();
 
-  constructor(context: Context, inputs: PlanningInputs, endings: Endings) {
+  constructor(context: Context, parts: BackfillParts) {
     this.#context = context;
-    this.#inputs = inputs;
-    this.#endings = endings;
+    this.#parts = parts;
   }
 
   /** The planned starts in queue order, including those without a known time (Infinity). */
@@ -89,9 +101,10 @@ export class Backfill {
   /** A pass over the waiting gangs begins; nothing is reserved yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
-    this.#endings.review(records);
+    this.#parts.endings.review(records);
     this.#begunAt = this.#context.clock.now();
     this.#asked.clear();
+    this.#hasArrived = false;
     this.#spentMs = 0;
     this.#passEndings = undefined;
     this.#starts = [];
@@ -102,7 +115,7 @@ export class Backfill {
 
   /** Bound pods that are expected to leave about as soon as a victim would, and when, milliseconds. */
   listImminentDepartures(): ReadonlyMap<PodModel, number> {
-    this.#passEndings ??= this.#endings.list(this.#records);
+    this.#passEndings ??= this.#parts.endings.list(this.#records);
     const by = this.#context.clock.now() + LEAVES_MS;
     const soon = this.#passEndings.filter(({ endsAt }) => endsAt <= by);
     return new Map(
@@ -129,7 +142,7 @@ export class Backfill {
     if (now >= this.#drainsAt(record, start.startsAt)) this.#draining.push(start);
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);
     else return;
-    this.#passEndings ??= this.#endings.list(this.#records);
+    this.#passEndings ??= this.#parts.endings.list(this.#records);
     this.#reserved = reserveStarts(this.#known, this.#draining, this.#passEndings);
   }
 
@@ -155,7 +168,7 @@ export class Backfill {
   reservedFor(record: GangRecord): ReservedStarts | undefined {
     const reserved = this.#reserved;
     if (!reserved) return undefined;
-    const length = this.#draining.length > 0 ? undefined : this.#endings.lengthOf(record);
+    const length = this.#draining.length > 0 ? undefined : this.#parts.endings.lengthOf(record);
     const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
     const all = [...this.#known, ...this.#draining];
     const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
@@ -178,12 +191,17 @@ export class Backfill {
     const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
     const isChanged = text !== this.#reservedStarts;
     this.#reservedStarts = text;
-    for (const gang of this.#planned.keys()) if (!this.#asked.has(gang)) this.#planned.delete(gang);
+    for (const gang of [...this.#planned.keys(), ...this.#open.keys()]) {
+      if (this.#asked.has(gang)) continue;
+      this.#planned.delete(gang);
+      this.#open.delete(gang);
+    }
     return isChanged;
   }
 
   /** Whether a pass is due although no gang may be planned: a reserved start is no longer needed or changes by time. */
   isDue(records: readonly GangRecord[], now: number): boolean {
+    if (this.#hasArrived) return true;
     const blocked = this.#starts.filter(({ gang }) =>
       records.some((record) => record.gang.key === gang && record.state === 'Pending'),
     );
@@ -211,31 +229,60 @@ export class Backfill {
   }
 
   #planStart(record: GangRecord, excludedModels: ExcludedModels, now: number): PlannedStart | undefined {
-    const known = this.#planned.get(record.gang.key);
-    this.#asked.add(record.gang.key);
-    if (known && now < known.reviewAt && areNodesPresent(known.start, this.#context.view.snapshot()))
-      return known.start;
+    const { key } = record.gang;
+    const known = this.#planned.get(key);
+    const isPresent = areNodesPresent(known?.start, this.#context.view.snapshot());
+    this.#asked.add(key);
+    if (known && now < known.reviewAt && isPresent) return known.start;
+    if (this.#open.has(key)) return isPresent ? known?.start : undefined;
     if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
+    this.#askStart(record, excludedModels, now);
+    return isPresent || !this.#open.has(key) ? this.#planned.get(key)?.start : undefined;
+  }
+
+  #askStart(record: GangRecord, excludedModels: ExcludedModels, now: number): void {
+    const { clock } = this.#context;
+    const { inputs, endings, searcher, waker } = this.#parts;
+    const { key } = record.gang;
     const demand = demandOf(record, []) as MembersDemand;
-    const { request, occupied } = this.#inputs.of(record, demand, { excludedModels });
-    this.#passEndings ??= this.#endings.list(this.#records);
-    const { clock, settings, observer } = this.#context;
-    const length = this.#endings.lengthOf(record)?.ms;
+    const { request, occupied: snapshot } = inputs.of(record, demand, { excludedModels });
+    this.#passEndings ??= endings.list(this.#records);
+    const lengthMs = endings.lengthOf(record)?.ms;
+    const query = { request, lengthMs, endings: this.#passEndings, earlier: [...this.#starts] };
+    const token = {};
     const begun = clock.now();
-    const start = planStart(
-      occupied,
-      { request, lengthMs: length, endings: this.#passEndings, earlier: this.#starts },
-      settings.policy,
-      now,
-    );
-    const tookMs = clock.now() - begun;
-    this.#spentMs += tookMs;
-    observer.onStartPlanned(record.gang.key, start, tookMs / 1000);
-    this.#planned.set(record.gang.key, {
-      start,
-      reviewAt: now + Math.max(start ? REVIEW_MS : NEVER_REVIEW_MS, PAUSE_PER_PLAN * tookMs),
+    const answer = searcher.planStart({ snapshot, query, now }, (outcome) => {
+      if (this.#open.get(key) !== token) return;
+      this.#open.delete(key);
+      this.#note(key, outcome, now);
+      this.#hasArrived = true;
+      waker.wake();
     });
-    return start;
+    this.#spentMs += clock.now() - begun;
+    if (answer === undefined) this.#open.set(key, token);
+    else this.#note(key, answer, now);
+  }
+
+  /** @param askedAt milliseconds. */
+  #note(key: GangKey, outcome: StartOutcome | 'busy', askedAt: number): void {
+    const { clock, observer } = this.#context;
+    const now = clock.now();
+    if (outcome === 'busy') {
+      observer.onSearchTrouble(key, 'start', 'busy');
+      this.#planned.set(key, { start: this.#planned.get(key)?.start, reviewAt: now + REVIEW_MS });
+      return;
+    }
+    if (outcome.kind !== 'start') {
+      const message = outcome.kind === 'failed' ? outcome.message : `it took longer than ${outcome.seconds} s`;
+      observer.onSearchTrouble(key, 'start', outcome.kind, message);
+      this.#planned.set(key, { start: undefined, reviewAt: now + TROUBLE_REVIEW_MS });
+      return;
+    }
+    const { start } = outcome;
+    const tookMs = now - askedAt;
+    observer.onStartPlanned(key, start, tookMs / 1000);
+    const reviewAt = askedAt + Math.max(start ? REVIEW_MS : NEVER_REVIEW_MS, PAUSE_PER_PLAN * tookMs);
+    this.#planned.set(key, { start, reviewAt });
   }
 
   /**

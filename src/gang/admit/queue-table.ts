@@ -17,15 +17,15 @@ import {
   subtractAmounts,
   sumAmounts,
 } from '../../core/queues/amounts.ts';
-import { chooseQueue, type QueueChoice } from '../../core/queues/choice.ts';
+import { chooseQueue, countedIn, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
 import { mergeQueues } from '../../core/queues/projection.ts';
 import { findModelRefusals, judgeQuota, type QuotaRefusal, rollUp, type UseByQueue } from '../../core/queues/quota.ts';
-import { buildQueueTree, DEFAULT_QUEUE, type Queue, type QueueTree } from '../../core/queues/tree.ts';
-import { type HoldingGang, judgeImmunity, listCovered } from '../../core/reclaim/immunity.ts';
+import { buildQueueTree, type Queue, type QueueTree } from '../../core/queues/tree.ts';
+import { type HoldingGang, listCovered } from '../../core/reclaim/immunity.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
-import { evictionRights, isOwedAny, listExcessVictims, type ReclaimQuery } from '../../core/reclaim/rights.ts';
+import { gpuModelOf, quotaHolders } from '../../core/reclaim/quota-rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -163,10 +163,7 @@ export class QueueTable {
 
   /** The queue that running pods count for: `default` if their own cannot be used (any more). */
   queueOf(namespace: string, label: string | undefined): Queue | undefined {
-    const choice = this.choose(namespace, label);
-    if (choice.kind === 'queue') return choice.queue;
-    const fallback = this.#tree.byName.get(DEFAULT_QUEUE);
-    return fallback?.children.length === 0 ? fallback : undefined;
+    return countedIn(this.#tree, this.choose(namespace, label));
   }
 
   /** What the leaf queue holds now: bound members, slots and lone pods. */
@@ -249,30 +246,9 @@ export class QueueTable {
 
   /** Which pods a gang of the queue may evict if it asks for this much. */
   rightsOf(queue: Queue, priority: number, asked: Amounts): QuotaHolders {
-    const choiceOf = ({ namespace, labels }: PodModel) => this.choose(namespace, labels[QUEUE]);
-    // What another scheduler runs counts for no queue: only its priority protects it.
-    const queueOf = ({ namespace, labels, isOurs }: PodModel) =>
-      isOurs ? this.queueOf(namespace, labels[QUEUE]) : undefined;
     const use = this.#releasing.without(this.#held, this.#use);
-    const query: ReclaimQuery = {
-      tree: this.#tree,
-      queue,
-      priority,
-      asked,
-      use,
-      covered: this.#listCovered(),
-      queueOf,
-    };
-    const rights = evictionRights(query);
-    const amountsOf = (pods: readonly PodModel[]) => this.amountsOf(pods);
-    return {
-      query,
-      amountsOf,
-      rights: (pod) => (pod.isOurs && isStray(choiceOf(pod)) ? 'never' : rights(pod)),
-      isOwed: isOwedAny(query),
-      immunityOf: (unit) => judgeImmunity(query, unit, amountsOf),
-      listExcess: (victims) => listExcessVictims(query, victims, amountsOf),
-    };
+    const covered = this.#listCovered();
+    return quotaHolders({ tree: this.#tree, queue, priority, asked, use, covered }, this);
   }
 
   /** Whether the queue may hold this much more, once these pods have left. */
@@ -372,9 +348,7 @@ export class QueueTable {
 
   /** The GPU model of the node; '' if unknown. */
   modelOf(node: string): string {
-    const { indexOf, pools } = this.#context.view.snapshot();
-    const row = indexOf.get(node);
-    return row === undefined ? '' : pools.pools[pools.poolOf[row]!]!.model;
+    return gpuModelOf(this.#context.view.snapshot(), node);
   }
 
   #addLonePods(): void {
@@ -409,11 +383,3 @@ export class QueueTable {
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
-
-/**
- * Whether a running pod has lost its queue: the queue is misconfigured, or no longer serves the namespace. Its
- * guarantee is unknown, and it borrows nothing from `default`, so nobody may reclaim it.
- */
-function isStray(choice: QueueChoice): boolean {
-  return choice.kind === 'problem' && choice.problem.queue !== DEFAULT_QUEUE;
-}

@@ -19,7 +19,7 @@ import type { GangState } from '../state/lifecycle.ts';
 import type { Preempting } from '../state/preempting.ts';
 import { GangEvents } from './gang-events.ts';
 import type { FaultReport } from './isolation.ts';
-import type { CycleReport, GangObserver, ReleaseCause, SlotRefusalCause } from './ports.ts';
+import type { CycleReport, GangObserver, ReleaseCause, SearchTrouble, SlotRefusalCause } from './ports.ts';
 
 export class TelemetryObserver implements GangObserver {
   readonly #metrics: Metrics;
@@ -142,6 +142,13 @@ export class TelemetryObserver implements GangObserver {
     if (plan.kind !== 'preempt' || plan.violations > 0) return;
     this.#metrics.preemptions.inc();
     this.#metrics.preemptionLostWork.inc(plan.lostWork);
+  }
+
+  onSearchTrouble(gang: string, question: 'victims' | 'start', trouble: SearchTrouble, message = ''): void {
+    this.#metrics.searchTroubles.inc({ question, trouble });
+    if (trouble === 'too-long' || trouble === 'failed') {
+      this.#log.warn('search gave no answer, it is tried again later', { gang, question, trouble, said: message });
+    }
   }
 
   /** Tells each victim which gang preempts it. */

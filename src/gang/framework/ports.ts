@@ -6,6 +6,7 @@
 import type { Forecast } from '../../core/backfill/forecast.ts';
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
 import type { RunLength } from '../../core/backfill/run-length.ts';
+import type { StartQuestion } from '../../core/backfill/start-question.ts';
 import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objects/model.ts';
 import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
@@ -21,6 +22,7 @@ import type { QueueModel } from '../../core/queues/projection.ts';
 import type { UseByQueue } from '../../core/queues/quota.ts';
 import type { QueueTree } from '../../core/queues/tree.ts';
 import type { Reason } from '../../core/reasons/explain.ts';
+import type { Proposal, VictimQuestion } from '../../core/reclaim/victim-question.ts';
 import type { NameList } from '../../core/snapshot/name-list.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { Drift } from '../../core/topology/finding.ts';
@@ -83,6 +85,35 @@ export interface QueueWriter {
   /** @param status a merge patch of the status. */
   patchQueueStatus(name: string, status: object): Promise<WriteOutcome>;
 }
+
+/** Why a question has no answer. `too-long`: it was given up. */
+export type Unanswered =
+  | { readonly kind: 'too-long'; readonly seconds: number }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** How a search for victims ended that was not answered at once. */
+export type SearchOutcome = { readonly kind: 'answer'; readonly proposal: Proposal } | Unanswered;
+
+/** How the planning of a start ended. `start` undefined: the gang would not fit even in an empty cluster. */
+export type StartOutcome = { readonly kind: 'start'; readonly start: PlannedStart | undefined } | Unanswered;
+
+/**
+ * Answers questions that may take long: at once if they are little work, else later. `search/worker-searcher.ts`
+ * implements it with a thread.
+ */
+export interface Searcher {
+  /**
+   * Which victims to evict for a gang.
+   * @param onOutcome called once, after `findVictims` has returned, if it returns undefined.
+   * @returns the answer if it is known at once; `busy`: ask again later.
+   */
+  findVictims(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined;
+  /** When and where a blocked gang starts. As `findVictims`. */
+  planStart(question: StartQuestion, onOutcome: (outcome: StartOutcome) => void): StartOutcome | 'busy' | undefined;
+}
+
+/** What became of a question to the searcher, beside the answers. `stale`: the answer did not hold any more. */
+export type SearchTrouble = 'stale' | 'busy' | 'too-long' | 'failed';
 
 /** Evicts members of gangs and marks members for eviction; `write/evictor.ts` implements it. */
 export interface MemberEvictor {
@@ -175,6 +206,8 @@ export interface GangObserver {
   /** Called again only when the message has changed. */
   onQueueWriteFailed(what: 'create' | 'status', queue: string, message: string): void;
   onPreemptionPlanned(gang: string, plan: Preemption, seconds: number): void;
+  /** @param message what is known of it; '' if nothing. */
+  onSearchTrouble(gang: string, question: 'victims' | 'start', trouble: SearchTrouble, message?: string): void;
   /** A preemption begins; the victims' owners should be told. */
   onPreempting(gang: string, preempting: Preempting): void;
   onPreemptionBlocked(gang: string, message: string): void;

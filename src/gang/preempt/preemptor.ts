@@ -1,19 +1,16 @@
 /**
  * Step 5 of a cycle: makes capacity for a candidate that found none. First it displaces gangs of lower priority that
- * are about to start. Then it chooses victims once, and reserves what becomes free. The evictor carries out the
- * evictions.
+ * are about to start. Then it has victims chosen (`victim-finder.ts`), and reserves what becomes free. The evictor
+ * carries out the evictions.
  */
 import type { PodModel } from '../../core/objects/model.ts';
-import type { GangRequest } from '../../core/placement/gang-request.ts';
 import { planGang } from '../../core/placement/plan.ts';
 import type { VictimUnit } from '../../core/preemption/candidates.ts';
-import { lowestPriority, type Preemption } from '../../core/preemption/preemption.ts';
-import { planQuotaPreemption, type QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
-import { planReclaim } from '../../core/reclaim/reclaim.ts';
+import { lowestPriority } from '../../core/preemption/preemption.ts';
+import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import type { Borrower } from '../../core/reclaim/rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
-import type { Backfill } from '../admit/backfill.ts';
 import type { AdmissionCandidate } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -24,32 +21,13 @@ import type { NoCapacity, PlanOutcome } from '../plan/planner.ts';
 import type { SlotAssigner } from '../plan/slot-assigner.ts';
 import { demandOf } from '../state/demand.ts';
 import { beginPreempting, isPresent } from '../state/preempting.ts';
-import {
-  beginSearch,
-  forgetSearch,
-  noteOutlook,
-  noteSearchSucceeded,
-  scheduleSearch,
-  startPreempting,
-} from '../state/preemption-status.ts';
+import { forgetSearch, noteSearchSucceeded, scheduleSearch, startPreempting } from '../state/preemption-status.ts';
 import type { GangRecord } from '../state/records.ts';
 import { findDisplaced, listDisplaceable, listPlaceholders } from './displacement.ts';
 import { listSlotHolders } from './slot-holders.ts';
-import {
-  earliestSearchAt,
-  listAllVictims,
-  listDeparting,
-  listEvictableGangs,
-  nextSearchAt,
-  outlookOf,
-  withoutLowerFences,
-} from './victim-search.ts';
+import type { VictimFinder } from './victim-finder.ts';
+import { listAllVictims, listDeparting } from './victim-search.ts';
 
-/**
- * All gangs together search for victims at most a fifth of the time: each search is followed by a pause this many times
- * as long.
- */
-const PAUSE_PER_SEARCH = 4;
 /** A gang that evicted others and has not started does not search again before this, milliseconds. */
 const PREEMPT_AGAIN_MS = 30_000;
 
@@ -69,7 +47,7 @@ export interface PreemptorParts {
   readonly assigner: SlotAssigner;
   readonly inputs: PlanningInputs;
   readonly queues: QueueTable;
-  readonly backfill: Pick<Backfill, 'listImminentDepartures'>;
+  readonly victims: VictimFinder;
 }
 
 /** A gang without a bound member that may be displaced. */
@@ -85,8 +63,6 @@ export class Preemptor {
   readonly #parts: PreemptorParts;
   /** The lowest priority of all pods that could be evicted, in the snapshot of this generation. */
   #lowest = { generation: -1, priority: 0 };
-  /** The end of the pause after the last search, milliseconds. */
-  #pausedUntil = 0;
 
   constructor(context: Context, parts: PreemptorParts) {
     this.#context = context;
@@ -180,7 +156,9 @@ export class Preemptor {
     const snapshot = reservedViewFor(constraints.reserved, input.occupied);
     // Victims of other gangs leave, too: capacity that those gangs do not need is free to use.
     const otherVictims = listAllVictims(pass.records).flatMap((uid) => view.pod(uid) ?? []);
-    const plan = this.#search(candidate, input.request, snapshot, otherVictims);
+    const holders = this.#rightsOf(candidate);
+    const plan = this.#parts.victims.find(candidate, { request: input.request, snapshot, otherVictims, holders });
+    if (!plan) return NOTHING_DONE;
     const { isAccelerator } = settings.policy;
     const departing =
       plan.kind === 'none' ? [] : listDeparting(snapshot, members, plan.slots, new Set(otherVictims), isAccelerator);
@@ -206,45 +184,6 @@ export class Preemptor {
     return { gotSlots: true, releases: this.#listStarting(units, gang.key, pass.records) };
   }
 
-  /** Searches for victims, and reports the time and the result. */
-  #search(
-    candidate: AdmissionCandidate,
-    request: GangRequest,
-    snapshot: Snapshot,
-    otherVictims: readonly PodModel[],
-  ): Preemption {
-    const { view, reservations, settings, clock, observer } = this.#context;
-    const { record, constraints, pass } = candidate;
-    const { gang, preemption } = record;
-    const now = clock.now();
-    const rights = this.#rightsOf(candidate);
-    beginSearch(preemption, now);
-    const running = listEvictableGangs(pass.records, reservations, new Set(otherVictims));
-    const barred = new Set(preemption.evictionBackoff.keys());
-    // A lower gang that waits for its victims is displaced when they have left.
-    const occupants = withoutLowerFences(snapshot.occupants, pass.records, reservations, gang.priority);
-    const then = { ...withoutPods(snapshot, otherVictims), occupants };
-    const look = (wanted: GangRequest): Preemption => {
-      const of = { gang: wanted, running, budgets: view.budgets(), barred };
-      if (constraints.isQuotaFull && rights)
-        return planQuotaPreemption(then, { ...of, holders: rights }, settings.policy, now);
-      const fitsThen = otherVictims.length > 0 && planGang(then, wanted, settings.policy, Number.POSITIVE_INFINITY);
-      if (fitsThen && fitsThen.kind === 'placed') return { kind: 'coming', slots: fitsThen.slots };
-      // Only here: what the pass takes for the endings of all gangs is fixed when it is first asked for.
-      const departures = candidate.kind === 'waiting' ? this.#parts.backfill.listImminentDepartures() : NO_DEPARTURES;
-      return planReclaim(then, { ...of, guarantees: rights, departures }, settings.policy, now);
-    };
-    let plan = look(request);
-    // Falls back to avoided nodes when no other fits.
-    if (plan.kind === 'none' && request.avoided.size > 0) plan = look({ ...request, avoided: new Set() });
-    const end = clock.now();
-    this.#pausedUntil = end + PAUSE_PER_SEARCH * (end - now);
-    observer.onPreemptionPlanned(gang.key, plan, (end - now) / 1000);
-    const outlook = outlookOf(plan);
-    noteOutlook(preemption, outlook, nextSearchAt(outlook, now));
-    return plan;
-  }
-
   /** Releases victim gangs with slots: their remaining members must not start. */
   #listStarting(units: readonly VictimUnit[], preemptor: string, records: readonly GangRecord[]): readonly Release[] {
     const gangs = new Set(units.filter(({ kind }) => kind === 'gang').map(({ key }) => key));
@@ -264,18 +203,21 @@ export class Preemptor {
     if (plan.kind === 'placed') this.#parts.assigner.fence(record, members, plan.slots);
   }
 
-  /** Whether there may be victims for the gang, and a search is due. */
+  /** Whether there may be victims for the gang, and a search is due or its answer is there. */
   #maySearch(candidate: AdmissionCandidate): boolean {
-    const { view, clock } = this.#context;
-    const { gang, preemption } = candidate.record;
-    const now = clock.now();
-    if (!gang.preempts || preemption.preempting) return false;
-    if (gang.priority <= this.#lowestPriority(view.snapshot()) && !this.#rightsOf(candidate)?.isOwed) {
+    const { record } = candidate;
+    const { gang, preemption } = record;
+    const { victims } = this.#parts;
+    if (!gang.preempts || preemption.preempting) {
+      victims.forget(record);
+      return false;
+    }
+    if (gang.priority <= this.#lowestPriority(this.#context.view.snapshot()) && !this.#rightsOf(candidate)?.isOwed) {
+      victims.forget(record);
       forgetSearch(preemption);
       return false;
     }
-    scheduleSearch(preemption, Math.max(this.#pausedUntil, earliestSearchAt(preemption, now)));
-    return now >= preemption.searchesAt;
+    return victims.isDue(record);
   }
 
   /** A started gang asks for what it lacks, a waiting one for its minimum. */
@@ -293,5 +235,3 @@ export class Preemptor {
     return this.#lowest.priority;
   }
 }
-
-const NO_DEPARTURES: ReadonlyMap<PodModel, number> = new Map();

@@ -17,6 +17,9 @@ import { anyBinding } from '../state/slot.ts';
  */
 const SEARCH_BACKOFF_MS = 1_000;
 const SEARCH_BACKOFF_MAX_MS = 30_000;
+/** The same after a search that took too long or failed. */
+const TROUBLE_BACKOFF_MS = 60_000;
+const TROUBLE_BACKOFF_MAX_MS = 600_000;
 
 /** UIDs of the victims of all gangs. */
 export function listAllVictims(records: Iterable<GangRecord>): readonly string[] {
@@ -92,6 +95,9 @@ export function outlookOf(plan: Preemption): PreemptionStatus['outlook'] {
 
 /** The earliest time of the gang's next search, milliseconds. */
 export function earliestSearchAt({ searchedAt, failedSearches, outlook }: PreemptionStatus, now: number): number {
+  if (outlook?.kind === 'too-long' || outlook?.kind === 'failed') {
+    return searchedAt + exponentialBackoff(TROUBLE_BACKOFF_MS, TROUBLE_BACKOFF_MAX_MS, failedSearches - 1);
+  }
   const isDue = outlook?.kind === 'none' && now >= outlook.reconsiderAt;
   if (isDue || failedSearches === 0) return searchedAt;
   return searchedAt + exponentialBackoff(SEARCH_BACKOFF_MS, SEARCH_BACKOFF_MAX_MS, failedSearches - 1);
@@ -104,6 +110,9 @@ export function earliestSearchAt({ searchedAt, failedSearches, outlook }: Preemp
 export function nextSearchAt(outlook: PreemptionStatus['outlook'], now: number): number {
   switch (outlook?.kind) {
     case undefined:
+    case 'searching':
+    case 'too-long':
+    case 'failed':
       return Number.POSITIVE_INFINITY;
     case 'coming':
     case 'budgets':

@@ -490,3 +490,16 @@ test('the lost work is GPUs times seconds, and pods beyond their budget are coun
   });
   expect(found).toMatchObject({ kind: 'preempt', violations: 1, lostWork: 8 * 80 });
 });
+
+test('thousands of units do not overflow the stack: every one of them is a victim', () => {
+  const pods = Array.from({ length: 6_000 }, (_, i) => podsOf(`job-${i}`, { on: ['n1'], gpus: 1, memory: 0 }).at(0)!);
+  const snapshot = drawSnapshot('a: n1[6000/6000]', { pods });
+  const running = pods.map((pod) => ({
+    gang: describeGang(gangKey('default', pod.name), aGangSources([pod])),
+    bound: [pod],
+  }));
+  const gang = aGang(members(1, { gpus: 6_000, cpu: 0, memory: 0 }), { priority: 1 });
+  const found = planPreemption(snapshot, { gang, running, budgets: [], barred: new Set() }, policy, NOW);
+  expect(found).toMatchObject({ kind: 'preempt', violations: 0 });
+  expect(found.kind === 'preempt' && found.victims.length).toBe(6_000);
+}, 60_000);

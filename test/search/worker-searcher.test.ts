@@ -1,0 +1,140 @@
+/** The searcher with real threads. */
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { answerStart } from '../../src/core/backfill/start-question.ts';
+import { findVictims, proposalOf, type VictimQuestion } from '../../src/core/reclaim/victim-question.ts';
+import type { SearchOutcome, StartOutcome } from '../../src/gang/framework/ports.ts';
+import { WorkerSearcher, type WorkerSearcherOptions } from '../../src/search/worker-searcher.ts';
+import { GPU } from '../support/builders.ts';
+import { HandClock } from '../support/hand-clock.ts';
+import { policy } from '../support/preemption-worlds.ts';
+import { TREE_LEVELS } from '../support/random-trees.ts';
+import { storyArb, tellStory } from '../support/victim-questions.ts';
+
+const RECEIVES = "import { parentPort } from 'node:worker_threads'; parentPort.on('message', ({ kind }) => {";
+/** Computes for ever, dies, and answers with an error. */
+const FROZEN = program(`${RECEIVES} if (kind !== 'entities') for (;;); });`);
+const DYING = program(`${RECEIVES} if (kind !== 'entities') process.exit(1); });`);
+const BROKEN = program(
+  `${RECEIVES} if (kind !== 'entities') parentPort.postMessage({ kind: 'failed', message: 'a bug' }); });`,
+);
+
+function program(text: string): URL {
+  return new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+}
+
+const started: WorkerSearcher[] = [];
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((searcher) => searcher.stop()));
+});
+
+const DEPTH = 2;
+
+/** @param programs what the threads run, one after the other; then the real program. */
+function start(programs: readonly URL[] = [], options: Partial<WorkerSearcherOptions> = {}) {
+  const clock = new HandClock();
+  const left = [...programs];
+  const searcher = new WorkerSearcher({
+    policy,
+    clock: clock.forProcess(),
+    levels: TREE_LEVELS.slice(0, DEPTH),
+    managedResources: [GPU],
+    score: policy.score,
+    inlineWork: -1,
+    timeLimitMs: 1_000,
+    get program(): URL {
+      return left.shift() ?? new URL('../../src/search/search-worker.ts', import.meta.url);
+    },
+    ...options,
+  });
+  started.push(searcher);
+  const ask = (question: VictimQuestion) =>
+    new Promise<SearchOutcome>((resolve) => {
+      expect(searcher.findVictims(question, resolve)).toBeUndefined();
+    });
+  return { searcher, clock, ask };
+}
+
+function questions(count: number): readonly VictimQuestion[] {
+  const stories = fc.sample(
+    storyArb.filter(({ world }) => world.depth === DEPTH),
+    { numRuns: count, seed: 3 },
+  );
+  return stories.map((story) => tellStory(story).next().value as VictimQuestion);
+}
+
+const [question] = questions(1) as [VictimQuestion];
+
+describe('a large question', () => {
+  test('is answered by the thread as it is here, and so are those behind it', async () => {
+    const { ask } = start();
+    const all = questions(30);
+    const outcomes = await Promise.all(all.slice(0, 16).map(ask));
+    for (const each of all.slice(16)) outcomes.push(await ask(each));
+    const here = all.map((each) => ({ kind: 'answer', proposal: proposalOf(findVictims(each, policy)) }));
+    expect(outcomes).toEqual(here);
+    expect(new Set(here.map(({ proposal }) => proposal.kind)).size).toBeGreaterThan(1);
+  });
+
+  test('is answered on what it was asked about, even if the columns change afterwards', async () => {
+    const { ask } = start();
+    const found = questions(30).find((each) => findVictims(each, policy).kind === 'preempt')!;
+    const expected = proposalOf(findVictims(found, policy));
+    const answer = ask(found);
+    for (const column of found.snapshot.free) column.fill(0);
+    expect(await answer).toEqual({ kind: 'answer', proposal: expected });
+  });
+
+  test('is given up when it takes too long, and the next one has a thread that works', async () => {
+    const { ask, clock } = start([FROZEN]);
+    const first = ask(question);
+    const second = ask(question);
+    clock.jumpTo(clock.now() + 1_000);
+    expect(clock.fireDue()).toBe(true);
+    expect(await first).toEqual({ kind: 'too-long', seconds: 1 });
+    expect((await second).kind).toBe('answer');
+  });
+
+  test('is asked again when its thread dies', async () => {
+    const { ask } = start([DYING]);
+    expect((await ask(question)).kind).toBe('answer');
+  });
+
+  test('is given up when its thread dies again, and the next one has a thread that works', async () => {
+    const { ask } = start([DYING, DYING]);
+    expect((await ask(question)).kind).toBe('failed');
+    expect((await ask(question)).kind).toBe('answer');
+  });
+
+  test('that ends with an error says so', async () => {
+    const { ask } = start([BROKEN]);
+    expect(await ask(question)).toEqual({ kind: 'failed', message: 'a bug' });
+  });
+
+  test('has to wait its turn, and beyond a line of 16 it is asked again later', () => {
+    const { searcher } = start([FROZEN]);
+    const answers = Array.from({ length: 18 }, () => searcher.findVictims(question, () => {}));
+    expect(answers.filter((answer) => answer === undefined)).toHaveLength(17);
+    expect(answers.at(-1)).toBe('busy');
+  });
+});
+
+test('a small question is answered at once, while a thread is busy', () => {
+  const { searcher } = start([FROZEN], { inlineWork: 0 });
+  expect(searcher.findVictims(question, () => {})).toBeUndefined();
+  const small = { ...question, snapshot: { ...question.snapshot, byName: [] } };
+  expect(searcher.findVictims(small, () => {})).toEqual(findVictims(small, policy));
+});
+
+test('a planned start is answered by the thread as it is here', async () => {
+  const { searcher } = start();
+  const [about] = questions(30).filter(({ running }) => running.length > 1);
+  const { snapshot, gang: request, running, now } = about!;
+  const endings = running.map(({ gang: { key }, bound }, i) => ({ key, pods: bound, startedAt: 0, endsAt: now + i }));
+  const asked = { snapshot, query: { request, lengthMs: 1_000, endings, earlier: [] }, now };
+  const outcome = await new Promise<StartOutcome>((resolve) => {
+    expect(searcher.planStart(asked, resolve)).toBeUndefined();
+  });
+  expect(outcome).toEqual({ kind: 'start', start: answerStart(asked, policy) });
+  expect(outcome.kind === 'start' && outcome.start?.request).toBe(request);
+});
