@@ -38,8 +38,13 @@ describe('a lone pod', () => {
     ],
     [
       'a bad value',
-      { annotations: { 'muster.dev/preemptible': 'nope'.repeat(1_000) } },
+      { annotations: { 'muster.dev/preemptible': 'nope'.repeat(200) } },
       'muster.dev/preemptible expected "true" or "false", found "nopenope',
+    ],
+    [
+      'a value that is too long to be read',
+      { annotations: { 'muster.dev/preemptible': 'nope'.repeat(1_000) } },
+      'muster.dev/preemptible expected at most 1024 characters, found "nopenope',
     ],
   ])('with %s gets a Warning', async (_, options, note) => {
     const world = await startWorld({ nodes: 1 });
