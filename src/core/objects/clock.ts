@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the epoch, never going backwards. */
   now(): number;
+  /** What this thread has computed so far, milliseconds; it stands still while the process does. Absent: as `now`. */
+  computed?(): number;
   /** Calls back once after `ms`; returns how to cancel it. */
   after(ms: number, callback: () => void): () => void;
 }

@@ -36,7 +36,7 @@ export interface FaultReport {
 }
 
 export interface IsolationParts {
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'computed'>;
   /** What one gang may take in one cycle, milliseconds. */
   readonly budgetMs: number;
   readonly onFault: (report: FaultReport) => void;
@@ -70,6 +70,8 @@ export class Isolation {
   readonly #reported = new LRUCache<string, true>({ max: MAX_REMEMBERED });
   /** What each gang took in this cycle, milliseconds. */
   readonly #spent = new Map<string, Spent>();
+  /** What the process had computed when the cycle began, milliseconds. */
+  #computedBefore = 0;
 
   constructor(parts: IsolationParts) {
     this.#parts = parts;
@@ -89,6 +91,7 @@ export class Isolation {
   /** A cycle begins. @returns the gangs that are tried again in it; they have to be read again. */
   begin(now: number): readonly string[] {
     this.#spent.clear();
+    this.#computedBefore = this.#computed();
     const due = [...this.#aside].filter(([, aside]) => now >= dueAt(aside)).map(([gang]) => gang);
     for (const gang of due) this.#aside.delete(gang);
     return due;
@@ -142,6 +145,11 @@ export class Isolation {
     this.#note(subject, { step, cause: 'error', found: cutText(text) }, error, 0);
   }
 
+  #computed(): number {
+    const { clock } = this.#parts;
+    return clock.computed?.() ?? clock.now();
+  }
+
   #spend(subject: string, step: HandlingStep, ms: number): void {
     // Most steps of most gangs take less than what the clock can tell.
     if (ms <= 0) return;
@@ -153,6 +161,8 @@ export class Isolation {
       spent.step = step;
     }
     if (spent.total <= this.#parts.budgetMs || this.#aside.has(subject)) return;
+    // A process that was frozen, or got no processor, has not worked for the gang. Asked for only now: it is a system call.
+    if (this.#computed() - this.#computedBefore <= this.#parts.budgetMs) return;
     if ((step === 'plan' || step === 'preempt') && this.#parts.hasPlaces(subject)) return;
     this.#note(subject, { step: spent.step, cause: 'time', found: spent.total }, spent.total, spent.total);
   }

@@ -262,7 +262,7 @@ test('a gang that fails again and again is tried ever more rarely, but never giv
 
 describe('the time budget', () => {
   /** Planning the gang takes so long. */
-  async function startSlow(ms: number, plan: 'placed' | 'unschedulable') {
+  async function startSlow(ms: number, plan: 'placed' | 'unschedulable', computedMs = ms) {
     const log: string[] = [];
     let plans = 0;
     const world: World = await startWorld({
@@ -271,6 +271,7 @@ describe('the time budget', () => {
       write: (line) => void log.push(line),
       changePorts: (ports) => ({
         ...ports,
+        clock: { ...ports.clock, computed: () => plans * computedMs },
         observer: proxyOf(ports.observer, 'onPlanned', (onPlanned) => (key, ...rest) => {
           if (key === BAD) {
             plans++;
@@ -314,6 +315,13 @@ describe('the time budget', () => {
     }
     expect(plans()).toBeGreaterThan(3);
     expect(plans() * 1_500).toBeLessThan(600 * SECOND * 0.06);
+  });
+
+  test('a process that was frozen meanwhile has not worked for the gang', async () => {
+    const { world } = await startSlow(30_000, 'unschedulable', 10);
+    world.create(gang('bad', 2));
+    await world.settle();
+    expect(world.stateOf('bad')).toBe('Unsatisfiable');
   });
 
   test('a gang that got its places is not set aside for the time that this took', async () => {

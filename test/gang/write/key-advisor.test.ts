@@ -42,6 +42,11 @@ describe('a lone pod', () => {
       { annotations: { 'muster.dev/preemptible': 'nope'.repeat(200) } },
       'muster.dev/preemptible expected "true" or "false", found "nopenope',
     ],
+    [
+      'a value that is too long to be read',
+      { annotations: { 'muster.dev/preemptible': 'nope'.repeat(1_000) } },
+      'muster.dev/preemptible expected at most 1024 characters, found "nopenope',
+    ],
   ])('with %s gets a Warning', async (_, options, note) => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('lone', options));
