@@ -21,7 +21,7 @@ const CASES = 1_000_000;
 const HEAP_SAMPLES = 30;
 /** Different failures of one target that are made smaller; further ones are counted. */
 const SHRUNK = 5;
-const SHRINK_TRIES = 600;
+const SHRINK_TRIES = 300;
 
 interface Flags {
   readonly cases: number;
@@ -142,9 +142,9 @@ class Finder {
   }
 
   async #explainFailure(kind: string, all: readonly Failure[]): Promise<void> {
-    const { first, last, message } = all.toSorted((a, b) => a.last - a.first - (b.last - b.first))[0]!;
+    const { first, last, message, atCheck } = all.toSorted((a, b) => a.last - a.first - (b.last - b.first))[0]!;
     const failsSo = async (pieces: Case) => {
-      const verdict = await this.#player.judge(pieces);
+      const verdict = await this.#player.judge(pieces, atCheck);
       return verdict.message !== undefined && kindOf(verdict.message) === kind;
     };
     const where = `seed ${this.#seed}, case ${last}${first < last ? ` or one since ${first}` : ''}`;
@@ -163,12 +163,12 @@ class Finder {
 
   async #explainStall(index: number): Promise<void> {
     const isSlow = async (pieces: Case) => {
-      const { ms } = await this.#player.judge(pieces);
+      const { ms } = await this.#player.judge(pieces, false);
       return ms > STALL_MS;
     };
     const pieces = this.#make(index, index);
     const times: number[] = [];
-    for (let i = 0; i < 3; i++) times.push((await this.#player.judge(pieces)).ms);
+    for (let i = 0; i < 3; i++) times.push((await this.#player.judge(pieces, false)).ms);
     const ms = Math.min(...times);
     if (ms <= STALL_MS) return;
     this.slowest = Math.max(ms, this.slowest ?? 0);

@@ -247,7 +247,9 @@ function hostileSpec(dice: Dice): Readonly<Record<string, unknown>> {
         },
       ],
     },
-    { containers: [{ name: 'main', ports: [{ hostPort: dice.pick([1, 8080, 65_535]) }] }] },
+    {
+      containers: [{ name: 'main', resources: { requests: {} }, ports: [{ hostPort: dice.pick([1, 8080, 65_535]) }] }],
+    },
     { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: dice.pick(['missing', '__proto__', 'a/b']) } }] },
     { volumes: [{ name: 'v', ephemeral: { volumeClaimTemplate: { spec: {} } } }] },
     { hostNetwork: true },

@@ -23,6 +23,8 @@ export interface Failure {
   readonly first: number;
   readonly last: number;
   readonly message: string;
+  /** Honest work failed after the cases; no case failed itself. */
+  readonly atCheck: boolean;
 }
 
 /** What a run of many cases found. */
@@ -62,16 +64,16 @@ export class Player {
       });
       if (death === undefined) break;
       const index = this.#progress[0]!;
-      failures.push({ first: index, last: index, message: death });
+      failures.push({ first: index, last: index, message: death, atCheck: false });
       from = index + 1;
     }
     return { failures, slow, heap, ms };
   }
 
-  /** Plays one case in a fresh arena. */
-  async judge(pieces: Case): Promise<Verdict> {
+  /** Plays one case in a fresh arena. @param withCheck whether honest work is checked afterwards. */
+  async judge(pieces: Case, withCheck = true): Promise<Verdict> {
     let verdict: Verdict = { message: undefined, ms: 0 };
-    const death = await this.#send({ kind: 'judge', pieces }, (report) => {
+    const death = await this.#send({ kind: 'judge', pieces, withCheck }, (report) => {
       if (report?.kind === 'judged') verdict = report;
       return report?.kind === 'judged';
     });

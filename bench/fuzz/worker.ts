@@ -19,11 +19,17 @@ export interface WorkerInput {
 
 export type Order =
   | { readonly kind: 'run'; readonly from: number; readonly to: number; readonly heapEvery: number }
-  | { readonly kind: 'judge'; readonly pieces: Case };
+  | { readonly kind: 'judge'; readonly pieces: Case; readonly withCheck: boolean };
 
 export type WorkerReport =
   /** The failure showed at case `last`; any case since `first` may be its cause. */
-  | { readonly kind: 'failed'; readonly first: number; readonly last: number; readonly message: string }
+  | {
+      readonly kind: 'failed';
+      readonly first: number;
+      readonly last: number;
+      readonly message: string;
+      readonly atCheck: boolean;
+    }
   /** Bytes in use after a collection, when this many cases had been played. */
   | { readonly kind: 'heap'; readonly cases: number; readonly bytes: number }
   | { readonly kind: 'slow'; readonly index: number; readonly ms: number }
@@ -78,16 +84,18 @@ async function run({ from, to, heapEvery }: Extract<Order, { kind: 'run' }>): Pr
     Atomics.store(progress, 0, index);
     Atomics.add(progress, 1, 1);
     const isLast = index + 1 === to;
+    let atCheck = false;
     try {
       const spent = await play(arena, target.make(Dice.of(seed, name, index)));
       ms.push(spent);
       if (spent > STALL_MS) send({ kind: 'slow', index, ms: spent });
       if (isLast || (index + 1) % target.checkEvery === 0) {
+        atCheck = true;
         await check(arena);
         first = index + 1;
       }
     } catch (error) {
-      send({ kind: 'failed', first, last: index, message: describe(error) });
+      send({ kind: 'failed', first, last: index, message: describe(error), atCheck });
       await arena.close().catch(() => {});
       escaped.length = 0;
       arena = await target.open();
@@ -107,13 +115,13 @@ async function measure(): Promise<number> {
   return heapUsed + external;
 }
 
-async function judge(pieces: Case): Promise<void> {
+async function judge({ pieces, withCheck }: Extract<Order, { kind: 'judge' }>): Promise<void> {
   let ms = 0;
   let message: string | undefined;
   const arena = await target.open();
   try {
     ms = await play(arena, pieces);
-    await check(arena);
+    if (withCheck) await check(arena);
   } catch (error) {
     message = describe(error);
   }
@@ -130,7 +138,9 @@ function describe(error: unknown): string {
 }
 
 port.on('message', (order: Order) => {
-  const done = order.kind === 'run' ? run(order) : judge(order.pieces);
+  const done = order.kind === 'run' ? run(order) : judge(order);
   // Only a bug of the fuzzer itself gets here.
-  done.catch((error: unknown) => send({ kind: 'failed', first: -1, last: -1, message: describe(error) }));
+  done.catch((error: unknown) =>
+    send({ kind: 'failed', first: -1, last: -1, message: describe(error), atCheck: false }),
+  );
 });

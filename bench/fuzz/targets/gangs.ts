@@ -47,14 +47,14 @@ const podAction = (dice: Dice, index: number): Action => ({
   object: hostilePod(dice, index, START + dice.below(60) * SECOND),
 });
 
-export const gangKeys: Target = target('gang-keys', 'labels, annotations and specs of pods', 5, podAction);
+export const gangKeys: Target = target('gang-keys', 'labels, annotations and specs of pods', 2, podAction);
 
-export const sources: Target = target('sources', 'Jobs, PodGroups and owners', 4, (dice, index) => {
+export const sources: Target = target('sources', 'Jobs, PodGroups and owners', 1, (dice, index) => {
   if (dice.once(3)) return { do: 'create', kind: 'Job', object: hostileJob(dice) };
   return dice.once(3) ? { do: 'create', kind: 'PodGroup', object: hostilePodGroup(dice) } : podAction(dice, index);
 });
 
-export const queueObjects: Target = target('queues', 'Queue objects', 4, (dice, index) =>
+export const queueObjects: Target = target('queues', 'Queue objects', 1, (dice, index) =>
   dice.once(2) ? { do: 'create', kind: 'Queue', object: hostileQueue(dice, index) } : podAction(dice, index),
 );
 

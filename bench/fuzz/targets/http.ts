@@ -20,7 +20,7 @@ const make = (dice: Dice) => [makeCall(dice)];
 export const httpApp: Target = {
   name: 'http-app',
   about: 'calls to the app',
-  share: 40,
+  share: 48,
   checkEvery: 500,
   make,
   open: () => HttpArena.open((world) => new AppCaller(world)),

@@ -70,7 +70,7 @@ function frames(dice: Dice): string {
 
 function frame(dice: Dice): string {
   // `:method POST`, `:scheme https`, `:path /` from the static table, then random bytes.
-  const headers = '\x83\x87\x84' + (dice.once(2) ? randomBytes(dice, dice.size(5)) : '');
+  const headers = `\x83\x87\x84${dice.once(2) ? randomBytes(dice, dice.size(5)) : ''}`;
   const stream = dice.pick([0, 1, 3, 5, 2, 2_147_483_647]);
   switch (dice.below(4)) {
     case 0:
