@@ -21,6 +21,8 @@ export interface SearchOptions {
 export interface Violation {
   readonly message: string;
   readonly actions: readonly Action[];
+  /** Where it left the undisturbed world: after so many actions. */
+  readonly deviations: readonly number[];
 }
 
 export interface SearchResult {
@@ -38,7 +40,7 @@ export interface SearchResult {
 
 interface Branch {
   readonly actions: readonly Action[];
-  readonly left: number;
+  readonly deviations: readonly number[];
 }
 
 const MAX_DEPTH = 300;
@@ -48,7 +50,7 @@ const MAX_VIOLATIONS = 5;
 export async function search(options: SearchOptions): Promise<SearchResult> {
   const { setting, pace, deviations, maxStates = Number.POSITIVE_INFINITY } = options;
   const seen = new Map<string, number>();
-  const branches: Branch[] = [{ actions: [], left: deviations }];
+  const branches: Branch[] = [{ actions: [], deviations: [] }];
   const violations: Violation[] = [];
   let [transitions, rests, cut, depth] = [0, 0, 0, 0];
   const summarise = (): SearchResult => ({
@@ -61,19 +63,20 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     violations,
   });
   while (branches.length > 0 && seen.size < maxStates && violations.length < MAX_VIOLATIONS) {
-    const branch = branches.pop()!;
+    const branch = takeBranch(branches, transitions);
+    const left = deviations - branch.deviations.length;
     const history = await History.replay(setting, branch.actions);
     for (;;) {
       transitions++;
       const { model, actions } = history;
-      const messages = [...model.violations];
+      const messages = [...model.violations, ...model.checkPlaces()];
       const known = seen.get(history.print());
-      const isNew = known === undefined || known < branch.left;
+      const isNew = known === undefined || known < left;
       let choices: Choices = { usual: undefined, deviations: [] };
       // A history that comes back to its own state does so for ever: that is its end.
       const isLoop = history.isLoop();
       if (messages.length === 0 && (isNew || isLoop)) {
-        seen.set(history.print(), Math.max(known ?? 0, branch.left));
+        seen.set(history.print(), Math.max(known ?? 0, left));
         choices = listChoices(model, pace);
         if (isLoop && choices.usual?.do === 'advance') choices = { usual: undefined, deviations: [] };
         if (choices.usual === undefined) {
@@ -84,17 +87,26 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
           choices = { usual: undefined, deviations: [] };
         }
       }
-      if (messages.length > 0) violations.push({ message: messages[0]!, actions: [...actions] });
+      if (messages.length > 0)
+        violations.push({ message: messages[0]!, actions: [...actions], deviations: branch.deviations });
       depth = Math.max(depth, actions.length);
-      if (branch.left > 0 && isNew)
+      if (left > 0 && isNew)
         for (const deviation of choices.deviations)
-          branches.push({ actions: [...actions, deviation], left: branch.left - 1 });
+          branches.push({ actions: [...actions, deviation], deviations: [...branch.deviations, actions.length] });
       if (choices.usual === undefined || messages.length > 0) break;
       await history.play(choices.usual);
     }
     options.onProgress?.(summarise());
   }
   return summarise();
+}
+
+/** Any of them, and the same one each time: a search that is cut short has looked at all parts of the histories. */
+function takeBranch(branches: Branch[], turn: number): Branch {
+  const at = (turn * 7_919) % branches.length;
+  const [branch] = branches.splice(at, 1, branches.at(-1)!);
+  branches.pop();
+  return branch!;
 }
 
 /** A model, and how it came to its state. */
