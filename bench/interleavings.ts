@@ -3,7 +3,7 @@
  * answers that are lost, processes that die, a second leader, members that are deleted, moved or end. The model and
  * its invariants are those of test/gang/statespace, where the unit tests search less deep.
  *
- * `--deviations N` (2) from an undisturbed world, `--states N` for each of the six searches (20,000).
+ * `--deviations N` (2) from an undisturbed world, `--states N` for each of the six searches (5,000).
  */
 import { parseArgs } from 'node:util';
 import { PACES } from '../test/gang/statespace/choices.ts';
@@ -48,7 +48,7 @@ function readFlags(args: readonly string[]): { readonly deviations: number; read
       if (Number.isSafeInteger(value) && value >= 0) return value;
       throw new Error(`expected --${name} to be a whole number, found "${values[name]}"`);
     };
-    return { deviations: read('deviations', 2), maxStates: read('states', 20_000) };
+    return { deviations: read('deviations', 2), maxStates: read('states', 5_000) };
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }

@@ -96,6 +96,8 @@ export class Model {
   readonly disturbed = new Set<string>();
   /** Gangs that started whole and still have a bound member. */
   readonly #started = new Set<string>();
+  /** Which process asked for the binding, by UID. */
+  readonly #boundBy = new Map<string, Session>();
   readonly #gangs: ReadonlyMap<string, GangSpec>;
 
   constructor({ gangs }: Setting) {
@@ -330,6 +332,7 @@ export class Model {
   /** Muster asks for a binding: only for a slot that it holds, and only when the gang may start. */
   #checkRequest(session: Session, { name, uid }: PodIdentity, node: string): void {
     const { scheduler } = this.processes.find((process) => process.session === session)!;
+    this.#boundBy.set(uid, session);
     const gang = uid.slice(0, 1);
     const pod = this.api.pod(name);
     const slot = scheduler.reservations.slot(uid);
@@ -349,13 +352,20 @@ export class Model {
       this.violations.push(`${metadata.name} is bound to ${spec.nodeName}, which holds ${on.length - 1} pods`);
   }
 
-  /** No process promises more of a node than it holds: what it sees there, its slots and its holds. */
+  /**
+   * No process promises more of a node than it holds: what it sees there, its slots and its holds. What another living
+   * process has bound does not count: two leaders may promise the same place, and kube-scheduler gives it to one.
+   */
   checkPlaces(): readonly string[] {
     const found: string[] = [];
-    for (const { state, scheduler } of this.processes) {
+    for (const { session, state, scheduler } of this.processes) {
+      const isOwn = (uid: string) => {
+        const binder = this.#boundBy.get(uid);
+        return binder === session || !this.processes.some((other) => other.session === binder);
+      };
       const { indexOf, podsOn } = state.snapshot();
       for (const node of NODES) {
-        const taken = new Set((podsOn[indexOf.get(node) ?? -1] ?? []).map(({ uid }) => uid));
+        const taken = new Set((podsOn[indexOf.get(node) ?? -1] ?? []).map(({ uid }) => uid).filter(isOwn));
         for (const slot of scheduler.reservations.slots())
           if (slot.node === node && slot.state !== 'fenced') taken.add(slot.pod.uid);
         for (const [, hold] of scheduler.reservations.holds()) if (hold.node === node) taken.add(hold.pod.uid);
