@@ -39,7 +39,7 @@ export const guards: readonly Guard[] = [
     file: 'src/gang/framework/planning-input.ts',
     text: 'for (const { pod } of taken?.slots ?? []) slots.add(pod.uid);',
     mutant: 'for (const { pod } of reservations.slots()) slots.add(pod.uid);',
-    tests: ['test/gang/plan/placement.test.ts', 'test/gang/laws.test.ts'],
+    tests: ['test/gang/plan/placement.test.ts', 'test/gang/statespace/statespace.test.ts'],
   },
   {
     name: 'no node takes more than it has',
@@ -186,14 +186,14 @@ export const guards: readonly Guard[] = [
     file: 'src/gang/preempt/displacement.ts',
     text: 'if (gang.priority >= priority || census.bound.length > 0) return [];',
     mutant: 'if (census.bound.length > 0) return [];',
-    tests: ['test/gang/preempt/preemption.test.ts', 'test/gang/laws.test.ts'],
+    tests: ['test/gang/preempt/preemption.test.ts'],
   },
   {
     name: 'a binding that is being written keeps its slot when the gang is released',
     file: 'src/gang/framework/releaser.ts',
     text: ".filter(({ state }) => state !== 'binding');",
     mutant: ';',
-    tests: ['test/gang/observe/release.test.ts', 'test/gang/laws.test.ts'],
+    tests: ['test/gang/observe/release.test.ts', 'test/gang/preempt/preemption-races.test.ts'],
   },
   {
     name: 'no gate is removed before every member is nominated',

@@ -3,7 +3,7 @@
  * answer with an error below 500 or close the connection; afterwards it serves an honest call.
  */
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { directPaths } from '../../../src/http/app.ts';
 import { type RunningServer, serverTiming, startServer } from '../../../src/http/server/server.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
@@ -28,6 +28,9 @@ const HTTP2_PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 /** How the client goes away after its last byte. */
 const ENDS = ['end', 'reset', 'answer'] as const;
 type End = (typeof ENDS)[number];
+
+/** What is agreed on over TLS. */
+type Protocol = 'h2' | 'http/1.1';
 
 /** `<plain|tls> <how it ends> <lengths of the writes>`, a line break, then the bytes. */
 function makeConnection(dice: Dice): string {
@@ -125,7 +128,12 @@ class SocketArena implements Arena {
     const at = piece.indexOf('\n');
     const [transport = '', end = 'end', lengths = ''] = piece.slice(0, at).split(' ');
     const bytes = Buffer.from(piece.slice(at + 1), 'latin1');
-    const text = await this.#exchange(transport === 'tls', bytes, lengths.split(',').map(Number), end as End);
+    const text = await this.#exchange(
+      transport === 'tls' ? 'h2' : undefined,
+      bytes,
+      lengths.split(',').map(Number),
+      end as End,
+    );
     const statuses = [...text.matchAll(/HTTP\/1\.1 (5\d\d)/g)].map(([, status]) => status!);
     // 505: another version of HTTP was asked for.
     const failed = statuses.find((status) => status !== '505' && status !== '501');
@@ -136,7 +144,7 @@ class SocketArena implements Arena {
   async check(): Promise<void> {
     const request = 'GET /v1/gangs HTTP/1.1\r\nHost: muster\r\nConnection: close\r\n\r\n';
     for (const isTls of [false, true]) {
-      const text = await this.#exchange(isTls, Buffer.from(request), [], 'answer', 5_000);
+      const text = await this.#exchange(isTls ? 'http/1.1' : undefined, Buffer.from(request), [], 'answer', 5_000);
       expectThat(
         text.startsWith('HTTP/1.1 200'),
         () => `expected an honest call to be answered, found ${text.slice(0, 200)}`,
@@ -150,9 +158,12 @@ class SocketArena implements Arena {
     this.#authority.remove();
   }
 
-  /** @returns what the server sent until it closed the connection, or until `waitMs` after the last byte. */
+  /**
+   * @param protocol over TLS; undefined: without TLS.
+   * @returns what the server sent until it closed the connection, or until `waitMs` after the last byte.
+   */
   async #exchange(isTls: boolean, bytes: Buffer, lengths: readonly number[], end: End, waitMs = 30): Promise<string> {
-    const client = this.#connect(isTls);
+    const client = this.#connect(protocol);
     let received = '';
     const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
     client
@@ -166,7 +177,7 @@ class SocketArena implements Arena {
       start += length || 0;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    if (end === 'reset') client.resetAndDestroy();
+    if (end === 'reset') reset(client);
     else if (end === 'end') client.end();
     const timeout = setTimeout(() => client.destroy(), waitMs);
     await closed;
@@ -174,13 +185,19 @@ class SocketArena implements Arena {
     return received;
   }
 
-  #connect(isTls: boolean): Socket {
-    if (!isTls) return connectTcp(this.#plain.port, '127.0.0.1');
+  #connect(protocol: Protocol | undefined): Socket {
+    if (!protocol) return connectTcp(this.#plain.port, '127.0.0.1');
     return connectTls({
       port: this.#tls.port,
       host: '127.0.0.1',
       rejectUnauthorized: false,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: [protocol],
     });
   }
+}
+
+/** A connection over TLS cannot be reset by itself. */
+function reset(client: Socket): void {
+  if (client instanceof TLSSocket) client.destroy();
+  else client.resetAndDestroy();
 }
