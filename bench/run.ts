@@ -18,6 +18,9 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
   queues: { about: 'a week of jobs of eleven tenants, in virtual time', load: () => import('./queues.ts') },
   recover: { about: 'starting in a cluster of 5,000 nodes and 50,000 pods', load: () => import('./recover.ts') },
   'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
+  fuzz: { about: 'a million broken and hostile inputs', load: () => import('./fuzz.ts') },
+  interleavings: { about: 'every order in which a small world can go', load: () => import('./interleavings.ts') },
+  mutations: { about: 'one guard after the other taken out', load: () => import('./mutations.ts') },
   e2e: { about: 'a gang on the real control plane, against kube-scheduler itself', load: () => import('./e2e.ts') },
   'topology-e2e': { about: "gangs in one rack each, against Kubernetes' own", load: () => import('./topology-e2e.ts') },
   'preemption-e2e': {

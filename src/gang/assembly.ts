@@ -156,11 +156,12 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   });
 
   // Answers between two cycles
+  const lonePods = new LonePods(reservations, settings.policy.isAccelerator, ports.lonePodCandidates);
   const verbs = new Verbs(context, {
     gangs,
     observation,
-    binder: new Binder(context, { gangs, opener, waker: timer, barrierTimeoutMs: ports.barrierTimeoutMs }),
-    lonePods: new LonePods(reservations, settings.policy.isAccelerator, ports.lonePodCandidates),
+    binder: new Binder(context, { gangs, opener, waker: timer, lonePods, barrierTimeoutMs: ports.barrierTimeoutMs }),
+    lonePods,
     loneAdmission: new LoneAdmission(context, queues, admission),
     projectPod: ports.projectPod,
     advisor,

@@ -47,6 +47,19 @@ describe('a document from the API server is parsed without managedFields', () =>
     },
   );
 
+  test.each([[[null]], [['x', {}]], [[1]], [[{}, []]]])(
+    'a list that ends with %j loses nothing that follows it',
+    (more) => {
+      const value = {
+        metadata: { managedFields: [...OWNED, ...more] },
+        spec: 1,
+        status: { conditions: [{ type: 'Ready' }] },
+      };
+      const { spec, status } = parseWire(JSON.stringify(value)) as Partial<typeof value>;
+      expect({ spec, status }).toEqual({ spec: 1, status: { conditions: [{ type: 'Ready' }] } });
+    },
+  );
+
   test('invalid JSON throws, cut or not', () => {
     for (const text of ['', '{', '{"managedFields":[{', '{"managedFields":[{}]', '{"managedFields":[{}]}x']) {
       expect(() => parseWire(text)).toThrow(SyntaxError);

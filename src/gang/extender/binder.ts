@@ -1,5 +1,5 @@
 /**
- * Answers `bind` calls: lone pods are bound at once, gang members when the barrier opens. Idempotent by pod UID: a pod
+ * Answers `bind` calls: lone pods are bound at once where nothing is reserved against them, gang members when the barrier opens. Idempotent by pod UID: a pod
  * that is bound to the node already is a success, whoever bound it.
  */
 import { PLACEMENT, PLAN } from '../../core/objects/keys.ts';
@@ -14,6 +14,7 @@ import type { BindAnswer, BindCall, Waker } from '../framework/ports.ts';
 import type { GangTable } from '../observe/gang-table.ts';
 import { noteBinding, noteHeld, type Slot, stepBack } from '../state/slot.ts';
 import type { BarrierOpener } from '../write/barrier-opener.ts';
+import type { LonePods } from './lone-pods.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'writer' | 'observer' | 'clock'>;
 
@@ -21,6 +22,7 @@ export interface BinderParts {
   readonly gangs: GangTable;
   readonly opener: BarrierOpener;
   readonly waker: Waker;
+  readonly lonePods: LonePods;
   /** How long the barrier may hold a call, milliseconds; less than kube-scheduler's `httpTimeout`. */
   readonly barrierTimeoutMs: number;
 }
@@ -54,6 +56,10 @@ export class Binder {
   async #bindLone(call: BindCall): Promise<BindAnswer> {
     const { view, reservations, writer } = this.#context;
     const pod = view.pod(call.uid);
+    // The filter call said so too, unless the capacity was reserved since, or the pod was a member with a slot then.
+    if (pod && !this.#parts.lonePods.fitsWithReservations(view.snapshot(), call.node, pod, [])) {
+      return refuse(`what is free on ${call.node} is reserved for gangs that are starting`);
+    }
     // Until the watch shows the pod bound or gone, however late: nothing else may free the capacity.
     if (pod) reservations.holdFor(pod, [call.node], Number.POSITIVE_INFINITY);
     const outcome = await writer.bind(call, call.node, {});

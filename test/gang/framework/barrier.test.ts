@@ -315,6 +315,35 @@ describe('bind', () => {
     expect(call.verdict).toBe('bound');
   });
 
+  test('of a lone pod is refused where a gang got the capacity after its filter call', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.create(pod('web'));
+    expect((await world.filter('web', ['n0'])).NodeNames).toEqual(['n0']);
+    world.create(gang('a', 1));
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Nominated');
+    const call = world.bind('web', 'n0');
+    await world.settle();
+    expect(call.verdict).toContain('what is free on n0 is reserved for gangs that are starting');
+    expect(world.overbooked()).toEqual([]);
+  });
+
+  test('of a member that left its gang is refused where its old place is given to another gang', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.create(gang('a', 2), gang('b', 2));
+    await world.settle();
+    const { 'a-1': node } = world.slotsOf('a');
+    world.cluster.update('Pod', 'default/a-1', ({ metadata }) => {
+      metadata.labels = {};
+    });
+    await world.pass(3 * SECOND);
+    const call = world.bind('a-1', node);
+    await world.settle();
+    expect(world.stateOf('b')).toBe('Nominated');
+    expect(call.verdict).toContain('reserved for gangs that are starting');
+    expect(world.overbooked()).toEqual([]);
+  });
+
   test.each([
     ['gone', 'does not exist any more'],
     ['conflict', 'injected: conflict'],

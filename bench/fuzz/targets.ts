@@ -1,0 +1,18 @@
+/** Everything that is attacked, in the order in which it is attacked. */
+import type { Target } from './target.ts';
+import { configuration } from './targets/configuration.ts';
+import { gangKeys, queueObjects, sources } from './targets/gangs.ts';
+import { httpApp, httpServer } from './targets/http.ts';
+import { socket } from './targets/socket.ts';
+import { watch } from './targets/watch.ts';
+
+export const targets: readonly Target[] = [
+  httpApp,
+  httpServer,
+  socket,
+  watch,
+  gangKeys,
+  sources,
+  queueObjects,
+  configuration,
+];
