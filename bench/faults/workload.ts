@@ -1,0 +1,91 @@
+/** What is submitted in a round: more gangs than the cluster holds at once, of many sizes, drawn from the seed. */
+import type { V1Job, V1Pod } from '@kubernetes/client-node';
+import { gangPods, gpuJob } from '../../test/e2e/objects.ts';
+import type { ExpectedGang } from '../plane/ledger.ts';
+import type { Random } from '../random.ts';
+
+export const NODES = 32;
+export const GPUS_A_NODE = 8;
+export const RACK = 'bench.muster.dev/rack';
+const NODES_A_RACK = 8;
+/** The queue with a limit, and that limit. */
+export const CAPPED = { queue: 'capped', resource: 'nvidia.com/gpu', limit: 64 };
+export const GANGS = 24;
+
+/** One thing that the users do in a round. */
+export interface Submission {
+  readonly atMs: number;
+  readonly job: V1Job;
+  readonly expected: ExpectedGang;
+  /** Its user deletes it then, done or not. */
+  readonly deleteAtMs: number | undefined;
+}
+
+export interface Workload {
+  readonly submissions: readonly Submission[];
+  /** Gangs that can never start: one is larger than the cluster, one never gets its last member. */
+  readonly hopeless: readonly { readonly name: string; readonly pods: readonly V1Pod[] }[];
+  /** A gang over all GPUs: that it starts in the end shows that nothing is held any more. */
+  readonly last: Submission;
+}
+
+/** The rack of a node by its name, as its label says. */
+export function rackOf(node: string): string {
+  return `rack-${Math.floor(Number(node.slice(node.lastIndexOf('-') + 1)) / NODES_A_RACK)}`;
+}
+
+/** When the last gang of a round is submitted, after its begin. */
+const SUBMIT_MS = 4_000;
+const SIZES = [2, 2, 3, 3, 4, 4, 6, 8, 12];
+const GPUS = [1, 2, 4, 8];
+const QUEUES = [undefined, undefined, 'team', 'capped'];
+
+/** @param round makes names unique: nothing of an earlier round can be taken for this one's. */
+export function drawWorkload(round: string, random: Random): Workload {
+  const pick = <T>(items: readonly T[]): T => items[random.below(items.length)]!;
+  // Low gangs come first and run for longer, so the high ones find victims.
+  const submissions = Array.from({ length: GANGS }, (_, i): Submission => {
+    const isLow = i < 4;
+    const isHigh = i >= GANGS - 4;
+    const inRack = !isLow && random.below(4) === 0;
+    const size = pick(SIZES);
+    // A rack has 64 GPUs; the queue with the limit takes no gang above it.
+    const gpus = isLow ? 4 : size >= 12 ? pick([1, 2, 4]) : pick(GPUS);
+    const queue = isLow || isHigh ? undefined : pick(QUEUES);
+    return {
+      ...submission(`${round}-${i}`, {
+        size: isLow ? 8 : inRack ? Math.min(size, 8) : size,
+        gpus,
+        runSeconds: isLow ? 4 : 1 + random.below(2),
+        ...(queue !== undefined && { queue }),
+        ...(inRack && { topologyRequired: 'rack' }),
+        ...(isHigh ? { priorityClassName: 'high' } : isLow ? { priorityClassName: 'low' } : {}),
+      }),
+      atMs: isLow ? 0 : Math.round((i * SUBMIT_MS) / GANGS),
+      deleteAtMs: i % 9 === 7 ? (i * SUBMIT_MS) / GANGS + random.below(3_000) : undefined,
+    };
+  });
+  const tooLarge = `${round}-too-large`;
+  const gap = `${round}-incomplete`;
+  return {
+    submissions,
+    hopeless: [
+      { name: tooLarge, pods: gangPods({ gang: tooLarge, size: 3, minMembers: 3, gpus: GPUS_A_NODE * 2 }) },
+      { name: gap, pods: gangPods({ gang: gap, size: 3, minMembers: 4, gpus: 1 }) },
+    ],
+    last: submission(`${round}-last`, { size: NODES, gpus: GPUS_A_NODE, runSeconds: 1 }),
+  };
+}
+
+function submission(
+  name: string,
+  options: Omit<Parameters<typeof gpuJob>[0], 'name'> & { readonly size: number },
+): Submission {
+  const { size, topologyRequired } = options;
+  return {
+    atMs: 0,
+    job: gpuJob({ ...options, name }),
+    expected: { name, min: size, completions: size, ...(topologyRequired !== undefined && { domainOf: rackOf }) },
+    deleteAtMs: undefined,
+  };
+}
