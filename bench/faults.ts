@@ -8,18 +8,19 @@
  * `--rounds N --seed S`: N rounds with the seeds S, S+1, …; `--rounds 1 --seed S` plays one of them again.
  */
 import { parseArgs } from 'node:util';
+import { priorityClass } from '../test/e2e/objects.ts';
+import { countFrom } from './e2e/rows.ts';
 import { CHECKS, playRound, type RoundResult } from './faults/round.ts';
 import { renderFaults } from './faults/tables.ts';
 import { GPUS_A_NODE, NODES, RACK, rackOf } from './faults/workload.ts';
-import { countFrom } from './e2e/rows.ts';
-import { persist, Plane, type PlaneOptions } from './plane/plane.ts';
+import { Plane, type PlaneOptions, persist } from './plane/plane.ts';
 import { type BenchResult, type Progress, percentile, round } from './result.ts';
-import { priorityClass } from '../test/e2e/objects.ts';
 
 const ROUNDS = 100;
 
 /** Shorter than the defaults, so that a round is short; their order is the same. */
 const PLANE: PlaneOptions = {
+  proxied: true,
   scheduler: { extender: { httpTimeout: '8s' } },
   muster: {
     api: { requestTimeout: '3s', watchIdleTimeout: '8s' },

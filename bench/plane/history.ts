@@ -1,7 +1,7 @@
 /** Follows all pods for the ledger, past any proxy, through deaths and freezes of the API server and etcd. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
-import type { ApiClient } from '../../test/e2e/cluster/api-client.ts';
+import { type ApiClient, ApiError } from '../../test/e2e/cluster/api-client.ts';
 import type { Ledger } from './ledger.ts';
 
 const RETRY_MS = 100;
@@ -12,7 +12,7 @@ export class PodHistory {
   readonly #done: Promise<void>;
   /** Set for one round at a time. */
   ledger: Ledger | undefined;
-  /** How often events were missed, because the API server did not keep them for as long as it was away: none may be. */
+  /** How often the history was interrupted, and all pods were listed anew. */
   gaps = 0;
 
   constructor(api: ApiClient, resourceVersion: string) {
@@ -44,17 +44,21 @@ export class PodHistory {
           if (type !== 'BOOKMARK') this.ledger?.apply(type, object as V1Pod, performance.now());
         }
       } catch (error) {
-        if (error instanceof LostPlace) {
-          this.gaps++;
-          resourceVersion = await this.#now().catch(() => resourceVersion);
-        }
+        const isLost = error instanceof LostPlace || (error instanceof ApiError && error.status === 410);
+        if (isLost) resourceVersion = (await this.#listAgain().catch(() => undefined)) ?? resourceVersion;
       }
       await delay(RETRY_MS);
     }
   }
 
-  async #now(): Promise<string> {
-    const list = await this.#api.request<{ metadata: { resourceVersion: string } }>('GET', '/api/v1/pods?limit=1');
+  /** A new API server does not tell what its predecessor did; but nothing is written while there is none. */
+  async #listAgain(): Promise<string> {
+    const list = await this.#api.request<{ metadata: { resourceVersion: string }; items: V1Pod[] }>(
+      'GET',
+      '/api/v1/pods',
+    );
+    this.gaps++;
+    this.ledger?.replace(list.items, performance.now());
     return list.metadata.resourceVersion;
   }
 }

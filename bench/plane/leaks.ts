@@ -2,7 +2,7 @@
 import type { GangList } from '../../src/http/inspect/gangs.ts';
 import { reportingController } from '../../src/telemetry/events.ts';
 import { waitFor } from '../../test/e2e/cluster/wait.ts';
-import { persist, type Plane } from './plane.ts';
+import { type Plane, persist } from './plane.ts';
 
 const SETTLE_MS = 30_000;
 /** Gauges of Muster that are zero when there are no gangs. */

@@ -113,10 +113,11 @@ export class Ledger {
     if (state) state.isDeleted = true;
   }
 
-  /** Forgets gangs that have no pods any more, so that a long run does not fill the memory. */
-  forget(gang: string): void {
-    const state = this.#gangs.get(gang);
-    if (state?.members.size === 0) this.#gangs.delete(gang);
+  /** Forgets a gang that is done, if it has no pods any more: a long run would fill the memory. */
+  forget(gang: string): boolean {
+    const isGone = this.#gangs.get(gang)?.members.size === 0;
+    if (isGone) this.#gangs.delete(gang);
+    return isGone;
   }
 
   get violations(): readonly Violation[] {
@@ -174,7 +175,8 @@ export class Ledger {
 
   /** The run has ended: whoever is partly bound now never came to its minimum. */
   close(): void {
-    for (const state of this.#gangs.values()) if (state.staying > 0 && !state.reached) this.#blamePart(state, 'at the end');
+    for (const state of this.#gangs.values())
+      if (state.staying > 0 && !state.reached) this.#blamePart(state, 'at the end');
   }
 
   apply(type: string, pod: V1Pod, at: number): void {
@@ -186,6 +188,15 @@ export class Ledger {
     this.#book(before, after);
     const gang = this.#gangs.get(after?.gang ?? before?.gang ?? '');
     if (gang) this.#move(gang, uid, { before, after, at });
+  }
+
+  /** The history was interrupted: these are all pods now. Those that are missing went meanwhile. */
+  replace(pods: readonly V1Pod[], at: number): void {
+    const now = new Set(pods.map(({ metadata }) => metadata?.uid));
+    for (const [uid, { gang = '' }] of this.#pods) {
+      if (!now.has(uid)) this.apply('DELETED', { metadata: { uid, labels: { 'muster.dev/pod-group': gang } } }, at);
+    }
+    for (const pod of pods) this.apply('MODIFIED', pod, at);
   }
 
   #book(before: Entry | undefined, after: Entry | undefined): void {
@@ -219,7 +230,8 @@ export class Ledger {
   #checkQueue({ name, queue }: Entry): void {
     for (const { resource, limit, queue: limited } of this.#options.limits ?? []) {
       const used = this.#queues.get(`${limited} ${resource}`) ?? 0;
-      if (limited === queue && used > limit) this.#blame('quota', `${queue}: ${used} of ${limit} ${resource} with ${name}`);
+      if (limited === queue && used > limit)
+        this.#blame('quota', `${queue}: ${used} of ${limit} ${resource} with ${name}`);
     }
   }
 
@@ -256,7 +268,10 @@ export class Ledger {
       const needed = this.#neededBy(gang);
       if (ready < needed && !gang.isDeleted) {
         const found = `${ready} of ${needed} have a recorded place`;
-        this.#blame('partial gang', `${expected.name}: ${member.name} was bound first while ${found}`);
+        this.#blame(
+          'partial gang',
+          `${expected.name}: ${member.name} was bound first while ${found}: ${describe(members)}`,
+        );
       }
     }
     const { domainOf } = expected;
@@ -268,9 +283,8 @@ export class Ledger {
 
   #blamePart(gang: GangState, when: string): void {
     if (gang.isDeleted) return;
-    const names = [...gang.members.values()].map(({ name, node = '-' }) => `${name} ${node}`).slice(0, 20);
-    const needed = this.#neededBy(gang);
-    this.#blame('partial gang', `${gang.expected.name}: never ${needed} bound at once ${when} (${names.join(', ')})`);
+    const what = `never ${this.#neededBy(gang)} bound at once ${when}: ${describe(gang.members)}`;
+    this.#blame('partial gang', `${gang.expected.name}: ${what}`);
   }
 
   #blame(kind: ViolationKind, text: string): void {
@@ -298,6 +312,15 @@ function readEntry({ metadata, spec, status }: V1Pod): Entry {
     nominated: Boolean(status?.nominatedNodeName) && !spec?.nodeName,
     placed: annotations?.['muster.dev/plan'] !== undefined,
   };
+}
+
+/** The members and what is true of each, for a message. */
+function describe(members: ReadonlyMap<string, Entry>): string {
+  const flags = ['stays', 'succeeded', 'ended', 'gated', 'nominated', 'placed'] as const;
+  const lines = [...members.values()].map(
+    (pod) => `${pod.name} ${pod.node ?? '-'} ${flags.filter((is) => pod[is]).join('+')}`,
+  );
+  return lines.slice(0, 20).join(', ');
 }
 
 /** Adds amounts of a wire object. The judge reads them on its own, and knows the few ways in which benchmarks write them. */

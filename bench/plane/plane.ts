@@ -1,4 +1,5 @@
 /** A real control plane with Muster in it, each part of which can be killed, frozen and started again. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from '../../test/e2e/cluster/api-client.ts';
 import { ApiError } from '../../test/e2e/cluster/api-client.ts';
@@ -6,7 +7,7 @@ import { type Cluster, type ControlPlaneOptions, openCluster } from '../../test/
 import { type Program, type Programs, startPrograms } from '../../test/e2e/cluster/programs.ts';
 import { Scheduler } from '../../test/e2e/cluster/scheduler.ts';
 import { waitFor } from '../../test/e2e/cluster/wait.ts';
-import { type MusterProcess, startMuster } from '../../test/e2e/muster.ts';
+import { type MusterOptions, type MusterProcess, startMuster } from '../../test/e2e/muster.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { PodHistory } from './history.ts';
 
@@ -23,6 +24,8 @@ export type Component = (typeof COMPONENTS)[number];
 export interface PlaneOptions extends ControlPlaneOptions {
   /** Muster's configuration. */
   readonly muster: Readonly<Record<string, unknown>>;
+  /** Whether the proxy is between Muster and the API server. */
+  readonly proxied: boolean;
 }
 
 /** How often the supervisor looks. */
@@ -62,7 +65,7 @@ export class Plane {
     try {
       const proxy = await startFaultProxy(cluster);
       const history = await PodHistory.begin(cluster.api);
-      const muster = await startMuster({ cluster, config: options.muster, kubeconfig: proxy.kubeconfig });
+      const muster = await startMuster(musterOptions(cluster, proxy, options));
       return new Plane({ cluster, programs, proxy, history, muster }, options);
     } catch (error) {
       await cluster.stop();
@@ -97,9 +100,7 @@ export class Plane {
   /** Starts it again; waits until it is ready, where somebody can be asked. */
   async start(component: Component): Promise<void> {
     if (component === 'muster') {
-      const { cluster, proxy } = this;
-      const options = { cluster, config: this.#options.muster, kubeconfig: proxy.kubeconfig };
-      this.#muster = await startMuster({ ...options, readyWithinMs: READY_WITHIN_MS });
+      this.#muster = await startMuster(musterOptions(this.cluster, this.proxy, this.#options));
     } else if (component === 'kube-scheduler') {
       await this.cluster.scheduler.start();
     } else {
@@ -117,6 +118,12 @@ export class Plane {
   /** SIGCONT. */
   thaw(component: Component): void {
     process.kill(this.#pidOf(component), 'SIGCONT');
+  }
+
+  /** Resident memory in MB. */
+  readRss(component: Component): number {
+    const text = readFileSync(`/proc/${this.#pidOf(component)}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) / 1_000;
   }
 
   /** As a kubelet does: what ended on its own is started again. */
@@ -158,6 +165,10 @@ export class Plane {
     if (!found) throw new Error(`expected a program ${name}`);
     return found;
   }
+}
+
+function musterOptions(cluster: Cluster, { kubeconfig }: FaultProxy, { muster, proxied }: PlaneOptions): MusterOptions {
+  return { cluster, config: muster, readyWithinMs: READY_WITHIN_MS, ...(proxied && { kubeconfig }) };
 }
 
 /** How long a request is repeated while the control plane is disturbed. */

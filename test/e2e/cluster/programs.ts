@@ -205,7 +205,8 @@ class Restartable implements Program {
   }
 
   start(): void {
-    if (this.exitStatus() === undefined) throw new Error(`expected ${this.name} to have ended before it is started again`);
+    if (this.exitStatus() === undefined)
+      throw new Error(`expected ${this.name} to have ended before it is started again`);
     this.#process = this.#begin();
   }
 }
