@@ -34,8 +34,8 @@ const LONG_FLAP_MS = 90_000;
 /** Until the cluster is as full as it will be, and as many Events expire as are written. */
 const WARM_UP_MINUTES = 12;
 const DRAIN_MS = 12 * 60_000;
-/** Most Events of Muster for each member that came: four of each pod's life, repeated when it is preempted. */
-const MAX_EVENTS_A_GANG = 60;
+/** Most Events of Muster for a gang of five on average, and on one object. */
+const MAX_EVENTS_A_GANG = 20;
 /** A lease of KWOK's nodes is renewed four times as often: 20 writes a second. */
 const LEASE_SECONDS = 200;
 
@@ -68,7 +68,7 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
     for (const [name, value] of Object.entries(PRIORITIES)) {
       await persist(() => plane.api.create('priorityclasses', priorityClass(name, value)));
     }
-    const soak = new Soak(plane, random);
+    const soak = new Soak(plane, random, nodes);
     await soak.churn(minutes, progress);
     const end = await soak.drain(progress);
     if (flags.length === 0) writeCourse(soak.samples);
@@ -80,7 +80,6 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
 
 /** What is left after the drain. */
 interface End {
-  readonly gangs: number;
   readonly arrived: number;
   readonly preemptions: number;
   readonly restarts: number;
@@ -97,6 +96,7 @@ class Soak {
   readonly samples: Sample[] = [];
   readonly #plane: Plane;
   readonly #random: Random;
+  readonly #nodes: number;
   readonly #ledger = new Ledger({
     allocatable: new Map([
       ['nvidia.com/gpu', GPUS_A_NODE],
@@ -114,8 +114,9 @@ class Soak {
   #arrived = 0;
   #eventsWritten = 0;
 
-  constructor(plane: Plane, random: Random) {
+  constructor(plane: Plane, random: Random, nodes: number) {
     this.#plane = plane;
+    this.#nodes = nodes;
     this.#random = random;
     plane.history.ledger = this.#ledger;
   }
@@ -172,7 +173,6 @@ class Soak {
     const waiting = sumMetric(await this.#plane.muster.metrics(), 'muster_events_waiting');
     this.#ledger.close();
     return {
-      gangs: this.#arrived,
       arrived: this.#arrived,
       preemptions: sumMetric(metrics, 'muster_preemptions_total'),
       restarts: sumMetric(metrics, 'muster_gang_restarts_total'),
@@ -205,7 +205,7 @@ class Soak {
   #flap(): void {
     const { api } = this.#plane;
     const isLong = this.#random.below(4) === 0;
-    const node = `node-${String(this.#random.below(NODES)).padStart(String(NODES - 1).length, '0')}`;
+    const node = `node-${String(this.#random.below(this.#nodes)).padStart(String(this.#nodes - 1).length, '0')}`;
     const down = (value: string | null) =>
       persist(() => api.patch('nodes', node, { metadata: { annotations: { 'e2e.muster.dev/down': value } } }));
     const flap = async () => {

@@ -26,7 +26,7 @@ export interface Workload {
   /** Gangs that can never start: one is larger than the cluster, one never gets its last member. */
   readonly hopeless: readonly { readonly name: string; readonly pods: readonly V1Pod[] }[];
   /** A gang over all GPUs: that it starts in the end shows that nothing is held any more. */
-  readonly last: Submission;
+  readonly last: { readonly expected: ExpectedGang; readonly pods: readonly V1Pod[] };
 }
 
 /** The rack of a node by its name, as its label says. */
@@ -67,13 +67,17 @@ export function drawWorkload(round: string, random: Random): Workload {
   });
   const tooLarge = `${round}-too-large`;
   const gap = `${round}-incomplete`;
+  const last = `${round}-last`;
   return {
     submissions,
     hopeless: [
       { name: tooLarge, pods: gangPods({ gang: tooLarge, size: 3, minMembers: 3, gpus: GPUS_A_NODE * 2 }) },
       { name: gap, pods: gangPods({ gang: gap, size: 3, minMembers: 4, gpus: 1 }) },
     ],
-    last: submission(`${round}-last`, { size: NODES, gpus: GPUS_A_NODE, runSeconds: 1 }),
+    last: {
+      expected: { name: last, min: NODES, completions: NODES },
+      pods: gangPods({ gang: last, size: NODES, gpus: GPUS_A_NODE }),
+    },
   };
 }
 

@@ -35,7 +35,7 @@ export interface FaultProxy {
 
 /** Starts it on the loopback interface; it behaves until told otherwise. */
 export async function startFaultProxy(cluster: Cluster): Promise<FaultProxy> {
-  const proxy = new Proxy(cluster);
+  const proxy = new Forwarder(cluster);
   const server = createServer((request, answer) => proxy.handle(request, answer));
   // The API server's watches outlast any timeout of a server.
   server.requestTimeout = 0;
@@ -61,7 +61,7 @@ export async function startFaultProxy(cluster: Cluster): Promise<FaultProxy> {
   };
 }
 
-class Proxy {
+class Forwarder {
   hits = 0;
   readonly #url: string;
   readonly #ca: Buffer | undefined;

@@ -4,7 +4,8 @@
  *
  * What counts as wrong:
  * - *partial gang*: a gang of which members were bound, but which never had its minimum bound at the same time before
- *   they left or the run ended; or whose first member was bound while fewer than the minimum had a recorded place.
+ *   they left or the run ended; or whose first member was bound while fewer than the minimum existed without a gate, so
+ *   that they could not all have been at the barrier.
  *   A gang that had its minimum and then loses members (finished, evicted, lost node) is none.
  * - *double booking*: what the pods on a node request is more than the node has, after any event of the history. A pod
  *   counts from its binding until it has ended or is gone.
@@ -210,8 +211,8 @@ export class Ledger {
   }
 
   #add({ requests, queue }: Entry, node: string, sign: 1 | -1): void {
-    let used = this.#used.get(node);
-    if (!used) this.#used.set(node, (used = new Map()));
+    const used = this.#used.get(node) ?? new Map<string, number>();
+    this.#used.set(node, used);
     for (const [resource, amount] of requests) used.set(resource, (used.get(resource) ?? 0) + sign * amount);
     for (const limit of this.#options.limits ?? []) {
       if (limit.queue !== queue) continue;
@@ -264,10 +265,10 @@ export class Ledger {
     const { expected, members } = gang;
     if (gang.openedAt === undefined) {
       gang.openedAt = at;
-      const ready = [...members.values()].filter(({ ended, placed, stays }) => !ended && (placed || stays)).length;
+      const ready = [...members.values()].filter(({ ended, gated }) => !ended && !gated).length;
       const needed = this.#neededBy(gang);
       if (ready < needed && !gang.isDeleted) {
-        const found = `${ready} of ${needed} have a recorded place`;
+        const found = `${ready} of ${needed} exist without a gate`;
         this.#blame(
           'partial gang',
           `${expected.name}: ${member.name} was bound first while ${found}: ${describe(members)}`,

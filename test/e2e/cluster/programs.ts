@@ -166,7 +166,9 @@ export async function startPrograms(options: ProgramOptions = {}): Promise<Progr
     tokens,
     dir,
     kubeconfigOf,
-    assertRunning: () => all.forEach((program) => assertRunning(program.process)),
+    assertRunning: () => {
+      for (const { process } of all) assertRunning(process);
+    },
     tails,
     stop,
   };
