@@ -13,7 +13,9 @@ function judge(gang: Partial<ExpectedGang> = {}) {
   return {
     ledger,
     say,
-    create: (...ranks: readonly number[]) => ranks.forEach((rank) => say(rank, {}, 'ADDED')),
+    create: (...ranks: readonly number[]) => {
+      for (const rank of ranks) say(rank, {}, 'ADDED');
+    },
     kinds: () => ledger.violations.map(({ kind }) => kind),
   };
 }
