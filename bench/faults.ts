@@ -10,9 +10,9 @@
 import { parseArgs } from 'node:util';
 import { priorityClass } from '../test/e2e/objects.ts';
 import { countFrom } from './e2e/rows.ts';
-import { CHECKS, playRound, type RoundResult } from './faults/round.ts';
+import { brokenRound, CHECKS, playRound, type RoundResult } from './faults/round.ts';
 import { renderFaults } from './faults/tables.ts';
-import { GPUS_A_NODE, NODES, RACK, rackOf } from './faults/workload.ts';
+import { CAPPED, GPUS_A_NODE, NODES, RACK, rackOf } from './faults/workload.ts';
 import { Plane, type PlaneOptions, persist } from './plane/plane.ts';
 import { type BenchResult, type Progress, percentile, round } from './result.ts';
 
@@ -29,8 +29,8 @@ const PLANE: PlaneOptions = {
     topology: { levels: [{ name: 'rack', label: RACK }] },
     queues: {
       items: [
-        { name: 'team', quotas: [{ resource: 'nvidia.com/gpu', guaranteed: 96 }] },
-        { name: 'capped', quotas: [{ resource: 'nvidia.com/gpu', limit: 64 }] },
+        { name: 'team', quotas: [{ resource: 'nvidia.com/gpu', guaranteed: 48 }] },
+        { name: CAPPED.queue, quotas: [{ resource: 'nvidia.com/gpu', limit: CAPPED.limit }] },
       ],
     },
     server: { drainDelay: '0s' },
@@ -42,27 +42,41 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   const rounds = countFrom('rounds', values.rounds, ROUNDS);
   const first = countFrom('seed', values.seed, 1);
   progress('faults: starting a control plane');
-  const plane = await Plane.open(PLANE);
+  let plane = await openPlane();
+  const fallen: string[] = [];
   const results: RoundResult[] = [];
   try {
-    for (const name of ['low', 'high']) {
-      await persist(() => plane.api.create('priorityclasses', priorityClass(name, name === 'high' ? 1_000 : -1_000)));
-    }
-    await plane.cluster.addNodes({ count: NODES, gpus: GPUS_A_NODE, labels: (i) => ({ [RACK]: rackOf(`node-${i}`) }) });
-    for (let i = 0; i < rounds; i++) {
-      const result = await playRound(plane, first + i);
-      results.push(result);
-      progress(`faults: ${i + 1} of ${rounds}`);
-      console.log(describe(result));
+    for (let seed = first; seed < first + rounds; seed++) {
+      try {
+        results.push(await playRound(plane, seed));
+      } catch (error) {
+        // The next round finds a new control plane.
+        results.push(brokenRound(seed, error));
+        fallen.push(...plane.fallen);
+        await plane.close();
+        plane = await openPlane();
+      }
+      progress(`faults: ${results.length} of ${rounds}`);
+      console.log(describe(results.at(-1)!));
     }
   } finally {
+    fallen.push(...plane.fallen);
     await plane.close();
   }
   const failed = results.reduce((sum, { wrong }) => sum + wrong.size, 0);
   console.log(`\n${renderFaults(results)}\n`);
-  if (plane.fallen.length > 0) console.log(`programs that ended by themselves: ${plane.fallen.join('; ')}\n`);
+  if (fallen.length > 0) console.log(`programs that ended by themselves: ${fallen.join('; ')}\n`);
   console.log(`${results.length * CHECKS.length - failed} passed, ${failed} failed`);
   return rows(results);
+}
+
+async function openPlane(): Promise<Plane> {
+  const plane = await Plane.open(PLANE);
+  const { api, cluster } = plane;
+  await api.create('priorityclasses', priorityClass('low', -1_000));
+  await api.create('priorityclasses', priorityClass('high', 1_000));
+  await cluster.addNodes({ count: NODES, gpus: GPUS_A_NODE, labels: (i) => ({ [RACK]: rackOf(`node-${i}`) }) });
+  return plane;
 }
 
 function describe({ seed, fault, wrong, nextStartMs, doneMs, tookMs, ...rest }: RoundResult): string {

@@ -4,10 +4,11 @@ import type { Misbehaviour } from '../plane/fault-proxy.ts';
 import type { Component, Plane } from '../plane/plane.ts';
 import type { Random } from '../random.ts';
 
-/** A kind of fault, and how it is done. It is over when `strike` ends. */
+/** A kind of fault, and how it is done. */
 export interface Fault {
   readonly name: string;
-  strike(plane: Plane, random: Random): Promise<void>;
+  /** It is over when this ends. Returns how many requests the proxy delayed, refused or lost, and watches it muted. */
+  strike(plane: Plane, random: Random): Promise<number>;
 }
 
 /** Longest freeze: longer than a bind may be held, and than kube-scheduler waits for an answer. */
@@ -24,6 +25,7 @@ function kill(component: Component): Fault {
       await plane.kill(component);
       await delay(random.below(MAX_DOWN_MS));
       await plane.start(component);
+      return 0;
     },
   };
 }
@@ -38,6 +40,7 @@ function freeze(component: Component): Fault {
       } finally {
         plane.thaw(component);
       }
+      return 0;
     },
   };
 }
@@ -48,7 +51,9 @@ function misbehave(name: string, how: (random: Random) => Misbehaviour): Fault {
     async strike(plane, random) {
       plane.proxy.misbehave(how(random), random);
       await delay(between(MIN_MISBEHAVIOUR_MS, MAX_MISBEHAVIOUR_MS, random));
+      const { hits } = plane.proxy;
       plane.proxy.behave();
+      return hits;
     },
   };
 }

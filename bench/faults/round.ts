@@ -20,6 +20,7 @@ export const CHECKS = [
   'Events are bounded',
   'no program fell by itself',
   'the history was not interrupted',
+  'the round came to its end',
 ] as const;
 export type Check = (typeof CHECKS)[number];
 
@@ -64,9 +65,8 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
   const users = Promise.all([...workload.submissions.map((one) => submit(plane, ledger, one)), hope(plane, workload)]);
   users.catch(() => undefined);
   await delay(500 + random.below(3_500));
-  await fault.strike(plane, random);
+  const hits = await fault.strike(plane, random);
   const over = performance.now();
-  const { hits } = plane.proxy;
   await users;
   blame('every gang that fits ran to its end', ...(await awaitDone(ledger, workload.submissions)));
   const done = performance.now();
@@ -96,6 +96,14 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
     tookMs: performance.now() - began,
     hits,
   };
+}
+
+/** The result of a round that threw. */
+export function brokenRound(seed: number, error: unknown): RoundResult {
+  const wrong = new Map<Check, string[]>([['the round came to its end', [String(error)]]]);
+  const events = { objects: 0, writes: 0, worst: 0, worstName: '' };
+  const times = { longestStartMs: 0, nextStartMs: 0, doneMs: 0, tookMs: 0 };
+  return { seed, fault: faultOf(seed).name, wrong, starts: 0, events, hits: 0, ...times };
 }
 
 const ALLOCATABLE = new Map([

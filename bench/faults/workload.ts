@@ -4,12 +4,12 @@ import { gangPods, gpuJob } from '../../test/e2e/objects.ts';
 import type { ExpectedGang } from '../plane/ledger.ts';
 import type { Random } from '../random.ts';
 
-export const NODES = 32;
+export const NODES = 16;
 export const GPUS_A_NODE = 8;
 export const RACK = 'bench.muster.dev/rack';
-const NODES_A_RACK = 8;
+const NODES_A_RACK = 4;
 /** The queue with a limit, and that limit. */
-export const CAPPED = { queue: 'capped', resource: 'nvidia.com/gpu', limit: 64 };
+export const CAPPED = { queue: 'capped', resource: 'nvidia.com/gpu', limit: 32 };
 export const GANGS = 24;
 
 /** One thing that the users do in a round. */
@@ -36,8 +36,12 @@ export function rackOf(node: string): string {
 
 /** When the last gang of a round is submitted, after its begin. */
 const SUBMIT_MS = 4_000;
-const SIZES = [2, 2, 3, 3, 4, 4, 6, 8, 12];
+const SIZES = [2, 2, 2, 3, 3, 4, 4, 6, 8];
 const GPUS = [1, 2, 4, 8];
+/** They run already when the others come, on all nodes but one. */
+const LOW = { size: 5, gpus: GPUS_A_NODE, runSeconds: 4 };
+const LOW_GANGS = 3;
+const HIGH_GANGS = 4;
 const QUEUES = [undefined, undefined, 'team', 'capped'];
 
 /** @param round makes names unique: nothing of an earlier round can be taken for this one's. */
@@ -45,18 +49,17 @@ export function drawWorkload(round: string, random: Random): Workload {
   const pick = <T>(items: readonly T[]): T => items[random.below(items.length)]!;
   // Low gangs come first and run for longer, so the high ones find victims.
   const submissions = Array.from({ length: GANGS }, (_, i): Submission => {
-    const isLow = i < 4;
-    const isHigh = i >= GANGS - 4;
+    const isLow = i < LOW_GANGS;
+    const isHigh = i >= GANGS - HIGH_GANGS;
     const inRack = !isLow && random.below(4) === 0;
-    const size = pick(SIZES);
-    // A rack has 64 GPUs; the queue with the limit takes no gang above it.
-    const gpus = isLow ? 4 : size >= 12 ? pick([1, 2, 4]) : pick(GPUS);
     const queue = isLow || isHigh ? undefined : pick(QUEUES);
+    const size = pick(SIZES);
+    // A rack has 32 GPUs, and the queue with the limit takes no gang above as many.
+    const gpus = size > 4 ? pick([1, 2, 4]) : pick(GPUS);
+    const other = { size, gpus, runSeconds: 1 + random.below(2) };
     return {
       ...submission(`${round}-${i}`, {
-        size: isLow ? 8 : inRack ? Math.min(size, 8) : size,
-        gpus,
-        runSeconds: isLow ? 4 : 1 + random.below(2),
+        ...(isLow ? LOW : other),
         ...(queue !== undefined && { queue }),
         ...(inRack && { topologyRequired: 'rack' }),
         ...(isHigh ? { priorityClassName: 'high' } : isLow ? { priorityClassName: 'low' } : {}),

@@ -26,7 +26,7 @@ export type Misbehaviour =
 export interface FaultProxy {
   /** Muster's kubeconfig, with the proxy as its server. */
   readonly kubeconfig: string;
-  /** How many requests have been delayed, refused or lost, and how many watches muted, since `misbehave`. */
+  /** How many requests have been delayed, refused or lost, and how many watches muted, since it last began to misbehave; zero while it behaves. */
   readonly hits: number;
   misbehave(how: Misbehaviour, random: Random): void;
   behave(): void;
@@ -88,6 +88,7 @@ class Forwarder {
 
   behave(): void {
     this.#how = undefined;
+    this.hits = 0;
     for (const watch of this.#watches) if (!this.#dead.has(watch)) watch.resume();
   }
 
