@@ -13,7 +13,7 @@ import { countFrom } from './e2e/rows.ts';
 import { brokenRound, CHECKS, playRound, type RoundResult } from './faults/round.ts';
 import { renderFaults } from './faults/tables.ts';
 import { CAPPED, GPUS_A_NODE, NODES, RACK, rackOf } from './faults/workload.ts';
-import { Plane, type PlaneOptions, persist } from './plane/plane.ts';
+import { Plane, type PlaneOptions } from './plane/plane.ts';
 import { type BenchResult, type Progress, percentile, round } from './result.ts';
 
 const ROUNDS = 100;
