@@ -36,8 +36,8 @@ const WARM_UP_MINUTES = 12;
 const DRAIN_MS = 12 * 60_000;
 /** Most Events of Muster for a gang of five on average, and on one object. */
 const MAX_EVENTS_A_GANG = 20;
-/** A lease of KWOK's nodes is renewed four times as often: 20 writes a second. */
-const LEASE_SECONDS = 200;
+/** A lease of KWOK's nodes is renewed four times as often: 7 writes a second. */
+const LEASE_SECONDS = 600;
 
 const PLANE: PlaneOptions = {
   proxied: false,
@@ -109,8 +109,8 @@ class Soak {
   readonly #open = new Set<string>();
   /** Gangs that are done and still have pods. */
   readonly #ending = new Set<string>();
-  readonly #deletions: Promise<unknown>[] = [];
-  readonly #flaps: Promise<unknown>[] = [];
+  /** What users and machines still do. */
+  readonly #users: Promise<unknown>[] = [];
   #arrived = 0;
   #eventsWritten = 0;
 
@@ -152,7 +152,7 @@ class Soak {
   async drain(progress: Progress): Promise<End> {
     const { api } = this.#plane;
     progress('soak: drain');
-    await Promise.all([...this.#deletions, ...this.#flaps]);
+    await Promise.all(this.#users);
     const isDone = async () => {
       this.#sweep();
       return this.#open.size === 0;
@@ -186,6 +186,7 @@ class Soak {
     };
   }
 
+  /** On a busy machine creations overlap, so that gangs come at the same rate. */
   async #arrive(index: number): Promise<void> {
     const { api } = this.#plane;
     const { job, expected, deletedAfterMs } = drawArrival(index, this.#random);
@@ -193,13 +194,14 @@ class Soak {
     this.#ledger.expect(expected);
     this.#open.add(name);
     this.#arrived++;
-    await persist(() => api.create('jobs', job));
-    if (deletedAfterMs === undefined) return;
-    const deletion = delay(deletedAfterMs).then(() => {
+    const live = async () => {
+      await persist(() => api.create('jobs', job));
+      if (deletedAfterMs === undefined) return;
+      await delay(deletedAfterMs);
       this.#ledger.excuse(name);
-      return persist(() => api.delete('jobs', name));
-    });
-    this.#deletions.push(deletion);
+      await persist(() => api.delete('jobs', name));
+    };
+    this.#users.push(live());
   }
 
   #flap(): void {
@@ -213,7 +215,7 @@ class Soak {
       await delay(isLong ? LONG_FLAP_MS : SHORT_FLAP_MS);
       await down(null);
     };
-    this.#flaps.push(flap());
+    this.#users.push(flap());
   }
 
   /** Forgets what is done and gone. */

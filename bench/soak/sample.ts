@@ -34,6 +34,8 @@ export interface Sample {
   readonly apiServerMb: number;
   readonly kwokMb: number;
   readonly schedulerMb: number;
+  /** Programs that ran or wanted to, whoever's they are: the average of a minute. */
+  readonly load: number;
 }
 
 const FILTER = 'muster_extender_request_duration_seconds';
@@ -95,6 +97,7 @@ export class Sampler {
       apiServerMb: this.#plane.readRss('kube-apiserver'),
       kwokMb: this.#plane.readRss('kwok'),
       schedulerMb: this.#plane.readRss('kube-scheduler'),
+      load: loadavg()[0]!,
     };
   }
 
