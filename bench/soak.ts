@@ -88,6 +88,7 @@ interface End {
   readonly violations: readonly string[];
   readonly gaps: number;
   readonly fallen: readonly string[];
+  readonly troubles: readonly string[];
   readonly eventsAGang: number;
   readonly worstEvents: number;
 }
@@ -111,6 +112,8 @@ class Soak {
   readonly #ending = new Set<string>();
   /** What users and machines still do. */
   readonly #users: Promise<unknown>[] = [];
+  /** Requests of theirs that failed for a minute. */
+  readonly #troubles: string[] = [];
   #arrived = 0;
   #eventsWritten = 0;
 
@@ -181,6 +184,7 @@ class Soak {
       violations: this.#ledger.violations.map(({ kind, text }) => `${kind}: ${text}`),
       gaps: this.#plane.history.gaps,
       fallen: this.#plane.fallen,
+      troubles: this.#troubles,
       eventsAGang: this.#eventsWritten / this.#arrived,
       worstEvents: events.worst,
     };
@@ -201,7 +205,7 @@ class Soak {
       this.#ledger.excuse(name);
       await persist(() => api.delete('jobs', name));
     };
-    this.#users.push(live());
+    this.#go(live());
   }
 
   #flap(): void {
@@ -215,7 +219,11 @@ class Soak {
       await delay(isLong ? LONG_FLAP_MS : SHORT_FLAP_MS);
       await down(null);
     };
-    this.#users.push(flap());
+    this.#go(flap());
+  }
+
+  #go(user: Promise<void>): void {
+    this.#users.push(user.catch((error: unknown) => void this.#troubles.push(String(error))));
   }
 
   /** Forgets what is done and gone. */
@@ -273,6 +281,7 @@ function rows(samples: readonly Sample[], end: End): readonly BenchResult[] {
     none('gangs that did not end after the drain', end.unfinished),
     none('left in Muster after the drain', end.leaks),
     none('programs that fell', end.fallen),
+    none('requests of users that failed for a minute', end.troubles),
     none('gaps in the history', end.gaps > 0 ? [`${end.gaps}`] : []),
     bounded('Events written a gang', end.eventsAGang, MAX_EVENTS_A_GANG),
     bounded('Events on one object, most', end.worstEvents, MAX_EVENTS_A_GANG),
