@@ -1,4 +1,5 @@
 /** What is measured every ten seconds: Muster by its metrics, its traces by the objects in the API server. */
+import { loadavg } from 'node:os';
 
 import { sumMetric } from '../plane/leaks.ts';
 import type { Ledger } from '../plane/ledger.ts';
