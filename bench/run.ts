@@ -27,6 +27,11 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
     about: "whom a gang evicts in a full cluster, against Kubernetes' own",
     load: () => import('./preemption-e2e.ts'),
   },
+  faults: {
+    about: 'every program killed and frozen, bad connections: what stays true',
+    load: () => import('./faults.ts'),
+  },
+  soak: { about: 'an hour of churn on 1,000 nodes: what grows', load: () => import('./soak.ts') },
 };
 
 const [name = '', ...flags] = process.argv.slice(2);

@@ -29,6 +29,8 @@ export interface MusterProcess {
   readonly logFile: string;
   /** The last lines of its log. */
   tail(lines: number): string;
+  /** The exit code or signal, once it has ended. */
+  exitStatus(): string | undefined;
   /** GETs a JSON document; throws unless the answer is 200. */
   get<T>(path: string): Promise<T>;
   /** The items of GET /v1/gangs. */
@@ -103,6 +105,7 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
     url,
     logFile: muster.logFile,
     tail: muster.tail,
+    exitStatus: muster.exitStatus,
     get,
     gangs: async <T>() => (await get<{ readonly items: readonly T[] }>('/v1/gangs')).items,
     metrics: () => read('/metrics'),

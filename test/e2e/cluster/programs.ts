@@ -16,8 +16,23 @@ export interface ProgramOptions {
   readonly controllerManagerArgs?: readonly string[];
 }
 
+/** One of the programs. A test may end it as a crash does, and start it again as it was: with its port and its data. */
+export interface Program {
+  readonly name: keyof ControlPlaneBinaries;
+  readonly pid: number;
+  readonly logFile: string;
+  /** The exit code or signal, while it does not run. */
+  exitStatus(): string | undefined;
+  /** Ends it at once (SIGKILL). */
+  kill(): Promise<void>;
+  /** Starts it again after it ended. Nobody waits until it is ready. */
+  start(): void;
+}
+
 /** They run, and there is nothing in the cluster yet. */
 export interface Programs {
+  /** All of them, in the order of their start. */
+  readonly all: readonly Program[];
   readonly binaries: ControlPlaneBinaries;
   /** Acts as a member of system:masters. */
   readonly api: ApiClient;
@@ -60,10 +75,11 @@ export async function startPrograms(options: ProgramOptions = {}): Promise<Progr
   const dir = mkdtempSync(join(tmpdir(), 'muster-e2e-'));
   const removeDir = () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   process.once('exit', removeDir);
-  const processes: ManagedProcess[] = [];
-  const start = (name: keyof typeof binaries, args: readonly string[]): ManagedProcess => {
-    const started = startProcess(binaries[name], args, { name, logFile: join(dir, `${name}.log`), cwd: dir });
-    processes.push(started);
+  const all: Restartable[] = [];
+  const start = (name: keyof typeof binaries, args: readonly string[]): Restartable => {
+    const options = { name, logFile: join(dir, `${name}.log`), cwd: dir };
+    const started = new Restartable(name, () => startProcess(binaries[name], args, options));
+    all.push(started);
     return started;
   };
 
@@ -101,19 +117,19 @@ export async function startPrograms(options: ProgramOptions = {}): Promise<Progr
     writeKubeconfig(join(dir, `${name}.kubeconfig`), { url, caFile, token: tokens[name] });
   let api: ApiClient | undefined;
   const tails = () => {
-    const ended = processes.filter((p) => p.exitStatus() !== undefined);
-    return (ended.length > 0 ? ended : processes).map((p) => `--- ${p.name}\n${p.tail()}`);
+    const ended = all.filter((p) => p.exitStatus() !== undefined);
+    return (ended.length > 0 ? ended : all).map((p) => `--- ${p.name}\n${p.process.tail()}`);
   };
   const stop = async (): Promise<void> => {
     await api?.close();
     // Nothing has to be saved, so nobody is asked to end in good order.
-    await Promise.all(processes.map(({ stop: end }) => end('SIGKILL')));
+    await Promise.all(all.map((program) => program.kill()));
     process.removeListener('exit', removeDir);
     removeDir();
   };
 
   try {
-    api = await connect(url, caFile, tokens.admin, apiServer);
+    api = await connect(url, caFile, tokens.admin, apiServer.process);
   } catch (error) {
     const logs = tails();
     await stop();
@@ -142,6 +158,7 @@ export async function startPrograms(options: ProgramOptions = {}): Promise<Progr
     ...(options.controllerManagerArgs ?? []),
   ]);
   return {
+    all,
     binaries,
     api,
     url,
@@ -149,10 +166,51 @@ export async function startPrograms(options: ProgramOptions = {}): Promise<Progr
     tokens,
     dir,
     kubeconfigOf,
-    assertRunning: () => processes.forEach(assertRunning),
+    assertRunning: () => {
+      for (const { process } of all) assertRunning(process);
+    },
     tails,
     stop,
   };
+}
+
+class Restartable implements Program {
+  readonly name: keyof ControlPlaneBinaries;
+  readonly #begin: () => ManagedProcess;
+  #process: ManagedProcess;
+
+  constructor(name: keyof ControlPlaneBinaries, begin: () => ManagedProcess) {
+    this.name = name;
+    this.#begin = begin;
+    this.#process = begin();
+  }
+
+  /** The one of now. */
+  get process(): ManagedProcess {
+    return this.#process;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  get logFile(): string {
+    return this.#process.logFile;
+  }
+
+  exitStatus(): string | undefined {
+    return this.#process.exitStatus();
+  }
+
+  kill(): Promise<void> {
+    return this.#process.stop('SIGKILL');
+  }
+
+  start(): void {
+    if (this.exitStatus() === undefined)
+      throw new Error(`expected ${this.name} to have ended before it is started again`);
+    this.#process = this.#begin();
+  }
 }
 
 function etcdArgs(dir: string, clientPort: number, peerPort: number): readonly string[] {
