@@ -61,7 +61,7 @@ export class Plane {
   static async open(options: PlaneOptions): Promise<Plane> {
     const programs = await startPrograms(options);
     const close = () => programs.stop();
-    const cluster = await openCluster(programs, options, { admissionPolicy: undefined, close });
+    const cluster = await openCluster(programs, options, { policies: undefined, close });
     try {
       const proxy = await startFaultProxy(cluster);
       const history = await PodHistory.begin(cluster.api);

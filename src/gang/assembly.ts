@@ -33,6 +33,7 @@ import { Preemptor } from './preempt/preemptor.ts';
 import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
+import type { GangRecord } from './state/records.ts';
 import { Reservations } from './state/reservations.ts';
 import { StartFailures } from './state/start-failures.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
@@ -80,13 +81,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     clock,
     budgetMs: settings.timeBudgetMs,
     onFault: (report) => observer.onFault(report),
-    setAside: (gang, fault) => {
-      const record = gangs.setAside(gang, fault);
-      reservations.releasePlaceholdersOf(gang);
-      if (record && reservations.countOf(gang) > 0)
-        releaser.release({ record, cause: 'set-aside', message: 'it is set aside', isBlameless: true });
-      timer.wake();
-    },
+    setAside: (gang, fault) => giveUp(gangs.setAside(gang, fault), { reservations, releaser, timer }),
     hasPlaces: (gang) => reservations.countOf(gang) > 0,
   });
   const context: LoopContext = {
@@ -168,4 +163,18 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
+}
+
+/** A gang that is set aside gives back what is not bound. */
+function giveUp(
+  record: GangRecord | undefined,
+  parts: { readonly reservations: Reservations; readonly releaser: Releaser; readonly timer: CycleTimer },
+): void {
+  const { reservations, releaser, timer } = parts;
+  if (record) {
+    reservations.releasePlaceholdersOf(record.gang.key);
+    if (reservations.countOf(record.gang.key) > 0)
+      releaser.release({ record, cause: 'set-aside', message: 'it is set aside', isBlameless: true });
+  }
+  timer.wake();
 }

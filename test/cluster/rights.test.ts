@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ClusterState } from '../../src/cluster/state.ts';
 import { createWatches } from '../../src/cluster/watches.ts';
 import { PodProjector } from '../../src/core/objects/pod-projection.ts';
+import { AccessReviews } from '../../src/kube/access-review.ts';
 import { ApiClient } from '../../src/kube/client.ts';
 import { openEndpoint } from '../../src/kube/kubeconfig.ts';
 import { ApiQueueWriter } from '../../src/kube/queue-writer.ts';
@@ -91,6 +92,9 @@ async function writeEverything(): Promise<void> {
   await api.createEvent('ns', {});
   await queues.createQueue('q', {}, {});
   await queues.patchQueueStatus('q', {});
+  const reviews = new AccessReviews(api);
+  await expect(reviews.reviewToken('t')).rejects.toThrow();
+  await expect(reviews.reviewAccess({ username: 'u' }, { kind: 'get-path', path: '/metrics' })).rejects.toThrow();
 }
 
 test('the role allows what Muster asks for, and nothing else', async () => {

@@ -20,15 +20,8 @@ import type { Queue } from '../../core/queues/tree.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
-import {
-  assignPosition,
-  clearBlocked,
-  holdBack,
-  noteQuota,
-  noteSetBack,
-  noteStarted,
-} from '../state/admission-status.ts';
-import { delayAttempt, noteUnschedulable, planAgain } from '../state/attempt.ts';
+import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
+import { noteUnschedulable, planAgain } from '../state/attempt.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
@@ -37,6 +30,8 @@ import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
 import type { Satisfiability } from './satisfiability.ts';
+import { setBackFailed } from './set-back.ts';
+import { StartLog } from './start-log.ts';
 import { Sweep } from './sweep.ts';
 
 /** A waiting gang in queue order. */
@@ -72,16 +67,14 @@ export class Admission {
   #looksAgain = false;
   /** The verdict on the last candidate. */
   #verdict: AdmissionVerdict = 'later';
-  /** Gangs whose start was reported. */
-  readonly #running = new WeakSet<GangRecord>();
-  /** The first cycle is over. */
-  #isUnderWay = false;
+  readonly #startLog: StartLog;
 
   constructor(context: Context, parts: AdmissionParts) {
     this.#context = context;
     this.#parts = parts;
     this.#queues = parts.queues;
     this.#backfill = parts.backfill;
+    this.#startLog = new StartLog(context, parts.queues);
   }
 
   onPod(uid: string, pod: PodModel | undefined): void {
@@ -122,8 +115,8 @@ export class Admission {
     this.#queues.refresh(records);
     this.#parts.satisfiability.review(records);
     this.#parts.limits.review(records, now);
-    this.#noteStarts(records, now);
-    this.#applyFailures(records, now);
+    this.#startLog.report(records, now);
+    setBackFailed(records, this.#context.startFailures, now);
     const pass = { now, freed: this.#context.reservations.freed, records };
     // Known here before the watch shows the notices.
     const victimUnits = new Set(records.flatMap((record) => [...victimsOf(record).values()].map(({ unit }) => unit)));
@@ -182,33 +175,6 @@ export class Admission {
     const gained = subtractAmounts(this.#queues.holdingsOf(record), before);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     if (queue && gained.size > 0) this.#queues.charge(queue, gained);
-  }
-
-  /** Pauses gangs, and sets them back, for what they or others of their namespace held in vain. O(gangs). */
-  #applyFailures(records: readonly GangRecord[], now: number): void {
-    const { startFailures } = this.#context;
-    for (const { gang, state, attempt, admission } of records) {
-      const setBack = startFailures.isEmpty ? 0 : startFailures.setBackOf(gang, now);
-      noteSetBack(admission, setBack);
-      if (setBack === 0 || (state !== 'Pending' && state !== 'Gathering')) continue;
-      delayAttempt(attempt, 'a gang of this name held nodes and did not start', startFailures.pausedUntil(gang));
-      const pausedUntil = startFailures.namespacePausedUntil(gang.namespace);
-      delayAttempt(attempt, 'other gangs of its namespace held nodes and did not start', pausedUntil);
-    }
-  }
-
-  /** Reports gangs that started running. */
-  #noteStarts(records: readonly GangRecord[], now: number): void {
-    this.#context.isolation.each(records, 'admit', (record) => {
-      if (record.state === 'Pending') this.#running.delete(record);
-      if (record.state !== 'Running' || this.#running.has(record)) return;
-      this.#running.add(record);
-      const { namespace, queue: label, createdAt } = record.gang;
-      // Gangs that run when Muster starts have started before.
-      const queue = this.#isUnderWay ? this.#queues.queueOf(namespace, label) : undefined;
-      if (queue) this.#context.observer.onStarted(queue.name, (now - createdAt) / 1000);
-    });
-    this.#isUnderWay = true;
   }
 
   /**

@@ -51,7 +51,7 @@ export function askedBy({ record: { gang, census }, nominated, fenced }: Claim, 
  * also those without a notice.
  * @param told the pods that name a preemptor.
  */
-export function findVictims(
+export function findRecordedVictims(
   claims: readonly Claim[],
   told: Iterable<PodModel>,
   gangs: GangTable,

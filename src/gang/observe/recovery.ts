@@ -22,9 +22,9 @@ import { startPreempting } from '../state/preemption-status.ts';
 import { compareUrgency, type GangRecord } from '../state/records.ts';
 import { adoptSlot } from '../state/slot.ts';
 import type { GangTable } from './gang-table.ts';
-import { askedBy, type Claim, findVictims, readClaim } from './recorded-victims.ts';
+import { askedBy, type Claim, findRecordedVictims, readClaim } from './recorded-victims.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings' | 'isolation'>;
 
 /** What a step of the recovery takes. */
 interface Recovery {
@@ -45,18 +45,23 @@ export function adoptSlots(context: Context, gangs: GangTable, queues: QueueQuot
     .map(readClaim)
     .filter(({ nominated, fenced }) => nominated.length + fenced.length > 0);
   const snapshot = view.snapshot();
-  const victims = findVictims(claims, view.preempted(), gangs, queues);
+  const victims = findRecordedVictims(claims, view.preempted(), gangs, queues);
   const recovery = { context, gangs, queues, victims };
   const kept: Claim[] = [];
-  for (const claim of claims) {
+  eachOf(claims, context, (claim) => {
     if (isKeptBack(claim, recovery)) dropRecords(claim.record, [...claim.nominated, ...claim.fenced]);
     else kept.push(claim);
-  }
+  });
   // First what kube-scheduler was told: no fence that is written on a pod takes the place of that.
   const tx = new Transaction(snapshot);
-  for (const claim of kept) adoptNominated(claim, tx, recovery);
+  eachOf(kept, context, (claim) => adoptNominated(claim, tx, recovery));
   tx.rollback(0);
   adoptFences(kept, snapshot, recovery);
+}
+
+/** An exception costs the gang of the claim only: it would come again at each start. */
+function eachOf(claims: readonly Claim[], { isolation }: Context, adopt: (claim: Claim) => void): void {
+  for (const claim of claims) isolation.run(claim.record.gang.key, 'observe', () => adopt(claim));
 }
 
 /** Whether the gang would not be planned now. What runs in part goes on: its quota was given. */
@@ -85,40 +90,44 @@ function adoptNominated({ record, nominated }: Claim, tx: Transaction, { context
 }
 
 /** The slots of gangs that were preempting, on the nodes that their victims leave. */
-function adoptFences(claims: readonly Claim[], now: Snapshot, { context, gangs, victims }: Recovery): void {
-  const { reservations, clock, settings } = context;
+function adoptFences(claims: readonly Claim[], now: Snapshot, recovery: Recovery): void {
+  const { context, victims } = recovery;
+  const { reservations } = context;
   const departing = new Map(claims.map((claim) => [claim, listDeparting(claim, now)]));
   const leaving = new Set([...[...victims.values()].flat(), ...[...departing.values()].flat()]);
   const tx = new Transaction(withoutPods(now, [...leaving]));
   for (const { pod, node } of reservations.slots()) tx.tryPlace(pod, node);
-  for (const claim of claims) {
-    const { record, fenced, nominated } = claim;
-    const own = victims.get(record) ?? [];
-    if (own.length + departing.get(claim)!.length === 0) {
-      dropRecords(record, fenced);
-      continue;
-    }
-    const before = tx.checkpoint();
-    for (const { pod, plan } of fenced) {
-      if (!tx.tryPlace(pod, plan.node)) eraseNomination(record.attempt, pod);
-      else reservations.assume(adoptSlot({ ...plan, pod, gang: record.gang.key, since: clock.now() }, 'fenced'));
-    }
-    const adopted = reservations.slotsOf(record.gang.key);
-    if (adopted.length < fenced.length + nominated.length && own.length > 0 && !own.some(({ deleting }) => deleting)) {
-      // The process ended before all victims had their notice and before any was evicted: deciding again loses nothing.
-      tx.rollback(before);
-      for (const { pod } of adopted) {
-        reservations.forget(pod.uid);
-        eraseNomination(record.attempt, pod);
-      }
-    } else if (adopted.length > 0) {
-      const unitOf = (pod: PodModel) => unitKeyOf(pod, gangs);
-      const { noticeMs } = settings.preemption;
-      const resumed = resumePreempting(own, departing.get(claim)!, unitOf, { now: clock.now(), noticeMs });
-      startPreempting(record.preemption, resumed);
-    }
-  }
+  eachOf(claims, context, (claim) => adoptFencesOf(claim, departing.get(claim)!, tx, recovery));
   tx.rollback(0);
+}
+
+function adoptFencesOf(claim: Claim, departing: readonly PodModel[], tx: Transaction, recovery: Recovery): void {
+  const { record, fenced, nominated } = claim;
+  const { reservations, clock, settings } = recovery.context;
+  const own = recovery.victims.get(record) ?? [];
+  if (own.length + departing.length === 0) {
+    dropRecords(record, fenced);
+    return;
+  }
+  const before = tx.checkpoint();
+  for (const { pod, plan } of fenced) {
+    if (!tx.tryPlace(pod, plan.node)) eraseNomination(record.attempt, pod);
+    else reservations.assume(adoptSlot({ ...plan, pod, gang: record.gang.key, since: clock.now() }, 'fenced'));
+  }
+  const adopted = reservations.slotsOf(record.gang.key);
+  if (adopted.length < fenced.length + nominated.length && own.length > 0 && !own.some(({ deleting }) => deleting)) {
+    // The process ended before all victims had their notice and before any was evicted: deciding again loses nothing.
+    tx.rollback(before);
+    for (const { pod } of adopted) {
+      reservations.forget(pod.uid);
+      eraseNomination(record.attempt, pod);
+    }
+  } else if (adopted.length > 0) {
+    const unitOf = (pod: PodModel) => unitKeyOf(pod, recovery.gangs);
+    const { noticeMs } = settings.preemption;
+    const resumed = resumePreempting(own, departing, unitOf, { now: clock.now(), noticeMs });
+    startPreempting(record.preemption, resumed);
+  }
 }
 
 function dropRecords({ attempt }: GangRecord, slots: Claim['fenced']): void {
