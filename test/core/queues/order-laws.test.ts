@@ -28,6 +28,7 @@ const gang = fc.record({
   createdAt: fc.integer({ min: 0, max: 5 }),
   size: fc.integer({ min: 1, max: 16 }),
   starts: fc.boolean(),
+  setBack: fc.integer({ min: 0, max: 2 }),
 });
 const world = fc.record({
   quotas: fc.tuple(quota, quota, quota, quota, quota, quota, quota, quota),
@@ -134,14 +135,15 @@ test('charging what is not refused exceeds no limit that was not exceeded before
   );
 });
 
-test('inside a queue the order is by priority, age and name, whatever quota says', () => {
+test('inside a queue the order is by priority, failures, age and name, whatever quota says', () => {
   fc.assert(
     fc.property(world, (drawn) => {
       for (const { offer, waiting } of run(drawn).steps) {
-        const { queue, priority, createdAt, key } = offer.gang;
+        const { queue, priority, setBack, createdAt, key } = offer.gang;
         for (const other of waiting) {
           if (other.queue !== queue || other.key === key) continue;
-          const differences = [other.priority - priority, createdAt - other.createdAt, key < other.key ? -1 : 1];
+          const byClass = [other.priority - priority, setBack - other.setBack];
+          const differences = [...byClass, createdAt - other.createdAt, key < other.key ? -1 : 1];
           expect(differences.find((difference) => difference !== 0)).toBeLessThan(0);
         }
       }
@@ -156,7 +158,8 @@ test('no gang borrows while the first gang of any queue stays within its guarant
         if (offer.verdict.kind !== 'borrows') continue;
         for (const [queue, members] of Map.groupBy(waiting, (applicant) => applicant.queue)) {
           const [first] = members.toSorted(
-            (a, b) => b.priority - a.priority || a.createdAt - b.createdAt || (a.key < b.key ? -1 : 1),
+            (a, b) =>
+              b.priority - a.priority || a.setBack - b.setBack || a.createdAt - b.createdAt || (a.key < b.key ? -1 : 1),
           );
           expect(judgeQuota(queue, first!.asked, use).kind).not.toBe('within');
         }

@@ -217,3 +217,37 @@ describe('a preemptor that never starts', () => {
     expect(evicted, 'in 20 minutes').toBeLessThanOrEqual(6);
   });
 });
+
+describe('very many gangs of one queue', () => {
+  test('keep the gang of another queue waiting for capacity, not for their turn', async () => {
+    const world = await startQueueWorld(
+      [
+        { name: 'a', namespaces: ['default'] },
+        { name: 'b', namespaces: ['attack'] },
+      ],
+      { nodes: 4, settings: SETTINGS },
+    );
+    // All older than the gang that waits, and of unknown length.
+    const many = (from: number) =>
+      Array.from({ length: 50 }, (_, i) => attacker(`m${from + i}`, 1, inQueue('b'))).flat();
+    world.create(many(0));
+    await world.settle();
+    const running = () => Object.keys(world.boundTo()).filter((name) => name.startsWith('m'));
+    const scheduleAll = () => world.schedule(...world.cluster.list('Pod').map((raw) => nameOf(raw)));
+    await scheduleAll();
+    expect(running()).toHaveLength(4);
+    world.create(gang('honest', 4, inQueue('a', { createdAt: world.clock.now() })));
+    await world.pass(30 * MINUTE);
+    // From now on what becomes free is kept for the first in queue order.
+    for (const name of running()) {
+      world.finish(`attack/${name}`);
+      await world.settle();
+      await scheduleAll();
+    }
+    expect(world.stateOf('honest')).toBe('Running');
+  });
+});
+
+function nameOf({ metadata }: WireObject): string {
+  return `${metadata.namespace ?? 'default'}/${metadata.name}`;
+}
