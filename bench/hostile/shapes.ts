@@ -54,6 +54,19 @@ function bringGang(
   for (let index = 0; index < size; index++) arena.create('Pod', member({ gang, index, min: size, ...of(index) }));
 }
 
+/** Pods that come as fast as an API server takes them, 2,500 a second. */
+async function bringPods(arena: Arena, pods: readonly object[]): Promise<void> {
+  for (const [i, pod] of pods.entries()) {
+    arena.create('Pod', pod);
+    if (i % 250 === 249) await arena.pass(100);
+  }
+}
+
+/** @param of what tells the i-th from the others. */
+function gangsOfOne(count: number, of: (index: number) => Partial<Member>): readonly object[] {
+  return Array.from({ length: count }, (_, i) => member({ gang: `one-${i}`, index: 0, min: 1, ...of(i) }));
+}
+
 const required = (terms: readonly object[]) => ({ requiredDuringSchedulingIgnoredDuringExecution: terms });
 
 /** Node affinity of many terms of which none matches. */
@@ -163,10 +176,11 @@ export const shapes: readonly Shape[] = [
   },
   {
     name: '200 gangs of one with 250 node affinity terms each, within the bounds',
-    bring: (arena) => {
-      for (let i = 0; i < 200; i++)
-        arena.create('Pod', member({ gang: `one-${i}`, index: 0, min: 1, cpu: 1_000 + i, spec: nodeTerms(250) }));
-    },
+    bring: (arena) =>
+      bringPods(
+        arena,
+        gangsOfOne(200, (i) => ({ cpu: 1_000 + i, spec: nodeTerms(250) })),
+      ),
   },
   {
     name: '24 members that fit each rack by the sum, and none by the node',
@@ -241,24 +255,27 @@ export const shapes: readonly Shape[] = [
   },
   {
     name: '10,000 gangs of one, nowhere to go',
-    bring: (arena) => {
-      for (let i = 0; i < 10_000; i++) arena.create('Pod', member({ gang: `one-${i}`, index: 0, min: 1, gpus: 8 }));
-    },
+    bring: (arena) =>
+      bringPods(
+        arena,
+        gangsOfOne(10_000, () => ({ gpus: 8 })),
+      ),
   },
   {
     name: '2,000 gangs of one, each of another kind, nowhere to go',
-    bring: (arena) => {
-      for (let i = 0; i < 2_000; i++) {
-        arena.create('Pod', member({ gang: `one-${i}`, index: 0, min: 1, gpus: 8, cpu: 1_000 + i }));
-      }
-    },
+    bring: (arena) =>
+      bringPods(
+        arena,
+        gangsOfOne(2_000, (i) => ({ gpus: 8, cpu: 1_000 + i })),
+      ),
   },
   {
     name: '2,000 gangs of one that find room',
-    bring: (arena) => {
-      for (let i = 0; i < 2_000; i++)
-        arena.create('Pod', member({ gang: `one-${i}`, index: 0, min: 1, cpu: 1_000 + i }));
-    },
+    bring: (arena) =>
+      bringPods(
+        arena,
+        gangsOfOne(2_000, (i) => ({ cpu: 1_000 + i })),
+      ),
   },
   {
     name: '64 exclusive members that preempt',

@@ -113,7 +113,7 @@ function fillWithSlices(context: PlanContext, within: SearchDomain): PartialPlac
   const { tx, gang, classes } = context;
   const before = tx.checkpoint();
   let nodeOf = placeSlices(context, within, SLICE_ORDERS[0]);
-  if (nodeOf.size < gang.min) {
+  if (nodeOf.size < gang.min && gang.min < gang.members.length) {
     tx.rollback(before);
     const fewer = placeSlices(context, within, SLICE_ORDERS[0], gang.min);
     if (fewer.size >= nodeOf.size) nodeOf = fewer;

@@ -86,11 +86,17 @@ export function placeSlices(
       (demandingFirst ? b.demand - a.demand : 0) ||
       a.index - b.index,
   );
+  /** Room only shrinks: where a slice found no domain, no slice like it finds one. */
+  const homeless = new Set<string>();
   for (const slice of slices) {
     const anchor = anchors.get(slice.index);
+    if (anchor === undefined && homeless.has(slice.likeness)) continue;
     const eligible = anchor === undefined ? candidates.inOrder() : narrow(topology, candidates.all, anchor);
     const found = placeInFirst(context, slice, eligible, room, within.mask);
-    if (!found) continue;
+    if (!found) {
+      if (anchor === undefined) homeless.add(slice.likeness);
+      continue;
+    }
     placed.push(found);
     candidates.use(found.domain);
   }
