@@ -1,7 +1,7 @@
 /** The searcher with real threads. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { answerStart } from '../../src/core/backfill/start-question.ts';
+import { answerStart, type StartQuestion } from '../../src/core/backfill/start-question.ts';
 import { findVictims, proposalOf, type VictimQuestion } from '../../src/core/reclaim/victim-question.ts';
 import type { SearchOutcome, StartOutcome } from '../../src/gang/framework/ports.ts';
 import { WorkerSearcher, type WorkerSearcherOptions } from '../../src/search/worker-searcher.ts';
@@ -81,7 +81,7 @@ describe('a large question', () => {
     const found = questions(30).find((each) => findVictims(each, policy).kind === 'preempt')!;
     const expected = proposalOf(findVictims(found, policy));
     const answer = ask(found);
-    for (const column of found.snapshot.free) column.fill(0);
+    for (const column of found.snapshot.free) column.fill(-1e15);
     expect(await answer).toEqual({ kind: 'answer', proposal: expected });
   });
 
@@ -128,13 +128,20 @@ test('a small question is answered at once, while a thread is busy', () => {
 
 test('a planned start is answered by the thread as it is here', async () => {
   const { searcher } = start();
-  const [about] = questions(30).filter(({ running }) => running.length > 1);
-  const { snapshot, gang: request, running, now } = about!;
-  const endings = running.map(({ gang: { key }, bound }, i) => ({ key, pods: bound, startedAt: 0, endsAt: now + i }));
-  const asked = { snapshot, query: { request, lengthMs: 1_000, endings, earlier: [] }, now };
+  const asked = questions(30)
+    .map(({ snapshot, gang: request, running, now }): StartQuestion => {
+      const endings = running.map(({ gang: { key }, bound }, i) => ({
+        key,
+        pods: bound,
+        startedAt: 0,
+        endsAt: now + i,
+      }));
+      return { snapshot, query: { request, lengthMs: 1_000, endings, earlier: [] }, now };
+    })
+    .find((each) => (answerStart(each, policy)?.waitsFor.length ?? 0) > 0)!;
   const outcome = await new Promise<StartOutcome>((resolve) => {
     expect(searcher.planStart(asked, resolve)).toBeUndefined();
   });
   expect(outcome).toEqual({ kind: 'start', start: answerStart(asked, policy) });
-  expect(outcome.kind === 'start' && outcome.start?.request).toBe(request);
+  expect(outcome.kind === 'start' && outcome.start?.request).toBe(asked.query.request);
 });
