@@ -53,7 +53,7 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
   const fault = faultOf(seed);
   const ledger = new Ledger({ allocatable: ALLOCATABLE, limits: [CAPPED] });
   const workload = drawWorkload(`s${seed}`, random);
-  for (const { expected } of [...workload.submissions, workload.last]) ledger.expect(expected);
+  for (const { expected } of [...workload.submissions, ...workload.hopeless, workload.last]) ledger.expect(expected);
   plane.history.ledger = ledger;
   const [gaps, fallen] = [plane.history.gaps, plane.fallen.length];
   const wrong = new Map<Check, string[]>();
@@ -144,7 +144,7 @@ async function awaitDone(ledger: Ledger, submissions: readonly Submission[]): Pr
 
 /** Returns what gangs that wait in vain, and pods without a gang, still hold after a moment. */
 async function awaitIdle(plane: Plane, ledger: Ledger, { hopeless }: Workload): Promise<readonly string[]> {
-  const names = hopeless.map(({ name }) => name);
+  const names = hopeless.map(({ expected }) => expected.name);
   let held: readonly string[] = [];
   const look = async () => {
     const reservations = (await plane.muster.gangs<{ metadata: { name: string }; status: { nominated: number } }>())

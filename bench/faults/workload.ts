@@ -24,7 +24,7 @@ export interface Submission {
 export interface Workload {
   readonly submissions: readonly Submission[];
   /** Gangs that can never start: one is larger than the cluster, one never gets its last member. */
-  readonly hopeless: readonly { readonly name: string; readonly pods: readonly V1Pod[] }[];
+  readonly hopeless: readonly { readonly expected: ExpectedGang; readonly pods: readonly V1Pod[] }[];
   /** A gang over all GPUs: that it starts in the end shows that nothing is held any more. */
   readonly last: { readonly expected: ExpectedGang; readonly pods: readonly V1Pod[] };
 }
@@ -74,8 +74,14 @@ export function drawWorkload(round: string, random: Random): Workload {
   return {
     submissions,
     hopeless: [
-      { name: tooLarge, pods: gangPods({ gang: tooLarge, size: 3, minMembers: 3, gpus: GPUS_A_NODE * 2 }) },
-      { name: gap, pods: gangPods({ gang: gap, size: 3, minMembers: 4, gpus: 1 }) },
+      {
+        expected: { name: tooLarge, min: 3, completions: 3 },
+        pods: gangPods({ gang: tooLarge, size: 3, gpus: GPUS_A_NODE * 2 }),
+      },
+      {
+        expected: { name: gap, min: 4, completions: 4 },
+        pods: gangPods({ gang: gap, size: 3, minMembers: 4, gpus: 1 }),
+      },
     ],
     last: {
       expected: { name: last, min: NODES, completions: NODES },
