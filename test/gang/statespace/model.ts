@@ -15,6 +15,7 @@ import type { GangObserver } from '../../../src/gang/framework/ports.ts';
 import { Store } from '../../../src/kube/store.ts';
 import { aRawNode, aRawPod, GPU } from '../../support/builders.ts';
 import type { WireObject } from '../../support/cluster-in-memory.ts';
+import { answersAtOnce } from '../../support/searchers.ts';
 import { type Answer, ScriptedApi, type Session, type WatchedKind } from './scripted-api.ts';
 import { ScriptedClock } from './scripted-clock.ts';
 
@@ -123,6 +124,7 @@ export class Model {
     const state = new ClusterState(undefined);
     const owner = session;
     const { gang, preemption, repair, queues, topology, lonePodCandidates, schedulerNames } = config;
+    const policy = { isAccelerator: manageResources([GPU]), score: topology.policy };
     const scheduler = assembleScheduler({
       view: state,
       writer: session.writer,
@@ -136,12 +138,13 @@ export class Model {
         queues,
         regatherMs: 2_000,
         repairTimeoutMs: 20_000,
-        policy: { isAccelerator: manageResources([GPU]), score: topology.policy },
+        policy,
       },
       barrierTimeoutMs: gang.barrierTimeoutMs,
       lonePodCandidates,
       schedulerNames,
       projectPod: (raw) => projector.project(raw),
+      searcher: answersAtOnce(policy),
     });
     const stores = {
       Pod: feed((raw) => projector.project(raw), state.pods),
