@@ -55,7 +55,8 @@ export class Observation {
       const slot = reservations.confirm(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod is bound already');
       reservations.releaseHoldFor(uid);
-    } else if (!now || now.deleting || now.nominatedNodeName !== '') reservations.releaseHoldFor(uid);
+    } else if (!now || now.deleting) reservations.releaseHoldFor(uid);
+    else if (now.nominatedNodeName !== '') reservations.releaseChoiceOf(uid);
     if (!now || now.deleting) {
       const slot = reservations.slot(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod was deleted');
