@@ -175,6 +175,13 @@ export const guards: readonly Guard[] = [
     tests: ['test/core/preemption/candidates.test.ts', 'test/core/preemption/preemption.test.ts'],
   },
   {
+    name: 'a nomination does not free the capacity of a binding that is being written',
+    file: 'src/gang/observe/observation.ts',
+    text: 'reservations.releaseChoiceOf(uid);',
+    mutant: 'reservations.releaseHoldFor(uid);',
+    tests: ['test/gang/extender/filter.test.ts'],
+  },
+  {
     name: 'no gate is removed before every member is nominated',
     file: 'src/gang/write/nominator.ts',
     text: "if (assumed.length > 0 || isEarly || slots.some(({ state }) => state === 'fenced')) return;",
