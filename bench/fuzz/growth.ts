@@ -14,8 +14,8 @@ export interface Growth {
 
 /** Caches fill and code is compiled in the first part of a run. */
 const WARM_UP = 1 / 3;
-/** What a run may grow at least: measurements are no more exact. */
-const LEAST_MIB = 3;
+/** What a run may grow at least, MiB: a short run still compiles code and fills caches when it ends. */
+const LEAST_MIB = 8;
 /** How many standard deviations from the line are noise. */
 const NOISE = 4;
 

@@ -112,13 +112,6 @@ export const guards: readonly Guard[] = [
     tests: ['test/gang/preempt/preemption.test.ts', 'test/gang/preempt/preemption-races.test.ts'],
   },
   {
-    name: 'a slot that was replaced while its call was held is not bound',
-    file: BINDER,
-    text: "if (verdict.kind === 'rejected' || !current) {",
-    mutant: "if (verdict.kind === 'rejected') {",
-    tests: [...BARRIER_TESTS, 'test/gang/observe/leavers.test.ts', 'test/gang/observe/label-laws.test.ts'],
-  },
-  {
     name: 'a lone pod is not bound where a gang has the capacity',
     file: BINDER,
     text: 'if (pod && !this.#parts.lonePods.fitsWithReservations(',
@@ -182,18 +175,11 @@ export const guards: readonly Guard[] = [
     tests: ['test/core/preemption/candidates.test.ts', 'test/core/preemption/preemption.test.ts'],
   },
   {
-    name: 'a gang displaces only lower ones',
-    file: 'src/gang/preempt/displacement.ts',
-    text: 'if (gang.priority >= priority || census.bound.length > 0) return [];',
-    mutant: 'if (census.bound.length > 0) return [];',
-    tests: ['test/gang/preempt/preemption.test.ts'],
-  },
-  {
-    name: 'a binding that is being written keeps its slot when the gang is released',
-    file: 'src/gang/framework/releaser.ts',
-    text: ".filter(({ state }) => state !== 'binding');",
-    mutant: ';',
-    tests: ['test/gang/observe/release.test.ts', 'test/gang/preempt/preemption-races.test.ts'],
+    name: 'a nomination does not free the capacity of a binding that is being written',
+    file: 'src/gang/observe/observation.ts',
+    text: 'reservations.releaseChoiceOf(uid);',
+    mutant: 'reservations.releaseHoldFor(uid);',
+    tests: ['test/gang/extender/filter.test.ts'],
   },
   {
     name: 'no gate is removed before every member is nominated',

@@ -208,6 +208,12 @@ describe('binding', () => {
     });
   });
 
+  test('finds the pod gone when another pod of its name is on the node after a failure', async () => {
+    putPod({ nodeName: 'n1' }, 'another');
+    failFirst(99, { kind: 'answer', status: 500 }, ({ method }) => method === 'POST');
+    expect(await api.bind(POD, 'n1', {})).toEqual({ kind: 'gone' });
+  });
+
   test('is a conflict for a pod that still has a gate', async () => {
     putPod({ schedulingGates: [{ name: 'g' }] });
     expect(await api.bind(POD, 'n1', {})).toMatchObject({

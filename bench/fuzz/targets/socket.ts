@@ -162,7 +162,13 @@ class SocketArena implements Arena {
    * @param protocol over TLS; undefined: without TLS.
    * @returns what the server sent until it closed the connection, or until `waitMs` after the last byte.
    */
-  async #exchange(isTls: boolean, bytes: Buffer, lengths: readonly number[], end: End, waitMs = 30): Promise<string> {
+  async #exchange(
+    protocol: Protocol | undefined,
+    bytes: Buffer,
+    lengths: readonly number[],
+    end: End,
+    waitMs = 30,
+  ): Promise<string> {
     const client = this.#connect(protocol);
     let received = '';
     const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));

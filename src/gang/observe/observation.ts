@@ -64,7 +64,8 @@ export class Observation {
       // It closes nothing if it asks for that no longer.
       if (slot?.levels.exclusive !== exclusiveOf(now)) reservations.noteFreed();
       reservations.releaseHoldFor(uid);
-    } else if (!now || now.deleting || now.nominatedNodeName !== '') reservations.releaseHoldFor(uid);
+    } else if (!now || now.deleting) reservations.releaseHoldFor(uid);
+    else if (now.nominatedNodeName !== '') reservations.releaseChoiceOf(uid);
     if (!now || now.deleting) {
       const slot = reservations.slot(uid);
       if (slot) barrier.reject(slot.gang, uid, 'the pod was deleted');

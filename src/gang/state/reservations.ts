@@ -162,6 +162,13 @@ export class Reservations {
     this.#release({ kind: 'lone-pod', uid: uid as PodUid });
   }
 
+  /** The nodes among which a lone preemptor chose are free again. A binding that is being written keeps its node. */
+  releaseChoiceOf(uid: string): void {
+    const key: HoldKey = { kind: 'lone-pod', uid: uid as PodUid };
+    const isEndless = this.#holds.get(holdIdOf(key))?.spaces.some(({ until }) => until === Number.POSITIVE_INFINITY);
+    if (!isEndless) this.#release(key);
+  }
+
   /** Holds capacity for a member that does not exist now. */
   addPlaceholder(placeholder: Placeholder): void {
     const { key } = placeholder;

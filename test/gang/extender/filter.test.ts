@@ -258,6 +258,25 @@ describe('a lone pod', () => {
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
+  test('keeps the capacity while its binding is written, whatever becomes of its nomination', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.create(pod('web'));
+    world.cluster.trouble({ verb: 'bind', how: 'ok', hangs: true });
+    const call = world.bind('web', 'n0');
+    await world.settle();
+    world.cluster.update('Pod', 'default/web', ({ status }) => {
+      status.nominatedNodeName = 'n0';
+    });
+    world.eraseNomination('web');
+    world.create(gang('a', 1));
+    await world.settle();
+    expect(world.stateOf('a')).toBe('Pending');
+    world.cluster.letGo();
+    await world.settle();
+    expect(call.verdict).toBe('bound');
+    expect(world.overbooked()).toEqual([]);
+  });
+
   test('whose binding failed gives the capacity back, and a gang that waited for it is planned', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('web'));

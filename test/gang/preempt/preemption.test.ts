@@ -91,6 +91,27 @@ describe('a gang that finds no capacity', () => {
     expect(world.stateOf('high')).toBe('Pending');
   });
 
+  test('binds no member while the pods that it preempted are still on its node', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.running('low', ['n0'], { graceSeconds: 30 });
+    world.create(gang('high', 1, HIGH));
+    await world.pass(SECOND);
+    expect(world.slotsOf('high')).toEqual({ 'high-0': 'n0' });
+    const call = world.bind('high-0', 'n0');
+    await world.settle();
+    expect(call.verdict).toContain('waits for the pods that it preempted to leave');
+    expect(world.boundTo('high')).toEqual({});
+  });
+
+  test('takes no slot of a gang of equal priority', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.create(gang('first', 1, HIGH));
+    await world.settle();
+    world.create(gang('second', 1, { ...HIGH, createdAt: world.clock.now() + SECOND }));
+    await world.pass(SECOND);
+    expect([world.stateOf('first'), world.stateOf('second')]).toEqual(['Nominated', 'Pending']);
+  });
+
   test('waits for the end of min-runtime, and says so', async () => {
     const world = await startWorld({ nodes: 1 });
     world.running('low', ['n0'], { annotations: { 'muster.dev/min-runtime': '10m' } });

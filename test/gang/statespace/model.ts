@@ -368,15 +368,27 @@ export class Model {
       };
       const { indexOf, podsOn } = state.snapshot();
       for (const node of NODES) {
-        const taken = new Set((podsOn[indexOf.get(node) ?? -1] ?? []).map(({ uid }) => uid).filter(isOwn));
+        const taken = new Set(
+          (podsOn[indexOf.get(node) ?? -1] ?? [])
+            .map(({ uid }) => uid)
+            .filter((uid) => isOwn(uid) && !this.#mayDisplace(uid)),
+        );
         for (const slot of scheduler.reservations.slots())
           if (slot.node === node && slot.state !== 'fenced') taken.add(slot.pod.uid);
-        for (const [, hold] of scheduler.reservations.holds()) if (hold.node === node) taken.add(hold.pod.uid);
+        for (const [, hold] of scheduler.reservations.holds())
+          if (hold.node === node && !this.#mayDisplace(hold.pod.uid)) taken.add(hold.pod.uid);
         if (taken.size > PLACES)
           found.push(`${taken.size} pods have a place on ${node}: ${[...taken].sort().join(', ')}`);
       }
     }
     return found;
+  }
+
+  /** A pod that left a gang of high priority may take the place that is kept for a member of lower priority. */
+  #mayDisplace(uid: string): boolean {
+    const pod = this.api.pod(uid);
+    const lowest = Math.min(...this.gangs.map(({ priority }) => priority));
+    return pod?.metadata.labels?.[GANG_LABEL] === undefined && (pod?.spec.priority ?? 0) > lowest;
   }
 }
 

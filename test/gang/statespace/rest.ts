@@ -13,7 +13,8 @@ export function checkRest(model: Model): readonly string[] {
     const started = members.filter(({ spec }) => spec.nodeName).length;
     if (!model.disturbed.has(name) && started > 0 && started < min)
       found.push(`at rest, ${started} of ${min} members of ${name} are bound`);
-    const isComplete = members.length >= min && started === 0;
+    // A gang that lost or got a member may have a problem that keeps it waiting.
+    const isComplete = members.length >= min && started === 0 && !model.disturbed.has(name);
     if (isComplete && bound.length === 0 && cordoned.length === 0)
       found.push(`at rest, nothing runs and ${name} waits`);
   }
