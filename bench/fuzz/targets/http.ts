@@ -122,7 +122,9 @@ class ServerCaller implements Caller {
       directPaths,
       bindAddress: '127.0.0.1',
       port: 0,
-      anonymousPaths: [],
+      isListed: () => true,
+      onRefusedConnection: () => {},
+      maxConnections: 1_000,
       drainDelayMs: 0,
       logger: createLogger({ verbosity: 0, write: () => {}, now: Date.now }),
     });

@@ -155,7 +155,7 @@ describe('a pod that names a preemptor', () => {
     for (const name of ['n2', 'n3']) world.addNode(name);
     await world.settle();
     expect(Object.values(world.slotsOf('high')).sort(), 'the fence stands').toEqual(['n0', 'n1']);
-    await world.pass(10 * MINUTE);
+    await world.pass(6 * MINUTE + 5 * SECOND);
     expect(Object.values(world.slotsOf('high')).sort()).toEqual(['n2', 'n3']);
   });
 
