@@ -134,9 +134,16 @@ export class WorkerSearcher implements Searcher {
   /** One message in each turn: copying the first question of a large cluster takes 100 ms in all. */
   #post(thread: Thread, messages: Iterator<Message>): void {
     if (thread !== this.#thread) return;
-    const { done, value } = messages.next();
-    if (done) return;
-    thread.worker.postMessage(value);
+    try {
+      const { done, value } = messages.next();
+      if (done) return;
+      thread.worker.postMessage(value);
+    } catch (error) {
+      // The thread has half a question: the next one gets a new thread.
+      this.#abandon(thread);
+      this.#conclude({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+      return;
+    }
     setImmediate(() => this.#post(thread, messages));
   }
 

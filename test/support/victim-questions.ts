@@ -6,7 +6,7 @@ import type { GangRequest } from '../../src/core/placement/gang-request.ts';
 import type { Preemption } from '../../src/core/preemption/preemption.ts';
 import { rollUp } from '../../src/core/queues/quota.ts';
 import { buildQueueTree } from '../../src/core/queues/tree.ts';
-import { lookupOn, type QuotaClaim } from '../../src/core/reclaim/quota-rights.ts';
+import { lookupOn, type QuotaClaim, quotaHolders } from '../../src/core/reclaim/quota-rights.ts';
 import type { VictimQuestion } from '../../src/core/reclaim/victim-question.ts';
 import { aNode, GPU } from './builders.ts';
 import { aGang, members } from './gangs.ts';
@@ -35,6 +35,9 @@ export interface Twist {
   readonly barred: number;
   /** The job that is expected to end soon, by index. */
   readonly departing: number;
+  /** Every so many-th job refuses to be preempted (1: none), and every so many-th is within the guarantee of its queue. */
+  readonly immune: number;
+  readonly covered: number;
 }
 
 /** What happens before the next question. */
@@ -52,6 +55,8 @@ const twistArb: fc.Arbitrary<Twist> = fc.record({
   avoided: fc.integer({ min: -4, max: 5 }),
   barred: fc.integer({ min: -4, max: 7 }),
   departing: fc.integer({ min: -4, max: 7 }),
+  immune: fc.integer({ min: 1, max: 4 }),
+  covered: fc.integer({ min: 1, max: 3 }),
 });
 
 const changeArb: fc.Arbitrary<Change> = fc.record({
@@ -95,12 +100,11 @@ export function* tellStory({ world, twists, changes }: Story): Generator<VictimQ
   );
   for (const pod of [...alive.values()].flat()) table.addPod(pod);
   for (const [turn, twist] of twists.entries()) {
-    const running = runningOf(alive).map(({ gang, bound }) => ({
+    const running = runningOf(alive).map(({ gang, bound }, i) => ({
       gang,
-      bound: bound.map((pod) => (twist.variant === 'exclusive victims' ? exclusive(pod, world) : pod)),
+      bound: bound.map((pod) => immune(twist.variant === 'exclusive victims' ? exclusive(pod, world) : pod, i, twist)),
     }));
-    if (twist.variant === 'exclusive victims')
-      for (const { bound } of running) for (const pod of bound) replace(table, pod);
+    for (const { bound } of running) for (const pod of bound) replace(table, pod);
     const snapshot = table.snapshot();
     const departing = running[twist.departing]?.bound ?? [];
     const departures = new Map(departing.map((pod) => [pod, NOW + 5_000]));
@@ -111,13 +115,12 @@ export function* tellStory({ world, twists, changes }: Story): Generator<VictimQ
       budgets: budgetsOf(world),
       barred: new Set([`default/job-${twist.barred}`]),
       departures: () => departures,
-      claim: twist.claim && claimOf(tree, twist, [...alive.values()].flat(), snapshot),
+      claim: twist.claim && claimOf(tree, twist, running, snapshot),
       isQuotaFull: twist.claim === 'quota',
       othersLeave: twist.othersLeave,
       now: NOW,
     };
-    if (twist.variant === 'exclusive victims')
-      for (const [, pods] of alive) for (const pod of pods) replace(table, pod);
+    for (const [, pods] of alive) for (const pod of pods) replace(table, pod);
     const { ends, node, what } = changes[turn]!;
     const job = jobs[ends];
     for (const pod of (job && alive.get(job)) ?? []) table.removePod(pod);
@@ -150,17 +153,27 @@ function exclusive(pod: PodModel, { depth }: World): PodModel {
   return { ...pod, annotations: { ...pod.annotations, 'muster.dev/topology-exclusive': level } };
 }
 
+/** Jobs of every `immune`-th turn refuse to be preempted; with 1 nobody does. */
+function immune(pod: PodModel, i: number, { immune: each }: Twist): PodModel {
+  if (each === 1 || i % each !== 0) return pod;
+  return { ...pod, annotations: { ...pod.annotations, 'muster.dev/preemptible': 'false' } };
+}
+
+/** As the decision loop passes it: with the functions that look up, which cross no thread. */
 function claimOf(
   tree: QuotaClaim['tree'],
-  { claim }: Twist,
-  pods: readonly PodModel[],
+  { claim, covered: each }: Twist,
+  running: VictimQuestion['running'],
   snapshot: VictimQuestion['snapshot'],
 ): QuotaClaim {
+  const pods = running.flatMap(({ bound }) => bound);
   const lookup = lookupOn(snapshot, tree, policy.isAccelerator);
   const held = Map.groupBy(pods, ({ labels }) => labels['muster.dev/queue']!);
   const use = rollUp(tree, new Map([...held].map(([queue, own]) => [queue, lookup.amountsOf(own)])));
   const queue = tree.byName.get(claim === 'quota' ? 'b' : 'a')!;
-  return { tree, queue, priority: 5, asked: new Map([[GPU, claim === 'quota' ? 16 : 8]]), use };
+  const covered = new Set(running.flatMap(({ gang }, i) => (i % each === 0 ? [gang.key] : [])));
+  const asked = new Map([[GPU, claim === 'quota' ? 16 : 8]]);
+  return quotaHolders({ tree, queue, priority: 5, asked, use, covered }, lookup).query;
 }
 
 function vary(world: World, variant: Twist['variant']): GangRequest {

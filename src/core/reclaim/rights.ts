@@ -26,7 +26,7 @@ export interface ReclaimQuery {
   readonly asked: Amounts;
   readonly use: UseByQueue;
   /** The gangs within the guarantees of their queues (`immunity.ts`), by key; undefined: none. */
-  readonly covered?: ReadonlySet<string>;
+  readonly covered?: ReadonlySet<string> | undefined;
   /** The queue that a pod counts for; undefined: none, and priority alone decides. */
   readonly queueOf: (pod: PodModel) => Queue | undefined;
 }

@@ -184,9 +184,9 @@ export class QuestionReader {
     });
   }
 
-  #claim({ queue, tree, ...plain }: ClaimMessage): QuotaClaim {
+  #claim({ queue, tree, priority, asked, use, covered }: ClaimMessage): QuotaClaim {
     this.#tree = tree ?? this.#tree;
-    return { tree: this.#tree!, queue: this.#tree!.byName.get(queue)!, ...plain };
+    return { tree: this.#tree!, queue: this.#tree!.byName.get(queue)!, priority, asked, use, covered };
   }
 
   #podsAt(numbers: Int32Array, from: number, to: number): readonly PodModel[] {

@@ -174,10 +174,10 @@ export class QuestionWriter {
     };
   }
 
-  #claim({ tree, queue, ...plain }: QuotaClaim): ClaimMessage {
+  #claim({ tree, queue, priority, asked, use, covered }: QuotaClaim): ClaimMessage {
     const isKnown = tree === this.#tree;
     this.#tree = tree;
-    return { tree: isKnown ? undefined : tree, queue: queue.name, ...plain };
+    return { tree: isKnown ? undefined : tree, queue: queue.name, priority, asked, use, covered };
   }
 
   #pod(pod: PodModel): number {

@@ -93,4 +93,6 @@ const PLAIN = {
   avoided: -1,
   barred: -1,
   departing: -1,
+  immune: 1,
+  covered: 1,
 } as const;
