@@ -183,12 +183,12 @@ test("Muster's writer finds each answer to be what it is, with Muster's rights",
       kind: 'ok',
       body: { metadata: { annotations: { 'muster.dev/plan': 'q/n1/1' } }, status: { nominatedNodeName: 'n1' } },
     });
-    expect(await writer.annotate(pod, { x: 'y', 'muster.dev/plan': null })).toMatchObject({
+    expect(await writer.annotate(pod, { 'muster.dev/over-time': 'y', 'muster.dev/plan': null })).toMatchObject({
       kind: 'ok',
-      body: { metadata: { annotations: { x: 'y' } } },
+      body: { metadata: { annotations: { 'muster.dev/over-time': 'y' } } },
     });
     expect(await writer.recordPlan(other, 'p')).toEqual({ kind: 'gone' });
-    expect(await writer.annotate(other, { x: 'z' })).toEqual({ kind: 'gone' });
+    expect(await writer.annotate(other, { 'muster.dev/over-time': 'z' })).toEqual({ kind: 'gone' });
 
     await ask(cluster, bind('writer'));
     await ask(cluster, strategic(`${PODS}/writer/status`, { status: { phase: 'Running' } }));
