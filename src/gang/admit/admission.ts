@@ -63,6 +63,7 @@ export class Admission {
   /** Queues that are closed for all but one gang, which has waited long for their quota. */
   readonly #closed = new Map<Queue, GangRecord>();
   readonly #sweep = new Sweep();
+  readonly #startedSweep = new Sweep();
   /** Gangs behind a planned start may be allowed to start now, or the pass goes on. */
   #looksAgain = false;
   /** The verdict on the last candidate. */
@@ -111,6 +112,7 @@ export class Admission {
    */
   *admit(records: readonly GangRecord[], ended: readonly Gang[], now: number): Generator<AdmissionCandidate, void> {
     const { isolation } = this.#context;
+    this.#looksAgain = false;
     for (const gang of ended) isolation.run(gang.key, 'admit', () => this.#learnRunTime(gang, now));
     this.#queues.refresh(records);
     this.#parts.satisfiability.review(records);
@@ -130,11 +132,10 @@ export class Admission {
       .sort(compareUrgency);
     const isPassDue = this.#isPassDue(waiting, pass);
     if (started.length === 0 && !isPassDue) return;
-    for (const record of started) {
-      if (record.state === 'Gathering') continue;
-      const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainStarted(record));
-      if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });
-    }
+    yield* this.#passStarted(
+      started.filter(({ state }) => state !== 'Gathering'),
+      pass,
+    );
     if (isPassDue) yield* this.#pass(waiting, pass);
     // The use of a queue falls only when capacity is freed.
     for (const { admission, attempt } of waiting) {
@@ -145,6 +146,19 @@ export class Admission {
       const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainEarly(record, now));
       if (constraints) yield* this.#handOut({ kind: 'early', record, constraints, pass });
     }
+  }
+
+  /** The pass over the gangs that have started and lack members: like those that wait, they may be thousands. */
+  *#passStarted(started: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
+    const { isolation, clock } = this.#context;
+    this.#startedSweep.begin(started, clock.now());
+    for (const record of started) {
+      if (this.#startedSweep.verdictOf(record) || this.#startedSweep.isOver(record, clock.now())) continue;
+      const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainStarted(record));
+      if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });
+      this.#startedSweep.note(record, 'later');
+    }
+    this.#looksAgain = this.#startedSweep.end();
   }
 
   #learnRunTime({ lineage, members }: Gang, now: number): void {
@@ -243,7 +257,7 @@ export class Admission {
       now,
     );
     this.#backfill.begin(pass.records);
-    this.#sweep.begin(this.#context.clock.now());
+    this.#sweep.begin(waiting, this.#context.clock.now());
     this.#closed.clear();
     let position = 0;
     let blocker: GangRecord | undefined;
@@ -258,7 +272,7 @@ export class Admission {
         continue;
       }
       const known = this.#sweep.verdictOf(record);
-      if (known === undefined && this.#sweep.isOver(this.#context.clock.now())) continue;
+      if (known === undefined && this.#sweep.isOver(record, this.#context.clock.now())) continue;
       const constraints = isolation.run(record.gang.key, 'admit', () => {
         this.#noteQuota(head);
         return this.#constrainWaiting(gang, quota.kind === 'refused');
@@ -266,10 +280,10 @@ export class Admission {
       if (!constraints) continue;
       if (known === undefined) {
         yield { kind: 'waiting', record, constraints, pass };
-        const found = this.#takeVerdict();
-        // It was set aside: nobody waits behind it.
+        // Also if it was set aside: many that take too long must not all do so in one cycle.
+        this.#sweep.note(record, this.#takeVerdict());
+        // Then nobody waits behind it.
         if (record.gang.fault) continue;
-        this.#sweep.note(record, found);
       }
       const verdict = this.#sweep.verdictOf(record)!;
       if (verdict === 'started') {
@@ -291,7 +305,7 @@ export class Admission {
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
-    this.#looksAgain = this.#sweep.end();
+    if (this.#sweep.end()) this.#looksAgain = true;
     if (!this.#backfill.end()) return;
     for (const { admission, attempt } of waiting) {
       // A gang that backs off is woken by the end of its back-off.

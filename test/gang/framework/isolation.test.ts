@@ -332,4 +332,45 @@ describe('the time budget', () => {
     await scheduleAll(world);
     expect(Object.keys(world.boundTo('bad'))).toHaveLength(2);
   });
+
+  test.each(['wait', 'run and lack members'])(
+    'many gangs that %s and exceed it do not do so in one cycle',
+    async (how) => {
+      let [planned, most] = [0, 0];
+      const world: World = await startWorld({
+        nodes: 4,
+        metrics: new Metrics(),
+        write: () => {},
+        changePorts: (ports) => ({
+          ...ports,
+          clock: { ...ports.clock, computed: () => planned * 1_500 },
+          observer: proxyOf(
+            proxyOf(ports.observer, 'onPlanned', (onPlanned) => (...args) => {
+              planned++;
+              world.freeze(1_500);
+              onPlanned(...args);
+            }),
+            'onCycle',
+            (onCycle) => (report) => {
+              most = Math.max(most, report.seconds);
+              onCycle(report);
+            },
+          ),
+        }),
+      });
+      for (let i = 0; i < 4; i++) {
+        // Of different shapes: one that finds no room does not speak for the others.
+        const spec = { nodeSelector: { 'kubernetes.io/os': `none-${i}` } };
+        if (how === 'wait') world.create(gang(`bad${i}`, 2, { spec }));
+        else {
+          world.running(`bad${i}`, [`n${i}`], { min: 1, gpus: 1 });
+          world.create(gang(`bad${i}`, 2, { min: 1, from: 1, spec }));
+        }
+      }
+      await world.settle();
+      for (let i = 0; i < 8; i++) await world.pass(SECOND);
+      expect(planned).toBeGreaterThanOrEqual(4);
+      expect(most).toBeLessThan(2 * 1.6);
+    },
+  );
 });
