@@ -8,6 +8,7 @@ import { planGang } from '../../core/placement/plan.ts';
 import type { VictimUnit } from '../../core/preemption/candidates.ts';
 import { lowestPriority } from '../../core/preemption/preemption.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
+import { MAX_VICTIM_SETS } from '../../core/reclaim/reclaim.ts';
 import type { Borrower } from '../../core/reclaim/rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
@@ -39,6 +40,7 @@ export interface PreemptOutcome {
   readonly releases: readonly Release[];
 }
 
+const NO_GANGS: ReadonlySet<GangRecord> = new Set();
 const NOTHING_DONE: PreemptOutcome = { gotSlots: false, releases: [] };
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
@@ -94,7 +96,8 @@ export class Preemptor {
   #displace(
     candidate: AdmissionCandidate,
     outcome: NoCapacity,
-    except: ReadonlySet<GangRecord> = new Set(),
+    except = NO_GANGS,
+    sets = 1,
   ): PreemptOutcome | undefined {
     const { demand, stay } = outcome;
     const { reservations, settings, clock } = this.#context;
@@ -102,9 +105,18 @@ export class Preemptor {
     const { key, priority } = record.gang;
     const holders = listSlotHolders(pass.records, reservations);
     const rights = this.#rightsOf(candidate);
-    const candidates = listDisplaceable(holders, reservations, record, () => rights?.rights).filter(
+    const all = listDisplaceable(holders, reservations, record, () => rights?.rights).filter(
       (other) => !except.has(other.record),
     );
+    // Tenants decide how many there are. The last set has only gangs that no queue needs to keep, whichever are taken.
+    const isLast = sets === MAX_VICTIM_SETS;
+    const lasting = isLast
+      ? this.#listKept(
+          all.map((other) => other.record),
+          rights,
+        )
+      : NO_GANGS;
+    const candidates = all.filter((other) => !lasting.has(other.record));
     const placeholders = listPlaceholders(holders, reservations, priority).filter(
       ({ pod }) => !rights || rights.rights(pod) === 'may',
     );
@@ -118,14 +130,21 @@ export class Preemptor {
     const planned = plan.slots.map((slot) => ({ slot, pod: podOf.get(slot.uid)! }));
     const displaced = findDisplaced(occupied, planned, candidates, placeholders);
     // As with evictions: other queues keep what they are guaranteed.
-    const units = displaced.gangs.map((other) => this.#borrowerOf(other));
-    const kept = new Set(rights?.listExcess(units).map((unit) => (unit as StartingUnit).record));
-    if (kept.size > 0) return this.#displace(candidate, outcome, new Set([...except, ...kept]));
+    const kept = this.#listKept(displaced.gangs, rights);
+    if (kept.size > 0) {
+      return isLast ? undefined : this.#displace(candidate, outcome, new Set([...except, ...kept]), sets + 1);
+    }
     for (const place of displaced.places) reservations.releasePlaceholder(place.key);
     this.#parts.assigner.assign(record, demand, plan.slots);
     const message = `gang ${key} takes its place`;
     const releases = displaced.gangs.map((other): Release => ({ record: other, cause: 'displaced', message }));
     return { gotSlots: true, releases };
+  }
+
+  /** Those of the gangs that keep their slots if all the others lose theirs. */
+  #listKept(gangs: readonly GangRecord[], rights: Rights): ReadonlySet<GangRecord> {
+    const units = gangs.map((other) => this.#borrowerOf(other));
+    return new Set(rights?.listExcess(units).map((unit) => (unit as StartingUnit).record));
   }
 
   /** A gang that is about to start, as the guarantees of queues look at it. */

@@ -382,3 +382,34 @@ test('gangs within the guarantee of a GPU model come before those that borrow, w
   await scheduleAll(world);
   expect(runningOf(world, 'big', 'small')).toEqual(['small']);
 });
+
+test('a gang displaces others after a bounded number of plans, however many of them queues need to keep', async () => {
+  // Each of these borrows, and would fall below its guarantee.
+  const kept = Array.from({ length: 12 }, (_, i) => ({ name: `q${i}`, guaranteed: 4 }));
+  let plans = 0;
+  const world = await startQueueWorld([...kept, { name: 'z' }, { name: 'x' }], {
+    nodes: 13,
+    changePorts: (ports) => ({
+      ...ports,
+      view: new Proxy(ports.view, {
+        get: (view, name) => {
+          const value = Reflect.get(view, name) as unknown;
+          // Asked for each plan.
+          if (name === 'foreignHolders') plans++;
+          return typeof value === 'function' ? (value.bind(view) as unknown) : value;
+        },
+      }),
+    }),
+  });
+  for (const { name } of kept) world.create(gang(name, 1, inQueue(name)));
+  await world.settle();
+  world.create(gang('free', 1, inQueue('z')));
+  await world.settle();
+  expect(Object.keys(world.slotsOf('free'))).toHaveLength(1);
+  plans = 0;
+  world.create(gang('urgent', 1, inQueue('x', { priority: 100 })));
+  await world.settle();
+  expect(Object.keys(world.slotsOf('urgent'))).toHaveLength(1);
+  expect(world.stateOf('free')).toBe('Pending');
+  expect(plans).toBeLessThan(12);
+});
