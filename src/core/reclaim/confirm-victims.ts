@@ -43,7 +43,9 @@ export function confirmProposal(
     case 'none':
       return proposal;
     case 'coming': {
-      const { snapshot, gang, now } = question;
+      const { snapshot, gang, isQuotaFull, now } = question;
+      // It was found while there was quota. What becomes free in the quota belongs to nobody yet.
+      if (isQuotaFull) return undefined;
       const view = withoutPods(snapshot, listLeaving(snapshot, now));
       const slots = placeOn(view, gang, policy) ?? placeOn(view, unavoiding(gang), policy);
       return slots && { kind: 'coming', slots };

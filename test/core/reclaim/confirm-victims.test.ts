@@ -64,6 +64,20 @@ describe('the answer to a question', () => {
   });
 });
 
+test('what comes free is for nobody whose quota is full by now', () => {
+  let placed = 0;
+  fc.assert(
+    fc.property(storyArb, (story) => {
+      for (const question of tellStory(story)) {
+        if (confirmProposal({ ...question, isQuotaFull: false }, { kind: 'coming' }, policy)) placed++;
+        expect(confirmProposal({ ...question, isQuotaFull: true }, { kind: 'coming' }, policy)).toBeUndefined();
+      }
+    }),
+    { numRuns: 100 },
+  );
+  expect(placed).toBeGreaterThan(0);
+});
+
 function expectToHold(
   question: VictimQuestion,
   { victims, slots }: Extract<ReturnType<typeof findVictims>, { kind: 'preempt' }>,
