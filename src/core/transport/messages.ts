@@ -28,6 +28,8 @@ export interface EntitiesMessage {
 export interface SnapshotMessage extends Pick<Snapshot, 'generation' | 'columns' | 'free' | 'allocatable'> {
   readonly repelling: Uint8Array;
   readonly exclusive: Uint8Array;
+  /** As in the scheme of the topology, of which the other end derives the rest. */
+  readonly exclusiveLevels: readonly string[] | undefined;
   readonly rows: number;
   /** Rows whose node changed. */
   readonly nodes: Numbered<NodeModel | undefined>;

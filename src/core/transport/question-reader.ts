@@ -143,7 +143,7 @@ export class QuestionReader {
   }
 
   /** As `cluster/node-table.ts` derives it. */
-  #readNodes({ rows, nodes: changed }: SnapshotMessage): NodeSet {
+  #readNodes({ rows, nodes: changed, exclusiveLevels: exclusive }: SnapshotMessage): NodeSet {
     if (this.#nodeSet && changed.length === 0) return this.#nodeSet;
     const nodes: (NodeModel | undefined)[] = Array.from({ length: rows }, (_, row) => this.#nodeSet?.nodes[row]);
     for (const [row, node] of changed) nodes[row] = node;
@@ -160,7 +160,7 @@ export class QuestionReader {
       byName,
       rank,
       verdicts: new NodeVerdicts(nodes),
-      topology: buildTopology(scheme, nodes, byName),
+      topology: buildTopology({ ...scheme, exclusive }, nodes, byName),
       pools: buildPools(nodes),
     };
     return this.#nodeSet;

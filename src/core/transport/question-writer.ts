@@ -141,6 +141,7 @@ export class QuestionWriter {
       allocatable,
       repelling,
       exclusive,
+      exclusiveLevels: snapshot.topology.scheme.exclusive,
       rows: nodes.length,
       nodes: changed,
       podsOn: Int32Array.from(podsOn),

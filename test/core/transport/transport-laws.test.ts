@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { PlannedStart } from '../../../src/core/backfill/planned-start.ts';
 import { answerStart, type StartQuestion } from '../../../src/core/backfill/start-question.ts';
 import { findVictims, type VictimQuestion } from '../../../src/core/reclaim/victim-question.ts';
+import { mayBeExclusive } from '../../../src/core/topology/tree.ts';
 import type { Message } from '../../../src/core/transport/messages.ts';
 import { QuestionReader } from '../../../src/core/transport/question-reader.ts';
 import { QuestionWriter } from '../../../src/core/transport/question-writer.ts';
@@ -66,6 +67,22 @@ describe('questions that cross to another thread', () => {
       { numRuns: 500 },
     );
     expect([...kinds].toSorted()).toEqual(['known', 'never', 'unknown']);
+  });
+
+  test('know there, too, which levels may be exclusive', () => {
+    const [story] = fc.sample(storyArb, { numRuns: 1, seed: 7 });
+    const reader = new QuestionReader(TREE_LEVELS.slice(0, story!.world.depth));
+    const [question] = tellStory(story!);
+    const { snapshot } = question!;
+    const { topology } = snapshot;
+    const limited = { ...topology, scheme: { ...topology.scheme, exclusive: ['host'] } };
+    const messages = [
+      ...new QuestionWriter().writeVictims({ ...question!, snapshot: { ...snapshot, topology: limited } }),
+    ];
+    const there = messages.map((message) => reader.read(structuredClone(message))).at(-1)!.question as VictimQuestion;
+    expect(there.snapshot.topology.levels.map((_, level) => mayBeExclusive(there.snapshot.topology, level))).toEqual(
+      topology.levels.map(({ name }) => name === 'host'),
+    );
   });
 
   test('carry only what changed since the last one', () => {
