@@ -272,7 +272,10 @@ export class Admission {
         continue;
       }
       const known = this.#sweep.verdictOf(record);
-      if (known === undefined && this.#sweep.isOver(record, this.#context.clock.now())) continue;
+      if (known === undefined && this.#sweep.isOver(record, this.#context.clock.now())) {
+        isolation.guard(record.gang.key, 'admit', () => this.#backfill.keep(record));
+        continue;
+      }
       const constraints = isolation.run(record.gang.key, 'admit', () => {
         this.#noteQuota(head);
         return this.#constrainWaiting(gang, quota.kind === 'refused');

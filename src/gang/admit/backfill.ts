@@ -134,10 +134,27 @@ export class Backfill {
   block(record: GangRecord, excludedModels: ExcludedModels): void {
     const now = this.#context.clock.now();
     noteBlocked(record.admission, now);
-    const { backfill } = this.#context.settings.queues;
-    if (this.#starts.length >= (backfill === 'conservative' ? MAX_STARTS : 1)) return;
+    if (this.#hasAllStarts()) return;
     const start = this.#planStart(record, excludedModels, now);
-    if (!start) return;
+    if (start) this.#addStart(record, start, now);
+  }
+
+  /** The next gang in queue order is tried in a later part of the pass: until then the start that is known counts. */
+  keep(record: GangRecord): void {
+    const { key } = record.gang;
+    if (record.admission.blockedSince === undefined || this.#hasAllStarts()) return;
+    this.#asked.add(key);
+    const start = this.#planned.get(key)?.start;
+    if (!start || !areNodesPresent(start, this.#context.view.snapshot())) return;
+    this.#addStart(record, start, this.#context.clock.now());
+  }
+
+  #hasAllStarts(): boolean {
+    const { backfill } = this.#context.settings.queues;
+    return this.#starts.length >= (backfill === 'conservative' ? MAX_STARTS : 1);
+  }
+
+  #addStart(record: GangRecord, start: PlannedStart, now: number): void {
     this.#starts.push(start);
     if (now >= this.#drainsAt(record, start.startsAt)) this.#draining.push(start);
     else if (Number.isFinite(start.startsAt)) this.#known.push(start);

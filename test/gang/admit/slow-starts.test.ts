@@ -1,8 +1,9 @@
 /** Planning a start takes long: the others go on, and the start counts from when it is known. */
 import { describe, expect, test } from 'vitest';
+import type { Searcher } from '../../../src/gang/framework/ports.ts';
 import { end, remove, runningOf, scheduleAll, startQueueWorld, timed } from '../../support/queue-worlds.ts';
 import { gang, SECOND, type World } from '../../support/scenario.ts';
-import { SlowSearcher } from '../../support/searchers.ts';
+import { answersAtOnce, SlowSearcher } from '../../support/searchers.ts';
 
 const MINUTE = 60 * SECOND;
 
@@ -101,4 +102,31 @@ describe('a start that was planned elsewhere', () => {
     await scheduleAll(world);
     expect(slow.openStarts.map((open) => open.gang)).toEqual(['default/head']);
   });
+});
+
+test('a start that is known counts on while the pass has not come to its gang yet', async () => {
+  let tookMs = 0;
+  const world: World = await startQueueWorld([{ name: 'q' }], {
+    nodes: 4,
+    queues: { backfill: 'conservative' },
+    searcher: (policy) => {
+      const searcher = answersAtOnce(policy);
+      const planStart: Searcher['planStart'] = (...args) => {
+        world.freeze(tookMs);
+        return searcher.planStart(...args);
+      };
+      return { ...searcher, planStart };
+    },
+  });
+  world.running('run', ['n0'], { annotations: { 'muster.dev/expected-duration': '1h' } });
+  for (const name of ['a', 'b', 'c', 'd']) world.create(timed(name, 4, '1h'));
+  await scheduleAll(world);
+  const starts = () => world.muster.view.queues.plannedStarts().map(({ gang: key }) => key);
+  const all = ['default/a', 'default/b', 'default/c', 'default/d'];
+  expect(starts()).toEqual(all);
+  tookMs = 60;
+  await world.pass(10 * SECOND);
+  world.create(gang('other', 9));
+  await scheduleAll(world);
+  expect(starts()).toEqual(all);
 });
