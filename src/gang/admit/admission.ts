@@ -26,6 +26,7 @@ import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } fro
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, AdmissionVerdict } from './candidate.ts';
+import { isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
@@ -388,18 +389,4 @@ const SETTLES_AT_MOST_MS = 10_000;
 
 function isAhead(at: number, now: number): boolean {
   return now < at && at - now <= SETTLES_AT_MOST_MS;
-}
-
-/** Hold reasons that are found without planning. */
-function isFoundBefore(kind: HoldReason['kind'] | undefined): boolean {
-  return kind === 'held' || kind === 'settling' || kind === 'queue' || kind === 'over-time';
-}
-
-/** Hold reasons that only planning finds; they stand until the gang is planned again. */
-function isFoundByPlanning({ admission: { holdReason } }: GangRecord): boolean {
-  return holdReason?.kind === 'quota' || (holdReason?.kind === 'behind' && holdReason.cause === 'planned-start');
-}
-
-function waitsBehind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
-  return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }

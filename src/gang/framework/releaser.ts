@@ -3,6 +3,7 @@
 import { eraseNomination } from '../state/attempt.ts';
 import { abandonPreempting } from '../state/preemption-status.ts';
 import { endAttempt, giveUpAttempt } from '../state/records.ts';
+import { HELD_IN_VAIN_MS } from '../state/start-failures.ts';
 import type { LoopContext } from './context.ts';
 import type { Release, ReleaseCause, Waker } from './ports.ts';
 
@@ -14,6 +15,12 @@ const OWN_FAULTS: ReadonlySet<ReleaseCause> = new Set<ReleaseCause>([
   'members-left',
   'fence-ended',
 ]);
+
+/**
+ * Causes that the owner of the gang brings about whenever he likes, by a change of its pods. A gang that held slots for long
+ * by then did not start: who has his gangs held by turns must not keep the nodes for ever.
+ */
+const OWN_DOING: ReadonlySet<ReleaseCause> = new Set<ReleaseCause>(['held', 'ranks-moved', 'members-left']);
 
 type Context = Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
 
@@ -40,7 +47,8 @@ export class Releaser {
     for (const pod of census.unbound) if (!reservations.slot(pod.uid)) eraseNomination(attempt, pod);
     barrier.rejectAll(gang.key, message);
     const now = clock.now();
-    const isAtFault = OWN_FAULTS.has(cause) && !isBlameless;
+    const heldFor = now - (attempt.heldSince ?? now);
+    const isAtFault = (OWN_FAULTS.has(cause) && !isBlameless) || (OWN_DOING.has(cause) && heldFor >= HELD_IN_VAIN_MS);
     const until = isAtFault ? startFailures.noteFailure(gang, now) : now + settings.backoffInitialMs;
     giveUpAttempt(record, message, until);
     if (isAtFault && preemption.hasPreempted) startFailures.noteVainPreemption(gang, now);

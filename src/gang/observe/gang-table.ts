@@ -15,13 +15,8 @@ import { sameMembers, takeCensus } from '../state/lifecycle.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
 import { noteLeft, noteReplaced, noteRun } from '../state/repair-status.ts';
+import { HELD_IN_VAIN_MS } from '../state/start-failures.ts';
 import { dropSlot } from './slot-keeper.ts';
-
-/**
- * A gang that is gone after it held slots for so long did not start, milliseconds. Less is the time that the writes
- * take, or an owner who changed his mind at once.
- */
-const HELD_IN_VAIN_MS = 2_000;
 
 type Context = Pick<
   LoopContext,

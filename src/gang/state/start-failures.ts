@@ -22,6 +22,12 @@ export interface FailureSettings {
   readonly preemption: { readonly backoffInitialMs: number; readonly backoffMaxMs: number };
 }
 
+/**
+ * A gang that loses its slots by its own doing, or is gone, after it held them for so long did not start, milliseconds. Less
+ * is the time that the writes take, or an owner who changed his mind at once.
+ */
+export const HELD_IN_VAIN_MS = 2_000;
+
 /** How far a waiting gang is set back: not, because gangs of its namespace failed, or because it failed itself. */
 export type SetBack = 0 | 1 | 2;
 

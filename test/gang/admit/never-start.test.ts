@@ -102,6 +102,34 @@ describe('two gangs that never start, each as large as the cluster', () => {
   });
 });
 
+describe('gangs that never start, and whose owner takes their slots away in time', () => {
+  /** Two of them, by turns: when one gives its nodes back, the other one is first in line. */
+  test.each([
+    ['has them held', 'muster.dev/hold', 'true', 'false'],
+    ['makes their size unknown', 'muster.dev/min-members', 'x', '4'],
+  ])('are set back when he %s', async (_, key, off, on) => {
+    const world = await startWorld({ nodes: 4, settings: SETTINGS });
+    world.create(attacker('a', 4), attacker('b', 4));
+    const write = (name: string, value: string) => {
+      for (const { metadata } of world.cluster.list('Pod')) {
+        if (metadata.labels?.['muster.dev/pod-group'] !== name) continue;
+        world.cluster.update('Pod', `attack/${metadata.name}`, (pod) => {
+          pod.metadata.annotations = { ...pod.metadata.annotations, [key]: value };
+        });
+      }
+    };
+    const attack = (second: number) => {
+      if (second === 0 || second % 12 > 0) return;
+      const [now, next] = second % 24 > 0 ? (['a', 'b'] as const) : (['b', 'a'] as const);
+      write(next, on);
+      write(now, off);
+    };
+    await world.settle();
+    world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+    expect(await secondsToStart(world, 'honest', attack)).toBeLessThanOrEqual(ONE_ATTEMPT);
+  });
+});
+
 describe('the pause of a gang that does not start', () => {
   /** Seconds of the first 100 minutes in which the gang holds nodes. */
   async function secondsHeld(world: World, name: string): Promise<number> {
