@@ -125,6 +125,11 @@ function isWaiting({ state, gang, census }: GangView): boolean {
   return gang.present.length > 0;
 }
 
+/** As the queues count it: it has started, whatever it lacks by now. */
+function isRunning({ state, census }: GangView): boolean {
+  return state === 'Running' || state === 'Broken' || (state === 'Invalid' && census.bound.length > 0);
+}
+
 /** What a waiting gang needs. */
 function listMissing({ scheduler, isAccelerator }: ReportSources, { gang, census }: GangView): Amounts {
   if (census.bound.length === 0) return scheduler.queues.askedBy(gang);
@@ -152,7 +157,7 @@ export function listRunning(sources: ReportSources): readonly RunningItem[] {
   const { queues } = scheduler;
   const endings = new Map(queues.endings().map((ending) => [ending.key, ending]));
   return [...scheduler.gangs()]
-    .filter(({ state }) => state === 'Running' || state === 'Broken')
+    .filter(isRunning)
     .sort((a, b) => (a.gang.key < b.gang.key ? -1 : 1))
     .map((record): RunningItem => {
       const { gang, census } = record;

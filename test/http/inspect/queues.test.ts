@@ -302,6 +302,31 @@ test('queues that cannot be used as specified are reported by the report and by 
   expect(await get(world, '/v1/queues/lost')).toMatchObject({ queues: [], problems: [{ queue: 'lost' }] });
 });
 
+test('a gang that runs and is set aside is among those that run, as its queue counts it', async () => {
+  const queues = { ...defaultConfiguration().queues, items: [aQueue({ name: 'q' })] };
+  const world = await startWorld({
+    nodes: 2,
+    settings: { queues },
+    write: () => {},
+    changePorts: (ports) => ({
+      ...ports,
+      observer: new Proxy(ports.observer, {
+        get: (observer, name) => {
+          if (name === 'onPlanned') throw new Error('a bug');
+          const value = Reflect.get(observer, name) as unknown;
+          return typeof value === 'function' ? (value.bind(observer) as unknown) : value;
+        },
+      }),
+    }),
+  });
+  world.running('bad', ['n0'], { min: 1, ...inQueue('q') });
+  world.create(gang('bad', 2, { min: 1, from: 1, ...inQueue('q') }));
+  await world.settle();
+  const report = await get(world);
+  expect(report.running.map(({ name, state }) => [name, state])).toEqual([['bad', 'Invalid']]);
+  expect(report.queues.find(({ name }) => name === 'q')?.running).toBe(1);
+});
+
 describe('metrics of the queues', () => {
   test('follow what they hold, which gangs wait and since when', async () => {
     const world = await startTeams(4);
