@@ -149,17 +149,20 @@ export class Admission {
     }
   }
 
-  /** The pass over the gangs that have started and lack members: like those that wait, they may be thousands. */
+  /** The pass over the gangs that have started. Those that lack slots may be thousands, like those that wait. */
   *#passStarted(started: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
-    const { isolation, clock } = this.#context;
-    this.#startedSweep.begin(started, clock.now());
+    const { isolation, clock, reservations } = this.#context;
+    const sweep = this.#startedSweep;
+    sweep.begin(started, clock.now(), pass.freed);
     for (const record of started) {
-      if (this.#startedSweep.verdictOf(record) || this.#startedSweep.isOver(record, clock.now())) continue;
+      // Nothing is planned for the others.
+      const lacks = record.census.unbound.length > reservations.countOf(record.gang.key);
+      if (lacks && (sweep.verdictOf(record) || sweep.isOver(record, clock.now()))) continue;
       const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainStarted(record));
       if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });
-      this.#startedSweep.note(record, 'later');
+      if (lacks) sweep.note(record, 'later');
     }
-    this.#looksAgain = this.#startedSweep.end();
+    this.#looksAgain = sweep.end(reservations.freed);
   }
 
   #learnRunTime({ lineage, members }: Gang, now: number): void {
@@ -258,7 +261,7 @@ export class Admission {
       now,
     );
     this.#backfill.begin(pass.records);
-    this.#sweep.begin(waiting, this.#context.clock.now());
+    this.#sweep.begin(waiting, this.#context.clock.now(), pass.freed);
     this.#closed.clear();
     let position = 0;
     let blocker: GangRecord | undefined;
@@ -309,7 +312,7 @@ export class Admission {
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
-    if (this.#sweep.end()) this.#looksAgain = true;
+    if (this.#sweep.end(this.#context.reservations.freed)) this.#looksAgain = true;
     if (!this.#backfill.end()) return;
     for (const { admission, attempt } of waiting) {
       // A gang that backs off is woken by the end of its back-off.
