@@ -112,13 +112,14 @@ scenarios('hostile tenants', {}, (scenario) => {
       const terms = (i: number) => [{ matchExpressions: [{ key: 'zone', operator: 'In', values: values(i) }] }];
       await beside(world, async (tenant) => {
         const before = await residentBytes(world);
-        for (let i = 0; i < 60; i++) {
+        for (let i = 0; i < 120; i++) {
           const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms(i) } };
           await tenant.create('pods', gpuPod({ name: `fat-${i}`, namespace, spec: { affinity: { nodeAffinity } } }));
           await tenant.delete('pods', `fat-${i}`, { namespace, graceSeconds: 0 });
         }
-        // 60 templates of 3.9 MB each were kept before.
-        expect((await residentBytes(world)) - before).toBeLessThan(200 * 2 ** 20);
+        // 120 templates of 3.9 MB each were kept before. What was read and dropped is collected in its own time.
+        const limit = before + 300 * 2 ** 20;
+        await waitFor(async () => (await residentBytes(world)) < limit, { what: `less than ${limit} bytes in memory` });
       });
     },
   );
