@@ -153,7 +153,7 @@ export class Admission {
   *#passStarted(started: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
     const { isolation, clock, reservations } = this.#context;
     const sweep = this.#startedSweep;
-    sweep.begin(started, clock.now(), pass.freed);
+    sweep.begin(started, clock.now());
     for (const record of started) {
       // Nothing is planned for the others.
       const lacks = record.census.unbound.length > reservations.countOf(record.gang.key);
@@ -162,7 +162,7 @@ export class Admission {
       if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });
       if (lacks) sweep.note(record, 'later');
     }
-    this.#looksAgain = sweep.end(reservations.freed);
+    this.#looksAgain = sweep.end();
   }
 
   #learnRunTime({ lineage, members }: Gang, now: number): void {
@@ -261,7 +261,7 @@ export class Admission {
       now,
     );
     this.#backfill.begin(pass.records);
-    this.#sweep.begin(waiting, this.#context.clock.now(), pass.freed);
+    this.#sweep.begin(waiting, this.#context.clock.now());
     this.#closed.clear();
     let position = 0;
     let blocker: GangRecord | undefined;
@@ -312,7 +312,7 @@ export class Admission {
       }
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
-    if (this.#sweep.end(this.#context.reservations.freed)) this.#looksAgain = true;
+    if (this.#sweep.end()) this.#looksAgain = true;
     if (!this.#backfill.end()) return;
     for (const { admission, attempt } of waiting) {
       // A gang that backs off is woken by the end of its back-off.

@@ -21,8 +21,6 @@ export class Sweep {
   readonly #verdicts = new Map<GangRecord, AdmissionVerdict>();
   /** The gangs that were there when this sweep began. */
   #first: ReadonlySet<GangRecord> = new Set();
-  /** The freed generation when this sweep began. */
-  #freed = 0;
   /** When this cycle's part began, milliseconds. */
   #begunAt = 0;
   /** Some of the first gangs are left for the next cycle. */
@@ -37,12 +35,9 @@ export class Sweep {
     return this.#isCut;
   }
 
-  /** A pass begins. @param records the gangs of the pass. @param freed the freed generation. */
-  begin(records: readonly GangRecord[], now: number, freed: number): void {
-    if (!this.#isCut) {
-      this.#first = new Set(records);
-      this.#freed = freed;
-    }
+  /** A pass begins. @param records the gangs of the pass. */
+  begin(records: readonly GangRecord[], now: number): void {
+    if (!this.#isCut) this.#first = new Set(records);
     this.#wasCut = this.#isCut;
     this.#begunAt = now;
     this.#isCut = false;
@@ -72,12 +67,11 @@ export class Sweep {
 
   /**
    * The pass ends.
-   * @param freed the freed generation by now.
    * @returns whether the next cycle is due at once: gangs are left, or those that were tried in an earlier cycle may
-   * find what was freed since.
+   * find what was freed since, or their back-off has ended meanwhile.
    */
-  end(freed: number): boolean {
+  end(): boolean {
     if (!this.#isCut) this.#verdicts.clear();
-    return this.#isCut || (this.#wasCut && freed !== this.#freed);
+    return this.#isCut || this.#wasCut;
   }
 }

@@ -17,14 +17,14 @@ function runCycles(gangs: number, msEach: number, cycles: number, arriving = 0):
     const all = cycle === 0 ? first : [...make(gangs + cycle * arriving, arriving), ...first];
     const planned: number[] = [];
     const records = all as unknown as GangRecord[];
-    sweep.begin(records, now, 0);
+    sweep.begin(records, now);
     records.forEach((record, i) => {
       if (sweep.verdictOf(record) !== undefined || sweep.isOver(record, now)) return;
       planned.push(all[i]!.name);
       now += msEach;
       sweep.note(record, 'blocked');
     });
-    sweep.end(0);
+    sweep.end();
     return planned;
   });
 }
@@ -55,23 +55,20 @@ describe('a sweep', () => {
     for (const name of [0, 1]) expect(tried.filter((other) => other === name).length).toBeGreaterThan(1);
   });
 
-  test.each([
-    ['and those that were tried first have another cycle if capacity was freed since', 2, true],
-    ['and rests if nothing was freed', 1, false],
-  ])('is under way until all were tried, %s', (_, freed, isDue) => {
+  test('is under way until all were tried, and then those that were tried first have another cycle', () => {
     const sweep = new Sweep();
     const [first, second] = [{}, {}] as [GangRecord, GangRecord];
     const both = [first, second];
-    sweep.begin(both, 0, 1);
+    sweep.begin(both, 0);
     expect(sweep.isOver(first, 1_000)).toBe(false);
     sweep.note(first, 'later');
     expect(sweep.isOver(second, 1_000)).toBe(true);
-    expect([sweep.end(1), sweep.isUnderWay]).toEqual([true, true]);
-    sweep.begin(both, 2_000, freed);
+    expect([sweep.end(), sweep.isUnderWay]).toEqual([true, true]);
+    sweep.begin(both, 2_000);
     expect(sweep.verdictOf(first)).toBe('later');
     sweep.note(second, 'blocked');
-    expect([sweep.end(freed), sweep.isUnderWay, sweep.verdictOf(first)]).toEqual([isDue, false, undefined]);
-    sweep.begin(both, 3_000, freed);
-    expect(sweep.end(freed)).toBe(false);
+    expect([sweep.end(), sweep.isUnderWay, sweep.verdictOf(first)]).toEqual([true, false, undefined]);
+    sweep.begin(both, 3_000);
+    expect(sweep.end()).toBe(false);
   });
 });
