@@ -181,7 +181,10 @@ class Soak {
       restarts: sumMetric(metrics, 'muster_gang_restarts_total'),
       unfinished,
       leaks: [...leaks, ...(waiting > 0 ? [`${waiting} Events wait`] : [])],
-      violations: this.#ledger.violations.map(({ kind, text }) => `${kind}: ${text}`),
+      violations: [
+        ...this.#ledger.violations.map(({ kind, text }) => `${kind}: ${text}`),
+        ...this.#ledger.overtaken.map(({ text }) => `partial gang: ${text}`),
+      ],
       gaps: this.#plane.history.gaps,
       fallen: this.#plane.fallen,
       troubles: this.#troubles,
