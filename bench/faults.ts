@@ -21,6 +21,8 @@ const ROUNDS = 100;
 /** Shorter than the defaults, so that a round is short; their order is the same. */
 const PLANE: PlaneOptions = {
   proxied: true,
+  // A new KWOK takes over the nodes when the leases of its predecessor have ended.
+  nodeLeaseSeconds: 12,
   scheduler: { extender: { httpTimeout: '8s' } },
   muster: {
     api: { requestTimeout: '3s', watchIdleTimeout: '8s' },
