@@ -21,6 +21,8 @@ const ROUNDS = 100;
 /** Shorter than the defaults, so that a round is short; their order is the same. */
 const PLANE: PlaneOptions = {
   proxied: true,
+  // A new KWOK takes over the nodes when the leases of its predecessor have ended.
+  nodeLeaseSeconds: 12,
   scheduler: { extender: { httpTimeout: '8s' } },
   muster: {
     api: { requestTimeout: '3s', watchIdleTimeout: '8s' },
@@ -87,7 +89,12 @@ function describe({ seed, fault, wrong, nextStartMs, doneMs, tookMs, ...rest }: 
     `longest start ${seconds(rest.longestStartMs)}, ${rest.hits} hits`,
     `${rest.events.objects} Events (at most ${rest.events.worst} on one object), round ${seconds(tookMs)}`,
   ].join('; ');
-  return [line, ...[...wrong].flatMap(([check, texts]) => texts.map((text) => `  ${check}: ${text}`))].join('\n');
+  const overtaken = rest.overtaken.map((text) => `  finished before the others were bound, during the fault: ${text}`);
+  return [
+    line,
+    ...overtaken,
+    ...[...wrong].flatMap(([check, texts]) => texts.map((text) => `  ${check}: ${text}`)),
+  ].join('\n');
 }
 
 function rows(results: readonly RoundResult[]): readonly BenchResult[] {
@@ -96,6 +103,8 @@ function rows(results: readonly RoundResult[]): readonly BenchResult[] {
     const value = results.filter(({ wrong }) => wrong.has(check)).length;
     return { ...base, case: `${check}: violated`, value, goal: 0, ok: value === 0 };
   });
+  const early = results.reduce((sum, { overtaken }) => sum + overtaken.length, 0);
+  const overtaken = { ...base, unit: 'gangs', case: 'members finished before the others were bound, during the fault' };
   const names = [...new Set(results.map(({ fault }) => fault))];
   const recoveries = names.map((name): BenchResult => {
     const own = results.filter(({ fault }) => fault === name).map(({ nextStartMs }) => nextStartMs / 1000);
@@ -103,5 +112,5 @@ function rows(results: readonly RoundResult[]): readonly BenchResult[] {
     const label = `${name}: to the next start (${own.length} rounds; slowest instead of p99)`;
     return { ...base, unit: 's', case: label, p50, p99, value: null, goal: null, ok: null };
   });
-  return [...checks, ...recoveries];
+  return [...checks, { ...overtaken, value: early, goal: null, ok: null }, ...recoveries];
 }

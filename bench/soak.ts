@@ -32,7 +32,7 @@ const FLAP_MS = 20_000;
 const SHORT_FLAP_MS = 8_000;
 const LONG_FLAP_MS = 90_000;
 /** Until the cluster is as full as it will be, and as many Events expire as are written. */
-const WARM_UP_MINUTES = 12;
+const WARM_UP_MINUTES = 15;
 const DRAIN_MS = 12 * 60_000;
 /** Most Events of Muster for a gang of five on average, and on one object. */
 const MAX_EVENTS_A_GANG = 20;
@@ -181,7 +181,10 @@ class Soak {
       restarts: sumMetric(metrics, 'muster_gang_restarts_total'),
       unfinished,
       leaks: [...leaks, ...(waiting > 0 ? [`${waiting} Events wait`] : [])],
-      violations: this.#ledger.violations.map(({ kind, text }) => `${kind}: ${text}`),
+      violations: [
+        ...this.#ledger.violations.map(({ kind, text }) => `${kind}: ${text}`),
+        ...this.#ledger.overtaken.map(({ text }) => `partial gang: ${text}`),
+      ],
       gaps: this.#plane.history.gaps,
       fallen: this.#plane.fallen,
       troubles: this.#troubles,

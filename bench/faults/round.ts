@@ -30,6 +30,8 @@ export interface RoundResult {
   /** What was found wrong, by check; a check without an entry passed. */
   readonly wrong: ReadonlyMap<Check, readonly string[]>;
   readonly starts: number;
+  /** Starts of which members finished before the others were bound, while the fault kept bindings from being written. */
+  readonly overtaken: readonly string[];
   /** Longest time between the first and the last binding that a gang needed. */
   readonly longestStartMs: number;
   /** From the end of the fault until the next gang came to its minimum. */
@@ -45,6 +47,8 @@ export interface RoundResult {
 /** How long after the fault the gangs may take. */
 const DONE_WITHIN_MS = 90_000;
 const GONE_WITHIN_MS = 60_000;
+/** How long after a fault a refused binding is repeated at the latest: the longest back-off of kube-scheduler, and a bit. */
+const RETRY_MS = 4_000;
 /** Most Events on one object: ten at once, and then one in 30 s. */
 const MAX_EVENTS_ON_ONE = 14;
 
@@ -65,6 +69,7 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
   const users = Promise.all([...workload.submissions.map((one) => submit(plane, ledger, one)), hope(plane, workload)]);
   users.catch(() => undefined);
   await delay(500 + random.below(3_500));
+  const struck = performance.now();
   const hits = await fault.strike(plane, random);
   const over = performance.now();
   await users;
@@ -80,6 +85,8 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
 
   ledger.close();
   for (const { kind, text } of ledger.violations) blame(CHECK_OF[kind], text);
+  const early = ledger.overtaken.filter(({ from, to }) => from < over + RETRY_MS && to > struck);
+  for (const one of ledger.overtaken) if (!early.includes(one)) blame('no partial gang', `${one.text}: finished first`);
   blame('no program fell by itself', ...plane.fallen.slice(fallen).filter((text) => text.startsWith('muster')));
   const isExpected = /etcd|kube-apiserver/.test(fault.name);
   const missed = plane.history.gaps - gaps;
@@ -89,6 +96,7 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
     fault: fault.name,
     wrong,
     starts: starts.length,
+    overtaken: early.map(({ text }) => text),
     longestStartMs: Math.max(0, ...starts.map(({ tookMs }) => tookMs)),
     nextStartMs: nextAfter(starts, over) - over,
     doneMs: Math.max(0, done - over),
@@ -103,7 +111,7 @@ export function brokenRound(seed: number, error: unknown): RoundResult {
   const wrong = new Map<Check, string[]>([['the round came to its end', [String(error)]]]);
   const events = { objects: 0, writes: 0, worst: 0, worstName: '' };
   const times = { longestStartMs: 0, nextStartMs: 0, doneMs: 0, tookMs: 0 };
-  return { seed, fault: faultOf(seed).name, wrong, starts: 0, events, hits: 0, ...times };
+  return { seed, fault: faultOf(seed).name, wrong, starts: 0, overtaken: [], events, hits: 0, ...times };
 }
 
 const ALLOCATABLE = new Map([

@@ -5,9 +5,11 @@ import type { RoundResult } from './round.ts';
 export function renderFaults(results: readonly RoundResult[]): string {
   const names = [...new Set(results.map(({ fault }) => fault))].sort();
   const header =
-    '| fault | rounds | seeds | violations | gangs started | next start, s: median, slowest | all done, s: median, slowest | longest start, s |';
+    '| fault | rounds | seeds | violations | gangs started | overtaken | next start, s: median, slowest | all done, s: median, slowest | longest start, s |';
   const lines = names.map((name) => describeKind(name, results));
-  return [header, '|---|---:|---|---:|---:|---:|---:|---:|', ...lines, describeKind(undefined, results)].join('\n');
+  return [header, '|---|---:|---|---:|---:|---:|---:|---:|---:|', ...lines, describeKind(undefined, results)].join(
+    '\n',
+  );
 }
 
 /** @param name undefined: all kinds. */
@@ -25,6 +27,7 @@ function describeKind(name: string | undefined, results: readonly RoundResult[])
     shown,
     own.reduce((sum, { wrong }) => sum + wrong.size, 0),
     own.reduce((sum, { starts }) => sum + starts, 0),
+    own.reduce((sum, { overtaken }) => sum + overtaken.length, 0),
     both(({ nextStartMs }) => nextStartMs),
     both(({ doneMs }) => doneMs),
     (Math.max(...own.map(({ longestStartMs }) => longestStartMs)) / 1000).toFixed(1),

@@ -6,7 +6,8 @@
  * - *partial gang*: a gang of which members were bound, but which never had its minimum bound at the same time before
  *   they left or the run ended; or whose first member was bound while fewer than the minimum existed without a gate, so
  *   that they could not all have been at the barrier.
- *   A gang that had its minimum and then loses members (finished, evicted, lost node) is none.
+ *   A gang that had its minimum and then loses members (finished, evicted, lost node) is none. A start whose members
+ *   finished by themselves before the others were bound is told apart, see `Overtaken`.
  * - *double booking*: what the pods on a node request is more than the node has, after any event of the history. A pod
  *   counts from its binding until it has ended or is gone.
  * - *crossed level*: a gang that requires one domain has staying members in two.
@@ -64,6 +65,8 @@ interface GangState {
   readonly members: Map<string, Entry>;
   readonly succeeded: Set<string>;
   staying: number;
+  /** Members that were bound since then, by UID. */
+  readonly current: Set<string>;
   /** When the first member of the current start was bound; undefined: none is. */
   openedAt: number | undefined;
   reached: boolean;
@@ -80,6 +83,19 @@ export interface Start {
   readonly tookMs: number;
 }
 
+/**
+ * Members were bound and finished before the others were bound: a binding that the API server refused after the first one
+ * does not undo the gang (a limit of G1), and pods that run for a second do not wait for its repetition. Whoever knows
+ * whether bindings could be written at that time judges whether it was that.
+ */
+export interface Overtaken {
+  readonly gang: string;
+  /** First binding and last end, milliseconds of the clock of `apply`. */
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
 const MAX_VIOLATIONS = 50;
 
 export class Ledger {
@@ -90,6 +106,7 @@ export class Ledger {
   readonly #queues = new Map<string, number>();
   readonly #violations: Violation[] = [];
   readonly #starts: Start[] = [];
+  readonly #overtaken: Overtaken[] = [];
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -102,6 +119,7 @@ export class Ledger {
       members: new Map(),
       succeeded: new Set(),
       staying: 0,
+      current: new Set(),
       openedAt: undefined,
       reached: false,
       isDeleted: false,
@@ -123,6 +141,10 @@ export class Ledger {
 
   get violations(): readonly Violation[] {
     return this.#violations;
+  }
+
+  get overtaken(): readonly Overtaken[] {
+    return this.#overtaken;
   }
 
   /** The starts since the last call. */
@@ -243,16 +265,20 @@ export class Ledger {
     if (after?.succeeded) gang.succeeded.add(uid);
     const change = Number(after?.stays ?? false) - Number(before?.stays ?? false);
     gang.staying += change;
-    if (change > 0) this.#arrive(gang, after!, at);
+    if (change > 0) {
+      gang.current.add(uid);
+      this.#arrive(gang, after!, at);
+    }
     const needed = this.#neededBy(gang);
     if (gang.staying > 0 && gang.staying >= needed && !gang.reached) {
       gang.reached = true;
       this.#starts.push({ gang: gang.expected.name, at, tookMs: at - (gang.openedAt ?? at) });
     }
     if (change < 0 && gang.staying === 0) {
-      if (!gang.reached) this.#blamePart(gang, 'before they left');
+      if (!gang.reached) this.#blameEnd(gang, at);
       gang.openedAt = undefined;
       gang.reached = false;
+      gang.current.clear();
     }
   }
 
@@ -280,6 +306,21 @@ export class Ledger {
     const staying = [...members.values()].filter(({ stays }) => stays);
     const domains = new Set(staying.map(({ node }) => domainOf(node!)));
     if (domains.size > 1) this.#blame('crossed level', `${expected.name}: ${[...domains].join(', ')}`);
+  }
+
+  /** All members of a start have left, and it never came to its minimum. */
+  #blameEnd(gang: GangState, at: number): void {
+    const haveFinished = [...gang.current].every((uid) => gang.succeeded.has(uid));
+    if (!haveFinished) this.#blamePart(gang, 'before they left');
+    else if (!gang.isDeleted) {
+      const { name } = gang.expected;
+      this.#overtaken.push({
+        gang: name,
+        from: gang.openedAt ?? at,
+        to: at,
+        text: `${name}: ${describe(gang.members)}`,
+      });
+    }
   }
 
   #blamePart(gang: GangState, when: string): void {

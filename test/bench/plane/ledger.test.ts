@@ -90,6 +90,15 @@ describe('a gang is partial', () => {
   });
 });
 
+test('members that finish before the others are bound are told apart', () => {
+  const { ledger, say, create, kinds } = judge();
+  create(0, 1, 2);
+  say(0, { node: 'a' });
+  say(0, { node: 'a', phase: 'Succeeded' });
+  expect(kinds()).toEqual([]);
+  expect(ledger.overtaken).toMatchObject([{ gang: 'g', from: 3, to: 4 }]);
+});
+
 describe('a gang is not partial', () => {
   test('when all were bound one after the other, and then lost one', () => {
     const { ledger, say, create, kinds } = judge();
