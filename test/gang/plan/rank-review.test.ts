@@ -205,7 +205,7 @@ describe('while slots cannot be compared with the ranks', () => {
 });
 
 describe('a gang whose size is not known any more', () => {
-  test('gives its slots back after two seconds, and starts at once when its size is known', async () => {
+  test('gives its slots back after two seconds, and starts after a short pause when its size is known', async () => {
     const world = await startRacks(1, 4);
     const podGroup = {
       metadata: { name: 'a', namespace: 'default' },
@@ -222,7 +222,8 @@ describe('a gang whose size is not known any more', () => {
     expect(world.boundTo('a')).toEqual({});
     expect(world.slotsOf('a')).toEqual({});
     world.cluster.create('PodGroup', podGroup);
-    await world.settle();
+    // Slots that were held and given back in time are a failed start: whose owner does so by turns keeps no nodes.
+    await world.pass(SECOND);
     expect(world.stateOf('a')).toBe('Nominated');
   });
 
