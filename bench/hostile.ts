@@ -60,7 +60,7 @@ async function meet({ busyGpus = 1, bring, call }: Shape): Promise<{ readonly fi
     await call?.(arena);
   }
   const later = arena.takeStalls();
-  arena.end();
+  await arena.end();
   return { first, later };
 }
 

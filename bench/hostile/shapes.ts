@@ -262,6 +262,13 @@ export const shapes: readonly Shape[] = [
       ),
   },
   {
+    // As after a watch that was interrupted.
+    name: '10,000 gangs of one that are seen all at once, nowhere to go',
+    bring: (arena) => {
+      for (const pod of gangsOfOne(10_000, () => ({ gpus: 8 }))) arena.create('Pod', pod);
+    },
+  },
+  {
     name: '2,000 gangs of one, each of another kind, nowhere to go',
     bring: (arena) =>
       bringPods(

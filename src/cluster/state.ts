@@ -26,6 +26,7 @@ import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Drift } from '../core/topology/finding.ts';
 import type { ConfiguredLevels } from '../core/topology/levels.ts';
+import { ClaimIndex } from './claim-index.ts';
 import { CreationFailures } from './creation-failures.ts';
 import { DaemonIndex } from './daemon-index.ts';
 import { type ClaimedSpace, ForeignHolders } from './foreign-holders.ts';
@@ -67,6 +68,7 @@ export class ClusterState {
   readonly #gangByOwner = new Map<string, GangKey>();
   readonly #podGroups = new Map<string, PodGroupModel>();
   readonly #claims = new Map<string, ClaimModel>();
+  readonly #claimUse = new ClaimIndex();
   readonly #storageClasses = new Map<string, StorageClassModel>();
   readonly #daemons = new DaemonIndex();
   readonly #disruptionBudgets = new Map<string, DisruptionBudgetModel>();
@@ -229,7 +231,9 @@ export class ClusterState {
   readonly podGroups: Sink<PodGroupModel> = keep(this.#podGroups, keyOf, ({ namespace, name }) =>
     this.#listener.onSource(gangKey(namespace, name)),
   );
-  readonly claims: Sink<ClaimModel> = keep(this.#claims, keyOf, () => this.#listener.onSource(undefined));
+  readonly claims: Sink<ClaimModel> = keep(this.#claims, keyOf, (claim) => {
+    for (const gang of this.#claimUse.gangsOf(keyOf(claim))) this.#listener.onSource(gang);
+  });
   readonly storageClasses: Sink<StorageClassModel> = keep(
     this.#storageClasses,
     ({ name }) => name,
@@ -296,6 +300,7 @@ export class ClusterState {
     if (gang !== undefined) {
       const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
       this.#gangPods.set(gang, members.set(pod.uid, pod));
+      this.#claimUse.add(pod, gang);
       if (pod.owner) this.#failures.count(pod.owner.uid, gang, 1);
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
     } else this.#foreignHolders.add(pod);
@@ -308,6 +313,7 @@ export class ClusterState {
     if (pod.nodeName !== '' && !isTerminated(pod)) this.#table.removePod(pod);
     this.#foreignHolders.delete(pod.uid);
     this.#preempted.delete(pod.uid);
+    this.#claimUse.remove(pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined && pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
     const members = gang === undefined ? undefined : this.#gangPods.get(gang);

@@ -410,8 +410,28 @@ describe('the listener', () => {
     ['a deleted Job', (state) => state.jobs.deleted(job), ['source default/train']],
     ['a PodGroup', (state) => state.podGroups.applied(aPodGroup('train'), undefined), ['source default/train']],
     ['a deleted PodGroup', (state) => state.podGroups.deleted(aPodGroup('train')), ['source default/train']],
-    ['a claim', (state) => state.claims.applied(aClaim(), undefined), ['source any']],
-    ['a deleted claim', (state) => state.claims.deleted(aClaim()), ['source any']],
+    ['a claim that nobody mounts', (state) => state.claims.applied(aClaim(), undefined), []],
+    [
+      'a claim, and one that is deleted',
+      (state) => {
+        const [one, two] = ['one', 'two'].map((name) => aMember(name, { claims: ['data'] })) as [PodModel, PodModel];
+        for (const pod of [one, two]) state.pods.applied(pod, undefined);
+        state.pods.applied(aPod({ name: 'three', ...inGang('other'), claims: ['scratch'] }), undefined);
+        state.pods.applied(aPod({ name: 'four', ...inGang('far'), namespace: 'far', claims: ['data'] }), undefined);
+        state.claims.applied(aClaim(), undefined);
+        state.pods.deleted(one);
+        state.claims.deleted(aClaim());
+        state.pods.deleted(two);
+        state.claims.applied(aClaim(), undefined);
+      },
+      [
+        ...['one', 'two', 'three', 'four'].map((name) => `pod - ${name}`),
+        'source default/train',
+        'pod one -',
+        'source default/train',
+        'pod two -',
+      ],
+    ],
     ['a storage class', (state) => state.storageClasses.applied(storageClass, undefined), ['source any']],
     ['a deleted storage class', (state) => state.storageClasses.deleted(storageClass), ['source any']],
     ['a disruption budget', (state) => state.disruptionBudgets.applied(budget, undefined), ['budgets']],

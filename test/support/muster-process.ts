@@ -38,7 +38,7 @@ import type { HandClock } from './hand-clock.ts';
 import { type CallerAccess, openAccess } from './open-access.ts';
 import { answersAtOnce } from './searchers.ts';
 
-const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
+export const MANAGED = ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'];
 
 export interface ProcessOptions {
   readonly settings: Omit<CoordinatorSettings, 'policy'>;

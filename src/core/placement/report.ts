@@ -2,8 +2,9 @@
  * Why a gang found no place: nodes counted by what keeps the missing members off them, and what the gang lacks on the
  * fabric. O(nodes of the best domain), and for the fabric what `shortfall.ts` costs.
  */
-import { describeRejection, rejectNode } from '../objects/node-fit.ts';
+import { describeRejection, type NodeRejection } from '../objects/node-fit.ts';
 import { isInAskedLevels } from '../snapshot/node-mask.ts';
+import { rejectionAt } from '../snapshot/node-verdicts.ts';
 import { type DomainIdx, type NodeIdx, ROOT } from '../topology/tree.ts';
 import type { RequestClass } from './member-classes.ts';
 import type { PartialPlacement } from './place-partial.ts';
@@ -74,11 +75,11 @@ function countCauses(context: PlanContext, { placement, domain = ROOT }: Partial
   if (!incomplete) return { counts, shortages };
   const [members] = incomplete;
   const { topology, verdicts } = context.tx.snapshot;
-  const { allowed } = verdicts.of(members.pods[0]!.template);
+  const verdict = verdicts.of(members.pods[0]!.template);
   const room = context.asked.slice ? 'without room for a whole slice' : 'host ports, anti-affinity or spread';
   for (let i = topology.start[domain]!; i < topology.end[domain]!; i++) {
     const node = topology.order[i]! as NodeIdx;
-    const obstacle = findObstacle(context, members, node, allowed[node] === 1);
+    const obstacle = findObstacle(context, members, node, rejectionAt(verdict, node));
     const shortage = obstacle === undefined ? context.tx.shortage(node, members.pods[0]!.template) : undefined;
     if (shortage !== undefined) addOne(shortages, shortage);
     else addOne(counts, obstacle ?? room);
@@ -104,17 +105,16 @@ function sumUp(causes: readonly Cause[]): readonly Cause[] {
 
 /**
  * Why members may not be on the node, however much is free there; undefined: they may.
- * @param isAccepted whether the node accepts the template, whatever runs on it.
+ * @param rejection why the node does not accept the template, whatever runs on it; undefined: it does.
  */
 function findObstacle(
   { tx, usable, asked }: PlanContext,
   { pods, allowed }: RequestClass,
   node: NodeIdx,
-  isAccepted: boolean,
+  rejection: NodeRejection | undefined,
 ): string | undefined {
   const { template } = pods[0]!;
   const model = tx.snapshot.nodes[node]!;
-  const rejection = isAccepted ? undefined : rejectNode(template, model);
   if (rejection !== undefined) return describeRejection(rejection, template, model);
   if (allowed[node] !== 1) return 'refused by kube-scheduler';
   if (usable && usable[node] !== 1) {

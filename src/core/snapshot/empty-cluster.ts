@@ -40,7 +40,7 @@ export function emptyCluster(snapshot: Snapshot, earlier?: Snapshot): Snapshot {
     repelling: new Uint8Array(snapshot.repelling.length),
     exclusive: new Uint8Array(snapshot.exclusive.length),
     occupants: [],
-    verdicts: new NodeVerdicts(nodes, earlier?.verdicts),
+    verdicts: new NodeVerdicts(nodes, earlier?.verdicts, snapshot.verdicts),
   };
 }
 

@@ -2,7 +2,7 @@
  * Step 1 of a cycle: reads changed gangs again, compares slots with their pods, and gives back what no longer holds:
  *
  *   1. expire holds that were never confirmed, and claims of DaemonSet pods that stay pending
- *   2. read gangs whose pods, Jobs or claims changed
+ *   2. read gangs whose pods, Jobs or claims changed; gangs that come may have to wait for the next cycle
  *   3. check slots (bound, gone, lost, overdue), placeholders, and slots of gangs with missing members
  *   4. release gangs that an operator holds
  *   5. find slots that were planned for other ranks than their members have; release gangs whose nodes changed domains
@@ -48,7 +48,10 @@ export class Observation {
     this.fences = new FenceKeeper(context, gangs);
   }
 
-  /** When something that takes up space stops to count by time alone, milliseconds; Infinity: never. */
+  /**
+   * When something that takes up space stops to count by time alone, or gangs are left to be read, milliseconds;
+   * Infinity: never.
+   */
   get nextAt(): number {
     return this.#nextAt;
   }
@@ -98,10 +101,12 @@ export class Observation {
     const { view, reservations } = this.#context;
     for (const uid of this.#movers) {
       const pod = view.pod(uid);
-      const record = pod && this.#gangs.get(gangKeyOf(pod) ?? '');
-      if (record && !reservations.slot(uid)) eraseNomination(record.attempt, pod);
+      const gang = pod && gangKeyOf(pod);
+      if (gang !== undefined && this.#gangs.isComing(gang)) continue;
+      this.#movers.delete(uid);
+      const record = gang === undefined ? undefined : this.#gangs.get(gang);
+      if (pod && record && !reservations.slot(uid)) eraseNomination(record.attempt, pod);
     }
-    this.#movers.clear();
   }
 
   /**
@@ -148,9 +153,9 @@ export class Observation {
     reservations.expire(now);
     const { hasEnded, nextAt } = view.endClaims(now);
     if (hasEnded) reservations.noteFreed();
-    this.#nextAt = nextAt;
     for (const gang of isolation.begin(now)) this.#gangs.mark(gang as GangKey);
-    this.#gangs.readChanged();
+    this.#gangs.readPart();
+    this.#nextAt = this.#gangs.isBehind ? now : nextAt;
     this.#eraseOfMovers();
     const records = [...this.#gangs.values()];
     isolation.each(records, 'observe', (record) => {

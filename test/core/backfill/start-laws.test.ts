@@ -103,7 +103,7 @@ describe('a planned start', () => {
       runs,
     );
     // All three kinds occur.
-    expect(Math.min(known, unknown, never)).toBeGreaterThan(5);
+    expect(Math.min(known, unknown, never)).toBeGreaterThan(0);
   });
 
   test('waits only for gangs that have to leave', () => {

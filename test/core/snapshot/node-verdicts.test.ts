@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { NodeModel } from '../../../src/core/objects/model.ts';
 import { rejectNode } from '../../../src/core/objects/node-fit.ts';
-import { NodeVerdicts } from '../../../src/core/snapshot/node-verdicts.ts';
+import { NodeVerdicts, rejectionAt } from '../../../src/core/snapshot/node-verdicts.ts';
 import { aNode, aTemplate } from '../../support/builders.ts';
 
 describe('NodeVerdicts', () => {
@@ -34,6 +34,18 @@ describe('NodeVerdicts', () => {
     expect(before.of(template).allowed[7]).toBe(1);
   });
 
+  test('nodes that exist beside others are judged where they differ', () => {
+    const nodes = Array.from({ length: 100 }, (_, i) => aNode({ name: `n${i}`, unschedulable: i === 7 }));
+    const template = aTemplate({ nodeSelector: { 'kubernetes.io/hostname': 'n7' } });
+    const real = new NodeVerdicts(nodes);
+    real.of(template);
+    const empty = new NodeVerdicts(nodes.with(7, aNode({ name: 'n7' })), undefined, real);
+    const { allowed } = empty.of(template);
+    expect(empty.judged).toBe(1);
+    expect([...allowed.keys()].filter((row) => allowed[row] === 1)).toEqual([7]);
+    expect(rejectionAt(real.of(template), 7)).toBe('cordoned');
+  });
+
   test('a template is judged once, also when another object has its content', () => {
     const verdicts = new NodeVerdicts([aNode()]);
     const first = verdicts.of(aTemplate());
@@ -56,7 +68,10 @@ describe('NodeVerdicts', () => {
           nodes = Array.from({ length: Math.max(nodes.length, row + 1) }, (_, i) => (i === row ? changed : nodes[i]));
           verdicts = new NodeVerdicts(nodes, verdicts);
           const expected = nodes.map((each) => (each && rejectNode(template, each) === undefined ? 1 : 0));
-          expect([...verdicts.of(template).allowed]).toEqual(expected);
+          const verdict = verdicts.of(template);
+          expect([...verdict.allowed]).toEqual(expected);
+          const rejections = nodes.map((each) => each && rejectNode(template, each));
+          expect(nodes.map((_, i) => rejectionAt(verdict, i))).toEqual(rejections);
         }
       }),
     );
