@@ -14,7 +14,7 @@ export const CHECKS = [
   'no double booking',
   'no crossed level',
   'no queue above its limit',
-  'every gang that fits ran to its end',
+  'every gang that fits started',
   'gangs that cannot start hold nothing',
   'nothing is left when all are gone',
   'Events are bounded',
@@ -32,6 +32,8 @@ export interface RoundResult {
   readonly starts: number;
   /** Starts of which members finished before the others were bound, while the fault kept bindings from being written. */
   readonly overtaken: readonly string[];
+  /** Gangs of which all members were bound, and KWOK did not end them. */
+  readonly forgotten: readonly string[];
   /** Longest time between the first and the last binding that a gang needed. */
   readonly longestStartMs: number;
   /** From the end of the fault until the next gang came to its minimum. */
@@ -46,6 +48,8 @@ export interface RoundResult {
 
 /** How long after the fault the gangs may take. */
 const DONE_WITHIN_MS = 90_000;
+/** Longer than a new KWOK needs to take over, and than any pod runs. */
+const FORGOTTEN_MS = 30_000;
 const GONE_WITHIN_MS = 60_000;
 /** How long after a fault a refused binding is repeated at the latest: the longest back-off of kube-scheduler, and a bit. */
 const RETRY_MS = 4_000;
@@ -73,7 +77,8 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
   const hits = await fault.strike(plane, random);
   const over = performance.now();
   await users;
-  blame('every gang that fits ran to its end', ...(await awaitDone(ledger, workload.submissions)));
+  const missing = await awaitDone(ledger, workload.submissions);
+  blame('every gang that fits started', ...missing.unbound);
   const done = performance.now();
   const starts = ledger.takeStarts();
   blame('gangs that cannot start hold nothing', ...(await awaitIdle(plane, ledger, workload)));
@@ -96,6 +101,7 @@ export async function playRound(plane: Plane, seed: number): Promise<RoundResult
     fault: fault.name,
     wrong,
     starts: starts.length,
+    forgotten: missing.withNodes,
     overtaken: early.map(({ text }) => text),
     longestStartMs: Math.max(0, ...starts.map(({ tookMs }) => tookMs)),
     nextStartMs: nextAfter(starts, over) - over,
@@ -111,7 +117,7 @@ export function brokenRound(seed: number, error: unknown): RoundResult {
   const wrong = new Map<Check, string[]>([['the round came to its end', [String(error)]]]);
   const events = { objects: 0, writes: 0, worst: 0, worstName: '' };
   const times = { longestStartMs: 0, nextStartMs: 0, doneMs: 0, tookMs: 0 };
-  return { seed, fault: faultOf(seed).name, wrong, starts: 0, overtaken: [], events, hits: 0, ...times };
+  return { seed, fault: faultOf(seed).name, wrong, starts: 0, overtaken: [], forgotten: [], events, hits: 0, ...times };
 }
 
 const ALLOCATABLE = new Map([
@@ -142,12 +148,27 @@ async function hope({ api }: Plane, { hopeless }: Workload): Promise<void> {
   for (const pod of hopeless.flatMap(({ pods }) => pods)) await persist(() => api.create('pods', pod));
 }
 
-/** Returns the gangs that did not end in time. */
-async function awaitDone(ledger: Ledger, submissions: readonly Submission[]): Promise<readonly string[]> {
-  const missing = () => submissions.filter(({ expected }) => !ledger.isDone(expected.name));
-  const waiting = { what: 'all gangs to be done', deadlineMs: DONE_WITHIN_MS };
-  await waitFor(async () => missing().length === 0, waiting).catch(() => undefined);
-  return missing().map(({ expected }) => ledger.describe(expected.name));
+/** Gangs that did not end in time, by who has to do something. */
+interface Missing {
+  readonly unbound: readonly string[];
+  readonly withNodes: readonly string[];
+}
+
+/** Waits for all gangs to end. KWOK may forget a pod whose write failed; that ends the waiting, and is told apart. */
+async function awaitDone(ledger: Ledger, submissions: readonly Submission[]): Promise<Missing> {
+  const names = submissions.map(({ expected }) => expected.name);
+  const missing = () => names.filter((name) => !ledger.isDone(name));
+  let boundSince = Number.POSITIVE_INFINITY;
+  const isOver = async () => {
+    const left = missing();
+    if (!left.every((name) => ledger.isWithNodes(name))) boundSince = Number.POSITIVE_INFINITY;
+    else boundSince = Math.min(boundSince, performance.now());
+    return left.length === 0 || performance.now() - boundSince > FORGOTTEN_MS;
+  };
+  await waitFor(isOver, { what: 'all gangs to be done', deadlineMs: DONE_WITHIN_MS }).catch(() => undefined);
+  const left = Map.groupBy(missing(), (name) => (ledger.isWithNodes(name) ? 'withNodes' : 'unbound'));
+  const describe = (all: readonly string[] = []) => all.map((name) => ledger.describe(name));
+  return { unbound: describe(left.get('unbound')), withNodes: describe(left.get('withNodes')) };
 }
 
 /** Returns what gangs that wait in vain, and pods without a gang, still hold after a moment. */

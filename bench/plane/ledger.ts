@@ -186,6 +186,12 @@ export class Ledger {
     return state !== undefined && (state.isDeleted || state.succeeded.size >= state.expected.completions);
   }
 
+  /** Whether all that it still needs is bound: what remains is up to the nodes. */
+  isWithNodes(gang: string): boolean {
+    const state = this.#gangs.get(gang);
+    return state?.reached === true && state.staying + state.succeeded.size >= state.expected.completions;
+  }
+
   /** What became of it, for a message. */
   describe(gang: string): string {
     const state = this.#gangs.get(gang);
