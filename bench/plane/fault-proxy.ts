@@ -2,12 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Agent, request as sendRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../../test/e2e/cluster/control-plane.ts';
-import { writeKubeconfig } from '../../test/e2e/cluster/credentials.ts';
+import { listenForMuster } from '../../test/e2e/cluster/proxy.ts';
 import type { Random } from '../random.ts';
 
 /** What the proxy does to requests. Shares are percentages of the requests concerned, drawn one by one. */
@@ -39,13 +37,7 @@ export async function startFaultProxy(cluster: Cluster): Promise<FaultProxy> {
   const server = createServer((request, answer) => proxy.handle(request, answer));
   // The API server's watches outlast any timeout of a server.
   server.requestTimeout = 0;
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const kubeconfig = writeKubeconfig(join(cluster.dir, `muster-through-${port}.kubeconfig`), {
-    url: `http://127.0.0.1:${port}`,
-    caFile: cluster.caFile,
-    token: cluster.tokens.muster,
-  });
+  const kubeconfig = await listenForMuster(server, cluster);
   return {
     kubeconfig,
     get hits() {

@@ -3,13 +3,12 @@
  * input may lead to a status of 500 or more, to an exception behind a reply, or to a call that is never answered.
  */
 import { Agent, request } from 'undici';
-import { directPaths } from '../../../src/http/app.ts';
 import { type RunningServer, startServer } from '../../../src/http/server/server.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
 import { SECOND } from '../../../test/support/scenario.ts';
 import { makeCall, readCall, recordedNodes, recordedPods } from '../calls.ts';
 import type { Dice } from '../dice.ts';
 import { HonestWorld } from '../honest-world.ts';
+import { loopbackServer } from '../loopback-server.ts';
 import { type Arena, expectThat, type Target } from '../target.ts';
 
 /** How many turns of the event loop a call gets before it counts as held at the barrier. */
@@ -119,14 +118,7 @@ class ServerCaller implements Caller {
   static async start({ world }: HonestWorld): Promise<Caller> {
     const server = await startServer({
       fetch: (incoming, env) => world.muster.app.fetch(incoming, env),
-      directPaths,
-      bindAddress: '127.0.0.1',
-      port: 0,
-      isListed: () => true,
-      onRefusedConnection: () => {},
-      maxConnections: 1_000,
-      drainDelayMs: 0,
-      logger: createLogger({ verbosity: 0, write: () => {}, now: Date.now }),
+      ...loopbackServer,
     });
     return new ServerCaller(server);
   }

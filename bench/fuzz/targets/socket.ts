@@ -4,14 +4,13 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
-import { directPaths } from '../../../src/http/app.ts';
 import { type RunningServer, serverTiming, startServer } from '../../../src/http/server/server.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
 import { type Authority, createAuthority } from '../../../test/http/support.ts';
 import { mutateBytes, randomBytes } from '../byte-mutation.ts';
 import { makeCall, readCall } from '../calls.ts';
 import type { Dice } from '../dice.ts';
 import { HonestWorld } from '../honest-world.ts';
+import { loopbackServer } from '../loopback-server.ts';
 import { type Arena, expectThat, type Target } from '../target.ts';
 
 export const socket: Target = {
@@ -111,14 +110,7 @@ class SocketArena implements Arena {
     const authority = createAuthority();
     const options = {
       fetch: honest.world.muster.app.fetch,
-      directPaths,
-      bindAddress: '127.0.0.1',
-      port: 0,
-      isListed: () => true,
-      onRefusedConnection: () => {},
-      maxConnections: 1_000,
-      drainDelayMs: 0,
-      logger: createLogger({ verbosity: 0, write: () => {}, now: Date.now }),
+      ...loopbackServer,
       timing: { ...serverTiming, receiveMs: 500, receiveCheckMs: 100, keepAliveMs: 500, closeDeadlineMs: 500 },
     };
     const tls = { ...authority.issue('server', 'serverAuth'), clientCaFile: undefined };

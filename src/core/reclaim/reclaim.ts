@@ -11,7 +11,7 @@
  * O(sets of victims) calls of `planPreemption`, at most six.
  */
 
-import { mostOf } from '../objects/extremes.ts';
+import { leastOf, mostOf } from '../objects/extremes.ts';
 import { keyOf, type PodModel } from '../objects/model.ts';
 import type { PlanPolicy } from '../placement/gang-request.ts';
 import { gangNameOf } from '../podgroup/gang.ts';
@@ -104,7 +104,7 @@ function listLone({ byName, podsOn }: Snapshot, { rights }: Guarantees): readonl
 }
 
 function borrowerOf({ gang, bound }: RunningGang): Borrower {
-  const startedAt = bound.reduce((first, pod) => Math.min(first, startOf(pod)), Number.POSITIVE_INFINITY);
+  const startedAt = leastOf(bound.map(startOf));
   return { key: gang.key, pods: bound, startedAt };
 }
 

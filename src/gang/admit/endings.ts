@@ -45,7 +45,7 @@ export class Endings {
     for (const { gang, census } of records) {
       const { expectedMs } = gang;
       if (expectedMs === undefined || census.bound.length === 0) continue;
-      const startedAt = census.bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
+      const startedAt = runningSince(census, now);
       if (now - startedAt > expectedMs + Math.max(expectedMs, OVERRUN_MS)) this.#overrunning.add(gang.namespace);
     }
   }
@@ -59,7 +59,7 @@ export class Endings {
       const { gang, census } = record;
       const slots = reservations.slotsOf(gang.key).map(({ pod }) => pod);
       if (census.bound.length + slots.length === 0) continue;
-      const startedAt = census.bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
+      const startedAt = runningSince(census, now);
       endings.push({
         key: gang.key,
         pods: [...census.bound, ...slots],
@@ -106,4 +106,9 @@ export class Endings {
     const { deadlineAt } = record.gang;
     return deadlineAt === undefined || deadlineAt <= now ? end : Math.min(end, deadlineAt);
   }
+}
+
+/** When the first bound member started, milliseconds; `now` if none has. */
+function runningSince({ bound }: GangRecord['census'], now: number): number {
+  return bound.reduce((first, pod) => Math.min(first, pod.startedAt ?? now), now);
 }

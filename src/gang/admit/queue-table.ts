@@ -3,6 +3,7 @@
  * decayed usage; `core/queues/` does the arithmetic.
  */
 import { LRUCache } from 'lru-cache';
+import { leastOf } from '../../core/objects/extremes.ts';
 import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
@@ -275,7 +276,7 @@ export class QueueTable {
       const queue = this.queueOf(gang.namespace, gang.queue);
       const amounts = this.holdingsOf(record);
       if (!queue || amounts.size === 0) return [];
-      const startedAt = census.bound.reduce((first, pod) => Math.min(first, startOf(pod)), Number.POSITIVE_INFINITY);
+      const startedAt = leastOf(census.bound.map(startOf));
       return [{ key: gang.key, queue, amounts, startedAt }];
     });
   }

@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Agent, request as sendRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Cluster } from './control-plane.ts';
-import { writeKubeconfig } from './credentials.ts';
+import { listenForMuster } from './proxy.ts';
 
 /** What Muster writes to a pod: `fence` records the place of a preemptor, `announce` tells a victim. */
 export type WriteKind = 'nominate' | 'clear' | 'ungate' | 'bind' | 'fence' | 'announce' | 'evict';
@@ -79,13 +77,7 @@ export async function startWriteProxy(cluster: Cluster, rule: StopRule): Promise
   const server = createServer((request, answer) => {
     (request.method === 'GET' ? read : write)(request, answer).catch(() => answer.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const kubeconfig = writeKubeconfig(join(cluster.dir, `muster-through-${port}.kubeconfig`), {
-    url: `http://127.0.0.1:${port}`,
-    caFile: cluster.caFile,
-    token: cluster.tokens.muster,
-  });
+  const kubeconfig = await listenForMuster(server, cluster);
   return {
     kubeconfig,
     hasStopped: () => isStopped && underWay === 0,
