@@ -5,6 +5,9 @@
 import type { Dice } from './dice.ts';
 import { hostileText, KEYS, nested, RAW_VALUES } from './hostile-values.ts';
 
+/** Twice the bound of a body, characters. */
+const MAX_REPEATED = 16 * 2 ** 20;
+
 /** A value whose text is written as it is. */
 class Raw {
   readonly text: string;
@@ -82,10 +85,16 @@ function replacement({ value }: Place, other: Place, dice: Dice): Tree {
     case 7:
       return new Entries([[dice.pick(KEYS), value]]);
     case 8:
-      return new Raw(`[${dice.times(dice.size(9), () => render(value)).join(',')}]`);
+      return new Raw(repeat(render(value), dice.size(9)));
     default:
       return typeof value === 'string' ? value + hostileText(dice) : hostileText(dice);
   }
+}
+
+/** A list of equal elements, no longer than {@link MAX_REPEATED}: beyond the bound of a body only the fuzzer pays for it. */
+function repeat(element: string, times: number): string {
+  const most = Math.ceil(MAX_REPEATED / (element.length + 1));
+  return `[${Array.from({ length: Math.min(times, most) }, () => element).join(',')}]`;
 }
 
 function readTree(value: unknown): Tree {

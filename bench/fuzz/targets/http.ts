@@ -14,6 +14,9 @@ import { type Arena, expectThat, type Target } from '../target.ts';
 /** How many turns of the event loop a call gets before it counts as held at the barrier. */
 const TURNS = 4;
 
+/** The bound of a body by default: the server answers larger ones itself. */
+const MAX_BODY = 8 * 2 ** 20;
+
 const make = (dice: Dice) => [makeCall(dice)];
 
 export const httpApp: Target = {
@@ -92,6 +95,7 @@ class AppCaller implements Caller {
 
   async call(piece: string): Promise<number | undefined> {
     const { method, path, body } = readCall(piece);
+    if (body.length > MAX_BODY) return 413;
     const { app } = this.#world.world.muster;
     const init = method === 'POST' ? { method, body } : { method };
     const response = Promise.resolve(app.request(`http://muster${path}`, init)).then(({ status }) => status);
