@@ -68,7 +68,10 @@ export class Coordinator {
   /** Runs one cycle. */
   decide(): void {
     const { observation, repairer, admission, dispatcher, publisher } = this.#parts;
-    const now = this.#context.clock.now();
+    const { clock, view } = this.#context;
+    const now = clock.now();
+    // Here, so that no gang is charged for the nodes that have changed.
+    view.snapshot();
     const succeeded = observation.observe(now); // 1 observe
     const gangs = [...this.#parts.gangs.values()];
     repairer.repair(gangs, now); // 2 repair

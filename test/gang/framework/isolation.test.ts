@@ -1,8 +1,9 @@
 /** Whatever fails or takes too long for one gang costs that gang: the others start, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
 import type { SchedulerPorts } from '../../../src/gang/assembly.ts';
+import { type FaultReport, Isolation } from '../../../src/gang/framework/isolation.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
-import { gang, SECOND, startWorld, type World, type WorldOptions } from '../../support/scenario.ts';
+import { gang, pod, SECOND, startWorld, type World, type WorldOptions } from '../../support/scenario.ts';
 
 const BAD = 'default/bad';
 const BAD_RESOURCE = 'example.com/bad';
@@ -331,6 +332,109 @@ describe('the time budget', () => {
     expect(world.stateOf('bad')).toBe('Nominated');
     await scheduleAll(world);
     expect(Object.keys(world.boundTo('bad'))).toHaveLength(2);
+  });
+
+  test('what all gangs use is charged to nobody, whoever comes first and however it is nested', () => {
+    let now = 0;
+    const takes = (ms: number) => {
+      now += ms;
+    };
+    const faults: FaultReport[] = [];
+    const isolation = new Isolation({
+      clock: { now: () => now },
+      budgetMs: 1_000,
+      onFault: (report) => void faults.push(report),
+      setAside: () => {},
+      hasPlaces: () => false,
+    });
+    isolation.begin(now);
+    isolation.run('first', 'preempt', () => {
+      takes(300);
+      isolation.shared(() => {
+        takes(2_000);
+        isolation.shared(() => takes(2_000));
+      });
+      takes(300);
+    });
+    expect(faults).toEqual([]);
+    isolation.run('first', 'preempt', () => takes(500));
+    expect(faults).toMatchObject([{ subject: 'first', cause: 'time', detail: 1_100 }]);
+  });
+
+  /** As the budget test above, but what takes long is something that all gangs use. */
+  async function startWithSlow(change: (ports: SchedulerPorts, takesLong: () => void) => Partial<SchedulerPorts>) {
+    let computed = 0;
+    const world: World = await startWorld({
+      nodes: 2,
+      changePorts: (ports) => ({
+        ...ports,
+        clock: { ...ports.clock, computed: () => computed },
+        ...change(ports, () => {
+          computed += 1_500;
+          world.freeze(1_500);
+        }),
+      }),
+    });
+    return { world, computed: () => computed };
+  }
+
+  test('the first to look at nodes that have changed does not pay for all', async () => {
+    let seen = Number.POSITIVE_INFINITY; // Not yet.
+    const { world, computed } = await startWithSlow(({ view }, takesLong) => ({
+      view: proxyOf(view, 'snapshot', (snapshot) => () => {
+        if (view.generation > seen) takesLong();
+        seen = Math.max(seen, view.generation);
+        return snapshot();
+      }),
+    }));
+    const annotations = { 'muster.dev/topology-required': 'host' };
+    world.create(gang('nominated', 2, { gpus: 4, annotations }));
+    await world.settle();
+    seen = 0;
+    world.cluster.update('Node', 'n0', ({ metadata }) => {
+      metadata.labels = { ...metadata.labels, 'topology.kubernetes.io/zone': 'other' };
+    });
+    await world.settle();
+    expect(computed()).toBeGreaterThan(1_000);
+    expect(world.stateOf('nominated')).toBe('Nominated');
+  });
+
+  test('the first to ask when others end does not pay for all', async () => {
+    let isAsking = false;
+    const slow = 'example.com/slow';
+    const { world, computed } = await startWithSlow(({ settings, observer }, takesLong) => ({
+      settings: {
+        ...settings,
+        policy: {
+          ...settings.policy,
+          isAccelerator: (name: string) => {
+            if (name === slow && isAsking) takesLong();
+            return settings.policy.isAccelerator(name);
+          },
+        },
+      },
+      // Between the plan that found no room and the end of the cycle.
+      observer: proxyOf(
+        proxyOf(observer, 'onPlanned', (onPlanned) => (key, ...rest) => {
+          isAsking = key === 'default/late';
+          onPlanned(key, ...rest);
+        }),
+        'onCycle',
+        (onCycle) => (report) => {
+          isAsking = false;
+          onCycle(report);
+        },
+      ),
+    }));
+    const requests = { [slow]: '1', 'nvidia.com/gpu': '8' };
+    const spec = { containers: [{ name: 'main', resources: { requests, limits: requests } }] };
+    world.create([pod('lone', { priority: 100, nodeName: 'n0', spec })]);
+    world.running('busy', ['n1'], { priority: 0 });
+    // Without places in the end: those excuse any time.
+    world.create(gang('late', 2, { priority: 10 }));
+    await world.settle();
+    expect(computed()).toBeGreaterThan(1_000);
+    expect(world.stateOf('late')).toBe('Pending');
   });
 
   test.each(['wait', 'run and lack members'])(
