@@ -68,10 +68,8 @@ export class Coordinator {
   /** Runs one cycle. */
   decide(): void {
     const { observation, repairer, admission, dispatcher, publisher } = this.#parts;
-    const { clock, view } = this.#context;
-    const now = clock.now();
-    // Here, so that no gang is charged for the nodes that have changed.
-    view.snapshot();
+    const now = this.#context.clock.now();
+    this.#context.view.snapshot(); // brought up to date here: no gang is charged for the nodes that have changed
     const succeeded = observation.observe(now); // 1 observe
     const gangs = [...this.#parts.gangs.values()];
     repairer.repair(gangs, now); // 2 repair
