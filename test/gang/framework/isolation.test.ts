@@ -173,6 +173,111 @@ describe('an exception in step', () => {
   });
 });
 
+describe('at a start', () => {
+  type Trouble = (takes: () => void) => (ports: SchedulerPorts) => Partial<SchedulerPorts>;
+
+  /** From when on the process reads what was recorded. */
+  function whenReadingRecords({ view }: SchedulerPorts, act: () => void): SchedulerPorts['view'] {
+    return proxyOf(view, 'preempted', (preempted) => () => {
+      act();
+      return preempted();
+    });
+  }
+
+  const troubles: readonly (readonly [string, Trouble])[] = [
+    [
+      'reading its slots',
+      (takes) => (ports) => {
+        let isReading = false;
+        const isRead = (pod: object) =>
+          new Proxy(pod, {
+            get: (target, name) => {
+              if (name === 'annotations' && isReading) {
+                // Once: what is set aside is read as well.
+                isReading = false;
+                takes();
+              }
+              return Reflect.get(target, name) as unknown;
+            },
+          });
+        const view = whenReadingRecords(ports, () => {
+          isReading = true;
+        });
+        return {
+          view: proxyOf(view, 'sourcesOf', (sourcesOf) => (key) => {
+            const sources = sourcesOf(key);
+            return key === BAD
+              ? { ...sources, pods: sources.pods.map((each) => isRead(each) as typeof each) }
+              : sources;
+          }),
+        };
+      },
+    ],
+    [
+      'finding its victims',
+      (takes) => (ports) => {
+        let isReading = false;
+        const { settings } = ports;
+        const isAccelerator = (name: string) => {
+          if (name === BAD_RESOURCE && isReading) takes();
+          return settings.policy.isAccelerator(name);
+        };
+        return {
+          settings: { ...settings, policy: { ...settings.policy, isAccelerator } },
+          view: whenReadingRecords(ports, () => {
+            isReading = true;
+          }),
+        };
+      },
+    ],
+  ];
+
+  const ways = ['fails', 'takes too long'] as const;
+
+  test.each(troubles.flatMap(([what, trouble]) => ways.map((how) => [what, how, trouble] as const)))(
+    '%s %s: this costs its gang, and others keep their slots',
+    async (_, how, trouble) => {
+      let [isOn, computed] = [false, 0];
+      const world: World = await startWorld({
+        nodes: 4,
+        metrics: new Metrics(),
+        changePorts: (ports) => ({
+          ...ports,
+          clock: { ...ports.clock, computed: () => computed },
+          ...trouble(() => {
+            if (!isOn) return;
+            if (how === 'fails') throw new Error('sabotaged');
+            computed += 1_500;
+            world.freeze(1_500);
+          })(ports),
+        }),
+      });
+      for (const node of ['n0', 'n1', 'n2', 'n3']) {
+        world.cluster.update('Node', node, ({ status, metadata }) => {
+          status.allocatable[BAD_RESOURCE] = '1';
+          metadata.labels = { ...metadata.labels, ...badSpec.nodeSelector };
+        });
+      }
+      world.running('old', ['n0', 'n1'], { graceSeconds: 600 });
+      world.create(gang('good', 2, { priority: 20 }));
+      await world.settle();
+      world.create(gang('bad', 2, { priority: 9, spec: badSpec }));
+      await world.settle();
+      expect([world.stateOf('bad'), world.stateOf('good')]).toEqual(['Preempting', 'Nominated']);
+      const before = world.slotsOf('good');
+      isOn = true;
+      await world.restart();
+      expect(world.stateOf('bad')).toBe('Invalid');
+      expect(world.slotsOf('bad')).toEqual({});
+      expect(world.slotsOf('good')).toEqual(before);
+      isOn = false;
+      await scheduleAll(world);
+      expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+      expect(world.overbooked()).toEqual([]);
+    },
+  );
+});
+
 test('an exception while a reason is told costs its gang, which starts later', async () => {
   const { world, failures } = await startSabotaged(failingObserver('onReason'));
   createBoth(world, 'publish');
