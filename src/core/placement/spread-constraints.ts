@@ -3,9 +3,10 @@
  * its rule: a node is eligible while its domain's count, plus one, stays within `maxSkew` of the emptiest eligible domain
  * (kubernetes v1.37.2 plugins/podtopologyspread/filtering.go). Only for gangs that ask for it.
  *
- * Pods are counted once for each plan and class, O(pods x constraints). Then a member costs one look at the sum of each
- * candidate: sums, counts and the emptiest domain are kept up to date. 1,000 members with 8 constraints on 5,000 nodes took
- * 5.8 s when they were added up for each node, and take 30 ms.
+ * Pods are counted once for each plan and class, O(pods x constraints). Then sums, counts and the
+ * emptiest domain are kept up to date. A member costs a few looks at sums, or one at the sum of each candidate where the
+ * emptiest are not admitted. 1,000 members with 8 constraints on 5,000 nodes took 5.8 s when they were added up for each node,
+ * and take 9 ms, 25 ms before the code is compiled; 90 and 160 ms in the worst case that we know.
  */
 
 import type { SpreadConstraint } from '../objects/model.ts';
@@ -84,8 +85,8 @@ export function fillSpread(
 
 /**
  * Finds the first of the candidates with the least sum that is admitted and not full. Sums only grow while members are
- * placed, and a full node stays full. So whoever has the least sum of all need not be compared with those that follow: 1,000
- * members on 5,000 nodes are placed after some 6,000 looks instead of 5 million.
+ * placed, and a full node stays full. So whoever has the least sum of all need not be compared with the others: 1,000
+ * members on 5,000 nodes took 46 to 109 ms when all were compared for each member, and take 9 to 25 ms.
  */
 class EmptiestFirst {
   readonly #sums: Int32Array;
