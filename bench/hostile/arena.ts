@@ -1,8 +1,8 @@
 /**
  * A whole Muster in this process, on a cluster in memory, with a clock that only the benchmark moves: it measures how long
  * Muster keeps the thread of its decision loop busy at a stretch. A stretch is a round of the decision loop, one object
- * that a watch delivers, one turn in which a question is sent to the search thread or its answer arrives, or one filter
- * call. Long searches go to a real thread, as in production: time stands still until it has answered.
+ * that a watch delivers, one write and what its answer leads to, one turn in which a question is sent to the search thread
+ * or its answer arrives, or one filter call. Long searches go to a real thread, as in production: time stands still until it has answered.
  *
  * Measured is the CPU time of the thread: on a machine that others use, too, that is what the stretch would take on a
  * quiet one. Muster's own clock runs by the same time within a stretch, so whatever it measures itself is the same.
@@ -15,6 +15,7 @@ import { ClusterInMemory, type Kind, type WireObject } from '../../test/support/
 import { HandClock } from '../../test/support/hand-clock.ts';
 import { MANAGED, type MusterProcess, startProcess } from '../../test/support/muster-process.ts';
 import { CountingSearcher } from './counting-searcher.ts';
+import { WriteLine } from './write-line.ts';
 
 export const NODES = 5_000;
 const NODES_PER_RACK = 16;
@@ -40,6 +41,7 @@ export class Arena {
   readonly #clock = new CpuClock();
   readonly #cluster = new ClusterInMemory(() => this.#clock.now());
   readonly #muster: MusterProcess;
+  readonly #writes = new WriteLine();
   #searcher: CountingSearcher | undefined;
   #longest = 0;
   #plan = 0;
@@ -61,6 +63,7 @@ export class Arena {
       levels: LEVELS,
       score: 'best-fit',
       metrics,
+      changePorts: (ports) => ({ ...ports, writer: this.#writes.wrap(ports.writer) }),
       events: { createEvent: async () => ({ kind: 'ok' }) },
       write: (line) => this.#readLog(line),
       searcher: (policy) => {
@@ -82,10 +85,10 @@ export class Arena {
     this.#measure(() => this.#cluster.update(kind, key, change));
   }
 
-  /** kube-scheduler asks for the pod with all nodes. */
-  async filter(key: string): Promise<void> {
+  /** kube-scheduler asks for the pod with all nodes. @param names how many it sends; there are `NODES`. */
+  async filter(key: string, names = NODES): Promise<void> {
     const Pod = this.#cluster.get('Pod', key);
-    const NodeNames = Array.from({ length: NODES }, (_, i) => nodeNameAt(i));
+    const NodeNames = Array.from({ length: names }, (_, i) => nodeNameAt(i));
     const body = JSON.stringify({ Pod, NodeNames });
     const before = process.threadCpuUsage();
     const response = await this.#muster.app.request('/scheduler/filter', { method: 'POST', body });
@@ -127,6 +130,7 @@ export class Arena {
     for (let quiet = 0, turns = 0; quiet < 3 && turns < MAX_TURNS; turns++) {
       await this.#turn();
       while (this.#searcher!.open > 0) await this.#turn();
+      while (this.#writes.next()) await this.#turn();
       quiet = this.#measure(() => this.#clock.fireDue()) ? 0 : quiet + 1;
     }
   }

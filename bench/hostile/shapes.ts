@@ -338,4 +338,29 @@ export const shapes: readonly Shape[] = [
     },
     call: (arena) => arena.filter('default/lone'),
   },
+  {
+    name: 'a filter call with 20,000 node names, for a lone pod',
+    bring: (arena) => arena.create('Pod', aRawPod({ name: 'lone', gpus: 1 })),
+    call: (arena) => arena.filter('default/lone', 20_000),
+  },
+  {
+    // Below the 1.5 MiB that etcd takes.
+    name: 'a filter call with 20,000 node names, for a member of 1.4 MB with 10,000 environment variables',
+    bring: (arena) => {
+      const env = Array.from({ length: 10_000 }, (_, i) => ({ name: `V${i}`, value: 'x'.repeat(115) }));
+      const limits = { [GPU]: '1' };
+      const containers = [{ name: 'main', env, resources: { requests: limits, limits } }];
+      bringGang(arena, 'big', 1, () => ({ spec: { containers } }));
+    },
+    call: (arena) => arena.filter('default/big-0', 20_000),
+  },
+  {
+    name: 'a filter call for a lone pod with 10,000 labels and 250 annotations',
+    bring: (arena) => {
+      const annotations = Object.fromEntries(Array.from({ length: 250 }, (_, i) => [`a${i}`, 'x'.repeat(1_000)]));
+      const labels = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`l${i}`, 'x'.repeat(63)]));
+      arena.create('Pod', aRawPod({ name: 'lone', gpus: 1, annotations, labels }));
+    },
+    call: (arena) => arena.filter('default/lone'),
+  },
 ];

@@ -69,6 +69,7 @@ export class Coordinator {
   decide(): void {
     const { observation, repairer, admission, dispatcher, publisher } = this.#parts;
     const now = this.#context.clock.now();
+    this.#context.view.snapshot(); // brought up to date here: no gang is charged for the nodes that have changed
     const succeeded = observation.observe(now); // 1 observe
     const gangs = [...this.#parts.gangs.values()];
     repairer.repair(gangs, now); // 2 repair

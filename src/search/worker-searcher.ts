@@ -4,7 +4,8 @@
  *
  * 1. What the answer depends on is copied when the question is asked: the columns and lists of a snapshot change with the
  *    next one.
- * 2. Questions wait in line. One is written to the thread at a time, one message in each turn of the event loop.
+ * 2. Questions wait in line, namespaces in turn. One is written to the thread at a time, one message in each turn of the
+ *    event loop.
  * 3. A thread that takes longer than the limit is ended, and so is the question. A thread that dies takes the question
  *    along once: it is asked again. The next question starts a new thread.
  *
@@ -14,21 +15,26 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { answerStart, estimateStartWork, type StartQuestion } from '../core/backfill/start-question.ts';
 import type { Clock } from '../core/objects/clock.ts';
-import type { PlanPolicy } from '../core/placement/gang-request.ts';
+import type { GangRequest, PlanPolicy } from '../core/placement/gang-request.ts';
 import type { Preemption } from '../core/preemption/preemption.ts';
 import { estimateWork, findVictims, type VictimQuestion } from '../core/reclaim/victim-question.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import type { Message } from '../core/transport/messages.ts';
 import { QuestionWriter } from '../core/transport/question-writer.ts';
 import type { Searcher, SearchOutcome, StartOutcome, Unanswered } from '../gang/framework/ports.ts';
+import { FairLine } from './fair-line.ts';
 import type { WorkerAnswer, WorkerSettings } from './search-worker.ts';
 
 /** Larger questions go to the thread. */
 export const INLINE_WORK = 60_000;
 /** A search that takes longer is given up, milliseconds. */
 const TIME_LIMIT_MS = 10_000;
-/** Questions that wait in line; each keeps a copy of the columns, 0.4 MB for 5,000 nodes. */
-const MAX_IN_LINE = 16;
+/**
+ * Questions that wait in line; each keeps a copy of the columns, 0.4 MB for 5,000 nodes. One namespace fills a sixteenth:
+ * a tenant with many large gangs must leave places to the others.
+ */
+const MAX_IN_LINE = 64;
+const MAX_PER_NAMESPACE = 4;
 /** A thread that needs more memory dies, and not the process, MiB. */
 const MAX_HEAP_MIB = 1_024;
 /** How often a question is asked again because its thread died. */
@@ -46,6 +52,7 @@ export interface WorkerSearcherOptions extends WorkerSettings {
 
 /** How questions of one kind are kept and written. */
 interface Kind<Question> {
+  readonly gang: GangRequest;
   readonly copy: () => Question;
   readonly write: (writer: QuestionWriter, question: Question) => Generator<Message>;
 }
@@ -63,7 +70,9 @@ interface Thread {
 
 export class WorkerSearcher implements Searcher {
   readonly #options: WorkerSearcherOptions;
-  readonly #line: Asked[] = [];
+  readonly #line = new FairLine<Asked>({ perNamespace: MAX_PER_NAMESPACE, total: MAX_IN_LINE });
+  /** Asked again before anything in line: its thread died. */
+  #again: Asked | undefined;
   #current: Asked | undefined;
   #thread: Thread | undefined;
   #cancelLimit: () => void = () => {};
@@ -77,7 +86,8 @@ export class WorkerSearcher implements Searcher {
     const { policy } = this.#options;
     if (this.#isSmall(estimateWork(question))) return findVictims(question, policy);
     const copy = () => copyVictims(question);
-    return this.#enter({ copy, write: (writer, of) => writer.writeVictims(of) }, (answer) => {
+    const { gang } = question;
+    return this.#enter({ gang, copy, write: (writer, of) => writer.writeVictims(of) }, (answer) => {
       if (answer.kind !== 'start') onOutcome(answer);
     });
   }
@@ -86,9 +96,9 @@ export class WorkerSearcher implements Searcher {
     const { policy } = this.#options;
     if (this.#isSmall(estimateStartWork(question))) return { kind: 'start', start: answerStart(question, policy) };
     const copy = () => ({ ...question, snapshot: copySnapshot(question.snapshot) });
-    return this.#enter({ copy, write: (writer, of) => writer.writeStart(of) }, (answer) => {
+    const { request } = question.query;
+    return this.#enter({ gang: request, copy, write: (writer, of) => writer.writeStart(of) }, (answer) => {
       if (answer.kind === 'answer') return;
-      const { request } = question.query;
       onOutcome(answer.kind === 'start' ? { ...answer, start: answer.start && { ...answer.start, request } } : answer);
     });
   }
@@ -98,10 +108,12 @@ export class WorkerSearcher implements Searcher {
   }
 
   /** The question waits in line, or is refused. */
-  #enter<Question>({ copy, write }: Kind<Question>, onAnswer: Asked['onAnswer']): 'busy' | undefined {
-    if (this.#isStopped || this.#line.length >= MAX_IN_LINE) return 'busy';
+  #enter<Question>({ gang, copy, write }: Kind<Question>, onAnswer: Asked['onAnswer']): 'busy' | undefined {
+    // All members of a gang are in its namespace.
+    const namespace = gang.members[0]?.namespace ?? '';
+    if (this.#isStopped || !this.#line.hasRoomFor(namespace)) return 'busy';
     const question = copy();
-    this.#line.push({ write: (writer) => write(writer, question), onAnswer, deaths: 0 });
+    this.#line.add(namespace, { write: (writer) => write(writer, question), onAnswer, deaths: 0 });
     this.#next();
     return undefined;
   }
@@ -109,7 +121,8 @@ export class WorkerSearcher implements Searcher {
   /** Ends the thread. What is in line is not answered. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#line.length = 0;
+    this.#line.clear();
+    this.#again = undefined;
     this.#current = undefined;
     this.#cancelLimit();
     const thread = this.#thread;
@@ -119,8 +132,9 @@ export class WorkerSearcher implements Searcher {
 
   #next(): void {
     if (this.#current) return;
-    const asked = this.#line.shift();
+    const asked = this.#again ?? this.#line.take();
     if (!asked) return;
+    this.#again = undefined;
     this.#current = asked;
     const thread = this.#thread ?? this.#start();
     const { clock, timeLimitMs = TIME_LIMIT_MS } = this.#options;
@@ -178,7 +192,7 @@ export class WorkerSearcher implements Searcher {
       return;
     }
     this.#current = undefined;
-    this.#line.unshift(asked);
+    this.#again = asked;
     this.#next();
   }
 

@@ -69,8 +69,8 @@ describe('a large question', () => {
   test('is answered by the thread as it is here, and so are those behind it', async () => {
     const { ask } = start();
     const all = questions(30);
-    const outcomes = await Promise.all(all.slice(0, 16).map(ask));
-    for (const each of all.slice(16)) outcomes.push(await ask(each));
+    const outcomes = await Promise.all(all.slice(0, 4).map(ask));
+    for (const each of all.slice(4)) outcomes.push(await ask(each));
     const here = all.map((each) => ({ kind: 'answer', proposal: proposalOf(findVictims(each, policy)) }));
     expect(outcomes).toEqual(here);
     expect(new Set(here.map(({ proposal }) => proposal.kind)).size).toBeGreaterThan(1);
@@ -111,13 +111,42 @@ describe('a large question', () => {
     expect(await ask(question)).toEqual({ kind: 'failed', message: 'a bug' });
   });
 
-  test('has to wait its turn, and beyond a line of 16 it is asked again later', () => {
+  test('has to wait its turn, and beyond four of its namespace it is asked again later', () => {
     const { searcher } = start([FROZEN]);
-    const answers = Array.from({ length: 18 }, () => searcher.findVictims(question, () => {}));
-    expect(answers.filter((answer) => answer === undefined)).toHaveLength(17);
+    const ask = (namespace: string) => searcher.findVictims(inNamespace(question, namespace), () => {});
+    const answers = Array.from({ length: 6 }, () => ask('greedy'));
+    expect(answers).toEqual([undefined, undefined, undefined, undefined, undefined, 'busy']);
+    expect(ask('modest')).toBeUndefined();
+  });
+
+  test('of another namespace does not wait for all those of one that asks much', async () => {
+    const { searcher } = start();
+    const order: string[] = [];
+    const ask = (namespace: string) =>
+      new Promise<void>((resolve) => {
+        searcher.findVictims(inNamespace(question, namespace), () => {
+          order.push(namespace);
+          resolve();
+        });
+      });
+    await Promise.all(['greedy', 'greedy', 'greedy', 'greedy', 'modest', 'other', 'modest'].map(ask));
+    expect(order).toEqual(['greedy', 'greedy', 'modest', 'other', 'greedy', 'modest', 'greedy']);
+  });
+
+  test('finds no place in a line of 64', () => {
+    const { searcher } = start([FROZEN]);
+    const answers = Array.from({ length: 66 }, (_, i) =>
+      searcher.findVictims(inNamespace(question, `team-${i}`), () => {}),
+    );
+    expect(answers.filter((answer) => answer === undefined)).toHaveLength(65);
     expect(answers.at(-1)).toBe('busy');
   });
 });
+
+function inNamespace(asked: VictimQuestion, namespace: string): VictimQuestion {
+  const members = asked.gang.members.map((member) => ({ ...member, namespace }));
+  return { ...asked, gang: { ...asked.gang, members } };
+}
 
 test('a small question is answered at once, while a thread is busy', () => {
   const { searcher } = start([FROZEN], { inlineWork: 0 });

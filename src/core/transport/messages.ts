@@ -42,13 +42,13 @@ export interface SnapshotMessage extends Pick<Snapshot, 'generation' | 'columns'
 export interface RunningMessage {
   readonly keys: readonly GangKey[];
   /** -1: undefined. */
-  readonly minMember: Int32Array;
+  readonly minMember: Float64Array;
   readonly members: Int32Array;
   readonly memberEnds: Int32Array;
   readonly bound: Int32Array;
   readonly boundEnds: Int32Array;
   /** Of the bound members; -1: none. */
-  readonly ranks: Int32Array;
+  readonly ranks: Float64Array;
 }
 
 export type RequestMessage = Omit<GangRequest, 'members'> & { readonly members: readonly ByNumber<MemberRequest>[] };

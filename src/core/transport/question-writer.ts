@@ -166,12 +166,13 @@ export class QuestionWriter {
     }
     return {
       keys: running.map(({ gang }) => gang.key),
-      minMember: Int32Array.from(running, ({ gang }) => gang.minMember ?? -1),
+      // Users write these numbers, and they may be sums: 32 bits would turn a large one into a small one.
+      minMember: Float64Array.from(running, ({ gang }) => gang.minMember ?? -1),
       members: Int32Array.from(members),
       memberEnds: Int32Array.from(memberEnds),
       bound: Int32Array.from(bound),
       boundEnds: Int32Array.from(boundEnds),
-      ranks: Int32Array.from(ranks),
+      ranks: Float64Array.from(ranks),
     };
   }
 

@@ -72,6 +72,8 @@ export class Isolation {
   readonly #spent = new Map<string, Spent>();
   /** What the process had computed when the cycle began, milliseconds. */
   #computedBefore = 0;
+  /** What was computed for all gangs so far, milliseconds. */
+  #sharedMs = 0;
 
   constructor(parts: IsolationParts) {
     this.#parts = parts;
@@ -110,13 +112,14 @@ export class Isolation {
   run<T>(subject: string, step: HandlingStep, work: () => T): T | undefined {
     const { clock } = this.#parts;
     const start = clock.now();
+    const sharedBefore = this.#sharedMs;
     let result: T | undefined;
     try {
       result = work();
     } catch (error) {
       this.fail(subject, step, error);
     }
-    this.#spend(subject, step, clock.now() - start);
+    this.#spend(subject, step, clock.now() - start - (this.#sharedMs - sharedBefore));
     return result;
   }
 
@@ -127,6 +130,19 @@ export class Isolation {
     } catch (error) {
       this.fail(subject, step, error);
       return undefined;
+    }
+  }
+
+  /** Computes what all gangs use, on behalf of the one that comes first: the time is charged to nobody. */
+  shared<T>(work: () => T): T {
+    const { clock } = this.#parts;
+    const start = clock.now();
+    const before = this.#sharedMs;
+    try {
+      return work();
+    } finally {
+      // Not added: what was shared within is part of it.
+      this.#sharedMs = before + clock.now() - start;
     }
   }
 

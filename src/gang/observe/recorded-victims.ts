@@ -46,34 +46,33 @@ export function askedBy({ record: { gang, census }, nominated, fenced }: Claim, 
   return queues.amountsOf([...nodeOf.keys(), ...others.slice(0, lacking)], (pod) => nodeOf.get(pod) ?? '');
 }
 
+/** The pods that name a preemptor, by the preemptor. */
+export function groupByPreemptor(told: Iterable<PodModel>): ReadonlyMap<string, readonly PodModel[]> {
+  return Map.groupBy(told, ({ annotations }) => annotations[PREEMPTED_BY]!);
+}
+
 /**
- * The victims of each gang that was preempting; no entry: none. If a gang falls below its minimum, all its bound members,
- * also those without a notice.
- * @param told the pods that name a preemptor.
+ * The victims of a gang that was preempting. If a gang falls below its minimum, all its bound members, also those without a
+ * notice.
+ * @param marked the pods that name the gang as their preemptor.
  */
 export function findRecordedVictims(
-  claims: readonly Claim[],
-  told: Iterable<PodModel>,
+  claim: Claim,
+  marked: readonly PodModel[],
   gangs: GangTable,
   queues: QueueQuota,
-): ReadonlyMap<GangRecord, readonly PodModel[]> {
-  const byPreemptor = Map.groupBy(told, ({ annotations }) => annotations[PREEMPTED_BY]!);
-  const found = new Map<GangRecord, readonly PodModel[]>();
-  for (const { record, nominated, fenced } of claims) {
-    const marked = byPreemptor.get(record.gang.key);
-    if (!marked || fenced.length === 0) continue;
-    const planned = new Set([...nominated, ...fenced].map(({ plan }) => plan.node));
-    const units = [...Map.groupBy(marked, (pod) => unitOf(pod, gangs))];
-    const inTheWay = units.filter(([, pods]) => pods.some(({ nodeName }) => planned.has(nodeName)));
-    const listed = (of: typeof units) => [...new Set(of.flatMap(([unit, pods]) => withWholeGang(unit, pods)))];
-    const choice = queues.choose(record.gang.namespace, record.gang.queue);
-    const asked = askedBy({ record, nominated, fenced }, queues);
-    const hasQuota = (of: typeof units) =>
-      choice.kind === 'problem' || queues.hasQuotaFor(choice.queue, asked, listed(of));
-    const believed = hasQuota(inTheWay) ? inTheWay : units;
-    if (believed.length > 0) found.set(record, listed(believed));
-  }
-  return found;
+): readonly PodModel[] {
+  const { record, nominated, fenced } = claim;
+  if (marked.length === 0 || fenced.length === 0) return [];
+  const planned = new Set([...nominated, ...fenced].map(({ plan }) => plan.node));
+  const units = [...Map.groupBy(marked, (pod) => unitOf(pod, gangs))];
+  const inTheWay = units.filter(([, pods]) => pods.some(({ nodeName }) => planned.has(nodeName)));
+  const listed = (of: typeof units) => [...new Set(of.flatMap(([unit, pods]) => withWholeGang(unit, pods)))];
+  const choice = queues.choose(record.gang.namespace, record.gang.queue);
+  const asked = askedBy(claim, queues);
+  const hasQuota = (of: typeof units) =>
+    choice.kind === 'problem' || queues.hasQuotaFor(choice.queue, asked, listed(of));
+  return listed(hasQuota(inTheWay) ? inTheWay : units);
 }
 
 /** The gang of the pod if that leaves as a whole, else the pod's own key. */

@@ -22,7 +22,7 @@ import { startPreempting } from '../state/preemption-status.ts';
 import { compareUrgency, type GangRecord } from '../state/records.ts';
 import { adoptSlot } from '../state/slot.ts';
 import type { GangTable } from './gang-table.ts';
-import { askedBy, type Claim, findRecordedVictims, readClaim } from './recorded-victims.ts';
+import { askedBy, type Claim, findRecordedVictims, groupByPreemptor, readClaim } from './recorded-victims.ts';
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings' | 'isolation'>;
 
@@ -39,13 +39,18 @@ interface Recovery {
  * @param queues with what bound pods use.
  */
 export function adoptSlots(context: Context, gangs: GangTable, queues: QueueQuota): void {
-  const { view } = context;
+  const { view, isolation } = context;
+  const told = groupByPreemptor(view.preempted());
+  const snapshot = view.snapshot();
   const claims = [...gangs.values()]
     .sort(compareUrgency)
-    .map(readClaim)
+    .flatMap((record) => isolation.run(record.gang.key, 'observe', () => readClaim(record)) ?? [])
     .filter(({ nominated, fenced }) => nominated.length + fenced.length > 0);
-  const snapshot = view.snapshot();
-  const victims = findRecordedVictims(claims, view.preempted(), gangs, queues);
+  const victims = new Map<GangRecord, readonly PodModel[]>();
+  eachOf(claims, context, (claim) => {
+    const own = findRecordedVictims(claim, told.get(claim.record.gang.key) ?? [], gangs, queues);
+    if (own.length > 0) victims.set(claim.record, own);
+  });
   const recovery = { context, gangs, queues, victims };
   const kept: Claim[] = [];
   eachOf(claims, context, (claim) => {
@@ -57,11 +62,20 @@ export function adoptSlots(context: Context, gangs: GangTable, queues: QueueQuot
   eachOf(kept, context, (claim) => adoptNominated(claim, tx, recovery));
   tx.rollback(0);
   adoptFences(kept, snapshot, recovery);
+  for (const { record, nominated, fenced } of claims) {
+    if (isolation.faultOf(record.gang.key)) dropRecords(record, [...nominated, ...fenced]);
+  }
 }
 
-/** An exception costs the gang of the claim only: it would come again at each start. */
+/**
+ * An exception, or too much time, costs the gang of the claim only: it would come again at each start. A gang that is set
+ * aside has no more done for it.
+ */
 function eachOf(claims: readonly Claim[], { isolation }: Context, adopt: (claim: Claim) => void): void {
-  for (const claim of claims) isolation.run(claim.record.gang.key, 'observe', () => adopt(claim));
+  for (const claim of claims) {
+    const { key } = claim.record.gang;
+    if (!isolation.faultOf(key)) isolation.run(key, 'observe', () => adopt(claim));
+  }
 }
 
 /** Whether the gang would not be planned now. What runs in part goes on: its quota was given. */
@@ -93,7 +107,8 @@ function adoptNominated({ record, nominated }: Claim, tx: Transaction, { context
 function adoptFences(claims: readonly Claim[], now: Snapshot, recovery: Recovery): void {
   const { context, victims } = recovery;
   const { reservations } = context;
-  const departing = new Map(claims.map((claim) => [claim, listDeparting(claim, now)]));
+  const departing = new Map<Claim, readonly PodModel[]>();
+  eachOf(claims, context, (claim) => void departing.set(claim, listDeparting(claim, now)));
   const leaving = new Set([...[...victims.values()].flat(), ...[...departing.values()].flat()]);
   const tx = new Transaction(withoutPods(now, [...leaving]));
   for (const { pod, node } of reservations.slots()) tx.tryPlace(pod, node);

@@ -59,7 +59,10 @@ const NEVER: PlanOutcome = { kind: 'never' };
 /** Members that a running gang lacks are planned again at least this often, milliseconds. */
 const REPAIR_PAUSE_MAX_MS = 30_000;
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
+type Context = Pick<
+  LoopContext,
+  'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures' | 'isolation'
+>;
 
 export interface PlannerParts {
   readonly assigner: SlotAssigner;
@@ -84,7 +87,7 @@ export class Planner {
 
   /** Runs the step. */
   plan(candidate: AdmissionCandidate): PlanOutcome {
-    if (candidate.pass !== this.#pass) this.#begin(candidate.pass);
+    if (candidate.pass !== this.#pass) this.#context.isolation.shared(() => this.#begin(candidate.pass));
     switch (candidate.kind) {
       case 'started':
         return this.#planMembers(candidate);

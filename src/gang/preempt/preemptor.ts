@@ -43,7 +43,10 @@ export interface PreemptOutcome {
 const NO_GANGS: ReadonlySet<GangRecord> = new Set();
 const NOTHING_DONE: PreemptOutcome = { gotSlots: false, releases: [] };
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
+type Context = Pick<
+  LoopContext,
+  'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'startFailures' | 'isolation'
+>;
 
 export interface PreemptorParts {
   readonly assigner: SlotAssigner;
@@ -100,10 +103,10 @@ export class Preemptor {
     sets = 1,
   ): PreemptOutcome | undefined {
     const { demand, stay } = outcome;
-    const { reservations, settings, clock } = this.#context;
+    const { reservations, settings, clock, isolation } = this.#context;
     const { record, constraints, pass } = candidate;
     const { key, priority } = record.gang;
-    const holders = listSlotHolders(pass.records, reservations);
+    const holders = isolation.shared(() => listSlotHolders(pass.records, reservations));
     const rights = this.#rightsOf(candidate);
     const all = listDisplaceable(holders, reservations, record, () => rights?.rights).filter(
       (other) => !except.has(other.record),
@@ -244,12 +247,14 @@ export class Preemptor {
     const { queues } = this.#parts;
     if (!queue) return undefined;
     const asked = kind === 'started' ? queues.amountsOf(record.census.unbound) : queues.askedBy(record.gang);
-    return queues.rightsOf(queue, record.gang.priority, asked);
+    // The first one in a cycle finds which gangs are within guarantees.
+    return this.#context.isolation.shared(() => queues.rightsOf(queue, record.gang.priority, asked));
   }
 
   #lowestPriority(snapshot: Snapshot): number {
+    const { isolation } = this.#context;
     if (this.#lowest.generation !== snapshot.generation) {
-      this.#lowest = { generation: snapshot.generation, priority: lowestPriority(snapshot) };
+      this.#lowest = { generation: snapshot.generation, priority: isolation.shared(() => lowestPriority(snapshot)) };
     }
     return this.#lowest.priority;
   }

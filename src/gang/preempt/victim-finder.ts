@@ -41,7 +41,7 @@ export interface Wish {
   readonly holders: QuotaHolders | undefined;
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation'>;
 
 export class VictimFinder {
   readonly #context: Context;
@@ -92,7 +92,7 @@ export class VictimFinder {
   }
 
   #questionOf(candidate: AdmissionCandidate, wish: Wish, now: number): VictimQuestion {
-    const { view, reservations } = this.#context;
+    const { view, reservations, isolation } = this.#context;
     const { record, constraints, pass } = candidate;
     const { otherVictims, snapshot, holders } = wish;
     // A lower gang that waits for its victims is displaced when they have left.
@@ -104,7 +104,8 @@ export class VictimFinder {
       budgets: [...view.budgets()],
       barred: new Set([...record.preemption.evictionBackoff].flatMap(([unit, until]) => (until > now ? [unit] : []))),
       // Only when asked: what the pass takes for the endings of all gangs is fixed from then on.
-      departures: () => (candidate.kind === 'waiting' ? this.#backfill.listImminentDepartures() : NO_DEPARTURES),
+      departures: () =>
+        candidate.kind === 'waiting' ? isolation.shared(() => this.#backfill.listImminentDepartures()) : NO_DEPARTURES,
       claim: holders?.query,
       isQuotaFull: constraints.isQuotaFull,
       othersLeave: otherVictims.length > 0,

@@ -49,7 +49,10 @@ export interface AccessParts {
 /** What the server tells of a request beside the request itself. */
 export interface CallerEnv {
   readonly peer: Peer;
-  readonly incoming: { readonly headers: Readonly<Record<string, string | readonly string[] | undefined>> };
+  readonly incoming: {
+    readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+    readonly socket?: { readonly remoteAddress?: string | undefined };
+  };
 }
 
 /** Namespaces in one question: each costs the API server one. */
@@ -164,13 +167,13 @@ export class Access {
     judge: (user: TokenUser, ask: (question: AccessQuestion) => Promise<boolean>) => Promise<T | string>,
   ): Promise<T | Refusal> {
     const { reviewer } = this.#parts;
-    const { peer } = readEnv(c);
+    const { peer, address } = readEnv(c);
     const token = readToken(c);
     if (token === undefined) {
       return this.#refuse(peer, refusalOf(peer, role, 'or send a bearer token: Authorization: Bearer TOKEN'));
     }
     try {
-      const user = await reviewer.identify(token);
+      const user = await reviewer.identify(token, address);
       if (!user) {
         const text = 'expected a bearer token of the cluster, found one that is not valid; get a new one';
         return this.#refuse(peer, { reason: 'bad-token', status: 401, text });
@@ -209,9 +212,13 @@ function refusalOf(peer: Peer, role: Role, remedy: string): Refusal {
 }
 
 /** Who calls is known from the server alone: without one in between, it is nobody. */
-function readEnv(c: Context): { readonly peer: Peer; readonly headers: CallerEnv['incoming']['headers'] } {
+function readEnv(c: Context): {
+  readonly peer: Peer;
+  readonly headers: CallerEnv['incoming']['headers'];
+  readonly address: string;
+} {
   const { peer, incoming } = (c.env ?? {}) as Partial<CallerEnv>;
-  return { peer: peer ?? NOBODY, headers: incoming?.headers ?? {} };
+  return { peer: peer ?? NOBODY, headers: incoming?.headers ?? {}, address: incoming?.socket?.remoteAddress ?? '' };
 }
 
 const NOBODY: Peer = { kind: 'stranger', found: 'none' };

@@ -1,11 +1,13 @@
 /**
  * Asks the API server who holds a bearer token and what they may do, and remembers the answers for a short time. What
- * is asked is bounded: a flood of tokens must neither flood the API server nor fill the memory.
+ * is asked is bounded, for each caller and in all (`review-budget.ts`): a flood of tokens must neither flood the API server,
+ * nor fill the memory, nor keep others out.
  */
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../core/objects/clock.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { type Payer, ReviewBudget } from './review-budget.ts';
 
 /** The user of a token, as a TokenReview tells it and a SubjectAccessReview takes it. */
 export interface TokenUser {
@@ -37,43 +39,49 @@ const DENIED_MS = 10_000;
 /** Remembered tokens, and answers about what their users may do. */
 const MAX_TOKENS = 1_000;
 const MAX_ANSWERS = 10_000;
-/** Questions that the API server is being asked at a time, and within a second. */
-const MAX_IN_FLIGHT = 16;
-const MAX_PER_SECOND = 100;
+/** How long a token that was found good is no stranger's. Only what it counts for depends on it. */
+const PROVEN_MS = 3_600_000;
 /** Tokens of service accounts have 1 to 2 KB. */
 const TOKEN = /^[\w.~+/-]{1,8192}=*$/;
 
 export class Reviewer {
   readonly #api: ReviewApi;
-  readonly #clock: Pick<Clock, 'now'>;
   readonly #metrics: Metrics;
   readonly #users: LRUCache<string, { readonly user: TokenUser | undefined }>;
   readonly #answers: LRUCache<string, { readonly isAllowed: boolean }>;
   /** Questions under way: who asks the same one waits for the same answer. */
   readonly #asked = new Map<string, Promise<unknown>>();
-  #second = { begin: 0, count: 0 };
+  /** Names of the users of tokens that were found good, by the hash of the token. */
+  readonly #proven: LRUCache<string, string>;
+  readonly #budget: ReviewBudget;
 
   constructor(api: ReviewApi, metrics: Metrics, clock: Pick<Clock, 'now'>) {
     this.#api = api;
     this.#metrics = metrics;
-    this.#clock = clock;
     const perf = { now: () => clock.now() };
     this.#users = new LRUCache({ max: MAX_TOKENS, ttl: GRANTED_MS, ttlResolution: 0, perf });
+    this.#proven = new LRUCache({ max: MAX_TOKENS, ttl: PROVEN_MS, ttlResolution: 0, perf });
+    this.#budget = new ReviewBudget(clock);
     this.#answers = new LRUCache({ max: MAX_ANSWERS, ttl: GRANTED_MS, ttlResolution: 0, perf });
   }
 
   /**
    * The user of the token; undefined when it is not valid.
+   * @param address where the token came from.
    * @throws ReviewError when that cannot be found out now.
    */
-  async identify(token: string): Promise<TokenUser | undefined> {
+  async identify(token: string, address: string): Promise<TokenUser | undefined> {
     if (!TOKEN.test(token)) return undefined;
     const key = hash(token);
     const known = this.#users.get(key);
     if (known) return known.user;
     return this.#askOnce(key, async () => {
-      const user = await this.#ask('token', () => this.#api.reviewToken(token));
+      const username = this.#proven.get(key);
+      const payer: Payer = username === undefined ? { kind: 'address', address } : { kind: 'user', username };
+      const user = await this.#ask('token', payer, () => this.#api.reviewToken(token));
       this.#count('token', user !== undefined);
+      if (user) this.#proven.set(key, user.username);
+      else this.#proven.delete(key);
       this.#users.set(key, { user }, { ttl: user ? GRANTED_MS : DENIED_MS });
       return user;
     });
@@ -88,7 +96,8 @@ export class Reviewer {
     const known = this.#answers.get(key);
     if (known) return known.isAllowed;
     return this.#askOnce(key, async () => {
-      const isAllowed = await this.#ask('access', () => this.#api.reviewAccess(user, question));
+      const payer: Payer = { kind: 'user', username: user.username };
+      const isAllowed = await this.#ask('access', payer, () => this.#api.reviewAccess(user, question));
       this.#count('access', isAllowed);
       this.#answers.set(key, { isAllowed }, { ttl: isAllowed ? GRANTED_MS : DENIED_MS });
       return isAllowed;
@@ -103,20 +112,20 @@ export class Reviewer {
     return answer;
   }
 
-  async #ask<T>(kind: 'token' | 'access', ask: () => Promise<T>): Promise<T> {
-    const now = this.#clock.now();
-    if (now - this.#second.begin >= 1000) this.#second = { begin: now, count: 0 };
-    if (this.#asked.size >= MAX_IN_FLIGHT || this.#second.count >= MAX_PER_SECOND) {
+  async #ask<T>(kind: 'token' | 'access', payer: Payer, ask: () => Promise<T>): Promise<T> {
+    const leave = this.#budget.enter(payer);
+    if (!leave) {
       this.#metrics.accessReviews.inc({ kind, result: 'busy' });
       throw new ReviewError('too many callers ask at once; try again in a moment');
     }
-    this.#second.count += 1;
     try {
       return await ask();
     } catch (cause) {
       this.#metrics.accessReviews.inc({ kind, result: 'failed' });
       const found = cause instanceof Error ? cause.message : String(cause);
       throw new ReviewError(`the API server did not answer: ${found}`, { cause });
+    } finally {
+      leave();
     }
   }
 

@@ -69,6 +69,32 @@ describe('questions that cross to another thread', () => {
     expect([...kinds].toSorted()).toEqual(['known', 'never', 'unknown']);
   });
 
+  test('have the same ranks and minimums there, however large a user wrote them', () => {
+    const [story] = fc.sample(
+      storyArb.filter((each) => {
+        const [first] = tellStory(each) as Iterable<VictimQuestion>;
+        return first!.running.some(({ bound }) => bound.length > 0);
+      }),
+      { numRuns: 1, seed: 7 },
+    );
+    const [question] = tellStory(story!) as Iterable<VictimQuestion>;
+    const large = fc.maxSafeNat();
+    fc.assert(
+      fc.property(large, fc.option(large, { nil: undefined }), (rank, minMember) => {
+        const running = question!.running.map(({ gang, bound }) => ({
+          gang: { ...gang, minMember, ranks: new Map(bound.map(({ uid }) => [uid, rank])) },
+          bound,
+        }));
+        const messages = [...new QuestionWriter().writeVictims({ ...question!, running })];
+        const reader = new QuestionReader(TREE_LEVELS.slice(0, story!.world.depth));
+        const there = messages.map((message) => reader.read(structuredClone(message))).at(-1)!
+          .question as VictimQuestion;
+        const numbersOf = (of: VictimQuestion) => of.running.map(({ gang }) => [gang.minMember, [...gang.ranks]]);
+        expect(numbersOf(there)).toEqual(numbersOf({ ...question!, running }));
+      }),
+    );
+  });
+
   test('know there, too, which levels may be exclusive', () => {
     const [story] = fc.sample(storyArb, { numRuns: 1, seed: 7 });
     const reader = new QuestionReader(TREE_LEVELS.slice(0, story!.world.depth));

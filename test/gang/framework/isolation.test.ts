@@ -1,8 +1,9 @@
 /** Whatever fails or takes too long for one gang costs that gang: the others start, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
 import type { SchedulerPorts } from '../../../src/gang/assembly.ts';
+import { type FaultReport, Isolation } from '../../../src/gang/framework/isolation.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
-import { gang, SECOND, startWorld, type World, type WorldOptions } from '../../support/scenario.ts';
+import { gang, pod, SECOND, startWorld, type World, type WorldOptions } from '../../support/scenario.ts';
 
 const BAD = 'default/bad';
 const BAD_RESOURCE = 'example.com/bad';
@@ -172,6 +173,111 @@ describe('an exception in step', () => {
   });
 });
 
+describe('at a start', () => {
+  type Trouble = (takes: () => void) => (ports: SchedulerPorts) => Partial<SchedulerPorts>;
+
+  /** From when on the process reads what was recorded. */
+  function whenReadingRecords({ view }: SchedulerPorts, act: () => void): SchedulerPorts['view'] {
+    return proxyOf(view, 'preempted', (preempted) => () => {
+      act();
+      return preempted();
+    });
+  }
+
+  const troubles: readonly (readonly [string, Trouble])[] = [
+    [
+      'reading its slots',
+      (takes) => (ports) => {
+        let isReading = false;
+        const isRead = (pod: object) =>
+          new Proxy(pod, {
+            get: (target, name) => {
+              if (name === 'annotations' && isReading) {
+                // Once: what is set aside is read as well.
+                isReading = false;
+                takes();
+              }
+              return Reflect.get(target, name) as unknown;
+            },
+          });
+        const view = whenReadingRecords(ports, () => {
+          isReading = true;
+        });
+        return {
+          view: proxyOf(view, 'sourcesOf', (sourcesOf) => (key) => {
+            const sources = sourcesOf(key);
+            return key === BAD
+              ? { ...sources, pods: sources.pods.map((each) => isRead(each) as typeof each) }
+              : sources;
+          }),
+        };
+      },
+    ],
+    [
+      'finding its victims',
+      (takes) => (ports) => {
+        let isReading = false;
+        const { settings } = ports;
+        const isAccelerator = (name: string) => {
+          if (name === BAD_RESOURCE && isReading) takes();
+          return settings.policy.isAccelerator(name);
+        };
+        return {
+          settings: { ...settings, policy: { ...settings.policy, isAccelerator } },
+          view: whenReadingRecords(ports, () => {
+            isReading = true;
+          }),
+        };
+      },
+    ],
+  ];
+
+  const ways = ['fails', 'takes too long'] as const;
+
+  test.each(troubles.flatMap(([what, trouble]) => ways.map((how) => [what, how, trouble] as const)))(
+    '%s %s: this costs its gang, and others keep their slots',
+    async (_, how, trouble) => {
+      let [isOn, computed] = [false, 0];
+      const world: World = await startWorld({
+        nodes: 4,
+        metrics: new Metrics(),
+        changePorts: (ports) => ({
+          ...ports,
+          clock: { ...ports.clock, computed: () => computed },
+          ...trouble(() => {
+            if (!isOn) return;
+            if (how === 'fails') throw new Error('sabotaged');
+            computed += 1_500;
+            world.freeze(1_500);
+          })(ports),
+        }),
+      });
+      for (const node of ['n0', 'n1', 'n2', 'n3']) {
+        world.cluster.update('Node', node, ({ status, metadata }) => {
+          status.allocatable[BAD_RESOURCE] = '1';
+          metadata.labels = { ...metadata.labels, ...badSpec.nodeSelector };
+        });
+      }
+      world.running('old', ['n0', 'n1'], { graceSeconds: 600 });
+      world.create(gang('good', 2, { priority: 20 }));
+      await world.settle();
+      world.create(gang('bad', 2, { priority: 9, spec: badSpec }));
+      await world.settle();
+      expect([world.stateOf('bad'), world.stateOf('good')]).toEqual(['Preempting', 'Nominated']);
+      const before = world.slotsOf('good');
+      isOn = true;
+      await world.restart();
+      expect(world.stateOf('bad')).toBe('Invalid');
+      expect(world.slotsOf('bad')).toEqual({});
+      expect(world.slotsOf('good')).toEqual(before);
+      isOn = false;
+      await scheduleAll(world);
+      expect(Object.keys(world.boundTo('good'))).toHaveLength(2);
+      expect(world.overbooked()).toEqual([]);
+    },
+  );
+});
+
 test('an exception while a reason is told costs its gang, which starts later', async () => {
   const { world, failures } = await startSabotaged(failingObserver('onReason'));
   createBoth(world, 'publish');
@@ -331,6 +437,109 @@ describe('the time budget', () => {
     expect(world.stateOf('bad')).toBe('Nominated');
     await scheduleAll(world);
     expect(Object.keys(world.boundTo('bad'))).toHaveLength(2);
+  });
+
+  test('what all gangs use is charged to nobody, whoever comes first and however it is nested', () => {
+    let now = 0;
+    const takes = (ms: number) => {
+      now += ms;
+    };
+    const faults: FaultReport[] = [];
+    const isolation = new Isolation({
+      clock: { now: () => now },
+      budgetMs: 1_000,
+      onFault: (report) => void faults.push(report),
+      setAside: () => {},
+      hasPlaces: () => false,
+    });
+    isolation.begin(now);
+    isolation.run('first', 'preempt', () => {
+      takes(300);
+      isolation.shared(() => {
+        takes(2_000);
+        isolation.shared(() => takes(2_000));
+      });
+      takes(300);
+    });
+    expect(faults).toEqual([]);
+    isolation.run('first', 'preempt', () => takes(500));
+    expect(faults).toMatchObject([{ subject: 'first', cause: 'time', detail: 1_100 }]);
+  });
+
+  /** As the budget test above, but what takes long is something that all gangs use. */
+  async function startWithSlow(change: (ports: SchedulerPorts, takesLong: () => void) => Partial<SchedulerPorts>) {
+    let computed = 0;
+    const world: World = await startWorld({
+      nodes: 2,
+      changePorts: (ports) => ({
+        ...ports,
+        clock: { ...ports.clock, computed: () => computed },
+        ...change(ports, () => {
+          computed += 1_500;
+          world.freeze(1_500);
+        }),
+      }),
+    });
+    return { world, computed: () => computed };
+  }
+
+  test('the first to look at nodes that have changed does not pay for all', async () => {
+    let seen = Number.POSITIVE_INFINITY; // Not yet.
+    const { world, computed } = await startWithSlow(({ view }, takesLong) => ({
+      view: proxyOf(view, 'snapshot', (snapshot) => () => {
+        if (view.generation > seen) takesLong();
+        seen = Math.max(seen, view.generation);
+        return snapshot();
+      }),
+    }));
+    const annotations = { 'muster.dev/topology-required': 'host' };
+    world.create(gang('nominated', 2, { gpus: 4, annotations }));
+    await world.settle();
+    seen = 0;
+    world.cluster.update('Node', 'n0', ({ metadata }) => {
+      metadata.labels = { ...metadata.labels, 'topology.kubernetes.io/zone': 'other' };
+    });
+    await world.settle();
+    expect(computed()).toBeGreaterThan(1_000);
+    expect(world.stateOf('nominated')).toBe('Nominated');
+  });
+
+  test('the first to ask when others end does not pay for all', async () => {
+    let isAsking = false;
+    const slow = 'example.com/slow';
+    const { world, computed } = await startWithSlow(({ settings, observer }, takesLong) => ({
+      settings: {
+        ...settings,
+        policy: {
+          ...settings.policy,
+          isAccelerator: (name: string) => {
+            if (name === slow && isAsking) takesLong();
+            return settings.policy.isAccelerator(name);
+          },
+        },
+      },
+      // Between the plan that found no room and the end of the cycle.
+      observer: proxyOf(
+        proxyOf(observer, 'onPlanned', (onPlanned) => (key, ...rest) => {
+          isAsking = key === 'default/late';
+          onPlanned(key, ...rest);
+        }),
+        'onCycle',
+        (onCycle) => (report) => {
+          isAsking = false;
+          onCycle(report);
+        },
+      ),
+    }));
+    const requests = { [slow]: '1', 'nvidia.com/gpu': '8' };
+    const spec = { containers: [{ name: 'main', resources: { requests, limits: requests } }] };
+    world.create([pod('lone', { priority: 100, nodeName: 'n0', spec })]);
+    world.running('busy', ['n1'], { priority: 0 });
+    // Without places in the end: those excuse any time.
+    world.create(gang('late', 2, { priority: 10 }));
+    await world.settle();
+    expect(computed()).toBeGreaterThan(1_000);
+    expect(world.stateOf('late')).toBe('Pending');
   });
 
   test.each(['wait', 'run and lack members'])(

@@ -66,7 +66,9 @@ afterEach(async () => {
 async function start(overrides: Partial<ServerOptions> = {}) {
   const { logger, lines } = recordLogs();
   let refused = 0;
-  const clock = { now: () => Date.now() };
+  // Stands still: all calls come within one second of the budget for reviews.
+  const begun = Date.now();
+  const clock = { now: () => begun };
   const metrics = new Metrics();
   const access = new Access({ callers, reviewer: new Reviewer(reviews, metrics, clock), log: logger, metrics, clock });
   const world = await startWorld({ nodes: 1, metrics, access });
@@ -180,6 +182,31 @@ test('over HTTP/1.1 the same certificates count, and each refusal is counted and
   expect(await post(identities.scheduler)).toBe(200);
   expect(lines.filter(({ msg }) => msg === 'call refused')).toHaveLength(1);
   expect(await metrics.render()).toContain('muster_refused_calls_total{reason="unlisted"} 1');
+});
+
+test('tokens that nobody knows count for the address that they come from, over HTTP/1.1 and HTTP/2', async () => {
+  const { as, port } = await start();
+  const getFrom = (localAddress: string, token: string) =>
+    new Promise<number>((resolve, reject) => {
+      const options = { host: '127.0.0.1', servername: 'localhost', localAddress, port, path: '/v1/gangs' };
+      const headers = withToken(token);
+      const call = httpsRequest({ ...options, headers, ca: readFileSync(authority.caFile) }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      call.on('error', reject);
+      call.end();
+    });
+  const flood = async (ask: (i: number) => Promise<number>) => {
+    const seen: number[] = [];
+    for (let i = 0; i < 20; i++) seen.push(await ask(i));
+    return seen.includes(503);
+  };
+  expect(await flood((i) => getFrom('127.0.0.2', `one-${i}`))).toBe(true);
+  const client = as();
+  expect((await client.get('/v1/gangs', withToken('admin'))).status).toBe(200);
+  expect(await flood(async (i) => (await client.get('/v1/gangs', withToken(`two-${i}`))).status)).toBe(true);
+  expect(await getFrom('127.0.0.1', 'three')).toBe(503);
 });
 
 /** Ticket of a session that `identity` opened. */
