@@ -133,6 +133,7 @@ export class Admission {
       .sort(compareUrgency);
     const isPassDue = this.#isPassDue(waiting, pass);
     if (started.length === 0 && !isPassDue) return;
+    this.#backfill.review(records);
     yield* this.#passStarted(
       started.filter(({ state }) => state !== 'Gathering'),
       pass,
@@ -191,6 +192,8 @@ export class Admission {
     yield candidate;
     this.#takeVerdict();
     const gained = subtractAmounts(this.#queues.holdingsOf(record), before);
+    if (candidate.kind === 'started' && gained.size > 0 && countLacking(record) === 0)
+      this.#backfill.notePlaced(record);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     if (queue && gained.size > 0) this.#queues.charge(queue, gained);
   }
@@ -333,6 +336,7 @@ export class Admission {
   /** The candidate has started: charge its queue. */
   #charge(gang: WaitingGang, order: QueueOrder<WaitingGang>): void {
     if (this.#backfill.starts.length > 0) this.#context.observer.onBackfilled();
+    this.#backfill.notePlaced(gang.record);
     const amounts = this.#queues.holdingsOf(gang.record);
     order.charge(gang, amounts);
     this.#queues.charge(gang.queue, amounts);

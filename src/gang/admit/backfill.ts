@@ -10,6 +10,7 @@
 
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
 import { reserveStarts, type StartReservations } from '../../core/backfill/reserved-view.ts';
+import type { RunLength } from '../../core/backfill/run-length.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -98,10 +99,14 @@ export class Backfill {
     this.#context.reservations.addReserved(departing.nodeName, departing.template.requests);
   }
 
+  /** A step begins in which gangs may pass planned starts: finds out whose run lengths are believed. */
+  review(records: readonly GangRecord[]): void {
+    this.#parts.endings.review(records);
+  }
+
   /** A pass over the waiting gangs begins; nothing is reserved yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
-    this.#parts.endings.review(records);
     this.#begunAt = this.#context.clock.now();
     this.#asked.clear();
     this.#hasArrived = false;
@@ -185,12 +190,32 @@ export class Backfill {
   reservedFor(record: GangRecord): ReservedStarts | undefined {
     const reserved = this.#reserved;
     if (!reserved) return undefined;
-    const length = this.#draining.length > 0 ? undefined : this.#parts.endings.lengthOf(record);
-    const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
-    const all = [...this.#known, ...this.#draining];
-    const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
+    const { starts, endsAt } = this.#listInTheWay(this.#lengthOf(record));
     const [first] = starts;
     return first && { starts: reserved, endsAt, behind: first, span: starts.map(({ gang }) => gang).join(' ') };
+  }
+
+  /** Members got places: notes by which run length they passed planned starts, if they did. */
+  notePlaced(record: GangRecord): void {
+    const length = this.#reserved && this.#lengthOf(record);
+    if (!length || this.#listInTheWay(length).starts.length === this.#known.length) return;
+    const slots = this.#context.reservations.slotsOf(record.gang.key);
+    this.#parts.endings.notePassed(
+      slots.map(({ pod }) => pod),
+      length,
+    );
+  }
+
+  /** By which the gang may pass planned starts. A drain lets nobody pass: it began because others ran on. */
+  #lengthOf(record: GangRecord): RunLength | undefined {
+    return this.#draining.length > 0 ? undefined : this.#parts.endings.believedLengthOf(record);
+  }
+
+  /** The planned starts before the end of what runs so long from now on, and that end, milliseconds. */
+  #listInTheWay(length: RunLength | undefined): { readonly starts: readonly PlannedStart[]; readonly endsAt: number } {
+    const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
+    const all = [...this.#known, ...this.#draining];
+    return { starts: all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt), endsAt };
   }
 
   /**
