@@ -31,7 +31,7 @@ const REVIEW_MS = 1_000;
 const NEVER_REVIEW_MS = 5_000;
 /** The same for a gang whose start took too long to plan, or failed. */
 const TROUBLE_REVIEW_MS = 60_000;
-/** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs have none. */
+/** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs keep what they have, or none. */
 const MAX_PER_PASS_MS = 100;
 const PAUSE_PER_PLAN = 4;
 /** Conservative: at most this many gangs have a planned start. */
@@ -276,8 +276,8 @@ export class Backfill {
     const isPresent = areNodesPresent(known?.start, this.#context.view.snapshot());
     this.#asked.add(key);
     if (known && now < known.reviewAt && isPresent) return known.start;
-    if (this.#open.has(key)) return isPresent ? known?.start : undefined;
-    if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
+    // What is known counts until something else is found: others would take its places meanwhile.
+    if (this.#open.has(key) || this.#spentMs > MAX_PER_PASS_MS) return isPresent ? known?.start : undefined;
     this.#askStart(record, excludedModels, now);
     return isPresent || !this.#open.has(key) ? this.#planned.get(key)?.start : undefined;
   }
@@ -317,7 +317,10 @@ export class Backfill {
     if (outcome.kind !== 'start') {
       const message = outcome.kind === 'failed' ? outcome.message : `it took longer than ${outcome.seconds} s`;
       observer.onSearchTrouble(key, 'start', outcome.kind, message);
-      this.#planned.set(key, { start: undefined, reviewAt: now + TROUBLE_REVIEW_MS });
+      const known = this.#planned.get(key)?.start;
+      // Nothing contradicts it, until its time has passed.
+      const start = known && known.startsAt > now ? known : undefined;
+      this.#planned.set(key, { start, reviewAt: now + TROUBLE_REVIEW_MS });
       return;
     }
     const { start } = outcome;
