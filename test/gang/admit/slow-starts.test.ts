@@ -1,6 +1,7 @@
 /** Planning a start takes long: the others go on, and the start counts from when it is known. */
 import { describe, expect, test } from 'vitest';
 import type { Searcher } from '../../../src/gang/framework/ports.ts';
+import type { WireObject } from '../../support/cluster-in-memory.ts';
 import { end, remove, runningOf, scheduleAll, startQueueWorld, timed } from '../../support/queue-worlds.ts';
 import { gang, SECOND, type World } from '../../support/scenario.ts';
 import { answersAtOnce, SlowSearcher } from '../../support/searchers.ts';
@@ -23,6 +24,12 @@ async function planning(): Promise<{ readonly world: World; readonly slow: SlowS
 /** Created now, so last in queue order. */
 function later(world: World) {
   return { createdAt: world.clock.now() + SECOND };
+}
+
+/** Pods that one object makes: another run than those of another one. */
+function ownedBy(uid: string, pods: readonly WireObject[]): readonly WireObject[] {
+  const owner = { apiVersion: 'kubeflow.org/v1', kind: 'PyTorchJob', name: 'head', uid, controller: true };
+  return pods.map((raw) => ({ ...raw, metadata: { ...raw.metadata, ownerReferences: [owner] } }));
 }
 
 async function answer(world: World, slow: SlowSearcher): Promise<void> {
@@ -71,6 +78,18 @@ describe('a start that was planned elsewhere', () => {
     world.create(gang('unknown', 2, later(world)));
     await scheduleAll(world);
     expect(runningOf(world, 'unknown')).toEqual(['unknown']);
+  });
+
+  test('for an earlier run of the gang is not that of the next run', async () => {
+    const { world, slow } = await planning();
+    remove(world, 'head');
+    world.create(ownedBy('second', timed('head', 3, '2h', later(world))));
+    await scheduleAll(world);
+    expect(slow.openStarts, 'asked anew').toHaveLength(2);
+    await answer(world, slow);
+    expect(world.muster.view.queues.plannedStarts()).toEqual([]);
+    await answer(world, slow);
+    expect(world.muster.view.queues.plannedStarts().map(({ slots }) => slots.length)).toEqual([3]);
   });
 
   test('on nodes that are gone is planned again', async () => {
