@@ -11,6 +11,8 @@ interface MemberCounts {
 
 /** Of a gang that runs, how many members are on nodes; of one that waits, how many exist. Both of how many it needs. */
 export function formatMembers(state: string, { have, bound, want }: MemberCounts): string {
-  const count = state === 'Running' || state === 'Broken' ? bound : have;
+  // What is set aside goes on running, if it did.
+  const runs = state === 'Running' || state === 'Broken' || (state === 'Invalid' && bound > 0);
+  const count = runs ? bound : have;
   return `${count}/${want ?? '?'}`;
 }

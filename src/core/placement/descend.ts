@@ -76,17 +76,17 @@ function descendInSlices(division: Division, domain: DomainIdx, want: number): N
   }
   const tail =
     short === 0 ? undefined : tailAsSlice ? placed.at(-1)!.domain : chooseTail(layout.capacity, domain, placed, short);
-  const nodes: NodeIdx[] = [];
+  const parts: NodeIdx[][] = [];
   let last: NodeIdx[] = [];
   for (const { domain: part, count } of placed) {
     const members = (part === tail && tailAsSlice ? count - 1 : count) * size;
     const chosen = fill(layout, part, members + (part === tail ? short : 0));
     if (part === tail) last = chosen.splice(members);
-    nodes.push(...chosen);
+    parts.push(chosen);
   }
   if (tail !== undefined && last.length === 0) last = fill(layout, tail, short);
   // The short slice has the last ranks, wherever it is.
-  return [...nodes, ...last];
+  return [...parts, last].flat();
 }
 
 function divideSlices({ layout, over }: Division, domain: DomainIdx, want: number): readonly DomainShare[] {

@@ -11,6 +11,7 @@
  * most expensive step of a plan.
  */
 
+import { leastOf } from '../objects/extremes.ts';
 import type { ResolvedTopology } from '../topology/request.ts';
 import { childrenOf, countTouched, type DomainIdx, domainsInside, type NodeIdx } from '../topology/tree.ts';
 import type { DomainCapacity } from './domain-capacity.ts';
@@ -194,7 +195,7 @@ export function divideAmong(
 ): DomainShare[] {
   const able = domains.flatMap((domain, i) => (capacities[i]! > 0 ? [{ domain, capacity: capacities[i]! }] : []));
   const { levelOf } = layout.stats.topology;
-  const outermost = Math.min(...able.map(({ domain }) => levelOf[domain]!));
+  const outermost = leastOf(able.map(({ domain }) => levelOf[domain]!));
   const parts = able.map(({ domain, capacity }) => ({
     ...partOf(layout, domain, capacity),
     isUnlabelled: levelOf[domain]! > outermost,

@@ -92,8 +92,9 @@ function fillDomain(context: PlanContext, within: SearchDomain): PartialPlacemen
   } else {
     for (const members of largestLast) placement.set(members, placeClass(context, members, within, 1));
     for (const members of largestLast) {
-      const nodes = placement.get(members)!;
-      if (nodes.length === 1) nodes.push(...placeClass(context, members, within, members.pods.length - 1, nodes));
+      const first = placement.get(members)!;
+      if (first.length === 0) continue;
+      placement.set(members, first.concat(placeClass(context, members, within, members.pods.length - 1, first)));
     }
   }
   return { placement, count: countPlaced(placement), domain };

@@ -47,7 +47,7 @@ export function divide(parts: readonly SegmentPart[], want: number, step: number
   }
   if (rest > 0) {
     const away = order.filter((i) => parts[i]!.placed === 0);
-    shares.push(...divideAway(parts, away, rest, step, score));
+    for (const share of divideAway(parts, away, rest, step, score)) shares.push(share);
   }
   return shares.sort((a, b) => a.part - b.part);
 }

@@ -75,7 +75,7 @@ function findBlockingPods(context: PlanContext, members: RequestClass): Blocking
       const now = capacityWithout(tx.snapshot, node, members, []);
       const then = movable.length > 0 ? capacityWithout(tx.snapshot, node, members, movable) : now;
       fits += then;
-      if (then > now) inTheWay.push(...movable);
+      if (then > now) for (const pod of movable) inTheWay.push(pod);
     }
     if (fits < want || inTheWay.length === 0) continue;
     if (found && found.pods <= inTheWay.length) continue;

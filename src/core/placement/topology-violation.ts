@@ -11,7 +11,7 @@ import type { PlacedMember } from './gang-request.ts';
 /** What is violated, in words: the level and two of the domains. Undefined when nothing is violated or asked for. */
 export function findTopologyViolation(
   snapshot: Snapshot,
-  { required, slice }: TopologyRequest,
+  { required, slice }: Pick<TopologyRequest, 'required' | 'slice'>,
   placed: readonly PlacedMember[],
 ): string | undefined {
   const whole = required === undefined ? undefined : findSplit(snapshot, required, placed);

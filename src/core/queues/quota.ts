@@ -16,6 +16,9 @@ import type { Queue, QueueTree } from './tree.ts';
 /** What each queue holds now, descendants included, by queue name. */
 export type UseByQueue = ReadonlyMap<string, Amounts>;
 
+/** The same, as far as a verdict on one queue asks. */
+export type Use = Pick<UseByQueue, 'get'>;
+
 export interface QuotaRefusal {
   readonly cause: 'limit' | 'no-borrowing';
   /** The queue on the path that refuses. */
@@ -49,7 +52,7 @@ export function rollUp(tree: QueueTree, ofLeaves: ReadonlyMap<string, Amounts>):
  * Judges a gang of a leaf. A dimension that no queue is guaranteed cannot be borrowed.
  * @param asked what the gang would use beyond `use`.
  */
-export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): QuotaVerdict {
+export function judgeQuota(queue: Queue, asked: Amounts, use: Use): QuotaVerdict {
   let borrows: string[] | undefined;
   for (const [dimension, amount] of asked) {
     if (amount <= 0) continue;
@@ -68,7 +71,7 @@ export function judgeQuota(queue: Queue, asked: Amounts, use: UseByQueue): Quota
  * Everything that refuses the gang; `judgeQuota` names only the first. Room has to be made in all of these.
  * @returns the outermost queue first.
  */
-export function listRefusals(queue: Queue, asked: Amounts, use: UseByQueue): readonly QuotaRefusal[] {
+export function listRefusals(queue: Queue, asked: Amounts, use: Use): readonly QuotaRefusal[] {
   const positive = [...asked].filter(([, amount]) => amount > 0);
   return queue.path.flatMap((level) =>
     positive.flatMap(([dimension, amount]) => {
@@ -87,7 +90,7 @@ function isAskedByModel({ promisedByName }: Queue, dimension: string, asked: Amo
   return [...asked.keys()].some((other) => other !== dimension && resourceOf(other) === dimension);
 }
 
-function findLimit(queue: Queue, dimension: string, asked: number, use: UseByQueue): QuotaRefusal | undefined {
+function findLimit(queue: Queue, dimension: string, asked: number, use: Use): QuotaRefusal | undefined {
   for (const level of queue.path) {
     const refusal = refuseByLimit(level, dimension, asked, use);
     if (refusal) return refusal;
@@ -95,12 +98,7 @@ function findLimit(queue: Queue, dimension: string, asked: number, use: UseByQue
   return undefined;
 }
 
-function refuseByLimit(
-  { name, limit }: Queue,
-  dimension: string,
-  asked: number,
-  use: UseByQueue,
-): QuotaRefusal | undefined {
+function refuseByLimit({ name, limit }: Queue, dimension: string, asked: number, use: Use): QuotaRefusal | undefined {
   const bound = limit.get(dimension);
   if (bound === undefined) return undefined;
   const used = amountOf(use, name, dimension);
@@ -108,7 +106,7 @@ function refuseByLimit(
 }
 
 /** Whether the guarantee of some queue on the path has room for the amount. */
-function isCovered(leaf: Queue, dimension: string, asked: number, use: UseByQueue): boolean {
+function isCovered(leaf: Queue, dimension: string, asked: number, use: Use): boolean {
   let queue = leaf;
   let claim = amountOf(use, leaf.name, dimension);
   let withAsked = claim + asked;
@@ -130,7 +128,7 @@ function isPromised(queue: Queue, dimension: string): boolean {
 }
 
 /** What a queue uses, plus what queues below it are guaranteed and do not use. */
-function claimOf({ name, children }: Queue, dimension: string, use: UseByQueue): number {
+function claimOf({ name, children }: Queue, dimension: string, use: Use): number {
   if (children.length === 0) return amountOf(use, name, dimension);
   let claim = 0;
   for (const child of children) {
@@ -140,13 +138,7 @@ function claimOf({ name, children }: Queue, dimension: string, use: UseByQueue):
 }
 
 /** The queue on the path that may not borrow, but would have to. */
-function findBar(
-  queue: Queue,
-  dimension: string,
-  asked: number,
-  use: UseByQueue,
-  covered: boolean,
-): QuotaRefusal | undefined {
+function findBar(queue: Queue, dimension: string, asked: number, use: Use, covered: boolean): QuotaRefusal | undefined {
   if (!isBarring(queue, dimension)) return undefined;
   for (const level of queue.path) {
     const refusal = refuseByBar(level, dimension, asked, use, covered);
@@ -167,7 +159,7 @@ function refuseByBar(
   { name, spec, guaranteed }: Queue,
   dimension: string,
   asked: number,
-  use: UseByQueue,
+  use: Use,
   covered: boolean,
 ): QuotaRefusal | undefined {
   if (spec.allowBorrowing) return undefined;
@@ -178,7 +170,7 @@ function refuseByBar(
   return { cause: 'no-borrowing', queue: name, dimension, used, asked, bound };
 }
 
-function amountOf(use: UseByQueue, queue: string, dimension: string): number {
+function amountOf(use: Use, queue: string, dimension: string): number {
   return use.get(queue)?.get(dimension) ?? 0;
 }
 
@@ -187,7 +179,7 @@ function amountOf(use: UseByQueue, queue: string, dimension: string): number {
  * may not be exceeded, leave too little of them on the queue's path for all its members. Decided before the gang is
  * placed, as its model is known only afterwards.
  */
-export function findModelRefusals(queue: Queue, asked: Amounts, use: UseByQueue): ReadonlyMap<string, QuotaRefusal> {
+export function findModelRefusals(queue: Queue, asked: Amounts, use: Use): ReadonlyMap<string, QuotaRefusal> {
   const refusals = new Map<string, QuotaRefusal>();
   for (const { name, spec, guaranteed, limit } of queue.path) {
     const bounds = spec.allowBorrowing ? limit : new Map([...limit, ...guaranteed]);
@@ -204,7 +196,7 @@ export function findModelRefusals(queue: Queue, asked: Amounts, use: UseByQueue)
 }
 
 /** What the queue uses above its guarantee, for each dimension that some queue is guaranteed. */
-export function borrowed(queue: Queue, use: UseByQueue): Amounts {
+export function borrowed(queue: Queue, use: Use): Amounts {
   const above = new Map<string, number>();
   for (const [dimension, used] of use.get(queue.name) ?? []) {
     const excess = used - (queue.guaranteed.get(dimension) ?? 0);

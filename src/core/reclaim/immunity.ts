@@ -8,7 +8,8 @@ import { MIN_RUNTIME, PREEMPTIBLE, readDuration } from '../objects/keys.ts';
 import type { PodModel } from '../objects/model.ts';
 import type { IgnoredKey } from '../podgroup/ignored-keys.ts';
 import { FULL_IMMUNITY, type Immunity, type VictimUnit } from '../preemption/candidates.ts';
-import { type Amounts, addAmounts, NOTHING, subtractAmounts } from '../queues/amounts.ts';
+import { type Amounts, addAmounts } from '../queues/amounts.ts';
+import { ChangedUse } from '../queues/changed-use.ts';
 import { judgeQuota, type UseByQueue } from '../queues/quota.ts';
 import type { Queue } from '../queues/tree.ts';
 import type { ReclaimQuery } from './rights.ts';
@@ -33,10 +34,11 @@ export function listCovered(gangs: readonly HoldingGang[], use: UseByQueue): Rea
     const all = new Map<string, number>();
     for (const { amounts } of own) addAmounts(all, amounts);
     // They come again, the first first, beside what lone pods and other queues hold.
-    const then = useWithout(use, queue, all);
+    const then = new ChangedUse(use);
+    then.subtract(queue, all);
     for (const { key, amounts } of own.toSorted(byStart)) {
       if (judgeQuota(queue, amounts, then).kind === 'within') covered.add(key);
-      for (const { name } of queue.path) addAmounts(then.get(name)!, amounts);
+      then.add(queue, amounts);
     }
   }
   return covered;
@@ -59,21 +61,15 @@ export function judgeImmunity(
     if (queue.promised.size === 0) return true;
     if (gang !== undefined) return covered?.has(gang) ?? false;
     const amounts = amountsOf(pods);
-    return judgeQuota(queue, amounts, useWithout(use, queue, amounts)).kind === 'within';
+    const others = new ChangedUse(use);
+    others.subtract(queue, amounts);
+    return judgeQuota(queue, amounts, others).kind === 'within';
   };
   const { allowsNonPreemptible, maxMinRuntimeMs } = isWithin() ? FULL_IMMUNITY : NO_IMMUNITY;
   return {
     allowsNonPreemptible: queue?.allowNonPreemptible ?? allowsNonPreemptible,
     maxMinRuntimeMs: queue?.maxMinRuntimeMs ?? maxMinRuntimeMs,
   };
-}
-
-/** A copy of the use without these amounts of the queue; never below 0. */
-function useWithout(use: UseByQueue, queue: Queue, amounts: Amounts): Map<string, Map<string, number>> {
-  const left = new Map<string, Map<string, number>>();
-  for (const [name, held] of use) left.set(name, new Map(held));
-  for (const { name } of queue.path) left.set(name, new Map(subtractAmounts(use.get(name) ?? NOTHING, amounts)));
-  return left;
 }
 
 /**

@@ -17,8 +17,9 @@ import { type PlannedSlot, planGang } from '../placement/plan.ts';
 import { Budgets, Ledger } from '../preemption/budgets.ts';
 import { type Candidate, type EvictionRights, listChoices, type VictimUnit } from '../preemption/candidates.ts';
 import { countSpared, type Preemption, type PreemptionRequest } from '../preemption/preemption.ts';
-import { type Amounts, NOTHING, subtractAmounts } from '../queues/amounts.ts';
-import { judgeQuota, listRefusals, type QuotaRefusal, type UseByQueue } from '../queues/quota.ts';
+import type { Amounts } from '../queues/amounts.ts';
+import { ChangedUse } from '../queues/changed-use.ts';
+import { judgeQuota, listRefusals, type QuotaRefusal, type Use } from '../queues/quota.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { withoutPods } from '../snapshot/without-pods.ts';
 import { type Guarantees, MAX_VICTIM_SETS } from './reclaim.ts';
@@ -105,12 +106,11 @@ export function useWithout(
   { use, queueOf }: ReclaimQuery,
   units: readonly VictimUnit[],
   amounts: ReadonlyMap<VictimUnit, Amounts>,
-): UseByQueue {
-  const left = new Map(use);
+): Use {
+  const left = new ChangedUse(use);
   for (const unit of units) {
-    for (const { name } of queueOf(unit.pods[0]!)?.path ?? []) {
-      left.set(name, subtractAmounts(left.get(name) ?? NOTHING, amounts.get(unit)!));
-    }
+    const queue = queueOf(unit.pods[0]!);
+    if (queue) left.subtract(queue, amounts.get(unit)!);
   }
   return left;
 }

@@ -10,7 +10,6 @@
  * Candidates are handed out one after the other: what one takes counts before the next is chosen.
  */
 
-import { leastOf } from '../../core/objects/extremes.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { multiplyAmounts, subtractAmounts } from '../../core/queues/amounts.ts';
@@ -26,6 +25,7 @@ import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } fro
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, AdmissionVerdict } from './candidate.ts';
+import { ClosedQueues, type Closing } from './closed-queues.ts';
 import { isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
@@ -61,8 +61,7 @@ export class Admission {
   readonly #parts: AdmissionParts;
   readonly #queues: QueueTable;
   readonly #backfill: Backfill;
-  /** Queues that are closed for all but one gang, which has waited long for their quota. */
-  readonly #closed = new Map<Queue, GangRecord>();
+  readonly #closed = new ClosedQueues();
   readonly #sweep = new Sweep();
   readonly #startedSweep = new Sweep();
   /** Gangs behind a planned start may be allowed to start now, or the pass goes on. */
@@ -103,7 +102,7 @@ export class Admission {
 
   /** Why nobody may use quota of the queue: one gang has waited too long for it; undefined: the queue is open. */
   closedFor(queue: Queue): HoldReason | undefined {
-    const record = queue.path.map((each) => this.#closed.get(each)).find((each) => each !== undefined);
+    const record = this.#closed.holderOf(queue);
     return record && waitsBehind(record, 'quota');
   }
 
@@ -114,7 +113,7 @@ export class Admission {
   *admit(records: readonly GangRecord[], ended: readonly Gang[], now: number): Generator<AdmissionCandidate, void> {
     const { isolation } = this.#context;
     this.#looksAgain = false;
-    for (const gang of ended) isolation.run(gang.key, 'admit', () => this.#learnRunTime(gang, now));
+    for (const gang of ended) isolation.run(gang.key, 'admit', () => this.#parts.history.learn(gang, now));
     this.#queues.refresh(records);
     this.#parts.satisfiability.review(records);
     this.#parts.limits.review(records, now);
@@ -133,6 +132,7 @@ export class Admission {
       .sort(compareUrgency);
     const isPassDue = this.#isPassDue(waiting, pass);
     if (started.length === 0 && !isPassDue) return;
+    this.#backfill.review(records);
     yield* this.#passStarted(
       started.filter(({ state }) => state !== 'Gathering'),
       pass,
@@ -165,11 +165,6 @@ export class Admission {
     this.#looksAgain = sweep.end();
   }
 
-  #learnRunTime({ lineage, members }: Gang, now: number): void {
-    const starts = members.flatMap(({ startedAt }) => startedAt ?? []);
-    if (starts.length > 0) this.#parts.history.add(lineage, now - leastOf(starts));
-  }
-
   /** The verdict on the last candidate. */
   settle(verdict: AdmissionVerdict): void {
     this.#verdict = verdict;
@@ -191,6 +186,8 @@ export class Admission {
     yield candidate;
     this.#takeVerdict();
     const gained = subtractAmounts(this.#queues.holdingsOf(record), before);
+    const isGrowth = candidate.kind === 'started' && countLacking(record) === 0;
+    if (isGrowth && gained.size > 0) this.#backfill.notePlaced(record);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     if (queue && gained.size > 0) this.#queues.charge(queue, gained);
   }
@@ -200,8 +197,7 @@ export class Admission {
    * or closed for a gang is no longer needed or begins to be.
    */
   #isPassDue(waiting: readonly GangRecord[], { now, freed, records }: AdmissionPass): boolean {
-    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now)) return true;
-    if ([...this.#closed.values()].some((record) => !waiting.includes(record))) return true;
+    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now) || this.#closed.isOutdated(waiting)) return true;
     const isDue = (record: GangRecord) =>
       this.#hasChanged(record) || (mayPlan(record, now, freed) && !this.findHoldReason(record));
     return waiting.some((record) => this.#context.isolation.run(record.gang.key, 'admit', () => isDue(record)));
@@ -262,9 +258,16 @@ export class Admission {
     );
     this.#backfill.begin(pass.records);
     this.#sweep.begin(waiting, this.#context.clock.now());
-    this.#closed.clear();
+    this.#closed.begin();
     let position = 0;
     let blocker: GangRecord | undefined;
+    const close = ({ gang: { record }, standing }: QueueHead<WaitingGang>, { queue, cause }: Closing) => {
+      if (cause === 'quota') this.#closed.close(queue, record);
+      for (const other of order.close(queue)) {
+        assignPosition(other.record.admission, { position: ++position, standing });
+        holdBack(other.record.admission, waitsBehind(record, cause));
+      }
+    };
     for (let head = order.next(); head; head = order.next()) {
       const { gang, standing, verdict: quota } = head;
       const { record } = gang;
@@ -278,6 +281,8 @@ export class Admission {
       const known = this.#sweep.verdictOf(record);
       if (known === undefined && this.#sweep.isOver(record, this.#context.clock.now())) {
         isolation.guard(record.gang.key, 'admit', () => this.#backfill.keep(record));
+        const queue = this.#queues.tree.byName.get(this.#closed.keep(record) ?? '');
+        if (queue) close(head, { queue, cause: 'quota' });
         continue;
       }
       const constraints = isolation.run(record.gang.key, 'admit', () => {
@@ -305,11 +310,7 @@ export class Admission {
         if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);
         return this.#findClosed(head, now);
       });
-      if (closed?.cause === 'quota') this.#closed.set(closed.queue, record);
-      for (const other of closed ? order.close(closed.queue) : []) {
-        assignPosition(other.record.admission, { position: ++position, standing });
-        holdBack(other.record.admission, waitsBehind(record, closed!.cause));
-      }
+      if (closed) close(head, closed);
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
     if (this.#sweep.end()) this.#looksAgain = true;
@@ -333,6 +334,7 @@ export class Admission {
   /** The candidate has started: charge its queue. */
   #charge(gang: WaitingGang, order: QueueOrder<WaitingGang>): void {
     if (this.#backfill.starts.length > 0) this.#context.observer.onBackfilled();
+    this.#backfill.notePlaced(gang.record);
     const amounts = this.#queues.holdingsOf(gang.record);
     order.charge(gang, amounts);
     this.#queues.charge(gang.queue, amounts);
@@ -344,10 +346,7 @@ export class Admission {
    * could use up a quota for ever while a large gang needs more at once than is ever left. A queue above is closed only
    * if it guarantees nothing, and no queue is closed for a gang that would find no capacity with the whole quota.
    */
-  #findClosed(
-    { gang, verdict }: QueueHead<WaitingGang>,
-    now: number,
-  ): { readonly queue: Queue; readonly cause: 'strict' | 'quota' } | undefined {
+  #findClosed({ gang, verdict }: QueueHead<WaitingGang>, now: number): Closing | undefined {
     const { record, queue, asked } = gang;
     if (queue.spec.order === 'strict') return { queue, cause: 'strict' };
     const { drainAfterMs } = this.#context.settings.queues;

@@ -10,8 +10,8 @@
 
 import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts';
 import { reserveStarts, type StartReservations } from '../../core/backfill/reserved-view.ts';
+import type { RunLength } from '../../core/backfill/run-length.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
-import type { GangKey } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels, PlanningInputs } from '../framework/planning-input.ts';
@@ -30,7 +30,7 @@ const REVIEW_MS = 1_000;
 const NEVER_REVIEW_MS = 5_000;
 /** The same for a gang whose start took too long to plan, or failed. */
 const TROUBLE_REVIEW_MS = 60_000;
-/** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs have none. */
+/** A pass plans no more starts after it has spent this long on them, milliseconds: later gangs keep what they have, or none. */
 const MAX_PER_PASS_MS = 100;
 const PAUSE_PER_PLAN = 4;
 /** Conservative: at most this many gangs have a planned start. */
@@ -54,15 +54,16 @@ export interface BackfillParts {
 export class Backfill {
   readonly #context: Context;
   readonly #parts: BackfillParts;
-  readonly #planned = new Map<string, Planned>();
+  /** By record: another run of the gang has another one, and begins anew. */
+  readonly #planned = new Map<GangRecord, Planned>();
   /** Gangs whose start is being planned elsewhere. Until the answer comes, the start that is known counts. */
-  readonly #open = new Map<string, object>();
+  readonly #open = new Map<GangRecord, object>();
   /** A start has been planned elsewhere since the last pass began. */
   #hasArrived = false;
   /** How long the pass has spent on planning starts, milliseconds. */
   #spentMs = 0;
   /** Gangs for which the last pass needed a start. */
-  readonly #asked = new Set<string>();
+  readonly #asked = new Set<GangRecord>();
   /** Planned starts of the gangs that were blocked in the last pass, in queue order. */
   #starts: PlannedStart[] = [];
   /** Those with a known time that others must not delay. */
@@ -98,10 +99,14 @@ export class Backfill {
     this.#context.reservations.addReserved(departing.nodeName, departing.template.requests);
   }
 
+  /** A step begins in which gangs may pass planned starts: finds out whose run lengths are believed. */
+  review(records: readonly GangRecord[]): void {
+    this.#parts.endings.review(records);
+  }
+
   /** A pass over the waiting gangs begins; nothing is reserved yet. */
   begin(records: readonly GangRecord[]): void {
     this.#records = records;
-    this.#parts.endings.review(records);
     this.#begunAt = this.#context.clock.now();
     this.#asked.clear();
     this.#hasArrived = false;
@@ -141,10 +146,9 @@ export class Backfill {
 
   /** The next gang in queue order is tried in a later part of the pass: until then the start that is known counts. */
   keep(record: GangRecord): void {
-    const { key } = record.gang;
     if (record.admission.blockedSince === undefined || this.#hasAllStarts()) return;
-    this.#asked.add(key);
-    const start = this.#planned.get(key)?.start;
+    this.#asked.add(record);
+    const start = this.#planned.get(record)?.start;
     if (!start || !areNodesPresent(start, this.#context.view.snapshot())) return;
     this.#addStart(record, start, this.#context.clock.now());
   }
@@ -185,12 +189,32 @@ export class Backfill {
   reservedFor(record: GangRecord): ReservedStarts | undefined {
     const reserved = this.#reserved;
     if (!reserved) return undefined;
-    const length = this.#draining.length > 0 ? undefined : this.#parts.endings.lengthOf(record);
-    const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
-    const all = [...this.#known, ...this.#draining];
-    const starts = all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt);
+    const { starts, endsAt } = this.#listInTheWay(this.#lengthOf(record));
     const [first] = starts;
     return first && { starts: reserved, endsAt, behind: first, span: starts.map(({ gang }) => gang).join(' ') };
+  }
+
+  /** Members got places: notes by which run length they passed planned starts, if they did. */
+  notePlaced(record: GangRecord): void {
+    const length = this.#reserved && this.#lengthOf(record);
+    if (!length || this.#listInTheWay(length).starts.length === this.#known.length) return;
+    const slots = this.#context.reservations.slotsOf(record.gang.key);
+    this.#parts.endings.notePassed(
+      slots.map(({ pod }) => pod),
+      length,
+    );
+  }
+
+  /** By which the gang may pass planned starts. A drain lets nobody pass: it began because others ran on. */
+  #lengthOf(record: GangRecord): RunLength | undefined {
+    return this.#draining.length > 0 ? undefined : this.#parts.endings.believedLengthOf(record);
+  }
+
+  /** The planned starts before the end of what runs so long from now on, and that end, milliseconds. */
+  #listInTheWay(length: RunLength | undefined): { readonly starts: readonly PlannedStart[]; readonly endsAt: number } {
+    const endsAt = length ? this.#context.clock.now() + length.ms : Number.POSITIVE_INFINITY;
+    const all = [...this.#known, ...this.#draining];
+    return { starts: all.filter(({ startsAt }) => startsAt < endsAt || endsAt === startsAt), endsAt };
   }
 
   /**
@@ -208,10 +232,10 @@ export class Backfill {
     const text = JSON.stringify([this.#known, this.#draining].map((starts) => starts.map(summarize)));
     const isChanged = text !== this.#reservedStarts;
     this.#reservedStarts = text;
-    for (const gang of [...this.#planned.keys(), ...this.#open.keys()]) {
-      if (this.#asked.has(gang)) continue;
-      this.#planned.delete(gang);
-      this.#open.delete(gang);
+    for (const record of [...this.#planned.keys(), ...this.#open.keys()]) {
+      if (this.#asked.has(record)) continue;
+      this.#planned.delete(record);
+      this.#open.delete(record);
     }
     return isChanged;
   }
@@ -235,8 +259,8 @@ export class Backfill {
   #nextChange(after: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const { gang, startsAt } of this.#starts) {
-      const { reviewAt = 0 } = this.#planned.get(gang) ?? {};
       const record = this.#records.find((each) => each.gang.key === gang);
+      const { reviewAt = 0 } = (record && this.#planned.get(record)) ?? {};
       const drainsAt = record ? this.#drainsAt(record, startsAt) : after;
       const changesAt = Number.isFinite(startsAt) ? Math.max(startsAt, reviewAt) : drainsAt;
       const at = drainsAt > after ? Math.min(changesAt, drainsAt) : changesAt;
@@ -246,21 +270,19 @@ export class Backfill {
   }
 
   #planStart(record: GangRecord, excludedModels: ExcludedModels, now: number): PlannedStart | undefined {
-    const { key } = record.gang;
-    const known = this.#planned.get(key);
+    const known = this.#planned.get(record);
     const isPresent = areNodesPresent(known?.start, this.#context.view.snapshot());
-    this.#asked.add(key);
+    this.#asked.add(record);
     if (known && now < known.reviewAt && isPresent) return known.start;
-    if (this.#open.has(key)) return isPresent ? known?.start : undefined;
-    if (this.#spentMs > MAX_PER_PASS_MS) return undefined;
+    // What is known counts until something else is found: others would take its places meanwhile.
+    if (this.#open.has(record) || this.#spentMs > MAX_PER_PASS_MS) return isPresent ? known?.start : undefined;
     this.#askStart(record, excludedModels, now);
-    return isPresent || !this.#open.has(key) ? this.#planned.get(key)?.start : undefined;
+    return isPresent || !this.#open.has(record) ? this.#planned.get(record)?.start : undefined;
   }
 
   #askStart(record: GangRecord, excludedModels: ExcludedModels, now: number): void {
     const { clock } = this.#context;
     const { inputs, endings, searcher, waker } = this.#parts;
-    const { key } = record.gang;
     const demand = demandOf(record, []) as MembersDemand;
     const { request, occupied: snapshot } = inputs.of(record, demand, { excludedModels });
     this.#passEndings ??= endings.list(this.#records);
@@ -269,37 +291,41 @@ export class Backfill {
     const token = {};
     const begun = clock.now();
     const answer = searcher.planStart({ snapshot, query, now }, (outcome) => {
-      if (this.#open.get(key) !== token) return;
-      this.#open.delete(key);
-      this.#note(key, outcome, now);
+      if (this.#open.get(record) !== token) return;
+      this.#open.delete(record);
+      this.#note(record, outcome, now);
       this.#hasArrived = true;
       waker.wake();
     });
     this.#spentMs += clock.now() - begun;
-    if (answer === undefined) this.#open.set(key, token);
-    else this.#note(key, answer, now);
+    if (answer === undefined) this.#open.set(record, token);
+    else this.#note(record, answer, now);
   }
 
   /** @param askedAt milliseconds. */
-  #note(key: GangKey, outcome: StartOutcome | 'busy', askedAt: number): void {
+  #note(record: GangRecord, outcome: StartOutcome | 'busy', askedAt: number): void {
     const { clock, observer } = this.#context;
+    const { key } = record.gang;
     const now = clock.now();
     if (outcome === 'busy') {
       observer.onSearchTrouble(key, 'start', 'busy');
-      this.#planned.set(key, { start: this.#planned.get(key)?.start, reviewAt: now + REVIEW_MS });
+      this.#planned.set(record, { start: this.#planned.get(record)?.start, reviewAt: now + REVIEW_MS });
       return;
     }
     if (outcome.kind !== 'start') {
       const message = outcome.kind === 'failed' ? outcome.message : `it took longer than ${outcome.seconds} s`;
       observer.onSearchTrouble(key, 'start', outcome.kind, message);
-      this.#planned.set(key, { start: undefined, reviewAt: now + TROUBLE_REVIEW_MS });
+      const known = this.#planned.get(record)?.start;
+      // Nothing contradicts it, until its time has passed.
+      const start = known && known.startsAt > now ? known : undefined;
+      this.#planned.set(record, { start, reviewAt: now + TROUBLE_REVIEW_MS });
       return;
     }
     const { start } = outcome;
     const tookMs = now - askedAt;
     observer.onStartPlanned(key, start, tookMs / 1000);
     const reviewAt = askedAt + Math.max(start ? REVIEW_MS : NEVER_REVIEW_MS, PAUSE_PER_PLAN * tookMs);
-    this.#planned.set(key, { start, reviewAt });
+    this.#planned.set(record, { start, reviewAt });
   }
 
   /**

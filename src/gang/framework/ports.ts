@@ -141,6 +141,7 @@ export type ReleaseCause =
   | 'members-left'
   | 'members-late'
   | 'topology-drift'
+  | 'request-changed'
   | 'ranks-moved'
   | 'fence-ended'
   | 'displaced'

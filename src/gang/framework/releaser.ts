@@ -20,7 +20,12 @@ const OWN_FAULTS: ReadonlySet<ReleaseCause> = new Set<ReleaseCause>([
  * Causes that the owner of the gang brings about whenever he likes, by a change of its pods. A gang that held slots for long
  * by then did not start: who has his gangs held by turns must not keep the nodes for ever.
  */
-const OWN_DOING: ReadonlySet<ReleaseCause> = new Set<ReleaseCause>(['held', 'ranks-moved', 'members-left']);
+const OWN_DOING: ReadonlySet<ReleaseCause> = new Set<ReleaseCause>([
+  'held',
+  'ranks-moved',
+  'members-left',
+  'request-changed',
+]);
 
 type Context = Pick<LoopContext, 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings' | 'startFailures'>;
 

@@ -173,7 +173,9 @@ export class GangTable {
       endAttempt(record);
       clearPreemptionBackoff(preemption);
       startFailures.noteStart(gang, clock.now());
-      if (known && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
+      // It was told that it runs before it was set aside.
+      const isTold = stateBefore === 'Invalid' && record.publication.started !== undefined;
+      if (known && !isTold && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
     noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
     this.#records.set(key, record);

@@ -72,7 +72,11 @@ export class Publisher {
   /** @param isNew it is looked at for the first time: what runs already started before Muster did. */
   #tellStart(record: GangRecord, isNew: boolean): void {
     const { gang, state, census, publication } = record;
-    const { members, isStart } = takeStarted(publication, state === 'Running' ? census.bound : undefined);
+    const isSetAside = state === 'Invalid' && census.bound.length > 0;
+    // What runs goes on: it is no start when the gang is looked after again.
+    if (isSetAside && !isNew) return;
+    const isRunning = state === 'Running' || isSetAside;
+    const { members, isStart } = takeStarted(publication, isRunning ? census.bound : undefined);
     if (isNew || members.length === 0) return;
     if (isStart) forgetAnnounced(publication);
     this.#context.observer.onRunning(gang, countStarted(record), this.#locate(record), members);

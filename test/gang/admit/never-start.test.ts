@@ -130,6 +130,32 @@ describe('gangs that never start, and whose owner takes their slots away in time
   });
 });
 
+test('two gangs that never start are set back when their owner asks for another level, by turns', async () => {
+  const world = await startWorld({ levels: [{ name: 'rack', label: 'rack' }], settings: SETTINGS });
+  for (let i = 0; i < 4; i++) world.addNode(`n${i}`, { labels: { rack: `r${i % 2}` } });
+  world.create(attacker('a', 4), attacker('b', 4));
+  const ask = (name: string, min: string, level: string | undefined) => {
+    for (const { metadata } of world.cluster.list('Pod')) {
+      if (metadata.labels?.['muster.dev/pod-group'] !== name) continue;
+      world.cluster.update('Pod', `attack/${metadata.name}`, (pod) => {
+        const { 'muster.dev/topology-required': _, ...others } = pod.metadata.annotations ?? {};
+        const asked = level === undefined ? {} : { 'muster.dev/topology-required': level };
+        // Another minimum has the slots compared with what the gang asks.
+        pod.metadata.annotations = { ...others, ...asked, 'muster.dev/min-members': min };
+      });
+    }
+  };
+  const attack = (second: number) => {
+    if (second === 0 || second % 12 > 0) return;
+    const [now, next] = second % 24 > 0 ? (['a', 'b'] as const) : (['b', 'a'] as const);
+    ask(next, '4', undefined);
+    ask(now, '3', 'rack');
+  };
+  await world.settle();
+  world.create(gang('honest', 4, { createdAt: world.clock.now() }));
+  expect(await secondsToStart(world, 'honest', attack)).toBeLessThanOrEqual(ONE_ATTEMPT);
+});
+
 describe('the pause of a gang that does not start', () => {
   /** Seconds of the first 100 minutes in which the gang holds nodes. */
   async function secondsHeld(world: World, name: string): Promise<number> {

@@ -1,6 +1,7 @@
 /** Planning a start takes long: the others go on, and the start counts from when it is known. */
 import { describe, expect, test } from 'vitest';
 import type { Searcher } from '../../../src/gang/framework/ports.ts';
+import type { WireObject } from '../../support/cluster-in-memory.ts';
 import { end, remove, runningOf, scheduleAll, startQueueWorld, timed } from '../../support/queue-worlds.ts';
 import { gang, SECOND, type World } from '../../support/scenario.ts';
 import { answersAtOnce, SlowSearcher } from '../../support/searchers.ts';
@@ -23,6 +24,12 @@ async function planning(): Promise<{ readonly world: World; readonly slow: SlowS
 /** Created now, so last in queue order. */
 function later(world: World) {
   return { createdAt: world.clock.now() + SECOND };
+}
+
+/** Pods that one object makes: another run than those of another one. */
+function ownedBy(uid: string, pods: readonly WireObject[]): readonly WireObject[] {
+  const owner = { apiVersion: 'kubeflow.org/v1', kind: 'PyTorchJob', name: 'head', uid, controller: true };
+  return pods.map((raw) => ({ ...raw, metadata: { ...raw.metadata, ownerReferences: [owner] } }));
 }
 
 async function answer(world: World, slow: SlowSearcher): Promise<void> {
@@ -73,6 +80,18 @@ describe('a start that was planned elsewhere', () => {
     expect(runningOf(world, 'unknown')).toEqual(['unknown']);
   });
 
+  test('for an earlier run of the gang is not that of the next run', async () => {
+    const { world, slow } = await planning();
+    remove(world, 'head');
+    world.create(ownedBy('second', timed('head', 3, '2h', later(world))));
+    await scheduleAll(world);
+    expect(slow.openStarts, 'asked anew').toHaveLength(2);
+    await answer(world, slow);
+    expect(world.muster.view.queues.plannedStarts()).toEqual([]);
+    await answer(world, slow);
+    expect(world.muster.view.queues.plannedStarts().map(({ slots }) => slots.length)).toEqual([3]);
+  });
+
   test('on nodes that are gone is planned again', async () => {
     const { world, slow } = await planning();
     world.addNode('n4');
@@ -104,7 +123,26 @@ describe('a start that was planned elsewhere', () => {
   });
 });
 
-test('a start that is known counts on while the pass has not come to its gang yet', async () => {
+test.each([
+  { kind: 'too-long', seconds: 10 },
+  { kind: 'failed', message: 'a bug' },
+] as const)('a start that is known counts on when planning it again ends in trouble: %o', async (outcome) => {
+  const { world, slow } = await planning();
+  await answer(world, slow);
+  await world.pass(10 * SECOND);
+  world.create(gang('other', 9, later(world)));
+  await world.settle();
+  expect(slow.openStarts).toHaveLength(1);
+  slow.answerStart(outcome);
+  await scheduleAll(world);
+  world.create(gang('unknown', 1, later(world)));
+  await scheduleAll(world);
+  expect(runningOf(world, 'unknown')).toEqual([]);
+  expect(world.reasonOf('unknown')).toMatch(/could delay gang default\/head/);
+});
+
+/** Four gangs that each need all four nodes, with planned starts one after the other. Planning one may take a while. */
+async function planFour(): Promise<{ readonly world: World; slowDown(ms: number): void; starts(): readonly string[] }> {
   let tookMs = 0;
   const world: World = await startQueueWorld([{ name: 'q' }], {
     nodes: 4,
@@ -122,11 +160,34 @@ test('a start that is known counts on while the pass has not come to its gang ye
   for (const name of ['a', 'b', 'c', 'd']) world.create(timed(name, 4, '1h'));
   await scheduleAll(world);
   const starts = () => world.muster.view.queues.plannedStarts().map(({ gang: key }) => key);
-  const all = ['default/a', 'default/b', 'default/c', 'default/d'];
-  expect(starts()).toEqual(all);
-  tookMs = 60;
+  expect(starts()).toEqual(ALL);
+  const slowDown = (ms: number) => {
+    tookMs = ms;
+  };
+  return { world, slowDown, starts };
+}
+
+const ALL = ['default/a', 'default/b', 'default/c', 'default/d'];
+
+test('a start that is known counts on while the pass has not come to its gang yet', async () => {
+  const { world, slowDown, starts } = await planFour();
+  slowDown(60);
   await world.pass(10 * SECOND);
   world.create(gang('other', 9));
   await scheduleAll(world);
-  expect(starts()).toEqual(all);
+  expect(starts()).toEqual(ALL);
+});
+
+test('a start that is known counts on when the pass has no time left to plan it again', async () => {
+  const { world, slowDown, starts } = await planFour();
+  slowDown(60);
+  await world.pass(10 * SECOND);
+  world.create(gang('other', 9));
+  for (let cycle = 0; cycle < 8; cycle++) {
+    // All starts are to be planned again, each time.
+    world.freeze(10 * SECOND);
+    world.clock.fireDue();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(starts()).toEqual(ALL);
+  }
 });

@@ -117,6 +117,33 @@ describe('labels that change while a gang is nominated', () => {
     expect(await world.metrics.render()).toMatch(/reservation_released_total\{reason="topology-drift"\} [1-9]/);
   });
 
+  test('are not the fault of the gang, however long it had its slots', async () => {
+    const world = await startFabric([2, 3]);
+    world.create(gang('a', 2, asks('topology-required', 'rack')));
+    await world.pass(10 * SECOND);
+    relabel(world, 'r0-n1', { rack: 'r9' });
+    await world.settle();
+    expect(nodesOf(world, 'a')).toEqual(['r1-n0', 'r1-n1']);
+    const [record] = world.muster.view.gangs();
+    expect([record?.attempt.failures, record?.admission.setBack]).toEqual([0, 0]);
+  });
+
+  test('and a request that the owner changed meanwhile: labels are to blame', async () => {
+    const world = await startFabric([2, 3]);
+    world.create(gang('a', 2, asks('topology-required', 'rack')));
+    await world.pass(10 * SECOND);
+    for (const name of ['default/a-0', 'default/a-1']) {
+      world.cluster.update('Pod', name, ({ metadata }) => {
+        metadata.annotations = { ...metadata.annotations, 'muster.dev/topology-required': 'block' };
+      });
+    }
+    await world.settle();
+    relabel(world, 'r0-n1', { rack: 'r9', block: 'b9' });
+    await world.settle();
+    expect(nodesOf(world, 'a'), 'planned again at once').toHaveLength(2);
+    expect(nodesOf(world, 'a')).not.toContain('r0-n1');
+  });
+
   test('reject members held at the barrier, even if the last one comes before the next cycle', async () => {
     const world = await startFabric([2, 3]);
     world.create(gang('a', 2, asks('topology-required', 'rack')));
