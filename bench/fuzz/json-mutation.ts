@@ -5,8 +5,8 @@
 import type { Dice } from './dice.ts';
 import { hostileText, KEYS, nested, RAW_VALUES } from './hostile-values.ts';
 
-/** Twice the bound of a body, characters. */
-const MAX_REPEATED = 16 * 2 ** 20;
+/** Later changes double it a few times: most bodies stay below the bound, and no case fills the memory. Characters. */
+const MAX_REPEATED = 2 * 2 ** 20;
 
 /** A value whose text is written as it is. */
 class Raw {
@@ -91,7 +91,7 @@ function replacement({ value }: Place, other: Place, dice: Dice): Tree {
   }
 }
 
-/** A list of equal elements, no longer than {@link MAX_REPEATED}: beyond the bound of a body only the fuzzer pays for it. */
+/** A list of equal elements, of {@link MAX_REPEATED} or one more of them. */
 function repeat(element: string, times: number): string {
   const most = Math.ceil(MAX_REPEATED / (element.length + 1));
   return `[${Array.from({ length: Math.min(times, most) }, () => element).join(',')}]`;
