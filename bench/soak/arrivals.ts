@@ -11,8 +11,8 @@ const NODES_A_RACK = 20;
 const SIZES = [1, 2, 2, 3, 4, 4, 6, 8, 15];
 /** Their mean is 6: one gang a second then holds 30 more GPUs each second. */
 const GPUS = [8, 8, 8, 4, 2];
-/** Mean 190 s: some 5,700 of 8,000 GPUs are in use. */
-const RUN_SECONDS = { least: 60, most: 320 };
+/** Mean 255 s: some 7,200 of 8,000 GPUs are in use, so that whole nodes of one rack are rarely free. */
+const RUN_SECONDS = { least: 90, most: 420 };
 const DELETED_WITHIN_MS = 120_000;
 /** How long pods stay on a node that is not ready: shorter than the long flaps, longer than the short ones. */
 const NODE_LOSS_SECONDS = 20;

@@ -10,6 +10,9 @@ export interface Sample {
   readonly minutes: number;
   readonly rssMb: number;
   readonly heapMb: number;
+  /** What V8 has mapped for the heap, and what buffers hold outside it. The rest of RSS is code, threads and malloc's. */
+  readonly heapTotalMb: number;
+  readonly externalMb: number;
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
   readonly filterMs: number;
@@ -28,8 +31,9 @@ export interface Sample {
   readonly gates: number;
   readonly bound: number;
   readonly events: number;
-  /** Gangs that came to their minimum, and Events that Muster wrote, since the previous one. */
+  /** Gangs that came to their minimum, that preempted others, and Events that Muster wrote, since the previous one. */
   readonly starts: number;
+  readonly preemptions: number;
   readonly eventsWritten: number;
   readonly etcdMb: number;
   readonly apiServerMb: number;
@@ -77,6 +81,8 @@ export class Sampler {
       minutes: (now - this.#began) / 60_000,
       rssMb: read('process_resident_memory_bytes') / MB,
       heapMb: read('nodejs_heap_size_used_bytes') / MB,
+      heapTotalMb: read('nodejs_heap_size_total_bytes') / MB,
+      externalMb: read('nodejs_external_memory_bytes') / MB,
       lagP99Ms: lag('p99'),
       lagMaxMs: lag('max'),
       filterMs: windows.meanMs(FILTER, 'verb="filter"'),
@@ -92,6 +98,7 @@ export class Sampler {
       gates: gated,
       bound,
       events: await this.#countEvents(),
+      preemptions: windows.sum('muster_preemptions_total'),
       starts: this.#ledger.takeStarts().length,
       eventsWritten: windows.sum('muster_events_total', 'result="written"'),
       etcdMb: this.#plane.readRss('etcd'),
