@@ -413,4 +413,11 @@ export const guards: readonly Guard[] = [
     mutant: "if (slot.node === '') reservations.holdFor(",
     tests: ['test/gang/extender/filter.test.ts', 'test/gang/observe/membership.test.ts'],
   },
+  {
+    name: 'a binding that is being written keeps its slot when the gang is released',
+    file: 'src/gang/framework/releaser.ts',
+    text: "filter(({ state }) => state !== 'binding');",
+    mutant: 'filter(({ state }) => state !== undefined);',
+    tests: ['test/gang/write/set-aside.test.ts'],
+  },
 ];
