@@ -15,8 +15,8 @@ import { type BenchResult, type Progress, UsageError } from './result.ts';
 const ROOT = join(import.meta.dirname, '..');
 /** What the copy does not need. */
 const LEFT_OUT: ReadonlySet<string> = new Set(['.git', 'node_modules', 'dist']);
-/** Nothing here is about time: on a busy machine a mutant is noticed because of what it does. Milliseconds. */
-const TEST_TIMEOUT = 120_000;
+/** Nothing here is about time: on a busy machine, too, a mutant is noticed because of what it does. Milliseconds. */
+const PATIENCE = ['--testTimeout=120000', '--hookTimeout=120000', '--expect.poll.timeout=20000'];
 
 export async function run(progress: Progress, args: readonly string[]): Promise<readonly BenchResult[]> {
   const chosen = choose(args);
@@ -87,7 +87,7 @@ interface Report {
 async function runTests(dir: string, tests: readonly string[]): Promise<{ readonly killers: readonly string[] }> {
   const report = join(dir, 'report.json');
   rmSync(report, { force: true });
-  const flags = ['run', '--reporter=json', `--outputFile=${report}`, '--bail=1', `--testTimeout=${TEST_TIMEOUT}`];
+  const flags = ['run', '--reporter=json', `--outputFile=${report}`, '--bail=1', ...PATIENCE];
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const child = spawn(process.execPath, [vitest, ...flags, ...tests], { cwd: dir, stdio: 'ignore' });
   await once(child, 'exit');
