@@ -11,6 +11,10 @@ import {
   projectStorageClass,
 } from '../core/objects/projection.ts';
 import { projectQueue } from '../core/queues/projection.ts';
+import { CLAIM, DAEMON_SET, DISRUPTION_BUDGET, EVENT, JOB, NODE, STORAGE_CLASS } from '../kube/protobuf/kind-shapes.ts';
+import type { Shape } from '../kube/protobuf/message-shape.ts';
+import { podForm } from '../kube/protobuf/pod-message.ts';
+import { formOf } from '../kube/protobuf/watch-frames.ts';
 import { type WatchedKind, Watcher, type WatchObserver, type WatchSource, type WatchTiming } from '../kube/watcher.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -38,23 +42,39 @@ export interface WatchesParts {
 export function createWatches(parts: WatchesParts): Watches {
   const { state, projector } = parts;
   const watchers = [
-    watch(parts, { kind: 'Node', path: '/api/v1/nodes', project: projectNode }, state.nodes),
-    watch(parts, { kind: 'Pod', path: '/api/v1/pods', project: (raw) => projector.project(raw) }, state.pods),
-    watch(parts, { kind: 'Job', path: '/apis/batch/v1/jobs', project: projectJob }, state.jobs),
+    watch(parts, { kind: 'Node', path: '/api/v1/nodes', ...readBoth(NODE, projectNode) }, state.nodes),
     watch(
       parts,
-      { kind: 'PersistentVolumeClaim', path: '/api/v1/persistentvolumeclaims', project: projectClaim },
+      { kind: 'Pod', path: '/api/v1/pods', project: (raw) => projector.project(raw), message: podForm(projector) },
+      state.pods,
+    ),
+    watch(parts, { kind: 'Job', path: '/apis/batch/v1/jobs', ...readBoth(JOB, projectJob) }, state.jobs),
+    watch(
+      parts,
+      { kind: 'PersistentVolumeClaim', path: '/api/v1/persistentvolumeclaims', ...readBoth(CLAIM, projectClaim) },
       state.claims,
     ),
     watch(
       parts,
-      { kind: 'StorageClass', path: '/apis/storage.k8s.io/v1/storageclasses', project: projectStorageClass },
+      {
+        kind: 'StorageClass',
+        path: '/apis/storage.k8s.io/v1/storageclasses',
+        ...readBoth(STORAGE_CLASS, projectStorageClass),
+      },
       state.storageClasses,
     ),
-    watch(parts, { kind: 'DaemonSet', path: '/apis/apps/v1/daemonsets', project: projectDaemonSet }, state.daemonSets),
     watch(
       parts,
-      { kind: 'PodDisruptionBudget', path: '/apis/policy/v1/poddisruptionbudgets', project: projectDisruptionBudget },
+      { kind: 'DaemonSet', path: '/apis/apps/v1/daemonsets', ...readBoth(DAEMON_SET, projectDaemonSet) },
+      state.daemonSets,
+    ),
+    watch(
+      parts,
+      {
+        kind: 'PodDisruptionBudget',
+        path: '/apis/policy/v1/poddisruptionbudgets',
+        ...readBoth(DISRUPTION_BUDGET, projectDisruptionBudget),
+      },
       state.disruptionBudgets,
     ),
     watch(
@@ -79,7 +99,7 @@ export function createWatches(parts: WatchesParts): Watches {
         kind: 'Event',
         path: '/api/v1/events',
         fieldSelector: `reason=${FAILED_CREATE}`,
-        project: projectCreationFailure,
+        ...readBoth(EVENT, projectCreationFailure),
         optional: 'unreadable',
       },
       state.creationFailures,
@@ -94,6 +114,14 @@ export function createWatches(parts: WatchesParts): Watches {
       await Promise.all(watchers.map((watcher) => watcher.stop()));
     },
   };
+}
+
+/** A built-in kind, which the API server has in protobuf as well. */
+function readBoth<T>(
+  shape: Shape,
+  project: (raw: unknown) => T,
+): Pick<WatchedKind<T>, 'project'> & Required<Pick<WatchedKind<T>, 'message'>> {
+  return { project, message: formOf(shape, project) };
 }
 
 interface RunningWatch {

@@ -213,7 +213,7 @@ class Line {
   async serve(bytes: string, lengths: readonly number[]): Promise<void> {
     const answer = await this.#waiting.promise;
     this.#waiting = Promise.withResolvers();
-    answer({ status: 200, chunks: chunksOf(Buffer.from(bytes, 'latin1'), lengths) });
+    answer({ status: 200, contentType: 'application/json', chunks: chunksOf(Buffer.from(bytes, 'latin1'), lengths) });
     await this.#waiting.promise;
   }
 
