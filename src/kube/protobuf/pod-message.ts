@@ -2,27 +2,17 @@
  * Reads pods. What makes a template is most of a pod and the same for all pods of a workload, so its bytes stand for it:
  * they are compared as they are, and decoded once for each template.
  */
-import type { PodModel } from '../../core/objects/model.ts';
-import { isPinned, type PodProjector, type TemplateSource } from '../../core/objects/pod-projection.ts';
+import { isPinned, type TemplateSource } from '../../core/objects/pod-projection.ts';
 import type { RawPod } from '../../core/objects/raw-pod.ts';
 import type { RawObject } from '../watch-stream.ts';
 import { readMessage } from './message-shape.ts';
 import { POD_ITSELF, POD_TEMPLATE } from './pod-shapes.ts';
 import { TemplateKey } from './template-key.ts';
-import type { MessageForm } from './watch-frames.ts';
 import { WireReader } from './wire-reader.ts';
 
 /** What each pod has of its own, and where its template comes from. */
-interface PodMessage extends RawObject {
+export interface PodMessage extends RawObject {
   readonly source: TemplateSource;
-}
-
-/** How pods are read. */
-export function podForm(projector: PodProjector): MessageForm<PodModel> {
-  return {
-    read: readPodMessage,
-    project: (raw) => projector.project(raw, (raw as PodMessage).source),
-  };
 }
 
 /** @throws Error when the bytes are no Pod. */
