@@ -12,17 +12,9 @@ import {
   projectStorageClass,
 } from '../core/objects/projection.ts';
 import { projectQueue } from '../core/queues/projection.ts';
-import {
-  CLAIM,
-  DAEMON_SET,
-  DISRUPTION_BUDGET,
-  EVENT,
-  JOB,
-  NODE,
-  STORAGE_CLASS,
-} from '../kube/protobuf/kind-shapes.ts';
+import { CLAIM, DAEMON_SET, DISRUPTION_BUDGET, EVENT, JOB, NODE, STORAGE_CLASS } from '../kube/protobuf/kind-shapes.ts';
 import type { Shape } from '../kube/protobuf/message-shape.ts';
-import { readPodMessage, type PodMessage } from '../kube/protobuf/pod-message.ts';
+import { type PodMessage, readPodMessage } from '../kube/protobuf/pod-message.ts';
 import { formOf } from '../kube/protobuf/watch-frames.ts';
 import type { WatchedKind } from '../kube/watcher.ts';
 

@@ -58,7 +58,10 @@ function pod(name: string, spec: object = {}, metadata: object = {}): readonly [
   ];
 }
 
-const selector = { matchLabels: { app: 'web' }, matchExpressions: [{ key: 'tier', operator: 'In', values: ['a', 'b'] }] };
+const selector = {
+  matchLabels: { app: 'web' },
+  matchExpressions: [{ key: 'tier', operator: 'In', values: ['a', 'b'] }],
+};
 const claimSpec = {
   accessModes: ['ReadWriteOnce'],
   resources: { requests: { storage: '100Gi' } },
@@ -121,25 +124,41 @@ const OBJECTS: readonly (readonly [path: string, object: object])[] = [
       },
       topologySpreadConstraints: [
         { maxSkew: 2, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: selector, minDomains: 3 },
-        { maxSkew: 1, topologyKey: 'rack', whenUnsatisfiable: 'DoNotSchedule', labelSelector: {}, matchLabelKeys: ['app'] },
+        {
+          maxSkew: 1,
+          topologyKey: 'rack',
+          whenUnsatisfiable: 'DoNotSchedule',
+          labelSelector: {},
+          matchLabelKeys: ['app'],
+        },
       ],
     },
     { labels: { app: 'web', tier: 'b' } },
   ),
-  pod('agent', {}, { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'd', uid: 'u', controller: true }] }),
+  pod(
+    'agent',
+    {},
+    { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'd', uid: 'u', controller: true }] },
+  ),
   pod('refused'),
   pod('ended'),
   [
     JOBS_HERE,
     {
-      metadata: { name: 'indexed', labels: { 'jobset.sigs.k8s.io/jobset-name': 's' }, annotations: { 'muster.dev/x': 'y' } },
+      metadata: {
+        name: 'indexed',
+        labels: { 'jobset.sigs.k8s.io/jobset-name': 's' },
+        annotations: { 'muster.dev/x': 'y' },
+      },
       spec: {
         parallelism: 2,
         completions: 3,
         completionMode: 'Indexed',
         backoffLimitPerIndex: 0,
         activeDeadlineSeconds: 3_000_000_000,
-        podFailurePolicy: { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }] },
+        podFailurePolicy: {
+          rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }],
+        },
         template,
       },
     },
@@ -150,7 +169,12 @@ const OBJECTS: readonly (readonly [path: string, object: object])[] = [
     `/api/v1/${IN_DEFAULT}/persistentvolumeclaims`,
     {
       metadata: { name: 'bound', annotations: { 'pv.kubernetes.io/bind-completed': 'yes' } },
-      spec: { accessModes: ['ReadWriteOnce'], resources: claimSpec.resources, volumeName: 'v', storageClassName: 'late' },
+      spec: {
+        accessModes: ['ReadWriteOnce'],
+        resources: claimSpec.resources,
+        volumeName: 'v',
+        storageClassName: 'late',
+      },
     },
   ],
   [
@@ -162,7 +186,10 @@ const OBJECTS: readonly (readonly [path: string, object: object])[] = [
     `/apis/policy/v1/${IN_DEFAULT}/poddisruptionbudgets`,
     { metadata: { name: 'web' }, spec: { maxUnavailable: '50%', selector } },
   ],
-  [`/apis/policy/v1/${IN_DEFAULT}/poddisruptionbudgets`, { metadata: { name: 'all' }, spec: { minAvailable: 1, selector: {} } }],
+  [
+    `/apis/policy/v1/${IN_DEFAULT}/poddisruptionbudgets`,
+    { metadata: { name: 'all' }, spec: { minAvailable: 1, selector: {} } },
+  ],
   [
     `/apis/apps/v1/${IN_DEFAULT}/daemonsets`,
     {
@@ -309,7 +336,10 @@ test('a watch goes on in protobuf: objects that come, change and go', async () =
   await request('DELETE', `${PODS}/live-1`);
   for (const { watcher } of [protobuf, json]) {
     await until('all changes', () => {
-      const names = [...watcher.store.values()] as { readonly name: string; readonly labels: { readonly a?: string } }[];
+      const names = [...watcher.store.values()] as {
+        readonly name: string;
+        readonly labels: { readonly a?: string };
+      }[];
       const live = names.filter(({ name }) => name.startsWith('live-'));
       return live.length === 19 && live.some(({ labels }) => labels.a === 'b');
     });
