@@ -157,13 +157,21 @@ export function isPinned({ spec, metadata }: RawPod): boolean {
  * pkg/kubelet/kubelet_pods.go deleteOrphanedMirrorPods), so nothing runs under a false one.
  */
 function isMirror({ metadata, spec }: RawPod): boolean {
+  if (metadata?.annotations?.[MIRROR] === undefined) return false;
   const owner = findController(metadata);
-  const isOfItsNode = owner?.kind === 'Node' && owner.name === spec?.nodeName;
-  return isOfItsNode && metadata?.annotations?.[MIRROR] !== undefined;
+  return owner?.kind === 'Node' && owner.name === spec?.nodeName;
 }
 
 const MIRROR = 'kubernetes.io/config.mirror';
 const INDEX_FAILURES = 'batch.kubernetes.io/job-index-failure-count';
+
+/** The conditions of a pod that a projection or its template looks at. */
+export const READ_CONDITIONS: ReadonlySet<string> = new Set([
+  'Ready',
+  'DisruptionTarget',
+  'PodScheduled',
+  'PodResizePending',
+]);
 
 /** Whether a projection looks at the annotation of a pod. */
 export function isReadAnnotation(key: string): boolean {

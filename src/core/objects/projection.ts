@@ -254,8 +254,9 @@ export function findController(metadata: RawMetadata | null | undefined): Owner 
 
 /** Volcano has a kind `Job` as well. It is none of those that the watch shows, and no Job controller makes its pods. */
 function readKind({ kind = '', apiVersion = '' }: RawOwner): string {
+  if (kind !== 'Job') return kind;
   const group = apiVersion.split('/').slice(0, -1).join('');
-  return kind === 'Job' && group !== '' && group !== 'batch' ? `${kind}.${group}` : kind;
+  return group !== '' && group !== 'batch' ? `${kind}.${group}` : kind;
 }
 
 /** Whether its deletion was asked for. A time may be 0. */

@@ -16,6 +16,10 @@ export interface Field {
   into(object: Fields, reader: WireReader, end: number): void;
 }
 
+/** Tags of texts and messages in field 1 and 2: key and value of an entry of a map. */
+const KEY = (1 << 3) | BYTES;
+const VALUE = (2 << 3) | BYTES;
+
 /** By field number. */
 export type Shape = readonly (Field | undefined)[];
 
@@ -153,6 +157,26 @@ export function list(name: string, shape: Shape): Field {
   };
 }
 
+/**
+ * As `list`, but only of messages whose first field has one of these texts. Kubernetes writes field 1 first; what comes
+ * otherwise is read.
+ */
+export function listOfThose(name: string, shape: Shape, those: ReadonlySet<string>): Field {
+  return {
+    wireType: BYTES,
+    into: (object, reader, end) => {
+      const inner = reader.enter(end);
+      const start = reader.pos;
+      if (start < inner && reader.short() === KEY && !those.has(reader.text(inner))) {
+        reader.pos = inner;
+        return;
+      }
+      reader.pos = start;
+      listOf(object, name).push(readMessage(reader, inner, shape));
+    },
+  };
+}
+
 export function texts(name: string): Field {
   return { wireType: BYTES, into: (object, reader, end) => listOf(object, name).push(reader.text(end)) };
 }
@@ -184,10 +208,6 @@ function readQuantity(reader: WireReader, end: number): string {
 }
 
 type ReadValue = (reader: WireReader, end: number) => string;
-
-/** Entries of a map are messages with the key in field 1 and the value in field 2. */
-const KEY = (1 << 3) | BYTES;
-const VALUE = (2 << 3) | BYTES;
 
 function mapWith(name: string, isRead: ((key: string) => boolean) | undefined, readValue: ReadValue): Field {
   return {

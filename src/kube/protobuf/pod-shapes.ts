@@ -2,7 +2,7 @@
  * Field numbers of pods, as far as they are read: `POD_TEMPLATE` has what makes a template, `POD_ITSELF` what each pod
  * has of its own. Source: k8s.io/api v0.37.2 core/v1/generated.proto and types.go.
  */
-import { isReadAnnotation } from '../../core/objects/pod-projection.ts';
+import { isReadAnnotation, READ_CONDITIONS } from '../../core/objects/pod-projection.ts';
 import { LABEL_SELECTOR, metadataShape, NODE_TERM } from './common-shapes.ts';
 import {
   amounts,
@@ -10,6 +10,7 @@ import {
   flagKept,
   inline,
   list,
+  listOfThose,
   one,
   type Shape,
   shapeOf,
@@ -190,7 +191,7 @@ export const POD_TEMPLATE: Shape = shapeOf({
   3: one(
     'status',
     shapeOf({
-      2: list('conditions', CONDITION),
+      2: listOfThose('conditions', CONDITION, READ_CONDITIONS),
       8: list('containerStatuses', CONTAINER_STATUS),
       10: list('initContainerStatuses', CONTAINER_STATUS),
       19: amounts('allocatedResources'),
@@ -218,7 +219,7 @@ export const POD_ITSELF: Shape = shapeOf({
     'status',
     shapeOf({
       1: text('phase'),
-      2: list('conditions', CONDITION),
+      2: listOfThose('conditions', CONDITION, READ_CONDITIONS),
       7: time('startTime'),
       8: list('containerStatuses', shapeOf({ 2: one('state', shapeOf({ 3: one('terminated', TERMINATED) })) })),
       11: text('nominatedNodeName'),

@@ -4,8 +4,9 @@
  * where they differ nevertheless, the template is built once more. What may differ between the pods of one workload
  * (environment, images, names of volumes) is left out.
  */
+import { isPinned } from '../../core/objects/pod-projection.ts';
 import type { RawPod } from '../../core/objects/raw-pod.ts';
-import { BYTES, WireReader } from './wire-reader.ts';
+import { BYTES, type WireReader } from './wire-reader.ts';
 
 // Field numbers as in `pod-shapes.ts`. Whatever `POD_TEMPLATE` reads is a part, or makes the pod one of those that have
 // no key.
@@ -37,9 +38,8 @@ const VOLUME_PARTS = numbers(3, 4, 8, 10, 11, 22, 28, 29);
 const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
 
 export class TemplateKey {
-  readonly #source: Buffer;
   readonly #reader: WireReader;
-  readonly #scratch: Buffer;
+  #scratch = SCRATCH;
   #length = 0;
   /** What the last mark announced. */
   #context = 0;
@@ -49,24 +49,21 @@ export class TemplateKey {
   #affinity: readonly [start: number, end: number] | undefined;
   #hasTermsOfPods = false;
 
-  /** @param source a Pod. */
-  constructor(source: Buffer) {
-    this.#source = source;
-    this.#reader = new WireReader(source);
-    // Beside what is copied there are marks of two bytes, each for a field of at least two bytes, and one after it.
-    const most = 3 * source.length + 8;
-    this.#scratch = most <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafeSlow(most);
+  /** @param reader at the beginning of a Pod. */
+  constructor(reader: WireReader) {
+    this.#reader = reader;
   }
 
   /**
    * Undefined for a pod whose template depends on its labels or namespace: such pods are compared as they are decoded.
    * @param pod as `POD_ITSELF` reads it.
-   * @param isPinned whether its node affinity does not count.
-   * @throws Error when the bytes are no Pod.
+   * @throws Error when there is no Pod up to `end`.
    */
-  make(pod: RawPod, isPinned: boolean): string | undefined {
+  make(pod: RawPod, end: number): string | undefined {
     const reader = this.#reader;
-    const end = this.#source.length;
+    // Beside what is copied there are marks of two bytes, each for a field of at least two bytes, and one after it.
+    const most = 3 * (end - reader.pos) + 8;
+    if (most > SCRATCH.length) this.#scratch = Buffer.allocUnsafeSlow(most);
     while (reader.pos < end) {
       const tag = reader.short();
       const field = tag >>> 3;
@@ -79,7 +76,7 @@ export class TemplateKey {
     }
     reader.leave(end);
     if (this.#hasTermsOfPods) return undefined;
-    if (this.#affinity && !isPinned) {
+    if (this.#affinity && !isPinned(pod)) {
       this.#mark(IN_SPEC.affinity);
       this.#copy(...this.#affinity);
     }
@@ -196,7 +193,8 @@ export class TemplateKey {
   }
 
   #flush(): void {
-    this.#source.copy(this.#scratch, this.#length, this.#from, this.#to);
+    if (this.#from === this.#to) return;
+    this.#reader.copyTo(this.#scratch, this.#length, this.#from, this.#to);
     this.#length += this.#to - this.#from;
     this.#from = this.#to;
   }

@@ -21,15 +21,15 @@ import { BYTES, WireReader } from './wire-reader.ts';
 
 /** How the objects of a kind are read. */
 export interface MessageForm<T> {
-  /** Reads the bytes of an object, without the envelope. @throws Error when they are none. */
-  readonly read: (bytes: Buffer) => RawObject;
+  /** Reads an object, without the envelope, from the cursor to `end`. @throws Error when there is none. */
+  readonly read: (reader: WireReader, end: number) => RawObject;
   /** Reduces what was read to the object that is kept; may throw. */
   readonly project: Project<T>;
 }
 
 /** Reads these fields, into the form that the object has in JSON. */
 export function formOf<T>(shape: Shape, project: (raw: unknown) => T): MessageForm<T> {
-  return { read: (bytes) => readAll(bytes, shape), project };
+  return { read: (reader, end) => readMessage(reader, end, shape), project };
 }
 
 const LENGTH_BYTES = 4;
@@ -80,28 +80,39 @@ function checkLength(length: number): number {
 
 /** `k8s` and a zero byte. */
 const MAGIC = 0x6b387300;
-const UNKNOWN = { raw: 2 } as const;
-const WATCH_EVENT = { type: 1, object: 2 } as const;
-const RAW_EXTENSION = { raw: 1 } as const;
-/** The list of any kind, by tag. */
-const LIST = { metadata: (1 << 3) | BYTES, items: (2 << 3) | BYTES } as const;
+/** Tags of fields. */
+const UNKNOWN = { raw: tagOf(2) } as const;
+const WATCH_EVENT = { type: tagOf(1), object: tagOf(2) } as const;
+const RAW_EXTENSION = { raw: tagOf(1) } as const;
+/** The list of any kind. */
+const LIST = { metadata: tagOf(1), items: tagOf(2) } as const;
+
+function tagOf(field: number): number {
+  return (field << 3) | BYTES;
+}
 
 /**
  * Reads one frame of a watch. An object that cannot be read is passed to `onError` and costs only itself.
  * @throws Error when the frame is not an event: something is lost then, and only a new list helps.
  */
 export function decodeFrame<T>(frame: Buffer, form: MessageForm<T>, onError: (error: Error) => void): WatchEvent<T> {
-  const type = fieldOf(frame, WATCH_EVENT.type)?.toString('utf8');
-  const extension = fieldOf(frame, WATCH_EVENT.object);
-  const enveloped = extension && fieldOf(extension, RAW_EXTENSION.raw);
-  const object = () => (enveloped ? openEnvelope(enveloped) : Buffer.of());
+  const reader = new WireReader(frame);
+  let type = '';
+  let extension: Range = [0, 0];
+  while (reader.pos < frame.length) {
+    const tag = reader.short();
+    if (tag === WATCH_EVENT.type) type = reader.text(frame.length);
+    else if (tag === WATCH_EVENT.object) extension = skipMessage(reader, frame.length);
+    else reader.skipValue(tag, frame.length);
+  }
+  reader.leave(frame.length);
+  const object = () => openEnvelope(reader, findMessage(reader, extension, RAW_EXTENSION.raw));
   const event = eventOf(
     type,
-    () => readAll(object(), type === 'ERROR' ? STATUS : IDENTITY),
-    () => readItem(object(), form, onError),
+    () => readAt(reader, object(), type === 'ERROR' ? STATUS : IDENTITY),
+    () => readItem(reader, object(), form, onError),
   );
-  if (event === undefined)
-    throw new Error(`Expected a watch event, got ${JSON.stringify(frame.toString('latin1', 0, 200))}`);
+  if (event === undefined) throw new Error(`Expected a watch event, got ${textOf(frame)}`);
   return event;
 }
 
@@ -109,73 +120,90 @@ export function decodeFrame<T>(frame: Buffer, form: MessageForm<T>, onError: (er
  * Reads one page of a list.
  * @throws Error when the bytes are not a list.
  */
-export function decodeListMessage<T>(
-  bytes: Buffer,
-  form: MessageForm<T>,
-  onError: (error: Error) => void,
-): ListPage<T> {
-  const source = openEnvelope(bytes);
-  const reader = new WireReader(source);
+export function decodeListMessage<T>(bytes: Buffer, form: MessageForm<T>, onError: (error: Error) => void): ListPage<T> {
+  const reader = new WireReader(bytes);
+  const [start, end] = openEnvelope(reader, [0, bytes.length]);
+  reader.pos = start;
   const items: Item<T>[] = [];
   let metadata: { readonly resourceVersion?: string; readonly continue?: string } = {};
-  while (reader.pos < source.length) {
+  while (reader.pos < end) {
     const tag = reader.short();
-    if (tag === LIST.metadata) metadata = readMessage(reader, reader.enter(source.length), LIST_METADATA);
+    if (tag === LIST.metadata) metadata = readMessage(reader, reader.enter(end), LIST_METADATA);
     else if (tag === LIST.items) {
-      const end = reader.enter(source.length);
-      items.push(readItem(source.subarray(reader.pos, end), form, onError));
-      reader.pos = end;
-    } else reader.skipValue(tag, source.length);
+      const item = skipMessage(reader, end);
+      items.push(readItem(reader, item, form, onError));
+      reader.pos = item[1];
+    } else reader.skipValue(tag, end);
   }
-  reader.leave(source.length);
+  reader.leave(end);
   const { resourceVersion, continue: continueToken = '' } = metadata;
-  if (resourceVersion === undefined) throw new Error('Expected a list, got another message');
+  if (resourceVersion === undefined) throw new Error(`Expected a list, got ${textOf(bytes)}`);
   return { items, resourceVersion, continueToken };
 }
 
 /** What a Status says, or the beginning of what is none. */
 export function readStatusMessage(bytes: Buffer): string {
   try {
-    return readAll(openEnvelope(bytes), STATUS).message ?? '';
+    const reader = new WireReader(bytes);
+    return readAt(reader, openEnvelope(reader, [0, bytes.length]), STATUS).message ?? '';
   } catch {
-    return bytes.toString('latin1', 0, 200);
+    return textOf(bytes);
   }
 }
 
+/** The content of a message: from where to where. */
+type Range = readonly [start: number, end: number];
+
 /** An object that cannot be read costs only itself, as long as it says which it is. */
-function readItem<T>(bytes: Buffer, form: MessageForm<T>, onError: (error: Error) => void): Item<T> {
+function readItem<T>(
+  reader: WireReader,
+  object: Range,
+  form: MessageForm<T>,
+  onError: (error: Error) => void,
+): Item<T> {
   let raw: RawObject;
   try {
-    raw = form.read(bytes);
+    reader.pos = object[0];
+    raw = form.read(reader, object[1]);
   } catch (cause) {
-    return unreadable(identify(readAll(bytes, IDENTITY)), cause, onError);
+    return unreadable(identify(readAt(reader, object, IDENTITY)), cause, onError);
   }
   return itemOf(raw, form.project, onError);
 }
 
-function readAll(bytes: Buffer, shape: Shape): RawObject {
-  return readMessage(new WireReader(bytes), bytes.length, shape);
+function readAt(reader: WireReader, [start, end]: Range, shape: Shape): RawObject {
+  reader.pos = start;
+  return readMessage(reader, end, shape);
 }
 
-function openEnvelope(bytes: Buffer): Buffer {
+function openEnvelope(reader: WireReader, [start, end]: Range): Range {
+  const bytes = reader.slice(start, end);
   if (bytes.length < LENGTH_BYTES || bytes.readUInt32BE(0) !== MAGIC) {
-    throw new Error(`Expected an object in protobuf, got ${JSON.stringify(bytes.toString('latin1', 0, 200))}`);
+    throw new Error(`Expected an object in protobuf, got ${textOf(bytes)}`);
   }
-  return fieldOf(bytes.subarray(LENGTH_BYTES), UNKNOWN.raw) ?? Buffer.of();
+  return findMessage(reader, [start + LENGTH_BYTES, end], UNKNOWN.raw);
 }
 
-/** The bytes of a field; the last ones if there are several. @throws Error when it is no message. */
-function fieldOf(message: Buffer, field: number): Buffer | undefined {
-  const reader = new WireReader(message);
-  let found: Buffer | undefined;
-  while (reader.pos < message.length) {
+/** The field with this tag; the last one if there are several, an empty one if there is none. */
+function findMessage(reader: WireReader, [start, end]: Range, wanted: number): Range {
+  reader.pos = start;
+  let found: Range = [end, end];
+  while (reader.pos < end) {
     const tag = reader.short();
-    if (tag === ((field << 3) | BYTES)) {
-      const end = reader.enter(message.length);
-      found = message.subarray(reader.pos, end);
-      reader.pos = end;
-    } else reader.skipValue(tag, message.length);
+    if (tag === wanted) found = skipMessage(reader, end);
+    else reader.skipValue(tag, end);
   }
-  reader.leave(message.length);
+  reader.leave(end);
   return found;
+}
+
+function skipMessage(reader: WireReader, end: number): Range {
+  const inner = reader.enter(end);
+  const range: Range = [reader.pos, inner];
+  reader.pos = inner;
+  return range;
+}
+
+function textOf(bytes: Buffer): string {
+  return JSON.stringify(bytes.toString('latin1', 0, 200));
 }

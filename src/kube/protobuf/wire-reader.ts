@@ -10,6 +10,13 @@ export const VARINT = WireType.Varint;
 export const BYTES = WireType.LengthDelimited;
 
 const FIRST_LONG = 0x80;
+/**
+ * Texts that were read, by a hash of their bytes. Nearly all texts of a cluster are there many times: keys and values of
+ * labels, names of nodes and owners. Finding one costs less than making it, and they share their memory.
+ * @@MEASURE@@
+ */
+const KNOWN_TEXTS: (string | undefined)[] = new Array<string | undefined>(2 ** 14).fill(undefined);
+const LONGEST_KNOWN = 64;
 /** Seven bits each: more may not be a safe integer. */
 const MAX_EXACT_BYTES = 7;
 
@@ -57,6 +64,16 @@ export class WireReader extends BinaryReader {
     return inner;
   }
 
+  /** The bytes between, which are not copied. */
+  slice(start: number, end: number): Buffer {
+    return this.#source.subarray(start, end);
+  }
+
+  /** Copies the bytes between to a place in another buffer. */
+  copyTo(target: Buffer, at: number, start: number, end: number): void {
+    this.#source.copy(target, at, start, end);
+  }
+
   /** Skips the value of a field. @throws Error when it is longer than the message, or no protobuf. */
   skipValue(tag: number, end: number): void {
     if ((tag & 7) === BYTES) this.pos = this.enter(end);
@@ -67,9 +84,24 @@ export class WireReader extends BinaryReader {
   /** A text with its length; what is no UTF-8 reads as U+FFFD, as from a line of JSON. */
   text(end: number): string {
     const inner = this.enter(end);
-    const text = this.#source.toString('utf8', this.pos, inner);
+    const from = this.pos;
     this.pos = inner;
+    if (inner - from > LONGEST_KNOWN) return this.#source.toString('utf8', from, inner);
+    let hash = 0;
+    for (let i = from; i < inner; i++) hash = (Math.imul(hash, 31) + this.#source[i]!) | 0;
+    const slot = (hash ^ (hash >>> 14)) & (KNOWN_TEXTS.length - 1);
+    const known = KNOWN_TEXTS[slot];
+    if (known !== undefined && this.#isText(known, from, inner)) return known;
+    const text = this.#source.toString('utf8', from, inner);
+    KNOWN_TEXTS[slot] = text;
     return text;
+  }
+
+  /** Never for a text with more than ASCII, in which characters and bytes differ. */
+  #isText(text: string, from: number, to: number): boolean {
+    if (text.length !== to - from) return false;
+    for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== this.#source[from + i]) return false;
+    return true;
   }
 
   /** @throws RangeError unless the message ended where it says. */
