@@ -60,7 +60,7 @@ function builtIn<T>(kind: string, path: string, shape: Shape, project: (raw: unk
   return { kind, path, project, message: formOf(shape, project) };
 }
 
-export function podsOf(projector: PodProjector): BuiltIn<PodModel> {
+export function podKind(projector: PodProjector): BuiltIn<PodModel> {
   return {
     kind: 'Pod',
     path: '/api/v1/pods',

@@ -11,7 +11,7 @@ import {
   JOBS,
   NODES,
   POD_GROUPS,
-  podsOf,
+  podKind,
   QUEUES,
   STORAGE_CLASSES,
 } from './kinds.ts';
@@ -40,7 +40,7 @@ export function createWatches(parts: WatchesParts): Watches {
   const { state, projector } = parts;
   const watchers = [
     watch(parts, NODES, state.nodes),
-    watch(parts, podsOf(projector), state.pods),
+    watch(parts, podKind(projector), state.pods),
     watch(parts, JOBS, state.jobs),
     watch(parts, CLAIMS, state.claims),
     watch(parts, STORAGE_CLASSES, state.storageClasses),

@@ -10,7 +10,7 @@ import {
   DISRUPTION_BUDGETS,
   JOBS,
   NODES,
-  podsOf,
+  podKind,
   STORAGE_CLASSES,
 } from '../../src/cluster/kinds.ts';
 import { PodProjector } from '../../src/core/objects/pod-projection.ts';
@@ -264,7 +264,7 @@ const PATCHES: readonly (readonly [path: string, patch: object])[] = [
 
 const KINDS = [
   NODES,
-  podsOf(new PodProjector({ maxTemplates: 100, managedResources: ['nvidia.com/gpu'] })),
+  podKind(new PodProjector({ maxTemplates: 100, managedResources: ['nvidia.com/gpu'] })),
   JOBS,
   CLAIMS,
   STORAGE_CLASSES,

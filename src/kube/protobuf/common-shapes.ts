@@ -3,9 +3,9 @@
  * pkg/apis/meta/v1/generated.proto, pkg/runtime/generated.proto; k8s.io/api v0.37.2 core/v1/generated.proto. A released
  * number never changes its meaning.
  */
-import { flag, list, one, shapeOf, text, textKept, textMap, texts, time, whole } from './message-shape.ts';
+import { flag, list, messageShape, one, text, textKept, textMap, texts, time, whole } from './message-shape.ts';
 
-const OWNER = shapeOf({
+const OWNER = messageShape({
   1: textKept('kind'),
   3: textKept('name'),
   4: textKept('uid'),
@@ -15,7 +15,7 @@ const OWNER = shapeOf({
 
 /** ObjectMeta. @param isRead annotations whose values are read; all unless given. */
 export const metadataShape = (isRead?: (annotation: string) => boolean) =>
-  shapeOf({
+  messageShape({
     1: text('name'),
     3: text('namespace'),
     5: text('uid'),
@@ -31,10 +31,10 @@ export const metadataShape = (isRead?: (annotation: string) => boolean) =>
 export const METADATA = metadataShape();
 
 /** What tells which object it is, and the mark of the bookmark that ends the initial events. */
-export const IDENTITY = shapeOf({
+export const IDENTITY = messageShape({
   1: one(
     'metadata',
-    shapeOf({
+    messageShape({
       1: text('name'),
       3: text('namespace'),
       5: text('uid'),
@@ -45,13 +45,16 @@ export const IDENTITY = shapeOf({
 });
 
 /** Status, which an ERROR event carries. */
-export const STATUS = shapeOf({ 3: text('message'), 6: whole('code') });
+export const STATUS = messageShape({ 3: text('message'), 6: whole('code') });
 
 /** ListMeta. */
-export const LIST_METADATA = shapeOf({ 2: text('resourceVersion'), 3: text('continue') });
+export const LIST_METADATA = messageShape({ 2: text('resourceVersion'), 3: text('continue') });
 
-const REQUIREMENT = shapeOf({ 1: textKept('key'), 2: textKept('operator'), 3: texts('values') });
+const REQUIREMENT = messageShape({ 1: textKept('key'), 2: textKept('operator'), 3: texts('values') });
 
-export const LABEL_SELECTOR = shapeOf({ 1: textMap('matchLabels'), 2: list('matchExpressions', REQUIREMENT) });
+export const LABEL_SELECTOR = messageShape({ 1: textMap('matchLabels'), 2: list('matchExpressions', REQUIREMENT) });
 
-export const NODE_TERM = shapeOf({ 1: list('matchExpressions', REQUIREMENT), 2: list('matchFields', REQUIREMENT) });
+export const NODE_TERM = messageShape({
+  1: list('matchExpressions', REQUIREMENT),
+  2: list('matchFields', REQUIREMENT),
+});

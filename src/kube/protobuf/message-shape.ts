@@ -23,7 +23,7 @@ const VALUE = (2 << 3) | BYTES;
 /** By field number. */
 export type Shape = readonly (Field | undefined)[];
 
-export function shapeOf(fields: Readonly<Record<number, Field>>): Shape {
+export function messageShape(fields: Readonly<Record<number, Field>>): Shape {
   const byNumber: (Field | undefined)[] = [];
   for (const [number, field] of Object.entries(fields)) byNumber[Number(number)] = field;
   return Array.from(byNumber);
@@ -109,29 +109,36 @@ export function flag(name: string): Field {
 
 /** A Time, milliseconds since the epoch. Left out if it is none. Its JSON has no fractions of a second. */
 export function time(name: string): Field {
-  return timeWith(name, TIME);
+  return timeWith(name, 0);
 }
 
 /** A MicroTime, likewise. */
 export function microTime(name: string): Field {
-  return timeWith(name, MICRO_TIME);
+  return timeWith(name, 1e-6);
 }
 
-const SECONDS = 'seconds';
-const NANOS = 'nanos';
-/** apimachinery pkg/apis/meta/v1/generated.proto, time_proto.go and micro_time_proto.go. */
-const TIME: Shape = shapeOf({ 1: wholeKept(SECONDS) });
-const MICRO_TIME: Shape = shapeOf({ 1: wholeKept(SECONDS), 2: wholeKept(NANOS) });
+/** Tags of Time and MicroTime: apimachinery pkg/apis/meta/v1/generated.proto, time_proto.go and micro_time_proto.go. */
+const SECONDS = (1 << 3) | VARINT;
+const NANOS = (2 << 3) | VARINT;
 
-function timeWith(name: string, shape: Shape): Field {
+/** @param perNano what a nanosecond counts, milliseconds. */
+function timeWith(name: string, perNano: number): Field {
   return {
     wireType: BYTES,
     into: (object, reader, end) => {
       const inner = reader.enter(end);
       // The zero time is an empty message.
       if (reader.pos === inner) return;
-      const { seconds = 0, nanos = 0 } = readMessage(reader, inner, shape) as { seconds?: number; nanos?: number };
-      object[name] = seconds * 1000 + Math.floor(nanos / 1e6);
+      let ms = 0;
+      let nanos = 0;
+      while (reader.pos < inner) {
+        const tag = reader.short();
+        if (tag === SECONDS) ms = reader.long() * 1000;
+        else if (tag === NANOS) nanos = reader.long();
+        else reader.skipValue(tag, inner);
+      }
+      reader.leave(inner);
+      object[name] = ms + Math.floor(nanos * perNano);
     },
   };
 }
@@ -200,7 +207,7 @@ export function amounts(name: string): Field {
 }
 
 /** apimachinery pkg/api/resource/generated.proto. */
-const QUANTITY: Shape = shapeOf({ 1: textKept('string') });
+const QUANTITY: Shape = messageShape({ 1: textKept('string') });
 
 function readQuantity(reader: WireReader, end: number): string {
   const { string = '' } = readMessage(reader, reader.enter(end), QUANTITY) as { string?: string };

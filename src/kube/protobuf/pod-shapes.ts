@@ -11,9 +11,9 @@ import {
   inline,
   list,
   listOfThose,
+  messageShape,
   one,
   type Shape,
-  shapeOf,
   text,
   textKept,
   textMap,
@@ -24,19 +24,24 @@ import {
 } from './message-shape.ts';
 
 /** Only whether there is one, and how many, is read. */
-const ANY = shapeOf({});
+const ANY = messageShape({});
 
-const CLAIM_OF_RESOURCES = shapeOf({ 1: textKept('name'), 2: text('request') });
-const RESOURCES = shapeOf({ 1: amounts('limits'), 2: amounts('requests'), 3: list('claims', CLAIM_OF_RESOURCES) });
-const PORT = shapeOf({ 2: whole('hostPort'), 3: wholeKept('containerPort'), 4: text('protocol'), 5: text('hostIP') });
-const CONTAINER = shapeOf({
+const CLAIM_OF_RESOURCES = messageShape({ 1: textKept('name'), 2: text('request') });
+const RESOURCES = messageShape({ 1: amounts('limits'), 2: amounts('requests'), 3: list('claims', CLAIM_OF_RESOURCES) });
+const PORT = messageShape({
+  2: whole('hostPort'),
+  3: wholeKept('containerPort'),
+  4: text('protocol'),
+  5: text('hostIP'),
+});
+const CONTAINER = messageShape({
   1: textKept('name'),
   6: list('ports', PORT),
   8: one('resources', RESOURCES),
   24: textKept('restartPolicy'),
 });
 
-const POD_TERM = shapeOf({
+const POD_TERM = messageShape({
   1: one('labelSelector', LABEL_SELECTOR),
   2: texts('namespaces'),
   3: textKept('topologyKey'),
@@ -44,25 +49,25 @@ const POD_TERM = shapeOf({
 });
 const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution';
 const PREFERRED = 'preferredDuringSchedulingIgnoredDuringExecution';
-const POD_TERMS = shapeOf({ 1: list(REQUIRED, POD_TERM), 2: list(PREFERRED, ANY) });
-const NODE_TERMS = shapeOf({
-  1: one(REQUIRED, shapeOf({ 1: list('nodeSelectorTerms', NODE_TERM) })),
+const POD_TERMS = messageShape({ 1: list(REQUIRED, POD_TERM), 2: list(PREFERRED, ANY) });
+const NODE_TERMS = messageShape({
+  1: one(REQUIRED, messageShape({ 1: list('nodeSelectorTerms', NODE_TERM) })),
   2: list(PREFERRED, ANY),
 });
-const AFFINITY = shapeOf({
+const AFFINITY = messageShape({
   1: one('nodeAffinity', NODE_TERMS),
   2: one('podAffinity', POD_TERMS),
   3: one('podAntiAffinity', POD_TERMS),
 });
 
-const TOLERATION = shapeOf({
+const TOLERATION = messageShape({
   1: text('key'),
   2: text('operator'),
   3: text('value'),
   4: text('effect'),
   5: wholeKept('tolerationSeconds'),
 });
-const SPREAD = shapeOf({
+const SPREAD = messageShape({
   1: wholeKept('maxSkew'),
   2: textKept('topologyKey'),
   3: textKept('whenUnsatisfiable'),
@@ -73,10 +78,15 @@ const SPREAD = shapeOf({
   8: texts('matchLabelKeys'),
 });
 
-const SECRET = shapeOf({ 1: text('name') });
-const GCE_DISK = shapeOf({ 1: textKept('pdName'), 2: text('fsType'), 3: whole('partition'), 4: flag('readOnly') });
-const AWS_DISK = shapeOf({ 1: textKept('volumeID'), 2: text('fsType'), 3: whole('partition'), 4: flag('readOnly') });
-const AZURE_DISK = shapeOf({
+const SECRET = messageShape({ 1: text('name') });
+const GCE_DISK = messageShape({ 1: textKept('pdName'), 2: text('fsType'), 3: whole('partition'), 4: flag('readOnly') });
+const AWS_DISK = messageShape({
+  1: textKept('volumeID'),
+  2: text('fsType'),
+  3: whole('partition'),
+  4: flag('readOnly'),
+});
+const AZURE_DISK = messageShape({
   1: textKept('diskName'),
   2: textKept('diskURI'),
   3: textKept('cachingMode'),
@@ -84,7 +94,7 @@ const AZURE_DISK = shapeOf({
   5: flagKept('readOnly'),
   6: textKept('kind'),
 });
-const ISCSI = shapeOf({
+const ISCSI = messageShape({
   1: textKept('targetPortal'),
   2: textKept('iqn'),
   3: wholeKept('lun'),
@@ -97,7 +107,7 @@ const ISCSI = shapeOf({
   11: flag('chapAuthSession'),
   12: textKept('initiatorName'),
 });
-const RBD = shapeOf({
+const RBD = messageShape({
   1: texts('monitors'),
   2: textKept('image'),
   3: text('fsType'),
@@ -107,7 +117,7 @@ const RBD = shapeOf({
   7: one('secretRef', SECRET),
   8: flag('readOnly'),
 });
-const CSI = shapeOf({
+const CSI = messageShape({
   1: textKept('driver'),
   2: flagKept('readOnly'),
   3: textKept('fsType'),
@@ -115,14 +125,14 @@ const CSI = shapeOf({
   5: one('nodePublishSecretRef', SECRET),
 });
 
-const VOLUME_RESOURCES = shapeOf({ 1: amounts('limits'), 2: amounts('requests') });
-const SOURCE_OBJECT = shapeOf({
+const VOLUME_RESOURCES = messageShape({ 1: amounts('limits'), 2: amounts('requests') });
+const SOURCE_OBJECT = messageShape({
   1: textKept('apiGroup'),
   2: textKept('kind'),
   3: textKept('name'),
   4: textKept('namespace'),
 });
-const CLAIM_SPEC = shapeOf({
+const CLAIM_SPEC = messageShape({
   1: texts('accessModes'),
   2: one('resources', VOLUME_RESOURCES),
   3: text('volumeName'),
@@ -133,31 +143,31 @@ const CLAIM_SPEC = shapeOf({
   8: one('dataSourceRef', SOURCE_OBJECT),
   9: textKept('volumeAttributesClassName'),
 });
-const EPHEMERAL = shapeOf({ 1: one('volumeClaimTemplate', shapeOf({ 2: one('spec', CLAIM_SPEC) })) });
-const VOLUME_SOURCE = shapeOf({
+const EPHEMERAL = messageShape({ 1: one('volumeClaimTemplate', messageShape({ 2: one('spec', CLAIM_SPEC) })) });
+const VOLUME_SOURCE = messageShape({
   3: one('gcePersistentDisk', GCE_DISK),
   4: one('awsElasticBlockStore', AWS_DISK),
   8: one('iscsi', ISCSI),
-  10: one('persistentVolumeClaim', shapeOf({ 1: textKept('claimName') })),
+  10: one('persistentVolumeClaim', messageShape({ 1: textKept('claimName') })),
   11: one('rbd', RBD),
   22: one('azureDisk', AZURE_DISK),
   28: one('csi', CSI),
   29: one('ephemeral', EPHEMERAL),
 });
-const VOLUME = shapeOf({ 1: textKept('name'), 2: inline(VOLUME_SOURCE) });
-const RESOURCE_CLAIM = shapeOf({
+const VOLUME = messageShape({ 1: textKept('name'), 2: inline(VOLUME_SOURCE) });
+const RESOURCE_CLAIM = messageShape({
   1: textKept('name'),
   3: textKept('resourceClaimName'),
   4: textKept('resourceClaimTemplateName'),
 });
 
-const TERMINATED = shapeOf({ 6: time('finishedAt') });
-const CONTAINER_STATUS = shapeOf({
+const TERMINATED = messageShape({ 6: time('finishedAt') });
+const CONTAINER_STATUS = messageShape({
   1: textKept('name'),
   10: amounts('allocatedResources'),
   11: one('resources', RESOURCES),
 });
-const CONDITION = shapeOf({
+const CONDITION = messageShape({
   1: textKept('type'),
   2: textKept('status'),
   4: time('lastTransitionTime'),
@@ -166,14 +176,14 @@ const CONDITION = shapeOf({
 });
 
 /** What `readTemplate` and `describeSource` look at. */
-export const POD_TEMPLATE: Shape = shapeOf({
+export const POD_TEMPLATE: Shape = messageShape({
   1: one(
     'metadata',
     metadataShape(() => false),
   ),
   2: one(
     'spec',
-    shapeOf({
+    messageShape({
       1: list('volumes', VOLUME),
       2: list('containers', CONTAINER),
       7: textMap('nodeSelector'),
@@ -190,7 +200,7 @@ export const POD_TEMPLATE: Shape = shapeOf({
   ),
   3: one(
     'status',
-    shapeOf({
+    messageShape({
       2: listOfThose('conditions', CONDITION, READ_CONDITIONS),
       8: list('containerStatuses', CONTAINER_STATUS),
       10: list('initContainerStatuses', CONTAINER_STATUS),
@@ -201,27 +211,30 @@ export const POD_TEMPLATE: Shape = shapeOf({
 });
 
 /** What a projection takes from the pod rather than from its template. */
-export const POD_ITSELF: Shape = shapeOf({
+export const POD_ITSELF: Shape = messageShape({
   1: one('metadata', metadataShape(isReadAnnotation)),
   2: one(
     'spec',
-    shapeOf({
-      1: list('volumes', shapeOf({ 1: textKept('name'), 2: inline(shapeOf({ 29: one('ephemeral', ANY) })) })),
+    messageShape({
+      1: list('volumes', messageShape({ 1: textKept('name'), 2: inline(messageShape({ 29: one('ephemeral', ANY) })) })),
       10: text('nodeName'),
       19: text('schedulerName'),
       24: text('priorityClassName'),
       25: wholeKept('priority'),
-      38: list('schedulingGates', shapeOf({ 1: textKept('name') })),
+      38: list('schedulingGates', messageShape({ 1: textKept('name') })),
       43: one('schedulingGroup', ANY),
     }),
   ),
   3: one(
     'status',
-    shapeOf({
+    messageShape({
       1: text('phase'),
       2: listOfThose('conditions', CONDITION, READ_CONDITIONS),
       7: time('startTime'),
-      8: list('containerStatuses', shapeOf({ 2: one('state', shapeOf({ 3: one('terminated', TERMINATED) })) })),
+      8: list(
+        'containerStatuses',
+        messageShape({ 2: one('state', messageShape({ 3: one('terminated', TERMINATED) })) }),
+      ),
       11: text('nominatedNodeName'),
     }),
   ),

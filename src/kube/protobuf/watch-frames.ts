@@ -120,7 +120,11 @@ export function decodeFrame<T>(frame: Buffer, form: MessageForm<T>, onError: (er
  * Reads one page of a list.
  * @throws Error when the bytes are not a list.
  */
-export function decodeListMessage<T>(bytes: Buffer, form: MessageForm<T>, onError: (error: Error) => void): ListPage<T> {
+export function decodeListMessage<T>(
+  bytes: Buffer,
+  form: MessageForm<T>,
+  onError: (error: Error) => void,
+): ListPage<T> {
   const reader = new WireReader(bytes);
   const [start, end] = openEnvelope(reader, [0, bytes.length]);
   reader.pos = start;

@@ -8,7 +8,7 @@ import {
   DISRUPTION_BUDGETS,
   JOBS,
   NODES,
-  podsOf,
+  podKind,
   STORAGE_CLASSES,
 } from '../../../src/cluster/kinds.ts';
 import { PodProjector } from '../../../src/core/objects/pod-projection.ts';
@@ -31,7 +31,7 @@ const KINDS = [
 ] as readonly (readonly [type: string, kind: () => WatchedKind<object> & { readonly message: MessageForm<object> }])[];
 
 function freshPods() {
-  return podsOf(new PodProjector({ maxTemplates: 50, managedResources: ['nvidia.com/gpu'] }));
+  return podKind(new PodProjector({ maxTemplates: 50, managedResources: ['nvidia.com/gpu'] }));
 }
 
 interface Named {
