@@ -76,8 +76,10 @@ export class WireReader extends BinaryReader {
 
   /** Skips the value of a field. @throws Error when it is longer than the message, or no protobuf. */
   skipValue(tag: number, end: number): void {
+    if (tag >>> 3 === 0) throw new Error(`Expected a protobuf field, found the tag ${tag}`);
     if ((tag & 7) === BYTES) this.pos = this.enter(end);
-    else if (tag >>> 3 === 0) throw new Error(`Expected a protobuf field, found the tag ${tag}`);
+    // Not by `skip`, which makes a view of what it skipped. The message must end where it says.
+    else if ((tag & 7) === VARINT) while (this.#source[this.pos++]! >= FIRST_LONG);
     else this.skip(tag & 7, tag >>> 3);
   }
 
