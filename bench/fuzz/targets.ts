@@ -3,6 +3,7 @@ import type { Target } from './target.ts';
 import { configuration } from './targets/configuration.ts';
 import { gangKeys, queueObjects, sources } from './targets/gangs.ts';
 import { httpApp, httpServer } from './targets/http.ts';
+import { protobufWatch } from './targets/protobuf-watch.ts';
 import { socket } from './targets/socket.ts';
 import { watch } from './targets/watch.ts';
 
@@ -11,6 +12,7 @@ export const targets: readonly Target[] = [
   httpServer,
   socket,
   watch,
+  protobufWatch,
   gangKeys,
   sources,
   queueObjects,

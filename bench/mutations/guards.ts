@@ -250,6 +250,48 @@ export const guards: readonly Guard[] = [
     tests: ['test/kube/wire-json.test.ts'],
   },
   {
+    name: 'a frame of a watch is not waited for if it is longer than any',
+    file: 'src/kube/protobuf/watch-frames.ts',
+    text: 'if (length <= MAX_FRAME_BYTES) return length;',
+    mutant: 'if (length >= 0) return length;',
+    tests: ['test/kube/protobuf/watch-frames.test.ts', 'test/kube/protobuf/fallback.test.ts'],
+  },
+  {
+    name: 'an object in protobuf that cannot be read costs only itself',
+    file: 'src/kube/protobuf/watch-frames.ts',
+    text: 'return unreadable(identify(readAt(reader, object, IDENTITY)), cause, onError);',
+    mutant: 'throw cause;',
+    tests: ['test/kube/protobuf/watch-frames.test.ts'],
+  },
+  {
+    name: 'a message does not go beyond the one around it',
+    file: 'src/kube/protobuf/wire-reader.ts',
+    text: 'if (!(inner <= end)) {',
+    mutant: 'if (inner < 0) {',
+    tests: ['test/kube/protobuf/watch-frames.test.ts'],
+  },
+  {
+    name: 'a field of another wire type is not taken for an absent one',
+    file: 'src/kube/protobuf/message-shape.ts',
+    text: 'if (field === undefined) reader.skipValue(tag, end);',
+    mutant: 'if (field?.wireType !== (tag & 7)) reader.skipValue(tag, end);',
+    tests: ['test/kube/protobuf/watch-frames.test.ts'],
+  },
+  {
+    name: 'tolerations tell templates apart',
+    file: 'src/kube/protobuf/template-key.ts',
+    text: 'numbers(7, 11, 22, 32, 39, 40)',
+    mutant: 'numbers(7, 11, 32, 39, 40)',
+    tests: ['test/kube/protobuf/pod-templates.test.ts'],
+  },
+  {
+    name: 'a server without protobuf is asked for JSON',
+    file: 'src/kube/watcher.ts',
+    text: 'if (this.#message && UNACCEPTABLE.has(stream.status)) {',
+    mutant: 'if (UNACCEPTABLE.has(0)) {',
+    tests: ['test/kube/protobuf/fallback.test.ts'],
+  },
+  {
     name: 'a bind call without a field is refused',
     file: WIRE,
     text: `if (typeof value !== 'string' || value === '') {

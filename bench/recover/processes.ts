@@ -27,8 +27,10 @@ export interface Muster {
   readonly readyAt: number;
 }
 
-export async function startServer(scale: number, mode: string): Promise<Server> {
-  const process = fork(join(import.meta.dirname, '../servers/cluster-api.ts'), [String(scale), mode]);
+export type Encoding = 'protobuf' | 'json';
+
+export async function startServer(scale: number, mode: string, encoding: Encoding): Promise<Server> {
+  const process = fork(join(import.meta.dirname, '../servers/cluster-api.ts'), [String(scale), mode, encoding]);
   const { port, megabytes } = await hear(process, 'ready');
   return { process, port, megabytes };
 }

@@ -1,19 +1,20 @@
-/** All kinds that Muster watches: where each is served, and which part of the cluster state receives it. */
-import { FAILED_CREATE, projectCreationFailure } from '../core/objects/creation-failure.ts';
+/** All watchers of Muster: which part of the cluster state receives each kind. */
 import type { PodProjector } from '../core/objects/pod-projection.ts';
-import {
-  projectClaim,
-  projectDaemonSet,
-  projectDisruptionBudget,
-  projectJob,
-  projectNode,
-  projectPodGroup,
-  projectStorageClass,
-} from '../core/objects/projection.ts';
-import { projectQueue } from '../core/queues/projection.ts';
 import { type WatchedKind, Watcher, type WatchObserver, type WatchSource, type WatchTiming } from '../kube/watcher.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import {
+  CLAIMS,
+  CREATION_FAILURES,
+  DAEMON_SETS,
+  DISRUPTION_BUDGETS,
+  JOBS,
+  NODES,
+  POD_GROUPS,
+  podKind,
+  QUEUES,
+  STORAGE_CLASSES,
+} from './kinds.ts';
 import type { ClusterState, Sink } from './state.ts';
 
 /** The watchers of one process. */
@@ -38,52 +39,16 @@ export interface WatchesParts {
 export function createWatches(parts: WatchesParts): Watches {
   const { state, projector } = parts;
   const watchers = [
-    watch(parts, { kind: 'Node', path: '/api/v1/nodes', project: projectNode }, state.nodes),
-    watch(parts, { kind: 'Pod', path: '/api/v1/pods', project: (raw) => projector.project(raw) }, state.pods),
-    watch(parts, { kind: 'Job', path: '/apis/batch/v1/jobs', project: projectJob }, state.jobs),
-    watch(
-      parts,
-      { kind: 'PersistentVolumeClaim', path: '/api/v1/persistentvolumeclaims', project: projectClaim },
-      state.claims,
-    ),
-    watch(
-      parts,
-      { kind: 'StorageClass', path: '/apis/storage.k8s.io/v1/storageclasses', project: projectStorageClass },
-      state.storageClasses,
-    ),
-    watch(parts, { kind: 'DaemonSet', path: '/apis/apps/v1/daemonsets', project: projectDaemonSet }, state.daemonSets),
-    watch(
-      parts,
-      { kind: 'PodDisruptionBudget', path: '/apis/policy/v1/poddisruptionbudgets', project: projectDisruptionBudget },
-      state.disruptionBudgets,
-    ),
-    watch(
-      parts,
-      {
-        kind: 'PodGroup',
-        path: '/apis/scheduling.x-k8s.io/v1alpha1/podgroups',
-        project: projectPodGroup,
-        optional: 'absent',
-      },
-      state.podGroups,
-    ),
-    watch(
-      parts,
-      { kind: 'Queue', path: '/apis/muster.dev/v1alpha1/queues', project: projectQueue, optional: 'absent' },
-      state.queueObjects,
-    ),
-    // The API server has no cache for Events and sends no bookmarks: a quiet watch is opened again each time it is idle.
-    watch(
-      parts,
-      {
-        kind: 'Event',
-        path: '/api/v1/events',
-        fieldSelector: `reason=${FAILED_CREATE}`,
-        project: projectCreationFailure,
-        optional: 'unreadable',
-      },
-      state.creationFailures,
-    ),
+    watch(parts, NODES, state.nodes),
+    watch(parts, podKind(projector), state.pods),
+    watch(parts, JOBS, state.jobs),
+    watch(parts, CLAIMS, state.claims),
+    watch(parts, STORAGE_CLASSES, state.storageClasses),
+    watch(parts, DAEMON_SETS, state.daemonSets),
+    watch(parts, DISRUPTION_BUDGETS, state.disruptionBudgets),
+    watch(parts, POD_GROUPS, state.podGroups),
+    watch(parts, QUEUES, state.queueObjects),
+    watch(parts, CREATION_FAILURES, state.creationFailures),
   ];
   return {
     kinds: watchers,

@@ -71,8 +71,8 @@ export class ApiClient {
   }
 
   /** Opens a watch or another long response. Throws like `Transport`. */
-  open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream> {
-    return this.#transport.open(path, signal, idleMs);
+  open(path: string, signal: AbortSignal, idleMs: number, accept?: string): Promise<ApiStream> {
+    return this.#transport.open(path, signal, idleMs, accept);
   }
 
   /** Aborts exchanges in flight and closes all connections. */

@@ -26,6 +26,8 @@ export interface ApiResponse {
 
 export interface ApiStream {
   readonly status: number;
+  /** The media type of the body; '': unknown. */
+  readonly contentType: string;
   readonly chunks: AsyncIterable<Buffer>;
 }
 
@@ -75,7 +77,7 @@ export class Transport {
    * @throws Error when no complete answer arrives: connection, credentials, timeout or `signal`.
    */
   async request(method: Method, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
-    const { body, contentType = 'application/json', signal, timeoutMs = this.#timeoutMs } = options;
+    const { body, contentType = JSON_TYPE, signal, timeoutMs = this.#timeoutMs } = options;
     const abort = new AbortController();
     const timer = setTimeout(
       () => abort.abort(new Error(`Expected an answer to ${method} ${path} within ${timeoutMs} ms, got none`)),
@@ -114,13 +116,14 @@ export class Transport {
    * Opens a GET whose body is read in chunks; leaving the iteration closes the connection. Throws, also from the
    * iteration, when the connection breaks, when nothing arrives for `idleMs` milliseconds (see `isIdleTimeout`), or
    * when `signal` is aborted.
+   * @param accept the media types that the caller reads.
    */
-  async open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream> {
+  async open(path: string, signal: AbortSignal, idleMs: number, accept: string = JSON_TYPE): Promise<ApiStream> {
     const { headers } = await this.#authenticate();
     const response = await this.#pool.request({
       method: 'GET',
       path: this.#prefix + path,
-      headers: { ...USER_AGENT, ...headers },
+      headers: { ...USER_AGENT, ...headers, accept },
       signal,
       headersTimeout: idleMs,
       bodyTimeout: idleMs,
@@ -128,7 +131,8 @@ export class Transport {
     if (response.statusCode === 401) this.#credentials = undefined;
     // Until the first read nothing else handles errors of the body.
     response.body.on('error', () => {});
-    return { status: response.statusCode, chunks: response.body };
+    const contentType = String(response.headers['content-type'] ?? '');
+    return { status: response.statusCode, contentType, chunks: response.body };
   }
 
   /** Aborts exchanges in flight and closes all connections. */
@@ -163,7 +167,8 @@ export class Transport {
 }
 
 /** The API server takes the part before any slash as the field manager of a write. */
-const USER_AGENT = { 'user-agent': 'muster', accept: 'application/json' };
+const JSON_TYPE = 'application/json';
+const USER_AGENT = { 'user-agent': 'muster', accept: JSON_TYPE };
 
 /** Whether the error means that a stream was silent for too long. */
 export function isIdleTimeout(error: unknown): boolean {

@@ -67,7 +67,7 @@ interface RawMeta {
 }
 
 /** The parts of an event's object that every kind has; ERROR events carry a `Status` instead. */
-interface RawObject {
+export interface RawObject {
   readonly metadata?: RawMeta;
   readonly code?: number;
   readonly message?: string;
@@ -79,22 +79,42 @@ interface RawObject {
  */
 export function decodeEvent<T>(line: string, project: Project<T>, onError: (error: Error) => void): WatchEvent<T> {
   const raw = parseWire(line) as { readonly type?: unknown; readonly object?: RawObject } | null;
-  const object = raw?.object;
-  switch (raw?.type) {
+  const event = eventOf(
+    raw?.type,
+    () => raw?.object,
+    () => itemOf(raw?.object, project, onError),
+  );
+  if (event === undefined) throw new Error(`Expected a watch event, got ${line.slice(0, 200)}`);
+  return event;
+}
+
+/**
+ * The event of this type; undefined for another type.
+ * @param object what every kind has of it, or the `Status`.
+ * @param item the object of a change.
+ */
+export function eventOf<T>(
+  type: unknown,
+  object: () => RawObject | undefined,
+  item: () => Item<T>,
+): WatchEvent<T> | undefined {
+  switch (type) {
     case 'ADDED':
     case 'MODIFIED':
-      return { kind: 'changed', type: raw.type, item: decodeItem(object, project, onError) };
+      return { kind: 'changed', type, item: item() };
     case 'DELETED':
-      return { kind: 'deleted', ...identify(object) };
+      return { kind: 'deleted', ...identify(object()) };
     case 'BOOKMARK': {
-      const { resourceVersion, annotations } = object?.metadata ?? {};
+      const { resourceVersion, annotations } = object()?.metadata ?? {};
       const initialEnd = annotations?.['k8s.io/initial-events-end'] === 'true';
       return { kind: 'bookmark', resourceVersion: required(resourceVersion, 'resourceVersion'), initialEnd };
     }
-    case 'ERROR':
-      return { kind: 'error', status: object?.code ?? 500, message: object?.message ?? 'no message' };
+    case 'ERROR': {
+      const { code = 500, message = 'no message' } = object() ?? {};
+      return { kind: 'error', status: code, message };
+    }
     default:
-      throw new Error(`Expected a watch event, got ${line.slice(0, 200)}`);
+      return undefined;
   }
 }
 
@@ -109,22 +129,31 @@ export function decodePage<T>(text: string, project: Project<T>, onError: (error
   } | null;
   const resourceVersion = raw?.metadata?.resourceVersion;
   if (resourceVersion === undefined) throw new Error(`Expected a list, got ${text.slice(0, 200)}`);
-  const items = (raw?.items ?? []).map((object) => decodeItem(object, project, onError));
+  const items = (raw?.items ?? []).map((object) => itemOf(object, project, onError));
   return { items, resourceVersion, continueToken: raw?.metadata?.continue ?? '' };
 }
 
-function decodeItem<T>(raw: RawObject | undefined, project: Project<T>, onError: (error: Error) => void): Item<T> {
+/** The object with what tells which it is. */
+export function itemOf<T>(raw: RawObject | undefined, project: Project<T>, onError: (error: Error) => void): Item<T> {
   const identity = identify(raw);
   try {
     return { ...identity, object: project(raw) };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    onError(new Error(`Cannot read ${identity.key}: ${reason}`, { cause }));
-    return { ...identity, object: undefined };
+    return unreadable(identity, cause, onError);
   }
 }
 
-function identify(raw: RawObject | undefined): Omit<Item<never>, 'object'> {
+/** An object of which only that is known. */
+export function unreadable(identity: Identity, cause: unknown, onError: (error: Error) => void): Item<never> {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  onError(new Error(`Cannot read ${identity.key}: ${reason}`, { cause }));
+  return { ...identity, object: undefined };
+}
+
+type Identity = Omit<Item<never>, 'object'>;
+
+/** @throws Error when it does not say which object it is. */
+export function identify(raw: RawObject | undefined): Identity {
   const { namespace, name, uid, resourceVersion } = raw?.metadata ?? {};
   const key = required(name, 'name');
   return {

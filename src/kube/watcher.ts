@@ -3,6 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, sleep } from '../core/objects/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { type Backoff, backoffDelay } from './backoff.ts';
+import {
+  decodeFrame,
+  decodeListMessage,
+  FrameSplitter,
+  type MessageForm,
+  readStatusMessage,
+} from './protobuf/watch-frames.ts';
 import { Store, type StoreHandler } from './store.ts';
 import { type ApiStream, isIdleTimeout } from './transport.ts';
 import {
@@ -17,7 +24,7 @@ import {
   type WatchInput,
   type WatchState,
 } from './watch-state.ts';
-import { decodeEvent, decodePage, LineSplitter, type Project } from './watch-stream.ts';
+import { decodeEvent, decodePage, LineSplitter, type Project, type WatchEvent } from './watch-stream.ts';
 
 /** A kind to watch: its URL, and the projection of its objects. */
 export interface WatchedKind<T> {
@@ -26,6 +33,8 @@ export interface WatchedKind<T> {
   /** The list URL: `/api/v1/pods`. */
   readonly path: string;
   readonly project: Project<T>;
+  /** How its protobuf is read; undefined: only JSON is asked for, as custom resources have nothing else. */
+  readonly message?: MessageForm<T>;
   /** Which objects are watched: `reason=FailedCreate`; all by default. */
   readonly fieldSelector?: string;
   /** Whether Muster does without the kind where it is absent (its CRD is not installed) or may not be read. */
@@ -34,7 +43,8 @@ export interface WatchedKind<T> {
 
 /** The source of a watcher's streams, such as `ApiClient`. */
 export interface WatchSource {
-  open(path: string, signal: AbortSignal, idleMs: number): Promise<ApiStream>;
+  /** @param accept media types, the preferred one first. */
+  open(path: string, signal: AbortSignal, idleMs: number, accept: string): Promise<ApiStream>;
 }
 
 /** What happens in a watcher, for logs and metrics. */
@@ -82,6 +92,12 @@ export interface WatcherOptions {
   readonly random?: () => number;
 }
 
+/** A watch has `;stream=watch` behind it. */
+const PROTOBUF = 'application/vnd.kubernetes.protobuf';
+const JSON_ONLY = 'application/json';
+/** A server that does not choose among the types that it is offered. */
+const UNACCEPTABLE: ReadonlySet<number> = new Set([406, 415]);
+
 /** Milliseconds of continuous parsing after which the event loop gets a turn. */
 const SLICE_MS = 10;
 
@@ -98,6 +114,8 @@ export class Watcher<T> {
   #running: Promise<void> | undefined;
   #state: WatchState = START;
   #synced = false;
+  /** Undefined when only JSON is asked for. */
+  #message: MessageForm<T> | undefined;
   /** Consecutive requests that were too short to count as healthy. */
   #failures = 0;
 
@@ -110,6 +128,7 @@ export class Watcher<T> {
   ) {
     this.#source = source;
     this.#kind = kind;
+    this.#message = kind.message;
     this.#observer = observer;
     this.#timing = { ...DEFAULT_TIMING, ...options.timing };
     this.#clock = options.clock ?? systemClock;
@@ -174,9 +193,10 @@ export class Watcher<T> {
         requestPath(this.#kind.path, state, seconds, this.#kind.fieldSelector),
         signal,
         idleMs,
+        this.#message ? `${PROTOBUF}, ${JSON_ONLY}` : JSON_ONLY,
       );
       if (stream.status !== 200) await this.#refuse(stream);
-      else if (state.kind === 'paging') this.#readPage(await readText(stream));
+      else if (state.kind === 'paging') this.#readPage(await readBytes(stream), this.#messageOf(stream));
       else await this.#readEvents(stream, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -186,8 +206,19 @@ export class Watcher<T> {
     }
   }
 
+  /** How the answer is read; undefined: it is JSON. Which one a server has, it says itself. */
+  #messageOf({ contentType }: ApiStream): MessageForm<T> | undefined {
+    return contentType.startsWith(PROTOBUF) ? this.#message : undefined;
+  }
+
   async #refuse(stream: ApiStream): Promise<void> {
-    const text = await readText(stream);
+    const bytes = await readBytes(stream);
+    if (this.#message && UNACCEPTABLE.has(stream.status)) {
+      // The same request follows at once, without protobuf.
+      this.#message = undefined;
+      return;
+    }
+    const text = stream.contentType.startsWith(PROTOBUF) ? readStatusMessage(bytes) : bytes.toString('utf8');
     this.#input({ kind: 'refused', status: stream.status });
     // The other answers are expected: the kind is missing or not needed, or the server has no watch-list.
     if (this.#state.kind === 'waiting' && this.#state.pace === 'backoff') {
@@ -195,10 +226,14 @@ export class Watcher<T> {
     }
   }
 
-  #readPage(text: string): void {
+  #readPage(bytes: Buffer, message: MessageForm<T> | undefined): void {
+    const report = (error: Error) => this.#report(error);
     let input: WatchInput<T>;
     try {
-      input = { kind: 'page', page: decodePage(text, this.#kind.project, (error) => this.#report(error)) };
+      const page = message
+        ? decodeListMessage(bytes, message, report)
+        : decodePage(bytes.toString('utf8'), this.#kind.project, report);
+      input = { kind: 'page', page };
     } catch (error) {
       this.#report(error);
       input = { kind: 'lost', reason: 'garbage' };
@@ -207,12 +242,12 @@ export class Watcher<T> {
   }
 
   async #readEvents(stream: ApiStream, signal: AbortSignal): Promise<void> {
-    const splitter = new LineSplitter();
+    const decode = this.#decoderOf(stream);
     let sliceStart = this.#clock.now();
     for await (const chunk of stream.chunks) {
-      for (const line of splitter.split(chunk)) {
+      for (const read of decode(chunk)) {
         if (signal.aborted) return;
-        this.#readEvent(line);
+        this.#readEvent(read);
         // Leaving the loop closes the connection.
         if (this.#state.kind === 'waiting') return;
         if (this.#clock.now() - sliceStart > SLICE_MS) {
@@ -224,10 +259,22 @@ export class Watcher<T> {
     this.#input({ kind: 'lost', reason: 'ended' });
   }
 
-  #readEvent(line: string): void {
+  /** Splits a chunk of the stream into events that are yet to be read. */
+  #decoderOf(stream: ApiStream): (chunk: Buffer) => Iterable<() => WatchEvent<T>> {
+    const report = (error: Error) => this.#report(error);
+    const message = this.#messageOf(stream);
+    if (message) {
+      const frames = new FrameSplitter();
+      return (chunk) => readLater(frames.split(chunk), (frame) => decodeFrame(frame, message, report));
+    }
+    const lines = new LineSplitter();
+    return (chunk) => readLater(lines.split(chunk), (line) => decodeEvent(line, this.#kind.project, report));
+  }
+
+  #readEvent(read: () => WatchEvent<T>): void {
     let input: WatchInput<T>;
     try {
-      input = decodeEvent(line, this.#kind.project, (error) => this.#report(error));
+      input = read();
     } catch (error) {
       this.#report(error);
       input = { kind: 'lost', reason: 'garbage' };
@@ -291,8 +338,19 @@ export class Watcher<T> {
   }
 }
 
-async function readText(stream: ApiStream): Promise<string> {
+/** A stream that cannot be split any further ends with an event that cannot be read. */
+function* readLater<P, T>(pieces: Iterable<P>, decode: (piece: P) => WatchEvent<T>): Generator<() => WatchEvent<T>> {
+  try {
+    for (const piece of pieces) yield () => decode(piece);
+  } catch (error) {
+    yield () => {
+      throw error;
+    };
+  }
+}
+
+async function readBytes(stream: ApiStream): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream.chunks) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }

@@ -17,6 +17,7 @@ export interface Metadata extends RawMetadata {
   readonly uid: string;
   readonly resourceVersion: string;
   readonly creationTimestamp: string;
+  readonly deletionTimestamp?: string | null;
   readonly deletionGracePeriodSeconds?: number | null;
   readonly finalizers?: readonly string[] | null;
 }

@@ -14,7 +14,7 @@ import {
 } from '../../../src/core/objects/projection.ts';
 import { projectQueue } from '../../../src/core/queues/projection.ts';
 import type { ApiStream } from '../../../src/kube/transport.ts';
-import { Watcher } from '../../../src/kube/watcher.ts';
+import { type WatchedKind, Watcher } from '../../../src/kube/watcher.ts';
 import { parseWire } from '../../../src/kube/wire-json.ts';
 import { aRawNode, aRawPod } from '../../../test/support/builders.ts';
 import { bytesOf, mutateBytes } from '../byte-mutation.ts';
@@ -35,7 +35,7 @@ export const watch: Target = {
 const MANAGED = { manager: 'kubectl', operation: 'Update', fieldsV1: { 'f:metadata': { 'f:labels': { '.': {} } } } };
 
 /** One object of each kind, as the API server writes it. */
-const OBJECTS: Readonly<Record<string, readonly object[]>> = {
+export const OBJECTS: Readonly<Record<string, readonly object[]>> = {
   Pod: [...recordedPods(), aRawPod({ name: 'w-0', labels: { 'muster.dev/pod-group': 'w' }, nodeName: 'n0' })],
   Node: [aRawNode({ name: 'n0' }), aRawNode({ name: 'n1', labels: { rack: 'r1' }, ready: false })],
   Job: [
@@ -137,7 +137,9 @@ class WatchArena implements Arena {
       Queue: projectQueue,
       Event: projectCreationFailure,
     };
-    this.#lines = new Map(KINDS.map((kind) => [kind, new Line(kind, projections[kind]!)]));
+    this.#lines = new Map(
+      KINDS.map((kind) => [kind, new Line({ kind, path: `/${kind}`, project: projections[kind]! })]),
+    );
   }
 
   async play(piece: string): Promise<void> {
@@ -189,11 +191,14 @@ function withoutManaged(value: unknown, depth = 0): unknown {
 }
 
 /** One watcher, and the server that answers it. */
-class Line {
+export class Line {
   readonly #watcher: Watcher<object>;
   #waiting = Promise.withResolvers<(answer: ApiStream) => void>();
 
-  constructor(kind: string, project: (raw: unknown) => object) {
+  readonly #contentType: string;
+
+  constructor(kind: WatchedKind<object>, contentType = 'application/json') {
+    this.#contentType = contentType;
     const open = (_path: string, signal: AbortSignal) =>
       new Promise<ApiStream>((resolve, reject) => {
         signal.onabort = () => reject(new Error('stopped'));
@@ -201,7 +206,7 @@ class Line {
       });
     this.#watcher = new Watcher<object>(
       { open },
-      { kind, path: `/${kind}`, project },
+      kind,
       { applied() {}, deleted() {} },
       { onSynced() {}, onRestart() {}, onEvent() {}, onError() {} },
       { timing: { backoff: { baseMs: 0, maxMs: 0 } }, clock: { now: Date.now, after: soon }, random: () => 0.5 },
@@ -213,7 +218,7 @@ class Line {
   async serve(bytes: string, lengths: readonly number[]): Promise<void> {
     const answer = await this.#waiting.promise;
     this.#waiting = Promise.withResolvers();
-    answer({ status: 200, chunks: chunksOf(Buffer.from(bytes, 'latin1'), lengths) });
+    answer({ status: 200, contentType: this.#contentType, chunks: chunksOf(Buffer.from(bytes, 'latin1'), lengths) });
     await this.#waiting.promise;
   }
 

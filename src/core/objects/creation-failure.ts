@@ -3,7 +3,7 @@
  * and admission webhooks refuse pods without any other trace of it.
  */
 import type { Named } from './model.ts';
-import type { RawMetadata } from './raw-pod.ts';
+import type { RawMetadata, RawTime } from './raw-pod.ts';
 import { cutText, cutTo, instantOf } from './text-values.ts';
 
 export const FAILED_CREATE = 'FailedCreate';
@@ -27,9 +27,9 @@ interface RawEvent {
   readonly reason?: string;
   readonly message?: string;
   readonly involvedObject?: { readonly kind?: string; readonly name?: string; readonly uid?: string };
-  readonly lastTimestamp?: string | null;
-  readonly eventTime?: string | null;
-  readonly series?: { readonly lastObservedTime?: string | null } | null;
+  readonly lastTimestamp?: RawTime | null;
+  readonly eventTime?: RawTime | null;
+  readonly series?: { readonly lastObservedTime?: RawTime | null } | null;
 }
 
 export function projectCreationFailure(raw: unknown): CreationFailure {

@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache';
 import { isKnownKey } from './keys.ts';
 import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
-import { findController } from './projection.ts';
+import { findController, isDeleted } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
 import { boundValue, cutTo, instantOf, wholeNumber } from './text-values.ts';
 
@@ -56,6 +56,14 @@ export function schedulerNameOf(raw: unknown): string {
   return (raw as RawPod).spec?.schedulerName || DEFAULT_SCHEDULER;
 }
 
+/** Stands for the parts of a pod that make its template. */
+export interface TemplateSource {
+  /** Two pods share it only if their templates are equal, and no `describeSource` is like it. Undefined: none is known. */
+  readonly key: string | undefined;
+  /** The parts that `readTemplate` looks at. */
+  readonly read: () => RawPod;
+}
+
 export class PodProjector {
   readonly #isManaged: IsManaged;
   readonly #schedulerNames: ReadonlySet<string>;
@@ -73,13 +81,15 @@ export class PodProjector {
 
   /**
    * @param raw a Pod of the API server or of an extender call.
+   * @param source what stands for the parts of the pod that make its template; they are those of `raw` unless given.
    * @throws Error when a resource amount is no quantity.
    */
-  project(raw: unknown): PodModel {
+  project(raw: unknown, source?: TemplateSource): PodModel {
     const pod = raw as RawPod;
     const { metadata, spec, status } = pod;
     const name = metadata?.name ?? '';
-    const template = this.#templateOf(pod);
+    const template =
+      source?.key === undefined ? this.#templateOf(source?.read() ?? pod) : this.#find(source.key, source.read);
     const ephemeral = spec?.volumes ? ephemeralClaims(name, spec) : NO_NAMES;
     return {
       namespace: metadata?.namespace ?? '',
@@ -92,7 +102,7 @@ export class PodProjector {
       nodeName: spec?.nodeName ?? '',
       nominatedNodeName: status?.nominatedNodeName ?? '',
       phase: status?.phase ?? 'Pending',
-      deleting: Boolean(metadata?.deletionTimestamp),
+      deleting: isDeleted(metadata),
       goneBy: instantOf(metadata?.deletionTimestamp),
       createdAt: instantOf(metadata?.creationTimestamp) ?? 0,
       startedAt: instantOf(status?.startTime),
@@ -112,13 +122,16 @@ export class PodProjector {
 
   #templateOf(raw: RawPod): PodTemplate {
     const pod = withoutPin(raw);
-    const source = describeSource(pod);
-    const known = this.#bySource.get(source);
+    return this.#find(describeSource(pod), () => pod);
+  }
+
+  #find(key: string, read: () => RawPod): PodTemplate {
+    const known = this.#bySource.get(key);
     if (known) return known;
-    const built = readTemplate(pod, this.#isManaged);
+    const built = readTemplate(withoutPin(read()), this.#isManaged);
     const template = this.#byKey.get(built.key) ?? built;
     this.#byKey.set(template.key, template);
-    this.#bySource.set(source, template);
+    this.#bySource.set(key, template);
     return template;
   }
 }
@@ -129,9 +142,14 @@ export class PodProjector {
  * such pods of 5,000 nodes: one template instead of 5,000, 5 µs a pod instead of 16.
  */
 function withoutPin(pod: RawPod): RawPod {
-  const { spec, metadata } = pod;
-  if (!spec?.nodeName || !spec.affinity?.nodeAffinity || findController(metadata)?.kind !== 'DaemonSet') return pod;
+  const { spec } = pod;
+  if (!spec?.affinity?.nodeAffinity || !isPinned(pod)) return pod;
   return { ...pod, spec: { ...spec, affinity: { ...spec.affinity, nodeAffinity: null } } };
+}
+
+/** Whether its node affinity decides nothing any more. */
+export function isPinned({ spec, metadata }: RawPod): boolean {
+  return Boolean(spec?.nodeName) && findController(metadata)?.kind === 'DaemonSet';
 }
 
 /**
@@ -139,9 +157,25 @@ function withoutPin(pod: RawPod): RawPod {
  * pkg/kubelet/kubelet_pods.go deleteOrphanedMirrorPods), so nothing runs under a false one.
  */
 function isMirror({ metadata, spec }: RawPod): boolean {
+  if (metadata?.annotations?.[MIRROR] === undefined) return false;
   const owner = findController(metadata);
-  const isOfItsNode = owner?.kind === 'Node' && owner.name === spec?.nodeName;
-  return isOfItsNode && metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
+  return owner?.kind === 'Node' && owner.name === spec?.nodeName;
+}
+
+const MIRROR = 'kubernetes.io/config.mirror';
+const INDEX_FAILURES = 'batch.kubernetes.io/job-index-failure-count';
+
+/** The conditions of a pod that a projection or its template looks at. */
+export const READ_CONDITIONS: ReadonlySet<string> = new Set([
+  'Ready',
+  'DisruptionTarget',
+  'PodScheduled',
+  'PodResizePending',
+]);
+
+/** Whether a projection looks at the annotation of a pod. */
+export function isReadAnnotation(key: string): boolean {
+  return key.startsWith(ANNOTATION_PREFIX) || key === MIRROR || key === INDEX_FAILURES || FOREIGN_NUMBERS.includes(key);
 }
 
 /** What a tenant wrote is kept only as far as somebody reads it: long values and many unknown keys are not. */
@@ -183,7 +217,7 @@ function findDisruption(status: RawPodStatus | null | undefined): string {
 /** The Job controller takes its finalizer off when it has counted the pod, or does not want it any more. */
 function readIndexFailures(metadata: RawMetadata | null | undefined): number | undefined {
   if (!metadata?.finalizers?.includes('batch.kubernetes.io/job-tracking')) return undefined;
-  return wholeNumber(metadata.annotations?.['batch.kubernetes.io/job-index-failure-count']);
+  return wholeNumber(metadata.annotations?.[INDEX_FAILURES]);
 }
 
 /** The API server itself writes the condition of a gated pod. Only kube-scheduler's conditions are refusals. */

@@ -260,5 +260,12 @@ function describeRest(spec: RawPodSpec, namespace: string, isLeft: (term: RawPod
     antiTerms.filter(isLeft).map(describeTerm),
     describeVolumes(spec).filter(([kind]) => kind !== 'claim'),
   ];
-  return parts.some((part) => part.length > 0) ? JSON.stringify(parts) : '';
+  return parts.some((part) => part.length > 0) ? JSON.stringify(parts, inOrder) : '';
+}
+
+/** Keys in one order, and no nulls: JSON and protobuf differ in both. */
+function inOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).filter(([, each]) => each !== null);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,5 +1,5 @@
 /**
- * Projects wire JSON to models, one function for each kind (pods: `pod-projection.ts`). The API server has validated
+ * Projects objects as the wire has them to models, one function for each kind (pods: `pod-projection.ts`). The API server has validated
  * the objects, so they are typed, not checked. Absent fields get the API's defaults.
  */
 import { COSCHEDULING_LABEL, POD_GROUP_LABEL, PREFIX } from './keys.ts';
@@ -17,7 +17,7 @@ import type {
   StorageClassModel,
   Taint,
 } from './model.ts';
-import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata, RawOwner } from './raw-pod.ts';
+import type { RawAmounts, RawCondition, RawLabelSelector, RawMetadata, RawOwner, RawTime } from './raw-pod.ts';
 import { readAmounts } from './resources.ts';
 import { readSelector } from './selector.ts';
 import { cutTo, instantOf, wholeNumber } from './text-values.ts';
@@ -79,7 +79,7 @@ interface RawJob {
     readonly template?: { readonly metadata?: RawMetadata | null };
   };
   readonly status?: {
-    readonly startTime?: string | null;
+    readonly startTime?: RawTime | null;
     readonly succeeded?: number | null;
     readonly completedIndexes?: string | null;
     readonly failedIndexes?: string | null;
@@ -100,7 +100,7 @@ export function projectJob(raw: unknown): JobModel {
     startedAt: instantOf(status?.startTime),
     templateLabels: pickGangLabels(spec?.template?.metadata?.labels),
     isSuspended: Boolean(spec?.suspend),
-    isDeleting: Boolean(metadata?.deletionTimestamp),
+    isDeleting: isDeleted(metadata),
     isFinished: status?.conditions?.some(isFinish) ?? false,
     succeeded: status?.succeeded ?? 0,
     completedIndexes: readRanges(status?.completedIndexes),
@@ -254,8 +254,14 @@ export function findController(metadata: RawMetadata | null | undefined): Owner 
 
 /** Volcano has a kind `Job` as well. It is none of those that the watch shows, and no Job controller makes its pods. */
 function readKind({ kind = '', apiVersion = '' }: RawOwner): string {
+  if (kind !== 'Job') return kind;
   const group = apiVersion.split('/').slice(0, -1).join('');
-  return kind === 'Job' && group !== '' && group !== 'batch' ? `${kind}.${group}` : kind;
+  return group !== '' && group !== 'batch' ? `${kind}.${group}` : kind;
+}
+
+/** Whether its deletion was asked for. A time may be 0. */
+export function isDeleted(metadata: RawMetadata | null | undefined): boolean {
+  return (metadata?.deletionTimestamp ?? '') !== '';
 }
 
 function projectName(metadata: RawMetadata | undefined): Named {

@@ -1,8 +1,11 @@
 /**
- * The parts of a pod's wire JSON that Muster reads. The API server has validated them, so they are typed, not
+ * The parts of a pod's wire JSON that Muster reads; what is read from protobuf has the same form. The API server has validated them, so they are typed, not
  * checked. Every field may be absent, as Go leaves out what is empty (and writes `null` for an empty list that it
  * keeps).
  */
+
+/** Text in JSON, milliseconds since the epoch from protobuf. */
+export type RawTime = string | number;
 
 export type RawAmounts = Readonly<Record<string, string | number>>;
 
@@ -110,12 +113,12 @@ export interface RawCondition {
   readonly status?: string;
   readonly reason?: string;
   readonly message?: string;
-  readonly lastTransitionTime?: string | null;
+  readonly lastTransitionTime?: RawTime | null;
 }
 
 export interface RawContainerStatus {
   readonly name?: string;
-  readonly state?: { readonly terminated?: { readonly finishedAt?: string | null } | null } | null;
+  readonly state?: { readonly terminated?: { readonly finishedAt?: RawTime | null } | null } | null;
   readonly allocatedResources?: RawAmounts | null;
   readonly resources?: RawResources | null;
 }
@@ -123,7 +126,7 @@ export interface RawContainerStatus {
 export interface RawPodStatus {
   readonly phase?: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
   readonly nominatedNodeName?: string;
-  readonly startTime?: string | null;
+  readonly startTime?: RawTime | null;
   readonly conditions?: readonly RawCondition[] | null;
   readonly containerStatuses?: readonly RawContainerStatus[] | null;
   readonly initContainerStatuses?: readonly RawContainerStatus[] | null;
@@ -145,8 +148,8 @@ export interface RawMetadata {
   readonly uid?: string;
   readonly labels?: Readonly<Record<string, string>> | null;
   readonly annotations?: Readonly<Record<string, string>> | null;
-  readonly creationTimestamp?: string | null;
-  readonly deletionTimestamp?: string | null;
+  readonly creationTimestamp?: RawTime | null;
+  readonly deletionTimestamp?: RawTime | null;
   readonly ownerReferences?: readonly RawOwner[] | null;
   readonly finalizers?: readonly string[] | null;
 }

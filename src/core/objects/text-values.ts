@@ -59,14 +59,15 @@ export function formatDuration(ms: number): string {
   return `${ms / UNIT_MS[unit]!}${unit}`;
 }
 
-/** The time, as the API server writes it, in milliseconds since the epoch. */
-export function instantOf(text: string | null | undefined): number | undefined {
-  const instant = text ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(instant) ? undefined : instant;
-}
-
 /** The latest time that a `Date` can hold, milliseconds since the epoch (ECMA-262, 21.4.1.1). */
 const LAST_MS = 8.64e15;
+
+/** The time, as the API server writes it (protobuf: as a number), in milliseconds since the epoch. */
+export function instantOf(time: string | number | null | undefined): number | undefined {
+  if (typeof time === 'number') return Math.abs(time) <= LAST_MS ? time : undefined;
+  const instant = time ? Date.parse(time) : Number.NaN;
+  return Number.isNaN(instant) ? undefined : instant;
+}
 
 /** The text of a time; undefined for an unknown time (Infinity) and for one that is too far away to have a text. */
 export function instantText(ms: number): string | undefined {
