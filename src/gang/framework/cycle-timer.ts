@@ -16,7 +16,7 @@ const PAUSE_PER_CYCLE = 9;
 
 export class CycleTimer implements Waker {
   readonly #clock: Clock;
-  readonly #gangs: { mark(gang: GangKey): void };
+  readonly #gangs: { touch(gang: GangKey): void };
   /** Undefined before the loop is started and after it is stopped. */
   #cycle: (() => void) | undefined;
   #isWoken = false;
@@ -24,7 +24,7 @@ export class CycleTimer implements Waker {
   #cancelAlarm: () => void = () => {};
 
   /** @param gangs where gangs are marked to be read again. */
-  constructor(clock: Clock, gangs: { mark(gang: GangKey): void }) {
+  constructor(clock: Clock, gangs: { touch(gang: GangKey): void }) {
     this.#clock = clock;
     this.#gangs = gangs;
   }
@@ -35,7 +35,7 @@ export class CycleTimer implements Waker {
   }
 
   wake(gang?: GangKey): void {
-    if (gang !== undefined) this.#gangs.mark(gang);
+    if (gang !== undefined) this.#gangs.touch(gang);
     if (this.#isWoken || !this.#cycle) return;
     this.#isWoken = true;
     this.#clock.after(pauseAfter(this.#lastCycleMs), () => {
