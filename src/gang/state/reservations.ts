@@ -80,6 +80,9 @@ interface Hold {
 export class Reservations {
   readonly #slots = new Map<string, Slot>();
   readonly #byGang = new Map<string, Map<string, Slot>>();
+  /** `#byGang` and `#placeholders` as lists, until they change: each is asked for a dozen times in a cycle. */
+  readonly #slotLists = new Map<string, readonly Slot[]>();
+  readonly #placeholderLists = new Map<string, readonly Placeholder[]>();
   readonly #byNode = new Map<string, Map<string, { readonly pod: PodModel }>>();
   readonly #holds = new Map<HoldId, Hold>();
   readonly #placeholders = new Map<string, Map<HoldId, Placeholder>>();
@@ -112,8 +115,9 @@ export class Reservations {
     return this.#slots.values();
   }
 
+  /** The same list as at the last call, unless slots were taken or given back since. */
   slotsOf(gang: string): readonly Slot[] {
-    return [...(this.#byGang.get(gang)?.values() ?? [])];
+    return listOf(this.#slotLists, this.#byGang, gang);
   }
 
   countOf(gang: string): number {
@@ -125,6 +129,7 @@ export class Reservations {
     this.forget(slot.pod.uid);
     this.#slots.set(slot.pod.uid, slot);
     addEntry(this.#byGang, slot.gang, slot.pod.uid, slot);
+    this.#slotLists.delete(slot.gang);
     this.#take(slot.node, slot.pod.uid, slot);
   }
 
@@ -145,6 +150,7 @@ export class Reservations {
     if (!slot) return undefined;
     this.#slots.delete(uid);
     removeEntry(this.#byGang, slot.gang, uid);
+    this.#slotLists.delete(slot.gang);
     this.#giveBack(slot.node, uid);
     return slot;
   }
@@ -174,6 +180,7 @@ export class Reservations {
     const { key } = placeholder;
     this.#hold(key, [placeholder]);
     addEntry(this.#placeholders, key.gang, holdIdOf(key), placeholder);
+    this.#placeholderLists.delete(key.gang);
   }
 
   releasePlaceholder(key: PlaceholderKey): void {
@@ -192,9 +199,9 @@ export class Reservations {
     this.#freed = freed;
   }
 
-  /** Placeholders of the gang, in the order in which they were added. */
+  /** Placeholders of the gang, in the order in which they were added. The same list as long as they are the same. */
   placeholdersOf(gang: string): readonly Placeholder[] {
-    return [...(this.#placeholders.get(gang)?.values() ?? [])];
+    return listOf(this.#placeholderLists, this.#placeholders, gang);
   }
 
   countPlaceholders(gang: string): number {
@@ -225,7 +232,10 @@ export class Reservations {
     if (!hold) return;
     for (const { node } of hold.spaces) this.#giveBack(node, id);
     this.#holds.delete(id);
-    if (key.kind !== 'lone-pod') removeEntry(this.#placeholders, key.gang, id);
+    if (key.kind !== 'lone-pod') {
+      removeEntry(this.#placeholders, key.gang, id);
+      this.#placeholderLists.delete(key.gang);
+    }
     this.#freed++;
   }
 
@@ -282,6 +292,23 @@ export class Reservations {
     return templates;
   }
 }
+
+function listOf<Value>(
+  lists: Map<string, readonly Value[]>,
+  index: ReadonlyMap<string, ReadonlyMap<string, Value>>,
+  group: string,
+): readonly Value[] {
+  const entries = index.get(group);
+  if (!entries) return NONE;
+  let list = lists.get(group);
+  if (!list) {
+    list = [...entries.values()];
+    lists.set(group, list);
+  }
+  return list;
+}
+
+const NONE: readonly never[] = [];
 
 function addEntry<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
   const entries = index.get(group);
