@@ -22,7 +22,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
-import { haveRanksMoved } from '../state/rank-check.ts';
+import { isAsPlanned } from '../state/rank-check.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
@@ -382,14 +382,6 @@ export class Admission {
     const asked = this.#queues.askedBy(gang);
     return [{ key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record }];
   }
-}
-
-/** Whether each member has its place, so that the plan step would find nothing to do. */
-function isAsPlanned(record: GangRecord, reservations: LoopContext['reservations']): boolean {
-  const { gang, census, attempt } = record;
-  if (attempt.early === 'under-way' || attempt.refusals > 0) return false;
-  const slots = reservations.slotsOf(gang.key);
-  return !haveRanksMoved(record, slots) && census.unbound.every(({ uid }) => reservations.slot(uid)?.gang === gang.key);
 }
 
 /** The priority that counts for queue order. */

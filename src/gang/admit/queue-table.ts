@@ -5,14 +5,13 @@
 import { LRUCache } from 'lru-cache';
 import { leastOf } from '../../core/objects/extremes.ts';
 import { QUEUE } from '../../core/objects/keys.ts';
-import type { PodModel, PodTemplate } from '../../core/objects/model.ts';
+import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { startOf, type VictimUnit } from '../../core/preemption/candidates.ts';
 import {
   type Amounts,
   addAmounts,
   addTo,
-  addUse,
   dimensionOf,
   NOTHING,
   subtractAmounts,
@@ -28,14 +27,12 @@ import { type HoldingGang, listCovered } from '../../core/reclaim/immunity.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { gpuModelOf, quotaHolders } from '../../core/reclaim/quota-rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
-import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { Placeholder } from '../state/reservations.ts';
-import type { Slot } from '../state/slot.ts';
 import type { AdmissionCandidate } from './candidate.ts';
+import { HoldingSums } from './holding-sums.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -46,14 +43,6 @@ const MAX_CHOICES = 10_000;
 export interface GangCount {
   readonly pending: number;
   readonly running: number;
-}
-
-interface Holdings {
-  readonly bound: Amounts;
-  readonly slots: readonly Slot[];
-  readonly places: readonly Placeholder[];
-  readonly pools: Snapshot['pools'];
-  readonly amounts: Amounts;
 }
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock' | 'settings' | 'isolation'>;
@@ -80,19 +69,14 @@ export class QueueTable {
     of: undefined,
     amounts: NOTHING,
   };
-  /** What the bound members of each gang hold; counted again when its members change. */
-  readonly #bound = new WeakMap<GangRecord['census'], Amounts>();
-  /**
-   * What each gang that has slots holds, and what it was summed from. Asked for three times in a cycle: with a map for each
-   * slot that was a fifth of the CPU time of a gang of 10,000 that starts.
-   */
-  readonly #holdings = new WeakMap<GangRecord, Holdings>();
+  readonly #holdings: HoldingSums;
   readonly #asked = new WeakMap<Gang, Amounts>();
 
   constructor(context: Context) {
     this.#context = context;
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
+    this.#holdings = new HoldingSums(context);
     this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
   }
 
@@ -236,64 +220,13 @@ export class QueueTable {
   }
 
   /** What the pods request, by the GPU model of their nodes, or by the only model that they accept. */
-  amountsOf(pods: readonly PodModel[], nodeOf: (pod: PodModel) => string = ({ nodeName }) => nodeName): Amounts {
-    const amounts = new Map<string, number>();
-    this.#addPods(amounts, pods, ({ template }) => template, nodeOf);
-    return amounts;
-  }
-
-  /** Nearly always neighbours are alike: they are counted, and added together. */
-  #addPods<T>(
-    into: Map<string, number>,
-    all: readonly T[],
-    templateOf: (each: T) => PodTemplate,
-    nodeOf: (each: T) => string,
-  ): void {
-    const { isAccelerator } = this.#context.settings.policy;
-    const snapshot = all.length > 0 ? this.#context.view.snapshot() : undefined;
-    let template: PodTemplate | undefined;
-    let model: string | undefined;
-    let count = 0;
-    for (const each of all) {
-      const node = nodeOf(each);
-      const nextTemplate = templateOf(each);
-      const nextModel = node === '' ? nextTemplate.nodeSelector[GPU_PRODUCT] : gpuModelOf(snapshot!, node);
-      if (nextTemplate !== template || nextModel !== model) {
-        if (template) addUse(into, template, model, isAccelerator, count);
-        template = nextTemplate;
-        model = nextModel;
-        count = 0;
-      }
-      count++;
-    }
-    if (template) addUse(into, template, model, isAccelerator, count);
+  amountsOf(pods: readonly PodModel[]): Amounts {
+    return this.#holdings.amountsOf(pods);
   }
 
   /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
   holdingsOf(record: GangRecord): Amounts {
-    const { gang, census } = record;
-    const { reservations } = this.#context;
-    let bound = this.#bound.get(census);
-    if (!bound) {
-      bound = this.amountsOf(gang.leaving.length > 0 ? [...census.bound, ...gang.leaving] : census.bound);
-      this.#bound.set(census, bound);
-    }
-    if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
-    const slots = reservations.slotsOf(gang.key);
-    const places = reservations.placeholdersOf(gang.key);
-    const { pools } = this.#context.view.snapshot();
-    const known = this.#holdings.get(record);
-    const isSame = known?.bound === bound && known.slots === slots && known.places === places && known.pools === pools;
-    if (isSame) return known.amounts;
-    const amounts = new Map(bound);
-    this.#addPods(
-      amounts,
-      [...slots, ...places],
-      ({ pod }) => pod.template,
-      ({ node }) => node,
-    );
-    this.#holdings.set(record, { bound, slots, places, pools, amounts });
-    return amounts;
+    return this.#holdings.of(record);
   }
 
   /** Which pods a gang of the queue may evict if it asks for this much. */

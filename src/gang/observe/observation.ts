@@ -20,6 +20,7 @@ import type { Releaser } from '../framework/releaser.ts';
 import { eraseNomination, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
 import { isStillGrowing, noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
+import { nodeFreedBy } from '../state/reservations.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
 import { reviewTopology } from './drift.ts';
 import { FenceKeeper } from './fence-keeper.ts';
@@ -74,7 +75,7 @@ export class Observation {
       if (slot) barrier.reject(slot.gang, uid, 'the pod was deleted');
     }
     if (before && now && now.nodeName === '') this.#followLabels(before, now);
-    if (freesSpace(before, now)) reservations.noteFreed();
+    if (freesSpace(before, now)) reservations.noteFreed(freedBy(before!, now));
     this.#gangs.markPod(before, now);
   }
 
@@ -214,6 +215,12 @@ function reviewFault(record: GangRecord, reservations: LoopContext['reservations
   const slots = reservations.slotsOf(record.gang.key);
   if (slots.every(({ state }) => state === 'binding')) return undefined;
   return { record, cause: 'set-aside', message: 'it is set aside', isBlameless: true };
+}
+
+/** The node where all that it may have freed is; undefined: it may have opened other nodes, too. */
+function freedBy(before: PodModel, now: PodModel | undefined): string | undefined {
+  const isGone = !now || isTerminated(now) || before.nodeName === '';
+  return isGone ? nodeFreedBy({ pod: before, node: before.nodeName || before.nominatedNodeName }) : undefined;
 }
 
 /** Whether capacity may have become free: a pod left its node, lost a nomination, or shares its domain from now on. */

@@ -41,3 +41,11 @@ export function noteMovedRanks(record: GangRecord, reservations: Reservations): 
   noteUnchecked(attempt, isUnchecked);
   return isUnchecked;
 }
+
+/** Whether each member has its place, so that the plan step would find nothing to do. */
+export function isAsPlanned(record: GangRecord, reservations: Reservations): boolean {
+  const { gang, census, attempt } = record;
+  if (attempt.early === 'under-way' || attempt.refusals > 0) return false;
+  const slots = reservations.slotsOf(gang.key);
+  return !haveRanksMoved(record, slots) && census.unbound.every(({ uid }) => reservations.slot(uid)?.gang === gang.key);
+}

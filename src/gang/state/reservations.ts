@@ -8,6 +8,7 @@
  */
 import type { PodModel, PodTemplate, PodUid, ResourceAmount } from '../../core/objects/model.ts';
 import type { GangKey } from '../../core/podgroup/gang.ts';
+import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import type { Slot } from './slot.ts';
 
 /** What capacity is held for outside of slots. */
@@ -89,6 +90,9 @@ export class Reservations {
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
+  #taken = 0;
+  /** On which node capacity became free, for each of the last freed generations; undefined: anywhere. */
+  #freedNodes: (string | undefined)[] = [];
   #reserved = new Map<string, NodeReservation>();
 
   get size(): number {
@@ -102,9 +106,27 @@ export class Reservations {
     return this.#freed;
   }
 
-  /** Capacity may have become free in the cluster: a pod left its node, or nodes changed. */
-  noteFreed(): void {
+  /** Grows with each slot or hold that is taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /**
+   * Capacity may have become free in the cluster: a pod left its node, or nodes changed.
+   * @param node what the pod took up on this node is all that became free; undefined: anything may have.
+   */
+  noteFreed(node?: string): void {
     this.#freed++;
+    if (this.#freedNodes.length >= MAX_FREED) this.#freedNodes = this.#freedNodes.slice(MAX_FREED / 2);
+    this.#freedNodes.push(node);
+  }
+
+  /** The nodes on which capacity became free since that freed generation; undefined: anything may have become free. */
+  freedSince(generation: number): readonly string[] | undefined {
+    const count = this.#freed - generation;
+    if (count > this.#freedNodes.length) return undefined;
+    const nodes = new Set(count === 0 ? [] : this.#freedNodes.slice(-count));
+    return nodes.has(undefined) ? undefined : ([...nodes] as readonly string[]);
   }
 
   slot(uid: string): Slot | undefined {
@@ -141,7 +163,7 @@ export class Reservations {
   /** Gives the capacity back. */
   forget(uid: string): Slot | undefined {
     const slot = this.#remove(uid);
-    if (slot) this.#freed++;
+    if (slot) this.noteFreed(slot.levels.exclusive === undefined ? nodeFreedBy(slot) : undefined);
     return slot;
   }
 
@@ -194,9 +216,11 @@ export class Reservations {
   /** Turns a placeholder into a slot: nothing becomes free for others. */
   fillPlaceholder(key: PlaceholderKey, slot: Slot): void {
     const freed = this.#freed;
+    const freedNodes = [...this.#freedNodes];
     this.#release(key);
     this.assume(slot);
     this.#freed = freed;
+    this.#freedNodes = freedNodes;
   }
 
   /** Placeholders of the gang, in the order in which they were added. The same list as long as they are the same. */
@@ -236,7 +260,7 @@ export class Reservations {
       removeEntry(this.#placeholders, key.gang, id);
       this.#placeholderLists.delete(key.gang);
     }
-    this.#freed++;
+    for (const space of hold.spaces) this.noteFreed(nodeFreedBy(space));
   }
 
   /** Replaces what is reserved for planned starts. */
@@ -260,6 +284,7 @@ export class Reservations {
   }
 
   #take(node: string, id: string, holder: { readonly pod: PodModel }): void {
+    this.#taken++;
     addEntry(this.#byNode, node, id, holder);
     this.#changedNodes.add(node);
   }
@@ -291,6 +316,14 @@ export class Reservations {
     }
     return templates;
   }
+}
+
+/** For so many generations it is known where capacity became free. */
+const MAX_FREED = 1_024;
+
+/** The node, unless other nodes may be open now that it is gone: it repelled others, or kept a domain closed. */
+export function nodeFreedBy({ pod, node }: { readonly pod: PodModel; readonly node: string }): string | undefined {
+  return pod.template.antiAffinity.length === 0 && exclusiveOf(pod) === undefined ? node : undefined;
 }
 
 function listOf<Value>(
