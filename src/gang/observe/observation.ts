@@ -158,7 +158,7 @@ export class Observation {
     this.#gangs.readPart();
     this.#nextAt = this.#gangs.isBehind ? now : nextAt;
     this.#eraseOfMovers();
-    const records = [...this.#gangs.values()];
+    const records = [...this.#gangs.values()].filter((record) => !this.#isAtRest(record));
     isolation.each(records, 'observe', (record) => {
       this.#apply(reviewFault(record, reservations));
       this.#apply(this.slots.check(record, now));
@@ -172,6 +172,19 @@ export class Observation {
     isolation.each(records, 'observe', (record) => this.#reviewPlaces(record));
     isolation.each(records, 'observe', (record) => this.#apply(this.fences.review(record, now)));
     return this.#gangs.takeSucceeded();
+  }
+
+  /**
+   * Whether the gang holds nothing and was seen to: then there is nothing to look at. Of thousands of gangs that run or
+   * wait, nearly all are at rest.
+   */
+  #isAtRest({ gang, attempt, preemption }: GangRecord): boolean {
+    const { reservations, view } = this.#context;
+    if (gang.fault || preemption.preempting || attempt.isUnchecked || attempt.early === 'under-way') return false;
+    if (attempt.heldSince !== undefined || attempt.incompleteSince !== undefined) return false;
+    if (attempt.overdueAt !== Number.POSITIVE_INFINITY) return false;
+    if (attempt.topologyGeneration !== view.topologyGeneration) return false;
+    return reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0;
   }
 
   #apply(release: Release | undefined): void {

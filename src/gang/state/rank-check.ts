@@ -23,15 +23,15 @@ export function haveRanksMoved(record: GangRecord, slots: readonly Slot[]): bool
   let hasMoved = false;
   let isSame = true;
   for (const { pod, rank, state } of slots) {
-    if (rank === ranks.get(pod.uid)) continue;
-    isSame = false;
-    hasMoved ||= state !== 'binding';
+    const now = ranks.get(pod.uid);
+    if (now === undefined || rank !== now) isSame = false;
+    if (rank !== now) hasMoved ||= state !== 'binding';
   }
   if (isSame) checked.set(slots, ranks);
   return hasMoved;
 }
 
-/** Slots of which each was found to have the rank of its member: both lists stay the same while a gang starts. */
+/** Slots of which each was found to have the rank of a member: both lists stay the same while a gang starts. */
 const checked = new WeakMap<readonly Slot[], Gang['ranks']>();
 
 /** Notes whether the plan step has to look at the slots. @returns whether it has. */
@@ -47,5 +47,8 @@ export function isAsPlanned(record: GangRecord, reservations: Reservations): boo
   const { gang, census, attempt } = record;
   if (attempt.early === 'under-way' || attempt.refusals > 0) return false;
   const slots = reservations.slotsOf(gang.key);
-  return !haveRanksMoved(record, slots) && census.unbound.every(({ uid }) => reservations.slot(uid)?.gang === gang.key);
+  if (haveRanksMoved(record, slots)) return false;
+  // All slots are of members then, and none is of one that is bound or over: the numbers tell.
+  if (checked.get(slots) === gang.ranks) return census.unbound.length === slots.length;
+  return census.unbound.every(({ uid }) => reservations.slot(uid)?.gang === gang.key);
 }
