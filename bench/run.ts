@@ -11,6 +11,10 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
   topology: { about: 'planning gangs on a fabric of four levels, in process', load: () => import('./topology.ts') },
   preemption: { about: 'choosing whom to evict for a gang of 512, in process', load: () => import('./preemption.ts') },
   hostile: { about: 'the longest stall that a tenant can cause, in process', load: () => import('./hostile.ts') },
+  many: {
+    about: 'many members, gangs, shapes and queues: CPU of cycles, and how it grows',
+    load: () => import('./many.ts'),
+  },
   'fill-drain': {
     about: 'gangs that come and go: what stays whole, in virtual time',
     load: () => import('./fill-drain.ts'),

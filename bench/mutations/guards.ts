@@ -462,4 +462,32 @@ export const guards: readonly Guard[] = [
     mutant: 'filter(({ state }) => state !== undefined);',
     tests: ['test/gang/write/set-aside.test.ts'],
   },
+  {
+    name: 'a gang is brought up to date only while each of its pods is a member that has not ended',
+    file: 'src/core/podgroup/gang-update.ts',
+    text: 'if (gang.present.length === pods) ',
+    mutant: '',
+    tests: ['test/core/podgroup/gang-update.test.ts'],
+  },
+  {
+    name: 'the last binding of a gang has it described anew',
+    file: 'src/core/podgroup/gang-update.ts',
+    text: 'trace.waiting + came - bound === 0 || ',
+    mutant: '',
+    tests: ['test/core/podgroup/gang-update.test.ts'],
+  },
+  {
+    name: 'a gang that may evict others is planned for whatever is freed',
+    file: 'src/gang/plan/freed-space.ts',
+    text: ' && !this.#mayTakeRoom(record);',
+    mutant: ';',
+    tests: ['test/gang/plan/freed-space.test.ts'],
+  },
+  {
+    name: 'whatever changes of the nodes may help a gang that waits',
+    file: 'src/gang/state/reservations.ts',
+    text: 'return nodes.has(undefined) ? undefined : ',
+    mutant: 'return ',
+    tests: ['test/gang/plan/freed-space.test.ts'],
+  },
 ];

@@ -19,12 +19,14 @@ import { Barrier } from './framework/barrier.ts';
 import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { Isolation } from './framework/isolation.ts';
+import { LowestPriority } from './framework/lowest-priority.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
 import type { ExtenderVerbs, SchedulerView, Searcher } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
 import { EarlyPlanner } from './plan/early-planner.ts';
+import { FreedSpace } from './plan/freed-space.ts';
 import { Pacing } from './plan/pacing.ts';
 import { Planner } from './plan/planner.ts';
 import { SlotAssigner } from './plan/slot-assigner.ts';
@@ -121,9 +123,11 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const pacing = new Pacing(reservations);
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
-  const planner = new Planner(context, { assigner, early, inputs, pacing, queues, satisfiability });
+  const lowest = new LowestPriority(context);
+  const freedSpace = new FreedSpace(context, { lowest, queues });
+  const planner = new Planner(context, { assigner, early, inputs, pacing, freedSpace, queues, satisfiability });
   const victims = new VictimFinder(context, new OpenSearches(ports.searcher, timer), backfill);
-  const preemptor = new Preemptor(context, { assigner, inputs, queues, victims });
+  const preemptor = new Preemptor(context, { assigner, inputs, queues, victims, lowest });
 
   // 6 write, 7 publish
   const advisor = new KeyAdvisor(context, timer, queues, ports.schedulerNames);

@@ -21,6 +21,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
+import { isAsPlanned } from '../state/rank-check.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
@@ -157,6 +158,7 @@ export class Admission {
     for (const record of started) {
       // Nothing is planned for the others.
       const lacks = record.census.unbound.length > reservations.countOf(record.gang.key);
+      if (!lacks && isAsPlanned(record, reservations)) continue;
       if (lacks && (sweep.verdictOf(record) || sweep.isOver(record, clock.now()))) continue;
       const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainStarted(record));
       if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });

@@ -12,7 +12,6 @@ import {
   type Amounts,
   addAmounts,
   addTo,
-  addUse,
   dimensionOf,
   NOTHING,
   subtractAmounts,
@@ -28,12 +27,12 @@ import { type HoldingGang, listCovered } from '../../core/reclaim/immunity.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { gpuModelOf, quotaHolders } from '../../core/reclaim/quota-rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
-import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
+import { HoldingSums } from './holding-sums.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -70,14 +69,14 @@ export class QueueTable {
     of: undefined,
     amounts: NOTHING,
   };
-  /** What the bound members of each gang hold; counted again when its members change. */
-  readonly #bound = new WeakMap<GangRecord['census'], Amounts>();
+  readonly #holdings: HoldingSums;
   readonly #asked = new WeakMap<Gang, Amounts>();
 
   constructor(context: Context) {
     this.#context = context;
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
+    this.#holdings = new HoldingSums(context);
     this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
   }
 
@@ -221,28 +220,13 @@ export class QueueTable {
   }
 
   /** What the pods request, by the GPU model of their nodes, or by the only model that they accept. */
-  amountsOf(pods: readonly PodModel[], nodeOf: (pod: PodModel) => string = ({ nodeName }) => nodeName): Amounts {
-    const amounts = new Map<string, number>();
-    const { isAccelerator } = this.#context.settings.policy;
-    for (const pod of pods) {
-      const node = nodeOf(pod);
-      const model = node === '' ? pod.template.nodeSelector[GPU_PRODUCT] : this.modelOf(node);
-      addUse(amounts, pod.template, model, isAccelerator);
-    }
-    return amounts;
+  amountsOf(pods: readonly PodModel[]): Amounts {
+    return this.#holdings.amountsOf(pods);
   }
 
   /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
-  holdingsOf({ gang, census }: GangRecord): Amounts {
-    const { reservations } = this.#context;
-    let bound = this.#bound.get(census);
-    if (!bound) {
-      bound = this.amountsOf(gang.leaving.length > 0 ? [...census.bound, ...gang.leaving] : census.bound);
-      this.#bound.set(census, bound);
-    }
-    if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
-    const planned = [...reservations.slotsOf(gang.key), ...reservations.placeholdersOf(gang.key)];
-    return sumAmounts([bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node))]);
+  holdingsOf(record: GangRecord): Amounts {
+    return this.#holdings.of(record);
   }
 
   /** Which pods a gang of the queue may evict if it asks for this much. */

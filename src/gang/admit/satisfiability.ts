@@ -64,8 +64,9 @@ export class Satisfiability {
 
   /** Gangs whose nodes, members or queues changed wait again, and are planned in this cycle. O(gangs). */
   review(records: readonly GangRecord[]): void {
-    this.#context.isolation.each(records, 'admit', (record) => {
-      if (record.attempt.unsatisfiable === undefined || this.#stillHolds(record)) return;
+    const unsatisfiable = records.filter(({ attempt }) => attempt.unsatisfiable !== undefined);
+    this.#context.isolation.each(unsatisfiable, 'admit', (record) => {
+      if (this.#stillHolds(record)) return;
       forgetUnsatisfiable(record.attempt);
       refreshState(record, this.#context.reservations);
     });

@@ -21,9 +21,9 @@ export class StartLog {
   /** Reports gangs that started running since the last cycle. */
   report(records: readonly GangRecord[], now: number): void {
     const { isolation, observer } = this.#context;
-    isolation.each(records, 'admit', (record) => {
-      if (record.state === 'Pending') this.#running.delete(record);
-      if (record.state !== 'Running' || this.#running.has(record)) return;
+    for (const record of records) if (record.state === 'Pending') this.#running.delete(record);
+    const started = records.filter((record) => record.state === 'Running' && !this.#running.has(record));
+    isolation.each(started, 'admit', (record) => {
       this.#running.add(record);
       const { namespace, queue: label, createdAt } = record.gang;
       // Gangs that run when Muster starts have started before.

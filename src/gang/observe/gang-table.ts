@@ -2,8 +2,9 @@
  * The records of all gangs; reads those again whose pods, Jobs or claims changed. The only owner of the set of gangs.
  */
 import { PLACEMENT } from '../../core/objects/keys.ts';
-import { isTerminated, type PodModel } from '../../core/objects/model.ts';
+import { isTerminated, type PodModel, type PodUid } from '../../core/objects/model.ts';
 import { describeGang, type Gang, type GangKey, gangKeyOf } from '../../core/podgroup/gang.ts';
+import { type GangUpdate, mayFollow, updateGang } from '../../core/podgroup/gang-update.ts';
 import { describeInvalid } from '../../core/podgroup/invalid-gang.ts';
 import { parsePlacement } from '../../core/podgroup/placement-record.ts';
 import { parsePlan } from '../../core/podgroup/plan-record.ts';
@@ -11,7 +12,7 @@ import type { GangFault } from '../../core/podgroup/problems.ts';
 import { isSameRun } from '../../core/podgroup/run.ts';
 import type { LoopContext } from '../framework/context.ts';
 import { eraseNomination, noteBarrier, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
-import { sameMembers, takeCensus } from '../state/lifecycle.ts';
+import { type Census, sameMembers, takeCensus, updateCensus } from '../state/lifecycle.ts';
 import { clearPreemptionBackoff } from '../state/preemption-status.ts';
 import { endAttempt, type GangRecord, newRecord, observeGang, refreshState } from '../state/records.ts';
 import { noteLeft, noteReplaced, noteRun } from '../state/repair-status.ts';
@@ -25,6 +26,9 @@ import { dropSlot } from './slot-keeper.ts';
  */
 const PART_MS = 40;
 
+/** What of a gang changed: these pods were created, or are as they are here now; or anything. */
+type Changes = Map<PodUid, PodModel> | 'anything';
+
 type Context = Pick<
   LoopContext,
   'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'settings' | 'isolation' | 'startFailures'
@@ -33,8 +37,8 @@ type Context = Pick<
 export class GangTable {
   readonly #context: Context;
   readonly #records = new Map<GangKey, GangRecord>();
-  /** Gangs to be read in the next cycle. */
-  readonly #changed = new Set<GangKey>();
+  /** Gangs to be read in the next cycle, and what changed of each. */
+  readonly #changed = new Map<GangKey, Changes>();
   /** Gangs that are not known and use nothing: they become known one part after the other. */
   readonly #coming = new ComingGangs();
   readonly #succeeded: Gang[] = [];
@@ -52,18 +56,22 @@ export class GangTable {
     return this.#records.values();
   }
 
-  /** Marks the gang to be read again; `undefined`: all known gangs. */
+  /** Marks the gang to be read again, whatever of it changed; `undefined`: all known gangs. */
   mark(gang: GangKey | undefined): void {
-    if (gang !== undefined) this.#note(gang, false);
-    else for (const key of this.#records.keys()) this.#changed.add(key);
+    if (gang !== undefined) this.#note(gang, false, 'anything');
+    else for (const key of this.#records.keys()) this.#changed.set(key, 'anything');
+  }
+
+  /** Something of its slots changed, or of what is written for it: its pods and other sources are as they were. */
+  touch(gang: GangKey): void {
+    this.#note(gang, false, undefined);
   }
 
   /** A pod changed: marks its gangs, and records a member that left its node, or came to one. */
   markPod(before: PodModel | undefined, now: PodModel | undefined): void {
-    for (const pod of [before, now]) {
-      const gang = pod && gangKeyOf(pod);
-      if (gang !== undefined) this.#note(gang, pod!.nodeName !== '');
-    }
+    const [left, joined] = [before && gangKeyOf(before), now && gangKeyOf(now)];
+    if (left !== undefined) this.#note(left, before!.nodeName !== '', left === joined ? undefined : 'anything');
+    if (joined !== undefined) this.#note(joined, now!.nodeName !== '', now);
     if (!before) return;
     const record = this.get(gangKeyOf(before) ?? '');
     // Pods of another run are no members.
@@ -73,14 +81,24 @@ export class GangTable {
     if (isLost(before, now)) noteLeft(record.repair, { pod: now ?? before, at, since: at });
   }
 
-  /** @param usesNode whether the gang has, or had, a pod on a node: that counts in the next cycle already. */
-  #note(gang: GangKey, usesNode: boolean): void {
+  /**
+   * @param usesNode whether the gang has, or had, a pod on a node: that counts in the next cycle already.
+   * @param what the pod that was created or changed; undefined: none of its pods, nor anything else that describes it.
+   */
+  #note(gang: GangKey, usesNode: boolean, what: PodModel | 'anything' | undefined): void {
     if (!usesNode && !this.#records.has(gang)) {
       if (!this.#changed.has(gang)) this.#coming.add(gang);
       return;
     }
     this.#coming.delete(gang);
-    this.#changed.add(gang);
+    const known = this.#changed.get(gang);
+    if (known === 'anything' || what === 'anything') {
+      this.#changed.set(gang, 'anything');
+      return;
+    }
+    const pods = known ?? new Map<PodUid, PodModel>();
+    if (what) pods.set(what.uid, what);
+    if (!known) this.#changed.set(gang, pods);
   }
 
   /** Whether gangs that came wait for the next cycle to be read. */
@@ -105,15 +123,15 @@ export class GangTable {
 
   #readMarked(partMs: number): void {
     const { isolation, clock } = this.#context;
-    const read = (key: GangKey) => {
+    const read = (key: GangKey, changes: Changes) => {
       isolation.noteChanged(key);
-      isolation.run(key, 'observe', () => this.#read(key));
+      isolation.run(key, 'observe', () => this.#read(key, changes));
     };
-    for (const key of this.#changed) read(key);
+    for (const [key, changes] of this.#changed) read(key, changes);
     this.#changed.clear();
     const begunAt = clock.now();
     for (let key = this.#coming.take(); key; key = this.#coming.take()) {
-      read(key);
+      read(key, 'anything');
       if (clock.now() - begunAt >= partMs) return;
     }
   }
@@ -133,23 +151,35 @@ export class GangTable {
     return this.#succeeded.splice(0);
   }
 
-  #read(key: GangKey): void {
+  #read(key: GangKey, changes: Changes): void {
     const { view, settings, isolation } = this.#context;
+    const past = this.#records.get(key);
+    const fault = isolation.faultOf(key);
+    if (past && !past.gang.fault && !fault && changes !== 'anything') {
+      const { gang, census } = past;
+      const update: GangUpdate | undefined =
+        changes.size === 0
+          ? { gang, changes: [], hasGrown: false }
+          : updateGang(gang, changes.values(), settings.maxGangSize);
+      if (update) {
+        this.#follow(past, update, changes.size === 0 ? census : updateCensus(census, update.gang, update.changes));
+        return;
+      }
+    }
     const sources = view.sourcesOf(key);
     if (sources.pods.length === 0) {
       this.#drop(key);
       return;
     }
-    const past = this.#records.get(key);
-    const fault = isolation.faultOf(key);
     const gang = fault
       ? describeInvalid(key, sources.pods, fault, past?.gang)
       : describeGang(key, sources, past?.gang, settings.maxGangSize);
+    mayFollow(gang, sources.pods.length);
     this.#replace(key, gang, past);
   }
 
   #replace(key: GangKey, gang: Gang, past: GangRecord | undefined): void {
-    const { view, reservations, clock, observer, startFailures } = this.#context;
+    const { view, reservations, clock } = this.#context;
     // Another run begins anew: what was learnt, lost and held belongs to the one before.
     const isKnown = past && (isSameRun(past.gang, gang) || (past.gang.fault && gang.fault));
     const known = isKnown ? past : undefined;
@@ -160,9 +190,30 @@ export class GangTable {
     if (!known) this.#noteFirstLook(record);
     // The pods may be there still, and wait for this run to end.
     for (const pod of dropped) if (view.pod(pod.uid)?.nodeName === '') eraseNomination(record.attempt, pod);
-    const { attempt, preemption, gang: before, state: stateBefore } = record;
-    if (before.expectedMs !== gang.expectedMs || before.deadlineMs !== gang.deadlineMs) planAgain(attempt);
-    if (!sameMembers(before, gang)) {
+    const { gang: before } = record;
+    if (before.expectedMs !== gang.expectedMs || before.deadlineMs !== gang.deadlineMs) planAgain(record.attempt);
+    const hasChanged = !sameMembers(before, gang);
+    this.#observe(record, gang, census, { hasChanged, isKnown: known !== undefined });
+    this.#records.set(key, record);
+    const isOver = known !== undefined && record.state === 'Finished' && before.present.length > 0;
+    if (isOver && census.succeeded > 0 && census.succeeded === gang.members.length) this.#succeeded.push(gang);
+  }
+
+  /** The gang went on undisturbed: it is the same run, and none of its members is over. */
+  #follow(record: GangRecord, { gang, hasGrown }: GangUpdate, census: Census): void {
+    this.#observe(record, gang, census, { hasChanged: hasGrown, isKnown: true });
+  }
+
+  /** @param hasChanged whether its members are others than before. */
+  #observe(
+    record: GangRecord,
+    gang: Gang,
+    census: Census,
+    { hasChanged, isKnown }: { readonly hasChanged: boolean; readonly isKnown: boolean },
+  ): void {
+    const { reservations, clock, observer, startFailures } = this.#context;
+    const { attempt, preemption, state: stateBefore } = record;
+    if (hasChanged) {
       planAgain(attempt);
       // Ranks may have changed, and slices with them.
       noteTopology(attempt, -1);
@@ -175,12 +226,9 @@ export class GangTable {
       startFailures.noteStart(gang, clock.now());
       // It was told that it runs before it was set aside.
       const isTold = stateBefore === 'Invalid' && record.publication.started !== undefined;
-      if (known && !isTold && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
+      if (isKnown && !isTold && gang.fragileJob) observer.onFragile(gang, gang.fragileJob);
     }
-    noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(key)));
-    this.#records.set(key, record);
-    const isOver = known !== undefined && record.state === 'Finished' && before.present.length > 0;
-    if (isOver && census.succeeded > 0 && census.succeeded === gang.members.length) this.#succeeded.push(gang);
+    noteBarrier(attempt, census.bound.length > 0 || (attempt.isOpen && this.#isStarting(gang.key)));
   }
 
   /**

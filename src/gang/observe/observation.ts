@@ -20,6 +20,7 @@ import type { Releaser } from '../framework/releaser.ts';
 import { eraseNomination, noteHolding, noteTopology, planAgain } from '../state/attempt.ts';
 import { isStillGrowing, noteMovedRanks } from '../state/rank-check.ts';
 import type { GangRecord } from '../state/records.ts';
+import { nodeFreedBy } from '../state/reservations.ts';
 import { anyBinding, rewriteNomination } from '../state/slot.ts';
 import { reviewTopology } from './drift.ts';
 import { FenceKeeper } from './fence-keeper.ts';
@@ -74,7 +75,7 @@ export class Observation {
       if (slot) barrier.reject(slot.gang, uid, 'the pod was deleted');
     }
     if (before && now && now.nodeName === '') this.#followLabels(before, now);
-    if (freesSpace(before, now)) reservations.noteFreed();
+    if (freesSpace(before, now)) reservations.noteFreed(freedBy(before!, now));
     this.#gangs.markPod(before, now);
   }
 
@@ -157,7 +158,7 @@ export class Observation {
     this.#gangs.readPart();
     this.#nextAt = this.#gangs.isBehind ? now : nextAt;
     this.#eraseOfMovers();
-    const records = [...this.#gangs.values()];
+    const records = [...this.#gangs.values()].filter((record) => !this.#isAtRest(record));
     isolation.each(records, 'observe', (record) => {
       this.#apply(reviewFault(record, reservations));
       this.#apply(this.slots.check(record, now));
@@ -171,6 +172,19 @@ export class Observation {
     isolation.each(records, 'observe', (record) => this.#reviewPlaces(record));
     isolation.each(records, 'observe', (record) => this.#apply(this.fences.review(record, now)));
     return this.#gangs.takeSucceeded();
+  }
+
+  /**
+   * Whether the gang holds nothing and was seen to: then there is nothing to look at. Of thousands of gangs that run or
+   * wait, nearly all are at rest.
+   */
+  #isAtRest({ gang, attempt, preemption }: GangRecord): boolean {
+    const { reservations, view } = this.#context;
+    if (gang.fault || preemption.preempting || attempt.isUnchecked || attempt.early === 'under-way') return false;
+    if (attempt.heldSince !== undefined || attempt.incompleteSince !== undefined) return false;
+    if (attempt.overdueAt !== Number.POSITIVE_INFINITY) return false;
+    if (attempt.topologyGeneration !== view.topologyGeneration) return false;
+    return reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0;
   }
 
   #apply(release: Release | undefined): void {
@@ -214,6 +228,12 @@ function reviewFault(record: GangRecord, reservations: LoopContext['reservations
   const slots = reservations.slotsOf(record.gang.key);
   if (slots.every(({ state }) => state === 'binding')) return undefined;
   return { record, cause: 'set-aside', message: 'it is set aside', isBlameless: true };
+}
+
+/** The node where all that it may have freed is; undefined: it may have opened other nodes, too. */
+function freedBy(before: PodModel, now: PodModel | undefined): string | undefined {
+  const isGone = !now || isTerminated(now) || before.nodeName === '';
+  return isGone ? nodeFreedBy({ pod: before, node: before.nodeName || before.nominatedNodeName }) : undefined;
 }
 
 /** Whether capacity may have become free: a pod left its node, lost a nomination, or shares its domain from now on. */

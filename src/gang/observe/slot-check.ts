@@ -24,7 +24,7 @@ export function checkSlot(slot: Slot, pod: PodModel | undefined): SlotFinding {
   if (slot.state === 'assumed') return 'awaited';
   if (slot.state !== 'nominated') return 'fine';
   // One patch writes both annotation and nomination: without the nomination, it was erased since.
-  if (pod.annotations[PLAN] === renderPlan(slot) && pod.nominatedNodeName !== slot.node) return 'lost';
+  if (pod.nominatedNodeName !== slot.node && pod.annotations[PLAN] === renderPlan(slot)) return 'lost';
   // A member that bypasses the extender stays gated until the barrier has opened for the others.
   return pod.gates.includes(GANG_GATE) && !pod.template.reachesExtender ? 'fine' : 'awaited';
 }

@@ -64,7 +64,9 @@ export class SlotKeeper {
     let awaiting = false;
     for (const slot of slots) {
       if (slot.state === 'held' || slot.state === 'binding') moved = true;
-      const finding = checkSlot(slot, view.pod(slot.pod.uid));
+      // Nearly always the member has the rank for which it was planned: looking it up by UID took most of this.
+      const member = record.gang.members[slot.rank ?? -1];
+      const finding = checkSlot(slot, member?.uid === slot.pod.uid ? member : view.pod(slot.pod.uid));
       if (finding === 'bound') reservations.confirm(slot.pod.uid);
       else if (finding === 'gone') this.#lose(record, slot, now);
       else if (finding !== 'fine') {

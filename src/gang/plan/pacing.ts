@@ -69,9 +69,15 @@ export class Pacing {
 function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
   const gangs = new Map<string, { nominated: number; movedAt: number }>();
   let onTheirWay = 0;
+  let seen = { nominated: 0, movedAt: 0 };
+  let last: string | undefined;
   for (const { gang, pod, state, since } of slots) {
-    const seen = gangs.get(gang) ?? { nominated: 0, movedAt: 0 };
-    gangs.set(gang, seen);
+    // The slots of a gang follow one another.
+    if (gang !== last) {
+      seen = gangs.get(gang) ?? { nominated: 0, movedAt: 0 };
+      gangs.set(gang, seen);
+      last = gang;
+    }
     seen.movedAt = Math.max(seen.movedAt, since);
     // Nobody waits for a member that bypasses the extender.
     if (!pod.template.reachesExtender) continue;

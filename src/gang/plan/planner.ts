@@ -19,6 +19,7 @@ import { countLacking, type GangRecord, giveUpAttempt, mayPlan } from '../state/
 import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
 import { FailedShapes } from './failed-shapes.ts';
+import { countLackingRoom, type FreedSpace } from './freed-space.ts';
 import { type Pacing, RECHECK_MS } from './pacing.ts';
 import { findModelRefusal, planOnReservedView } from './plan-attempt.ts';
 import { needsNewPlan } from './rank-review.ts';
@@ -69,6 +70,7 @@ export interface PlannerParts {
   readonly early: EarlyPlanner;
   readonly inputs: PlanningInputs;
   readonly pacing: Pacing;
+  readonly freedSpace: FreedSpace;
   readonly queues: Pick<QueueTable, 'limitDemand' | 'findRefusal'>;
   readonly satisfiability: Pick<Satisfiability, 'lacksNodes'>;
 }
@@ -149,6 +151,7 @@ export class Planner {
     const { view, reservations } = this.#context;
     this.#pass = pass;
     this.#parts.pacing.begin(pass.records, pass.now);
+    this.#parts.freedSpace.begin(pass.records);
     this.#failed = new FailedShapes(view.snapshot(), reservations);
   }
 
@@ -162,7 +165,8 @@ export class Planner {
       pacing.defer();
       return LATER;
     }
-    return mayPlan(record, pass.now, pass.freed) ? this.#planMembers(candidate) : DONE;
+    if (!mayPlan(record, pass.now, pass.freed) || this.#parts.freedSpace.isInVain(record, pass.now)) return DONE;
+    return this.#planMembers(candidate);
   }
 
   /** A gang whose last members are about to be created. */
@@ -205,7 +209,7 @@ export class Planner {
     }
     const input = this.#parts.inputs.of(record, demand, { ...constraints, stay: slots });
     if (this.#try(candidate, demand, input)) return DONE;
-    noteUnschedulable(attempt, pass.freed);
+    noteUnschedulable(attempt, pass.freed, roomLackedBy(candidate, demand, input));
     if (this.#neverFits(candidate, demand, input)) return NEVER;
     const lacksCapacity = demand.blocksStart && (hasStarted || slots.length === 0) && !attempt.isUnproven;
     const found = {
@@ -319,6 +323,17 @@ function isSmallLack(record: GangRecord): boolean {
   const { gang, census } = record;
   if (countLacking(record) > 0) return true;
   return census.bound.length < (gang.minMember ?? 0) && census.unbound.length <= census.bound.length;
+}
+
+/** For how many members a gang that holds nothing lacks room; undefined: other things may keep it back as well. */
+function roomLackedBy(
+  { kind, record }: AdmissionCandidate,
+  demand: MembersDemand,
+  { request }: PlanningInput,
+): number | undefined {
+  const { shortfall } = record.attempt;
+  const isPlain = kind === 'waiting' && demand.fresh && record.admission.holdReason === undefined;
+  return isPlain && shortfall ? countLackingRoom(request, shortfall) : undefined;
 }
 
 /** What kube-scheduler refused last says most; a gang that must move for another reason is told what it lacks now. */

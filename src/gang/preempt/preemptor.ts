@@ -6,15 +6,14 @@
 import type { PodModel } from '../../core/objects/model.ts';
 import { planGang } from '../../core/placement/plan.ts';
 import type { VictimUnit } from '../../core/preemption/candidates.ts';
-import { lowestPriority } from '../../core/preemption/preemption.ts';
 import type { QuotaHolders } from '../../core/reclaim/quota-preemption.ts';
 import { MAX_VICTIM_SETS } from '../../core/reclaim/reclaim.ts';
 import type { Borrower } from '../../core/reclaim/rights.ts';
-import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { withoutPods } from '../../core/snapshot/without-pods.ts';
 import type { AdmissionCandidate } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { LoopContext } from '../framework/context.ts';
+import type { LowestPriority } from '../framework/lowest-priority.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
 import { reservedViewFor } from '../plan/plan-attempt.ts';
@@ -53,6 +52,7 @@ export interface PreemptorParts {
   readonly inputs: PlanningInputs;
   readonly queues: QueueTable;
   readonly victims: VictimFinder;
+  readonly lowest: LowestPriority;
 }
 
 /** A gang without a bound member that may be displaced. */
@@ -66,8 +66,6 @@ type Rights = QuotaHolders | undefined;
 export class Preemptor {
   readonly #context: Context;
   readonly #parts: PreemptorParts;
-  /** The lowest priority of all pods that could be evicted, in the snapshot of this generation. */
-  #lowest = { generation: -1, priority: 0 };
 
   constructor(context: Context, parts: PreemptorParts) {
     this.#context = context;
@@ -107,6 +105,7 @@ export class Preemptor {
     const { record, constraints, pass } = candidate;
     const { key, priority } = record.gang;
     const holders = isolation.shared(() => listSlotHolders(pass.records, reservations));
+    if (holders.length === 0) return undefined;
     const rights = this.#rightsOf(candidate);
     const all = listDisplaceable(holders, reservations, record, () => rights?.rights).filter(
       (other) => !except.has(other.record),
@@ -234,7 +233,7 @@ export class Preemptor {
       victims.forget(record);
       return false;
     }
-    if (gang.priority <= this.#lowestPriority(this.#context.view.snapshot()) && !this.#rightsOf(candidate)?.isOwed) {
+    if (gang.priority <= this.#parts.lowest.now && !this.#rightsOf(candidate)?.isOwed) {
       victims.forget(record);
       forgetSearch(preemption);
       return false;
@@ -249,13 +248,5 @@ export class Preemptor {
     const asked = kind === 'started' ? queues.amountsOf(record.census.unbound) : queues.askedBy(record.gang);
     // The first one in a cycle finds which gangs are within guarantees.
     return this.#context.isolation.shared(() => queues.rightsOf(queue, record.gang.priority, asked));
-  }
-
-  #lowestPriority(snapshot: Snapshot): number {
-    const { isolation } = this.#context;
-    if (this.#lowest.generation !== snapshot.generation) {
-      this.#lowest = { generation: snapshot.generation, priority: isolation.shared(() => lowestPriority(snapshot)) };
-    }
-    return this.#lowest.priority;
   }
 }

@@ -46,6 +46,11 @@ interface WritableAttempt {
    * either.
    */
   unschedulableAt: number;
+  /**
+   * How many members more must find room than did then, if room is all that they lacked (`plan/freed-space.ts`);
+   * undefined: other things may help as well.
+   */
+  lacksRoomFor: number | undefined;
   /** The topology generation at which its slots were last found to meet its topology request; -1: never. */
   topologyGeneration: number;
   /**
@@ -88,6 +93,7 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     lastRefusal: '',
     clearing: new Map(),
     unschedulableAt: -1,
+    lacksRoomFor: undefined,
     topologyGeneration: -1,
     isUnchecked: false,
     shortfall: undefined,
@@ -178,9 +184,15 @@ export function beginReplan(attempt: Attempt): void {
   state.refusals = 0;
 }
 
-/** No capacity was found. @param freed the freed generation of the plan. */
-export function noteUnschedulable(attempt: Attempt, freed: number): void {
-  writable(attempt).unschedulableAt = freed;
+/**
+ * No capacity was found.
+ * @param freed the freed generation of the plan.
+ * @param lacksRoomFor for how many members, if room is all that they lacked.
+ */
+export function noteUnschedulable(attempt: Attempt, freed: number, lacksRoomFor?: number): void {
+  const state = writable(attempt);
+  state.unschedulableAt = freed;
+  state.lacksRoomFor = lacksRoomFor;
 }
 
 /** Planning again may end differently, although no capacity was freed. */

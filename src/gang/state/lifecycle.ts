@@ -24,6 +24,7 @@
 import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
+import type { MemberChange } from '../../core/podgroup/gang-update.ts';
 
 const GANG_STATES = [
   'Gathering',
@@ -81,6 +82,68 @@ export function takeCensus(gang: Gang): Census {
   return { bound, unbound, succeeded, bypassing, isVictim };
 }
 
+/**
+ * The same, from the census before. O(changes × log members), and copies of lists.
+ * @param changes those of an update of the gang, which understands only a start that nothing disturbs: nobody leaves.
+ */
+export function updateCensus(census: Census, { ranks }: Gang, changes: readonly MemberChange[]): Census {
+  let { bypassing } = census;
+  const bound = changes.filter(({ before, now }) => before?.nodeName === '' && now.nodeName !== '');
+  const left = new Set(bound.map(({ before }) => before));
+  const stay = left.size === 0 ? [...census.unbound] : census.unbound.filter((pod) => !left.has(pod));
+  const there = [...census.bound];
+  let hasMoved = false;
+  const came: PodModel[] = [];
+  for (const { before, now } of changes) {
+    if (!before) {
+      came.push(now);
+      if (!now.template.reachesExtender) bypassing++;
+    } else if (now.nodeName === '') stay[findByRank(stay, ranks, now)] = now;
+    else if (before.nodeName !== '') {
+      there[findByRank(there, ranks, now)] = now;
+      hasMoved = true;
+    } else if (!now.template.reachesExtender) bypassing--;
+  }
+  const arrived = bound.map(({ now }) => now);
+  return {
+    // What is known of these very members stays known.
+    bound: arrived.length > 0 ? mergeByRank(there, arrived, ranks) : hasMoved ? there : census.bound,
+    unbound: came.length > 0 ? mergeByRank(stay, came, ranks) : stay,
+    succeeded: census.succeeded,
+    bypassing,
+    isVictim: false,
+  };
+}
+
+/** The position of the member in a list that is in rank order. */
+function findByRank(pods: readonly PodModel[], ranks: Gang['ranks'], { uid }: PodModel): number {
+  const rank = ranks.get(uid)!;
+  let [low, high] = [0, pods.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranks.get(pods[middle]!.uid)! < rank) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Both in rank order. */
+function mergeByRank(
+  pods: readonly PodModel[],
+  others: readonly PodModel[],
+  ranks: Gang['ranks'],
+): readonly PodModel[] {
+  const merged: PodModel[] = [];
+  let at = 0;
+  for (const other of others) {
+    const until = findByRank(pods, ranks, other);
+    while (at < until) merged.push(pods[at++]!);
+    merged.push(other);
+  }
+  while (at < pods.length) merged.push(pods[at++]!);
+  return merged;
+}
+
 /** @param neverStarts it was found that nothing that others do would let it start. */
 export function deriveState(gang: Gang, census: Census, holdings: Holdings, neverStarts: boolean): GangState {
   const { bound, unbound } = census;
@@ -111,6 +174,7 @@ function deriveEnd({ isSuspended, isEndedByOwner, leaving, coming }: Gang): Gang
 
 /** Whether the members are the same for the planner: if not, planning again may end differently. */
 export function sameMembers(before: Gang, now: Gang): boolean {
+  if (before === now) return true;
   return (
     before.minMember === now.minMember &&
     before.problems.length === now.problems.length &&

@@ -8,6 +8,7 @@
  */
 import type { PodModel, PodTemplate, PodUid, ResourceAmount } from '../../core/objects/model.ts';
 import type { GangKey } from '../../core/podgroup/gang.ts';
+import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
 import type { Slot } from './slot.ts';
 
 /** What capacity is held for outside of slots. */
@@ -80,12 +81,18 @@ interface Hold {
 export class Reservations {
   readonly #slots = new Map<string, Slot>();
   readonly #byGang = new Map<string, Map<string, Slot>>();
+  /** `#byGang` and `#placeholders` as lists, until they change: each is asked for a dozen times in a cycle. */
+  readonly #slotLists = new Map<string, readonly Slot[]>();
+  readonly #placeholderLists = new Map<string, readonly Placeholder[]>();
   readonly #byNode = new Map<string, Map<string, { readonly pod: PodModel }>>();
   readonly #holds = new Map<HoldId, Hold>();
   readonly #placeholders = new Map<string, Map<HoldId, Placeholder>>();
   /** Nodes where something was taken or given back since `takeChangedNodes`. */
   #changedNodes = new Set<string>();
   #freed = 0;
+  #taken = 0;
+  /** On which node capacity became free, for each of the last freed generations; undefined: anywhere. */
+  #freedNodes: (string | undefined)[] = [];
   #reserved = new Map<string, NodeReservation>();
 
   get size(): number {
@@ -99,9 +106,27 @@ export class Reservations {
     return this.#freed;
   }
 
-  /** Capacity may have become free in the cluster: a pod left its node, or nodes changed. */
-  noteFreed(): void {
+  /** Grows with each slot or hold that is taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /**
+   * Capacity may have become free in the cluster: a pod left its node, or nodes changed.
+   * @param node what the pod took up on this node is all that became free; undefined: anything may have.
+   */
+  noteFreed(node?: string): void {
     this.#freed++;
+    if (this.#freedNodes.length >= MAX_FREED) this.#freedNodes = this.#freedNodes.slice(MAX_FREED / 2);
+    this.#freedNodes.push(node);
+  }
+
+  /** The nodes on which capacity became free since that freed generation; undefined: anything may have become free. */
+  freedSince(generation: number): readonly string[] | undefined {
+    const count = this.#freed - generation;
+    if (count > this.#freedNodes.length) return undefined;
+    const nodes = new Set(count === 0 ? [] : this.#freedNodes.slice(-count));
+    return nodes.has(undefined) ? undefined : ([...nodes] as readonly string[]);
   }
 
   slot(uid: string): Slot | undefined {
@@ -112,8 +137,9 @@ export class Reservations {
     return this.#slots.values();
   }
 
+  /** The same list as at the last call, unless slots were taken or given back since. */
   slotsOf(gang: string): readonly Slot[] {
-    return [...(this.#byGang.get(gang)?.values() ?? [])];
+    return listOf(this.#slotLists, this.#byGang, gang);
   }
 
   countOf(gang: string): number {
@@ -125,6 +151,7 @@ export class Reservations {
     this.forget(slot.pod.uid);
     this.#slots.set(slot.pod.uid, slot);
     addEntry(this.#byGang, slot.gang, slot.pod.uid, slot);
+    this.#slotLists.delete(slot.gang);
     this.#take(slot.node, slot.pod.uid, slot);
   }
 
@@ -136,7 +163,7 @@ export class Reservations {
   /** Gives the capacity back. */
   forget(uid: string): Slot | undefined {
     const slot = this.#remove(uid);
-    if (slot) this.#freed++;
+    if (slot) this.noteFreed(slot.levels.exclusive === undefined ? nodeFreedBy(slot) : undefined);
     return slot;
   }
 
@@ -145,6 +172,7 @@ export class Reservations {
     if (!slot) return undefined;
     this.#slots.delete(uid);
     removeEntry(this.#byGang, slot.gang, uid);
+    this.#slotLists.delete(slot.gang);
     this.#giveBack(slot.node, uid);
     return slot;
   }
@@ -174,6 +202,7 @@ export class Reservations {
     const { key } = placeholder;
     this.#hold(key, [placeholder]);
     addEntry(this.#placeholders, key.gang, holdIdOf(key), placeholder);
+    this.#placeholderLists.delete(key.gang);
   }
 
   releasePlaceholder(key: PlaceholderKey): void {
@@ -187,14 +216,16 @@ export class Reservations {
   /** Turns a placeholder into a slot: nothing becomes free for others. */
   fillPlaceholder(key: PlaceholderKey, slot: Slot): void {
     const freed = this.#freed;
+    const freedNodes = [...this.#freedNodes];
     this.#release(key);
     this.assume(slot);
     this.#freed = freed;
+    this.#freedNodes = freedNodes;
   }
 
-  /** Placeholders of the gang, in the order in which they were added. */
+  /** Placeholders of the gang, in the order in which they were added. The same list as long as they are the same. */
   placeholdersOf(gang: string): readonly Placeholder[] {
-    return [...(this.#placeholders.get(gang)?.values() ?? [])];
+    return listOf(this.#placeholderLists, this.#placeholders, gang);
   }
 
   countPlaceholders(gang: string): number {
@@ -225,8 +256,11 @@ export class Reservations {
     if (!hold) return;
     for (const { node } of hold.spaces) this.#giveBack(node, id);
     this.#holds.delete(id);
-    if (key.kind !== 'lone-pod') removeEntry(this.#placeholders, key.gang, id);
-    this.#freed++;
+    if (key.kind !== 'lone-pod') {
+      removeEntry(this.#placeholders, key.gang, id);
+      this.#placeholderLists.delete(key.gang);
+    }
+    for (const space of hold.spaces) this.noteFreed(nodeFreedBy(space));
   }
 
   /** Replaces what is reserved for planned starts. */
@@ -250,6 +284,7 @@ export class Reservations {
   }
 
   #take(node: string, id: string, holder: { readonly pod: PodModel }): void {
+    this.#taken++;
     addEntry(this.#byNode, node, id, holder);
     this.#changedNodes.add(node);
   }
@@ -282,6 +317,31 @@ export class Reservations {
     return templates;
   }
 }
+
+/** For so many generations it is known where capacity became free. */
+const MAX_FREED = 1_024;
+
+/** The node, unless other nodes may be open now that it is gone: it repelled others, or kept a domain closed. */
+export function nodeFreedBy({ pod, node }: { readonly pod: PodModel; readonly node: string }): string | undefined {
+  return pod.template.antiAffinity.length === 0 && exclusiveOf(pod) === undefined ? node : undefined;
+}
+
+function listOf<Value>(
+  lists: Map<string, readonly Value[]>,
+  index: ReadonlyMap<string, ReadonlyMap<string, Value>>,
+  group: string,
+): readonly Value[] {
+  const entries = index.get(group);
+  if (!entries) return NONE;
+  let list = lists.get(group);
+  if (!list) {
+    list = [...entries.values()];
+    lists.set(group, list);
+  }
+  return list;
+}
+
+const NONE: readonly never[] = [];
 
 function addEntry<Key, Value>(index: Map<string, Map<Key, Value>>, group: string, key: Key, value: Value): void {
   const entries = index.get(group);

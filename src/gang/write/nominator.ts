@@ -47,7 +47,7 @@ export class Nominator {
     const { gang, attempt } = record;
     const slots = reservations.slotsOf(gang.key);
     // A member that was planned again needs no erasure: its new nomination replaces the old one.
-    for (const slot of slots) noteErased(attempt, slot.pod.uid);
+    if (attempt.clearing.size > 0) for (const slot of slots) noteErased(attempt, slot.pod.uid);
     for (const pod of attempt.clearing.values()) {
       // Another gang may have nominated it since it left; a pod in no gang is a stray.
       const now = view.pod(pod.uid);
@@ -67,11 +67,12 @@ export class Nominator {
       this.#start('nominate', slot.gang, slot.pod, () => this.#nominate(slot, view.pod(slot.pod.uid)));
     if (assumed.length > 0 || isEarly || slots.some(({ state }) => state === 'fenced')) return;
     for (const slot of slots) {
+      if (slot.isUngated) continue;
       const pod = view.pod(slot.pod.uid);
       // A member that bypasses the extender would start alone: it stays gated until the barrier has opened for the
       // others.
       if (pod && !pod.template.reachesExtender && !attempt.isOpen) continue;
-      if (slot.isUngated || !pod?.gates.includes(GANG_GATE)) continue;
+      if (!pod?.gates.includes(GANG_GATE)) continue;
       this.#start('remove gate', slot.gang, pod, () => this.#removeGate(slot, pod));
     }
   }
