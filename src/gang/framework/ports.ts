@@ -8,7 +8,7 @@ import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts'
 import type { RunLength } from '../../core/backfill/run-length.ts';
 import type { StartQuestion } from '../../core/backfill/start-question.ts';
 import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objects/model.ts';
-import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
+import type { EvictionOutcome, GatedPod, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
 import type { Gang, GangKey, GangSources } from '../../core/podgroup/gang.ts';
 import type { IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
@@ -74,7 +74,7 @@ export interface ClusterWriter {
   annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<WriteOutcome>;
   /** `ok`: the pod is being deleted, with its own grace period. */
   evict(pod: PodIdentity): Promise<EvictionOutcome>;
-  removeGate(pod: PodIdentity, gate: string): Promise<WriteOutcome>;
+  removeGate(pod: GatedPod, gate: string): Promise<WriteOutcome>;
   bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<WriteOutcome>;
 }
 
