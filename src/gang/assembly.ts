@@ -33,6 +33,7 @@ import { Preemptor } from './preempt/preemptor.ts';
 import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
+import { Passage } from './state/passage.ts';
 import type { GangRecord } from './state/records.ts';
 import { Reservations } from './state/reservations.ts';
 import { StartFailures } from './state/start-failures.ts';
@@ -72,8 +73,9 @@ export interface Scheduler {
 export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const { view, writer, queueWriter, observer, clock, settings } = ports;
   const reservations = new Reservations();
+  const passage = new Passage();
   const barrier: Barrier = new Barrier(clock, {
-    onTimeout: (gang, held) => observation.onBarrierTimeout(gang, held),
+    onTimeout: (gang, timeout) => observation.onBarrierTimeout(gang, timeout),
     onAbandoned: () => observer.onBarrierAbandoned(),
     onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
   });
@@ -88,6 +90,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     view,
     reservations,
     startFailures: new StartFailures(settings),
+    passage,
     barrier,
     writer,
     queueWriter,
@@ -118,7 +121,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const admission = new Admission(context, { queues, satisfiability, backfill, limits, history, repairs: repairer });
 
   // 4 plan, 5 preempt
-  const pacing = new Pacing(reservations);
+  const pacing = new Pacing(reservations, passage);
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
   const planner = new Planner(context, { assigner, early, inputs, pacing, queues, satisfiability });

@@ -280,7 +280,10 @@ export class FakeApiServer {
 
   #patchByOperations(path: string, object: FakeObject, patch: readonly object[]): Answer {
     try {
-      return { status: 200, body: this.put(path, applyPatch(object, patch, 'application/json-patch+json') as FakeObject) };
+      return {
+        status: 200,
+        body: this.put(path, applyPatch(object, patch, 'application/json-patch+json') as FakeObject),
+      };
     } catch (error) {
       if (!(error instanceof ApiRefusal)) throw error;
       return failure(error.status, error.reason, error.message);

@@ -16,7 +16,7 @@ import { noteBinding, noteHeld, type Slot, stepBack } from '../state/slot.ts';
 import type { BarrierOpener } from '../write/barrier-opener.ts';
 import type { LonePods } from './lone-pods.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'writer' | 'observer' | 'clock'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'passage' | 'barrier' | 'writer' | 'observer' | 'clock'>;
 
 export interface BinderParts {
   readonly gangs: GangTable;
@@ -76,6 +76,7 @@ export class Binder {
       return refuse(`gang ${slot.gang} planned this member for node ${slot.node}, not ${call.node}`);
     }
     if (slot.state === 'fenced') return refuse(`gang ${slot.gang} waits for the pods that it preempted to leave`);
+    this.#context.passage.noteArrival(slot.pod.priority, slot.since, clock.now());
     noteHeld(slot, clock.now());
     const { result, leave } = barrier.hold(slot.gang, call.uid, this.#timeoutOf(slot.gang));
     const unregister = onCallerGone(leave);

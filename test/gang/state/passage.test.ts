@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Passage } from '../../../src/gang/state/passage.ts';
+
+const SECOND = 1_000;
+
+describe('what kube-scheduler came to', () => {
+  test('counts for pods of the same priority that came to its queue later, or at the same time', () => {
+    const passage = new Passage();
+    passage.note(0, 5 * SECOND, 20 * SECOND);
+    expect(passage.lastBefore(0, 4 * SECOND), 'it went past these').toBe(Number.NEGATIVE_INFINITY);
+    expect(passage.lastBefore(0, 5 * SECOND)).toBe(20 * SECOND);
+    expect(passage.lastBefore(0, 9 * SECOND)).toBe(20 * SECOND);
+  });
+
+  test('counts for all pods of lower priority, and for none of higher priority', () => {
+    const passage = new Passage();
+    passage.note(10, 15 * SECOND, 20 * SECOND);
+    expect(passage.lastBefore(0, 1 * SECOND)).toBe(20 * SECOND);
+    expect(passage.lastBefore(20, 30 * SECOND)).toBe(Number.NEGATIVE_INFINITY);
+  });
+
+  test('is the latest of all that go before, whatever came in which order', () => {
+    const notes = fc.array(fc.record({ priority: fc.nat(3), queuedAt: fc.nat(40), waits: fc.nat(5) }), { maxLength: 60 });
+    fc.assert(
+      fc.property(notes, fc.nat(3), fc.nat(40), (list, priority, queuedAt) => {
+        const passage = new Passage();
+        let now = 0;
+        let expected = Number.NEGATIVE_INFINITY;
+        for (const note of list) {
+          now += note.waits * SECOND;
+          passage.note(note.priority, note.queuedAt * SECOND, now);
+          const isBefore = note.priority > priority || (note.priority === priority && note.queuedAt <= queuedAt);
+          if (isBefore) expected = now;
+        }
+        expect(passage.lastBefore(priority, queuedAt * SECOND)).toBe(expected);
+      }),
+    );
+  });
+});
+
+describe('the best rate', () => {
+  const arrive = (passage: Passage, members: number, from: number, everyMs: number) => {
+    for (let i = 0; i < members; i++) passage.noteArrival(0, 0, from + i * everyMs);
+  };
+
+  test('is unknown until enough members came in a row', () => {
+    const passage = new Passage();
+    arrive(passage, 256, 0, 4);
+    expect(passage.bestRate(SECOND)).toBeUndefined();
+    arrive(passage, 1, 1_024, 4);
+    expect(passage.bestRate(2 * SECOND)).toBeCloseTo(250, -1);
+  });
+
+  test('is that of the fastest run of the last hour', () => {
+    const passage = new Passage();
+    arrive(passage, 300, 0, 20);
+    arrive(passage, 300, 10 * SECOND, 2);
+    arrive(passage, 300, 20 * SECOND, 40);
+    expect(passage.bestRate(60 * SECOND)).toBeCloseTo(500, -1);
+    expect(passage.bestRate(3_612 * SECOND), 'the fast one is forgotten').toBeLessThan(30);
+    expect(passage.bestRate(9_000 * SECOND)).toBeUndefined();
+  });
+});
