@@ -33,6 +33,7 @@ import { Preemptor } from './preempt/preemptor.ts';
 import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
+import { BarrierReach } from './state/barrier-reach.ts';
 import { Passage } from './state/passage.ts';
 import type { GangRecord } from './state/records.ts';
 import { Reservations } from './state/reservations.ts';
@@ -91,6 +92,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     reservations,
     startFailures: new StartFailures(settings),
     passage,
+    reach: new BarrierReach(passage, clock, ports.barrierTimeoutMs),
     barrier,
     writer,
     queueWriter,
@@ -158,7 +160,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const verbs = new Verbs(context, {
     gangs,
     observation,
-    binder: new Binder(context, { gangs, opener, waker: timer, lonePods, barrierTimeoutMs: ports.barrierTimeoutMs }),
+    binder: new Binder(context, { gangs, opener, waker: timer, lonePods }),
     lonePods,
     loneAdmission: new LoneAdmission(context, queues, admission),
     projectPod: ports.projectPod,

@@ -22,6 +22,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
+import { upcoming } from '../state/deadlines.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
@@ -54,7 +55,10 @@ export interface AdmissionParts {
   readonly repairs: EndingGangs;
 }
 
-type Context = Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation' | 'startFailures'>;
+type Context = Pick<
+  LoopContext,
+  'reservations' | 'observer' | 'clock' | 'settings' | 'isolation' | 'startFailures' | 'reach'
+>;
 
 export class Admission {
   readonly #context: Context;
@@ -86,7 +90,8 @@ export class Admission {
 
   /** When the next pass is due by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
-    return Math.min(this.#parts.limits.nextAt, this.#looksAgain ? now : this.#backfill.nextAt(now));
+    const passAt = this.#looksAgain ? now : this.#backfill.nextAt(now);
+    return Math.min(this.#parts.limits.nextAt, passAt, upcoming(this.#context.reach.nextAt, now));
   }
 
   /** Why the gang may not be planned, regardless of other gangs; undefined: it may. */
@@ -98,7 +103,9 @@ export class Admission {
     const { settlesAt } = gang;
     if (settlesAt !== undefined && isAhead(settlesAt, this.#context.clock.now()))
       return { kind: 'settling', until: settlesAt };
-    return this.#parts.limits.holdReasonOf(record);
+    const overTime = this.#parts.limits.holdReasonOf(record);
+    if (overTime || record.census.bound.length > 0) return overTime;
+    return this.#context.reach.findReason(gang);
   }
 
   /** Why nobody may use quota of the queue: one gang has waited too long for it; undefined: the queue is open. */

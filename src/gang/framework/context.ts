@@ -1,6 +1,7 @@
 /** What the steps of the decision loop share. Each step takes only the members that it uses. */
 
 import type { Clock } from '../../core/objects/clock.ts';
+import type { BarrierReach } from '../state/barrier-reach.ts';
 import type { Passage } from '../state/passage.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { StartFailures } from '../state/start-failures.ts';
@@ -14,6 +15,7 @@ export interface LoopContext {
   readonly reservations: Reservations;
   readonly startFailures: StartFailures;
   readonly passage: Passage;
+  readonly reach: BarrierReach;
   readonly barrier: Barrier;
   readonly writer: ClusterWriter;
   readonly queueWriter: QueueWriter;

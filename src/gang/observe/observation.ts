@@ -29,7 +29,7 @@ import { SlotKeeper } from './slot-keeper.ts';
 
 type Context = Pick<
   LoopContext,
-  'view' | 'reservations' | 'passage' | 'barrier' | 'observer' | 'clock' | 'settings' | 'isolation' | 'startFailures'
+  'view' | 'reservations' | 'passage' | 'reach' | 'barrier' | 'observer' | 'clock' | 'settings' | 'isolation'
 >;
 
 export class Observation {
@@ -145,7 +145,7 @@ export class Observation {
     this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, timeout));
   }
 
-  #endBarrier(gang: string, { held }: BarrierTimeout): void {
+  #endBarrier(gang: string, { held, isOutrun }: BarrierTimeout): void {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
@@ -154,6 +154,7 @@ export class Observation {
       this.#waker.wake(record.gang.key);
       return;
     }
+    if (isOutrun) this.#context.reach.noteOutrun(record.gang, held + record.census.bound.length);
     const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;
     this.#apply({ record, cause: 'barrier-timeout', message });
   }

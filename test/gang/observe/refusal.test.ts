@@ -503,7 +503,7 @@ describe('a queue that is longer than the timeout', () => {
     const world = await startWorld({ nodes: 60 });
     const createdAt = new Date(world.clock.now()).toISOString();
     const others = Array.from({ length: 20 }, (_, i) => pod(`web-${i}`, { gpus: 0, spec: {} }));
-    for (const raw of others) raw.metadata.creationTimestamp = createdAt;
+    for (const raw of others) Object.assign(raw.metadata, { creationTimestamp: createdAt });
     world.create(others);
     await world.pass(SECOND);
     world.create(pods('a', 2));

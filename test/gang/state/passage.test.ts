@@ -21,7 +21,9 @@ describe('what kube-scheduler came to', () => {
   });
 
   test('is the latest of all that go before, whatever came in which order', () => {
-    const notes = fc.array(fc.record({ priority: fc.nat(3), queuedAt: fc.nat(40), waits: fc.nat(5) }), { maxLength: 60 });
+    const notes = fc.array(fc.record({ priority: fc.nat(3), queuedAt: fc.nat(40), waits: fc.nat(5) }), {
+      maxLength: 60,
+    });
     fc.assert(
       fc.property(notes, fc.nat(3), fc.nat(40), (list, priority, queuedAt) => {
         const passage = new Passage();
