@@ -20,7 +20,7 @@ import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { Isolation } from './framework/isolation.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
-import type { ExtenderVerbs, SchedulerView, Searcher } from './framework/ports.ts';
+import type { ExtenderVerbs, GateSwitch, SchedulerView, Searcher } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
@@ -41,6 +41,7 @@ import { StartFailures } from './state/start-failures.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
 import { Dispatcher } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
+import { GateKeeper } from './write/gate-keeper.ts';
 import { HolderFinder } from './write/holder-finder.ts';
 import { KeyAdvisor } from './write/key-advisor.ts';
 import { Nominator } from './write/nominator.ts';
@@ -61,6 +62,8 @@ export type SchedulerPorts = Pick<
   readonly schedulerNames: readonly string[];
   readonly projectPod: (raw: object) => PodModel;
   readonly searcher: Searcher;
+  /** Undefined: no admission policy is told anything. */
+  readonly gates?: GateSwitch;
 };
 
 export interface Scheduler {
@@ -135,6 +138,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const strays = new StrayKeeper(context, timer);
   const nominator = new Nominator(context, timer);
   const dispatcher = new Dispatcher(context, { nominator, evictor, opener, strays, advisor });
+  const gateKeeper = new GateKeeper(context, ports.gates, timer);
   const queuePublisher = new QueuePublisher(context, queues);
   const holders = new HolderFinder(context);
   const publisher = new Publisher(context, repairer, queuePublisher, holders);
@@ -151,6 +155,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     planner,
     preemptor,
     dispatcher,
+    gateKeeper,
     queuePublisher,
     publisher,
   });

@@ -78,6 +78,14 @@ export interface ClusterWriter {
   bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<WriteOutcome>;
 }
 
+/** Tells the admission policy whether members of gangs get the gate; `kube/gate-switch.ts` implements it. */
+export interface GateSwitch {
+  /** `auto`: while gangs wait. */
+  readonly mode: 'auto' | 'always' | 'never';
+  /** `gone`: the policy is not installed. */
+  set(isOn: boolean, reason: string): Promise<WriteOutcome>;
+}
+
 /** Writes to `Queue` objects; `kube/queue-writer.ts` implements it. */
 export interface QueueWriter {
   /** `gone`: the CRD is not installed. `conflict`: an object of this name exists. */

@@ -21,7 +21,7 @@
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
  */
-import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
+import { GANG_GATE, OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 
@@ -50,6 +50,8 @@ export interface Census {
   readonly succeeded: number;
   /** Unbound members that bypass the extender: they request no resource that it manages, so they never call bind. */
   readonly bypassing: number;
+  /** Unbound members without the gate: kube-scheduler has them. */
+  readonly ungated: number;
   /**
    * Whether so many bound members are being evicted for another gang that it falls below its minimum: the whole gang
    * leaves.
@@ -76,9 +78,10 @@ export function takeCensus(gang: Gang): Census {
   const unbound = gang.present.filter((pod) => pod.nodeName === '');
   const succeeded = gang.members.length - gang.present.length;
   const bypassing = unbound.filter(({ template }) => !template.reachesExtender).length;
+  const ungated = unbound.filter(({ gates }) => !gates.includes(GANG_GATE)).length;
   const departing = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
   const isVictim = departing > 0 && bound.length - departing < (gang.minMember ?? 1);
-  return { bound, unbound, succeeded, bypassing, isVictim };
+  return { bound, unbound, succeeded, bypassing, ungated, isVictim };
 }
 
 /** @param neverStarts it was found that nothing that others do would let it start. */
