@@ -51,8 +51,8 @@ export const guards: readonly Guard[] = [
   {
     name: 'a gang that outran the barrier is not tried again',
     file: 'src/gang/admit/admission.ts',
-    text: 'return this.#context.reach.findReason(gang);',
-    mutant: 'return undefined;',
+    text: 'this.#parts.limits.holdReasonOf(record) ?? this.#context.reach.findReason(gang);',
+    mutant: 'this.#parts.limits.holdReasonOf(record);',
     tests: ['test/gang/state/barrier-reach.test.ts'],
   },
   {

@@ -39,7 +39,7 @@ import type { GangRecord } from './state/records.ts';
 import { Reservations } from './state/reservations.ts';
 import { StartFailures } from './state/start-failures.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
-import { Dispatcher } from './write/dispatcher.ts';
+import { Dispatcher, type DispatcherParts } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
 import { GateKeeper } from './write/gate-keeper.ts';
 import { HolderFinder } from './write/holder-finder.ts';
@@ -135,10 +135,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
 
   // 6 write, 7 publish
   const advisor = new KeyAdvisor(context, timer, queues, ports.schedulerNames);
-  const strays = new StrayKeeper(context, timer);
-  const nominator = new Nominator(context, timer);
-  const dispatcher = new Dispatcher(context, { nominator, evictor, opener, strays, advisor });
-  const gateKeeper = new GateKeeper(context, ports.gates, timer);
+  const dispatcher = assembleDispatcher(context, timer, { evictor, opener, advisor, gates: ports.gates });
   const queuePublisher = new QueuePublisher(context, queues);
   const holders = new HolderFinder(context);
   const publisher = new Publisher(context, repairer, queuePublisher, holders);
@@ -155,7 +152,6 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     planner,
     preemptor,
     dispatcher,
-    gateKeeper,
     queuePublisher,
     publisher,
   });
@@ -173,6 +169,16 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
+}
+
+function assembleDispatcher(
+  context: LoopContext,
+  timer: CycleTimer,
+  { gates, ...shared }: Pick<DispatcherParts, 'evictor' | 'opener' | 'advisor'> & { readonly gates: GateSwitch | undefined },
+): Dispatcher {
+  const strays = new StrayKeeper(context, timer);
+  const nominator = new Nominator(context, timer);
+  return new Dispatcher(context, { ...shared, nominator, strays, gates: new GateKeeper(context, gates, timer) });
 }
 
 /** A gang that is set aside gives back what is not bound. */

@@ -33,7 +33,6 @@ import { nextDeadline } from './state/deadlines.ts';
 import { countStates } from './state/lifecycle.ts';
 import type { GangRecord } from './state/records.ts';
 import type { Dispatcher } from './write/dispatcher.ts';
-import type { GateKeeper } from './write/gate-keeper.ts';
 import type { Publisher } from './write/publisher.ts';
 import type { QueuePublisher } from './write/queue-publisher.ts';
 
@@ -51,7 +50,6 @@ export interface CoordinatorParts {
   readonly planner: Planner;
   readonly preemptor: Preemptor;
   readonly dispatcher: Dispatcher;
-  readonly gateKeeper: GateKeeper;
   readonly queuePublisher: QueuePublisher;
   readonly publisher: Publisher;
 }
@@ -69,7 +67,7 @@ export class Coordinator {
 
   /** Runs one cycle. */
   decide(): void {
-    const { observation, repairer, admission, dispatcher, gateKeeper, publisher } = this.#parts;
+    const { observation, repairer, admission, dispatcher, publisher } = this.#parts;
     const now = this.#context.clock.now();
     const succeeded = observation.observe(now); // 1 observe
     const gangs = [...this.#parts.gangs.values()];
@@ -78,7 +76,6 @@ export class Coordinator {
       this.#handle(candidate); // 4 plan, 5 preempt
     }
     dispatcher.write(this.#parts.gangs); // 6 write
-    gateKeeper.reconcile(gangs, now);
     publisher.publish(gangs, now); // 7 publish
     this.#endCycle(gangs, now);
   }
@@ -121,13 +118,13 @@ export class Coordinator {
   /** When the next cycle is due without an event, milliseconds; Infinity: never. */
   #nextAt(gangs: readonly GangRecord[], now: number): number {
     const { reservations, settings, isolation } = this.#context;
-    const { repairer, admission, planner, observation, gateKeeper, queuePublisher } = this.#parts;
+    const { repairer, admission, planner, observation, dispatcher, queuePublisher } = this.#parts;
     let next = Math.min(
       nextDeadline(gangs, now, settings.regatherMs),
       repairer.nextAt,
       admission.nextAt(now),
       planner.nextAt(now),
-      gateKeeper.nextAt,
+      dispatcher.nextAt,
       queuePublisher.nextAt,
       observation.nextAt,
       isolation.nextAt,

@@ -103,9 +103,7 @@ export class Admission {
     const { settlesAt } = gang;
     if (settlesAt !== undefined && isAhead(settlesAt, this.#context.clock.now()))
       return { kind: 'settling', until: settlesAt };
-    const overTime = this.#parts.limits.holdReasonOf(record);
-    if (overTime || record.census.bound.length > 0) return overTime;
-    return this.#context.reach.findReason(gang);
+    return this.#parts.limits.holdReasonOf(record) ?? this.#context.reach.findReason(gang);
   }
 
   /** Why nobody may use quota of the queue: one gang has waited too long for it; undefined: the queue is open. */

@@ -52,7 +52,7 @@ export class GateKeeper {
   }
 
   /** Starts the write that is missing. O(gangs). */
-  reconcile(records: readonly GangRecord[], now: number): void {
+  reconcile(records: Iterable<GangRecord>, now: number): void {
     if (!this.#switch) return;
     const cause = findCause(records);
     if (cause !== undefined) {
@@ -89,7 +89,7 @@ export class GateKeeper {
 }
 
 /** Why new members get the gate; undefined: they get none. */
-function findCause(records: readonly GangRecord[]): string | undefined {
+function findCause(records: Iterable<GangRecord>): string | undefined {
   let exposed = 0;
   for (const { gang, state, census, attempt, admission } of records) {
     if (state === 'Pending' && (attempt.shortfall !== undefined || isInLine(admission.holdReason?.kind))) {
