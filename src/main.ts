@@ -96,7 +96,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
   const { levels, policy: score } = config.topology;
   const searcher = new WorkerSearcher({ policy, clock, levels, managedResources, score });
-  const gateObject = new ApiGateSwitch(api, gang.gatesConfigMap);
+  const gateObject = new ApiGateSwitch(api, gang.gatesParameter);
   const gateSwitch = { mode: gang.gates, set: gateObject.set.bind(gateObject) };
   const scheduler = assembleScheduler({
     view: state,

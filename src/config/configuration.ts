@@ -44,7 +44,7 @@ export interface GangConfiguration {
   /** When members of gangs get the gate at creation. */
   readonly gates: 'auto' | 'always' | 'never';
   /** Where the admission policy reads it. */
-  readonly gatesConfigMap: { readonly namespace: string; readonly name: string };
+  readonly gatesParameter: { readonly namespace: string; readonly name: string };
 }
 
 /** Deeply frozen. */
@@ -167,7 +167,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       maxGangSize: gang.maxGangSize,
       timeBudget: formatDuration(gang.timeBudgetMs),
       gates: gang.gates,
-      gatesConfigMap: `${gang.gatesConfigMap.namespace}/${gang.gatesConfigMap.name}`,
+      gatesParameter: `${gang.gatesParameter.namespace}/${gang.gatesParameter.name}`,
     },
     ...renderRepair(config.preemption, config.repair),
     queues: renderQueues(config.queues),
@@ -264,7 +264,7 @@ function readGang(section: Section): GangConfiguration {
     maxGangSize: section.integer('maxGangSize', MAX_GANG_SIZE, { min: 1, max: 1_000_000 }),
     timeBudgetMs: section.durationMs('timeBudget', second, { min: 10, max: hour }),
     gates: section.choice('gates', 'auto', ['auto', 'always', 'never'] as const),
-    gatesConfigMap: readObjectName(section, 'gatesConfigMap', 'muster-system/muster-gates'),
+    gatesParameter: readObjectName(section, 'gatesParameter', 'muster-system/muster-gates'),
   };
   section.end();
   return gang;

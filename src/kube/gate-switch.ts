@@ -1,4 +1,4 @@
-/** The ConfigMap that tells the admission policy (deploy/admission-policy.yaml) whether members of gangs get the gate. */
+/** The object that tells the admission policy (deploy/admission-policy.yaml) whether members of gangs get the gate. */
 import type { ApiClient, ApiOutcome } from './client.ts';
 
 export class ApiGateSwitch {
@@ -7,11 +7,12 @@ export class ApiGateSwitch {
 
   constructor(api: ApiClient, { namespace, name }: { readonly namespace: string; readonly name: string }) {
     this.#api = api;
-    this.#path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/${encodeURIComponent(name)}`;
+    this.#path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/limitranges/${encodeURIComponent(name)}`;
   }
 
   /** `gone`: the policy is not installed. @param reason for people who look at the object. */
   set(isOn: boolean, reason: string): Promise<ApiOutcome> {
-    return this.#api.patch(this.#path, { data: { gate: isOn ? 'on' : 'off', reason } }, 'merge');
+    const annotations = { 'muster.dev/gate': isOn ? 'on' : 'off', 'muster.dev/gate-reason': reason };
+    return this.#api.patch(this.#path, { metadata: { annotations } }, 'merge');
   }
 }

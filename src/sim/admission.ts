@@ -1,6 +1,6 @@
 /**
  * A hand-written equivalent of deploy/admission-policy.yaml, because the embedded control plane evaluates no CEL. It
- * adds the scheduling gate to gang members unless its ConfigMap says `off`, and the marker to members that request no
+ * adds the scheduling gate to gang members unless its parameter says `off`, and the marker to members that request no
  * resource managed by an extender. It applies while a policy of that name is installed. The e2e tests compare it with the real policy.
  */
 import type { RawContainer } from '../core/objects/raw-pod.ts';
@@ -29,8 +29,8 @@ export function admitGangMember(store: ObjectStore, labels: Readonly<Record<stri
 }
 
 function isGating(store: ObjectStore): boolean {
-  const { data } = (store.get('configmaps', 'muster-system', 'muster-gates') ?? {}) as { data?: { gate?: string } };
-  return data?.gate !== 'off';
+  const parameter = store.get('limitranges', 'muster-system', 'muster-gates');
+  return parameter?.metadata.annotations?.['muster.dev/gate'] !== 'off';
 }
 
 function isManaged({ containers, initContainers }: PodSpec): boolean {

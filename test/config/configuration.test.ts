@@ -54,7 +54,7 @@ describe('parseConfiguration', () => {
         maxGangSize: 100_000,
         timeBudgetMs: 1000,
         gates: 'auto',
-        gatesConfigMap: { namespace: 'muster-system', name: 'muster-gates' },
+        gatesParameter: { namespace: 'muster-system', name: 'muster-gates' },
       },
       preemption: {
         noticeMs: 0,
@@ -177,7 +177,7 @@ log: {verbosity: 10}
       body: 'gang: {barierTimeout: 25s}',
       problem:
         'gang.barierTimeout: unknown field; expected one of barrierTimeout, nominationTimeout, repairTimeout, ' +
-        'backoffInitial, backoffMax, maxReplans, maxGangSize, timeBudget, gates, gatesConfigMap',
+        'backoffInitial, backoffMax, maxReplans, maxGangSize, timeBudget, gates, gatesParameter',
     },
     {
       what: 'an unknown field two levels down',

@@ -82,7 +82,7 @@ export class GateKeeper {
     this.#written = outcome.kind === 'ok' ? isOn : undefined;
     this.#dueAt = clock.now() + (outcome.kind === 'ok' ? REASSERT_MS : RETRY_MS);
     if (outcome.kind === 'failed' || outcome.kind === 'conflict') {
-      observer.onWriteFailed('switch gates', '', 'ConfigMap of the admission policy', outcome.message);
+      observer.onWriteFailed('switch gates', '', 'parameter of the admission policy', outcome.message);
     }
     this.#waker.wake();
   }
