@@ -255,7 +255,7 @@ function readApi(section: Section): ApiConfiguration {
 function readGang(section: Section): GangConfiguration {
   const range = { min: 10, max: 24 * hour };
   const gang = {
-    barrierTimeoutMs: section.durationMs('barrierTimeout', 25 * second, range),
+    barrierTimeoutMs: section.durationMs('barrierTimeout', 100 * second, range),
     nominationTimeoutMs: section.durationMs('nominationTimeout', 15 * second, range),
     repairTimeoutMs: section.durationMs('repairTimeout', 5 * minute, range),
     backoffInitialMs: section.durationMs('backoffInitial', second, range),

@@ -45,7 +45,7 @@ describe('parseConfiguration', () => {
         policy: 'best-fit',
       },
       gang: {
-        barrierTimeoutMs: 25_000,
+        barrierTimeoutMs: 100_000,
         nominationTimeoutMs: 15_000,
         repairTimeoutMs: 300_000,
         backoffInitialMs: 1000,

@@ -29,6 +29,8 @@ export interface WorldOptions extends ControlPlaneOptions {
   readonly queues?: Readonly<Record<string, unknown>>;
   /** Installs deploy/crds before Muster starts. */
   readonly queueObjects?: boolean;
+  /** With two extender entries: the resources of the one that binds. */
+  readonly bindResources?: readonly string[];
 }
 
 export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
@@ -42,13 +44,14 @@ const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoff
 const GATES = { gates: 'always' };
 
 export async function startWorld(
-  { gang, topology, preemption, repair, queues, queueObjects = false, ...options }: WorldOptions,
+  { gang, topology, preemption, repair, queues, bindResources, queueObjects = false, ...options }: WorldOptions,
   start: StartCluster,
 ): Promise<World> {
   const cluster = await start({ admissionPolicy: true, ...options });
   const config = {
     ...musterConfig(gang),
     ...(topology !== undefined && { topology }),
+    ...(bindResources !== undefined && { bindResources }),
     ...(preemption !== undefined && { preemption }),
     ...(repair !== undefined && { repair }),
     ...(queues !== undefined && { queues }),
