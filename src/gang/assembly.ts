@@ -174,7 +174,10 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
 function assembleDispatcher(
   context: LoopContext,
   timer: CycleTimer,
-  { gates, ...shared }: Pick<DispatcherParts, 'evictor' | 'opener' | 'advisor'> & { readonly gates: GateSwitch | undefined },
+  {
+    gates,
+    ...shared
+  }: Pick<DispatcherParts, 'evictor' | 'opener' | 'advisor'> & { readonly gates: GateSwitch | undefined },
 ): Dispatcher {
   const strays = new StrayKeeper(context, timer);
   const nominator = new Nominator(context, timer);
