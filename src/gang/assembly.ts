@@ -81,7 +81,10 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const barrier: Barrier = new Barrier(clock, {
     onTimeout: (gang, timeout) => observation.onBarrierTimeout(gang, timeout),
     onAbandoned: () => observer.onBarrierAbandoned(),
-    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
+    onOpened: ({ members, waitedMs }) => {
+      passage.noteBrought(members, waitedMs, clock.now());
+      observer.onBarrierOpened(waitedMs / 1000);
+    },
   });
   const isolation: Isolation = new Isolation({
     clock,

@@ -77,7 +77,7 @@ export class Binder {
       return refuse(`gang ${slot.gang} planned this member for node ${slot.node}, not ${call.node}`);
     }
     if (slot.state === 'fenced') return refuse(`gang ${slot.gang} waits for the pods that it preempted to leave`);
-    this.#context.passage.noteArrival(slot.pod.priority, slot.since, clock.now());
+    this.#context.passage.note(slot.pod.priority, slot.since, clock.now());
     noteHeld(slot, clock.now());
     const { result, leave } = barrier.hold(slot.gang, call.uid, this.#timeoutOf(slot.gang));
     const unregister = onCallerGone(leave);

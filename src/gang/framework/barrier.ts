@@ -37,8 +37,16 @@ interface Gate {
   cancelTimer: () => void;
 }
 
+/** What kube-scheduler brought until a gang's barrier ended. */
+export interface Brought {
+  /** How many members were held at some time. */
+  readonly members: number;
+  /** From the first hold on, milliseconds. */
+  readonly waitedMs: number;
+}
+
 /** How a gang's barrier ended without opening. */
-export interface BarrierTimeout {
+export interface BarrierTimeout extends Brought {
   /** Members that were held then. */
   readonly held: number;
   /** Members still came: kube-scheduler is too slow for so many, or had other things to do. */
@@ -50,8 +58,7 @@ export interface BarrierEvents {
   readonly onTimeout: (gang: string, timeout: BarrierTimeout) => void;
   /** The last held member left before the barrier opened. */
   readonly onAbandoned: () => void;
-  /** `waitedMs`: from the first hold to the opening. */
-  readonly onOpened: (waitedMs: number) => void;
+  readonly onOpened: (brought: Brought) => void;
 }
 
 export class Barrier {
@@ -122,7 +129,7 @@ export class Barrier {
       return false;
     }
     this.#close(gang, gate);
-    this.#events.onOpened(this.#clock.now() - gate.since);
+    this.#events.onOpened({ members: gate.seen.size, waitedMs: this.#clock.now() - gate.since });
     for (const hold of gate.holds.values()) hold.settle({ kind: 'open' });
     return true;
   }
@@ -193,7 +200,8 @@ export class Barrier {
     const half = now - timeoutMs / 2;
     gate.cancelTimer();
     if (newcomerAt <= half || now - since >= LONGEST_TIMEOUTS * timeoutMs) {
-      const timeout = { held: holds.size, isOutrun: arrivalAt > now - timeoutMs / 4 };
+      const brought = { members: gate.seen.size, waitedMs: now - since };
+      const timeout = { ...brought, held: holds.size, isOutrun: arrivalAt > now - timeoutMs / 4 };
       this.rejectAll(gang, 'the other members did not arrive in time');
       this.#events.onTimeout(gang, timeout);
       return;

@@ -145,7 +145,7 @@ export class Observation {
     this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, timeout));
   }
 
-  #endBarrier(gang: string, { held, isOutrun }: BarrierTimeout): void {
+  #endBarrier(gang: string, { held, isOutrun, members, waitedMs }: BarrierTimeout): void {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
@@ -154,7 +154,10 @@ export class Observation {
       this.#waker.wake(record.gang.key);
       return;
     }
-    if (isOutrun) this.#context.reach.noteOutrun(record.gang, held + record.census.bound.length);
+    if (isOutrun) {
+      this.#context.passage.noteBrought(members, waitedMs, this.#context.clock.now());
+      this.#context.reach.noteOutrun(record.gang, held);
+    }
     const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;
     this.#apply({ record, cause: 'barrier-timeout', message });
   }

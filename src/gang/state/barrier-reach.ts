@@ -15,6 +15,8 @@ import type { Passage } from './passage.ts';
 
 /** An outrun gang keeps others of its namespace back for so long, milliseconds; kube-scheduler may be faster later. */
 const REMEMBER_MS = 3_600_000;
+/** A gang is not tried if it has more members than so many times what comes at the best rate: it may be better this time. */
+const MARGIN = 1.5;
 /** Fewer members were stopped by something else than their number. */
 const LEAST_HELD = 256;
 const MAX_NAMESPACES = 4_096;
@@ -58,15 +60,16 @@ export class BarrierReach {
     const { namespace, minMember: members = 0, scheduleTimeoutMs } = gang;
     if (members <= LEAST_HELD) return undefined;
     const timeoutMs = this.timeoutOf(gang);
-    const most = Math.min(this.#mostByRate(timeoutMs), this.#mostByOutrun(namespace, members, timeoutMs));
-    if (members <= most) return undefined;
+    const byRate = this.#mostByRate(timeoutMs);
+    const most = this.#mostByOutrun(namespace, members, timeoutMs) ?? (members > MARGIN * byRate ? byRate : undefined);
+    if (most === undefined) return undefined;
     const isOwn = scheduleTimeoutMs !== undefined && scheduleTimeoutMs < this.#barrierTimeoutMs;
     return { kind: 'outruns-barrier', members, most, timeoutMs, isOwn };
   }
 
   /** When a gang that was kept back may be tried by time alone, milliseconds; Infinity: none is. */
   get nextAt(): number {
-    let next = Number.POSITIVE_INFINITY;
+    let next = this.#passage.bestRateUntil;
     for (const { at } of this.#outruns.values()) next = Math.min(next, at + REMEMBER_MS);
     return next;
   }
@@ -76,11 +79,12 @@ export class BarrierReach {
     return rate === undefined ? Number.POSITIVE_INFINITY : Math.floor((rate * timeoutMs) / 1_000);
   }
 
-  #mostByOutrun(namespace: string, members: number, timeoutMs: number): number {
+  /** Undefined: no gang of so many members was outrun. */
+  #mostByOutrun(namespace: string, members: number, timeoutMs: number): number | undefined {
     const outrun = this.#outruns.get(namespace);
-    if (!outrun) return Number.POSITIVE_INFINITY;
+    if (!outrun) return undefined;
     if (this.#clock.now() - outrun.at >= REMEMBER_MS) this.#outruns.delete(namespace);
     else if (members >= outrun.members && timeoutMs <= outrun.timeoutMs) return outrun.held;
-    return Number.POSITIVE_INFINITY;
+    return undefined;
   }
 }

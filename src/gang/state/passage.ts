@@ -10,10 +10,11 @@ const GRAIN_MS = 1_000;
 /** Entries kept for each priority, and priorities: beyond that the oldest are forgotten, and count as not seen. */
 const MAX_ENTRIES = 1_024;
 const MAX_PRIORITIES = 64;
-/** The rate is that of so many arrivals in a row: fewer say little about a queue of thousands. */
-const RUN = 256;
+/** The rate is that of gangs with at least so many members: fewer say little about a queue of thousands. */
+const LEAST_BROUGHT = 256;
 /** For so long the best rate counts, milliseconds: kube-scheduler may have other things to do. */
 const REMEMBER_MS = 3_600_000;
+const MAX_RATES = 64;
 
 interface Reached {
   readonly queuedAt: number;
@@ -29,9 +30,6 @@ interface Rate {
 export class Passage {
   /** By priority; in each list `queuedAt` and `at` grow. */
   readonly #reached = new Map<number, Reached[]>();
-  /** When the last members came to the barrier, in a ring. */
-  readonly #arrivals = new Float64Array(RUN).fill(Number.NEGATIVE_INFINITY);
-  #next = 0;
   /** The newest last; a rate that a newer one exceeds is dropped. */
   readonly #rates: Rate[] = [];
   #writtenAt = Number.NEGATIVE_INFINITY;
@@ -47,17 +45,15 @@ export class Passage {
     if (list.length > MAX_ENTRIES) list.shift();
   }
 
-  /** A member came to the barrier. */
-  noteArrival(priority: number, queuedAt: number, now: number): void {
-    this.note(priority, queuedAt, now);
-    const first = this.#arrivals[this.#next]!;
-    this.#arrivals[this.#next] = now;
-    this.#next = (this.#next + 1) % RUN;
-    if (now <= first || first === Number.NEGATIVE_INFINITY) return;
-    const rate = { at: now, perSecond: ((RUN - 1) * 1_000) / (now - first) };
+  /**
+   * kube-scheduler brought so many members of one gang to the barrier, milliseconds after the first one. Only members of one
+   * gang count: they were all in its queue, so that their rate is its own, and not that at which pods are created.
+   */
+  noteBrought(members: number, ms: number, now: number): void {
+    if (members < LEAST_BROUGHT) return;
+    const rate = { at: now, perSecond: (members * 1_000) / Math.max(1, ms) };
     while (this.#rates.length > 0 && this.#rates.at(-1)!.perSecond <= rate.perSecond) this.#rates.pop();
-    // A long slow run adds nothing: only the rates that could become the best one are kept.
-    if (this.#rates.length < RUN) this.#rates.push(rate);
+    if (this.#rates.length < MAX_RATES) this.#rates.push(rate);
   }
 
   /**
@@ -86,7 +82,13 @@ export class Passage {
 
   /** Members that came to the barrier in a second, at best in the last hour; undefined: too few did to say. */
   bestRate(now: number): number | undefined {
-    while (this.#rates.length > 0 && now - this.#rates[0]!.at > REMEMBER_MS) this.#rates.shift();
+    while (this.#rates.length > 0 && now - this.#rates[0]!.at >= REMEMBER_MS) this.#rates.shift();
     return this.#rates[0]?.perSecond;
+  }
+
+  /** When the best rate is forgotten, milliseconds; Infinity: none is known. */
+  get bestRateUntil(): number {
+    const [best] = this.#rates;
+    return best ? best.at + REMEMBER_MS : Number.POSITIVE_INFINITY;
   }
 }

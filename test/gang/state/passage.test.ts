@@ -42,25 +42,22 @@ describe('what kube-scheduler came to', () => {
 });
 
 describe('the best rate', () => {
-  const arrive = (passage: Passage, members: number, from: number, everyMs: number) => {
-    for (let i = 0; i < members; i++) passage.noteArrival(0, 0, from + i * everyMs);
-  };
-
-  test('is unknown until enough members came in a row', () => {
+  test('is unknown until a large gang was brought: a few members say nothing, however slowly they come', () => {
     const passage = new Passage();
-    arrive(passage, 256, 0, 4);
-    expect(passage.bestRate(SECOND)).toBeUndefined();
-    arrive(passage, 1, 1_024, 4);
-    expect(passage.bestRate(2 * SECOND)).toBeCloseTo(250, -1);
+    for (let i = 0; i < 1_000; i++) passage.note(0, 0, i * 10 * SECOND);
+    passage.noteBrought(255, 2_000 * SECOND, 2_000 * SECOND);
+    expect(passage.bestRate(2_000 * SECOND)).toBeUndefined();
+    passage.noteBrought(1_000, 4 * SECOND, 2_001 * SECOND);
+    expect(passage.bestRate(2_002 * SECOND)).toBe(250);
   });
 
-  test('is that of the fastest run of the last hour', () => {
+  test('is the best of the last hour', () => {
     const passage = new Passage();
-    arrive(passage, 300, 0, 20);
-    arrive(passage, 300, 10 * SECOND, 2);
-    arrive(passage, 300, 20 * SECOND, 40);
-    expect(passage.bestRate(60 * SECOND)).toBeCloseTo(500, -1);
-    expect(passage.bestRate(3_612 * SECOND), 'the fast one is forgotten').toBeLessThan(30);
+    passage.noteBrought(500, 5 * SECOND, 0);
+    passage.noteBrought(500, SECOND, 10 * SECOND);
+    passage.noteBrought(500, 20 * SECOND, 20 * SECOND);
+    expect(passage.bestRate(60 * SECOND)).toBe(500);
+    expect(passage.bestRate(3_612 * SECOND), 'the best one is forgotten').toBe(25);
     expect(passage.bestRate(9_000 * SECOND)).toBeUndefined();
   });
 });
