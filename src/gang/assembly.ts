@@ -15,7 +15,7 @@ import { Inspection } from './extender/inspection.ts';
 import { LoneAdmission } from './extender/lone-admission.ts';
 import { LonePods } from './extender/lone-pods.ts';
 import { Verbs } from './extender/verbs.ts';
-import { Barrier } from './framework/barrier.ts';
+import { Barrier, type Brought } from './framework/barrier.ts';
 import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { Isolation } from './framework/isolation.ts';
@@ -81,10 +81,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const barrier: Barrier = new Barrier(clock, {
     onTimeout: (gang, timeout) => observation.onBarrierTimeout(gang, timeout),
     onAbandoned: () => observer.onBarrierAbandoned(),
-    onOpened: ({ members, waitedMs }) => {
-      passage.noteBrought(members, waitedMs, clock.now());
-      observer.onBarrierOpened(waitedMs / 1000);
-    },
+    onOpened: (brought) => noteOpened(brought, ports, passage),
   });
   const isolation: Isolation = new Isolation({
     clock,
@@ -172,6 +169,11 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
+}
+
+function noteOpened({ members, waitedMs }: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {
+  passage.noteBrought(members, waitedMs, clock.now());
+  observer.onBarrierOpened(waitedMs / 1000);
 }
 
 function assembleDispatcher(
