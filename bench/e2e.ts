@@ -4,6 +4,7 @@
  * pods. The contenders take turns on the same nodes, in a different order each round.
  *
  * `--quick`: 1,000 nodes, 200 pods, one round, no verdict. `--rounds N`, `--nodes N`, `--pods N`, `--gangs-only`.
+ * `--gangs N`: the pods are so many gangs, created in turns, with one GPU a pod.
  */
 import { parseArgs } from 'node:util';
 import { Arena, type Turn } from './e2e/arena.ts';
@@ -14,8 +15,10 @@ import {
   loneGpuPods,
   MUSTER,
   MUSTER_GATED,
+  MUSTER_SHIPPED,
   NATIVE,
   STOCK,
+  together,
   type Workload,
 } from './e2e/contenders.ts';
 import { countFrom, cpuRows, eachRound, median, phaseRows, rotate, row, writesRow } from './e2e/rows.ts';
@@ -32,8 +35,8 @@ interface Event {
 }
 
 export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
-  const { quick, nodes, pods, rounds, gangsOnly } = readFlags(flags);
-  const events = listEvents(pods).filter(({ name }) => !gangsOnly || name === GANG);
+  const { quick, nodes, pods, gangs, rounds, gangsOnly } = readFlags(flags);
+  const events = listEvents(pods, gangs).filter(({ name }) => !gangsOnly || name === GANG);
   const turns = new Map<Event, Turn[]>(events.map((event) => [event, []]));
   progress(`e2e: starting a control plane with ${nodes} nodes`);
   const arena = await Arena.open({ nodes: { count: nodes } });
@@ -58,11 +61,11 @@ const GANG = 'gang, first create to last bind';
 const CPU = 'CPU pods';
 const LONE = 'lone GPU pods';
 
-function listEvents(pods: number): readonly Event[] {
+function listEvents(pods: number, gangs: number): readonly Event[] {
   const race = (contender: Contender): Event => ({
     name: GANG,
     contender,
-    run: (arena, turn) => arena.race(contender, gangFor(contender, { name: `gang-${turn}`, size: pods })),
+    run: (arena, turn) => arena.race(contender, workloadFor(contender, `gang-${turn}`, { pods, gangs })),
   });
   const drain = (name: string, contender: Contender, workload: Workload): Event => ({
     name,
@@ -70,10 +73,16 @@ function listEvents(pods: number): readonly Event[] {
     run: (arena) => arena.drain(contender, workload),
   });
   return [
-    ...[STOCK, MUSTER, MUSTER_GATED, NATIVE].map(race),
+    ...[STOCK, MUSTER, MUSTER_SHIPPED, MUSTER_GATED, NATIVE].map(race),
     ...[STOCK, MUSTER].map((contender) => drain(CPU, contender, cpuPods('web', pods))),
     ...[STOCK, MUSTER].map((contender) => drain(LONE, contender, loneGpuPods('lone', pods))),
   ];
+}
+
+function workloadFor(contender: Contender, name: string, { pods, gangs }: { pods: number; gangs: number }): Workload {
+  if (gangs === 1) return gangFor(contender, { name, size: pods });
+  const size = Math.floor(pods / gangs);
+  return together(Array.from({ length: gangs }, (_, i) => gangFor(contender, { name: `${name}-${i}`, size, gpus: 1 })));
 }
 
 /** @param isFull false for a short run, which shows that everything works but is too short for a verdict. */
@@ -142,6 +151,7 @@ function readFlags(flags: readonly string[]) {
       rounds: { type: 'string' },
       nodes: { type: 'string' },
       pods: { type: 'string' },
+      gangs: { type: 'string' },
       'gangs-only': { type: 'boolean', default: false },
     },
   });
@@ -150,6 +160,7 @@ function readFlags(flags: readonly string[]) {
     quick: values.quick,
     nodes: countFrom('nodes', values.nodes, size.nodes),
     pods: countFrom('pods', values.pods, size.pods),
+    gangs: countFrom('gangs', values.gangs, 1),
     rounds: countFrom('rounds', values.rounds, size.rounds),
     gangsOnly: values['gangs-only'],
   };

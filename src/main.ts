@@ -19,6 +19,7 @@ import { createHealthApp } from './http/server/health.ts';
 import { type RunningServer, startServer } from './http/server/server.ts';
 import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
+import { ApiGateSwitch } from './kube/gate-switch.ts';
 import { loadEndpoint } from './kube/kubeconfig.ts';
 import { ApiQueueWriter } from './kube/queue-writer.ts';
 import { WorkerSearcher } from './search/worker-searcher.ts';
@@ -88,17 +89,20 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const clock = systemClock;
   const isAccelerator = manageResources(config.managedResources);
   const policy = { isAccelerator, score: config.topology.policy };
-  const { managedResources, schedulerNames } = config;
-  const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources, schedulerNames });
+  const { managedResources, bindResources, schedulerNames } = config;
+  const projector = new PodProjector({ maxTemplates: MAX_TEMPLATES, managedResources, bindResources, schedulerNames });
   const state = new ClusterState(config.topology.levels, config.topology.exclusiveLevels);
   const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), clock });
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
   const { levels, policy: score } = config.topology;
   const searcher = new WorkerSearcher({ policy, clock, levels, managedResources, score });
+  const gateObject = new ApiGateSwitch(api, gang.gatesParameter);
+  const gateSwitch = { mode: gang.gates, set: gateObject.set.bind(gateObject) };
   const scheduler = assembleScheduler({
     view: state,
     writer: api,
     queueWriter: new ApiQueueWriter(api),
+    gates: gateSwitch,
     observer: new TelemetryObserver(metrics, log, events),
     clock,
     settings: { ...gang, queues, preemption, repair, regatherMs: REGATHER_MS, policy },

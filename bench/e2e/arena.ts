@@ -3,12 +3,14 @@
  * each time.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { V1Pod } from '@kubernetes/client-node';
 import type { ApiClient } from '../../test/e2e/cluster/api-client.ts';
 import { type Cluster, startControlPlane } from '../../test/e2e/cluster/control-plane.ts';
 import type { NodeOptions } from '../../test/e2e/cluster/nodes.ts';
 import { waitFor } from '../../test/e2e/cluster/wait.ts';
 import { watchUntil } from '../../test/e2e/cluster/watch-until.ts';
 import { type MusterProcess, startMuster } from '../../test/e2e/muster.ts';
+import { gangPod } from '../../test/e2e/objects.ts';
 import { measureForeignLoad } from '../machine.ts';
 import type { Contender, Workload } from './contenders.ts';
 import { readCpuTimes } from './cpu-time.ts';
@@ -64,10 +66,14 @@ const BUSY_PERCENT = 40;
 const CALM_ATTEMPTS = 3;
 const policyBinding = '/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/muster-gang-members';
 
+const PROBE_PATH = '/api/v1/namespaces/default/pods?dryRun=All';
+
 export class Arena {
   readonly #cluster: Cluster;
   readonly #options: ArenaOptions;
   #muster: MusterProcess | undefined;
+  /** What `gang.gates` it was started with. */
+  #gates: Contender['gates'];
   #policy = false;
 
   private constructor(cluster: Cluster, options: ArenaOptions) {
@@ -180,13 +186,19 @@ export class Arena {
 
   async #prepare(contender: Contender): Promise<void> {
     await this.#cluster.scheduler.stop();
-    if (contender.policy !== this.#policy) await this.#switchPolicy(contender.policy);
-    if (!contender.muster) {
+    // It tells the policy about gates when it starts; one that finds none asks again a minute later.
+    const isOther = contender.policy !== this.#policy || contender.gates !== this.#gates;
+    if (!contender.muster || isOther) {
       await this.#muster?.stop();
       this.#muster = undefined;
     }
-    if (contender.muster) {
-      this.#muster ??= await startMuster({ cluster: this.#cluster, config: this.#options.muster ?? {} });
+    if (contender.policy !== this.#policy) await this.#switchPolicy(contender.policy);
+    if (contender.muster && !this.#muster) {
+      const { gang, ...rest } = this.#options.muster ?? {};
+      const config = { ...rest, gang: { ...(gang as object), ...(contender.gates && { gates: contender.gates }) } };
+      this.#muster = await startMuster({ cluster: this.#cluster, config });
+      this.#gates = contender.gates;
+      if (contender.policy) await this.#expectGates(contender.gates === 'always');
     }
   }
 
@@ -198,16 +210,27 @@ export class Arena {
         metadata: { generateName: 'probe-', labels: { 'muster.dev/pod-group': 'probe' } },
         spec: { containers: [{ name: 'main', image: 'none' }] },
       };
-      const path = '/api/v1/namespaces/default/pods?dryRun=All';
       await waitFor(
         async () => {
-          const pod = await this.#cluster.api.request<{ spec: { schedulingGates?: unknown[] } }>('POST', path, probe);
-          return pod.spec.schedulingGates === undefined;
+          const { spec } = await this.#cluster.api.request<V1Pod>('POST', PROBE_PATH, probe);
+          return spec?.containers[0]?.resources?.requests?.['muster.dev/member'] === undefined;
         },
         { what: 'the admission policy to be out of force' },
       );
     }
     this.#policy = on;
+  }
+
+  /** What Muster tells the policy is in force a moment later. */
+  async #expectGates(areOn: boolean): Promise<void> {
+    const probe = gangPod({ gang: 'probe', name: 'probe', rank: 0, minMembers: 1 });
+    await waitFor(
+      async () => {
+        const { spec } = await this.#cluster.api.request<V1Pod>('POST', PROBE_PATH, probe);
+        return (spec?.schedulingGates !== undefined) === areOn;
+      },
+      { what: `members to get the gate: ${areOn}` },
+    );
   }
 
   async #create({ podGroups = [], pods }: Workload): Promise<void> {

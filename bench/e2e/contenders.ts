@@ -9,8 +9,10 @@ export interface Contender {
   readonly scheduler: SchedulerOptions;
   /** Whether Muster runs beside it. */
   readonly muster: boolean;
-  /** Whether the shipped admission policy is in force, which creates gang members gated. */
+  /** Whether the shipped admission policy is in force. */
   readonly policy: boolean;
+  /** When it gates the members of gangs; as shipped unless given: while gangs wait. */
+  readonly gates?: 'always';
   /** Whether gangs are PodGroups of Kubernetes' own gang scheduling. */
   readonly podGroups: boolean;
   /** How PodGroups may be preempted: together (`all`) or pod by pod (`single`, the default). */
@@ -33,7 +35,14 @@ export const MUSTER: Contender = {
   podGroups: false,
 };
 
-export const MUSTER_GATED: Contender = { ...MUSTER, name: 'Muster, members gated', policy: true };
+/** With the admission policy, which gates nobody while every gang has room. */
+export const MUSTER_SHIPPED: Contender = { ...MUSTER, name: 'Muster, as shipped', policy: true };
+
+export const MUSTER_GATED: Contender = {
+  ...MUSTER_SHIPPED,
+  name: 'Muster, every member gated',
+  gates: 'always',
+};
 
 /** Kubernetes' own gang scheduling: beta in 1.37 and off by default. */
 export const NATIVE: Contender = {

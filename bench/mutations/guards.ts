@@ -31,9 +31,30 @@ export const guards: readonly Guard[] = [
   {
     name: 'a barrier whose clock has run out never opens',
     file: 'src/gang/framework/barrier.ts',
-    text: 'if (waited >= gate.timeoutMs) {',
-    mutant: 'if (waited < 0) {',
+    text: 'return gate.holds.size > 0 && this.#leftOf(gate) <= 0;',
+    mutant: 'return gate.holds.size > 1e9 && this.#leftOf(gate) <= 0;',
     tests: BARRIER_TESTS,
+  },
+  {
+    name: 'nobody is overdue while the queue moves in which he waits',
+    file: 'src/gang/observe/slot-keeper.ts',
+    text: 'if (now < at || slot.isFailing) return at;',
+    mutant: 'if (now < at || slot) return at;',
+    tests: ['test/gang/observe/refusal.test.ts'],
+  },
+  {
+    name: 'nominations that nobody needs any more are not sent',
+    file: 'src/gang/write/write-window.ts',
+    text: 'if (!write.isWanted()) {',
+    mutant: 'if (!write.isWanted() && this.#underWay > 1e9) {',
+    tests: ['test/gang/write/write-window.test.ts'],
+  },
+  {
+    name: 'a gang that outran the barrier is not tried again',
+    file: 'src/gang/admit/admission.ts',
+    text: 'this.#parts.limits.holdReasonOf(record) ?? this.#context.reach.findReason(gang);',
+    mutant: 'this.#parts.limits.holdReasonOf(record);',
+    tests: ['test/gang/state/barrier-reach.test.ts'],
   },
   {
     name: 'a plan sees what others hold',

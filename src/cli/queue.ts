@@ -151,6 +151,8 @@ function shortReason(reason: Reason | null): string {
       return `Quota(${reason.refusal.queue})`;
     case 'over-time':
       return 'RunTimeOver';
+    case 'outruns-barrier':
+      return 'BarrierTimeout';
     case 'behind':
       return `Behind(${reason.gang})`;
     case 'nominated':

@@ -41,6 +41,10 @@ export interface GangConfiguration {
   readonly maxReplans: number;
   readonly maxGangSize: number;
   readonly timeBudgetMs: number;
+  /** When members of gangs get the gate at creation. */
+  readonly gates: 'auto' | 'always' | 'never';
+  /** Where the admission policy reads it. */
+  readonly gatesParameter: { readonly namespace: string; readonly name: string };
 }
 
 /** Deeply frozen. */
@@ -49,6 +53,8 @@ export interface MusterConfiguration {
   readonly api: ApiConfiguration;
   /** Resource names; a trailing `*` matches any suffix. */
   readonly managedResources: readonly string[];
+  /** Those of the extender entry that binds, where that is another entry; undefined: the same. */
+  readonly bindResources: readonly string[] | undefined;
   /** The schedulers whose pods Muster schedules; at least one. */
   readonly schedulerNames: readonly string[];
   readonly topology: TopologyConfiguration;
@@ -86,6 +92,11 @@ const hour = 60 * minute;
 const resourceName: TextForm = {
   expected: 'a resource name such as nvidia.com/gpu or nvidia.com/mig-*',
   pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/([A-Za-z0-9][A-Za-z0-9._-]*)?\*?$/,
+};
+
+const objectName: TextForm = {
+  expected: 'the namespace and name of an object, such as muster-system/muster-gates',
+  pattern: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
 };
 
 const schedulerName: TextForm = {
@@ -143,6 +154,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       watchIdleTimeout: formatDuration(api.watchIdleTimeoutMs),
     },
     managedResources: config.managedResources,
+    ...(config.bindResources !== undefined && { bindResources: config.bindResources }),
     schedulerNames: config.schedulerNames,
     topology: omitUndefined(config.topology),
     gang: {
@@ -154,6 +166,8 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       maxReplans: gang.maxReplans,
       maxGangSize: gang.maxGangSize,
       timeBudget: formatDuration(gang.timeBudgetMs),
+      gates: gang.gates,
+      gatesParameter: `${gang.gatesParameter.namespace}/${gang.gatesParameter.name}`,
     },
     ...renderRepair(config.preemption, config.repair),
     queues: renderQueues(config.queues),
@@ -213,6 +227,7 @@ function readDocument(root: Section): MusterConfiguration {
       ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
       resourceName,
     ),
+    bindResources: root.optionalTexts('bindResources', resourceName),
     schedulerNames: root.texts('schedulerNames', [DEFAULT_SCHEDULER], schedulerName),
     topology: readTopology(root.section('topology')),
     gang: readGang(root.section('gang')),
@@ -240,7 +255,7 @@ function readApi(section: Section): ApiConfiguration {
 function readGang(section: Section): GangConfiguration {
   const range = { min: 10, max: 24 * hour };
   const gang = {
-    barrierTimeoutMs: section.durationMs('barrierTimeout', 25 * second, range),
+    barrierTimeoutMs: section.durationMs('barrierTimeout', 100 * second, range),
     nominationTimeoutMs: section.durationMs('nominationTimeout', 15 * second, range),
     repairTimeoutMs: section.durationMs('repairTimeout', 5 * minute, range),
     backoffInitialMs: section.durationMs('backoffInitial', second, range),
@@ -248,9 +263,18 @@ function readGang(section: Section): GangConfiguration {
     maxReplans: section.integer('maxReplans', 8, { min: 0, max: 1000 }),
     maxGangSize: section.integer('maxGangSize', MAX_GANG_SIZE, { min: 1, max: 1_000_000 }),
     timeBudgetMs: section.durationMs('timeBudget', second, { min: 10, max: hour }),
+    gates: section.choice('gates', 'auto', ['auto', 'always', 'never'] as const),
+    gatesParameter: readObjectName(section, 'gatesParameter', 'muster-system/muster-gates'),
   };
   section.end();
   return gang;
+}
+
+/** @param fallback like the value: `namespace/name`. */
+function readObjectName(section: Section, field: string, fallback: string) {
+  const text = section.optionalText(field, objectName) ?? fallback;
+  const [namespace = '', name = ''] = text.split('/');
+  return { namespace, name };
 }
 
 function readLog(section: Section): MusterConfiguration['log'] {

@@ -15,13 +15,13 @@ import { Inspection } from './extender/inspection.ts';
 import { LoneAdmission } from './extender/lone-admission.ts';
 import { LonePods } from './extender/lone-pods.ts';
 import { Verbs } from './extender/verbs.ts';
-import { Barrier } from './framework/barrier.ts';
+import { Barrier, type Brought } from './framework/barrier.ts';
 import type { LoopContext } from './framework/context.ts';
 import { CycleTimer } from './framework/cycle-timer.ts';
 import { Isolation } from './framework/isolation.ts';
 import { LowestPriority } from './framework/lowest-priority.ts';
 import { PlanningInputs } from './framework/planning-input.ts';
-import type { ExtenderVerbs, SchedulerView, Searcher } from './framework/ports.ts';
+import type { ExtenderVerbs, GateSwitch, SchedulerView, Searcher } from './framework/ports.ts';
 import { Releaser } from './framework/releaser.ts';
 import { GangTable } from './observe/gang-table.ts';
 import { Observation } from './observe/observation.ts';
@@ -35,12 +35,15 @@ import { Preemptor } from './preempt/preemptor.ts';
 import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
 import { Repairer } from './repair/repairer.ts';
+import { BarrierReach } from './state/barrier-reach.ts';
+import { Passage } from './state/passage.ts';
 import type { GangRecord } from './state/records.ts';
 import { Reservations } from './state/reservations.ts';
 import { StartFailures } from './state/start-failures.ts';
 import { BarrierOpener } from './write/barrier-opener.ts';
-import { Dispatcher } from './write/dispatcher.ts';
+import { Dispatcher, type DispatcherParts } from './write/dispatcher.ts';
 import { Evictor } from './write/evictor.ts';
+import { GateKeeper } from './write/gate-keeper.ts';
 import { HolderFinder } from './write/holder-finder.ts';
 import { KeyAdvisor } from './write/key-advisor.ts';
 import { Nominator } from './write/nominator.ts';
@@ -61,6 +64,8 @@ export type SchedulerPorts = Pick<
   readonly schedulerNames: readonly string[];
   readonly projectPod: (raw: object) => PodModel;
   readonly searcher: Searcher;
+  /** Undefined: no admission policy is told anything. */
+  readonly gates?: GateSwitch;
 };
 
 export interface Scheduler {
@@ -74,10 +79,11 @@ export interface Scheduler {
 export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const { view, writer, queueWriter, observer, clock, settings } = ports;
   const reservations = new Reservations();
+  const passage = new Passage();
   const barrier: Barrier = new Barrier(clock, {
-    onTimeout: (gang, held) => observation.onBarrierTimeout(gang, held),
+    onTimeout: (gang, timeout) => observation.onBarrierTimeout(gang, timeout),
     onAbandoned: () => observer.onBarrierAbandoned(),
-    onOpened: (waitedMs) => observer.onBarrierOpened(waitedMs / 1000),
+    onOpened: (brought) => noteOpened(brought, ports, passage),
   });
   const isolation: Isolation = new Isolation({
     clock,
@@ -90,6 +96,8 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
     view,
     reservations,
     startFailures: new StartFailures(settings),
+    passage,
+    reach: new BarrierReach(passage, clock, ports.barrierTimeoutMs),
     barrier,
     writer,
     queueWriter,
@@ -120,7 +128,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const admission = new Admission(context, { queues, satisfiability, backfill, limits, history, repairs: repairer });
 
   // 4 plan, 5 preempt
-  const pacing = new Pacing(reservations);
+  const pacing = new Pacing(reservations, passage);
   const assigner = new SlotAssigner(context, pacing);
   const early = new EarlyPlanner(context, assigner, inputs);
   const lowest = new LowestPriority(context);
@@ -131,9 +139,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
 
   // 6 write, 7 publish
   const advisor = new KeyAdvisor(context, timer, queues, ports.schedulerNames);
-  const strays = new StrayKeeper(context, timer);
-  const nominator = new Nominator(context, timer);
-  const dispatcher = new Dispatcher(context, { nominator, evictor, opener, strays, advisor });
+  const dispatcher = assembleDispatcher(context, timer, { evictor, opener, advisor, gates: ports.gates });
   const queuePublisher = new QueuePublisher(context, queues);
   const holders = new HolderFinder(context);
   const publisher = new Publisher(context, repairer, queuePublisher, holders);
@@ -159,7 +165,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   const verbs = new Verbs(context, {
     gangs,
     observation,
-    binder: new Binder(context, { gangs, opener, waker: timer, lonePods, barrierTimeoutMs: ports.barrierTimeoutMs }),
+    binder: new Binder(context, { gangs, opener, waker: timer, lonePods }),
     lonePods,
     loneAdmission: new LoneAdmission(context, queues, admission),
     projectPod: ports.projectPod,
@@ -167,6 +173,24 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
+}
+
+function noteOpened({ members, waitedMs }: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {
+  passage.noteBrought(members, waitedMs, clock.now());
+  observer.onBarrierOpened(waitedMs / 1000);
+}
+
+function assembleDispatcher(
+  context: LoopContext,
+  timer: CycleTimer,
+  {
+    gates,
+    ...shared
+  }: Pick<DispatcherParts, 'evictor' | 'opener' | 'advisor'> & { readonly gates: GateSwitch | undefined },
+): Dispatcher {
+  const strays = new StrayKeeper(context, timer);
+  const nominator = new Nominator(context, timer);
+  return new Dispatcher(context, { ...shared, nominator, strays, gates: new GateKeeper(context, gates, timer) });
 }
 
 /** A gang that is set aside gives back what is not bound. */

@@ -119,12 +119,13 @@ export class Coordinator {
   /** When the next cycle is due without an event, milliseconds; Infinity: never. */
   #nextAt(gangs: readonly GangRecord[], now: number): number {
     const { reservations, settings, isolation } = this.#context;
-    const { repairer, admission, planner, observation, queuePublisher } = this.#parts;
+    const { repairer, admission, planner, observation, dispatcher, queuePublisher } = this.#parts;
     let next = Math.min(
       nextDeadline(gangs, now, settings.regatherMs),
       repairer.nextAt,
       admission.nextAt(now),
       planner.nextAt(now),
+      dispatcher.nextAt,
       queuePublisher.nextAt,
       observation.nextAt,
       isolation.nextAt,

@@ -1,7 +1,7 @@
 /**
  * A hand-written equivalent of deploy/admission-policy.yaml, because the embedded control plane evaluates no CEL. It
- * adds the scheduling gate to gang members, and the marker to members that request no resource managed by an extender.
- * It applies while a policy of that name is installed. The e2e tests compare it with the real policy.
+ * adds the scheduling gate to gang members unless its parameter says `off`, and the marker to members that request no
+ * resource managed by an extender. It applies while a policy of that name is installed. The e2e tests compare it with the real policy.
  */
 import type { RawContainer } from '../core/objects/raw-pod.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -23,10 +23,14 @@ export function admitGangMember(store: ObjectStore, labels: Readonly<Record<stri
   const isOurs = spec.schedulerName === 'default-scheduler' && !spec.nodeName && spec.schedulingGroup === undefined;
   if (!isMember || !isOurs || store.get('mutatingadmissionpolicies', undefined, GANG_POLICY) === undefined) return spec;
   const gates = spec.schedulingGates ?? [];
-  const gated = gates.some(({ name }) => name === GATE) ? gates : [...gates, { name: GATE }];
-  return isManaged(spec)
-    ? { ...spec, schedulingGates: gated }
-    : { ...spec, schedulingGates: gated, containers: (spec.containers ?? []).map(markFirst) };
+  const isGated = gates.some(({ name }) => name === GATE);
+  const gated = isGated || !isGating(store) ? spec : { ...spec, schedulingGates: [...gates, { name: GATE }] };
+  return isManaged(spec) ? gated : { ...gated, containers: (spec.containers ?? []).map(markFirst) };
+}
+
+function isGating(store: ObjectStore): boolean {
+  const parameter = store.get('limitranges', 'muster-system', 'muster-gates');
+  return parameter?.metadata.annotations?.['muster.dev/gate'] !== 'off';
 }
 
 function isManaged({ containers, initContainers }: PodSpec): boolean {

@@ -28,6 +28,7 @@ const BUILT_IN: readonly (readonly [apiVersion: string, scope: Scope, kinds: Rea
       configmaps: 'ConfigMap',
       secrets: 'Secret',
       serviceaccounts: 'ServiceAccount',
+      limitranges: 'LimitRange',
       persistentvolumeclaims: 'PersistentVolumeClaim+',
     },
   ],

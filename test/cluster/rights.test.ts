@@ -8,6 +8,7 @@ import { createWatches } from '../../src/cluster/watches.ts';
 import { PodProjector } from '../../src/core/objects/pod-projection.ts';
 import { AccessReviews } from '../../src/kube/access-review.ts';
 import { ApiClient } from '../../src/kube/client.ts';
+import { ApiGateSwitch } from '../../src/kube/gate-switch.ts';
 import { openEndpoint } from '../../src/kube/kubeconfig.ts';
 import { ApiQueueWriter } from '../../src/kube/queue-writer.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
@@ -33,10 +34,14 @@ function rightFor(verb: string, path: string): string {
 
 function readRights(): readonly string[] {
   const objects = loadAll(readFileSync(join(import.meta.dirname, '../../deploy/rbac.yaml'), 'utf8'));
-  const { rules } = objects.find((object) => (object as { kind: string }).kind === 'ClusterRole') as { rules: Rule[] };
-  return rules.flatMap(({ apiGroups, resources, verbs }) =>
-    apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`))),
-  );
+  const roles = objects.filter((object) => /^(Cluster)?Role$/.test((object as { kind: string }).kind));
+  return (roles as { rules: Rule[] }[])
+    .flatMap(({ rules }) => rules)
+    .flatMap(({ apiGroups, resources, verbs }) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
+      ),
+    );
 }
 
 let server: FakeApiServer;
@@ -92,6 +97,7 @@ async function writeEverything(): Promise<void> {
   await api.createEvent('ns', {});
   await queues.createQueue('q', {}, {});
   await queues.patchQueueStatus('q', {});
+  await new ApiGateSwitch(api, { namespace: 'muster-system', name: 'muster-gates' }).set(true, '');
   const reviews = new AccessReviews(api);
   await expect(reviews.reviewToken('t')).rejects.toThrow();
   await expect(reviews.reviewAccess({ username: 'u' }, { kind: 'get-path', path: '/metrics' })).rejects.toThrow();

@@ -37,6 +37,7 @@ describe('parseConfiguration', () => {
       },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
+      bindResources: undefined,
       schedulerNames: ['default-scheduler'],
       topology: {
         levels: undefined,
@@ -44,7 +45,7 @@ describe('parseConfiguration', () => {
         policy: 'best-fit',
       },
       gang: {
-        barrierTimeoutMs: 25_000,
+        barrierTimeoutMs: 100_000,
         nominationTimeoutMs: 15_000,
         repairTimeoutMs: 300_000,
         backoffInitialMs: 1000,
@@ -52,6 +53,8 @@ describe('parseConfiguration', () => {
         maxReplans: 8,
         maxGangSize: 100_000,
         timeBudgetMs: 1000,
+        gates: 'auto',
+        gatesParameter: { namespace: 'muster-system', name: 'muster-gates' },
       },
       preemption: {
         noticeMs: 0,
@@ -174,7 +177,7 @@ log: {verbosity: 10}
       body: 'gang: {barierTimeout: 25s}',
       problem:
         'gang.barierTimeout: unknown field; expected one of barrierTimeout, nominationTimeout, repairTimeout, ' +
-        'backoffInitial, backoffMax, maxReplans, maxGangSize, timeBudget',
+        'backoffInitial, backoffMax, maxReplans, maxGangSize, timeBudget, gates, gatesParameter',
     },
     {
       what: 'an unknown field two levels down',

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
 import { expect, test } from 'vitest';
-import { parseConfiguration } from '../../src/config/configuration.ts';
+import { defaultConfiguration, parseConfiguration } from '../../src/config/configuration.ts';
 import { findExposure } from '../../src/config/server.ts';
 
 interface Manifest {
@@ -25,6 +25,28 @@ test('deploy/muster.yaml lets kube-scheduler ask for decisions, and nobody else 
   expect(findExposure(server)).toBeUndefined();
   expect(findExposure({ ...server, tls: undefined })).toContain('expected a loopback address');
   expect(server.callers).toEqual({ decisions: ['system:kube-scheduler'], inspect: [], metrics: [] });
+});
+
+interface Entry {
+  readonly bindVerb?: string;
+  readonly httpTimeout: string;
+}
+
+test.each(['kube-scheduler-config', 'kube-scheduler-config-large-gangs'])(
+  'deploy/scheduler/%s.yaml waits longer for a bind than the barrier holds it',
+  (name) => {
+    const [{ extenders }] = read(`scheduler/${name}.yaml`) as unknown as [{ readonly extenders: readonly Entry[] }];
+    const binding = extenders.find(({ bindVerb }) => bindVerb === 'bind');
+    const { barrierTimeoutMs } = defaultConfiguration().gang;
+    expect(Number.parseInt(binding?.httpTimeout ?? '', 10) * 1_000).toBeGreaterThan(barrierTimeoutMs);
+  },
+);
+
+test('deploy/admission-policy.yaml has the same list of resources in both places', () => {
+  const text = readFileSync(new URL('../../deploy/admission-policy.yaml', import.meta.url), 'utf8');
+  const lists = [...text.matchAll(/name in (\[[^\]]*\]) \|\| (name\.startsWith\([^)]*\))/g)].map((match) => match[0]);
+  expect(lists).toHaveLength(4);
+  expect(new Set(lists).size).toBe(1);
 });
 
 test('deploy/networkpolicy.yaml selects the pods of the Deployment', () => {

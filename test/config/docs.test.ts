@@ -11,6 +11,7 @@ const optional = [
   'server.tls.keyFile',
   'server.tls.clientCaFile',
   'api.kubeconfig',
+  'bindResources',
   'topology.levels',
   'topology.levels[].name',
   'topology.levels[].label',

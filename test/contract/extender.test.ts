@@ -200,6 +200,7 @@ describe('what kube-scheduler sends', () => {
       nodeAffinity: [{ matchLabels: [{ key: 'kubernetes.io/arch', operator: 'In', values: ['amd64', 'arm64'] }] }],
       hostPorts: [],
       reachesExtender: true,
+      skipsBarrier: false,
       hasPreferences: false,
     });
     expect(pod.template.tolerations).toHaveLength(3);

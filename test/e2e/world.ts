@@ -29,6 +29,8 @@ export interface WorldOptions extends ControlPlaneOptions {
   readonly queues?: Readonly<Record<string, unknown>>;
   /** Installs deploy/crds before Muster starts. */
   readonly queueObjects?: boolean;
+  /** With two extender entries: the resources of the one that binds. */
+  readonly bindResources?: readonly string[];
 }
 
 export type StartCluster = (options: ControlPlaneOptions) => Promise<Cluster>;
@@ -38,14 +40,18 @@ const NOT_READY = 'node.kubernetes.io/not-ready';
 /** Shorter than the defaults, so that a scenario with a time-out in it ends soon; their order is the same. */
 const SHORT_TIMEOUTS = { nominationTimeout: '4s', barrierTimeout: '12s', backoffInitial: '500ms', backoffMax: '5s' };
 
+/** What a scenario starts with must not depend on what another one left behind. */
+const GATES = { gates: 'always' };
+
 export async function startWorld(
-  { gang, topology, preemption, repair, queues, queueObjects = false, ...options }: WorldOptions,
+  { gang, topology, preemption, repair, queues, bindResources, queueObjects = false, ...options }: WorldOptions,
   start: StartCluster,
 ): Promise<World> {
   const cluster = await start({ admissionPolicy: true, ...options });
   const config = {
     ...musterConfig(gang),
     ...(topology !== undefined && { topology }),
+    ...(bindResources !== undefined && { bindResources }),
     ...(preemption !== undefined && { preemption }),
     ...(repair !== undefined && { repair }),
     ...(queues !== undefined && { queues }),
@@ -78,7 +84,7 @@ export function worldOf(cluster: Cluster, muster: MusterProcess, config: World['
 
 /** The configuration of a Muster under test. */
 export function musterConfig(gang: Readonly<Record<string, unknown>> = {}): World['config'] {
-  return { gang: { ...SHORT_TIMEOUTS, ...gang }, server: { drainDelay: '0s' } };
+  return { gang: { ...SHORT_TIMEOUTS, ...GATES, ...gang }, server: { drainDelay: '0s' } };
 }
 
 /** Starts Muster again after the test ended it. */

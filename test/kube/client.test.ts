@@ -115,6 +115,30 @@ describe('the writes', () => {
     expect(server.requests[0]?.headers['content-type']).toBe('application/strategic-merge-patch+json');
   });
 
+  test('removeGate sends one JSON patch where the gates are known, and keeps the others', async () => {
+    const gates = ['other', 'muster.dev/gang'];
+    putPod({ schedulingGates: gates.map((name) => ({ name })) });
+    expect(await api.removeGate({ ...POD, gates }, 'muster.dev/gang')).toMatchObject({ kind: 'ok' });
+    expect(stored()?.spec).toEqual({ schedulingGates: [{ name: 'other' }] });
+    expect(server.requests.map(({ headers }) => headers['content-type'])).toEqual(['application/json-patch+json']);
+  });
+
+  test.each([
+    ['other gates than were seen', ['muster.dev/gang', 'other'], ['other', 'muster.dev/gang'], ['other']],
+    ['fewer gates than were seen', ['other', 'muster.dev/gang'], ['muster.dev/gang'], []],
+    ['no such gate any more', ['muster.dev/gang'], ['other'], ['other']],
+  ])('removeGate does the same with %s', async (_, gates, present, left) => {
+    putPod({ schedulingGates: present.map((name) => ({ name })) });
+    expect(await api.removeGate({ ...POD, gates }, 'muster.dev/gang')).toMatchObject({ kind: 'ok' });
+    expect(stored()?.spec).toEqual({ schedulingGates: left.map((name) => ({ name })) });
+  });
+
+  test('removeGate leaves the gate of another pod of the same name', async () => {
+    putPod({ schedulingGates: [{ name: 'g' }] }, 'second');
+    expect(await api.removeGate({ ...POD, gates: ['g'] }, 'g')).toEqual({ kind: 'gone' });
+    expect(stored()?.spec).toEqual({ schedulingGates: [{ name: 'g' }] });
+  });
+
   test('bind sends node, UID and annotations', async () => {
     putPod();
     expect(await api.bind(POD, 'n1', { 'muster.dev/placement': 'x' })).toMatchObject({ kind: 'ok' });

@@ -69,8 +69,11 @@ describe("Muster's writes on the embedded API server", () => {
     const world = newWorld();
     const { api, ask } = await world.serve();
     const pod = world.createPod('a', gated);
-    expect(await api.removeGate(identity(pod), 'muster.dev/gang')).toMatchObject({ kind: 'ok' });
+    const gates = gated.spec.schedulingGates.map(({ name }) => name);
+    expect(await api.removeGate({ ...identity(pod), gates }, 'muster.dev/gang')).toMatchObject({ kind: 'ok' });
     expect(world.pod('a').spec.schedulingGates).toEqual([{ name: 'other' }]);
+    const again = await api.removeGate({ ...identity(pod), gates }, 'muster.dev/gang');
+    expect(again, 'it is absent').toMatchObject({ kind: 'ok' });
     const added = await ask('PATCH', `${PODS}/a`, { spec: { schedulingGates: [{ name: 'new' }] } });
     expect(added.body).toMatchObject({ code: 422, details: { causes: [{ field: 'spec.schedulingGates[0].name' }] } });
   });

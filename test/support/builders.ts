@@ -63,6 +63,7 @@ export function aTemplate(options: TemplateOptions = {}): PodTemplate {
     spread: [],
     claims: [],
     hasPreferences: false,
+    skipsBarrier: false,
     reachesExtender: requests.some(({ name }) => name.includes('.com/')),
     leftToScheduler: '',
     ...rest,

@@ -4,6 +4,8 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { ApiRefusal } from '../../src/sim/api-refusal.ts';
+import { applyPatch } from '../../src/sim/patches.ts';
 import {
   type Answer,
   bookmarkLine,
@@ -264,8 +266,9 @@ export class FakeApiServer {
     return undefined;
   }
 
-  #patch(path: string, object: FakeObject, patch: Partial<FakeObject>): Answer {
+  #patch(path: string, object: FakeObject, patch: Partial<FakeObject> | readonly object[]): Answer {
     const { name, uid } = object.metadata;
+    if (isList(patch)) return this.#patchByOperations(path, object, patch);
     if (patch.metadata?.uid !== undefined && patch.metadata.uid !== uid) {
       return invalid(name, 'metadata.uid', 'field is immutable');
     }
@@ -273,6 +276,18 @@ export class FakeApiServer {
       return invalid(name, 'status.nominatedNodeName', 'may not be set on pods that are already bound to a node');
     }
     return { status: 200, body: this.put(path, merge(object, patch) as FakeObject) };
+  }
+
+  #patchByOperations(path: string, object: FakeObject, patch: readonly object[]): Answer {
+    try {
+      return {
+        status: 200,
+        body: this.put(path, applyPatch(object, patch, 'application/json-patch+json') as FakeObject),
+      };
+    } catch (error) {
+      if (!(error instanceof ApiRefusal)) throw error;
+      return failure(error.status, error.reason, error.message);
+    }
   }
 
   #bind(path: string, pod: FakeObject, body: unknown): Answer {
@@ -324,4 +339,8 @@ export class FakeApiServer {
 function send(response: ServerResponse, { status, body, headers }: Answer): void {
   response.writeHead(status, headers);
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+function isList(patch: object): patch is readonly object[] {
+  return Array.isArray(patch);
 }

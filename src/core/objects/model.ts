@@ -105,6 +105,11 @@ export interface PodTemplate {
    */
   readonly reachesExtender: boolean;
   /**
+   * Whether it requests something of the extender entry that filters, but nothing of the one that binds: kube-scheduler
+   * would bind it by itself, past the barrier. Never with one entry.
+   */
+  readonly skipsBarrier: boolean;
+  /**
    * Canonical text of what only kube-scheduler judges: DRA claims, inter-pod affinity over wider domains, ephemeral
    * volumes, inline disks. '' for most pods. It tells templates apart, so that a refusal learnt for one is not
    * assumed for another.

@@ -32,6 +32,8 @@ export interface PodProjectorOptions {
   readonly maxTemplateBytes?: number;
   /** Resources that the extender's configuration manages, as `manageResources` takes them. */
   readonly managedResources: readonly string[];
+  /** Those of the entry that binds, where that is another entry. */
+  readonly bindResources?: readonly string[] | undefined;
   /** The schedulers whose pods are ours; `default-scheduler` unless given. */
   readonly schedulerNames?: readonly string[];
 }
@@ -66,14 +68,16 @@ export interface TemplateSource {
 
 export class PodProjector {
   readonly #isManaged: IsManaged;
+  readonly #isBound: IsManaged;
   readonly #schedulerNames: ReadonlySet<string>;
   readonly #bySource: LRUCache<string, PodTemplate>;
   readonly #byKey: LRUCache<string, PodTemplate>;
 
   constructor(options: PodProjectorOptions) {
-    const { maxTemplates: max, managedResources, schedulerNames = [DEFAULT_SCHEDULER] } = options;
+    const { maxTemplates: max, managedResources, bindResources, schedulerNames = [DEFAULT_SCHEDULER] } = options;
     const { maxTemplateBytes: maxSize = MAX_TEMPLATE_BYTES } = options;
     this.#isManaged = manageResources(managedResources);
+    this.#isBound = bindResources ? manageResources(bindResources) : this.#isManaged;
     this.#schedulerNames = new Set(schedulerNames);
     this.#bySource = new LRUCache({ max, maxSize, sizeCalculation: estimateBytes });
     this.#byKey = new LRUCache({ max, maxSize, sizeCalculation: estimateBytes });
@@ -128,7 +132,7 @@ export class PodProjector {
   #find(key: string, read: () => RawPod): PodTemplate {
     const known = this.#bySource.get(key);
     if (known) return known;
-    const built = readTemplate(withoutPin(read()), this.#isManaged);
+    const built = readTemplate(withoutPin(read()), this.#isManaged, this.#isBound);
     const template = this.#byKey.get(built.key) ?? built;
     this.#byKey.set(template.key, template);
     this.#bySource.set(key, template);

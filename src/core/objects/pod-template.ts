@@ -96,8 +96,11 @@ function describeVolumes(spec: RawPodSpec): (readonly [kind: string, content: un
   return (spec.volumes ?? []).map(describeVolume).filter((volume) => volume !== undefined);
 }
 
-/** @throws Error when a resource amount is no quantity. */
-export function readTemplate(pod: RawPod, isManaged: IsManaged): PodTemplate {
+/**
+ * @param isBound tells which resources the extender entry that binds manages, where that is another entry.
+ * @throws Error when a resource amount is no quantity.
+ */
+export function readTemplate(pod: RawPod, isManaged: IsManaged, isBound: IsManaged = isManaged): PodTemplate {
   const spec = pod.spec ?? {};
   const labels = pod.metadata?.labels ?? {};
   const namespace = pod.metadata?.namespace ?? '';
@@ -124,9 +127,8 @@ export function readTemplate(pod: RawPod, isManaged: IsManaged): PodTemplate {
       .map((constraint) => readSpread(constraint, labels)),
     claims: namedClaims(spec),
     hasPreferences: hasPreferences(spec),
-    reachesExtender: [...(spec.containers ?? []), ...(spec.initContainers ?? [])].some((container) =>
-      reachesExtender(container, isManaged),
-    ),
+    reachesExtender: requestsAny(spec, isManaged),
+    skipsBarrier: isBound !== isManaged && requestsAny(spec, isManaged) && !requestsAny(spec, isBound),
     leftToScheduler: describeRest(spec, namespace, (term) => unmodelled > 0 || !isModelled(term)),
   };
   return sealTemplate(content, unmodelled);
@@ -149,6 +151,7 @@ export function sealTemplate(content: Omit<PodTemplate, 'key' | 'rules'>, unmode
     content.claims,
     content.hasPreferences,
     content.reachesExtender,
+    content.skipsBarrier,
     content.leftToScheduler,
   ]);
   return { ...content, key, rules: countRules(content) + unmodelled };
@@ -239,7 +242,11 @@ function hasPreferences({ affinity, topologySpreadConstraints }: RawPodSpec): bo
 }
 
 /** Decided by name, even for amount 0, as kube-scheduler does (pkg/scheduler/extender.go:442). */
-function reachesExtender({ resources }: RawContainer, isManaged: IsManaged): boolean {
+function requestsAny({ containers, initContainers }: RawPodSpec, isManaged: IsManaged): boolean {
+  return [...(containers ?? []), ...(initContainers ?? [])].some((container) => requests(container, isManaged));
+}
+
+function requests({ resources }: RawContainer, isManaged: IsManaged): boolean {
   for (const name in resources?.requests) if (isManaged(name)) return true;
   for (const name in resources?.limits) if (isManaged(name)) return true;
   return false;

@@ -18,3 +18,8 @@ export interface PodIdentity {
   readonly name: string;
   readonly uid: string;
 }
+
+/** A pod with the names of its scheduling gates, in their order, where they are known. */
+export interface GatedPod extends PodIdentity {
+  readonly gates?: readonly string[];
+}

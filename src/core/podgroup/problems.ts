@@ -19,7 +19,7 @@ import type { GangSize } from './size.ts';
 import { findMissingKeys, type MissingKey } from './topology-keys.ts';
 
 export type GangProblem =
-  | ((KeyProblem | { readonly kind: 'unreachable-member' }) & { readonly pod: string })
+  | ((KeyProblem | { readonly kind: 'unreachable-member' | 'unmarked-member' }) & { readonly pod: string })
   /** A few of the values, cut, and how many there are. */
   | { readonly kind: 'contradiction'; readonly key: string; readonly values: readonly string[]; readonly count: number }
   /** A few of the pods, and how many there are. */
@@ -115,6 +115,8 @@ export function findProblems(
   const waiting = members.filter((pod) => pod.nodeName === '' && !isTerminated(pod));
   const unreachable = waiting.find((pod) => !pod.template.reachesExtender && !pod.gates.includes(GANG_GATE));
   if (unreachable) problems.push({ kind: 'unreachable-member', pod: unreachable.name });
+  const unmarked = waiting.find((pod) => pod.template.skipsBarrier);
+  if (unmarked) problems.push({ kind: 'unmarked-member', pod: unmarked.name });
   problems.push(...findExcess(waiting), ...findClaimProblem(waiting, blocksOnClaim));
   return problems;
 }

@@ -47,6 +47,8 @@ export function causeOf(reason: Reason): string {
     case 'quota':
     case 'beyond-quota':
       return join(reason.kind, reason.refusal.cause, reason.refusal.queue);
+    case 'outruns-barrier':
+      return join(reason.kind, reason.isOwn ? 'own' : '');
     case 'over-time':
       return join(reason.kind, reason.queue);
     case 'behind':

@@ -31,6 +31,8 @@ export function explainProblem(problem: GangProblem): string {
       return `expected a PodGroup (scheduling.x-k8s.io/v1alpha1) named ${problem.name}, found none; create it, or set annotation muster.dev/min-members`;
     case 'unreachable-member':
       return `pod ${problem.pod} never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers`;
+    case 'unmarked-member':
+      return `pod ${problem.pod} would be bound past the barrier: it requests no resource of the extender entry that binds; set requests and limits muster.dev/member: 1 on one of its containers, or have the admission policy do so for every member`;
     case 'missing-claim':
       return `PersistentVolumeClaim ${cutText(problem.claim)} does not exist; create it, or correct the name in the pod template`;
     case 'unbound-claim':

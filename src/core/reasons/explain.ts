@@ -143,6 +143,7 @@ export function explain(reason: Reason): string {
     case 'queue':
     case 'quota':
     case 'over-time':
+    case 'outruns-barrier':
     case 'behind':
       return explainHoldReason(reason);
     case 'nominated':
@@ -198,6 +199,7 @@ function stableText(reason: Reason): string {
     case 'queue':
     case 'quota':
     case 'over-time':
+    case 'outruns-barrier':
     case 'behind':
       return explainHoldReasonStably(reason);
     case 'nominated':

@@ -19,6 +19,17 @@ export type HoldReason =
   | { readonly kind: 'quota'; readonly refusal: QuotaRefusal }
   /** It ran as long as its queue allows; milliseconds. */
   | { readonly kind: 'over-time'; readonly queue: string; readonly limitMs: number }
+  /** Never all its members would be at the barrier at once: kube-scheduler is too slow for so many. */
+  | {
+      readonly kind: 'outruns-barrier';
+      readonly members: number;
+      /** How many would be, at best. */
+      readonly most: number;
+      /** How long the barrier holds the first of them, milliseconds. */
+      readonly timeoutMs: number;
+      /** Whether its own PodGroup says so. */
+      readonly isOwn: boolean;
+    }
   /** It would fit, but would keep another gang waiting. */
   | {
       readonly kind: 'behind';
@@ -46,6 +57,8 @@ export function explainHoldReason(reason: HoldReason): string {
       return explainQuota(reason.refusal);
     case 'over-time':
       return `ran for ${formatDuration(reason.limitMs)}, the longest that queue ${reason.queue} allows; it starts again only with another owner: delete its Job and create it anew`;
+    case 'outruns-barrier':
+      return explainOutrun(reason);
     case 'behind':
       return explainBehind(reason);
     default:
@@ -66,11 +79,20 @@ export function explainHoldReasonStably(reason: HoldReason): string {
       return `waits for quota of queue ${reason.refusal.queue}`;
     case 'over-time':
       return `ran as long as queue ${reason.queue} allows`;
+    case 'outruns-barrier':
+      return 'has more members than kube-scheduler brings to the bind barrier in time';
     case 'behind':
       return 'waits so that it does not delay a gang before it';
     default:
       return reason satisfies never;
   }
+}
+
+function explainOutrun({ members, most, timeoutMs, isOwn }: HoldReason & { readonly kind: 'outruns-barrier' }): string {
+  const remedy = isOwn
+    ? 'raise scheduleTimeoutSeconds of its PodGroup'
+    : 'raise gang.barrierTimeout, and httpTimeout of the extender entry with the bindVerb above it';
+  return `not tried: it needs ${members} members at the bind barrier within ${formatDuration(timeoutMs)}, and kube-scheduler brought at most ${most} in that time; ${remedy}`;
 }
 
 function explainBehind({ gang, cause, startsAt }: HoldReason & { readonly kind: 'behind' }): string {

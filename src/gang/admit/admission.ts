@@ -21,6 +21,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
+import { upcoming } from '../state/deadlines.ts';
 import { isAsPlanned } from '../state/rank-check.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
@@ -55,7 +56,10 @@ export interface AdmissionParts {
   readonly repairs: EndingGangs;
 }
 
-type Context = Pick<LoopContext, 'reservations' | 'observer' | 'clock' | 'settings' | 'isolation' | 'startFailures'>;
+type Context = Pick<
+  LoopContext,
+  'reservations' | 'observer' | 'clock' | 'settings' | 'isolation' | 'startFailures' | 'reach'
+>;
 
 export class Admission {
   readonly #context: Context;
@@ -86,7 +90,8 @@ export class Admission {
 
   /** When the next pass is due by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
-    return Math.min(this.#parts.limits.nextAt, this.#looksAgain ? now : this.#backfill.nextAt(now));
+    const passAt = this.#looksAgain ? now : this.#backfill.nextAt(now);
+    return Math.min(this.#parts.limits.nextAt, passAt, upcoming(this.#context.reach.nextAt, now));
   }
 
   /** Why the gang may not be planned, regardless of other gangs; undefined: it may. */
@@ -95,10 +100,9 @@ export class Admission {
     const choice = this.#queues.choose(gang.namespace, gang.queue);
     if (choice.kind === 'problem') return { kind: 'queue', problem: choice.problem };
     if (gang.isHeld) return { kind: 'held' };
-    const { settlesAt } = gang;
-    if (settlesAt !== undefined && isAhead(settlesAt, this.#context.clock.now()))
-      return { kind: 'settling', until: settlesAt };
-    return this.#parts.limits.holdReasonOf(record);
+    if (gang.settlesAt !== undefined && isAhead(gang.settlesAt, this.#context.clock.now()))
+      return { kind: 'settling', until: gang.settlesAt };
+    return this.#parts.limits.holdReasonOf(record) ?? this.#context.reach.findReason(gang);
   }
 
   /** Why nobody may use quota of the queue: one gang has waited too long for it; undefined: the queue is open. */

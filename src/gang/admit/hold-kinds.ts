@@ -4,7 +4,9 @@ import type { GangRecord } from '../state/records.ts';
 
 /** Hold reasons that are found without planning. */
 export function isFoundBefore(kind: HoldReason['kind'] | undefined): boolean {
-  return kind === 'held' || kind === 'settling' || kind === 'queue' || kind === 'over-time';
+  return (
+    kind === 'held' || kind === 'settling' || kind === 'queue' || kind === 'over-time' || kind === 'outruns-barrier'
+  );
 }
 
 /** Hold reasons that only planning finds; they stand until the gang is planned again. */

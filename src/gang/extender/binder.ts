@@ -16,15 +16,16 @@ import { noteBinding, noteHeld, type Slot, stepBack } from '../state/slot.ts';
 import type { BarrierOpener } from '../write/barrier-opener.ts';
 import type { LonePods } from './lone-pods.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'writer' | 'observer' | 'clock'>;
+type Context = Pick<
+  LoopContext,
+  'view' | 'reservations' | 'passage' | 'reach' | 'barrier' | 'writer' | 'observer' | 'clock'
+>;
 
 export interface BinderParts {
   readonly gangs: GangTable;
   readonly opener: BarrierOpener;
   readonly waker: Waker;
   readonly lonePods: LonePods;
-  /** How long the barrier may hold a call, milliseconds; less than kube-scheduler's `httpTimeout`. */
-  readonly barrierTimeoutMs: number;
 }
 
 const BOUND: BindAnswer = { outcome: 'bound' };
@@ -76,6 +77,7 @@ export class Binder {
       return refuse(`gang ${slot.gang} planned this member for node ${slot.node}, not ${call.node}`);
     }
     if (slot.state === 'fenced') return refuse(`gang ${slot.gang} waits for the pods that it preempted to leave`);
+    this.#context.passage.note(slot.pod.priority, slot.since, clock.now());
     noteHeld(slot, clock.now());
     const { result, leave } = barrier.hold(slot.gang, call.uid, this.#timeoutOf(slot.gang));
     const unregister = onCallerGone(leave);
@@ -128,8 +130,8 @@ export class Binder {
   }
 
   #timeoutOf(gang: string): number {
-    const own = this.#parts.gangs.get(gang)?.gang.scheduleTimeoutMs;
-    return Math.min(this.#parts.barrierTimeoutMs, own ?? Number.POSITIVE_INFINITY);
+    const { scheduleTimeoutMs } = this.#parts.gangs.get(gang)?.gang ?? {};
+    return this.#context.reach.timeoutOf({ scheduleTimeoutMs });
   }
 
   #conclude(outcome: WriteOutcome, call: BindCall): BindAnswer {

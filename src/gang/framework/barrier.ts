@@ -1,34 +1,64 @@
 /**
  * Holds the `bind` calls of a gang until enough members have arrived, then releases all of them at once.
  *
- * Each gang has one clock. It starts with the first hold, and when it runs out all holds end with an error, before
- * kube-scheduler's `httpTimeout`. A member whose caller is gone must not be bound: kube-scheduler has forgotten the pod
- * and may give its capacity to another one. So a barrier whose clock has run out never opens, not even when the last
- * member arrives before the timer fires (a frozen process wakes with both waiting).
+ * Each hold has its own clock and ends with an error when that runs out, before kube-scheduler's `httpTimeout`. A member
+ * whose caller is gone must not be bound: kube-scheduler has forgotten the pod and may give its capacity to another one.
+ * So a barrier with a hold whose clock has run out never opens, not even when the last member arrives before the timer
+ * fires (a frozen process wakes with both waiting).
+ *
+ * When the oldest hold ends and members still arrive for the first time, the others keep their places: those that were
+ * held for more than half of the time are let go together and come again within seconds. One by one they would come
+ * again as far apart as they came at first, and some would always be missing. When none arrives, or after a few times,
+ * all are rejected.
  */
 import type { Clock } from '../../core/objects/clock.ts';
 
 export type HoldResult = { readonly kind: 'open' } | { readonly kind: 'rejected'; readonly cause: string };
 
+/** After so many times the timeout the members of a gang are let go no more: they would never be there together. */
+const LONGEST_TIMEOUTS = 4;
+
 interface Hold {
   readonly uid: string;
+  readonly since: number;
   readonly settle: (result: HoldResult) => void;
 }
 
 interface Gate {
+  /** The oldest first. */
   readonly holds: Map<string, Hold>;
   readonly since: number;
   readonly timeoutMs: number;
-  readonly cancelTimer: () => void;
+  /** UIDs that have been held, by the same gate. */
+  readonly seen: Set<string>;
+  /** When a member came that had not been held before, and when any member came. */
+  newcomerAt: number;
+  arrivalAt: number;
+  cancelTimer: () => void;
+}
+
+/** What kube-scheduler brought until a gang's barrier ended. */
+export interface Brought {
+  /** How many members were held at some time. */
+  readonly members: number;
+  /** From the first hold on, milliseconds. */
+  readonly waitedMs: number;
+}
+
+/** How a gang's barrier ended without opening. */
+export interface BarrierTimeout extends Brought {
+  /** Members that were held then. */
+  readonly held: number;
+  /** Members still came: kube-scheduler is too slow for so many, or had other things to do. */
+  readonly isOutrun: boolean;
 }
 
 export interface BarrierEvents {
-  /** The clock of a gang ran out and its holds were rejected. `held`: how many there were. */
-  readonly onTimeout: (gang: string, held: number) => void;
+  /** The time of a gang was over, and all its holds were rejected. */
+  readonly onTimeout: (gang: string, timeout: BarrierTimeout) => void;
   /** The last held member left before the barrier opened. */
   readonly onAbandoned: () => void;
-  /** `waitedMs`: from the first hold to the opening. */
-  readonly onOpened: (waitedMs: number) => void;
+  readonly onOpened: (brought: Brought) => void;
 }
 
 export class Barrier {
@@ -69,8 +99,12 @@ export class Barrier {
     this.reject(gang, uid, 'superseded by a newer bind call for the same pod');
     const gate = this.#gates.get(gang) ?? this.#openGate(gang, timeoutMs);
     const { promise, resolve } = Promise.withResolvers<HoldResult>();
-    const hold: Hold = { uid, settle: resolve };
+    const now = this.#clock.now();
+    const hold: Hold = { uid, since: now, settle: resolve };
     gate.holds.set(uid, hold);
+    gate.arrivalAt = now;
+    if (!gate.seen.has(uid)) gate.newcomerAt = now;
+    gate.seen.add(uid);
     return {
       result: promise,
       leave: () => {
@@ -80,17 +114,22 @@ export class Barrier {
     };
   }
 
-  /** Releases every held member. Returns false, and rejects them all, if the clock has run out. */
+  /** Ends holds whose clock has run out, if the timer is late. Cheap: a look at the oldest one. */
+  expire(gang: string): void {
+    const gate = this.#gates.get(gang);
+    if (gate && this.#isOver(gate)) this.#endHolds(gang, gate);
+  }
+
+  /** Releases every held member. Returns false if the clock of one has run out: its caller is gone, or soon will be. */
   open(gang: string): boolean {
     const gate = this.#gates.get(gang);
     if (!gate) return true;
-    const waited = this.#clock.now() - gate.since;
-    if (waited >= gate.timeoutMs) {
-      this.#timeOut(gang);
+    if (this.#isOver(gate)) {
+      this.#endHolds(gang, gate);
       return false;
     }
     this.#close(gang, gate);
-    this.#events.onOpened(waited);
+    this.#events.onOpened({ members: gate.seen.size, waitedMs: this.#clock.now() - gate.since });
     for (const hold of gate.holds.values()) hold.settle({ kind: 'open' });
     return true;
   }
@@ -101,10 +140,7 @@ export class Barrier {
     const hold = gate?.holds.get(uid);
     if (!gate || !hold) return;
     gate.holds.delete(uid);
-    if (gate.holds.size === 0) {
-      this.#close(gang, gate);
-      this.#events.onAbandoned();
-    }
+    if (gate.holds.size === 0) this.#abandon(gang, gate);
     hold.settle({ kind: 'rejected', cause });
   }
 
@@ -123,16 +159,64 @@ export class Barrier {
   }
 
   #openGate(gang: string, timeoutMs: number): Gate {
-    const cancelTimer = this.#clock.after(timeoutMs, () => this.#timeOut(gang));
-    const gate: Gate = { holds: new Map(), since: this.#clock.now(), timeoutMs, cancelTimer };
+    const now = this.#clock.now();
+    const gate: Gate = {
+      holds: new Map(),
+      since: now,
+      timeoutMs,
+      seen: new Set(),
+      newcomerAt: now,
+      arrivalAt: now,
+      cancelTimer: () => {},
+    };
     this.#gates.set(gang, gate);
+    this.#setTimer(gang, gate, timeoutMs);
     return gate;
   }
 
-  #timeOut(gang: string): void {
-    const held = this.heldOf(gang);
-    this.rejectAll(gang, 'the other members did not arrive in time');
-    this.#events.onTimeout(gang, held);
+  #setTimer(gang: string, gate: Gate, afterMs: number): void {
+    gate.cancelTimer = this.#clock.after(afterMs, () => {
+      if (this.#isOver(gate)) this.#endHolds(gang, gate);
+      else if (gate.holds.size === 0) this.#abandon(gang, gate);
+      // The oldest left meanwhile.
+      else this.#setTimer(gang, gate, this.#leftOf(gate));
+    });
+  }
+
+  /** Milliseconds until the clock of the oldest hold runs out. */
+  #leftOf({ holds, timeoutMs }: Gate): number {
+    const [oldest] = holds.values();
+    return oldest ? oldest.since + timeoutMs - this.#clock.now() : timeoutMs;
+  }
+
+  #isOver(gate: Gate): boolean {
+    return gate.holds.size > 0 && this.#leftOf(gate) <= 0;
+  }
+
+  /** The oldest hold is over: lets go those that would follow soon, or all if nobody arrives any more. */
+  #endHolds(gang: string, gate: Gate): void {
+    const now = this.#clock.now();
+    const { holds, timeoutMs, since, newcomerAt, arrivalAt } = gate;
+    const half = now - timeoutMs / 2;
+    gate.cancelTimer();
+    if (newcomerAt <= half || now - since >= LONGEST_TIMEOUTS * timeoutMs) {
+      const brought = { members: gate.seen.size, waitedMs: now - since };
+      const timeout = { ...brought, held: holds.size, isOutrun: arrivalAt > now - timeoutMs / 4 };
+      this.rejectAll(gang, 'the other members did not arrive in time');
+      this.#events.onTimeout(gang, timeout);
+      return;
+    }
+    const old = [...holds.values()].filter((hold) => hold.since <= half);
+    for (const { uid } of old) holds.delete(uid);
+    // Those that come again find the same gate, also if the newest member has left.
+    this.#setTimer(gang, gate, this.#leftOf(gate));
+    const cause = 'the other members still arrive, and a call is not held for longer: this one comes again';
+    for (const { settle } of old) settle({ kind: 'rejected', cause });
+  }
+
+  #abandon(gang: string, gate: Gate): void {
+    this.#close(gang, gate);
+    this.#events.onAbandoned();
   }
 
   #close(gang: string, gate: Gate): void {

@@ -1,6 +1,8 @@
 /** What the steps of the decision loop share. Each step takes only the members that it uses. */
 
 import type { Clock } from '../../core/objects/clock.ts';
+import type { BarrierReach } from '../state/barrier-reach.ts';
+import type { Passage } from '../state/passage.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { StartFailures } from '../state/start-failures.ts';
 import type { Barrier } from './barrier.ts';
@@ -12,6 +14,8 @@ export interface LoopContext {
   readonly view: ClusterView;
   readonly reservations: Reservations;
   readonly startFailures: StartFailures;
+  readonly passage: Passage;
+  readonly reach: BarrierReach;
   readonly barrier: Barrier;
   readonly writer: ClusterWriter;
   readonly queueWriter: QueueWriter;

@@ -44,17 +44,20 @@ export class GangEvents {
     if (message && concernsMembers(message)) this.#tellMembers(newcomers.filter(isWaiting), message);
   }
 
-  /** @param where the members are: `in spine-0/leaf-0`. @param members those that have started now. */
+  /**
+   * Tells the Jobs, and the first of the members that have started now. The others have an Event of kube-scheduler with
+   * their node, and their rank in `muster.dev/placement`: one more for each was a sixth of all writes of a start.
+   * @param where the members are: `in spine-0/leaf-0`.
+   */
   tellStarted({ key, present, ranks }: Gang, started: number, where: string, members: readonly PodModel[]): void {
     const text = `Running ${started}/${present.length}${where && ` ${where}`}`;
     const message: Message = { type: 'Normal', reason: 'GangRunning', note: `gang ${key}: ${text}` };
     for (const owner of jobsOf(present)) this.#record(owner, message, 'gang');
-    for (const [i, member] of members.entries()) {
-      const rank = ranks.get(member.uid);
-      const place = `${rank === undefined ? '' : `rank ${rank} `}on node ${member.nodeName}`;
-      const own = { ...message, note: `${message.note}; this member is ${place}` };
-      this.#record(podOf(member), own, i === 0 ? 'gang' : 'member');
-    }
+    const [first] = members;
+    if (!first) return;
+    const rank = ranks.get(first.uid);
+    const place = `${rank === undefined ? '' : `rank ${rank} `}on node ${first.nodeName}`;
+    this.#record(podOf(first), { ...message, note: `${message.note}; this member is ${place}` }, 'gang');
   }
 
   /** Tells the gang's first member and its Jobs. */

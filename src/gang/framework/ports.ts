@@ -8,7 +8,7 @@ import type { Ending, PlannedStart } from '../../core/backfill/planned-start.ts'
 import type { RunLength } from '../../core/backfill/run-length.ts';
 import type { StartQuestion } from '../../core/backfill/start-question.ts';
 import type { DisruptionBudgetModel, JobModel, PodModel } from '../../core/objects/model.ts';
-import type { EvictionOutcome, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
+import type { EvictionOutcome, GatedPod, PodIdentity, WriteOutcome } from '../../core/objects/write-outcome.ts';
 import type { Plan } from '../../core/placement/plan.ts';
 import type { Gang, GangKey, GangSources } from '../../core/podgroup/gang.ts';
 import type { IgnoredKey } from '../../core/podgroup/ignored-keys.ts';
@@ -74,8 +74,16 @@ export interface ClusterWriter {
   annotate(pod: PodIdentity, annotations: Readonly<Record<string, string | null>>): Promise<WriteOutcome>;
   /** `ok`: the pod is being deleted, with its own grace period. */
   evict(pod: PodIdentity): Promise<EvictionOutcome>;
-  removeGate(pod: PodIdentity, gate: string): Promise<WriteOutcome>;
+  removeGate(pod: GatedPod, gate: string): Promise<WriteOutcome>;
   bind(pod: PodIdentity, node: string, annotations: Readonly<Record<string, string>>): Promise<WriteOutcome>;
+}
+
+/** Tells the admission policy whether members of gangs get the gate; `kube/gate-switch.ts` implements it. */
+export interface GateSwitch {
+  /** `auto`: while gangs wait. */
+  readonly mode: 'auto' | 'always' | 'never';
+  /** `gone`: the policy is not installed. */
+  set(isOn: boolean, reason: string): Promise<WriteOutcome>;
 }
 
 /** Writes to `Queue` objects; `kube/queue-writer.ts` implements it. */

@@ -14,6 +14,7 @@ import { PLAN } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { type Gang, type GangKey, gangKeyOf, isComplete } from '../../core/podgroup/gang.ts';
 import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
+import type { BarrierTimeout } from '../framework/barrier.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { Release, SlotRefusalCause, Waker } from '../framework/ports.ts';
 import type { Releaser } from '../framework/releaser.ts';
@@ -27,7 +28,10 @@ import { FenceKeeper } from './fence-keeper.ts';
 import type { GangTable } from './gang-table.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'observer' | 'clock' | 'settings' | 'isolation'>;
+type Context = Pick<
+  LoopContext,
+  'view' | 'reservations' | 'passage' | 'reach' | 'barrier' | 'observer' | 'clock' | 'settings' | 'isolation'
+>;
 
 export class Observation {
   readonly #context: Context;
@@ -61,6 +65,7 @@ export class Observation {
   onPod(before: PodModel | undefined, now: PodModel | undefined): void {
     const { reservations, barrier } = this.#context;
     const { uid } = (now ?? before)!;
+    if (now && now.nodeName !== '' && before?.nodeName === '') this.#notePassage(now);
     if (now && now.nodeName !== '') {
       // Not in the next cycle: the snapshot counts the pod already, and a filter call must not count it twice.
       const slot = reservations.confirm(uid);
@@ -77,6 +82,12 @@ export class Observation {
     if (before && now && now.nodeName === '') this.#followLabels(before, now);
     if (freesSpace(before, now)) reservations.noteFreed(freedBy(before!, now));
     this.#gangs.markPod(before, now);
+  }
+
+  /** kube-scheduler bound a pod that it had before the members that were nominated since. */
+  #notePassage(pod: PodModel): void {
+    if (!pod.isOurs || gangKeyOf(pod) !== undefined) return;
+    this.#context.passage.note(pod.priority, pod.createdAt, this.#context.clock.now());
   }
 
   /**
@@ -130,12 +141,12 @@ export class Observation {
     this.#waker.wake(slot.gang);
   }
 
-  /** Not enough members arrived at the barrier in time. @param held how many did. */
-  onBarrierTimeout(gang: string, held: number): void {
-    this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, held));
+  /** Not enough members arrived at the barrier in time. */
+  onBarrierTimeout(gang: string, timeout: BarrierTimeout): void {
+    this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, timeout));
   }
 
-  #endBarrier(gang: string, held: number): void {
+  #endBarrier(gang: string, { held, isOutrun, members, waitedMs }: BarrierTimeout): void {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
@@ -143,6 +154,10 @@ export class Observation {
     if (record.attempt.isOpen) {
       this.#waker.wake(record.gang.key);
       return;
+    }
+    if (isOutrun) {
+      this.#context.passage.noteBrought(members, waitedMs, this.#context.clock.now());
+      this.#context.reach.noteOutrun(record.gang, held);
     }
     const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;
     this.#apply({ record, cause: 'barrier-timeout', message });

@@ -43,7 +43,7 @@ export function dropSlot(
   barrier.reject(gang, pod.uid, 'the pod is gone');
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'barrier' | 'clock' | 'observer' | 'settings'>;
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'passage' | 'barrier' | 'clock' | 'observer' | 'settings'>;
 
 export class SlotKeeper {
   readonly #context: Context;
@@ -61,7 +61,7 @@ export class SlotKeeper {
     const isFenced = slots.some(({ state }) => state === 'fenced');
     const overdue: Slot[] = [];
     let moved = record.census.bound.length > 0;
-    let awaiting = false;
+    let nextAt = Number.POSITIVE_INFINITY;
     for (const slot of slots) {
       if (slot.state === 'held' || slot.state === 'binding') moved = true;
       // Nearly always the member has the rank for which it was planned: looking it up by UID took most of this.
@@ -71,23 +71,39 @@ export class SlotKeeper {
       else if (finding === 'gone') this.#lose(record, slot, now);
       else if (finding !== 'fine') {
         // Nodes of other members are not free yet: this one is nominated before them and stays gated.
-        awaiting ||= !isFenced;
-        if (now >= overdueAt && !isFenced) overdue.push(slot);
+        const at = isFenced ? Number.POSITIVE_INFINITY : this.#overdueAt(slot, overdueAt, now);
+        nextAt = Math.min(nextAt, at);
+        if (now >= at) overdue.push(slot);
         else if (finding === 'lost') {
           observer.onNominationLost(slot.gang, slot.pod.name, slot.node);
           rewriteNomination(slot);
         }
       }
     }
-    noteOverdue(record.attempt, awaiting ? overdueAt : Number.POSITIVE_INFINITY);
+    noteOverdue(record.attempt, nextAt);
     return this.#handleOverdue(record, overdue, moved);
   }
 
+  /**
+   * When a member is overdue of which nothing is expected but its turn: not while the queue moves in which it waits, that
+   * of the writes or that of kube-scheduler. Otherwise a queue longer than the timeout would be written again and again,
+   * and grow by that.
+   * @param at when it is if both queues stand still.
+   */
+  #overdueAt(slot: Slot, at: number, now: number): number {
+    if (now < at || slot.isFailing) return at;
+    const { passage, settings } = this.#context;
+    const movedAt = this.#isUnwritten(slot) ? passage.writtenAt : passage.lastBefore(slot.pod.priority, slot.since);
+    return Math.max(at, movedAt + settings.nominationTimeoutMs);
+  }
+
+  #isUnwritten({ state, pod }: Slot): boolean {
+    return state === 'assumed' || this.#context.view.pod(pod.uid)?.gates.includes(GANG_GATE) === true;
+  }
+
   #handleOverdue(record: GangRecord, overdue: readonly Slot[], moved: boolean): Release | undefined {
-    const { view, clock } = this.#context;
-    const isUnwritten = ({ state, pod }: Slot) =>
-      state === 'assumed' || view.pod(pod.uid)?.gates.includes(GANG_GATE) === true;
-    if (overdue.some(isUnwritten)) {
+    const { clock } = this.#context;
+    if (overdue.some((slot) => this.#isUnwritten(slot))) {
       return { record, cause: 'not-written', message: 'nominations and gates could not be written to the API server' };
     }
     // If no member made progress, kube-scheduler may be down: nominate the members once more before any refusal is

@@ -4,6 +4,7 @@
  * their barriers have timed out, again and again. One after the other, each is through in a third of the time.
  */
 import { GANG_GATE } from '../../core/objects/keys.ts';
+import type { Passage } from '../state/passage.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { Reservations } from '../state/reservations.ts';
 import type { Slot } from '../state/slot.ts';
@@ -12,7 +13,8 @@ import type { Slot } from '../state/slot.ts';
 const MAX_ON_THEIR_WAY = 128;
 /**
  * A gang without progress for this long, milliseconds, is stuck with kube-scheduler: others need not wait for it. With
- * 3 s, gangs were started side by side whenever the API server was slow, which made it slower still.
+ * 3 s, gangs were started side by side whenever the API server was slow, which made it slower still. For the same reason
+ * no gang counts as stuck while nominations or gates are being written, nor while kube-scheduler has not had its members.
  */
 const STALLED_MS = 10_000;
 /** When to check again, milliseconds: arrivals at the barrier are no events of the watch. */
@@ -20,11 +22,13 @@ export const RECHECK_MS = 200;
 
 export class Pacing {
   readonly #reservations: Reservations;
+  readonly #passage: Passage;
   #onTheirWay = 0;
   #defers = false;
 
-  constructor(reservations: Reservations) {
+  constructor(reservations: Reservations, passage: Passage) {
     this.#reservations = reservations;
+    this.#passage = passage;
   }
 
   /** Whether gangs wait only for others to get through, as of the last pass. */
@@ -35,7 +39,7 @@ export class Pacing {
   /** Counts again, before the first gang of a pass is planned. O(slots + records). */
   begin(records: readonly GangRecord[], now: number): void {
     this.#defers = false;
-    this.#onTheirWay = countOnTheirWay(this.#reservations.slots(), now);
+    this.#onTheirWay = countOnTheirWay(this.#reservations.slots(), this.#passage, now);
     for (const record of records) this.#onTheirWay += this.#countExpected(record);
   }
 
@@ -66,26 +70,40 @@ export class Pacing {
 }
 
 /** Members that have a slot and have not come to the barrier, of gangs that make progress. */
-function countOnTheirWay(slots: Iterable<Slot>, now: number): number {
-  const gangs = new Map<string, { nominated: number; movedAt: number }>();
+function countOnTheirWay(slots: Iterable<Slot>, passage: Passage, now: number): number {
+  const gangs = new Map<string, { nominated: number; movedAt: number; last: Slot }>();
   let onTheirWay = 0;
-  let seen = { nominated: 0, movedAt: 0 };
-  let last: string | undefined;
-  for (const { gang, pod, state, since } of slots) {
+  let areWriting = false;
+  let seen: { nominated: number; movedAt: number; last: Slot } | undefined;
+  let current: string | undefined;
+  for (const slot of slots) {
+    const { gang, pod, state, since, isFailing, isUngated } = slot;
     // The slots of a gang follow one another.
-    if (gang !== last) {
-      seen = gangs.get(gang) ?? { nominated: 0, movedAt: 0 };
+    if (seen === undefined || gang !== current) {
+      seen = gangs.get(gang) ?? { nominated: 0, movedAt: 0, last: slot };
       gangs.set(gang, seen);
-      last = gang;
+      current = gang;
     }
     seen.movedAt = Math.max(seen.movedAt, since);
     // Nobody waits for a member that bypasses the extender.
     if (!pod.template.reachesExtender) continue;
-    if (state === 'nominated') seen.nominated++;
+    const isGated = pod.gates.includes(GANG_GATE) && !isUngated;
+    if (!isFailing && (state === 'assumed' || (state === 'nominated' && isGated))) areWriting = true;
+    if (state === 'nominated') {
+      seen.nominated++;
+      if (seen.last.since < since) seen.last = slot;
+    }
     // Its nomination is being written: a slow API server is no reason to write more.
     else if (state === 'assumed') onTheirWay++;
   }
-  for (const { nominated, movedAt } of gangs.values()) if (now - movedAt < STALLED_MS) onTheirWay += nominated;
+  for (const { nominated, movedAt, last } of gangs.values()) {
+    if (nominated === 0) continue;
+    const isStuck =
+      !areWriting &&
+      now - movedAt >= STALLED_MS &&
+      now - passage.lastBefore(last.pod.priority, last.since) >= STALLED_MS;
+    if (!isStuck) onTheirWay += nominated;
+  }
   return onTheirWay;
 }
 

@@ -21,7 +21,7 @@
  *
  * Persistent: bound members, and the plan annotation of the others. Volatile: the barrier, back-off, refusals.
  */
-import { OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
+import { GANG_GATE, OVER_TIME, PREEMPTED_BY } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import type { MemberChange } from '../../core/podgroup/gang-update.ts';
@@ -51,6 +51,8 @@ export interface Census {
   readonly succeeded: number;
   /** Unbound members that bypass the extender: they request no resource that it manages, so they never call bind. */
   readonly bypassing: number;
+  /** Unbound members without the gate: kube-scheduler has them. */
+  readonly ungated: number;
   /**
    * Whether so many bound members are being evicted for another gang that it falls below its minimum: the whole gang
    * leaves.
@@ -77,9 +79,10 @@ export function takeCensus(gang: Gang): Census {
   const unbound = gang.present.filter((pod) => pod.nodeName === '');
   const succeeded = gang.members.length - gang.present.length;
   const bypassing = unbound.filter(({ template }) => !template.reachesExtender).length;
+  const ungated = unbound.filter(isUngated).length;
   const departing = bound.filter((pod) => pod.annotations[PREEMPTED_BY] !== undefined).length;
   const isVictim = departing > 0 && bound.length - departing < (gang.minMember ?? 1);
-  return { bound, unbound, succeeded, bypassing, isVictim };
+  return { bound, unbound, succeeded, bypassing, ungated, isVictim };
 }
 
 /**
@@ -87,7 +90,7 @@ export function takeCensus(gang: Gang): Census {
  * @param changes those of an update of the gang, which understands only a start that nothing disturbs: nobody leaves.
  */
 export function updateCensus(census: Census, { ranks }: Gang, changes: readonly MemberChange[]): Census {
-  let { bypassing } = census;
+  let { bypassing, ungated } = census;
   const bound = changes.filter(({ before, now }) => before?.nodeName === '' && now.nodeName !== '');
   const left = new Set(bound.map(({ before }) => before));
   const stay = left.size === 0 ? [...census.unbound] : census.unbound.filter((pod) => !left.has(pod));
@@ -95,6 +98,7 @@ export function updateCensus(census: Census, { ranks }: Gang, changes: readonly 
   let hasMoved = false;
   const came: PodModel[] = [];
   for (const { before, now } of changes) {
+    ungated += Number(isUngated(now)) - Number(before !== undefined && isUngated(before));
     if (!before) {
       came.push(now);
       if (!now.template.reachesExtender) bypassing++;
@@ -111,8 +115,14 @@ export function updateCensus(census: Census, { ranks }: Gang, changes: readonly 
     unbound: came.length > 0 ? mergeByRank(stay, came, ranks) : stay,
     succeeded: census.succeeded,
     bypassing,
+    ungated,
     isVictim: false,
   };
+}
+
+/** Whether the member is not bound and kube-scheduler tries it. */
+function isUngated({ nodeName, gates }: PodModel): boolean {
+  return nodeName === '' && !gates.includes(GANG_GATE);
 }
 
 /** The position of the member in a list that is in rank order. */

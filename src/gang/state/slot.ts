@@ -39,6 +39,8 @@ interface WritableSlot {
   renewals: number;
   /** The gate was removed; the watch may not show it yet. A removed gate cannot come back. */
   isUngated: boolean;
+  /** The last write to its pod failed. */
+  isFailing: boolean;
 }
 
 export type Slot = Readonly<WritableSlot>;
@@ -52,7 +54,7 @@ function writable(slot: Slot): WritableSlot {
 
 /** A new slot. */
 export function newSlot(decided: DecidedSlot, state: 'assumed' | 'fenced' = 'assumed'): Slot {
-  return { ...decided, state, isRecorded: false, isWritten: false, renewals: 0, isUngated: false };
+  return { ...decided, state, isRecorded: false, isWritten: false, renewals: 0, isUngated: false, isFailing: false };
 }
 
 /** A slot that an earlier process decided and recorded. */
@@ -74,6 +76,11 @@ export function unfence(slot: Slot, now: number): void {
   const state = writable(slot);
   state.state = 'assumed';
   state.since = now;
+}
+
+/** @param isFailing the last write to its pod failed. */
+export function noteWriting(slot: Slot, isFailing: boolean): void {
+  writable(slot).isFailing = isFailing;
 }
 
 /** The nomination was written. A slot that was planned again or held meanwhile keeps its state. */

@@ -27,6 +27,8 @@ export class BarrierOpener {
       this.#waker.wake(gang.key);
       return;
     }
+    // Whose call is over must not count.
+    barrier.expire(gang.key);
     const held = barrier.heldOf(gang.key);
     const missing = gang.minMember - census.bound.length - held;
     // Each arriving member calls this: with a look at all slots each time, 10,000 members took 2 s instead of 0.08 s in

@@ -6,6 +6,7 @@ import type { LoopContext } from '../framework/context.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { BarrierOpener } from './barrier-opener.ts';
 import type { Evictor } from './evictor.ts';
+import type { GateKeeper } from './gate-keeper.ts';
 import type { KeyAdvisor } from './key-advisor.ts';
 import type { Nominator } from './nominator.ts';
 import type { StrayKeeper } from './stray-keeper.ts';
@@ -23,20 +24,31 @@ export interface DispatcherParts {
   readonly opener: BarrierOpener;
   readonly strays: StrayKeeper;
   readonly advisor: KeyAdvisor;
+  readonly gates: GateKeeper;
 }
 
 export class Dispatcher {
   readonly #isolation: LoopContext['isolation'];
+  readonly #clock: LoopContext['clock'];
   readonly #parts: DispatcherParts;
 
-  constructor({ isolation }: Pick<LoopContext, 'isolation'>, parts: DispatcherParts) {
+  constructor({ isolation, clock }: Pick<LoopContext, 'isolation' | 'clock'>, parts: DispatcherParts) {
     this.#isolation = isolation;
+    this.#clock = clock;
     this.#parts = parts;
   }
 
-  /** Runs the step: nominations, gates and erasures, then notices and evictions, gang by gang; then lone pods. */
+  /** When a write is due by time alone, milliseconds; Infinity: never. */
+  get nextAt(): number {
+    return this.#parts.gates.nextAt;
+  }
+
+  /**
+   * Runs the step: nominations, gates and erasures, then notices and evictions, gang by gang; then lone pods, and whether
+   * new members get the gate.
+   */
   write(gangs: Gangs): void {
-    const { nominator, evictor, opener, strays, advisor } = this.#parts;
+    const { nominator, evictor, opener, strays, advisor, gates } = this.#parts;
     this.#isolation.each(gangs.values(), 'write', (record) => {
       nominator.reconcile(record);
       evictor.reconcile(record);
@@ -45,5 +57,6 @@ export class Dispatcher {
     evictor.withdrawNotices(gangs);
     strays.reconcile();
     advisor.advise();
+    gates.reconcile(gangs.values(), this.#clock.now());
   }
 }

@@ -16,7 +16,8 @@ import type { LoopContext } from '../framework/context.ts';
 import type { Waker } from '../framework/ports.ts';
 import { noteErased } from '../state/attempt.ts';
 import type { GangRecord } from '../state/records.ts';
-import { noteNominated, noteRecorded, noteUngated, type Slot } from '../state/slot.ts';
+import { noteNominated, noteRecorded, noteUngated, noteWriting, type Slot } from '../state/slot.ts';
+import { WriteWindow } from './write-window.ts';
 
 /** A failed write is repeated after this, milliseconds; by then the API client has tried it a few times. */
 const RETRY_MS = 1_000;
@@ -27,13 +28,25 @@ const RETRY_MS = 1_000;
  */
 const EARLY_WRITES = 8;
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'writer' | 'observer' | 'clock' | 'isolation'>;
+/** One write to a pod. */
+interface Write {
+  /** For messages. */
+  readonly what: string;
+  readonly gang: GangKey;
+  readonly pod: PodModel;
+  /** Asked right before it is sent. */
+  readonly isWanted: () => boolean;
+  readonly write: () => Promise<WriteOutcome>;
+}
+
+type Context = Pick<LoopContext, 'view' | 'reservations' | 'passage' | 'writer' | 'observer' | 'clock' | 'isolation'>;
 
 export class Nominator {
   readonly #context: Context;
   readonly #waker: Waker;
   /** Pods with a write under way, by UID: writes to one pod never overtake each other. */
   readonly #busy = new Set<string>();
+  readonly #window = new WriteWindow();
 
   /** @param waker woken after each write, to start what is missing then. */
   constructor(context: Context, waker: Waker) {
@@ -52,11 +65,19 @@ export class Nominator {
       // Another gang may have nominated it since it left; a pod in no gang is a stray.
       const now = view.pod(pod.uid);
       if (now && gangKeyOf(now) !== gang.key) noteErased(attempt, pod.uid);
-      else this.#start('clear nomination', gang.key, pod, () => this.#clear(record, pod));
+      else {
+        const isWanted = () => attempt.clearing.has(pod.uid);
+        this.#start({ what: 'clear nomination', gang: gang.key, pod, isWanted, write: () => this.#clear(record, pod) });
+      }
     }
     for (const slot of slots) {
       if (slot.state === 'fenced' && !slot.isRecorded)
-        this.#start('record plan', slot.gang, slot.pod, () => this.#record(slot));
+        this.#startFor(
+          slot,
+          'record plan',
+          ({ state }) => state === 'fenced',
+          () => this.#record(slot),
+        );
     }
     if (attempt.isUnchecked) return;
     const assumed = slots.filter((slot) => slot.state === 'assumed');
@@ -64,7 +85,12 @@ export class Nominator {
     const idle = assumed.filter(({ pod }) => !this.#busy.has(pod.uid));
     const most = isEarly ? EARLY_WRITES - (assumed.length - idle.length) : idle.length;
     for (const slot of idle.slice(0, Math.max(0, most)))
-      this.#start('nominate', slot.gang, slot.pod, () => this.#nominate(slot, view.pod(slot.pod.uid)));
+      this.#startFor(
+        slot,
+        'nominate',
+        ({ state }) => state === 'assumed' && !attempt.isUnchecked,
+        () => this.#nominate(slot),
+      );
     if (assumed.length > 0 || isEarly || slots.some(({ state }) => state === 'fenced')) return;
     for (const slot of slots) {
       if (slot.isUngated) continue;
@@ -73,19 +99,45 @@ export class Nominator {
       // others.
       if (pod && !pod.template.reachesExtender && !attempt.isOpen) continue;
       if (!pod?.gates.includes(GANG_GATE)) continue;
-      this.#start('remove gate', slot.gang, pod, () => this.#removeGate(slot, pod));
+      this.#startFor(
+        slot,
+        'remove gate',
+        () => !attempt.isUnchecked,
+        () => this.#removeGate(slot, pod),
+      );
     }
   }
 
-  #start(what: string, gang: GangKey, pod: PodModel, write: () => Promise<WriteOutcome>): void {
+  /** Starts a write for a slot, unless the slot is given up or moved on before it is sent. */
+  #startFor(slot: Slot, what: string, isWanted: (slot: Slot) => boolean, write: () => Promise<WriteOutcome>): void {
+    const { gang, pod } = slot;
+    this.#start({
+      what,
+      gang,
+      pod,
+      isWanted: () => this.#context.reservations.slot(pod.uid) === slot && isWanted(slot),
+      write: async () => {
+        const outcome = await write();
+        noteWriting(slot, outcome.kind !== 'ok');
+        if (outcome.kind === 'ok') this.#context.passage.noteWritten(this.#context.clock.now());
+        return outcome;
+      },
+    });
+  }
+
+  #start({ what, gang, pod, isWanted, write }: Write): void {
     if (this.#busy.has(pod.uid)) return;
     this.#busy.add(pod.uid);
     const done = () => {
       this.#busy.delete(pod.uid);
       this.#waker.wake(gang);
     };
+    this.#window.add({ isWanted, drop: done, send: () => this.#send({ what, gang, pod, isWanted, write }, done) });
+  }
+
+  #send({ what, gang, pod, write }: Write, done: () => void): Promise<void> {
     const later = () => void this.#context.clock.after(RETRY_MS, done);
-    void write()
+    return write()
       .then((outcome) => {
         if (outcome.kind === 'ok') return done();
         // Gone: the watch will show it soon; looking again earlier would only find the same write missing.
@@ -104,7 +156,8 @@ export class Nominator {
     return outcome;
   }
 
-  async #nominate(slot: Slot, pod: PodModel | undefined): Promise<WriteOutcome> {
+  async #nominate(slot: Slot): Promise<WriteOutcome> {
+    const pod = this.#context.view.pod(slot.pod.uid);
     // Writing the same node again would not wake the pod: erased first, the new nomination is an event.
     if (slot.renewals > 0 && pod?.nominatedNodeName === slot.node) await this.#context.writer.clearNomination(slot.pod);
     const outcome = await this.#context.writer.nominate(slot.pod, slot.node, renderPlan(slot));

@@ -326,6 +326,21 @@ test.each<[string, object, boolean]>([
   expect(projector.project(aRawPod({ spec: { ...spec } })).template.reachesExtender).toBe(expected);
 });
 
+test.each([
+  ['an accelerator alone', { 'nvidia.com/gpu': '8' }, [], true],
+  ['the marker beside it', { 'nvidia.com/gpu': '8', 'muster.dev/member': '1' }, [], false],
+  ['a resource of the entry that binds', { 'nvidia.com/gpu': '8' }, ['nvidia.com/gpu'], false],
+  ['nothing that brings it to Muster', { cpu: '1' }, [], false],
+  ['an accelerator, and there is one entry', { 'nvidia.com/gpu': '8' }, undefined, false],
+])(
+  'with two extender entries a pod that requests %s skips the barrier or not',
+  (_, requests, bindResources, expected) => {
+    const projector = new PodProjector({ maxTemplates: 8, managedResources: MANAGED, bindResources });
+    const containers = [{ name: 'main', resources: { requests, limits: requests } }];
+    expect(projector.project(aRawPod({ spec: { containers } })).template.skipsBarrier).toBe(expected);
+  },
+);
+
 test('tolerations without an operator are Equal', () => {
   const tolerations = [
     { key: 'a', value: 'x' },

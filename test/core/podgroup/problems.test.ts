@@ -234,11 +234,17 @@ describe('members that cannot be planned', () => {
   const cpuOnly: PodOptions = { template: { gpus: 0 } };
   const text =
     'pod w-0 never reaches the extender: it requests no managed resource and has no gate muster.dev/gang; set requests and limits muster.dev/member: 1 on one of its containers';
+  const skipping: PodOptions = { template: { skipsBarrier: true } };
+  const unmarked =
+    'pod w-0 would be bound past the barrier: it requests no resource of the extender entry that binds; set requests and limits muster.dev/member: 1 on one of its containers, or have the admission policy do so for every member';
   test.each<[string, PodOptions, string]>([
     ['a member without a managed resource', cpuOnly, text],
     ['unless it carries the gate', { ...cpuOnly, gates: ['muster.dev/gang'] }, ''],
     ['or the marker', { template: { gpus: 0, reachesExtender: true } }, ''],
     ['or is bound already', { ...cpuOnly, nodeName: 'n1' }, ''],
+    ['a member that would be bound past the barrier', skipping, unmarked],
+    ['also with the gate, which would be opened', { ...skipping, gates: ['muster.dev/gang'] }, unmarked],
+    ['not so when it is bound', { ...skipping, nodeName: 'n1' }, ''],
     ['or is done', { ...cpuOnly, phase: 'Succeeded' }, ''],
     [
       'a claim that nothing will bind',

@@ -79,6 +79,11 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
     { kind: 'over-time', queue: 'team-a', limitMs: 2 },
   ],
   [
+    'outruns-barrier',
+    { kind: 'outruns-barrier', members: 10_000, most: 7_000, timeoutMs: 25_000, isOwn: false },
+    { kind: 'outruns-barrier', members: 10_000, most: 7_100, timeoutMs: 25_000, isOwn: false },
+  ],
+  [
     'behind planned-start',
     { kind: 'behind', gang: 'default/x' as GangKey, cause: 'planned-start', startsAt: 1 },
     { kind: 'behind', gang: 'default/y' as GangKey, cause: 'planned-start', startsAt: 2 },

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { V1Pod } from '@kubernetes/client-node';
 import { loadAll } from 'js-yaml';
 import { type ApiClient, ApiError } from './api-client.ts';
 import type { KubeObject } from './resources.ts';
@@ -107,8 +108,10 @@ async function waitForAdmissionPolicy(api: ApiClient, isInForce: boolean): Promi
   await waitFor(
     async () => {
       const path = '/api/v1/namespaces/default/pods?dryRun=All';
-      const pod = await api.request<{ spec: { schedulingGates?: unknown[] } }>('POST', path, probe);
-      return (pod.spec.schedulingGates !== undefined) === isInForce;
+      const pod = await api.request<V1Pod>('POST', path, probe);
+      // It adds the marker whether it gates or not.
+      const requests = pod.spec?.containers[0]?.resources?.requests;
+      return (requests?.['muster.dev/member'] !== undefined) === isInForce;
     },
     { what: `the admission policy to be in force: ${isInForce}` },
   );

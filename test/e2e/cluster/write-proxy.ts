@@ -99,7 +99,10 @@ function kindOf(path: string, body: Buffer): WriteKind | undefined {
   if (path.endsWith('/binding')) return 'bind';
   if (path.endsWith('/eviction')) return 'evict';
   if (!path.includes('/pods/')) return undefined;
-  const patch = JSON.parse(body.toString()) as {
+  const sent = JSON.parse(body.toString()) as object;
+  // The only JSON patch that Muster sends.
+  if (Array.isArray(sent)) return 'ungate';
+  const patch = sent as {
     readonly metadata?: { readonly annotations?: Readonly<Record<string, string | null>> };
     readonly spec?: { readonly schedulingGates?: unknown };
     readonly status?: { readonly nominatedNodeName?: string | null };

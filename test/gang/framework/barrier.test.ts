@@ -93,13 +93,13 @@ describe("the barrier's clock", () => {
   test('starts with the first hold; at its end all calls are answered, nothing is bound, and the gang is released', async () => {
     const world = await nominated(3);
     const [first] = await bindAll(world, 'a-0');
-    await world.pass(20 * SECOND);
+    await world.pass(12 * SECOND);
     const [second] = await bindAll(world, 'a-1');
-    await world.pass(5 * SECOND - 1);
+    await world.pass(13 * SECOND - 1);
     expect(verdicts([first!, second!]), 'one millisecond before').toEqual(['held', 'held']);
     await world.pass(1);
     expect(first!.verdict, 'below kube-scheduler’s httpTimeout').toContain('did not arrive in time');
-    expect(second!.verdict, 'its own 5 seconds do not count').toContain('did not arrive in time');
+    expect(second!.verdict, 'nobody has come for half of the time').toContain('did not arrive in time');
     expect(world.boundTo()).toEqual({});
     expect(world.stateOf('a')).toBe('Pending');
     expect(world.nominations('a'), 'it holds nothing while it backs off').toEqual({});
@@ -136,7 +136,10 @@ describe("the barrier's clock", () => {
     world.freeze(26 * SECOND);
     const [last] = await bindAll(world, 'a-1');
     expect(world.boundTo(), 'kube-scheduler has given the space of the first one away').toEqual({});
-    expect(verdicts([first!, last!]).every((verdict) => verdict !== 'bound' && verdict !== 'held')).toBe(true);
+    expect(first!.verdict).toContain('this one comes again');
+    expect(last!.verdict, 'it waits for the other to come again').toBe('held');
+    const [again] = await bindAll(world, 'a-0');
+    expect(verdicts([again!, last!])).toEqual(['bound', 'bound']);
   });
 
   test('starts again with the next attempt', async () => {
@@ -148,6 +151,56 @@ describe("the barrier's clock", () => {
     await world.pass(20 * SECOND);
     const [last] = await bindAll(world, 'a-1');
     expect(verdicts([first!, last!])).toEqual(['bound', 'bound']);
+  });
+});
+
+describe('while members still arrive when the first ones were held for as long as may be', () => {
+  test('the older half comes again, the others keep their places, and all are bound together', async () => {
+    const world = await nominated(4);
+    const [a0] = await bindAll(world, 'a-0');
+    await world.pass(10 * SECOND);
+    const [a1] = await bindAll(world, 'a-1');
+    await world.pass(10 * SECOND);
+    const [a2] = await bindAll(world, 'a-2');
+    await world.pass(5 * SECOND);
+    expect(verdicts([a0!, a1!, a2!])).toEqual([
+      expect.stringContaining('this one comes again'),
+      expect.stringContaining('this one comes again'),
+      'held',
+    ]);
+    expect(Object.keys(world.slotsOf('a')), 'nobody lost his place').toHaveLength(4);
+    expect(world.boundTo()).toEqual({});
+    const rest = await bindAll(world, 'a-0', 'a-3', 'a-1');
+    expect(verdicts([a2!, ...rest])).toEqual(['bound', 'bound', 'bound', 'bound']);
+  });
+
+  test('who came again is no newcomer: when no others come, the gang gives everything back', async () => {
+    const world = await nominated(3);
+    await bindAll(world, 'a-0');
+    await world.pass(20 * SECOND);
+    const [second] = await bindAll(world, 'a-1');
+    await world.pass(5 * SECOND);
+    const [again] = await bindAll(world, 'a-0');
+    await world.pass(20 * SECOND - 1);
+    expect(verdicts([second!, again!])).toEqual(['held', 'held']);
+    await world.pass(1);
+    expect(verdicts([second!, again!])).toEqual([
+      expect.stringContaining('did not arrive in time'),
+      expect.stringContaining('did not arrive in time'),
+    ]);
+    expect(world.stateOf('a')).toBe('Pending');
+  });
+
+  test('it ends after four times the timeout, however slowly they come', async () => {
+    const world = await nominated(20);
+    for (let i = 0; i < 10; i++) {
+      await bindAll(world, `a-${i}`);
+      await world.pass(10 * SECOND);
+    }
+    expect(world.stateOf('a'), 'one every ten seconds').toBe('Nominated');
+    await world.pass(5 * SECOND);
+    expect(world.boundTo()).toEqual({});
+    expect(world.stateOf('a')).toBe('Pending');
   });
 });
 

@@ -463,3 +463,76 @@ test('a gang whose new member finds no place beside the others says what it lack
   await world.pass(5 * SECOND);
   expect(world.stateOf('a'), 'one member is larger than any node').toBe('Unsatisfiable');
 });
+
+describe('a queue that is longer than the timeout', () => {
+  const pods = (name: string, count: number) => gang(name, count, {});
+
+  test('a nominated member is not overdue while kube-scheduler brings those that were nominated before it', async () => {
+    const world = await startWorld({ nodes: 60 });
+    world.create(pods('first', 30));
+    await world.pass(SECOND);
+    world.create(pods('second', 30));
+    await world.settle();
+    const records = world.records('second');
+    for (let i = 0; i < 29; i++) {
+      await world.pass(SECOND);
+      world.bindAll(`first-${i}`);
+    }
+    expect(world.records('second'), 'kube-scheduler has not come to it: nothing is written again').toEqual(records);
+    expect(world.cluster.countWrites().clear).toBeUndefined();
+    world.bindAll('first-29');
+    await world.pass(16 * SECOND);
+    expect(world.records('second'), 'all before it are through, and it had its time').not.toEqual(records);
+  });
+
+  test('it is overdue when kube-scheduler brings only those that were nominated after it', async () => {
+    const world = await startWorld({ nodes: 60 });
+    world.create(pods('stuck', 2));
+    await world.pass(2 * SECOND);
+    const records = world.records('stuck');
+    world.create(pods('later', 30));
+    await world.settle();
+    for (let i = 0; i < 16; i++) {
+      await world.pass(SECOND);
+      world.bindAll(`later-${i}`);
+    }
+    expect(world.records('stuck'), 'it went past them').not.toEqual(records);
+  });
+
+  test('pods outside gangs count: kube-scheduler bound what was created before the nomination', async () => {
+    const world = await startWorld({ nodes: 60 });
+    const createdAt = new Date(world.clock.now()).toISOString();
+    const others = Array.from({ length: 20 }, (_, i) => pod(`web-${i}`, { gpus: 0, spec: {} }));
+    for (const raw of others) Object.assign(raw.metadata, { creationTimestamp: createdAt });
+    world.create(others);
+    await world.pass(SECOND);
+    world.create(pods('a', 2));
+    await world.settle();
+    const records = world.records('a');
+    for (let i = 0; i < 20; i++) {
+      await world.pass(SECOND);
+      world.cluster.update('Pod', `default/web-${i}`, ({ spec }) => {
+        spec.nodeName = 'n59';
+      });
+    }
+    expect(world.records('a')).toEqual(records);
+    await world.pass(16 * SECOND);
+    expect(world.records('a')).not.toEqual(records);
+  });
+
+  test('a nomination that waits to be written is not overdue while others are written', async () => {
+    const world = await startWorld({ nodes: 200 });
+    world.cluster.trouble({ verb: 'nominate', how: 'ok', hangs: true, times: 1_000 });
+    world.create(pods('large', 128), pods('small', 2));
+    await world.settle();
+    await world.pass(10 * SECOND);
+    world.cluster.letGo();
+    await world.pass(10 * SECOND);
+    expect(world.stateOf('small'), 'its writes wait for those of the other gang').toBe('Nominated');
+    world.cluster.heal();
+    world.cluster.letGo();
+    await world.settle();
+    expect(Object.keys(world.nominations('small'))).toHaveLength(2);
+    expect(world.cluster.countWrites().nominate, 'each once').toBe(130);
+  });
+});

@@ -59,6 +59,30 @@ describe('large gangs that are complete at the same time', () => {
     expect(world.stateOf('b')).toBe('Nominated');
   });
 
+  test('wait also for one that moves nothing while its gates are being removed', async () => {
+    const world = await startWorld({ nodes: 400 });
+    world.create(gang('a', 200, GATED), gang('b', 200, GATED));
+    world.cluster.trouble({ verb: 'ungate', how: 'ok', hangs: true, times: 1_000 });
+    await world.settle();
+    await world.pass(12 * SECOND);
+    expect(world.stateOf('a')).toBe('Nominated');
+    expect(world.stateOf('b'), 'a slow API server is no reason to write more').toBe('Pending');
+  });
+
+  test('wait also for one that kube-scheduler has not come to', async () => {
+    const world = await startWorld({ nodes: 420 });
+    world.create(gang('before', 20));
+    await world.pass(SECOND);
+    world.create(gang('a', 200, GATED), gang('b', 200, GATED));
+    await world.settle();
+    for (let i = 0; i < 12; i++) {
+      world.bindAll(`before-${i}`);
+      await world.pass(SECOND);
+    }
+    expect(world.stateOf('a')).toBe('Nominated');
+    expect(world.stateOf('b')).toBe('Pending');
+  });
+
   test('do not delay the replacement of a running gang', async () => {
     const world = await startWorld({ nodes: 400 });
     world.create(gang('r', 2));
