@@ -24,7 +24,7 @@ export class NodeTable {
   readonly #indexOf = new Map<string, NodeIdx>();
   readonly #freeRows: NodeIdx[] = [];
   /** Bound pods by node name, also for nodes that do not exist (yet or any more). */
-  readonly #podKind = new Map<string, readonly PodModel[]>();
+  readonly #podsOf = new Map<string, readonly PodModel[]>();
   readonly #dirty = new Set<NodeIdx>();
   #generation = 0;
   #nodeSetChanged = true;
@@ -80,15 +80,15 @@ export class NodeTable {
 
   /** Counts a bound pod on its node. */
   addPod(pod: PodModel): void {
-    this.#podKind.set(pod.nodeName, [...(this.#podKind.get(pod.nodeName) ?? NO_PODS), pod]);
+    this.#podsOf.set(pod.nodeName, [...(this.#podsOf.get(pod.nodeName) ?? NO_PODS), pod]);
     this.#touchNode(pod.nodeName);
   }
 
   /** Takes the pod as it was when added. */
   removePod(pod: PodModel): void {
-    const left = (this.#podKind.get(pod.nodeName) ?? NO_PODS).filter((other) => other.uid !== pod.uid);
-    if (left.length > 0) this.#podKind.set(pod.nodeName, left);
-    else this.#podKind.delete(pod.nodeName);
+    const left = (this.#podsOf.get(pod.nodeName) ?? NO_PODS).filter((other) => other.uid !== pod.uid);
+    if (left.length > 0) this.#podsOf.set(pod.nodeName, left);
+    else this.#podsOf.delete(pod.nodeName);
     this.#touchNode(pod.nodeName);
   }
 
@@ -181,7 +181,7 @@ export class NodeTable {
     for (const column of view.allocatable) column[row] = 0;
     for (const { name, amount } of node?.allocatable ?? []) view.allocatable[this.#columns.get(name)!]![row] = amount;
     for (let column = 0; column < view.free.length; column++) view.free[column]![row] = view.allocatable[column]![row]!;
-    const pods = node ? (this.#podKind.get(node.name) ?? NO_PODS) : NO_PODS;
+    const pods = node ? (this.#podsOf.get(node.name) ?? NO_PODS) : NO_PODS;
     for (const pod of pods) this.#subtract(view, row, pod.template.requests);
     view.podsOn[row] = pods;
     view.repelling[row] = pods.some((pod) => pod.template.antiAffinity.length > 0) ? 1 : 0;
