@@ -17,8 +17,11 @@ type Context = Pick<LoopContext, 'view' | 'reservations' | 'clock'>;
 
 export class HolderFinder {
   readonly #context: Context;
-  /** By what the gang lacks: gangs of one shape have the same, and a new plan finds a new one. */
-  readonly #known = new WeakMap<Unschedulable, Holders | 'nobody'>();
+  /**
+   * By what the gang lacks, with the freed generation: gangs of one shape have the same, and a gang that what was freed
+   * cannot help is not planned again (`plan/freed-space.ts`).
+   */
+  readonly #known = new WeakMap<Unschedulable, { readonly freed: number; readonly holders: Holders | 'nobody' }>();
   /** Since the last pause. */
   #spentMs = 0;
   #pausedUntil = Number.NEGATIVE_INFINITY;
@@ -30,7 +33,9 @@ export class HolderFinder {
   /** The reason with the holders, if it is a lack of room and they can be found. */
   complete({ gang, attempt: { shortfall } }: GangRecord, reason: Reason | undefined): Reason | undefined {
     if (reason?.kind !== 'unschedulable' || !shortfall || reason.lacking === undefined) return reason;
-    const holders = this.#known.get(shortfall) ?? this.#find(gang, shortfall, reason.lacking);
+    const known = this.#known.get(shortfall);
+    const isCurrent = known?.freed === this.#context.reservations.freed;
+    const holders = isCurrent ? known.holders : (this.#find(gang, shortfall, reason.lacking) ?? known?.holders);
     return holders === undefined || holders === 'nobody' ? reason : { ...reason, holders };
   }
 
@@ -50,7 +55,7 @@ export class HolderFinder {
       this.#pausedUntil = end + PAUSE_PER_SEARCH * this.#spentMs;
       this.#spentMs = 0;
     }
-    this.#known.set(shortfall, holders);
+    this.#known.set(shortfall, { freed: reservations.freed, holders });
     return holders;
   }
 }
