@@ -28,19 +28,19 @@ const policy: PlanPolicy = {
 export async function run(progress: Progress): Promise<readonly BenchResult[]> {
   return planCases.map((planCase, i) => {
     progress(`plan ${i + 1}/${planCases.length}: ${planCase.name}`);
-    return latency(planCase.name, measure(planCase), planCase.goal);
+    return latency(planCase.name, measurePlan(planCase, ITERATIONS), planCase.goal);
   });
 }
 
 /** Milliseconds of each iteration. */
-function measure({ gang, places, cold, occupants = 0 }: PlanCase): number[] {
+export function measurePlan({ gang, places, cold, occupants = 0 }: PlanCase, iterations: number): readonly number[] {
   const table = new NodeTable(LEVELS);
   for (const node of clusterNodes()) table.applyNode(node);
   for (const pod of clusterPods()) table.addPod(pod);
   const churn = new Churn(table);
   const reserved = seatOccupants(table, occupants);
   const samples: number[] = [];
-  for (let i = 1; i <= ITERATIONS + WARM_UP; i++) {
+  for (let i = 1; i <= iterations + WARM_UP; i++) {
     churn.changePods();
     if (cold === 'nodes') churn.changeNode();
     const start = performance.now();

@@ -15,6 +15,10 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'many members, gangs, shapes and queues: CPU of cycles, and how it grows',
     load: () => import('./many.ts'),
   },
+  regression: {
+    about: 'whether it became slower: ratios inside one run, --check against those kept',
+    load: () => import('./regression.ts'),
+  },
   'fill-drain': {
     about: 'gangs that come and go: what stays whole, in virtual time',
     load: () => import('./fill-drain.ts'),
