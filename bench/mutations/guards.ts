@@ -1,6 +1,6 @@
 /**
  * The guards whose loss a test must notice. To add one: the file, a piece of its text that occurs once, what the mutant
- * has instead, and the few test files that are to notice it.
+ * has instead, and the few test files that are to notice it. Whoever changes the text of a guard changes it here too.
  */
 export interface Guard {
   /** What the guard keeps. */
@@ -15,6 +15,7 @@ const CLIENT = 'src/kube/client.ts';
 const BINDER = 'src/gang/extender/binder.ts';
 const VERBS = 'src/gang/extender/verbs.ts';
 const WIRE = 'src/http/extender/wire.ts';
+const RECORD_TESTS = ['test/gang/observe/recovery.test.ts', 'test/gang/observe/forged-records.test.ts'];
 const BARRIER_TESTS = ['test/gang/framework/barrier.test.ts'];
 const CLIENT_TESTS = ['test/kube/client.test.ts'];
 const WIRE_TESTS = ['test/http/extender/wire.test.ts', 'test/http/app.test.ts'];
@@ -51,9 +52,48 @@ export const guards: readonly Guard[] = [
   {
     name: 'a recorded slot is adopted only if its node has the capacity',
     file: 'src/gang/observe/recovery.ts',
-    text: 'if (!tx.tryPlace(pod, written.node)) {',
-    mutant: 'if (!tx.tryPlace(pod, written.node) && written.node === "") {',
+    text: `of nominated) {
+    if (!tx.tryPlace(pod, plan.node)) eraseNomination`,
+    mutant: `of nominated) {
+    if (!tx.tryPlace(pod, plan.node) && plan.node === '') eraseNomination`,
     tests: ['test/gang/observe/recovery.test.ts'],
+  },
+  {
+    name: 'a recorded fence is adopted only if its node has the capacity without the victims',
+    file: 'src/gang/observe/recovery.ts',
+    text: `of fenced) {
+    if (!tx.tryPlace(pod, plan.node)) eraseNomination`,
+    mutant: `of fenced) {
+    if (!tx.tryPlace(pod, plan.node) && plan.node === '') eraseNomination`,
+    tests: RECORD_TESTS,
+  },
+  {
+    name: 'a recorded fence without victims is erased',
+    file: 'src/gang/observe/recovery.ts',
+    text: 'if (own.length + departing.length === 0) {',
+    mutant: 'if (own.length + departing.length < 0) {',
+    tests: RECORD_TESTS,
+  },
+  {
+    name: 'a record that no nomination confirms is no slot',
+    file: 'src/gang/observe/recorded-victims.ts',
+    text: 'pod.nominatedNodeName === plan.node ? nominated : fenced',
+    mutant: "pod.nominatedNodeName === '' ? nominated : nominated",
+    tests: RECORD_TESTS,
+  },
+  {
+    name: 'no record is adopted for a gang that would not be planned now',
+    file: 'src/gang/observe/recovery.ts',
+    text: 'if (gang.problems.length > 0 || gang.isHeld) return true;',
+    mutant: '',
+    tests: RECORD_TESTS,
+  },
+  {
+    name: 'no record is adopted without quota',
+    file: 'src/gang/observe/recovery.ts',
+    text: 'if (!queues.hasQuotaFor(choice.queue, asked, victims.get(record) ?? [])) return true;',
+    mutant: '',
+    tests: RECORD_TESTS,
   },
   {
     name: 'a nomination names the UID of its pod',
@@ -163,7 +203,7 @@ export const guards: readonly Guard[] = [
   {
     name: 'what is not preemptible is spared',
     file: 'src/core/preemption/candidates.ts',
-    text: "if (annotated.some(({ annotations }) => annotations[PREEMPTIBLE] === 'false')) return spare('preemptible');",
+    text: "if (isRefusing && allowsNonPreemptible) return spare('preemptible');",
     mutant: '',
     tests: ['test/core/preemption/candidates.test.ts', 'test/core/preemption/preemption.test.ts'],
   },
@@ -212,29 +252,39 @@ export const guards: readonly Guard[] = [
   {
     name: 'a bind call without a field is refused',
     file: WIRE,
-    text: "if (typeof value !== 'string' || value === '')",
-    mutant: 'if (value === null)',
+    text: `if (typeof value !== 'string' || value === '') {
+      throw new WireError(\`expected \${key}, found \${describeFound(value)}\`);
+    }
+    return expectName(value, key);`,
+    mutant: 'return value as string;',
     tests: WIRE_TESTS,
   },
   {
     name: 'a call without a UID is refused',
     file: WIRE,
-    text: "if (typeof uid !== 'string' || uid === '')",
-    mutant: 'if (uid === null)',
+    text: "const uid = expectName(metadata.uid, 'Pod.metadata.uid');",
+    mutant: 'const uid = metadata.uid as string;',
     tests: WIRE_TESTS,
   },
   {
     name: 'a body that is no object is refused',
     file: WIRE,
-    text: "if (typeof value !== 'object' || value === null || Array.isArray(value)) {",
-    mutant: "if (typeof value !== 'object' || value === null) {",
+    text: "if (typeof value === 'object' && value !== null && !Array.isArray(value)) return",
+    mutant: "if (typeof value === 'object' && value !== null) return",
+    tests: WIRE_TESTS,
+  },
+  {
+    name: 'what could not be a name is refused',
+    file: WIRE,
+    text: 'if (isPlainName(value)) return value;',
+    mutant: "if (typeof value === 'string' && value !== '') return value;",
     tests: WIRE_TESTS,
   },
   {
     name: 'contradicting members keep their gang back',
     file: 'src/core/podgroup/problems.ts',
-    text: "if (values.length > 1) problems.push({ kind: 'contradiction', key, values });",
-    mutant: '',
+    text: 'if (values.length <= 1) continue;',
+    mutant: 'if (values.length >= 0) continue;',
     tests: ['test/core/podgroup/problems.test.ts'],
   },
   {
@@ -271,5 +321,103 @@ export const guards: readonly Guard[] = [
     text: "isolation.run(record.gang.key, 'observe', () => readClaim(record)) ?? []",
     mutant: 'readClaim(record)',
     tests: ['test/gang/framework/isolation.test.ts'],
+  },
+  {
+    name: 'decisions are for the certificates that are listed',
+    file: 'src/http/access/access.ts',
+    text: 'peer.names.some((name) => this.#names[role].has(name))',
+    mutant: 'peer.names.length > 0',
+    tests: ['test/http/access/callers.test.ts'],
+  },
+  {
+    name: 'a token shows only namespaces that its user may list',
+    file: 'src/http/access/access.ts',
+    text: 'if (!(await ask(list(namespace)))) {',
+    mutant: "if (!(await ask(list(namespace))) && namespace === '') {",
+    tests: ['test/http/access/callers.test.ts'],
+  },
+  {
+    name: 'a web page gets no decisions',
+    file: 'src/http/access/access.ts',
+    text: "if (peer.kind === 'open' && headers.origin !== undefined) {",
+    mutant: "if (peer.kind === 'open' && headers.origin === '') {",
+    tests: ['test/http/access/callers.test.ts'],
+  },
+  {
+    name: 'a body has an end',
+    file: 'src/http/server/body.ts',
+    text: 'if (size > maxBytes) refuse(',
+    mutant: 'if (size < 0) refuse(',
+    tests: ['test/http/server/bodies.test.ts'],
+  },
+  {
+    name: 'all bodies that arrive have a bound',
+    file: 'src/http/server/body.ts',
+    text: 'this.#unfinishedBytes + cost > this.#limits.maxUnfinishedBytes',
+    mutant: 'cost < 0',
+    tests: ['test/http/server/bodies.test.ts'],
+  },
+  {
+    name: 'JSON is not deeper than the stack',
+    file: 'src/http/extender/wire-values.ts',
+    text: 'if (++depth > MAX_DEPTH) return true;',
+    mutant: '++depth;',
+    tests: ['test/http/server/bodies.test.ts', 'test/http/app.test.ts'],
+  },
+  {
+    name: 'victims are evicted after their notice',
+    file: 'src/gang/write/evictor.ts',
+    text: ' || now < preempting.evictAt',
+    mutant: '',
+    tests: ['test/gang/preempt/preemption.test.ts', 'test/gang/preempt/preemption-races.test.ts'],
+  },
+  {
+    name: 'victims are evicted together when their budgets allow it',
+    file: 'src/gang/write/evictor.ts',
+    text: 'if (!preempting.isEvicting && !this.#isAllowed(',
+    mutant: 'if (preempting.victims.size < 0 && !this.#isAllowed(',
+    tests: ['test/gang/preempt/preemption.test.ts', 'test/gang/preempt/preemption-races.test.ts'],
+  },
+  {
+    name: 'no notice is written before the plan is recorded',
+    file: 'src/gang/write/evictor.ts',
+    text: "if (slots.some(({ state, isRecorded }) => state === 'fenced' && !isRecorded)) return;",
+    mutant: '',
+    tests: ['test/gang/preempt/preemption.test.ts', 'test/gang/preempt/preemption-races.test.ts'],
+  },
+  {
+    name: 'equal priority evicts nobody',
+    file: 'src/core/reclaim/rights.ts',
+    text: "if (pod.priority >= priority) return 'never';",
+    mutant: '',
+    tests: ['test/core/reclaim/rights.test.ts'],
+  },
+  {
+    name: 'a proposal counts only with all its victims as they are now',
+    file: 'src/core/reclaim/confirm-victims.ts',
+    text: 'return chosen.length === proposed.length ? chosen : undefined;',
+    mutant: 'return chosen;',
+    tests: ['test/core/reclaim/confirm-victims.test.ts'],
+  },
+  {
+    name: 'a proposal takes no guarantee of now',
+    file: 'src/core/reclaim/confirm-victims.ts',
+    text: ' || (holders && holders.listExcess(found.map(({ unit }) => unit)).length > 0)',
+    mutant: '',
+    tests: ['test/core/reclaim/confirm-victims.test.ts'],
+  },
+  {
+    name: 'a member that leaves while it is bound keeps its capacity',
+    file: 'src/gang/observe/observation.ts',
+    text: "if (slot.state === 'binding') reservations.holdFor(",
+    mutant: "if (slot.node === '') reservations.holdFor(",
+    tests: ['test/gang/extender/filter.test.ts', 'test/gang/observe/membership.test.ts'],
+  },
+  {
+    name: 'a binding that is being written keeps its slot when the gang is released',
+    file: 'src/gang/framework/releaser.ts',
+    text: "filter(({ state }) => state !== 'binding');",
+    mutant: 'filter(({ state }) => state !== undefined);',
+    tests: ['test/gang/write/set-aside.test.ts'],
   },
 ];

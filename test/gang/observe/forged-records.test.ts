@@ -18,6 +18,11 @@ function recorded(members: Raws, nodes: readonly string[], isNominated = false):
   return members;
 }
 
+function preemptionWith(noticeMs: number) {
+  const blockedTimeoutMs = 30 * SECOND;
+  return { noticeMs, fenceTimeoutMs: 5 * MINUTE, blockedTimeoutMs, backoffInitialMs: MINUTE, backoffMaxMs: MINUTE };
+}
+
 const annotationsOf = (world: World, name: string) => world.pod(name).metadata.annotations ?? {};
 
 describe('a record that no nomination confirms', () => {
@@ -39,6 +44,22 @@ describe('a record that no nomination confirms', () => {
     expect(Object.keys(world.slotsOf('first'))).toHaveLength(2);
     expect(world.slotsOf('later')).toEqual({});
     expect(world.records('later')).toEqual({});
+  });
+
+  test('fences no node that stays full when the victims have left', async () => {
+    const world = await startWorld({ nodes: 3, settings: { preemption: preemptionWith(MINUTE) } });
+    world.running('old', ['n0', 'n1']);
+    world.create(pod('equal', { gpus: 8, priority: 9, nodeName: 'n2' }));
+    world.create(gang('high', 2, { priority: 9 }));
+    await world.settle();
+    expect(Object.values(world.slotsOf('high')).sort()).toEqual(['n0', 'n1']);
+    world.muster.kill();
+    world.cluster.update('Pod', 'default/high-0', ({ metadata }) => {
+      metadata.annotations![PLAN] = 'forged/n2/1';
+    });
+    await world.restart();
+    expect(Object.values(world.slotsOf('high')).sort(), 'decided again').toEqual(['n0', 'n1']);
+    expect(world.stateOf('high')).toBe('Preempting');
   });
 
   test('takes no node from a gang that was nominated, whatever its priority', async () => {
@@ -158,9 +179,4 @@ describe('a pod that names a preemptor', () => {
     await world.pass(6 * MINUTE + 5 * SECOND);
     expect(Object.values(world.slotsOf('high')).sort()).toEqual(['n2', 'n3']);
   });
-
-  function preemptionWith(noticeMs: number) {
-    const blockedTimeoutMs = 30 * SECOND;
-    return { noticeMs, fenceTimeoutMs: 5 * MINUTE, blockedTimeoutMs, backoffInitialMs: MINUTE, backoffMaxMs: MINUTE };
-  }
 });

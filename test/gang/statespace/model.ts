@@ -5,6 +5,7 @@
  */
 import { ClusterState, type Sink } from '../../../src/cluster/state.ts';
 import { defaultConfiguration } from '../../../src/config/configuration.ts';
+import type { PodModel } from '../../../src/core/objects/model.ts';
 import { PodProjector } from '../../../src/core/objects/pod-projection.ts';
 import { manageResources } from '../../../src/core/objects/pod-template.ts';
 import { projectNode } from '../../../src/core/objects/projection.ts';
@@ -370,13 +371,13 @@ export class Model {
       for (const node of NODES) {
         const taken = new Set(
           (podsOn[indexOf.get(node) ?? -1] ?? [])
-            .map(({ uid }) => uid)
-            .filter((uid) => isOwn(uid) && !this.#mayDisplace(uid)),
+            .filter((pod) => isOwn(pod.uid) && !this.#mayDisplace(pod))
+            .map(({ uid }) => uid),
         );
         for (const slot of scheduler.reservations.slots())
           if (slot.node === node && slot.state !== 'fenced') taken.add(slot.pod.uid);
         for (const [, hold] of scheduler.reservations.holds())
-          if (hold.node === node && !this.#mayDisplace(hold.pod.uid)) taken.add(hold.pod.uid);
+          if (hold.node === node && !this.#mayDisplace(state.pod(hold.pod.uid) ?? hold.pod)) taken.add(hold.pod.uid);
         if (taken.size > PLACES)
           found.push(`${taken.size} pods have a place on ${node}: ${[...taken].sort().join(', ')}`);
       }
@@ -384,11 +385,13 @@ export class Model {
     return found;
   }
 
-  /** A pod that left a gang of high priority may take the place that is kept for a member of lower priority. */
-  #mayDisplace(uid: string): boolean {
-    const pod = this.api.pod(uid);
-    const lowest = Math.min(...this.gangs.map(({ priority }) => priority));
-    return pod?.metadata.labels?.[GANG_LABEL] === undefined && (pod?.spec.priority ?? 0) > lowest;
+  /**
+   * A pod that left a gang of high priority may take the place that is kept for a member of lower priority. What counts is
+   * the pod as the process sees it: that it was deleted, or that it left, may not have come to it yet.
+   */
+  #mayDisplace({ labels, priority }: PodModel): boolean {
+    const lowest = Math.min(...this.gangs.map((gang) => gang.priority));
+    return labels[GANG_LABEL] === undefined && priority > lowest;
   }
 }
 

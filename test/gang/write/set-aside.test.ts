@@ -1,7 +1,7 @@
 /** What is told about a gang that is set aside while it runs, and is looked after again. */
 import { expect, test } from 'vitest';
 import type { SchedulerPorts } from '../../../src/gang/assembly.ts';
-import { gang, SECOND, startWorld, type World } from '../../support/scenario.ts';
+import { gang, SECOND, startWorld, verdicts, type World } from '../../support/scenario.ts';
 
 /** A world in which reading gangs fails on demand, and how often was told that a gang runs, and that its Job is fragile. */
 async function listen() {
@@ -97,4 +97,23 @@ test('a gang that starts after it was set aside is told once', async () => {
   await world.pass(10 * SECOND);
   await world.schedule();
   expect(told).toEqual(['fragile', 'a-0', 'a-1']);
+});
+
+test('a gang that is set aside while bindings are being written keeps their slots, and gives back the others', async () => {
+  const { world, read } = await listen();
+  createFragile(world);
+  world.create(gang('a', 3, { from: 2, min: 2 }));
+  await world.settle();
+  const slots = world.slotsOf('a');
+  expect(Object.keys(slots)).toEqual(['a-0', 'a-1', 'a-2']);
+  for (const pod of ['a-0', 'a-1']) world.cluster.trouble({ verb: 'bind', pod, how: 'ok', hangs: true });
+  const calls = world.bindAll('a-0', 'a-1');
+  await world.settle();
+  await read('a-2', true);
+  expect(world.stateOf('a')).toBe('Invalid');
+  expect(world.slotsOf('a')).toEqual({ 'a-0': slots['a-0'], 'a-1': slots['a-1'] });
+  world.cluster.letGo();
+  await world.settle();
+  expect(verdicts(calls)).toEqual(['bound', 'bound']);
+  expect(world.overbooked()).toEqual([]);
 });

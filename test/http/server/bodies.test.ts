@@ -88,11 +88,14 @@ test('what a caller leaves behind does not count: after many that disconnect hal
     for (const { socket } of calls) socket.destroy();
   }
   await expect
-    .poll(async () => {
-      const { socket, answered } = post(port, '/scheduler/filter', `Content-Length: ${body.length}`);
-      socket.write(body);
-      return await answered;
-    })
+    .poll(
+      async () => {
+        const { socket, answered } = post(port, '/scheduler/filter', `Content-Length: ${body.length}`);
+        socket.write(body);
+        return await answered;
+      },
+      { timeout: 10_000 },
+    )
     .toContain('{"NodeNames":["n0"]}');
 });
 
