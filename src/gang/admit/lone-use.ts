@@ -10,9 +10,12 @@ import { type Amounts, addTo, addUse } from '../../core/queues/amounts.ts';
 
 /** What the pods of one namespace with one queue label hold. */
 interface Group {
+  readonly key: string;
   readonly namespace: string;
   readonly label: string | undefined;
   readonly amounts: Map<string, number>;
+  /** How many pods are counted in it. A group without pods is dropped: a user may write another label each second. */
+  pods: number;
 }
 
 export class LoneUse {
@@ -52,11 +55,14 @@ export class LoneUse {
     if (counted) {
       this.#counted.delete(uid);
       for (const [dimension, amount] of counted.amounts) addTo(counted.group.amounts, dimension, -amount);
+      if (--counted.group.pods === 0) this.#groups.delete(counted.group.key);
     }
     if (!pod || !group) return;
     const amounts = new Map<string, number>();
     addUse(amounts, pod.template, this.#modelOf(pod.nodeName), this.#isAccelerator);
     for (const [dimension, amount] of amounts) addTo(group.amounts, dimension, amount);
+    group.pods++;
+    this.#groups.set(group.key, group);
     this.#counted.set(uid, { group, amounts });
   }
 
@@ -68,8 +74,6 @@ export class LoneUse {
   #groupOf({ namespace, labels }: PodModel): Group {
     const label = labels[QUEUE];
     const key = `${namespace} ${label ?? ''}`;
-    const group: Group = this.#groups.get(key) ?? { namespace, label, amounts: new Map() };
-    this.#groups.set(key, group);
-    return group;
+    return this.#groups.get(key) ?? { key, namespace, label, amounts: new Map(), pods: 0 };
   }
 }
