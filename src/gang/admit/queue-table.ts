@@ -31,9 +31,10 @@ import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import { GPU_PRODUCT } from '../../core/topology/gpu-pools.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
-import type { Demand } from '../state/demand.ts';
+import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
+import { Grants } from './grants.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -52,6 +53,7 @@ export class QueueTable {
   readonly #context: Context;
   readonly #lone: LoneUse;
   readonly #releasing: ReleasingUsage;
+  readonly grants: Grants;
   #records: readonly GangRecord[] = [];
   /** The gangs within the guarantees of their queues, by key; undefined: not asked for in this cycle. */
   #covered: ReadonlySet<string> | undefined;
@@ -78,6 +80,7 @@ export class QueueTable {
     this.#context = context;
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
+    this.grants = new Grants(context.reservations, (pods, nodeOf) => this.amountsOf(pods, nodeOf));
     this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
   }
 
@@ -203,8 +206,9 @@ export class QueueTable {
     });
   }
 
-  /** A gang started in this cycle: others may use that much less. */
-  charge(queue: Queue, amounts: Amounts): void {
+  /** The gang got this in this cycle, within its quota: others may use that much less. */
+  charge(queue: Queue, amounts: Amounts, record?: GangRecord): void {
+    if (record) this.grants.note(record);
     this.#hold(queue, amounts);
     this.#hold(queue, amounts, this.#heldByGangs);
     this.#use = rollUp(this.#tree, this.#held);
@@ -292,11 +296,17 @@ export class QueueTable {
   }
 
   /** Limits the demand to as many members as the queue has quota for. Placeholders count for the quota already. */
-  limitDemand(demand: Demand, { record, constraints }: Pick<AdmissionCandidate, 'record' | 'constraints'>): Demand {
-    if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
+  limitDemand(demand: Demand, candidate: Pick<AdmissionCandidate, 'kind' | 'record' | 'constraints'>): Demand {
+    if (demand.kind !== 'members') return demand;
+    const { record, constraints } = candidate;
     const { queue, excludedModels } = constraints;
     if (!queue) return demand;
     const { members } = demand;
+    if (candidate.kind === 'started' && demand.blocksStart) {
+      const more = this.grants.beyond(record, members.slice(0, demand.min));
+      if (judgeQuota(queue, more, this.#use).kind === 'refused') return { kind: 'none' };
+    }
+    if (demand.blocksStart && members.length === demand.min) return demand;
     const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
     const least = Math.max(demand.blocksStart ? demand.min : 0, places);
     const allowed = this.#countAllowed(queue, members, least, excludedModels);
@@ -304,9 +314,9 @@ export class QueueTable {
     return isEnough ? { ...demand, members: members.slice(0, allowed) } : { kind: 'none' };
   }
 
-  /** Why not one of the members may be placed: the quota of the queue; undefined: it may. */
-  findRefusal(queue: Queue, members: readonly PodModel[]): QuotaRefusal | undefined {
-    const asked = this.amountsOf(members.slice(0, 1));
+  /** Why the members that are needed, or not one of the others, may be placed: the quota of the queue; undefined: they may. */
+  findRefusal(queue: Queue, { members, min, blocksStart }: MembersDemand): QuotaRefusal | undefined {
+    const asked = this.amountsOf(members.slice(0, blocksStart ? min : 1));
     const verdict = judgeQuota(queue, asked, this.#use);
     return verdict.kind === 'refused' ? verdict.refusal : [...this.listExcludedModels(queue, asked).values()][0];
   }
