@@ -64,6 +64,8 @@ export class ClusterState {
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
   /** The Jobs of each JobSet, whatever their labels, by namespace and the set's id; then by UID. */
   readonly #jobsOfSet = new Map<string, Map<string, JobModel>>();
+  /** The gangs of those whose labels name one, by the Job's UID: looking through 10,000 Jobs at each event took seconds. */
+  readonly #gangOfSet = new Map<string, Map<string, GangKey>>();
   /** The gang of a Job's pods by the Job's UID: the label may come from admission instead of the template. */
   readonly #gangByOwner = new Map<string, GangKey>();
   readonly #podGroups = new Map<string, PodGroupModel>();
@@ -214,6 +216,8 @@ export class ClusterState {
       if (job.set) {
         const set = setKeyOf(job, job.set);
         this.#jobsOfSet.set(set, (this.#jobsOfSet.get(set) ?? new Map<string, JobModel>()).set(job.uid, job));
+        if (gang !== undefined)
+          this.#gangOfSet.set(set, (this.#gangOfSet.get(set) ?? new Map<string, GangKey>()).set(job.uid, gang));
       }
       const [was, is] = [before && this.#gangOf(before), this.#gangOf(job)];
       if (was !== undefined && was !== is) this.#listener.onSource(was);
@@ -325,11 +329,7 @@ export class ClusterState {
   #gangOf(job: JobModel): GangKey | undefined {
     const own = gangOfJob(job) ?? this.#gangByOwner.get(job.uid);
     if (own !== undefined || !job.set) return own;
-    for (const other of this.#jobsOfSet.get(setKeyOf(job, job.set))?.values() ?? []) {
-      const gang = gangOfJob(other);
-      if (gang !== undefined) return gang;
-    }
-    return undefined;
+    return this.#gangOfSet.get(setKeyOf(job, job.set))?.values().next().value;
   }
 
   /** A Job's own failure is about its gang, and so is the failure of what makes its Jobs. */
@@ -352,6 +352,9 @@ export class ClusterState {
     const set = this.#jobsOfSet.get(key);
     set?.delete(job.uid);
     if (set?.size === 0) this.#jobsOfSet.delete(key);
+    const gangs = this.#gangOfSet.get(key);
+    gangs?.delete(job.uid);
+    if (gangs?.size === 0) this.#gangOfSet.delete(key);
   }
 
   #countJobsOfSet(set: string): number {

@@ -11,7 +11,10 @@ function inQueue(queue: string) {
 }
 
 test('a pod that gets another queue label a hundred times counts once, under the last one', () => {
-  const use = new LoneUse((resource) => resource === GPU, () => '');
+  const use = new LoneUse(
+    (resource) => resource === GPU,
+    () => '',
+  );
   for (let i = 0; i < 100; i++) {
     use.onPod(UID, inQueue(`q${i}`));
     const groups = [...use.groups()].map(({ label, amounts }) => [label, amounts.get(GPU)]);
