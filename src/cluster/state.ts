@@ -20,7 +20,7 @@ import {
   type StorageClassModel,
 } from '../core/objects/model.ts';
 import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
-import { keepRecord } from '../core/podgroup/plan-record.ts';
+import { keepQueue, keepRecord } from '../core/podgroup/plan-record.ts';
 import type { ClaimObstacle } from '../core/podgroup/problems.ts';
 import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
@@ -190,7 +190,7 @@ export class ClusterState {
   readonly pods: Sink<PodModel> = {
     applied: (seen, replaced) => {
       const before = this.#pods.get(seen.uid) ?? replaced;
-      const known = before ? keepRecord(seen, before) : seen;
+      const known = before ? keepQueue(keepRecord(seen, before), before) : seen;
       const pod = this.#daemons.judge(known);
       if (before) this.#unindex(before);
       this.#index(pod);

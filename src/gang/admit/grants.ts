@@ -15,7 +15,8 @@ type AmountsOf = (pods: readonly PodModel[], nodeOf?: (pod: PodModel) => string)
 export class Grants {
   readonly #reservations: Planned;
   readonly #amountsOf: AmountsOf;
-  readonly #given = new WeakMap<GangRecord, Amounts>();
+  /** By which queue, and how much. */
+  readonly #given = new WeakMap<GangRecord, { readonly queue: string; readonly amounts: Amounts }>();
 
   constructor(reservations: Planned, amountsOf: AmountsOf) {
     this.#reservations = reservations;
@@ -23,17 +24,23 @@ export class Grants {
   }
 
   /** The queue was asked: what the gang holds now is given. */
-  note(record: GangRecord): void {
-    this.#given.set(record, most(this.#given.get(record) ?? NOTHING, this.#holdings(record)));
+  note(record: GangRecord, queue: string): void {
+    this.#given.set(record, { queue, amounts: most(this.#givenBy(record, queue) ?? NOTHING, this.#holdings(record)) });
+  }
+
+  /** Undefined if nothing is known; what another queue gave counts for nothing. */
+  #givenBy(record: GangRecord, queue: string): Amounts | undefined {
+    const given = this.#given.get(record);
+    return given && given.queue !== queue ? NOTHING : given?.amounts;
   }
 
   /**
    * What the gang would hold with these members beyond what it was given; empty: it only restores what it had.
    * @param members that are to be placed, also such as have a slot.
    */
-  beyond(record: GangRecord, members: readonly PodModel[]): Amounts {
+  beyond(record: GangRecord, queue: string, members: readonly PodModel[]): Amounts {
     const { census, repair } = record;
-    const given = this.#given.get(record) ?? this.#firstGiven(record);
+    const given = this.#givenBy(record, queue) ?? this.#firstGiven(record, queue);
     const asking = new Set(members.map(({ uid }) => uid));
     const lost = new Set(repair.lost.map(({ uid }) => uid));
     const bound = census.bound.filter(({ uid }) => !lost.has(uid));
@@ -43,10 +50,10 @@ export class Grants {
     return new Map([...subtractAmounts(after, given)].filter(([, amount]) => amount > 0));
   }
 
-  #firstGiven(record: GangRecord): Amounts {
+  #firstGiven(record: GangRecord, queue: string): Amounts {
     const given = new Map(this.#holdings(record));
     addAmounts(given, this.#amountsOf(record.repair.left.map(({ pod }) => pod)));
-    this.#given.set(record, given);
+    this.#given.set(record, { queue, amounts: given });
     return given;
   }
 

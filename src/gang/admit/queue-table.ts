@@ -208,7 +208,7 @@ export class QueueTable {
 
   /** The gang got this in this cycle, within its quota: others may use that much less. */
   charge(queue: Queue, amounts: Amounts, record?: GangRecord): void {
-    if (record) this.grants.note(record);
+    if (record) this.grants.note(record, queue.name);
     this.#hold(queue, amounts);
     this.#hold(queue, amounts, this.#heldByGangs);
     this.#use = rollUp(this.#tree, this.#held);
@@ -303,7 +303,7 @@ export class QueueTable {
     if (!queue) return demand;
     const { members } = demand;
     if (candidate.kind === 'started' && demand.blocksStart) {
-      const more = this.grants.beyond(record, members.slice(0, demand.min));
+      const more = this.grants.beyond(record, queue.name, members.slice(0, demand.min));
       if (judgeQuota(queue, more, this.#use).kind === 'refused') return { kind: 'none' };
     }
     if (demand.blocksStart && members.length === demand.min) return demand;
