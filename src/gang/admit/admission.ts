@@ -215,7 +215,8 @@ export class Admission {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
     const lacking = countLacking(record);
-    const restores = lacking > 0 && this.#queues.grants.beyond(record, queue?.name ?? '', census.unbound.slice(0, lacking)).size === 0;
+    const restores =
+      lacking > 0 && this.#queues.grants.beyond(record, queue?.name ?? '', census.unbound.slice(0, lacking)).size === 0;
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,

@@ -20,14 +20,16 @@ interface Group {
 
 export class LoneUse {
   readonly #isAccelerator: (resource: string) => boolean;
-  readonly #modelOf: (node: string) => string;
+  readonly #modelOf: (node: string) => string | undefined;
+  /** Pods on nodes that do not exist (yet): anybody may create one, and it uses nothing. */
+  readonly #nowhere = new Map<string, PodModel>();
   readonly #counted = new Map<string, { readonly group: Group; readonly amounts: Amounts }>();
   readonly #groups = new Map<string, Group>();
   /** Pods that changed since they were counted, as they are now. */
   readonly #changed = new Map<string, PodModel | undefined>();
 
-  /** @param modelOf the GPU model of a node. */
-  constructor(isAccelerator: (resource: string) => boolean, modelOf: (node: string) => string) {
+  /** @param modelOf the GPU model of a node; undefined: there is no such node. */
+  constructor(isAccelerator: (resource: string) => boolean, modelOf: (node: string) => string | undefined) {
     this.#isAccelerator = isAccelerator;
     this.#modelOf = modelOf;
   }
@@ -43,14 +45,18 @@ export class LoneUse {
   }
 
   groups(): Iterable<Group> {
-    for (const [uid, pod] of this.#changed) this.#count(uid, pod);
+    for (const uid of this.#changed.keys()) this.#nowhere.delete(uid);
+    for (const [uid, pod] of [...this.#nowhere, ...this.#changed]) this.#count(uid, pod);
     this.#changed.clear();
     return this.#groups.values();
   }
 
   #count(uid: string, pod: PodModel | undefined): void {
     const counted = this.#counted.get(uid);
-    const group = pod && this.#counts(pod) ? this.#groupOf(pod) : undefined;
+    const model = pod && this.#counts(pod) ? this.#modelOf(pod.nodeName) : undefined;
+    const group = model === undefined ? undefined : this.#groupOf(pod!);
+    if (pod && group === undefined && this.#counts(pod)) this.#nowhere.set(uid, pod);
+    else this.#nowhere.delete(uid);
     if (group === counted?.group) return;
     if (counted) {
       this.#counted.delete(uid);
@@ -59,7 +65,7 @@ export class LoneUse {
     }
     if (!pod || !group) return;
     const amounts = new Map<string, number>();
-    addUse(amounts, pod.template, this.#modelOf(pod.nodeName), this.#isAccelerator);
+    addUse(amounts, pod.template, model, this.#isAccelerator);
     for (const [dimension, amount] of amounts) addTo(group.amounts, dimension, amount);
     group.pods++;
     this.#groups.set(group.key, group);

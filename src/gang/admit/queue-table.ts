@@ -81,7 +81,9 @@ export class QueueTable {
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
     this.grants = new Grants(context.reservations, (pods, nodeOf) => this.amountsOf(pods, nodeOf));
-    this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
+    this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) =>
+      this.#isNode(node) ? this.modelOf(node) : undefined,
+    );
   }
 
   get tree(): QueueTree {
@@ -228,9 +230,12 @@ export class QueueTable {
   amountsOf(pods: readonly PodModel[], nodeOf: (pod: PodModel) => string = ({ nodeName }) => nodeName): Amounts {
     const amounts = new Map<string, number>();
     const { isAccelerator } = this.#context.settings.policy;
+    const snapshot = this.#context.view.snapshot();
     for (const pod of pods) {
       const node = nodeOf(pod);
-      const model = node === '' ? pod.template.nodeSelector[GPU_PRODUCT] : this.modelOf(node);
+      // Anybody may create a pod for a node that does not exist, with any request. It uses nothing.
+      if (node !== '' && !snapshot.indexOf.has(node)) continue;
+      const model = node === '' ? pod.template.nodeSelector[GPU_PRODUCT] : gpuModelOf(snapshot, node);
       addUse(amounts, pod.template, model, isAccelerator);
     }
     return amounts;
@@ -242,7 +247,8 @@ export class QueueTable {
     let bound = this.#bound.get(census);
     if (!bound) {
       bound = this.amountsOf(gang.leaving.length > 0 ? [...census.bound, ...gang.leaving] : census.bound);
-      this.#bound.set(census, bound);
+      // The nodes that are missing may come.
+      if (census.bound.every(({ nodeName }) => this.#isNode(nodeName))) this.#bound.set(census, bound);
     }
     if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
     const planned = [...reservations.slotsOf(gang.key), ...reservations.placeholdersOf(gang.key)];
@@ -355,6 +361,10 @@ export class QueueTable {
       else beyond = middle;
     }
     return known;
+  }
+
+  #isNode(name: string): boolean {
+    return this.#context.view.snapshot().indexOf.has(name);
   }
 
   /** The GPU model of the node; '' if unknown. */

@@ -1,7 +1,7 @@
 /** What runs counts for the queue that let it start, whatever its labels say later: as a tenant would try. */
 import { expect, test } from 'vitest';
 import { inQueue, runningOf, scheduleAll, startQueueWorld } from '../../support/queue-worlds.ts';
-import { gang, SECOND, type World } from '../../support/scenario.ts';
+import { gang, pod, SECOND, type World } from '../../support/scenario.ts';
 
 const QUEUE = 'muster.dev/queue';
 
@@ -59,4 +59,24 @@ test('a label that is changed while the gang is nominated does not take its slot
   await scheduleAll(world);
   expect(world.boundTo('x')).toEqual({});
   expect(gpusOf(world, 'full')).toBe(8);
+});
+
+test.each([
+  ['a lone pod', {}],
+  ['a member', { labels: { 'muster.dev/pod-group': 'boo' }, annotations: { 'muster.dev/min-members': '1' } }],
+])('%s on a node that does not exist uses no quota of others, until the node is there', async (_, options) => {
+  const org = { name: 'org', limit: 32 };
+  const ours = { name: 'ours', parent: 'org', defaultFor: ['default'] };
+  const theirs = { name: 'theirs', parent: 'org', namespaces: ['evil'], defaultFor: ['evil'] };
+  const world = await startQueueWorld([org, ours, theirs], { nodes: 4 });
+  const raw = pod('boo', { gpus: 1_000_000, nodeName: 'nowhere', ...options });
+  world.create({ ...raw, metadata: { ...raw.metadata, namespace: 'evil' }, status: { phase: 'Pending' } });
+  await world.settle();
+  world.create(gang('x', 1));
+  await scheduleAll(world);
+  expect(runningOf(world, 'x')).toEqual(['x']);
+  expect(gpusOf(world, 'org')).toBe(8);
+  world.addNode('nowhere');
+  await world.pass(SECOND);
+  expect(gpusOf(world, 'org')).toBe(1_000_008);
 });
