@@ -209,15 +209,11 @@ export class ClusterState {
       this.#jobsByKey.set(keyOf(job), job);
       const gang = gangOfJob(job);
       this.#countJob(job, 1);
-      if (gang !== undefined) {
-        const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
-        this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
-      }
+      if (gang !== undefined) put(this.#jobsOfGang, gang, job.uid, job);
       if (job.set) {
         const set = setKeyOf(job, job.set);
-        this.#jobsOfSet.set(set, (this.#jobsOfSet.get(set) ?? new Map<string, JobModel>()).set(job.uid, job));
-        if (gang !== undefined)
-          this.#gangOfSet.set(set, (this.#gangOfSet.get(set) ?? new Map<string, GangKey>()).set(job.uid, gang));
+        put(this.#jobsOfSet, set, job.uid, job);
+        if (gang !== undefined) put(this.#gangOfSet, set, job.uid, gang);
       }
       const [was, is] = [before && this.#gangOf(before), this.#gangOf(job)];
       if (was !== undefined && was !== is) this.#listener.onSource(was);
@@ -302,8 +298,7 @@ export class ClusterState {
     if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined) {
-      const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
-      this.#gangPods.set(gang, members.set(pod.uid, pod));
+      put(this.#gangPods, gang, pod.uid, pod);
       this.#claimUse.add(pod, gang);
       if (pod.owner) this.#failures.count(pod.owner.uid, gang, 1);
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
@@ -319,10 +314,9 @@ export class ClusterState {
     this.#preempted.delete(pod.uid);
     this.#claimUse.remove(pod);
     const gang = gangKeyOf(pod);
-    if (gang !== undefined && pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
-    const members = gang === undefined ? undefined : this.#gangPods.get(gang);
-    members?.delete(pod.uid);
-    if (members?.size === 0) this.#gangPods.delete(gang!);
+    if (gang === undefined) return;
+    if (pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
+    drop(this.#gangPods, gang, pod.uid);
   }
 
   /** A Job outside gangs belongs to that of its JobSet's other Jobs: the JobSet is complete only with it. */
@@ -344,17 +338,11 @@ export class ClusterState {
     this.#countJob(job, -1);
     this.#jobsByKey.delete(keyOf(job));
     const gang = gangOfJob(job);
-    const jobs = gang === undefined ? undefined : this.#jobsOfGang.get(gang);
-    jobs?.delete(job.uid);
-    if (jobs?.size === 0) this.#jobsOfGang.delete(gang!);
+    if (gang !== undefined) drop(this.#jobsOfGang, gang, job.uid);
     if (!job.set) return;
-    const key = setKeyOf(job, job.set);
-    const set = this.#jobsOfSet.get(key);
-    set?.delete(job.uid);
-    if (set?.size === 0) this.#jobsOfSet.delete(key);
-    const gangs = this.#gangOfSet.get(key);
-    gangs?.delete(job.uid);
-    if (gangs?.size === 0) this.#gangOfSet.delete(key);
+    const set = setKeyOf(job, job.set);
+    drop(this.#jobsOfSet, set, job.uid);
+    drop(this.#gangOfSet, set, job.uid);
   }
 
   #countJobsOfSet(set: string): number {
@@ -391,6 +379,17 @@ function keep<T>(
       changed(object);
     },
   };
+}
+
+function put<K, V>(groups: Map<K, Map<string, V>>, group: K, uid: string, value: V): void {
+  groups.set(group, (groups.get(group) ?? new Map<string, V>()).set(uid, value));
+}
+
+/** A group without entries is dropped. */
+function drop<K, V>(groups: Map<K, Map<string, V>>, group: K, uid: string): void {
+  const values = groups.get(group);
+  values?.delete(uid);
+  if (values?.size === 0) groups.delete(group);
 }
 
 function setKeyOf({ namespace }: Pick<JobModel, 'namespace'>, { id }: JobSetMembership): string {

@@ -8,16 +8,7 @@ import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { startOf, type VictimUnit } from '../../core/preemption/candidates.ts';
-import {
-  type Amounts,
-  addAmounts,
-  addTo,
-  addUse,
-  dimensionOf,
-  NOTHING,
-  subtractAmounts,
-  sumAmounts,
-} from '../../core/queues/amounts.ts';
+import { type Amounts, addAmounts, addUse, NOTHING, subtractAmounts, sumAmounts } from '../../core/queues/amounts.ts';
 import { chooseQueue, countedIn, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
@@ -34,6 +25,7 @@ import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
+import { capacityOf } from './capacity.ts';
 import { Grants } from './grants.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
@@ -139,7 +131,9 @@ export class QueueTable {
       this.#tree = buildQueueTree(mergeQueues(settings.queues.items, view.queues()));
       this.#choices.clear();
     }
-    this.#measureCluster(view.snapshot());
+    const snapshot = view.snapshot();
+    if (this.#capacity.of !== snapshot.nodes)
+      this.#capacity = { of: snapshot.nodes, amounts: capacityOf(snapshot, settings.policy.isAccelerator) };
     this.#held = new Map();
     this.#context.isolation.each(records, 'admit', (record) => {
       const amounts = this.holdingsOf(record);
@@ -385,21 +379,6 @@ export class QueueTable {
     const own = held.get(queue.name) ?? new Map<string, number>();
     held.set(queue.name, own);
     addAmounts(own, amounts);
-  }
-
-  #measureCluster({ nodes, columns, allocatable, byName, pools }: Snapshot): void {
-    if (this.#capacity.of === nodes) return;
-    const { isAccelerator } = this.#context.settings.policy;
-    const amounts = new Map<string, number>();
-    for (const [resource, column] of columns) {
-      const values = allocatable[column]!;
-      for (const row of byName) {
-        addTo(amounts, resource, values[row]!);
-        const model = pools.pools[pools.poolOf[row]!]!.model;
-        if (model !== '' && isAccelerator(resource)) addTo(amounts, dimensionOf(resource, model), values[row]!);
-      }
-    }
-    this.#capacity = { of: nodes, amounts };
   }
 }
 
