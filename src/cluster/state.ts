@@ -190,8 +190,7 @@ export class ClusterState {
   readonly pods: Sink<PodModel> = {
     applied: (seen, replaced) => {
       const before = this.#pods.get(seen.uid) ?? replaced;
-      const known = before ? keepQueue(keepRecord(seen, before), before) : seen;
-      const pod = this.#daemons.judge(known);
+      const pod = this.#daemons.judge(before ? keepQueue(keepRecord(seen, before), before) : seen);
       if (before) this.#unindex(before);
       this.#index(pod);
       this.#listener.onPod(before, pod);
@@ -314,9 +313,8 @@ export class ClusterState {
     this.#preempted.delete(pod.uid);
     this.#claimUse.remove(pod);
     const gang = gangKeyOf(pod);
-    if (gang === undefined) return;
-    if (pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
-    drop(this.#gangPods, gang, pod.uid);
+    if (gang !== undefined && pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
+    if (gang !== undefined) drop(this.#gangPods, gang, pod.uid);
   }
 
   /** A Job outside gangs belongs to that of its JobSet's other Jobs: the JobSet is complete only with it. */
