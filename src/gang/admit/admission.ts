@@ -189,7 +189,7 @@ export class Admission {
     const isGrowth = candidate.kind === 'started' && countLacking(record) === 0;
     if (isGrowth && gained.size > 0) this.#backfill.notePlaced(record);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
-    if (queue && gained.size > 0) this.#queues.charge(queue, gained);
+    if (queue && gained.size > 0) this.#queues.charge(queue, gained, record);
   }
 
   /**
@@ -214,14 +214,16 @@ export class Admission {
   #constrainStarted(record: GangRecord): AdmissionConstraints {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacksMembers = countLacking(record) > 0;
+    const lacking = countLacking(record);
+    const restores =
+      lacking > 0 && this.#queues.grants.beyond(record, queue?.name ?? '', census.unbound.slice(0, lacking)).size === 0;
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,
       isQuotaFull: false,
-      excludedModels: queue && !lacksMembers ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
-      // Replacements restore what it had; growth must not delay others.
-      reserved: lacksMembers ? undefined : this.#backfill.reservedFor(record),
+      excludedModels: queue && !restores ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
+      // Replacements restore what it had; growth, and replacements that take more, must not delay others.
+      reserved: restores ? undefined : this.#backfill.reservedFor(record),
       mayPlanEarly: false,
     };
   }
@@ -337,7 +339,7 @@ export class Admission {
     this.#backfill.notePlaced(gang.record);
     const amounts = this.#queues.holdingsOf(gang.record);
     order.charge(gang, amounts);
-    this.#queues.charge(gang.queue, amounts);
+    this.#queues.charge(gang.queue, amounts, gang.record);
     noteStarted(gang.record.admission);
   }
 
