@@ -312,7 +312,7 @@ export class Planner {
     const { backoffInitialMs, backoffMaxMs } = settings;
     const until = isSmallLack(record)
       ? now + exponentialBackoff(backoffInitialMs, Math.min(backoffMaxMs, REPAIR_PAUSE_MAX_MS), attempt.failures)
-      : startFailures.noteFailure(record.gang, now);
+      : startFailures.noteFailure(record.gang, now, now - (attempt.heldSince ?? now));
     giveUpAttempt(record, attempt.lastRefusal, until);
     noteShortfall(attempt, shortfall);
   }
