@@ -17,6 +17,7 @@ import { createQueuesApp, QueueInspector } from './http/inspect/queues.ts';
 import { createTopologyApp, TopologyInspector } from './http/inspect/topology.ts';
 import { createHealthApp } from './http/server/health.ts';
 import { type RunningServer, startServer } from './http/server/server.ts';
+import { readTlsMaterial } from './http/server/tls.ts';
 import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
 import { loadEndpoint } from './kube/kubeconfig.ts';
@@ -70,6 +71,8 @@ export async function serve(config: MusterConfiguration): Promise<void> {
 
 /** Step 1: creates the API client, the log and the metrics. */
 async function connect(config: MusterConfiguration): Promise<Process> {
+  // The listener reads them again. A wrong path is the error to see, not a hundred lines of watches that went on meanwhile.
+  if (config.server.tls) await readTlsMaterial(config.server.tls);
   const { verbosity } = config.log;
   const log = createLogger({ verbosity, write: (line) => process.stdout.write(line), now: systemClock.now });
   const source =
@@ -142,8 +145,8 @@ function listen(
   const reviewer = new Reviewer(new AccessReviews(api), metrics, systemClock);
   const access = new Access({ callers: server.callers, reviewer, log, metrics, clock: systemClock });
   const checks = [
-    ...watches.kinds.map(({ kind, synced }) => ({
-      name: `synced-${kind.toLowerCase()}s`,
+    ...watches.kinds.map(({ resource, synced }) => ({
+      name: `synced-${resource}`,
       check: () => (synced() ? undefined : 'the first list is not complete'),
     })),
     { name: 'recovered', check: () => (progress.isRecovered ? undefined : 'reservations are not rebuilt yet') },

@@ -18,7 +18,8 @@ import type { ClusterState, Sink } from './state.ts';
 
 /** The watchers of one process. */
 export interface Watches {
-  readonly kinds: readonly { readonly kind: string; readonly synced: () => boolean }[];
+  /** `resource`: as in paths, such as `storageclasses`. */
+  readonly kinds: readonly { readonly resource: string; readonly synced: () => boolean }[];
   start(): void;
   stop(): Promise<void>;
 }
@@ -97,7 +98,7 @@ export function createWatches(parts: WatchesParts): Watches {
 }
 
 interface RunningWatch {
-  readonly kind: string;
+  readonly resource: string;
   readonly synced: () => boolean;
   start(): void;
   stop(): Promise<void>;
@@ -106,7 +107,7 @@ interface RunningWatch {
 function watch<T>(parts: WatchesParts, what: WatchedKind<T>, sink: Sink<T>): RunningWatch {
   const watcher = new Watcher(parts.source, what, sink, observe(parts, what.kind), { timing: parts.timing });
   return {
-    kind: what.kind,
+    resource: what.path.slice(what.path.lastIndexOf('/') + 1),
     synced: () => watcher.synced,
     start: () => watcher.start(),
     stop: () => watcher.stop(),
