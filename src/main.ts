@@ -40,6 +40,8 @@ interface Process {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly api: ApiClient;
+  /** The API server's address. */
+  readonly server: string;
   /** How far the process has come: `/readyz` and the extender check it. */
   readonly progress: { isRecovered: boolean; isDraining: boolean };
 }
@@ -79,11 +81,19 @@ async function connect(config: MusterConfiguration): Promise<Process> {
     config.api.kubeconfig === undefined
       ? ({ kind: 'default' } as const)
       : ({ kind: 'file', path: config.api.kubeconfig } as const);
-  const api = new ApiClient(await loadEndpoint(source), {
+  const endpoint = await loadEndpoint(source);
+  const api = new ApiClient(endpoint, {
     requestTimeoutMs: config.api.requestTimeoutMs,
     maxWritesInFlight: config.api.maxInFlightWrites,
   });
-  return { config, log, metrics: new Metrics(), api, progress: { isRecovered: false, isDraining: false } };
+  return {
+    config,
+    log,
+    metrics: new Metrics(),
+    api,
+    server: endpoint.server,
+    progress: { isRecovered: false, isDraining: false },
+  };
 }
 
 /** Step 2: creates the cluster state, the decision loop and the inspectors. */
@@ -118,10 +128,11 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
 }
 
 /** Step 3: the watches fill the model. */
-function watch({ config, log, metrics, api }: Process, { state, projector }: Assembly): Watching {
+function watch({ config, log, metrics, api, server }: Process, { state, projector }: Assembly): Watching {
   const synced = Promise.withResolvers<void>();
   const watches = createWatches({
     source: api,
+    server,
     state,
     projector,
     metrics,

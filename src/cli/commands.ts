@@ -87,7 +87,7 @@ const commands: Readonly<Record<string, Command>> = {
         return 0;
       }
       if (exposure !== undefined && flags.insecure !== true) {
-        throw new ConfigurationError(textOf(flags.config) ?? 'defaults', [exposure]);
+        throw new ConfigurationError(textOf(flags.config) ?? 'flags', [exposure]);
       }
       await environment.serve(config);
       return 0;
