@@ -136,7 +136,7 @@ describe('the queues of a file', () => {
     [
       'a limit below the guarantee',
       '{items: [{name: a, quotas: [{resource: cpu, guaranteed: 2, limit: 1}]}]}',
-      'queues.items[0].quotas[0].limit: expected at least what is guaranteed, found less',
+      'queues.items[0].quotas[0].limit: expected at least 2 (guaranteed), found 1; raise the limit or lower the guarantee',
     ],
     [
       'a model for a resource other than GPUs',
