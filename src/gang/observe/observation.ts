@@ -80,7 +80,8 @@ export class Observation {
 
   /**
    * A member that changed its gang, or is in none any more, gives up its slot at once, so that it completes nobody; and so
-   * does one that changed its queue, which has not been asked. A binding that is being written keeps its capacity until it is seen, as that of a lone pod.
+   * does one that changed its queue, which has not been asked. A binding that is being written keeps its capacity until it
+   * is seen, as that of a lone pod.
    */
   #followLabels(before: PodModel, now: PodModel): void {
     const { reservations, barrier } = this.#context;
