@@ -154,6 +154,11 @@ describe('the queues of a file', () => {
       'queues.items[0].defaultFor: expected namespaces that may use the queue (x), found "y"',
     ],
     [
+      'a namespace that is no text, nor can be made one',
+      '{items: [{name: a, namespaces: [], defaultFor: [{toString: x}]}]}',
+      'queues.items[0].defaultFor[0]: expected the name of a namespace, found {"toString":"x"}',
+    ],
+    [
       'a missing parent',
       '{items: [{name: a, parent: b}]}',
       'queues.items: queue a: expected its parent to be a queue, found none named b; create it or correct the parent',
