@@ -81,9 +81,9 @@ export class Section {
       this.#report(name, `a list, each item ${form.expected}`, found);
       return undefined;
     }
-    const isFine = (item: unknown): item is string => typeof item === 'string' && form.pattern.test(item);
     found.forEach((item, index) => {
-      if (!isFine(item)) this.#report(`${name}[${index}]`, form.expected, item);
+      const isFine = typeof item === 'string' && form.pattern.test(item);
+      if (!isFine) this.#report(`${name}[${index}]`, form.expected, item);
     });
     // What is no text cannot be compared or printed by the checks that follow.
     return found.filter((item) => typeof item === 'string');

@@ -45,7 +45,7 @@ export class Grants {
     const lost = new Set(repair.lost.map(({ uid }) => uid));
     const bound = census.bound.filter(({ uid }) => !lost.has(uid));
     const slots = this.#reservations.slotsOf(record.gang.key).filter(({ pod }) => !asking.has(pod.uid));
-    const planned = slots.map(({ pod, node }) => this.#amountsOf([pod], () => node));
+    const planned = amountsOfPlanned(slots, this.#amountsOf);
     const after = sumAmounts([this.#amountsOf(bound), this.#amountsOf(members), ...planned]);
     return new Map([...subtractAmounts(after, given)].filter(([, amount]) => amount > 0));
   }
@@ -59,9 +59,16 @@ export class Grants {
 
   #holdings({ gang, census }: GangRecord): Amounts {
     const planned = [...this.#reservations.slotsOf(gang.key), ...this.#reservations.placeholdersOf(gang.key)];
-    const amounts = planned.map(({ pod, node }) => this.#amountsOf([pod], () => node));
-    return sumAmounts([this.#amountsOf(census.bound), ...amounts]);
+    return sumAmounts([this.#amountsOf(census.bound), ...amountsOfPlanned(planned, this.#amountsOf)]);
   }
+}
+
+/** What each slot or placeholder takes on its node. */
+export function amountsOfPlanned(
+  planned: readonly { readonly pod: PodModel; readonly node: string }[],
+  amountsOf: AmountsOf,
+): readonly Amounts[] {
+  return planned.map(({ pod, node }) => amountsOf([pod], () => node));
 }
 
 function most(a: Amounts, b: Amounts): Amounts {

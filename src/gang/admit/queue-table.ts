@@ -26,7 +26,7 @@ import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
 import { capacityOf } from './capacity.ts';
-import { Grants } from './grants.ts';
+import { amountsOfPlanned, Grants } from './grants.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
 
@@ -246,7 +246,7 @@ export class QueueTable {
     }
     if (reservations.countOf(gang.key) + reservations.countPlaceholders(gang.key) === 0) return bound;
     const planned = [...reservations.slotsOf(gang.key), ...reservations.placeholdersOf(gang.key)];
-    return sumAmounts([bound, ...planned.map(({ pod, node }) => this.amountsOf([pod], () => node))]);
+    return sumAmounts([bound, ...amountsOfPlanned(planned, (pods, nodeOf) => this.amountsOf(pods, nodeOf))]);
   }
 
   /** Which pods a gang of the queue may evict if it asks for this much. */
