@@ -474,7 +474,7 @@ export const guards: readonly Guard[] = [
     file: 'src/gang/observe/observation.ts',
     text: "if (slot.state === 'binding') reservations.holdFor(",
     mutant: "if (slot.node === '') reservations.holdFor(",
-    tests: ['test/gang/extender/filter.test.ts', 'test/gang/observe/membership.test.ts'],
+    tests: ['test/gang/observe/leavers.test.ts'],
   },
   {
     name: 'a binding that is being written keeps its slot when the gang is released',
