@@ -29,7 +29,11 @@ interface Total {
   readonly amounts: Amounts;
 }
 
-type Context = Pick<LoopContext, 'view' | 'reservations' | 'settings'>;
+interface Context {
+  readonly view: Pick<LoopContext['view'], 'snapshot'>;
+  readonly reservations: Pick<LoopContext['reservations'], 'slotsOf' | 'placeholdersOf'>;
+  readonly settings: Pick<LoopContext['settings'], 'policy'>;
+}
 
 export class HoldingSums {
   readonly #context: Context;
