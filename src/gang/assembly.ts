@@ -166,9 +166,9 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   return { coordinator, verbs, view: inspection, reservations, barrier };
 }
 
-function noteOpened({ members, waitedMs }: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {
-  passage.noteBrought(members, waitedMs, clock.now());
-  observer.onBarrierOpened(waitedMs / 1000);
+function noteOpened(brought: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {
+  passage.noteBrought(brought, clock.now());
+  observer.onBarrierOpened(brought.waitedMs / 1000);
 }
 
 function assembleDispatcher(

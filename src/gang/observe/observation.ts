@@ -147,7 +147,7 @@ export class Observation {
     this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, timeout));
   }
 
-  #endBarrier(gang: string, { held, isOutrun, members, waitedMs }: BarrierTimeout): void {
+  #endBarrier(gang: string, { held, isOutrun, ...brought }: BarrierTimeout): void {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
@@ -157,7 +157,7 @@ export class Observation {
       return;
     }
     if (isOutrun) {
-      this.#context.passage.noteBrought(members, waitedMs, this.#context.clock.now());
+      this.#context.passage.noteBrought(brought, this.#context.clock.now());
       this.#context.reach.noteOutrun(record.gang, held);
     }
     const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;

@@ -63,7 +63,7 @@ describe('how many members reach the barrier', () => {
 
   test('is known from the rate of others before a gang is tried', () => {
     const { passage, reach } = setUp();
-    passage.noteBrought(600, 3 * SECOND, 90 * SECOND);
+    passage.noteBrought({ members: 600, perSecond: 200 }, 90 * SECOND);
     expect(reach.findReason(sized(7_000)), 'it may do better').toBeUndefined();
     expect(reach.findReason(sized(10_000))).toMatchObject({
       kind: 'outruns-barrier',
@@ -90,7 +90,7 @@ describe('how many members reach the barrier', () => {
 
   test('follows from the timeout of its PodGroup where that is shorter', () => {
     const { passage, reach } = setUp();
-    passage.noteBrought(600, 3 * SECOND, 90 * SECOND);
+    passage.noteBrought({ members: 600, perSecond: 200 }, 90 * SECOND);
     const reason = reach.findReason({ ...sized(4_000), scheduleTimeoutMs: 10 * SECOND });
     expect(reason).toMatchObject({ isOwn: true, timeoutMs: 10 * SECOND });
   });
