@@ -511,4 +511,32 @@ export const guards: readonly Guard[] = [
     mutant: 'return ',
     tests: ['test/gang/plan/freed-space.test.ts'],
   },
+  {
+    name: 'a pod on a node that does not exist uses nothing',
+    file: 'src/gang/admit/holding-sums.ts',
+    text: "node !== '' && !snapshot.indexOf.has(node)",
+    mutant: 'node === undefined',
+    tests: ['test/gang/admit/queue-labels.test.ts', 'test/gang/admit/holding-laws.test.ts'],
+  },
+  {
+    name: 'what gangs hold is summed again when nodes come, go or change',
+    file: 'src/gang/admit/holding-sums.ts',
+    text: 'return known?.pools === pools ? known.amounts : undefined;',
+    mutant: 'return known?.amounts;',
+    tests: ['test/gang/admit/queue-labels.test.ts', 'test/gang/admit/holding-laws.test.ts'],
+  },
+  {
+    name: 'a member that comes late does not say how fast kube-scheduler is',
+    file: 'src/gang/framework/barrier.ts',
+    text: 'gate.perSecond = Math.max(gate.perSecond, (gate.seen.size * 1_000) / ms);',
+    mutant: 'gate.perSecond = (gate.seen.size * 1_000) / ms;',
+    tests: BARRIER_TESTS,
+  },
+  {
+    name: 'protobuf that cannot be read is asked for again as JSON',
+    file: 'src/kube/watcher.ts',
+    text: 'this.#isGarbled = true;',
+    mutant: 'this.#isGarbled = false;',
+    tests: ['test/kube/protobuf/fallback.test.ts'],
+  },
 ];
