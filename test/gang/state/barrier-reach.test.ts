@@ -73,6 +73,13 @@ describe('how many members reach the barrier', () => {
     });
   });
 
+  test('is not known from members that came slowly: somebody may have made them wait for volumes', () => {
+    const { passage, reach } = setUp();
+    passage.noteBrought({ members: 300, perSecond: 3 }, 90 * SECOND);
+    expect(reach.findReason(sized(1_800, 'other'))).toBeUndefined();
+    expect(reach.findReason(sized(2_000, 'other'))).toMatchObject({ most: 1_250 });
+  });
+
   test('is not limited by what is not known, nor by a few members that did not come', () => {
     const { reach } = setUp();
     expect(reach.findReason(sized(100_000))).toBeUndefined();
