@@ -17,6 +17,7 @@ import { createQueuesApp, QueueInspector } from './http/inspect/queues.ts';
 import { createTopologyApp, TopologyInspector } from './http/inspect/topology.ts';
 import { createHealthApp } from './http/server/health.ts';
 import { type RunningServer, startServer } from './http/server/server.ts';
+import { readTlsMaterial } from './http/server/tls.ts';
 import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
 import { ApiGateSwitch } from './kube/gate-switch.ts';
@@ -40,6 +41,8 @@ interface Process {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly api: ApiClient;
+  /** The API server's address. */
+  readonly server: string;
   /** How far the process has come: `/readyz` and the extender check it. */
   readonly progress: { isRecovered: boolean; isDraining: boolean };
 }
@@ -71,17 +74,27 @@ export async function serve(config: MusterConfiguration): Promise<void> {
 
 /** Step 1: creates the API client, the log and the metrics. */
 async function connect(config: MusterConfiguration): Promise<Process> {
+  // The listener reads them again. A wrong path is the error to see, not a hundred lines of watches that went on meanwhile.
+  if (config.server.tls) await readTlsMaterial(config.server.tls);
   const { verbosity } = config.log;
   const log = createLogger({ verbosity, write: (line) => process.stdout.write(line), now: systemClock.now });
   const source =
     config.api.kubeconfig === undefined
       ? ({ kind: 'default' } as const)
       : ({ kind: 'file', path: config.api.kubeconfig } as const);
-  const api = new ApiClient(await loadEndpoint(source), {
+  const endpoint = await loadEndpoint(source);
+  const api = new ApiClient(endpoint, {
     requestTimeoutMs: config.api.requestTimeoutMs,
     maxWritesInFlight: config.api.maxInFlightWrites,
   });
-  return { config, log, metrics: new Metrics(), api, progress: { isRecovered: false, isDraining: false } };
+  return {
+    config,
+    log,
+    metrics: new Metrics(),
+    api,
+    server: endpoint.server,
+    progress: { isRecovered: false, isDraining: false },
+  };
 }
 
 /** Step 2: creates the cluster state, the decision loop and the inspectors. */
@@ -119,10 +132,11 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
 }
 
 /** Step 3: the watches fill the model. */
-function watch({ config, log, metrics, api }: Process, { state, projector }: Assembly): Watching {
+function watch({ config, log, metrics, api, server }: Process, { state, projector }: Assembly): Watching {
   const synced = Promise.withResolvers<void>();
   const watches = createWatches({
     source: api,
+    server,
     state,
     projector,
     metrics,
@@ -146,8 +160,8 @@ function listen(
   const reviewer = new Reviewer(new AccessReviews(api), metrics, systemClock);
   const access = new Access({ callers: server.callers, reviewer, log, metrics, clock: systemClock });
   const checks = [
-    ...watches.kinds.map(({ kind, synced }) => ({
-      name: `synced-${kind.toLowerCase()}s`,
+    ...watches.kinds.map(({ resource, synced }) => ({
+      name: `synced-${resource}`,
       check: () => (synced() ? undefined : 'the first list is not complete'),
     })),
     { name: 'recovered', check: () => (progress.isRecovered ? undefined : 'reservations are not rebuilt yet') },

@@ -11,21 +11,29 @@ export type StillFails = (pieces: Case) => Promise<boolean>;
 export async function shrink(pieces: Case, stillFails: StillFails, tries: number): Promise<Case> {
   let left = tries;
   const ask: StillFails = async (smaller) => left-- > 0 && (await stillFails(smaller));
-  let best = await leaveOut(pieces, ask);
-  for (let at = 0; at < best.length; at++) {
+  const isSpent = () => left <= 0;
+  let best = await leaveOut(pieces, ask, isSpent);
+  for (let at = 0; at < best.length && !isSpent(); at++) {
     const put = (piece: string) => best.with(at, piece);
     best = put(await shrinkJson(best[at]!, (piece) => ask(put(piece))));
-    const parts = await leaveOut([...best[at]!], (chars) => ask(put(chars.join(''))));
+    const parts = await leaveOut([...best[at]!], (chars) => ask(put(chars.join(''))), isSpent);
     best = put(parts.join(''));
   }
   return best;
 }
 
-/** Leaves out runs of items, long ones first: halves, quarters and so on down to single items. */
-async function leaveOut(items: readonly string[], stillFails: (items: readonly string[]) => Promise<boolean>) {
+/**
+ * Leaves out runs of items, long ones first: halves, quarters and so on down to single items.
+ * @param isSpent ends it: a piece may have millions of characters, and trying each costs hours even if nobody is asked.
+ */
+async function leaveOut(
+  items: readonly string[],
+  stillFails: (items: readonly string[]) => Promise<boolean>,
+  isSpent: () => boolean,
+) {
   let best = items;
-  for (let length = Math.ceil(best.length / 2); length >= 1; length = Math.floor(length / 2)) {
-    for (let at = 0; at < best.length; ) {
+  for (let length = Math.ceil(best.length / 2); length >= 1 && !isSpent(); length = Math.floor(length / 2)) {
+    for (let at = 0; at < best.length && !isSpent(); ) {
       const smaller = best.toSpliced(at, length);
       if (smaller.length < best.length && (await stillFails(smaller))) best = smaller;
       else at += length;

@@ -474,7 +474,7 @@ export const guards: readonly Guard[] = [
     file: 'src/gang/observe/observation.ts',
     text: "if (slot.state === 'binding') reservations.holdFor(",
     mutant: "if (slot.node === '') reservations.holdFor(",
-    tests: ['test/gang/extender/filter.test.ts', 'test/gang/observe/membership.test.ts'],
+    tests: ['test/gang/observe/leavers.test.ts'],
   },
   {
     name: 'a binding that is being written keeps its slot when the gang is released',
@@ -510,5 +510,33 @@ export const guards: readonly Guard[] = [
     text: 'return nodes.has(undefined) ? undefined : ',
     mutant: 'return ',
     tests: ['test/gang/plan/freed-space.test.ts'],
+  },
+  {
+    name: 'a pod on a node that does not exist uses nothing',
+    file: 'src/gang/admit/holding-sums.ts',
+    text: "node !== '' && !snapshot.indexOf.has(node)",
+    mutant: 'node === undefined',
+    tests: ['test/gang/admit/queue-labels.test.ts', 'test/gang/admit/holding-laws.test.ts'],
+  },
+  {
+    name: 'what gangs hold is summed again when nodes come, go or change',
+    file: 'src/gang/admit/holding-sums.ts',
+    text: 'return known?.pools === pools ? known.amounts : undefined;',
+    mutant: 'return known?.amounts;',
+    tests: ['test/gang/admit/queue-labels.test.ts', 'test/gang/admit/holding-laws.test.ts'],
+  },
+  {
+    name: 'a member that comes late does not say how fast kube-scheduler is',
+    file: 'src/gang/framework/barrier.ts',
+    text: 'gate.perSecond = Math.max(gate.perSecond, (gate.seen.size * 1_000) / ms);',
+    mutant: 'gate.perSecond = (gate.seen.size * 1_000) / ms;',
+    tests: BARRIER_TESTS,
+  },
+  {
+    name: 'protobuf that cannot be read is asked for again as JSON',
+    file: 'src/kube/watcher.ts',
+    text: 'this.#isGarbled = true;',
+    mutant: 'this.#isGarbled = false;',
+    tests: ['test/kube/protobuf/fallback.test.ts'],
   },
 ];

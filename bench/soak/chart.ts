@@ -52,6 +52,7 @@ export function drawCourse(samples: readonly Sample[]): string {
   const height = PANELS.length * (HEIGHT + 40) + 20;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
+    '<title>The course of the soak</title>',
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     ...panels,
     ...[0, 0.25, 0.5, 0.75, 1].map(

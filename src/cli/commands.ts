@@ -78,12 +78,17 @@ const commands: Readonly<Record<string, Command>> = {
     },
     async run(flags, environment) {
       const config = loadConfiguration(flags, environment);
+      const exposure = findExposure(config.server);
       if (flags['print-config']) {
         environment.stdout(renderConfiguration(config));
+        if (exposure !== undefined && flags.insecure !== true) {
+          environment.stderr(`muster serve would not start with it: ${exposure}\n`);
+        }
         return 0;
       }
-      const exposure = findExposure(config.server);
-      if (exposure !== undefined && flags.insecure !== true) throw new ConfigurationError('muster serve', [exposure]);
+      if (exposure !== undefined && flags.insecure !== true) {
+        throw new ConfigurationError(textOf(flags.config) ?? 'flags', [exposure]);
+      }
       await environment.serve(config);
       return 0;
     },
@@ -250,8 +255,9 @@ async function readInspectFlags(
 ): Promise<{ readonly url: string; readonly json: boolean; readonly fetch: Fetch }> {
   if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
   const address = String(url);
-  if (!URL.canParse(address)) {
-    throw new UsageError(`--url: expected a URL such as https://127.0.0.1:8443, found "${address}"`);
+  // `localhost:8443` is a URL, too: of the scheme `localhost`.
+  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) {
+    throw new UsageError(`--url: expected an address such as https://localhost:8443, found "${address}"`);
   }
   const json = output === 'json';
   const file = textOf(kubeconfig);

@@ -31,15 +31,12 @@ export async function fetchJson<T>(fetch: Fetch, { href }: URL, { what, has }: E
   try {
     response = await fetch(href);
   } catch (cause) {
-    throw new Error(
-      `expected Muster to answer at ${href}, found ${reasonOf(cause)}; ` +
-        'give its address with --url, after kubectl port-forward if it runs in a cluster',
-      { cause },
-    );
+    throw new Error(`expected Muster to answer at ${href}, found ${reasonOf(cause)}; ${adviseOn(cause)}`, { cause });
   }
   const text = await response.text();
   if (!response.ok) {
-    throw new Error(`expected ${href} to answer 200, found ${response.status}: ${text.trim().slice(0, 500)}`);
+    const advice = response.status === 401 ? '; give the kubeconfig of a user with a token: --kubeconfig FILE' : '';
+    throw new Error(`expected ${href} to answer 200, found ${response.status}: ${text.trim().slice(0, 500)}${advice}`);
   }
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || !Array.isArray((value as Record<string, unknown>)[has])) {
@@ -54,6 +51,27 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+const UNKNOWN_CA: ReadonlySet<unknown> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** What to do when there is no answer. */
+function adviseOn(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (UNKNOWN_CA.has(code)) {
+    return 'set the environment variable NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate (ca.crt)';
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return 'give a name of its certificate with --url, or make a certificate with this one';
+  }
+  return 'give its address with --url, after kubectl port-forward if it runs in a cluster';
 }
 
 /** fetch only says `fetch failed`; the cause has the reason. */

@@ -23,8 +23,11 @@ export class NodeTable {
   readonly #nodes: (NodeModel | undefined)[] = [];
   readonly #indexOf = new Map<string, NodeIdx>();
   readonly #freeRows: NodeIdx[] = [];
-  /** Bound pods by node name, also for nodes that do not exist (yet or any more). */
-  readonly #podsOf = new Map<string, readonly PodModel[]>();
+  /**
+   * Bound pods by node name, then by UID, also for nodes that do not exist (yet or any more): anybody may create thousands of
+   * pods for such a name.
+   */
+  readonly #podsOf = new Map<string, Map<string, PodModel>>();
   readonly #dirty = new Set<NodeIdx>();
   #generation = 0;
   #nodeSetChanged = true;
@@ -80,15 +83,16 @@ export class NodeTable {
 
   /** Counts a bound pod on its node. */
   addPod(pod: PodModel): void {
-    this.#podsOf.set(pod.nodeName, [...(this.#podsOf.get(pod.nodeName) ?? NO_PODS), pod]);
+    const pods = this.#podsOf.get(pod.nodeName) ?? new Map<string, PodModel>();
+    this.#podsOf.set(pod.nodeName, pods.set(pod.uid, pod));
     this.#touchNode(pod.nodeName);
   }
 
   /** Takes the pod as it was when added. */
   removePod(pod: PodModel): void {
-    const left = (this.#podsOf.get(pod.nodeName) ?? NO_PODS).filter((other) => other.uid !== pod.uid);
-    if (left.length > 0) this.#podsOf.set(pod.nodeName, left);
-    else this.#podsOf.delete(pod.nodeName);
+    const pods = this.#podsOf.get(pod.nodeName);
+    pods?.delete(pod.uid);
+    if (pods?.size === 0) this.#podsOf.delete(pod.nodeName);
     this.#touchNode(pod.nodeName);
   }
 
@@ -181,7 +185,8 @@ export class NodeTable {
     for (const column of view.allocatable) column[row] = 0;
     for (const { name, amount } of node?.allocatable ?? []) view.allocatable[this.#columns.get(name)!]![row] = amount;
     for (let column = 0; column < view.free.length; column++) view.free[column]![row] = view.allocatable[column]![row]!;
-    const pods = node ? (this.#podsOf.get(node.name) ?? NO_PODS) : NO_PODS;
+    const bound = node && this.#podsOf.get(node.name);
+    const pods = bound ? [...bound.values()] : NO_PODS;
     for (const pod of pods) this.#subtract(view, row, pod.template.requests);
     view.podsOn[row] = pods;
     view.repelling[row] = pods.some((pod) => pod.template.antiAffinity.length > 0) ? 1 : 0;

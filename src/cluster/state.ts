@@ -20,7 +20,7 @@ import {
   type StorageClassModel,
 } from '../core/objects/model.ts';
 import { type GangKey, type GangSources, gangKey, gangKeyOf, gangNameOf } from '../core/podgroup/gang.ts';
-import { keepRecord } from '../core/podgroup/plan-record.ts';
+import { keepQueue, keepRecord } from '../core/podgroup/plan-record.ts';
 import type { ClaimObstacle } from '../core/podgroup/problems.ts';
 import type { QueueModel } from '../core/queues/projection.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
@@ -64,6 +64,8 @@ export class ClusterState {
   readonly #jobsOfGang = new Map<GangKey, Map<string, JobModel>>();
   /** The Jobs of each JobSet, whatever their labels, by namespace and the set's id; then by UID. */
   readonly #jobsOfSet = new Map<string, Map<string, JobModel>>();
+  /** The gangs of those whose labels name one, by the Job's UID: looking through 10,000 Jobs at each event took seconds. */
+  readonly #gangOfSet = new Map<string, Map<string, GangKey>>();
   /** The gang of a Job's pods by the Job's UID: the label may come from admission instead of the template. */
   readonly #gangByOwner = new Map<string, GangKey>();
   readonly #podGroups = new Map<string, PodGroupModel>();
@@ -188,8 +190,7 @@ export class ClusterState {
   readonly pods: Sink<PodModel> = {
     applied: (seen, replaced) => {
       const before = this.#pods.get(seen.uid) ?? replaced;
-      const known = before ? keepRecord(seen, before) : seen;
-      const pod = this.#daemons.judge(known);
+      const pod = this.#daemons.judge(before ? keepQueue(keepRecord(seen, before), before) : seen);
       if (before) this.#unindex(before);
       this.#index(pod);
       this.#listener.onPod(before, pod);
@@ -207,13 +208,11 @@ export class ClusterState {
       this.#jobsByKey.set(keyOf(job), job);
       const gang = gangOfJob(job);
       this.#countJob(job, 1);
-      if (gang !== undefined) {
-        const jobs = this.#jobsOfGang.get(gang) ?? new Map<string, JobModel>();
-        this.#jobsOfGang.set(gang, jobs.set(job.uid, job));
-      }
+      if (gang !== undefined) put(this.#jobsOfGang, gang, job.uid, job);
       if (job.set) {
         const set = setKeyOf(job, job.set);
-        this.#jobsOfSet.set(set, (this.#jobsOfSet.get(set) ?? new Map<string, JobModel>()).set(job.uid, job));
+        put(this.#jobsOfSet, set, job.uid, job);
+        if (gang !== undefined) put(this.#gangOfSet, set, job.uid, gang);
       }
       const [was, is] = [before && this.#gangOf(before), this.#gangOf(job)];
       if (was !== undefined && was !== is) this.#listener.onSource(was);
@@ -298,8 +297,7 @@ export class ClusterState {
     if (pod.annotations[PREEMPTED_BY] !== undefined && !isTerminated(pod)) this.#preempted.set(pod.uid, pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined) {
-      const members = this.#gangPods.get(gang) ?? new Map<string, PodModel>();
-      this.#gangPods.set(gang, members.set(pod.uid, pod));
+      put(this.#gangPods, gang, pod.uid, pod);
       this.#claimUse.add(pod, gang);
       if (pod.owner) this.#failures.count(pod.owner.uid, gang, 1);
       if (pod.owner?.kind === 'Job') this.#gangByOwner.set(pod.owner.uid, gang);
@@ -316,20 +314,14 @@ export class ClusterState {
     this.#claimUse.remove(pod);
     const gang = gangKeyOf(pod);
     if (gang !== undefined && pod.owner) this.#failures.count(pod.owner.uid, gang, -1);
-    const members = gang === undefined ? undefined : this.#gangPods.get(gang);
-    members?.delete(pod.uid);
-    if (members?.size === 0) this.#gangPods.delete(gang!);
+    if (gang !== undefined) drop(this.#gangPods, gang, pod.uid);
   }
 
   /** A Job outside gangs belongs to that of its JobSet's other Jobs: the JobSet is complete only with it. */
   #gangOf(job: JobModel): GangKey | undefined {
     const own = gangOfJob(job) ?? this.#gangByOwner.get(job.uid);
     if (own !== undefined || !job.set) return own;
-    for (const other of this.#jobsOfSet.get(setKeyOf(job, job.set))?.values() ?? []) {
-      const gang = gangOfJob(other);
-      if (gang !== undefined) return gang;
-    }
-    return undefined;
+    return this.#gangOfSet.get(setKeyOf(job, job.set))?.values().next().value;
   }
 
   /** A Job's own failure is about its gang, and so is the failure of what makes its Jobs. */
@@ -344,14 +336,11 @@ export class ClusterState {
     this.#countJob(job, -1);
     this.#jobsByKey.delete(keyOf(job));
     const gang = gangOfJob(job);
-    const jobs = gang === undefined ? undefined : this.#jobsOfGang.get(gang);
-    jobs?.delete(job.uid);
-    if (jobs?.size === 0) this.#jobsOfGang.delete(gang!);
+    if (gang !== undefined) drop(this.#jobsOfGang, gang, job.uid);
     if (!job.set) return;
-    const key = setKeyOf(job, job.set);
-    const set = this.#jobsOfSet.get(key);
-    set?.delete(job.uid);
-    if (set?.size === 0) this.#jobsOfSet.delete(key);
+    const set = setKeyOf(job, job.set);
+    drop(this.#jobsOfSet, set, job.uid);
+    drop(this.#gangOfSet, set, job.uid);
   }
 
   #countJobsOfSet(set: string): number {
@@ -388,6 +377,17 @@ function keep<T>(
       changed(object);
     },
   };
+}
+
+function put<K, V>(groups: Map<K, Map<string, V>>, group: K, uid: string, value: V): void {
+  groups.set(group, (groups.get(group) ?? new Map<string, V>()).set(uid, value));
+}
+
+/** A group without entries is dropped. */
+function drop<K, V>(groups: Map<K, Map<string, V>>, group: K, uid: string): void {
+  const values = groups.get(group);
+  values?.delete(uid);
+  if (values?.size === 0) groups.delete(group);
 }
 
 function setKeyOf({ namespace }: Pick<JobModel, 'namespace'>, { id }: JobSetMembership): string {

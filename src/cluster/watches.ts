@@ -19,13 +19,16 @@ import type { ClusterState, Sink } from './state.ts';
 
 /** The watchers of one process. */
 export interface Watches {
-  readonly kinds: readonly { readonly kind: string; readonly synced: () => boolean }[];
+  /** `resource`: as in paths, such as `storageclasses`. */
+  readonly kinds: readonly { readonly resource: string; readonly synced: () => boolean }[];
   start(): void;
   stop(): Promise<void>;
 }
 
 export interface WatchesParts {
   readonly source: WatchSource;
+  /** The API server's address, for the log. */
+  readonly server: string;
   readonly state: ClusterState;
   readonly projector: PodProjector;
   readonly metrics: Metrics;
@@ -36,8 +39,24 @@ export interface WatchesParts {
 }
 
 /** Creates all watchers without starting them. */
-export function createWatches(parts: WatchesParts): Watches {
-  const { state, projector } = parts;
+export function createWatches(given: WatchesParts): Watches {
+  const { state, projector, log, server } = given;
+  let isAnswered = false;
+  const parts: KnownParts = {
+    ...given,
+    onSynced: () => {
+      isAnswered = true;
+      given.onSynced();
+    },
+    onUnreachable: (found) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      log.warn(
+        `expected an API server at ${server}, found ${found}; Muster keeps trying: ` +
+          'correct api.kubeconfig, $KUBECONFIG or ~/.kube/config if this is not its address',
+      );
+    },
+  };
   const watchers = [
     watch(parts, NODES, state.nodes),
     watch(parts, podKind(projector), state.pods),
@@ -61,24 +80,29 @@ export function createWatches(parts: WatchesParts): Watches {
   };
 }
 
+interface KnownParts extends WatchesParts {
+  /** The first failure before any answer is told with what to do, whichever watch has it. */
+  readonly onUnreachable: (found: string) => void;
+}
+
 interface RunningWatch {
-  readonly kind: string;
+  readonly resource: string;
   readonly synced: () => boolean;
   start(): void;
   stop(): Promise<void>;
 }
 
-function watch<T>(parts: WatchesParts, what: WatchedKind<T>, sink: Sink<T>): RunningWatch {
+function watch<T>(parts: KnownParts, what: WatchedKind<T>, sink: Sink<T>): RunningWatch {
   const watcher = new Watcher(parts.source, what, sink, observe(parts, what.kind), { timing: parts.timing });
   return {
-    kind: what.kind,
+    resource: what.path.slice(what.path.lastIndexOf('/') + 1),
     synced: () => watcher.synced,
     start: () => watcher.start(),
     stop: () => watcher.stop(),
   };
 }
 
-function observe({ metrics, log, onSynced }: WatchesParts, kind: string): WatchObserver {
+function observe({ metrics, log, onSynced, onUnreachable }: KnownParts, kind: string): WatchObserver {
   metrics.clusterSynced.set({ kind }, 0);
   let isForbidden = false;
   return {
@@ -96,6 +120,20 @@ function observe({ metrics, log, onSynced }: WatchesParts, kind: string): WatchO
       log.info(2, 'watch restarts', { kind, reason });
     },
     onEvent: (type) => metrics.watchEvents.inc({ kind, type }),
-    onError: (error) => log.error('watch error, it goes on', error, { kind }),
+    onError: (error) => {
+      const { cause } = error;
+      if (!isOfConnection(cause)) {
+        log.error('watch error, it goes on', error, { kind });
+        return;
+      }
+      onUnreachable(cause.message);
+      log.warn('watch error, it goes on', { kind, found: error.message });
+      log.info(4, 'watch error', { kind, cause: error });
+    },
   };
+}
+
+/** Errors of the system, of TLS and of undici have a code. The stack of any other leads to a mistake in Muster. */
+function isOfConnection(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string';
 }

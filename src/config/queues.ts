@@ -2,7 +2,7 @@
 
 import { scaleOf } from '../core/objects/resources.ts';
 import { formatDuration } from '../core/objects/text-values.ts';
-import { renderSpec } from '../core/queues/projection.ts';
+import { renderQuantity, renderSpec } from '../core/queues/projection.ts';
 import { buildQueueTree, type QueueSpec, type Quota } from '../core/queues/tree.ts';
 import { explainQueueProblem } from '../core/reasons/explain-queue.ts';
 import type { Section, TextForm } from './section.ts';
@@ -126,7 +126,11 @@ function checkItem({ quotas, namespaces, defaultFor }: QueueSpec, path: string):
   const problems: string[] = [];
   for (const [index, { guaranteed, limit, ...quota }] of quotas.entries()) {
     if (limit !== undefined && limit < guaranteed) {
-      problems.push(`${path}.quotas[${index}].limit: expected at least what is guaranteed, found less`);
+      const [found, least] = [limit, guaranteed].map((amount) => renderQuantity(amount, quota.resource));
+      problems.push(
+        `${path}.quotas[${index}].limit: expected at least ${least} (guaranteed), found ${found}; ` +
+          'raise the limit or lower the guarantee',
+      );
     }
     if (quota.model !== undefined && !quota.resource.includes('/')) {
       problems.push(

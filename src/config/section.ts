@@ -85,7 +85,8 @@ export class Section {
       const isFine = typeof item === 'string' && form.pattern.test(item);
       if (!isFine) this.#report(`${name}[${index}]`, form.expected, item);
     });
-    return found;
+    // What is no text cannot be compared or printed by the checks that follow.
+    return found.filter((item) => typeof item === 'string');
   }
 
   integer(name: string, fallback: number, range: Range): number {

@@ -18,7 +18,7 @@ export function extenderEntry(musterUrl: string): ExtenderOptions {
     preemptVerb: 'preempt',
     bindVerb: 'bind',
     weight: 1,
-    httpTimeout: '30s',
+    httpTimeout: '120s',
     nodeCacheCapable: true,
     ignorable: false,
     managedResources: [{ name: accelerator }, { name: 'muster.dev/member', ignoredByScheduler: true }],

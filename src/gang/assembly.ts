@@ -161,23 +161,14 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   });
 
   // Answers between two cycles
-  const lonePods = new LonePods(reservations, settings.policy.isAccelerator, ports.lonePodCandidates);
-  const verbs = new Verbs(context, {
-    gangs,
-    observation,
-    binder: new Binder(context, { gangs, opener, waker: timer, lonePods }),
-    lonePods,
-    loneAdmission: new LoneAdmission(context, queues, admission),
-    projectPod: ports.projectPod,
-    advisor,
-  });
+  const verbs = assembleVerbs(context, ports, { gangs, observation, opener, timer, queues, admission, advisor });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
   return { coordinator, verbs, view: inspection, reservations, barrier };
 }
 
-function noteOpened({ members, waitedMs }: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {
-  passage.noteBrought(members, waitedMs, clock.now());
-  observer.onBarrierOpened(waitedMs / 1000);
+function noteOpened(brought: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {
+  passage.noteBrought(brought, clock.now());
+  observer.onBarrierOpened(brought.waitedMs / 1000);
 }
 
 function assembleDispatcher(
@@ -191,6 +182,33 @@ function assembleDispatcher(
   const strays = new StrayKeeper(context, timer);
   const nominator = new Nominator(context, timer);
   return new Dispatcher(context, { ...shared, nominator, strays, gates: new GateKeeper(context, gates, timer) });
+}
+
+function assembleVerbs(
+  context: LoopContext,
+  ports: SchedulerPorts,
+  parts: {
+    readonly gangs: GangTable;
+    readonly observation: Observation;
+    readonly opener: BarrierOpener;
+    readonly timer: CycleTimer;
+    readonly queues: QueueTable;
+    readonly admission: Admission;
+    readonly advisor: KeyAdvisor;
+  },
+): Verbs {
+  const { gangs, observation, opener, timer, queues, admission, advisor } = parts;
+  const { reservations, settings } = context;
+  const lonePods = new LonePods(reservations, settings.policy.isAccelerator, ports.lonePodCandidates);
+  return new Verbs(context, {
+    gangs,
+    observation,
+    binder: new Binder(context, { gangs, opener, waker: timer, lonePods }),
+    lonePods,
+    loneAdmission: new LoneAdmission(context, queues, admission),
+    projectPod: ports.projectPod,
+    advisor,
+  });
 }
 
 /** A gang that is set aside gives back what is not bound. */

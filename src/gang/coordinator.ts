@@ -106,9 +106,8 @@ export class Coordinator {
 
   #endCycle(gangs: readonly GangRecord[], now: number): void {
     const { view, observer, reservations } = this.#context;
-    const ms = this.#parts.timer.end(now, this.#nextAt(gangs, now));
     observer.onCycle({
-      seconds: ms / 1000,
+      seconds: this.#parts.timer.end(now, this.#nextAt(gangs, now)) / 1000,
       generation: view.generation,
       gangs: countStates(gangs),
       slots: reservations.size,

@@ -42,6 +42,15 @@ export function openEndpoint(server: string): Endpoint {
 export async function loadEndpoint(source: KubeconfigSource): Promise<Endpoint> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
+  try {
+    read(config, source);
+  } catch (cause) {
+    throw new Error(explainUnreadable(source, cause), { cause });
+  }
+  return endpointOf(config);
+}
+
+function read(config: KubeConfig, source: KubeconfigSource): void {
   switch (source.kind) {
     case 'file':
       config.loadFromFile(source.path);
@@ -55,16 +64,32 @@ export async function loadEndpoint(source: KubeconfigSource): Promise<Endpoint> 
     default:
       source satisfies never;
   }
-  return endpointOf(config);
+}
+
+function explainUnreadable(source: KubeconfigSource, cause: unknown): string {
+  const setting = source.kind === 'file' ? 'api.kubeconfig or --kubeconfig' : '$KUBECONFIG or ~/.kube/config';
+  const { message, code, path } = cause as NodeJS.ErrnoException;
+  const found =
+    code === 'ENOENT' ? `no file ${path}` : source.kind === 'file' ? `${message} (${source.path})` : message;
+  return `expected a readable kubeconfig (${setting}), found ${found}; correct the path or the file, or leave it out inside a cluster`;
 }
 
 function endpointOf(config: KubeConfig): Endpoint {
   const cluster = config.getCurrentCluster();
   if (cluster === null) {
-    throw new Error(`Expected a cluster for the kubeconfig context "${config.getCurrentContext()}", found none`);
+    // Undefined in a file without one, whatever its type says.
+    const context = config.getCurrentContext() as string | undefined;
+    throw new Error(
+      `expected a kubeconfig whose current-context has a cluster, found ${
+        context ? `current-context "${context}" without one` : 'no current-context'
+      }; choose another one with kubectl config use-context, or correct its cluster`,
+    );
   }
   if (cluster.proxyUrl !== undefined) {
-    throw new Error(`Expected a cluster without proxy-url, got "${cluster.proxyUrl}"`);
+    throw new Error(
+      `expected a cluster without proxy-url, found "${cluster.proxyUrl}"; ` +
+        `use a kubeconfig without it, where ${cluster.server} can be reached directly`,
+    );
   }
   const user = config.getCurrentUser();
   if (cluster.server.startsWith('http:') && user !== null) {

@@ -116,6 +116,8 @@ export class Watcher<T> {
   #synced = false;
   /** Undefined when only JSON is asked for. */
   #message: MessageForm<T> | undefined;
+  /** An answer could not be read: JSON alone is asked for until a watch ends that could. */
+  #isGarbled = false;
   /** Consecutive requests that were too short to count as healthy. */
   #failures = 0;
 
@@ -193,7 +195,7 @@ export class Watcher<T> {
         requestPath(this.#kind.path, state, seconds, this.#kind.fieldSelector),
         signal,
         idleMs,
-        this.#message ? `${PROTOBUF}, ${JSON_ONLY}` : JSON_ONLY,
+        this.#message && !this.#isGarbled ? `${PROTOBUF}, ${JSON_ONLY}` : JSON_ONLY,
       );
       if (stream.status !== 200) await this.#refuse(stream);
       else if (state.kind === 'paging') this.#readPage(await readBytes(stream), this.#messageOf(stream));
@@ -235,8 +237,7 @@ export class Watcher<T> {
         : decodePage(bytes.toString('utf8'), this.#kind.project, report);
       input = { kind: 'page', page };
     } catch (error) {
-      this.#report(error);
-      input = { kind: 'lost', reason: 'garbage' };
+      input = this.#loseTrack(error);
     }
     this.#input(input);
   }
@@ -256,7 +257,15 @@ export class Watcher<T> {
         }
       }
     }
+    this.#isGarbled = false;
     this.#input({ kind: 'lost', reason: 'ended' });
+  }
+
+  /** What came is no list or event. Whatever garbles one form of an answer need not garble the other. */
+  #loseTrack(error: unknown): WatchInput<T> {
+    this.#report(error);
+    this.#isGarbled = true;
+    return { kind: 'lost', reason: 'garbage' };
   }
 
   /** Splits a chunk of the stream into events that are yet to be read. */
@@ -276,8 +285,7 @@ export class Watcher<T> {
     try {
       input = read();
     } catch (error) {
-      this.#report(error);
-      input = { kind: 'lost', reason: 'garbage' };
+      input = this.#loseTrack(error);
     }
     switch (input.kind) {
       case 'changed':

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from '../core/objects/clock.ts';
-import { GANG_POLICY } from './admission.ts';
+import { installGangPolicy } from './admission.ts';
 import { EmbeddedApiServer } from './api-server.ts';
 import { DisruptionBudgets } from './disruption-budgets.ts';
 import { GarbageCollector } from './garbage-collector.ts';
@@ -60,7 +60,7 @@ export async function startEmbeddedPlane(options: EmbeddedPlaneOptions): Promise
   for (const name of NAMESPACES) store.create('namespaces', { metadata: { name } });
   for (const [name, value] of Object.entries(PRIORITY_CLASSES))
     store.create('priorityclasses', { metadata: { name }, value });
-  if (admissionPolicy) store.create('mutatingadmissionpolicies', { metadata: { name: GANG_POLICY } });
+  if (admissionPolicy) installGangPolicy(store);
 
   const registry = new Registry(store, clock);
   const server = await EmbeddedApiServer.start(registry, port);

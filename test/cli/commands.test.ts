@@ -72,7 +72,11 @@ describe('muster', () => {
     { args: ['serve', '--port', '70000'], stderr: 'server.port: expected an integer from 0 to 65535, found 70000' },
     { args: ['serve', '--config', 'x'], stderr: '--config: expected a readable file, found ENOENT' },
     { args: ['gangs', '-o', 'yaml'], stderr: 'muster gangs: --output: expected json, found "yaml"' },
-    { args: ['gangs', '--url', 'host'], stderr: 'muster gangs: --url: expected a URL' },
+    {
+      args: ['gangs', '--url', 'host'],
+      stderr: 'muster gangs: --url: expected an address such as https://localhost:8443, found "host"',
+    },
+    { args: ['gangs', '--url', 'localhost:8443'], stderr: '--url: expected an address such as https://localhost:8443' },
   ])('muster $args is invalid: exit code 2', async ({ args, stderr }) => {
     const result = await run(args);
     expect(result.stderr).toContain(stderr);
@@ -115,12 +119,16 @@ describe('muster serve', () => {
     const args = ['serve', '--config', 'muster.yaml'];
     const refused = await run(args, { readFile: () => open });
     expect(refused).toMatchObject({ code: 2, served: [] });
+    expect(refused.stderr).toContain('muster: muster.yaml: 1 problem; fix and start again\n');
     expect(refused.stderr).toContain(
       `server.bindAddress: expected a loopback address without server.tls.clientCaFile, found ${address}; `,
     );
     expect(refused.stderr).toContain('or accept the risk with --insecure');
     expect((await run([...args, '--insecure'], { readFile: () => open })).served).toHaveLength(1);
-    expect((await run([...args, '--print-config'], { readFile: () => open })).code).toBe(0);
+    const printed = await run([...args, '--print-config'], { readFile: () => open });
+    expect(printed.code).toBe(0);
+    expect(printed.stderr).toContain('muster serve would not start with it: server.bindAddress: expected a loopback');
+    expect((await run([...args, '--print-config', '--insecure'], { readFile: () => open })).stderr).toBe('');
   });
 
   test.each([
@@ -186,6 +194,11 @@ describe('who asks', () => {
     expect(stderr).toContain(text);
   });
 });
+
+/** As fetch fails. */
+function failWith(code: string, message: string): Promise<never> {
+  return Promise.reject(new TypeError('fetch failed', { cause: Object.assign(new Error(message), { code }) }));
+}
 
 describe('muster gangs', () => {
   const gang = (name: string, ageSeconds: number, status: Partial<GangItem['status']>): GangItem => ({
@@ -272,6 +285,21 @@ ml          llama-finetune   Pending   100/128   120m    no rack has 128 free sl
       what: 'no answer',
       fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })),
       stderr: 'found connect ECONNREFUSED; give its address with --url',
+    },
+    {
+      what: 'a certificate of an unknown CA',
+      fetch: () => failWith('SELF_SIGNED_CERT_IN_CHAIN', 'self-signed certificate in certificate chain'),
+      stderr: 'found self-signed certificate in certificate chain; set the environment variable NODE_EXTRA_CA_CERTS',
+    },
+    {
+      what: 'a certificate of another name',
+      fetch: () => failWith('ERR_TLS_CERT_ALTNAME_INVALID', 'Hostname/IP does not match'),
+      stderr: 'found Hostname/IP does not match; give a name of its certificate with --url',
+    },
+    {
+      what: 'a caller without credentials',
+      fetch: async () => new Response('expected a certificate', { status: 401 }),
+      stderr: 'found 401: expected a certificate; give the kubeconfig of a user with a token: --kubeconfig FILE',
     },
     {
       what: 'a refusal',

@@ -60,6 +60,7 @@ afterEach(async () => {
 async function watchedPaths(): Promise<readonly string[]> {
   const paths = new Set<string>();
   const watches = createWatches({
+    server: 'https://api',
     source: {
       open: (path) => {
         paths.add(path.split('?')[0]!);

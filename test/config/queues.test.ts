@@ -136,7 +136,7 @@ describe('the queues of a file', () => {
     [
       'a limit below the guarantee',
       '{items: [{name: a, quotas: [{resource: cpu, guaranteed: 2, limit: 1}]}]}',
-      'queues.items[0].quotas[0].limit: expected at least what is guaranteed, found less',
+      'queues.items[0].quotas[0].limit: expected at least 2 (guaranteed), found 1; raise the limit or lower the guarantee',
     ],
     [
       'a model for a resource other than GPUs',
@@ -152,6 +152,11 @@ describe('the queues of a file', () => {
       'the default queue of a namespace that may not use it',
       '{items: [{name: a, namespaces: [x], defaultFor: [x, y]}]}',
       'queues.items[0].defaultFor: expected namespaces that may use the queue (x), found "y"',
+    ],
+    [
+      'a namespace that is no text, nor can be made one',
+      '{items: [{name: a, namespaces: [], defaultFor: [{toString: x}]}]}',
+      'queues.items[0].defaultFor[0]: expected the name of a namespace, found {"toString":"x"}',
     ],
     [
       'a missing parent',

@@ -12,9 +12,10 @@ import type { World } from './world.ts';
 
 const { gang } = load(renderConfiguration(defaultConfiguration())) as { readonly gang: Record<string, unknown> };
 
+const WORKLOADS = ['Deployment', 'StatefulSet', 'DaemonSet'] as const;
 /** Kinds whose controllers the embedded control plane does not have. */
-const REAL_ONLY: ReadonlySet<string> = new Set(['Deployment', 'StatefulSet', 'DaemonSet']);
-const MAKES_PODS: ReadonlySet<string> = new Set(['Job', 'Pod', ...REAL_ONLY]);
+const REAL_ONLY: ReadonlySet<string> = new Set([...WORKLOADS, 'ResourceQuota']);
+const MAKES_PODS: ReadonlySet<string> = new Set(['Job', 'Pod', ...WORKLOADS]);
 
 const documented = readDocumented();
 

@@ -8,6 +8,15 @@ import { boundPodsOf, expectBound, expectNoOvercommit, expectReason, type World 
 const isGated = (pod: { readonly spec?: { readonly schedulingGates?: readonly { readonly name: string }[] } }) =>
   pod.spec?.schedulingGates?.some(({ name }) => name === 'muster.dev/gang') === true;
 
+/** As in deploy/admission-policy.yaml. */
+const PARAMETER = {
+  apiVersion: 'v1',
+  kind: 'LimitRange',
+  metadata: { name: 'muster-gates', namespace: 'muster-system' },
+  spec: { limits: [] },
+};
+const OFF = { 'muster.dev/gate': 'off' };
+
 /** The API server takes a moment to hear of a change: dry runs show when. */
 async function expectGates(world: World, areOn: boolean): Promise<void> {
   const probe = gangPod({ gang: 'probe', name: 'probe', rank: 0, minMembers: 1 });
@@ -54,4 +63,39 @@ scenarios('gates by need', { gang: { gates: 'auto' } }, (scenario) => {
     await expectGates(world, false);
     await expectNoOvercommit(world);
   });
+
+  scenario(
+    "an object of that name elsewhere says nothing, and without Muster's own there is no gate",
+    async (world) => {
+      const { api } = world.cluster;
+      await world.cluster.addNodes({ count: 4 });
+      await api.createMany('pods', gangPods({ gang: 'first', size: 3 }));
+      await expectBound(world, 'first', 3);
+      await api.createMany('pods', gangPods({ gang: 'second', size: 2 }));
+      await expectReason(world, 'second', 'Pending', /room for 1 of 2/);
+      await expectGates(world, true);
+      // Whoever may do anything in the namespace of the gangs.
+      await api.apply({ ...PARAMETER, metadata: { ...PARAMETER.metadata, namespace: 'default', annotations: OFF } });
+      const third = await api.createMany('pods', gangPods({ gang: 'third', size: 3 }));
+      expect(third.filter(isGated)).toHaveLength(3);
+      await api.remove(PARAMETER);
+      try {
+        await expectGates(world, false);
+        const fourth = await api.createMany('pods', gangPods({ gang: 'fourth', size: 2 }));
+        expect(fourth.filter(isGated)).toEqual([]);
+        await api.deleteAll('pods', { labelSelector: 'muster.dev/pod-group=first', graceSeconds: 0 });
+        await expectBound(world, 'second', 2);
+        await expectBound(world, 'fourth', 2);
+        for (const gang of ['second', 'fourth'])
+          await api.deleteAll('pods', { labelSelector: `muster.dev/pod-group=${gang}`, graceSeconds: 0 });
+        await expectBound(world, 'third', 3);
+      } finally {
+        await api.apply(PARAMETER);
+        await api.remove({ ...PARAMETER, metadata: { ...PARAMETER.metadata, namespace: 'default' } });
+      }
+      // As long as it says nothing.
+      await expectGates(world, true);
+      await expectNoOvercommit(world);
+    },
+  );
 });

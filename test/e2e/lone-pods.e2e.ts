@@ -1,7 +1,7 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { waitFor } from './cluster/wait.ts';
-import { countByDomain, occupyNodes, readPlaces } from './fabric.ts';
+import { addNodes, countByDomain, occupyNodes, readPlaces } from './fabric.ts';
 import { cpuPod, gangPods, gpuPod } from './objects.ts';
 import { scenarios } from './scenarios.ts';
 import { expectBound, expectNoOvercommit, type World } from './world.ts';
@@ -16,7 +16,7 @@ const zones = (index: number) => ({ [ZONE]: index < 36 ? 'used' : 'empty' });
 
 scenarios('lone pods', {}, (scenario) => {
   scenario('single-GPU pods fill nodes in use up, and whole nodes stay for a gang', async (world) => {
-    const [, second] = await world.cluster.addNodes({ count: NODES });
+    const [, second] = await addNodes(world, { count: NODES });
     await world.cluster.api.create('pods', gpuPod({ name: 'first', gpus: 1, spec: { nodeName: second! } }));
     await waitFor(async () => (await world.cluster.api.get('pods', 'first')).status?.phase === 'Running', {
       what: 'the first pod to run',
@@ -40,7 +40,7 @@ scenarios('lone pods', {}, (scenario) => {
     async (world) => {
       // Neighbours by name are in different cliques.
       const labels = (index: number) => ({ [CLIQUE]: `clique-${index % 2}` });
-      const nodes = await world.cluster.addNodes({ count: 8, labels });
+      const nodes = await addNodes(world, { count: 8, labels });
       const broken = nodes.filter((_, index) => index % 2 === 1);
       await occupyNodes(world, [broken[2]!], 1);
       const names = ['lone-0', 'lone-1', 'lone-2'];
@@ -61,7 +61,7 @@ scenarios('lone pods', {}, (scenario) => {
     async (world) => {
       const products = ['NVIDIA-A100-PCIE-40GB', 'NVIDIA-A100-SXM4-40GB'];
       const labels = (index: number) => ({ [PRODUCT]: products[index === 2 ? 1 : 0]! });
-      const nodes = await world.cluster.addNodes({ count: 4, labels });
+      const nodes = await addNodes(world, { count: 4, labels });
       const linked = nodes[2]!;
       await occupyNodes(world, nodes.toSpliced(2, 1), 4);
       const place = async (name: string, gpus: number) => {
@@ -129,7 +129,7 @@ scenarios('lone pods', {}, (scenario) => {
 
 /** Four of eight GPUs are in use on each node of zone `used`. */
 async function occupy(world: World): Promise<void> {
-  const nodes = await world.cluster.addNodes({ count: NODES, labels: zones });
+  const nodes = await addNodes(world, { count: NODES, labels: zones });
   const fillers = nodes.slice(0, 36).map((nodeName, i) => gpuPod({ name: `filler-${i}`, gpus: 4, spec: { nodeName } }));
   await world.cluster.api.createMany('pods', fillers);
   await waitFor(

@@ -59,6 +59,20 @@ describe('with the record policies', () => {
     expect(metadata?.annotations).toMatchObject({ note: 'mine', 'muster.dev/placement': expect.any(String) });
   });
 
+  test('a tenant moves no running member to another queue, and waiting ones as he likes', async () => {
+    await cluster.addNodes({ count: 2 });
+    await cluster.api.createMany('pods', gangPods({ gang: 'moved', size: 2 }));
+    await expectRunning(world, 'moved', 2);
+    await cluster.api.create('pods', gangPod({ gang: 'waits', minMembers: 2 }));
+    await asTenant(cluster.api, async (tenant) => {
+      const patch = (name: string, labels: Readonly<Record<string, string | null>>) =>
+        refusalOf(tenant.patch('pods', name, { metadata: { labels } }));
+      expect(await patch('moved-0', { 'muster.dev/queue': 'free' })).toContain('to stay as it is');
+      expect(await patch('moved-0', { team: 'mine' })).toBeUndefined();
+      expect(await patch('waits-0', { 'muster.dev/queue': 'free' })).toBeUndefined();
+    });
+  });
+
   test('the pods of a Job with a record in its template are refused, and its Event says why', async () => {
     await asTenant(cluster.api, async (tenant) => {
       await tenant.create(

@@ -154,7 +154,20 @@ test('unavailable credentials are a failure, and are requested again', async () 
 });
 
 test.each([
-  ['a missing file', () => loadEndpoint({ kind: 'file', path: '/nonexistent' }), /ENOENT/],
+  [
+    'a missing file',
+    () => loadEndpoint({ kind: 'file', path: '/nonexistent' }),
+    'expected a readable kubeconfig (api.kubeconfig or --kubeconfig), found no file /nonexistent; correct the path',
+  ],
+  [
+    'a context without a cluster',
+    () => {
+      const path = join(authority.dir, 'context.yaml');
+      writeFileSync(path, 'apiVersion: v1\nkind: Config\ncurrent-context: prod\n');
+      return loadEndpoint({ kind: 'file', path });
+    },
+    'expected a kubeconfig whose current-context has a cluster, found current-context "prod" without one; choose',
+  ],
   [
     'a proxy',
     () =>
@@ -162,7 +175,7 @@ test.each([
         kind: 'file',
         path: writeConfig('proxy.yaml', { server: 'https://x', 'proxy-url': 'http://proxy:1' }, {}),
       }),
-    'Expected a cluster without proxy-url, got "http://proxy:1"',
+    'expected a cluster without proxy-url, found "http://proxy:1"; use a kubeconfig without it, where https://x can',
   ],
 ])('%s is refused', async (_, load, message) => {
   await expect(load()).rejects.toThrow(message);

@@ -2,7 +2,7 @@
 import { afterEach } from 'vitest';
 import { ApiClient } from '../../src/kube/client.ts';
 import { openEndpoint } from '../../src/kube/kubeconfig.ts';
-import { GANG_POLICY } from '../../src/sim/admission.ts';
+import { installGangPolicy } from '../../src/sim/admission.ts';
 import { EmbeddedApiServer } from '../../src/sim/api-server.ts';
 import { ObjectStore } from '../../src/sim/object-store.ts';
 import type { ApiObject, Job, NewObject, Node, Pod } from '../../src/sim/objects.ts';
@@ -62,7 +62,7 @@ export class SimWorld {
   }
 
   enforceGangPolicy(): void {
-    this.store.create('mutatingadmissionpolicies', { metadata: { name: GANG_POLICY } });
+    installGangPolicy(this.store);
   }
 
   createPod(name: string, fields: NewObject = {}): Pod {

@@ -2,7 +2,9 @@
  * Random histories of workloads, and the laws that hold in them. What is right is read from the controllers' own truth
  * (`controllers.ts`), never from Muster.
  */
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import { describeGang, type Gang } from '../../src/core/podgroup/gang.ts';
 import type { WireObject } from './cluster-in-memory.ts';
 import {
   Controllers,
@@ -399,7 +401,22 @@ export class History {
   #check(): void {
     this.#checkEvictions();
     this.#checkStarts();
+    this.#checkDescriptions();
     for (const node of this.world.overbooked()) this.#violate(`overbooked: ${node}`);
+  }
+
+  /** What a gang was followed to, event by event, is what its pods and Jobs say now. */
+  #checkDescriptions(): void {
+    const { view, state } = this.world.muster;
+    for (const { gang } of view.gangs()) {
+      if (gang.fault) continue;
+      const anew = describeGang(gang.key, state.sourcesOf(gang.key), gang);
+      for (const field of Object.keys(anew) as (keyof Gang)[]) {
+        // A pod that failed before its gang had another maker is forgotten at the second look.
+        if (field === 'lost') continue;
+        if (!isDeepStrictEqual(anew[field], gang[field])) this.#violate(`${gang.key} is not described anew: ${field}`);
+      }
+    }
   }
 
   #violate(text: string): void {

@@ -82,7 +82,7 @@ export interface Gang {
   readonly priority: number;
   /** Whether a priority class gave it its priority. */
   readonly hasPriorityClass: boolean;
-  /** The label `muster.dev/queue`; undefined: the namespace decides. */
+  /** The label `muster.dev/queue`, of a member that is bound if there is one; undefined: the namespace decides. */
   readonly queue: string | undefined;
   /** Whether an operator holds it back. */
   readonly isHeld: boolean;
@@ -204,7 +204,7 @@ export function describeGang(
     fragileJob: open.find(isFragile),
     priority: mostOf(subjects.map((pod) => pod.priority)),
     hasPriorityClass: subjects.some((pod) => pod.hasPriorityClass),
-    queue: speakers[0]?.labels[QUEUE],
+    queue: (present.find(({ nodeName }) => nodeName !== '') ?? speakers[0])?.labels[QUEUE],
     isHeld: speakers.some(({ annotations }) => annotations[HOLD] === 'true'),
     lineage: readLineage(key, run.jobs),
     owners: listOwners(subjects, run.jobs),

@@ -6,7 +6,7 @@
  * Only Muster writes it, if deploy/record-policies.yaml is installed. Without that it is believed only as far as its
  * reader says.
  */
-import { PLAN, TOPOLOGY_EXCLUSIVE } from '../objects/keys.ts';
+import { PLAN, QUEUE, TOPOLOGY_EXCLUSIVE } from '../objects/keys.ts';
 import type { PodModel } from '../objects/model.ts';
 import { wholeNumber } from '../objects/text-values.ts';
 import type { TopologyRequest } from '../topology/request.ts';
@@ -100,4 +100,16 @@ export function keepRecord(pod: PodModel, before: PodModel): PodModel {
   if (pod.annotations[PLAN] === kept) return pod;
   const { [PLAN]: _written, ...others } = pod.annotations;
   return { ...pod, annotations: kept === undefined ? others : { ...others, [PLAN]: kept } };
+}
+
+/**
+ * The pod with the queue label that it had when it was bound: what it uses counts there until it ends. With another label it
+ * would use up nothing of the queue that let it start, and no run limit would count.
+ * @param before the same pod as it was known until now.
+ */
+export function keepQueue(pod: PodModel, before: PodModel): PodModel {
+  const kept = before.labels[QUEUE];
+  if (before.nodeName === '' || pod.labels[QUEUE] === kept) return pod;
+  const { [QUEUE]: _written, ...others } = pod.labels;
+  return { ...pod, labels: kept === undefined ? others : { ...others, [QUEUE]: kept } };
 }

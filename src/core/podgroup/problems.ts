@@ -10,6 +10,7 @@ import {
   MAX_MEMBERS,
   MIN_MEMBERS,
   POD_GROUP_LABEL,
+  QUEUE,
 } from '../objects/keys.ts';
 import { isTerminated, type Owner, type PodModel } from '../objects/model.ts';
 import { kindOf, MAX_KINDS, MAX_RULES, MAX_SPREAD_CONSTRAINTS } from '../objects/template-rules.ts';
@@ -95,7 +96,7 @@ export function findProblems(
 ): readonly GangProblem[] {
   const problems: GangProblem[] = [];
   if (members.length === 0) return problems;
-  problems.push(...findKeyProblems(speakers), ...findContradictions(speakers));
+  problems.push(...findKeyProblems(speakers), ...findContradictions(speakers), ...findOtherQueue(members, speakers));
   problems.push(...findDuplicateRank(members), ...findMissingKeys(speakers));
   const { minMember: minimum, growing } = size;
   const badMinimum = problems.some((problem) => 'key' in problem && problem.key === MIN_MEMBERS);
@@ -209,6 +210,14 @@ function findContradictions(members: readonly PodModel[]): readonly GangProblem[
     problems.push(contradict('spec.priority', values));
   }
   return problems;
+}
+
+/** Members that join what runs use the quota of its queue: whoever names another one would move all that it uses there. */
+function findOtherQueue(members: readonly PodModel[], speakers: readonly PodModel[]): readonly GangProblem[] {
+  const bound = members.find((pod) => pod.nodeName !== '' && !isTerminated(pod));
+  const queueOf = ({ labels }: PodModel) => labels[QUEUE] ?? '';
+  const other = bound && speakers.find((pod) => pod.nodeName === '' && queueOf(pod) !== queueOf(bound));
+  return other ? [contradict(QUEUE, [queueOf(bound), queueOf(other)])] : [];
 }
 
 function contradict(key: string, values: readonly string[]): GangProblem {

@@ -90,9 +90,11 @@ export function findRun(pods: readonly PodModel[], jobs: readonly JobModel[], kn
   const own: PodModel[] = [];
   const ended: PodModel[] = [];
   const endedJobs: JobModel[] = [];
+  // Anybody may write an owner of its own on each pod: there may be as many roots as pods.
+  const [runNow, runLater] = [new Set(chosen), new Set(later)];
   for (const facts of all) {
-    if (later.includes(facts)) continue;
-    const isChosen = chosen.includes(facts);
+    if (runLater.has(facts)) continue;
+    const isChosen = runNow.has(facts);
     const stays = isChosen && staysMember(facts.root);
     for (const pod of facts.pods) (stays || (isChosen && isLivePod(pod)) ? own : ended).push(pod);
     if (!isChosen) for (const job of facts.jobs) endedJobs.push(job);
@@ -124,7 +126,8 @@ export function makesOneRunEach({ kind }: Pick<Owner, 'kind'>): boolean {
 
 /** Whether two looks at a gang saw the same run. */
 export function isSameRun(a: Pick<Run, 'roots'>, b: Pick<Run, 'roots'>): boolean {
-  return a.roots.some((root) => b.roots.includes(root));
+  const roots = new Set(b.roots);
+  return a.roots.some((root) => roots.has(root));
 }
 
 function groupByRoot(pods: readonly PodModel[], jobs: readonly JobModel[]): readonly RootFacts[] {
@@ -141,11 +144,16 @@ function groupByRoot(pods: readonly PodModel[], jobs: readonly JobModel[]): read
   const adoptive = newest ? rootOfJob(newest) : BY_HAND;
   // All pods of one owner have one root. Looking it up for each pod took half the time of describing a gang.
   const byOwner = new Map<string, RootFacts>();
+  let byUid: ReadonlyMap<string, PodModel> | undefined;
+  const podOf = (uid: string) => {
+    byUid ??= new Map(pods.map((pod) => [pod.uid, pod]));
+    return byUid.get(uid);
+  };
   for (const pod of pods) {
     const owner = pod.owner?.uid ?? '';
     let group = byOwner.get(owner);
     if (!group) {
-      group = groupOf(pod.owner ? rootOfPod(pod, pod.owner, jobOf, pods) : adoptive);
+      group = groupOf(pod.owner ? rootOfPod(pod, pod.owner, jobOf, podOf) : adoptive);
       byOwner.set(owner, group);
     }
     group.pods.push(pod);
@@ -169,13 +177,13 @@ function rootOfPod(
   { labels }: PodModel,
   owner: Owner,
   jobOf: ReadonlyMap<string, JobModel>,
-  pods: readonly PodModel[],
+  podOf: (uid: string) => PodModel | undefined,
 ): Root {
   const job = jobOf.get(owner.uid);
   if (job) return rootOfJob(job);
   if (owner.kind === 'Pod') {
     // Executors belong to the pod that made them. One step is enough: no field's driver is itself made by a pod.
-    const driver = pods.find(({ uid }) => uid === owner.uid);
+    const driver = podOf(owner.uid);
     if (driver?.owner && driver.owner.kind !== 'Pod') return rootOfOwner(driver.owner);
   }
   const jobSet = labels['jobset.sigs.k8s.io/jobset-uid'];
@@ -265,7 +273,8 @@ function createdAt({ pods, jobs }: RootFacts): number {
 
 /** When nothing is live, the run that was seen last is shown; else the newest one. */
 function chooseEnded(all: readonly RootFacts[], known: KnownRun | undefined): readonly RootFacts[] {
-  const seen = all.filter(({ root }) => known?.roots.includes(root.id));
+  const roots = new Set(known?.roots);
+  const seen = all.filter(({ root }) => roots.has(root.id));
   if (seen.length > 0) return seen;
   const newest = all.toSorted((a, b) => createdAt(b) - createdAt(a) || (a.root.name < b.root.name ? 1 : -1))[0];
   if (newest?.root.maker !== undefined) return [newest];

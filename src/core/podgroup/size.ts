@@ -107,7 +107,9 @@ const NOTHING = { succeeded: 0, present: 0 };
  * they are members of their own, and complete nobody.
  */
 function adoptsBarePods(jobs: readonly JobModel[], pods: readonly PodModel[]): boolean {
-  return jobs.length > 0 && !pods.some(({ owner }) => owner && jobs.some(({ uid }) => uid === owner.uid));
+  if (jobs.length === 0) return false;
+  const uids = new Set(jobs.map(({ uid }) => uid));
+  return !pods.some(({ owner }) => owner && uids.has(owner.uid));
 }
 
 function countByJob(
@@ -186,9 +188,11 @@ function readWritten(speakers: readonly PodModel[], podGroup: PodGroupModel | un
 }
 
 function findGrowing(jobs: readonly JobModel[], countJobsOfSet: (set: string) => number): GrowingSet | undefined {
+  const counts = new Map<string, number>();
   for (const { set } of jobs) {
     if (set?.jobs === undefined) continue;
-    const have = countJobsOfSet(set.id);
+    const have = counts.get(set.id) ?? countJobsOfSet(set.id);
+    counts.set(set.id, have);
     if (have < set.jobs) return { name: set.name, have, want: set.jobs };
   }
   return undefined;

@@ -164,7 +164,8 @@ function renderQuota({ resource, model, guaranteed, limit }: Quota): RawQuota {
   };
 }
 
-function renderQuantity(amount: number, resource: string): string | number {
+/** As a number or, where it is no whole one, as a quantity. */
+export function renderQuantity(amount: number, resource: string): string | number {
   if (scaleOf(resource) === 'one') return amount;
   return amount % 1000 === 0 ? amount / 1000 : `${amount}m`;
 }

@@ -70,7 +70,7 @@ function explainFault({ cause, step, found, budgetMs, until }: GangFault): strin
     return `set aside, because ${STEPS[step]} failed: "${found}"; ${again}. This is a mistake in Muster: report it with the log`;
   }
   const took = formatDuration(Math.ceil(Number(found)));
-  return `set aside, because ${STEPS[step]} took too long: expected all of it within ${formatDuration(budgetMs)} (gang.timeBudget), found ${took}; ${again}. Ask for less at once, or raise the budget`;
+  return `set aside, because ${STEPS[step]} took too long: expected all of it within ${formatDuration(budgetMs)} (gang.timeBudget), found ${took}; ${again}. Ask for fewer members, kinds or rules in one gang, or have the operator raise gang.timeBudget`;
 }
 
 function explainExcess({ what, limit }: Excess, found: string): string {

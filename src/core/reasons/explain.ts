@@ -234,7 +234,7 @@ function explainGathering(reason: Reason & { readonly kind: 'gathering' }): stri
   const beyond =
     mostPods === undefined
       ? ''
-      : `; expected at most ${mostPods}, as many pods as all nodes take: lower muster.dev/min-members, or add nodes`;
+      : `; expected at most ${mostPods}, as many pods as all nodes take: lower muster.dev/min-members or the size of the Jobs, or add nodes`;
   return `${have} of ${want} members exist${beyond}${ended}${ordered}${parked}${explainCreation(refused)}`;
 }
 

@@ -9,7 +9,6 @@
  *
  * Candidates are handed out one after the other: what one takes counts before the next is chosen.
  */
-
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { multiplyAmounts, subtractAmounts } from '../../core/queues/amounts.ts';
@@ -195,7 +194,7 @@ export class Admission {
     const isGrowth = candidate.kind === 'started' && countLacking(record) === 0;
     if (isGrowth && gained.size > 0) this.#backfill.notePlaced(record);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
-    if (queue && gained.size > 0) this.#queues.charge(queue, gained);
+    if (queue && gained.size > 0) this.#queues.charge(queue, gained, record);
   }
 
   /**
@@ -220,14 +219,15 @@ export class Admission {
   #constrainStarted(record: GangRecord): AdmissionConstraints {
     const { gang, census } = record;
     const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacksMembers = countLacking(record) > 0;
+    const lacking = census.unbound.slice(0, countLacking(record));
+    const restores = lacking.length > 0 && this.#queues.grants.beyond(record, queue?.name ?? '', lacking).size === 0;
     const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
     return {
       queue,
       isQuotaFull: false,
-      excludedModels: queue && !lacksMembers ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
-      // Replacements restore what it had; growth must not delay others.
-      reserved: lacksMembers ? undefined : this.#backfill.reservedFor(record),
+      excludedModels: queue && !restores ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
+      // Replacements restore what it had; growth, and replacements that take more, must not delay others.
+      reserved: restores ? undefined : this.#backfill.reservedFor(record),
       mayPlanEarly: false,
     };
   }
@@ -343,7 +343,7 @@ export class Admission {
     this.#backfill.notePlaced(gang.record);
     const amounts = this.#queues.holdingsOf(gang.record);
     order.charge(gang, amounts);
-    this.#queues.charge(gang.queue, amounts);
+    this.#queues.charge(gang.queue, amounts, gang.record);
     noteStarted(gang.record.admission);
   }
 
@@ -381,9 +381,8 @@ export class Admission {
     }
     const { queue } = choice;
     const { key, createdAt } = gang;
-    const { setBack } = admission;
     const asked = this.#queues.askedBy(gang);
-    return [{ key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record }];
+    return [{ key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack: admission.setBack, record }];
   }
 }
 

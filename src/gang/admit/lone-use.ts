@@ -10,21 +10,26 @@ import { type Amounts, addTo, addUse } from '../../core/queues/amounts.ts';
 
 /** What the pods of one namespace with one queue label hold. */
 interface Group {
+  readonly key: string;
   readonly namespace: string;
   readonly label: string | undefined;
   readonly amounts: Map<string, number>;
+  /** How many pods are counted in it. A group without pods is dropped: a user may write another label each second. */
+  pods: number;
 }
 
 export class LoneUse {
   readonly #isAccelerator: (resource: string) => boolean;
-  readonly #modelOf: (node: string) => string;
+  readonly #modelOf: (node: string) => string | undefined;
+  /** Pods on nodes that do not exist (yet): anybody may create one, and it uses nothing. */
+  readonly #nowhere = new Map<string, PodModel>();
   readonly #counted = new Map<string, { readonly group: Group; readonly amounts: Amounts }>();
   readonly #groups = new Map<string, Group>();
   /** Pods that changed since they were counted, as they are now. */
   readonly #changed = new Map<string, PodModel | undefined>();
 
-  /** @param modelOf the GPU model of a node. */
-  constructor(isAccelerator: (resource: string) => boolean, modelOf: (node: string) => string) {
+  /** @param modelOf the GPU model of a node; undefined: there is no such node. */
+  constructor(isAccelerator: (resource: string) => boolean, modelOf: (node: string) => string | undefined) {
     this.#isAccelerator = isAccelerator;
     this.#modelOf = modelOf;
   }
@@ -40,23 +45,30 @@ export class LoneUse {
   }
 
   groups(): Iterable<Group> {
-    for (const [uid, pod] of this.#changed) this.#count(uid, pod);
+    for (const uid of this.#changed.keys()) this.#nowhere.delete(uid);
+    for (const [uid, pod] of [...this.#nowhere, ...this.#changed]) this.#count(uid, pod);
     this.#changed.clear();
     return this.#groups.values();
   }
 
   #count(uid: string, pod: PodModel | undefined): void {
     const counted = this.#counted.get(uid);
-    const group = pod && this.#counts(pod) ? this.#groupOf(pod) : undefined;
+    const model = pod && this.#counts(pod) ? this.#modelOf(pod.nodeName) : undefined;
+    const group = model === undefined ? undefined : this.#groupOf(pod!);
+    if (pod && group === undefined && this.#counts(pod)) this.#nowhere.set(uid, pod);
+    else this.#nowhere.delete(uid);
     if (group === counted?.group) return;
     if (counted) {
       this.#counted.delete(uid);
       for (const [dimension, amount] of counted.amounts) addTo(counted.group.amounts, dimension, -amount);
+      if (--counted.group.pods === 0) this.#groups.delete(counted.group.key);
     }
     if (!pod || !group) return;
     const amounts = new Map<string, number>();
-    addUse(amounts, pod.template, this.#modelOf(pod.nodeName), this.#isAccelerator);
+    addUse(amounts, pod.template, model, this.#isAccelerator);
     for (const [dimension, amount] of amounts) addTo(group.amounts, dimension, amount);
+    group.pods++;
+    this.#groups.set(group.key, group);
     this.#counted.set(uid, { group, amounts });
   }
 
@@ -68,8 +80,6 @@ export class LoneUse {
   #groupOf({ namespace, labels }: PodModel): Group {
     const label = labels[QUEUE];
     const key = `${namespace} ${label ?? ''}`;
-    const group: Group = this.#groups.get(key) ?? { namespace, label, amounts: new Map() };
-    this.#groups.set(key, group);
-    return group;
+    return this.#groups.get(key) ?? { key, namespace, label, amounts: new Map(), pods: 0 };
   }
 }

@@ -8,15 +8,7 @@ import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { startOf, type VictimUnit } from '../../core/preemption/candidates.ts';
-import {
-  type Amounts,
-  addAmounts,
-  addTo,
-  dimensionOf,
-  NOTHING,
-  subtractAmounts,
-  sumAmounts,
-} from '../../core/queues/amounts.ts';
+import { type Amounts, addAmounts, NOTHING, subtractAmounts, sumAmounts } from '../../core/queues/amounts.ts';
 import { chooseQueue, countedIn, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
@@ -29,9 +21,11 @@ import { gpuModelOf, quotaHolders } from '../../core/reclaim/quota-rights.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
-import type { Demand } from '../state/demand.ts';
+import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate } from './candidate.ts';
+import { capacityOf } from './capacity.ts';
+import { Grants } from './grants.ts';
 import { HoldingSums } from './holding-sums.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
@@ -51,6 +45,7 @@ export class QueueTable {
   readonly #context: Context;
   readonly #lone: LoneUse;
   readonly #releasing: ReleasingUsage;
+  readonly grants: Grants;
   #records: readonly GangRecord[] = [];
   /** The gangs within the guarantees of their queues, by key; undefined: not asked for in this cycle. */
   #covered: ReadonlySet<string> | undefined;
@@ -77,7 +72,10 @@ export class QueueTable {
     this.#usedAt = context.clock.now();
     this.#releasing = new ReleasingUsage(this, context.view);
     this.#holdings = new HoldingSums(context);
-    this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) => this.modelOf(node));
+    this.grants = new Grants(context.reservations, this.#holdings);
+    this.#lone = new LoneUse(context.settings.policy.isAccelerator, (node) =>
+      this.#isNode(node) ? this.modelOf(node) : undefined,
+    );
   }
 
   get tree(): QueueTree {
@@ -133,7 +131,9 @@ export class QueueTable {
       this.#tree = buildQueueTree(mergeQueues(settings.queues.items, view.queues()));
       this.#choices.clear();
     }
-    this.#measureCluster(view.snapshot());
+    const snapshot = view.snapshot();
+    if (this.#capacity.of !== snapshot.nodes)
+      this.#capacity = { of: snapshot.nodes, amounts: capacityOf(snapshot, settings.policy.isAccelerator) };
     this.#held = new Map();
     this.#context.isolation.each(records, 'admit', (record) => {
       const amounts = this.holdingsOf(record);
@@ -202,8 +202,9 @@ export class QueueTable {
     });
   }
 
-  /** A gang started in this cycle: others may use that much less. */
-  charge(queue: Queue, amounts: Amounts): void {
+  /** The gang got this in this cycle, within its quota: others may use that much less. */
+  charge(queue: Queue, amounts: Amounts, record?: GangRecord): void {
+    if (record) this.grants.note(record, queue.name);
     this.#hold(queue, amounts);
     this.#hold(queue, amounts, this.#heldByGangs);
     this.#use = rollUp(this.#tree, this.#held);
@@ -220,8 +221,8 @@ export class QueueTable {
   }
 
   /** What the pods request, by the GPU model of their nodes, or by the only model that they accept. */
-  amountsOf(pods: readonly PodModel[]): Amounts {
-    return this.#holdings.amountsOf(pods);
+  amountsOf(pods: readonly PodModel[], nodeOf?: (pod: PodModel) => string): Amounts {
+    return this.#holdings.amountsOf(pods, nodeOf);
   }
 
   /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
@@ -276,11 +277,17 @@ export class QueueTable {
   }
 
   /** Limits the demand to as many members as the queue has quota for. Placeholders count for the quota already. */
-  limitDemand(demand: Demand, { record, constraints }: Pick<AdmissionCandidate, 'record' | 'constraints'>): Demand {
-    if (demand.kind !== 'members' || (demand.blocksStart && demand.members.length === demand.min)) return demand;
+  limitDemand(demand: Demand, candidate: Pick<AdmissionCandidate, 'kind' | 'record' | 'constraints'>): Demand {
+    if (demand.kind !== 'members') return demand;
+    const { record, constraints } = candidate;
     const { queue, excludedModels } = constraints;
     if (!queue) return demand;
     const { members } = demand;
+    if (candidate.kind === 'started' && demand.blocksStart) {
+      const more = this.grants.beyond(record, queue.name, members.slice(0, demand.min));
+      if (judgeQuota(queue, more, this.#use).kind === 'refused') return { kind: 'none' };
+    }
+    if (demand.blocksStart && members.length === demand.min) return demand;
     const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
     const least = Math.max(demand.blocksStart ? demand.min : 0, places);
     const allowed = this.#countAllowed(queue, members, least, excludedModels);
@@ -288,9 +295,9 @@ export class QueueTable {
     return isEnough ? { ...demand, members: members.slice(0, allowed) } : { kind: 'none' };
   }
 
-  /** Why not one of the members may be placed: the quota of the queue; undefined: it may. */
-  findRefusal(queue: Queue, members: readonly PodModel[]): QuotaRefusal | undefined {
-    const asked = this.amountsOf(members.slice(0, 1));
+  /** Why the members that are needed, or not one of the others, may be placed: the quota of the queue; undefined: they may. */
+  findRefusal(queue: Queue, { members, min, blocksStart }: MembersDemand): QuotaRefusal | undefined {
+    const asked = this.amountsOf(members.slice(0, blocksStart ? min : 1));
     const verdict = judgeQuota(queue, asked, this.#use);
     return verdict.kind === 'refused' ? verdict.refusal : [...this.listExcludedModels(queue, asked).values()][0];
   }
@@ -331,6 +338,10 @@ export class QueueTable {
     return known;
   }
 
+  #isNode(name: string): boolean {
+    return this.#context.view.snapshot().indexOf.has(name);
+  }
+
   /** The GPU model of the node; '' if unknown. */
   modelOf(node: string): string {
     return gpuModelOf(this.#context.view.snapshot(), node);
@@ -349,21 +360,6 @@ export class QueueTable {
     const own = held.get(queue.name) ?? new Map<string, number>();
     held.set(queue.name, own);
     addAmounts(own, amounts);
-  }
-
-  #measureCluster({ nodes, columns, allocatable, byName, pools }: Snapshot): void {
-    if (this.#capacity.of === nodes) return;
-    const { isAccelerator } = this.#context.settings.policy;
-    const amounts = new Map<string, number>();
-    for (const [resource, column] of columns) {
-      const values = allocatable[column]!;
-      for (const row of byName) {
-        addTo(amounts, resource, values[row]!);
-        const model = pools.pools[pools.poolOf[row]!]!.model;
-        if (model !== '' && isAccelerator(resource)) addTo(amounts, dimensionOf(resource, model), values[row]!);
-      }
-    }
-    this.#capacity = { of: nodes, amounts };
   }
 }
 

@@ -24,6 +24,9 @@ interface Hold {
   readonly settle: (result: HoldResult) => void;
 }
 
+/** So many members at least say how fast kube-scheduler brings them. */
+const LEAST_TIMED = 128;
+
 interface Gate {
   /** The oldest first. */
   readonly holds: Map<string, Hold>;
@@ -34,6 +37,7 @@ interface Gate {
   /** When a member came that had not been held before, and when any member came. */
   newcomerAt: number;
   arrivalAt: number;
+  perSecond: number;
   cancelTimer: () => void;
 }
 
@@ -43,6 +47,8 @@ export interface Brought {
   readonly members: number;
   /** From the first hold on, milliseconds. */
   readonly waitedMs: number;
+  /** How many came in a second, from the first one on, at best: one that comes late says nothing about the others. */
+  readonly perSecond: number;
 }
 
 /** How a gang's barrier ended without opening. */
@@ -103,8 +109,7 @@ export class Barrier {
     const hold: Hold = { uid, since: now, settle: resolve };
     gate.holds.set(uid, hold);
     gate.arrivalAt = now;
-    if (!gate.seen.has(uid)) gate.newcomerAt = now;
-    gate.seen.add(uid);
+    if (!gate.seen.has(uid)) noteNewcomer(gate, uid, now);
     return {
       result: promise,
       leave: () => {
@@ -129,7 +134,7 @@ export class Barrier {
       return false;
     }
     this.#close(gang, gate);
-    this.#events.onOpened({ members: gate.seen.size, waitedMs: this.#clock.now() - gate.since });
+    this.#events.onOpened(this.#broughtTo(gate));
     for (const hold of gate.holds.values()) hold.settle({ kind: 'open' });
     return true;
   }
@@ -167,6 +172,7 @@ export class Barrier {
       seen: new Set(),
       newcomerAt: now,
       arrivalAt: now,
+      perSecond: 0,
       cancelTimer: () => {},
     };
     this.#gates.set(gang, gate);
@@ -200,8 +206,7 @@ export class Barrier {
     const half = now - timeoutMs / 2;
     gate.cancelTimer();
     if (newcomerAt <= half || now - since >= LONGEST_TIMEOUTS * timeoutMs) {
-      const brought = { members: gate.seen.size, waitedMs: now - since };
-      const timeout = { ...brought, held: holds.size, isOutrun: arrivalAt > now - timeoutMs / 4 };
+      const timeout = { ...this.#broughtTo(gate), held: holds.size, isOutrun: arrivalAt > now - timeoutMs / 4 };
       this.rejectAll(gang, 'the other members did not arrive in time');
       this.#events.onTimeout(gang, timeout);
       return;
@@ -214,6 +219,10 @@ export class Barrier {
     for (const { settle } of old) settle({ kind: 'rejected', cause });
   }
 
+  #broughtTo({ seen, since, perSecond }: Gate): Brought {
+    return { members: seen.size, waitedMs: this.#clock.now() - since, perSecond };
+  }
+
   #abandon(gang: string, gate: Gate): void {
     this.#close(gang, gate);
     this.#events.onAbandoned();
@@ -223,4 +232,14 @@ export class Barrier {
     gate.cancelTimer();
     this.#gates.delete(gang);
   }
+}
+
+/** A member came that had not been held before. */
+function noteNewcomer(gate: Gate, uid: string, now: number): void {
+  gate.newcomerAt = now;
+  gate.seen.add(uid);
+  if (gate.seen.size < LEAST_TIMED) return;
+  // After a long cycle many calls are read at once.
+  const ms = Math.max(1_000, now - gate.since);
+  gate.perSecond = Math.max(gate.perSecond, (gate.seen.size * 1_000) / ms);
 }

@@ -54,7 +54,7 @@ export class Releaser {
     const now = clock.now();
     const heldFor = now - (attempt.heldSince ?? now);
     const isAtFault = (OWN_FAULTS.has(cause) && !isBlameless) || (OWN_DOING.has(cause) && heldFor >= HELD_IN_VAIN_MS);
-    const until = isAtFault ? startFailures.noteFailure(gang, now) : now + settings.backoffInitialMs;
+    const until = isAtFault ? startFailures.noteFailure(gang, now, heldFor) : now + settings.backoffInitialMs;
     giveUpAttempt(record, message, until);
     if (isAtFault && preemption.hasPreempted) startFailures.noteVainPreemption(gang, now);
     if (cause === 'members-late') startFailures.noteVainEarlyPlan(gang, now);

@@ -254,7 +254,7 @@ export class GangTable {
     if (preemption.hasPreempted) startFailures.noteVainPreemption(gang, now);
     if (heldSince === undefined) return;
     noteHolding(attempt, undefined);
-    if (now - heldSince >= HELD_IN_VAIN_MS) startFailures.noteFailure(gang, now);
+    if (now - heldSince >= HELD_IN_VAIN_MS) startFailures.noteFailure(gang, now, now - heldSince);
   }
 
   /** The gang is gone: gives up all that it holds. */

@@ -10,7 +10,7 @@
  *
  * Between two cycles it takes the events of the watches, and what the calls of kube-scheduler reveal.
  */
-import { PLAN } from '../../core/objects/keys.ts';
+import { PLAN, QUEUE } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { type Gang, type GangKey, gangKeyOf, isComplete } from '../../core/podgroup/gang.ts';
 import { exclusiveOf } from '../../core/podgroup/plan-record.ts';
@@ -91,20 +91,21 @@ export class Observation {
   }
 
   /**
-   * A member that changed its gang, or is in none any more, gives up its slot at once, so that it completes nobody. A
-   * binding that is being written keeps its capacity until it is seen, as that of a lone pod.
+   * A member that changed its gang, or is in none any more, gives up its slot at once, so that it completes nobody; and so
+   * does one that changed its queue, which has not been asked. A binding that is being written keeps its capacity until it
+   * is seen, as that of a lone pod.
    */
   #followLabels(before: PodModel, now: PodModel): void {
     const { reservations, barrier } = this.#context;
     const [left, joined] = [gangKeyOf(before), gangKeyOf(now)];
-    if (left === undefined || left === joined) return;
+    if (left === undefined || (left === joined && before.labels[QUEUE] === now.labels[QUEUE])) return;
     const { uid } = now;
     const slot = reservations.slot(uid);
     // A nomination that is being written is not on the pod yet. After a restart the record is read as the new gang's.
     if (joined !== undefined && (slot || now.annotations[PLAN] !== undefined)) this.#movers.add(uid);
     if (!slot) return;
     reservations.forget(uid);
-    barrier.reject(slot.gang, uid, 'the pod left the gang');
+    barrier.reject(slot.gang, uid, left === joined ? 'the pod changed its queue' : 'the pod left the gang');
     if (slot.state === 'binding') reservations.holdFor(now, [slot.node], Number.POSITIVE_INFINITY);
   }
 
@@ -146,7 +147,7 @@ export class Observation {
     this.#context.isolation.run(gang, 'observe', () => this.#endBarrier(gang, timeout));
   }
 
-  #endBarrier(gang: string, { held, isOutrun, members, waitedMs }: BarrierTimeout): void {
+  #endBarrier(gang: string, { held, isOutrun, ...brought }: BarrierTimeout): void {
     const record = this.#gangs.get(gang);
     this.#context.observer.onBarrierTimeout();
     if (!record) return;
@@ -156,7 +157,7 @@ export class Observation {
       return;
     }
     if (isOutrun) {
-      this.#context.passage.noteBrought(members, waitedMs, this.#context.clock.now());
+      this.#context.passage.noteBrought(brought, this.#context.clock.now());
       this.#context.reach.noteOutrun(record.gang, held);
     }
     const message = `${held} of ${record.gang.minMember} members reached the bind barrier in time`;

@@ -226,9 +226,9 @@ export class Planner {
   }
 
   /** Members of a gang that has started find no quota: they wait, and the gang says why. */
-  #noteQuota({ record, constraints, pass }: AdmissionCandidate, { members }: MembersDemand): void {
+  #noteQuota({ record, constraints, pass }: AdmissionCandidate, demand: MembersDemand): void {
     const { queue } = constraints;
-    const refusal = queue && this.#parts.queues.findRefusal(queue, members);
+    const refusal = queue && this.#parts.queues.findRefusal(queue, demand);
     if (refusal) holdBack(record.admission, { kind: 'quota', refusal });
     noteUnschedulable(record.attempt, pass.freed);
   }
@@ -250,8 +250,12 @@ export class Planner {
     // Quota is asked only for members without a slot; only a gang that has not started takes such along.
     const wanted = { ...anew.demand, min: kept };
     const limited = wanted.blocksStart ? this.#parts.queues.limitDemand(wanted, candidate) : wanted;
-    const demand = { ...anew.demand, members: limited.kind === 'members' ? limited.members : wanted.members };
-    const isPlaced = this.#try(candidate, demand, this.#parts.inputs.of(record, demand, { ...constraints, stay }));
+    const members = limited.kind === 'members' ? limited.members : [];
+    const demand = { ...anew.demand, members };
+    // A member that asks for more than the one that it replaces may find no quota: then the gang takes its turn again.
+    const isPlaced =
+      members.length > 0 &&
+      this.#try(candidate, demand, this.#parts.inputs.of(record, demand, { ...constraints, stay }));
     noteUnchecked(attempt, false);
     if (isPlaced) return DONE;
     const message = 'its members have other ranks than they were planned for, and no place with these';
@@ -312,7 +316,7 @@ export class Planner {
     const { backoffInitialMs, backoffMaxMs } = settings;
     const until = isSmallLack(record)
       ? now + exponentialBackoff(backoffInitialMs, Math.min(backoffMaxMs, REPAIR_PAUSE_MAX_MS), attempt.failures)
-      : startFailures.noteFailure(record.gang, now);
+      : startFailures.noteFailure(record.gang, now, now - (attempt.heldSince ?? now));
     giveUpAttempt(record, attempt.lastRefusal, until);
     noteShortfall(attempt, shortfall);
   }

@@ -17,6 +17,11 @@ import type { Passage } from './passage.ts';
 const REMEMBER_MS = 3_600_000;
 /** A gang is not tried if it has more members than so many times what comes at the best rate: it may be better this time. */
 const MARGIN = 1.5;
+/**
+ * kube-scheduler is taken to bring as many in a second whatever was seen: members come slowly, too, because their volumes
+ * are made first, and one such gang must not keep back the gangs of others. One that is slower outruns them once.
+ */
+const LEAST_PER_SECOND = 50;
 /** Fewer members were stopped by something else than their number. */
 const LEAST_HELD = 256;
 const MAX_NAMESPACES = 4_096;
@@ -76,7 +81,9 @@ export class BarrierReach {
 
   #mostByRate(timeoutMs: number): number {
     const rate = this.#passage.bestRate(this.#clock.now());
-    return rate === undefined ? Number.POSITIVE_INFINITY : Math.floor((rate * timeoutMs) / 1_000);
+    return rate === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.floor((Math.max(rate, LEAST_PER_SECOND) * timeoutMs) / 1_000);
   }
 
   /** Undefined: no gang of so many members was outrun. */

@@ -46,12 +46,12 @@ export class Passage {
   }
 
   /**
-   * kube-scheduler brought so many members of one gang to the barrier, milliseconds after the first one. Only members of one
-   * gang count: they were all in its queue, so that their rate is its own, and not that at which pods are created.
+   * kube-scheduler brought so many members of one gang to the barrier. Only members of one gang count: they were all in its
+   * queue, so that their rate is its own, and not that at which pods are created.
    */
-  noteBrought(members: number, ms: number, now: number): void {
+  noteBrought({ members, perSecond }: { readonly members: number; readonly perSecond: number }, now: number): void {
     if (members < LEAST_BROUGHT) return;
-    const rate = { at: now, perSecond: (members * 1_000) / Math.max(1, ms) };
+    const rate = { at: now, perSecond };
     while (this.#rates.length > 0 && this.#rates.at(-1)!.perSecond <= rate.perSecond) this.#rates.pop();
     if (this.#rates.length < MAX_RATES) this.#rates.push(rate);
   }

@@ -8,6 +8,11 @@
  * stays: each gang that fails there for the first time sets all gangs of the namespace back for a while, and from the
  * third one on the namespace pauses. Each gang's own start clears what it caused.
  *
+ * A busy namespace is honest and has failures, too: its users delete what is just starting, and kube-scheduler refuses
+ * places on a crowded cluster. So a failure counts for the namespace by the time for which capacity was held in vain,
+ * and one failure in a hundred starts is forgiven. (An hour of 3,600 gangs of one namespace, of which 16 were deleted
+ * while they started, paused it for two minutes again and again.)
+ *
  * Bounded: the least recently used entries are forgotten. Volatile: a restart forgets everything.
  */
 import { LRUCache } from 'lru-cache';
@@ -39,7 +44,11 @@ const SET_BACK = 60;
 const PAUSES_FROM = 3;
 /** A namespace pauses at most this many first pauses (five minutes): not all of its gangs are at fault. */
 const NAMESPACE_PAUSE_MAX = 300;
-/** Half-life of the failures of a namespace, milliseconds. */
+/** Holding capacity in vain for so long is a whole failure of the namespace, milliseconds; less counts in proportion. */
+export const WHOLE_FAILURE_MS = 10_000;
+/** Gangs that start for each failure that is forgiven. Few: starting small gangs must not buy many failures. */
+const STARTS_PER_FAILURE = 100;
+/** Half-life of the failures of a namespace, and of its starts, milliseconds. */
 const HALF_LIFE_MS = 3_600_000;
 /** A gang that has not failed for so long begins anew, milliseconds. */
 const FORGET_MS = 24 * 3_600_000;
@@ -56,10 +65,14 @@ interface Failed {
   readonly setBackUntil: number;
 }
 
-interface FailedNamespace {
-  /** How many of its gangs failed, halved each half-life. */
+/** A number of gangs, halved each half-life. */
+interface Faded {
   readonly weight: number;
   readonly at: number;
+}
+
+/** How many of its gangs failed. */
+interface FailedNamespace extends Faded {
   readonly pausedUntil: number;
   readonly setBackUntil: number;
 }
@@ -93,8 +106,7 @@ class Ledger {
 
   /** The weight of the namespace now. */
   weigh(namespace: string, now: number): number {
-    const known = this.#namespaces.get(namespace);
-    return known ? known.weight * 2 ** (-(now - known.at) / HALF_LIFE_MS) : 0;
+    return fade(this.#namespaces.get(namespace), now);
   }
 
   setNamespace(namespace: string, failed: FailedNamespace): void {
@@ -117,31 +129,33 @@ export class StartFailures {
   readonly #starts = new Ledger();
   readonly #preemptions = new Ledger();
   readonly #early = new Ledger();
+  /** Gangs that started, by namespace, halved each half-life. */
+  readonly #started = new LRUCache<string, Faded>({ max: MAX_NAMESPACES });
 
   constructor(settings: FailureSettings) {
     this.#settings = settings;
   }
 
-  /** The gang held capacity and did not start. @returns when it may be planned again, milliseconds. */
-  noteFailure(gang: Named, now: number): number {
+  /** The gang held capacity for so long and did not start. @returns when it may be planned again, milliseconds. */
+  noteFailure(gang: Named, now: number, heldMs: number): number {
     const { backoffInitialMs: first, backoffMaxMs: max } = this.#settings;
     const { key, namespace } = gang;
     const count = this.#starts.count(key, now);
     const pause = count === 1 ? Math.min(first, max) : exponentialBackoff(first * REPEATED, max, count - 2);
     const setBackUntil = now + pause + Math.max(Math.min(first * SET_BACK, max), pause);
     this.#starts.setGang(key, { count, at: now, pausedUntil: now + pause, setBackUntil });
-    if (count === 1) this.#noteNamespace(namespace, now);
+    if (count === 1) this.#noteNamespace(namespace, now, Math.min(1, heldMs / WHOLE_FAILURE_MS));
     return now + pause;
   }
 
   /** One gang that fails again and again counts once: its own pause is enough. */
-  #noteNamespace(namespace: string, now: number): void {
+  #noteNamespace(namespace: string, now: number, part: number): void {
     const { backoffInitialMs: first, backoffMaxMs: max } = this.#settings;
-    const weight = this.#starts.weigh(namespace, now) + 1;
-    const failed = Math.round(weight);
+    const weight = this.#starts.weigh(namespace, now) + part;
+    const failed = Math.round(weight - fade(this.#started.get(namespace), now) / STARTS_PER_FAILURE);
     const pauseMax = Math.min(max, first * NAMESPACE_PAUSE_MAX);
     const pause = failed < PAUSES_FROM ? 0 : exponentialBackoff(first * REPEATED, pauseMax, failed - PAUSES_FROM);
-    const setBack = exponentialBackoff(first * SET_BACK, max, failed - 1);
+    const setBack = failed < 1 ? 0 : exponentialBackoff(first * SET_BACK, max, failed - 1);
     const known = this.#starts.namespace(namespace);
     this.#starts.setNamespace(namespace, {
       weight,
@@ -155,6 +169,8 @@ export class StartFailures {
   noteStart(gang: Named, now: number): void {
     this.#starts.forgive(gang, now);
     this.#preemptions.forgive(gang, now);
+    const { namespace } = gang;
+    this.#started.set(namespace, { weight: fade(this.#started.get(namespace), now) + 1, at: now });
   }
 
   /** Nothing is held against any gang. */
@@ -210,4 +226,8 @@ export class StartFailures {
     const { pausedUntil = 0 } = this.#early.namespace(gang.namespace) ?? {};
     return now >= pausedUntil && this.setBackOf(gang, now) === 0;
   }
+}
+
+function fade(known: Faded | undefined, now: number): number {
+  return known ? known.weight * 2 ** (-(now - known.at) / HALF_LIFE_MS) : 0;
 }

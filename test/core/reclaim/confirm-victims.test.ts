@@ -3,8 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import type { PodModel } from '../../../src/core/objects/model.ts';
 import { planGang } from '../../../src/core/placement/plan.ts';
+import { Budgets } from '../../../src/core/preemption/budgets.ts';
+import { listChoices } from '../../../src/core/preemption/candidates.ts';
 import { confirmProposal } from '../../../src/core/reclaim/confirm-victims.ts';
-import { findVictims, holdersOf, proposalOf, type VictimQuestion } from '../../../src/core/reclaim/victim-question.ts';
+import {
+  findVictims,
+  holdersOf,
+  type Proposal,
+  proposalOf,
+  type VictimQuestion,
+} from '../../../src/core/reclaim/victim-question.ts';
 import { withoutPods } from '../../../src/core/snapshot/without-pods.ts';
 import { NOW, PRIORITY, policy } from '../../support/preemption-worlds.ts';
 import { printSnapshot } from '../../support/topology.ts';
@@ -47,6 +55,7 @@ describe('the answer to a question', () => {
           const now = proposal && confirmProposal(question, proposal, policy);
           if (proposal?.kind === 'preempt') {
             seen[now ? 'confirmed' : 'stale']++;
+            if (now) expectAllThere(question, proposal);
             if (now?.kind === 'preempt') {
               expect(proposal.victims.map(({ key }) => key)).toEqual(
                 expect.arrayContaining(now.victims.map(({ key }) => key)),
@@ -64,6 +73,30 @@ describe('the answer to a question', () => {
   });
 });
 
+test('whatever it names, no queue loses what it is guaranteed by now', () => {
+  let greedy = 0;
+  fc.assert(
+    fc.property(storyArb, (story) => {
+      for (const question of tellStory(story)) {
+        const holders = holdersOf(question, policy);
+        if (!holders || question.isQuotaFull) continue;
+        const { snapshot, gang, running, barred, budgets, now } = question;
+        const { rights, immunityOf } = holders;
+        const { isAccelerator } = policy;
+        const query = { gang: gang.key, running, rights, immunityOf, barred, isAccelerator, now };
+        const { choices } = listChoices(snapshot, query, new Budgets(budgets));
+        const all = choices.flatMap(({ whole }) => whole?.unit ?? []);
+        if (holders.listExcess(all).length === 0) continue;
+        greedy++;
+        const victims = all.map(({ pods, ...unit }) => ({ ...unit, uids: pods.map(({ uid }) => uid) }));
+        expect(confirmProposal(question, { kind: 'preempt', victims }, policy)).toBeUndefined();
+      }
+    }),
+    { numRuns: 600 },
+  );
+  expect(greedy).toBeGreaterThan(0);
+});
+
 test('what comes free is for nobody whose quota is full by now', () => {
   let placed = 0;
   fc.assert(
@@ -78,6 +111,16 @@ test('what comes free is for nobody whose quota is full by now', () => {
   expect(placed).toBeGreaterThan(0);
 });
 
+/** A proposal of which a part is history says nothing about the cluster of now, even if the rest makes room. */
+function expectAllThere(
+  { snapshot, running }: VictimQuestion,
+  { victims }: Extract<Proposal, { kind: 'preempt' }>,
+): void {
+  const pods = [...snapshot.byName.flatMap((row) => snapshot.podsOn[row]!), ...running.flatMap(({ bound }) => bound)];
+  const bound = new Set(pods.map(({ uid }) => uid as string));
+  for (const uid of victims.flatMap(({ uids }) => uids)) expect(bound, 'a victim that is there').toContain(uid);
+}
+
 function expectToHold(
   question: VictimQuestion,
   { victims, slots }: Extract<ReturnType<typeof findVictims>, { kind: 'preempt' }>,
@@ -90,6 +133,7 @@ function expectToHold(
     if (row !== undefined) expect(snapshot.podsOn[row]).toContain(pod);
     expect(rights ? rights(pod) : pod.priority < PRIORITY ? 'may' : 'never').toBe('may');
   }
+  expect(holdersOf(question, policy)?.listExcess(victims) ?? [], 'every queue keeps its guarantee').toEqual([]);
   expect(victims.some(({ key }) => barred.has(key))).toBe(false);
   expect(placesWithout(question, pods)).toBe(true);
   expect(slots.length).toBeGreaterThanOrEqual(gang.min);

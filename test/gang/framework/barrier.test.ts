@@ -308,6 +308,27 @@ describe('the barrier drops', () => {
   });
 });
 
+test.each([
+  ['a hundred in a second', 10, 100],
+  ['all at once, as after a long cycle', 0, 300],
+])('a member that comes late does not say how fast kube-scheduler is: %s', (_, gapMs, expected) => {
+  const clock = new HandClock();
+  const opened: number[] = [];
+  const barrier = new Barrier(clock.forProcess(), {
+    onTimeout() {},
+    onAbandoned() {},
+    onOpened: ({ perSecond }) => opened.push(perSecond),
+  });
+  for (let i = 0; i < 300; i++) {
+    barrier.hold('a', `uid-${i}`, 120 * SECOND);
+    clock.jumpTo(clock.now() + gapMs);
+  }
+  clock.jumpTo(clock.now() + 60 * SECOND);
+  barrier.hold('a', 'late', 120 * SECOND);
+  barrier.open('a');
+  expect(opened[0]! / expected).toBeCloseTo(1, 1);
+});
+
 test('a caller that goes away after its hold was superseded ends no other hold', async () => {
   const clock = new HandClock().forProcess();
   const barrier = new Barrier(clock, { onTimeout() {}, onAbandoned() {}, onOpened() {} });

@@ -102,7 +102,7 @@ test('a minimum above what all nodes take is told before its pods exist', async 
   world.create(gang('bad', 1, { min: 90_000 }));
   await world.settle();
   expect(world.reasonOf('bad')).toMatch(
-    /^1 of 90000 members exist; expected at most \d+, as many pods as all nodes take: lower muster\.dev\/min-members, or add nodes/,
+    /^1 of 90000 members exist; expected at most \d+, as many pods as all nodes take: lower muster\.dev\/min-members or the size of the Jobs, or add nodes/,
   );
 });
 

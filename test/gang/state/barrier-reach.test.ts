@@ -63,7 +63,7 @@ describe('how many members reach the barrier', () => {
 
   test('is known from the rate of others before a gang is tried', () => {
     const { passage, reach } = setUp();
-    passage.noteBrought(600, 3 * SECOND, 90 * SECOND);
+    passage.noteBrought({ members: 600, perSecond: 200 }, 90 * SECOND);
     expect(reach.findReason(sized(7_000)), 'it may do better').toBeUndefined();
     expect(reach.findReason(sized(10_000))).toMatchObject({
       kind: 'outruns-barrier',
@@ -71,6 +71,13 @@ describe('how many members reach the barrier', () => {
       most: 5_000,
       isOwn: false,
     });
+  });
+
+  test('is not known from members that came slowly: somebody may have made them wait for volumes', () => {
+    const { passage, reach } = setUp();
+    passage.noteBrought({ members: 300, perSecond: 3 }, 90 * SECOND);
+    expect(reach.findReason(sized(1_800, 'other'))).toBeUndefined();
+    expect(reach.findReason(sized(2_000, 'other'))).toMatchObject({ most: 1_250 });
   });
 
   test('is not limited by what is not known, nor by a few members that did not come', () => {
@@ -90,7 +97,7 @@ describe('how many members reach the barrier', () => {
 
   test('follows from the timeout of its PodGroup where that is shorter', () => {
     const { passage, reach } = setUp();
-    passage.noteBrought(600, 3 * SECOND, 90 * SECOND);
+    passage.noteBrought({ members: 600, perSecond: 200 }, 90 * SECOND);
     const reason = reach.findReason({ ...sized(4_000), scheduleTimeoutMs: 10 * SECOND });
     expect(reason).toMatchObject({ isOwn: true, timeoutMs: 10 * SECOND });
   });

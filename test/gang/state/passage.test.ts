@@ -45,17 +45,17 @@ describe('the best rate', () => {
   test('is unknown until a large gang was brought: a few members say nothing, however slowly they come', () => {
     const passage = new Passage();
     for (let i = 0; i < 1_000; i++) passage.note(0, 0, i * 10 * SECOND);
-    passage.noteBrought(255, 2_000 * SECOND, 2_000 * SECOND);
+    passage.noteBrought({ members: 255, perSecond: 0.1275 }, 2_000 * SECOND);
     expect(passage.bestRate(2_000 * SECOND)).toBeUndefined();
-    passage.noteBrought(1_000, 4 * SECOND, 2_001 * SECOND);
+    passage.noteBrought({ members: 1_000, perSecond: 250 }, 2_001 * SECOND);
     expect(passage.bestRate(2_002 * SECOND)).toBe(250);
   });
 
   test('is the best of the last hour', () => {
     const passage = new Passage();
-    passage.noteBrought(500, 5 * SECOND, 0);
-    passage.noteBrought(500, SECOND, 10 * SECOND);
-    passage.noteBrought(500, 20 * SECOND, 20 * SECOND);
+    passage.noteBrought({ members: 500, perSecond: 100 }, 0);
+    passage.noteBrought({ members: 500, perSecond: 500 }, 10 * SECOND);
+    passage.noteBrought({ members: 500, perSecond: 25 }, 20 * SECOND);
     expect(passage.bestRate(60 * SECOND)).toBe(500);
     expect(passage.bestRate(3_612 * SECOND), 'the best one is forgotten').toBe(25);
     expect(passage.bestRate(9_000 * SECOND)).toBeUndefined();

@@ -29,7 +29,8 @@ async function listen() {
   const read = async (name: string, breaks: boolean) => {
     isBroken = breaks;
     world.cluster.update('Pod', `default/${name}`, ({ metadata }) => {
-      metadata.annotations = { ...metadata.annotations, read: String(world.clock.now()) };
+      // What a start does not change: then all of the gang is read.
+      metadata.labels = { ...metadata.labels, read: String(world.clock.now()) };
     });
     await world.pass(SECOND);
   };

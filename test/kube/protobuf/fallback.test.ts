@@ -102,6 +102,16 @@ test('a length that no frame has leads to a new list, and what is known stays', 
   expect(labels).toEqual([{ rack: 'a' }]);
 });
 
+test('protobuf that cannot be read is asked for again as JSON, until a watch ends well', async () => {
+  const bad = answer(200, PROTOBUF, Buffer.from('<html>'));
+  const answers = [bad, answer(200, JSON_TYPE, inJson), answer(200, PROTOBUF, inProtobuf)];
+  const { accepted, restarts, labels } = await watchWith(NODES, answers, 3);
+  const both = `application/vnd.kubernetes.protobuf, ${JSON_TYPE}`;
+  expect(accepted).toEqual([both, JSON_TYPE, both, both]);
+  expect(restarts).toEqual(['garbage', 'ended', 'ended']);
+  expect(labels).toEqual([{ rack: 'a' }]);
+});
+
 test('a refusal in protobuf is told in words', async () => {
   const status = envelop('v1', 'Status', encodeObject('meta.Status', { message: 'nodes is forbidden', code: 403 }));
   const { errors } = await watchWith(NODES, [answer(403, 'application/vnd.kubernetes.protobuf', status)], 1);

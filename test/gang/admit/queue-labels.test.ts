@@ -1,0 +1,82 @@
+/** What runs counts for the queue that let it start, whatever its labels say later: as a tenant would try. */
+import { expect, test } from 'vitest';
+import { inQueue, runningOf, scheduleAll, startQueueWorld } from '../../support/queue-worlds.ts';
+import { gang, pod, SECOND, type World } from '../../support/scenario.ts';
+
+const QUEUE = 'muster.dev/queue';
+
+function relabel(world: World, pod: string, queue: string): void {
+  world.cluster.update('Pod', `default/${pod}`, ({ metadata }) => {
+    metadata.labels = { ...metadata.labels, [QUEUE]: queue };
+  });
+}
+
+function gpusOf(world: World, queue: string): number {
+  return world.muster.view.queues.useOf(queue).get('nvidia.com/gpu') ?? 0;
+}
+
+test('a label that is changed on pods that run frees no quota', async () => {
+  const world = await startQueueWorld([{ name: 'q', limit: 8 }], { nodes: 4 });
+  for (const name of ['one', 'two', 'three']) {
+    world.create(gang(name, 1, inQueue('q')));
+    await scheduleAll(world);
+    relabel(world, `${name}-0`, 'nope');
+    await world.pass(SECOND);
+  }
+  expect(runningOf(world, 'one', 'two', 'three')).toEqual(['one']);
+  expect([gpusOf(world, 'q'), gpusOf(world, 'default')]).toEqual([8, 0]);
+});
+
+test('a label that is changed on pods that run lifts no run limit', async () => {
+  const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: 3_600 * SECOND }], { nodes: 1 });
+  world.create(gang('x', 1, inQueue('q')));
+  await scheduleAll(world);
+  relabel(world, 'x-0', 'nope');
+  await world.pass(3_602 * SECOND);
+  expect(world.evictions()).toEqual(['x-0']);
+});
+
+test('a member that joins under another label waits, and what runs stays where it counts', async () => {
+  const world = await startQueueWorld([{ name: 'q', limit: 16 }], { nodes: 4 });
+  world.create(gang('x', 1, inQueue('q')));
+  await scheduleAll(world);
+  world.create(gang('x', 2, inQueue('nope', { from: 1, min: 1 })));
+  await scheduleAll(world);
+  expect(Object.keys(world.boundTo('x'))).toEqual(['x-0']);
+  expect(world.reasonOf('x')).toContain(QUEUE);
+  expect([gpusOf(world, 'q'), gpusOf(world, 'default')]).toEqual([8, 0]);
+});
+
+test('a label that is changed while the gang is nominated does not take its slots to a queue without quota', async () => {
+  const world = await startQueueWorld([{ name: 'q' }, { name: 'full', limit: 8 }], { nodes: 4 });
+  world.create(gang('holder', 1, inQueue('full')));
+  await scheduleAll(world);
+  world.create(gang('x', 1, inQueue('q', { gated: true })));
+  await world.settle();
+  expect(world.stateOf('x')).toBe('Nominated');
+  relabel(world, 'x-0', 'full');
+  await world.pass(SECOND);
+  await scheduleAll(world);
+  expect(world.boundTo('x')).toEqual({});
+  expect(gpusOf(world, 'full')).toBe(8);
+});
+
+test.each([
+  ['a lone pod', {}],
+  ['a member', { labels: { 'muster.dev/pod-group': 'boo' }, annotations: { 'muster.dev/min-members': '1' } }],
+])('%s on a node that does not exist uses no quota of others, until the node is there', async (_, options) => {
+  const org = { name: 'org', limit: 32 };
+  const ours = { name: 'ours', parent: 'org', defaultFor: ['default'] };
+  const theirs = { name: 'theirs', parent: 'org', namespaces: ['evil'], defaultFor: ['evil'] };
+  const world = await startQueueWorld([org, ours, theirs], { nodes: 4 });
+  const raw = pod('boo', { gpus: 1_000_000, nodeName: 'nowhere', ...options });
+  world.create({ ...raw, metadata: { ...raw.metadata, namespace: 'evil' }, status: { phase: 'Pending' } });
+  await world.settle();
+  world.create(gang('x', 1));
+  await scheduleAll(world);
+  expect(runningOf(world, 'x')).toEqual(['x']);
+  expect(gpusOf(world, 'org')).toBe(8);
+  world.addNode('nowhere');
+  await world.pass(SECOND);
+  expect(gpusOf(world, 'org')).toBe(1_000_008);
+});
