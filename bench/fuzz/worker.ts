@@ -67,7 +67,9 @@ async function play(arena: Arena, pieces: Case): Promise<number> {
     if (playing) await playing;
   }
   throwEscaped();
-  return cpuMs() - start;
+  const spent = cpuMs() - start;
+  if (arena.compare) for (const piece of pieces) arena.compare(piece);
+  return spent;
 }
 
 async function check(arena: Arena): Promise<void> {
