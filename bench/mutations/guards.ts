@@ -420,4 +420,18 @@ export const guards: readonly Guard[] = [
     mutant: 'filter(({ state }) => state !== undefined);',
     tests: ['test/gang/write/set-aside.test.ts'],
   },
+  {
+    name: 'what its creator put on a node uses no quota before somebody confirms it: members',
+    file: 'src/gang/admit/queue-table.ts',
+    text: "if (pod.nodeName !== '' && !pod.isConfirmed) continue;",
+    mutant: '',
+    tests: ['test/gang/admit/queue-labels.test.ts'],
+  },
+  {
+    name: 'what its creator put on a node uses no quota before somebody confirms it: lone pods',
+    file: 'src/gang/admit/lone-use.ts',
+    text: 'if (!pod.isOurs || !pod.isConfirmed ||',
+    mutant: "if (!pod.isOurs || pod.nodeName === '' ||",
+    tests: ['test/gang/admit/queue-labels.test.ts'],
+  },
 ];

@@ -90,6 +90,7 @@ export class PodProjector {
       priority: spec?.priority ?? 0,
       hasPriorityClass: Boolean(spec?.priorityClassName),
       nodeName: spec?.nodeName ?? '',
+      isConfirmed: Boolean(spec?.nodeName) && isAccepted(status),
       nominatedNodeName: status?.nominatedNodeName ?? '',
       phase: status?.phase ?? 'Pending',
       deleting: Boolean(metadata?.deletionTimestamp),
@@ -142,6 +143,16 @@ function isMirror({ metadata, spec }: RawPod): boolean {
   const owner = findController(metadata);
   const isOfItsNode = owner?.kind === 'Node' && owner.name === spec?.nodeName;
   return isOfItsNode && metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
+}
+
+/**
+ * The API server writes the condition together with the node of a binding (kubernetes pkg/registry/core/pod/storage
+ * setPodNodeAndMetadata), and resets the status of a pod that is created.
+ */
+function isAccepted(status: RawPodStatus | null | undefined): boolean {
+  if (!status) return false;
+  if (status.startTime || (status.phase ?? 'Pending') !== 'Pending') return true;
+  return status.conditions?.some(({ type, status: is }) => type === 'PodScheduled' && is === 'True') ?? false;
 }
 
 /** What a tenant wrote is kept only as far as somebody reads it: long values and many unknown keys are not. */

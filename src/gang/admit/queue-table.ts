@@ -227,7 +227,8 @@ export class QueueTable {
     const snapshot = this.#context.view.snapshot();
     for (const pod of pods) {
       const node = nodeOf(pod);
-      // Anybody may create a pod for a node that does not exist, with any request. It uses nothing.
+      // Anybody may create a pod for any node, with any request: what nobody confirms there uses nothing.
+      if (pod.nodeName !== '' && !pod.isConfirmed) continue;
       if (node !== '' && !snapshot.indexOf.has(node)) continue;
       const model = node === '' ? pod.template.nodeSelector[GPU_PRODUCT] : gpuModelOf(snapshot, node);
       addUse(amounts, pod.template, model, isAccelerator);

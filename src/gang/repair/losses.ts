@@ -30,7 +30,8 @@ export function findLostOnNodes({ nodes, podsOn }: Snapshot, now: number, tolera
       return;
     }
     for (const pod of podsOn[row]!) {
-      const gang = pod.deleting ? undefined : gangKeyOf(pod);
+      // What never ran there is no loss: its creator may have chosen the node.
+      const gang = pod.deleting || !pod.isConfirmed ? undefined : gangKeyOf(pod);
       if (gang === undefined) continue;
       const lost = byGang.get(gang);
       if (lost) lost.push(pod);

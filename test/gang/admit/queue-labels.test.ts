@@ -1,7 +1,8 @@
 /** What runs counts for the queue that let it start, whatever its labels say later: as a tenant would try. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { WireObject } from '../../support/cluster-in-memory.ts';
 import { inQueue, runningOf, scheduleAll, startQueueWorld } from '../../support/queue-worlds.ts';
-import { gang, pod, SECOND, type World } from '../../support/scenario.ts';
+import { gang, type PodOptions, pod, SECOND, type World } from '../../support/scenario.ts';
 
 const QUEUE = 'muster.dev/queue';
 
@@ -61,22 +62,73 @@ test('a label that is changed while the gang is nominated does not take its slot
   expect(gpusOf(world, 'full')).toBe(8);
 });
 
-test.each([
+/** A pod that its creator put on a node: the API server resets the status of what is created. */
+function putOn(node: string, name: string, options: PodOptions = {}): WireObject {
+  const raw = pod(name, { ...options, nodeName: node });
+  return { ...raw, status: { phase: 'Pending' } };
+}
+
+/** The kubelet accepts it. */
+function confirm(world: World, key: string): void {
+  world.cluster.update('Pod', key, ({ status }) => {
+    status.startTime = new Date(world.clock.now()).toISOString();
+  });
+}
+
+describe.each([
   ['a lone pod', {}],
   ['a member', { labels: { 'muster.dev/pod-group': 'boo' }, annotations: { 'muster.dev/min-members': '1' } }],
-])('%s on a node that does not exist uses no quota of others, until the node is there', async (_, options) => {
+])('%s on a node that its creator chose', (_, options) => {
   const org = { name: 'org', limit: 32 };
   const ours = { name: 'ours', parent: 'org', defaultFor: ['default'] };
   const theirs = { name: 'theirs', parent: 'org', namespaces: ['evil'], defaultFor: ['evil'] };
-  const world = await startQueueWorld([org, ours, theirs], { nodes: 4 });
-  const raw = pod('boo', { gpus: 1_000_000, nodeName: 'nowhere', ...options });
-  world.create({ ...raw, metadata: { ...raw.metadata, namespace: 'evil' }, status: { phase: 'Pending' } });
+
+  test.each([
+    ['does not exist', 'nowhere', () => {}],
+    ['is not ready', 'n3', (world: World) => world.setReady('n3', false)],
+    ['is ready, before the kubelet says so', 'n3', () => {}],
+  ])('that %s uses no quota of others', async (_, node, prepare) => {
+    const world = await startQueueWorld([org, ours, theirs], { nodes: 4 });
+    prepare(world);
+    const raw = putOn(node, 'boo', { gpus: 1_000_000, ...options });
+    world.create({ ...raw, metadata: { ...raw.metadata, namespace: 'evil' } });
+    await world.settle();
+    world.create(gang('x', 1));
+    await scheduleAll(world);
+    expect(runningOf(world, 'x')).toEqual(['x']);
+    expect(gpusOf(world, 'org')).toBe(8);
+  });
+
+  test('uses quota once the kubelet accepts it, and the node is there', async () => {
+    const world = await startQueueWorld([org, ours, theirs], { nodes: 1 });
+    const raw = putOn('nowhere', 'boo', { gpus: 8, ...options });
+    world.create({ ...raw, metadata: { ...raw.metadata, namespace: 'evil' } });
+    world.addNode('nowhere');
+    await world.pass(SECOND);
+    expect(gpusOf(world, 'org')).toBe(0);
+    confirm(world, 'evil/boo');
+    await world.pass(SECOND);
+    expect(gpusOf(world, 'org')).toBe(8);
+  });
+});
+
+test('a lone pod that kube-scheduler has bound counts before its kubelet has seen it', async () => {
+  const world = await startQueueWorld([{ name: 'q' }], { nodes: 1 });
+  const raw = putOn('n0', 'lone', { labels: { [QUEUE]: 'q' } });
+  world.create({ ...raw, status: { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'True' }] } });
   await world.settle();
-  world.create(gang('x', 1));
+  expect(gpusOf(world, 'q')).toBe(8);
+});
+
+test('a member on a dead node that its creator chose is no loss that may be replaced without quota', async () => {
+  const world = await startQueueWorld([{ name: 'q', limit: 8 }], { nodes: 4 });
+  world.create(gang('holder', 1, inQueue('q')));
   await scheduleAll(world);
-  expect(runningOf(world, 'x')).toEqual(['x']);
-  expect(gpusOf(world, 'org')).toBe(8);
-  world.addNode('nowhere');
-  await world.pass(SECOND);
-  expect(gpusOf(world, 'org')).toBe(1_000_008);
+  world.setReady('n3', false);
+  world.create(...gang('x', 1, inQueue('q')).map((raw) => ({ ...raw, spec: { ...raw.spec, nodeName: 'n3' } })));
+  await world.pass(90 * SECOND);
+  world.create(gang('x', 2, inQueue('q', { from: 1, min: 1 })));
+  await scheduleAll(world);
+  expect(Object.keys(world.boundTo('x'))).toEqual(['x-0']);
+  expect(gpusOf(world, 'q')).toBe(8);
 });
