@@ -434,4 +434,18 @@ export const guards: readonly Guard[] = [
     mutant: "if (!pod.isOurs || pod.nodeName === '' ||",
     tests: ['test/gang/admit/queue-labels.test.ts'],
   },
+  {
+    name: 'what makes good a loss asks for no more than what was lost',
+    file: 'src/gang/admit/growth.ts',
+    text: 'every((amount) => amount <= 0)',
+    mutant: 'every((amount) => amount !== undefined)',
+    tests: ['test/gang/admit/growth.test.ts'],
+  },
+  {
+    name: 'a running gang places no more than its turn',
+    file: 'src/gang/plan/planner.ts',
+    text: 'return ahead === undefined ? demand',
+    mutant: 'return ahead !== -1 ? demand',
+    tests: ['test/gang/admit/growth.test.ts'],
+  },
 ];

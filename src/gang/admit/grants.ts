@@ -23,9 +23,10 @@ export class Grants {
     this.#amountsOf = amountsOf;
   }
 
-  /** The queue was asked: what the gang holds now is given. */
+  /** The queue was asked: what the gang holds now is given. What it had before a new start does not count any more. */
   note(record: GangRecord, queue: string): void {
-    this.#given.set(record, { queue, amounts: most(this.#givenBy(record, queue) ?? NOTHING, this.#holdings(record)) });
+    const before = record.census.bound.length === 0 ? NOTHING : (this.#givenBy(record, queue) ?? NOTHING);
+    this.#given.set(record, { queue, amounts: most(before, this.#holdings(record)) });
   }
 
   /** Undefined if nothing is known; what another queue gave counts for nothing. */

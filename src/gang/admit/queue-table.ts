@@ -24,7 +24,7 @@ import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { AdmissionCandidate } from './candidate.ts';
+import type { AdmissionCandidate, AdmissionConstraints } from './candidate.ts';
 import { capacityOf } from './capacity.ts';
 import { amountsOfPlanned, Grants } from './grants.ts';
 import { LoneUse } from './lone-use.ts';
@@ -300,7 +300,7 @@ export class QueueTable {
   limitDemand(demand: Demand, candidate: Pick<AdmissionCandidate, 'kind' | 'record' | 'constraints'>): Demand {
     if (demand.kind !== 'members') return demand;
     const { record, constraints } = candidate;
-    const { queue, excludedModels } = constraints;
+    const { queue } = constraints;
     if (!queue) return demand;
     const { members } = demand;
     if (candidate.kind === 'started' && demand.blocksStart) {
@@ -310,7 +310,7 @@ export class QueueTable {
     if (demand.blocksStart && members.length === demand.min) return demand;
     const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
     const least = Math.max(demand.blocksStart ? demand.min : 0, places);
-    const allowed = this.#countAllowed(queue, members, least, excludedModels);
+    const allowed = this.#countAllowed(queue, members, least, constraints);
     const isEnough = allowed > 0 && (demand.blocksStart || allowed >= demand.min);
     return isEnough ? { ...demand, members: members.slice(0, allowed) } : { kind: 'none' };
   }
@@ -343,10 +343,12 @@ export class QueueTable {
    * The most members, at least `least`, for which the queue has quota, whichever allowed GPU models they get. O(log
    * members) judgements.
    */
-  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, excluded: ExcludedModels): number {
+  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, constraints: AdmissionConstraints): number {
+    const { excludedModels: excluded, withinOnly = false } = constraints;
     const isAllowed = (count: number): boolean => {
       const asked = this.amountsOf(members.slice(0, count));
-      if (judgeQuota(queue, asked, this.#use).kind === 'refused') return false;
+      const { kind } = judgeQuota(queue, asked, this.#use);
+      if (kind === 'refused' || (withinOnly && kind === 'borrows')) return false;
       return [...this.listExcludedModels(queue, asked).keys()].every((model) => excluded.has(model));
     };
     let [known, beyond] = [least, members.length + 1];

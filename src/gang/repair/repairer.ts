@@ -39,7 +39,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
+import { findLostOnNodes, listOpenLosses, listSpareLosses, lossesChangeAt, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -139,22 +139,32 @@ export class Repairer {
   #noteLosses(record: GangRecord, onNodes: readonly PodModel[], now: number): void {
     const { gang, census, repair } = record;
     const lost = onNodes.filter(({ uid }) => gang.ranks.has(uid));
-    if (lost.length + countLosses(record) === 0) return;
+    if (lost.length + countLosses(record) + repair.spare.length === 0) return;
     const before = new Set(repair.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
     // The node of the first failed member may be at fault; the other members usually fail because of the first.
     const failed = repair.brokenSince === undefined ? repair.left.find(({ pod }) => isTerminated(pod)) : undefined;
     if (failed && !census.isVictim) nodes.add(failed.pod.nodeName);
     noteLost(repair, lost);
-    keepLosses(
-      repair,
-      listOpenLosses(record, (uid) => this.#context.view.pod(uid), now),
-    );
+    this.#keepLosses(record, now);
     this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left, now));
     for (const node of nodes) {
       const isSuspect = this.#failures.add(node, gang.key, now);
       this.#context.observer.onNodeFailed(gang.key, node, isSuspect);
     }
+  }
+
+  #keepLosses(record: GangRecord, now: number): void {
+    const { view, settings } = this.#context;
+    const { left, spare } = record.repair;
+    const isSpare = new Set(listSpareLosses(spare, now, settings.repairTimeoutMs).map(({ pod }) => pod.uid));
+    const known = [...left, ...spare.filter(({ pod }) => isSpare.has(pod.uid))];
+    const open = listOpenLosses(record, known, (uid) => view.pod(uid), now);
+    keepLosses(
+      record.repair,
+      open.filter(({ pod }) => !isSpare.has(pod.uid)),
+      open.filter(({ pod }) => isSpare.has(pod.uid)),
+    );
   }
 
   #repairGang(record: GangRecord, now: number, freed: number): void {
