@@ -448,4 +448,11 @@ export const guards: readonly Guard[] = [
     mutant: 'return ahead !== -1 ? demand',
     tests: ['test/gang/admit/growth.test.ts'],
   },
+  {
+    name: 'a running pod that leaves its gang keeps its run limit',
+    file: 'src/gang/admit/leaver-limits.ts',
+    text: 'if (now >= endsAt) this.#evictor',
+    mutant: 'if (now < 0) this.#evictor',
+    tests: ['test/gang/admit/queue-labels.test.ts'],
+  },
 ];

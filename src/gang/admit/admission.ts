@@ -27,7 +27,7 @@ import type { AdmissionCandidate, AdmissionPass, AdmissionVerdict } from './cand
 import { ClosedQueues, type Closing, findClosing } from './closed-queues.ts';
 import { constrainEarly, constrainStarted, constrainWaiting } from './constraints.ts';
 import { placeGrowth } from './growth.ts';
-import { isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
+import { isAhead, isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
 import { type PlaceInLine, priorityIn } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
@@ -75,9 +75,17 @@ export class Admission {
     this.#startLog = new StartLog(context, parts.queues);
   }
 
-  onPod(uid: string, pod: PodModel | undefined): void {
-    this.#queues.onPod(uid, pod);
-    this.#backfill.onPod(uid, pod);
+  onPod(before: PodModel | undefined, now: PodModel | undefined): void {
+    const { uid } = (now ?? before)!;
+    this.#queues.onPod(uid, now);
+    this.#backfill.onPod(uid, now);
+    this.#parts.limits.onPod(before, now);
+  }
+
+  /** Reads back what goes on in the cluster. */
+  recover(records: readonly GangRecord[]): void {
+    this.#queues.recover(records);
+    this.#parts.limits.recover();
   }
 
   /** When the next pass is due by time alone, milliseconds; Infinity: never. */
@@ -143,13 +151,16 @@ export class Admission {
     }
     for (const record of started) {
       if (record.state !== 'Gathering' || record.census.unbound.length === 0) continue;
-      const constraints = isolation.run(record.gang.key, 'admit', () => {
-        const mayPlan = () =>
-          this.#context.startFailures.mayPlanEarly(record.gang, now) && !this.findHoldReason(record);
-        return constrainEarly(record, this.#parts, isDueEarly(record, now) && mayPlan());
-      });
+      const constraints = isolation.run(record.gang.key, 'admit', () =>
+        constrainEarly(record, this.#parts, this.#isDueEarly(record, now)),
+      );
       if (constraints) yield* this.#handOut({ kind: 'early', record, constraints, pass });
     }
+  }
+
+  #isDueEarly(record: GangRecord, now: number): boolean {
+    if (!isDueEarly(record, now) || this.findHoldReason(record)) return false;
+    return this.#context.startFailures.mayPlanEarly(record.gang, now);
   }
 
   /** The pass over the gangs that have started. Those that lack slots may be thousands, like those that wait. */
@@ -385,11 +396,4 @@ export class Admission {
     const asked = this.#queues.askedBy(gang);
     return [{ kind: 'waiting', key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record }];
   }
-}
-
-/** More than a gang may settle: then the clock of the API server is ahead of ours, and nothing is waited for. */
-const SETTLES_AT_MOST_MS = 10_000;
-
-function isAhead(at: number, now: number): boolean {
-  return now < at && at - now <= SETTLES_AT_MOST_MS;
 }

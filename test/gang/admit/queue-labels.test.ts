@@ -37,6 +37,47 @@ test('a label that is changed on pods that run lifts no run limit', async () => 
   expect(world.evictions()).toEqual(['x-0']);
 });
 
+describe.each(['taken off', 'changed'])('a pod whose group label is %s while it runs', (how) => {
+  function leave(world: World, name: string): void {
+    world.cluster.update('Pod', `default/${name}`, ({ metadata }) => {
+      const { 'muster.dev/pod-group': _, ...labels } = metadata.labels ?? {};
+      metadata.labels = how === 'changed' ? { ...labels, 'muster.dev/pod-group': 'y' } : labels;
+    });
+  }
+
+  test('keeps the run limit of its gang', async () => {
+    const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: 3_600 * SECOND }], { nodes: 3 });
+    world.create(gang('x', 2, inQueue('q', { min: 1 })));
+    await scheduleAll(world);
+    await world.pass(1_800 * SECOND);
+    // A member that started late ends with the others.
+    world.create(gang('x', 3, inQueue('q', { min: 1, from: 2 })));
+    await scheduleAll(world);
+    for (const name of ['x-0', 'x-2']) leave(world, name);
+    await world.pass(1_799 * SECOND);
+    expect(world.evictions()).toEqual([]);
+    await world.pass(3 * SECOND);
+    expect([...world.evictions()].sort()).toEqual(['x-0', 'x-1', 'x-2']);
+  });
+
+  test('keeps it when Muster restarts', async () => {
+    const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: 3_600 * SECOND }], { nodes: 2 });
+    world.create(gang('x', 1, inQueue('q')));
+    await scheduleAll(world);
+    leave(world, 'x-0');
+    await world.restart();
+    await world.pass(3_602 * SECOND);
+    expect(world.evictions()).toEqual(['x-0']);
+  });
+});
+
+test('a lone pod has no run limit', async () => {
+  const world = await startQueueWorld([{ name: 'q', maxRunTimeMs: 3_600 * SECOND }], { nodes: 1 });
+  world.create({ ...pod('lone', inQueue('q', { nodeName: 'n0' })) });
+  await world.pass(3_602 * SECOND);
+  expect(world.evictions()).toEqual([]);
+});
+
 test('a member that joins under another label waits, and what runs stays where it counts', async () => {
   const world = await startQueueWorld([{ name: 'q', limit: 16 }], { nodes: 4 });
   world.create(gang('x', 1, inQueue('q')));
