@@ -455,4 +455,11 @@ export const guards: readonly Guard[] = [
     mutant: 'if (now < 0) this.#evictor',
     tests: ['test/gang/admit/queue-labels.test.ts'],
   },
+  {
+    name: 'a replacement is asked for quota on another GPU model',
+    file: 'src/gang/admit/restored-models.ts',
+    text: 'if (refused.size === 0) return all;',
+    mutant: 'if (refused.size >= 0) return all;',
+    tests: ['test/gang/admit/grants.test.ts'],
+  },
 ];

@@ -41,6 +41,8 @@ export interface AdmissionConstraints {
   readonly mayPlanEarly: boolean;
   /** How many members without a place may be placed, if it lacks fewer; undefined: all. */
   readonly ahead?: number;
+  /** At most so many members are placed at once; undefined: all. */
+  readonly most?: number;
   /** Only as many members as stay within guarantees: the others take their turn among those that borrow. */
   readonly withinOnly?: boolean;
 }

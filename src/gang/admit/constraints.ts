@@ -8,6 +8,7 @@ import type { AdmissionConstraints } from './candidate.ts';
 import { countAhead } from './growth.ts';
 import type { PlaceInLine } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
+import { findRestoredModels } from './restored-models.ts';
 
 interface Parts {
   readonly queues: QueueTable;
@@ -28,17 +29,20 @@ export function constrainStarted(
   const queue = queues.queueOf(gang.namespace, gang.queue);
   const name = queue?.name ?? '';
   const lacking = countLacking(record);
-  const restores = lacking > 0 && queues.grants.beyond(record, name, census.unbound.slice(0, lacking)).size === 0;
+  const needed = census.unbound.slice(0, lacking);
+  const restores = lacking > 0 && queues.grants.beyond(record, name, needed).size === 0;
+  const models = restores ? findRestoredModels(record, needed, queues) : undefined;
   const one = queues.amountsOf(census.unbound.slice(0, 1));
   // Where nobody waits, a gang that is planned anew as a whole takes all its members along.
   const isFree = !hasLine && census.bound.length === 0;
   return {
     queue,
     isQuotaFull: false,
-    excludedModels: queue && !restores ? queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
+    excludedModels: models?.excluded ?? (queue ? queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS),
     // Replacements restore what it had; replacements that take more must not delay others.
     reserved: restores ? undefined : backfill.reservedFor(record),
     mayPlanEarly: false,
+    ...(models && { most: models.most }),
     ...(!isFree && { ahead: countAhead(record, name, queues, reservations) }),
   };
 }

@@ -38,8 +38,14 @@ export class Grants {
   /**
    * What the gang would hold with these members beyond what it was given; empty: it only restores what it had.
    * @param members that are to be placed, also such as have a slot.
+   * @param asked what they take.
    */
-  beyond(record: GangRecord, queue: string, members: readonly PodModel[]): Amounts {
+  beyond(
+    record: GangRecord,
+    queue: string,
+    members: readonly PodModel[],
+    asked: Amounts = this.#amountsOf(members),
+  ): Amounts {
     const { census, repair } = record;
     const given = this.#givenBy(record, queue) ?? this.#firstGiven(record, queue);
     const asking = new Set(members.map(({ uid }) => uid));
@@ -47,7 +53,7 @@ export class Grants {
     const bound = census.bound.filter(({ uid }) => !lost.has(uid));
     const slots = this.#reservations.slotsOf(record.gang.key).filter(({ pod }) => !asking.has(pod.uid));
     const planned = amountsOfPlanned(slots, this.#amountsOf);
-    const after = sumAmounts([this.#amountsOf(bound), this.#amountsOf(members), ...planned]);
+    const after = sumAmounts([this.#amountsOf(bound), asked, ...planned]);
     return new Map([...subtractAmounts(after, given)].filter(([, amount]) => amount > 0));
   }
 

@@ -9,6 +9,7 @@ import type { LoopContext } from '../framework/context.ts';
 import { holdBack } from '../state/admission-status.ts';
 import { demandOf } from '../state/demand.ts';
 import { countLacking, countOpenLosses, type GangRecord } from '../state/records.ts';
+import { countMost } from './count-most.ts';
 import { type PlaceInLine, priorityIn } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
 
@@ -62,15 +63,4 @@ export function countAhead(record: GangRecord, queue: string, queues: QueueTable
     const asked = amountsOf([...pending, ...members.slice(0, count)]);
     return [...subtractAmounts(asked, lost).values()].every((amount) => amount <= 0);
   });
-}
-
-/** The largest count, at least `least`, that holds, if every smaller one holds too. O(log `most`). */
-function countMost(least: number, most: number, holds: (count: number) => boolean): number {
-  let [known, beyond] = [least, Math.max(least, most) + 1];
-  while (beyond - known > 1) {
-    const middle = beyond > most ? most : Math.floor((known + beyond) / 2);
-    if (holds(middle)) known = middle;
-    else beyond = middle;
-  }
-  return known;
 }

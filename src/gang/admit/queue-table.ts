@@ -26,6 +26,7 @@ import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
 import type { AdmissionCandidate, AdmissionConstraints } from './candidate.ts';
 import { capacityOf } from './capacity.ts';
+import { countMost } from './count-most.ts';
 import { amountsOfPlanned, Grants } from './grants.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
@@ -236,6 +237,13 @@ export class QueueTable {
     return amounts;
   }
 
+  /** What the pods would hold on nodes of the GPU model. */
+  amountsOn(model: string, pods: readonly PodModel[]): Amounts {
+    const amounts = new Map<string, number>();
+    for (const { template } of pods) addUse(amounts, template, model, this.#context.settings.policy.isAccelerator);
+    return amounts;
+  }
+
   /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
   holdingsOf({ gang, census }: GangRecord): Amounts {
     const { reservations } = this.#context;
@@ -351,13 +359,7 @@ export class QueueTable {
       if (kind === 'refused' || (withinOnly && kind === 'borrows')) return false;
       return [...this.listExcludedModels(queue, asked).keys()].every((model) => excluded.has(model));
     };
-    let [known, beyond] = [least, members.length + 1];
-    while (beyond - known > 1) {
-      const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
-      if (isAllowed(middle)) known = middle;
-      else beyond = middle;
-    }
-    return known;
+    return countMost(least, members.length, isAllowed);
   }
 
   #isNode(name: string): boolean {

@@ -322,8 +322,10 @@ export class Planner {
 }
 
 /** The demand without members whose turn it is not. */
-function withoutOthersTurn(demand: Demand, slots: readonly Slot[], { ahead }: AdmissionConstraints): Demand {
-  return ahead === undefined ? demand : withoutGrowth(demand, slots, ahead);
+function withoutOthersTurn(demand: Demand, slots: readonly Slot[], { ahead, most }: AdmissionConstraints): Demand {
+  const own = ahead === undefined ? demand : withoutGrowth(demand, slots, ahead);
+  if (most === undefined || own.kind !== 'members' || own.members.length <= most) return own;
+  return { ...own, members: own.members.slice(0, most), min: Math.min(own.min, most) };
 }
 
 /** Whether a running gang tries to come back to its minimum, and for that holds no more than it uses. */

@@ -52,6 +52,12 @@ const NO_PODS: readonly PodModel[] = [];
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings' | 'isolation'>;
 
+/** Which GPU models a gang may get for what it lost; implemented by `admit/restored-models.ts`. */
+export type FindModels = (
+  record: GangRecord,
+  members: readonly PodModel[],
+) => { readonly excluded: ReadonlyMap<string, unknown>; readonly most: number };
+
 /** A missing member, and the key of its placeholder. */
 interface MissingMember {
   readonly key: PlaceholderKey;
@@ -63,16 +69,23 @@ export class Repairer {
   readonly #context: Context;
   readonly #evictor: Pick<MemberEvictor, 'restart'>;
   readonly #failures: NodeFailures;
+  readonly #findModels: FindModels;
   /** How often each gang was restarted, in which run, and when last, milliseconds. */
   readonly #restarts = new Map<string, { readonly roots: readonly string[]; count: number; at: number }>();
   /** Whether a gang whose replacement waits fits elsewhere, as of a freed generation. */
   readonly #elsewhere = new WeakMap<GangRecord, { readonly freed: number; readonly fits: boolean }>();
   #nextAt = Number.POSITIVE_INFINITY;
 
-  constructor(context: Context, evictor: Pick<MemberEvictor, 'restart'>, failures: NodeFailures) {
+  constructor(
+    context: Context,
+    evictor: Pick<MemberEvictor, 'restart'>,
+    failures: NodeFailures,
+    findModels: FindModels,
+  ) {
     this.#context = context;
     this.#evictor = evictor;
     this.#failures = failures;
+    this.#findModels = findModels;
   }
 
   /** When a repair changes by time alone, milliseconds; Infinity: never. */
@@ -303,8 +316,11 @@ export class Repairer {
     const { reservations, view, settings } = this.#context;
     const { gang, repair } = record;
     const standIns = new Map<string, MissingMember>();
-    const members = absent.map(({ key, pod }) => standInFor(key, pod));
-    members.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
+    const all = absent.map(({ key, pod }) => standInFor(key, pod));
+    all.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
+    const models = this.#findModels(record, all);
+    const members = all.slice(0, models.most);
+    const excluded = new Set(models.excluded.keys());
     const placed = placedWithPlaceholders(
       record,
       reservations.slotsOf(gang.key),
@@ -313,7 +329,7 @@ export class Repairer {
     const demand = { kind: 'members', members, min: 1, blocksStart: true, fresh: false } as const;
     const patientUntil = gang.patienceMs === undefined ? undefined : repair.brokenSince! + gang.patienceMs;
     const request = {
-      ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now)),
+      ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now), excluded),
       topology: { ...gang.topology, patientUntil },
     };
     const plan = planGang(occupy(view.snapshot(), reservations, view.foreignHolders()), request, settings.policy, now);
