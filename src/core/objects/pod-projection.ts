@@ -11,6 +11,7 @@ import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import { findController } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
+import { MAX_CLAIMS } from './template-rules.ts';
 import { boundValue, cutTo, instantOf, wholeNumber } from './text-values.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
@@ -106,7 +107,8 @@ export class PodProjector {
       isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
       nativeGang: Boolean(spec?.schedulingGroup),
       refusal: findRefusal(status),
-      claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral] : template.claims,
+      // One more than a gang may have is enough to know that there are too many.
+      claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral].slice(0, MAX_CLAIMS + 1) : template.claims,
       template,
     };
   }

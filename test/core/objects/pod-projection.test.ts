@@ -124,6 +124,15 @@ describe('the pod', () => {
     expect(pod.claims).toEqual(['dataset', 'train-0-scratch']);
     expect(pod.template.claims).toEqual(['dataset']);
   });
+
+  test.each([
+    ['by name', (i: number) => ({ name: `v${i}`, persistentVolumeClaim: { claimName: `c${i}` } })],
+    ['of ephemeral volumes', (i: number) => ({ name: `v${i}`, ephemeral: {} })],
+  ])('10,000 claims %s are kept as far as they tell that there are too many', (_, volumeOf) => {
+    const { claims, template } = project({ spec: { volumes: Array.from({ length: 10_000 }, (_, i) => volumeOf(i)) } });
+    expect(claims).toHaveLength(33);
+    expect(template.claims.length).toBeLessThanOrEqual(33);
+  });
 });
 
 describe('host ports', () => {
