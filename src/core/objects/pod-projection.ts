@@ -11,6 +11,7 @@ import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import { findController } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
+import { MAX_CLAIMS } from './template-rules.ts';
 import { boundValue, cutTo, instantOf, wholeNumber } from './text-values.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
@@ -90,6 +91,7 @@ export class PodProjector {
       priority: spec?.priority ?? 0,
       hasPriorityClass: Boolean(spec?.priorityClassName),
       nodeName: spec?.nodeName ?? '',
+      isConfirmed: Boolean(spec?.nodeName) && isAccepted(status),
       nominatedNodeName: status?.nominatedNodeName ?? '',
       phase: status?.phase ?? 'Pending',
       deleting: Boolean(metadata?.deletionTimestamp),
@@ -105,7 +107,8 @@ export class PodProjector {
       isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
       nativeGang: Boolean(spec?.schedulingGroup),
       refusal: findRefusal(status),
-      claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral] : template.claims,
+      // One more than a gang may have is enough to know that there are too many.
+      claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral].slice(0, MAX_CLAIMS + 1) : template.claims,
       template,
     };
   }
@@ -142,6 +145,16 @@ function isMirror({ metadata, spec }: RawPod): boolean {
   const owner = findController(metadata);
   const isOfItsNode = owner?.kind === 'Node' && owner.name === spec?.nodeName;
   return isOfItsNode && metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
+}
+
+/**
+ * The API server writes the condition together with the node of a binding (kubernetes pkg/registry/core/pod/storage
+ * setPodNodeAndMetadata), and resets the status of a pod that is created.
+ */
+function isAccepted(status: RawPodStatus | null | undefined): boolean {
+  if (!status) return false;
+  if (status.startTime || (status.phase ?? 'Pending') !== 'Pending') return true;
+  return status.conditions?.some(({ type, status: is }) => type === 'PodScheduled' && is === 'True') ?? false;
 }
 
 /** What a tenant wrote is kept only as far as somebody reads it: long values and many unknown keys are not. */

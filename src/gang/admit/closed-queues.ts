@@ -3,8 +3,12 @@
  * closed. It may take several cycles (`sweep.ts`): until it comes to the gang again, what was closed for it stays closed,
  * or others would use the quota meanwhile.
  */
+import type { QueueHead } from '../../core/queues/order.ts';
 import type { Queue } from '../../core/queues/tree.ts';
+import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { GangRecord } from '../state/records.ts';
+import type { PlaceInLine } from './place-in-line.ts';
+import type { QueueTable } from './queue-table.ts';
 
 /** A queue that is closed behind a gang, and why: it is strict, or the gang has waited long for its quota. */
 export interface Closing {
@@ -51,4 +55,29 @@ export class ClosedQueues {
   isOutdated(waiting: readonly GangRecord[]): boolean {
     return [...this.#closed.values()].some((record) => !waiting.includes(record));
   }
+}
+
+/**
+ * The queue that is closed behind a gang that did not start, and why; undefined: none. Without this, small gangs could use
+ * up a quota for ever while a large gang needs more at once than is ever left. A queue above is closed only if it
+ * guarantees nothing, and no queue is closed for a gang that would find no capacity with the whole quota.
+ * @param longSince who has lacked quota since then has waited long enough, milliseconds.
+ * @param everFits whether the gang would find capacity without these GPU models.
+ */
+export function findClosing(
+  { gang: { record, queue, asked }, verdict }: QueueHead<PlaceInLine>,
+  longSince: number,
+  queues: Pick<QueueTable, 'tree' | 'listExcludedModels'>,
+  everFits: (excluded: ExcludedModels) => boolean,
+): Closing | undefined {
+  if (queue.spec.order === 'strict') return { queue, cause: 'strict' };
+  const since = record.admission.lacksQuotaSince;
+  if (verdict.kind === 'within' || since === undefined || since > longSince) return undefined;
+  const isSmaller =
+    verdict.kind === 'refused'
+      ? verdict.refusal.asked <= verdict.refusal.bound
+      : verdict.dimensions.every((dimension) => asked.get(dimension)! <= (queue.guaranteed.get(dimension) ?? 0));
+  if (!isSmaller || !everFits(queues.listExcludedModels(queue, asked))) return undefined;
+  const above = verdict.kind === 'refused' ? queues.tree.byName.get(verdict.refusal.queue) : undefined;
+  return { queue: above?.guaranteed.size === 0 ? above : queue, cause: 'quota' };
 }

@@ -24,8 +24,9 @@ import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { AdmissionCandidate } from './candidate.ts';
+import type { AdmissionCandidate, AdmissionConstraints } from './candidate.ts';
 import { capacityOf } from './capacity.ts';
+import { countMost } from './count-most.ts';
 import { amountsOfPlanned, Grants } from './grants.ts';
 import { LoneUse } from './lone-use.ts';
 import { ReleasingUsage } from './releasing-usage.ts';
@@ -227,11 +228,19 @@ export class QueueTable {
     const snapshot = this.#context.view.snapshot();
     for (const pod of pods) {
       const node = nodeOf(pod);
-      // Anybody may create a pod for a node that does not exist, with any request. It uses nothing.
+      // Anybody may create a pod for any node, with any request: what nobody confirms there uses nothing.
+      if (pod.nodeName !== '' && !pod.isConfirmed) continue;
       if (node !== '' && !snapshot.indexOf.has(node)) continue;
       const model = node === '' ? pod.template.nodeSelector[GPU_PRODUCT] : gpuModelOf(snapshot, node);
       addUse(amounts, pod.template, model, isAccelerator);
     }
+    return amounts;
+  }
+
+  /** What the pods would hold on nodes of the GPU model. */
+  amountsOn(model: string, pods: readonly PodModel[]): Amounts {
+    const amounts = new Map<string, number>();
+    for (const { template } of pods) addUse(amounts, template, model, this.#context.settings.policy.isAccelerator);
     return amounts;
   }
 
@@ -299,7 +308,7 @@ export class QueueTable {
   limitDemand(demand: Demand, candidate: Pick<AdmissionCandidate, 'kind' | 'record' | 'constraints'>): Demand {
     if (demand.kind !== 'members') return demand;
     const { record, constraints } = candidate;
-    const { queue, excludedModels } = constraints;
+    const { queue } = constraints;
     if (!queue) return demand;
     const { members } = demand;
     if (candidate.kind === 'started' && demand.blocksStart) {
@@ -309,7 +318,7 @@ export class QueueTable {
     if (demand.blocksStart && members.length === demand.min) return demand;
     const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
     const least = Math.max(demand.blocksStart ? demand.min : 0, places);
-    const allowed = this.#countAllowed(queue, members, least, excludedModels);
+    const allowed = this.#countAllowed(queue, members, least, constraints);
     const isEnough = allowed > 0 && (demand.blocksStart || allowed >= demand.min);
     return isEnough ? { ...demand, members: members.slice(0, allowed) } : { kind: 'none' };
   }
@@ -342,19 +351,15 @@ export class QueueTable {
    * The most members, at least `least`, for which the queue has quota, whichever allowed GPU models they get. O(log
    * members) judgements.
    */
-  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, excluded: ExcludedModels): number {
+  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, constraints: AdmissionConstraints): number {
+    const { excludedModels: excluded, withinOnly = false } = constraints;
     const isAllowed = (count: number): boolean => {
       const asked = this.amountsOf(members.slice(0, count));
-      if (judgeQuota(queue, asked, this.#use).kind === 'refused') return false;
+      const { kind } = judgeQuota(queue, asked, this.#use);
+      if (kind === 'refused' || (withinOnly && kind === 'borrows')) return false;
       return [...this.listExcludedModels(queue, asked).keys()].every((model) => excluded.has(model));
     };
-    let [known, beyond] = [least, members.length + 1];
-    while (beyond - known > 1) {
-      const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
-      if (isAllowed(middle)) known = middle;
-      else beyond = middle;
-    }
-    return known;
+    return countMost(least, members.length, isAllowed);
   }
 
   #isNode(name: string): boolean {

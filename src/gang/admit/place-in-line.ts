@@ -1,0 +1,16 @@
+/** Who stands in the line of a pass, and at which priority. */
+import type { Gang } from '../../core/podgroup/gang.ts';
+import type { PendingGang } from '../../core/queues/order.ts';
+import type { Queue } from '../../core/queues/tree.ts';
+import type { GangRecord } from '../state/records.ts';
+
+/** `waiting`: a gang that waits. `growing`: members that a gang which has started has beyond what it was given. */
+export interface PlaceInLine extends PendingGang {
+  readonly kind: 'waiting' | 'growing';
+  readonly record: GangRecord;
+}
+
+/** The priority that counts for queue order. */
+export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
+  return hasPriorityClass ? priority : (defaultPriority ?? priority);
+}
