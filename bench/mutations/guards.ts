@@ -444,8 +444,8 @@ export const guards: readonly Guard[] = [
   {
     name: 'a running gang places no more than its turn',
     file: 'src/gang/plan/planner.ts',
-    text: 'return ahead === undefined ? demand',
-    mutant: 'return ahead !== -1 ? demand',
+    text: 'const own = ahead === undefined ? demand',
+    mutant: 'const own = ahead !== -1 ? demand',
     tests: ['test/gang/admit/growth.test.ts'],
   },
   {

@@ -17,14 +17,13 @@ import type { QueueHead, QueueOrder } from '../../core/queues/order.ts';
 import type { Queue } from '../../core/queues/tree.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
-import type { ExcludedModels } from '../framework/planning-input.ts';
 import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
 import type { AdmissionCandidate, AdmissionPass, AdmissionVerdict } from './candidate.ts';
-import { ClosedQueues, type Closing, findClosing } from './closed-queues.ts';
+import { ClosedQueues, type Closing } from './closed-queues.ts';
 import { constrainEarly, constrainStarted, constrainWaiting } from './constraints.ts';
 import { placeGrowth } from './growth.ts';
 import { isAhead, isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
@@ -58,7 +57,7 @@ export class Admission {
   readonly #parts: AdmissionParts;
   readonly #queues: QueueTable;
   readonly #backfill: Backfill;
-  readonly #closed = new ClosedQueues();
+  readonly #closed: ClosedQueues;
   readonly #sweep = new Sweep();
   readonly #startedSweep = new Sweep();
   /** Gangs behind a planned start may be allowed to start now, or the pass goes on. */
@@ -72,6 +71,7 @@ export class Admission {
     this.#parts = parts;
     this.#queues = parts.queues;
     this.#backfill = parts.backfill;
+    this.#closed = new ClosedQueues(context.settings.queues.drainAfterMs);
     this.#startLog = new StartLog(context, parts.queues);
   }
 
@@ -90,7 +90,8 @@ export class Admission {
 
   /** When the next pass is due by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
-    return Math.min(this.#parts.limits.nextAt, this.#looksAgain ? now : this.#backfill.nextAt(now));
+    const passAt = this.#looksAgain ? now : this.#backfill.nextAt(now);
+    return Math.min(this.#parts.limits.nextAt, this.#closed.nextAt, passAt);
   }
 
   /** Why the gang may not be planned, regardless of other gangs; undefined: it may. */
@@ -230,7 +231,8 @@ export class Admission {
    * or closed for a gang is no longer needed or begins to be.
    */
   #isPassDue(waiting: readonly GangRecord[], { now, freed, records }: AdmissionPass): boolean {
-    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now) || this.#closed.isOutdated(waiting)) return true;
+    const isOutdated = this.#closed.isOutdated(waiting, now);
+    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now) || isOutdated) return true;
     const isDue = (record: GangRecord) =>
       this.#hasChanged(record) || (mayPlan(record, now, freed) && !this.findHoldReason(record));
     return waiting.some((record) => this.#context.isolation.run(record.gang.key, 'admit', () => isDue(record)));
@@ -250,8 +252,7 @@ export class Admission {
     pass: AdmissionPass,
   ): Generator<AdmissionCandidate, void> {
     const { now } = pass;
-    const { isolation, settings } = this.#context;
-    const { drainAfterMs } = settings.queues;
+    const { isolation } = this.#context;
     const apply = (record: GangRecord) => isolation.run(record.gang.key, 'admit', () => this.#apply(record)) ?? [];
     const order = this.#queues.order([...waiting.flatMap(apply), ...growing], now);
     const inLine = [...waiting, ...growing.map(({ record }) => record)];
@@ -311,8 +312,7 @@ export class Admission {
       }
       const closed = isolation.guard(record.gang.key, 'admit', () => {
         if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);
-        const fits = (excluded: ExcludedModels) => this.#backfill.everFits(record, excluded);
-        return findClosing(head, now - drainAfterMs, this.#queues, fits);
+        return this.#closed.find(head, now, this.#queues, (models) => this.#backfill.everFits(record, models));
       });
       if (closed) close(head, closed);
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;

@@ -17,15 +17,29 @@ export interface Closing {
 }
 
 export class ClosedQueues {
+  readonly #drainAfterMs: number;
   /** By name: the tree of queues may be built anew. */
   #closed = new Map<string, GangRecord>();
+  /** When a queue may be closed for another gang that has waited long enough by then, milliseconds; Infinity: never. */
+  #nextAt = Number.POSITIVE_INFINITY;
   /** As the pass before left it. */
   #before: ReadonlyMap<string, GangRecord> = new Map();
+
+  /** @param drainAfterMs how long a gang lacks quota until a queue is closed for it. */
+  constructor(drainAfterMs: number) {
+    this.#drainAfterMs = drainAfterMs;
+  }
 
   /** A pass begins, or goes on in another cycle. */
   begin(): void {
     this.#before = this.#closed;
     this.#closed = new Map();
+    this.#nextAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** When a pass is due by time alone, milliseconds; Infinity: never. */
+  get nextAt(): number {
+    return this.#nextAt;
   }
 
   close({ name }: Queue, record: GangRecord): void {
@@ -51,8 +65,25 @@ export class ClosedQueues {
     return undefined;
   }
 
-  /** Whether a queue is closed for a gang that does not wait any more. */
-  isOutdated(waiting: readonly GangRecord[]): boolean {
+  /**
+   * The queue to close behind a gang that did not start; undefined: none. One that has not waited long enough is looked at
+   * again when it has.
+   */
+  find(
+    head: QueueHead<PlaceInLine>,
+    now: number,
+    queues: Pick<QueueTable, 'tree' | 'listExcludedModels'>,
+    everFits: (excluded: ExcludedModels) => boolean,
+  ): Closing | undefined {
+    const longSince = now - this.#drainAfterMs;
+    const since = head.gang.record.admission.lacksQuotaSince;
+    if (since !== undefined && since > longSince) this.#nextAt = Math.min(this.#nextAt, since + this.#drainAfterMs);
+    return findClosing(head, longSince, queues, everFits);
+  }
+
+  /** Whether a queue is closed for a gang that does not wait any more, or may be closed for another one. */
+  isOutdated(waiting: readonly GangRecord[], now: number): boolean {
+    if (now >= this.#nextAt) return true;
     return [...this.#closed.values()].some((record) => !waiting.includes(record));
   }
 }
@@ -64,7 +95,7 @@ export class ClosedQueues {
  * @param longSince who has lacked quota since then has waited long enough, milliseconds.
  * @param everFits whether the gang would find capacity without these GPU models.
  */
-export function findClosing(
+function findClosing(
   { gang: { record, queue, asked }, verdict }: QueueHead<PlaceInLine>,
   longSince: number,
   queues: Pick<QueueTable, 'tree' | 'listExcludedModels'>,
