@@ -55,8 +55,15 @@ const showsProgress = process.stderr.isTTY;
 const loadBefore = await measureForeignLoad();
 const start = performance.now();
 const { run } = await chosen.load();
+/** Without a terminal one line a minute: a log of a run of an hour shows where it is. */
+const LINE_EVERY_MS = 60_000;
+let lineAt = start + LINE_EVERY_MS;
 const report = (text: string) => {
   if (showsProgress) process.stderr.write(`\r\x1b[K${text}`);
+  else if (performance.now() >= lineAt) {
+    lineAt = performance.now() + LINE_EVERY_MS;
+    process.stderr.write(`${text}\n`);
+  }
 };
 const results = await run(report, flags).catch((error: unknown) => {
   if (!(error instanceof UsageError)) throw error;

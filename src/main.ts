@@ -6,6 +6,7 @@ import { createWatches, type Watches } from './cluster/watches.ts';
 import type { MusterConfiguration } from './config/configuration.ts';
 import { PodProjector } from './core/objects/pod-projection.ts';
 import { manageResources } from './core/objects/pod-template.ts';
+import type { GangRequest } from './core/placement/gang-request.ts';
 import { assembleScheduler, type Scheduler } from './gang/assembly.ts';
 import { TelemetryObserver } from './gang/framework/observer.ts';
 import { Access } from './http/access/access.ts';
@@ -108,7 +109,8 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
   const events = new EventRecorder({ api, logger: log, metrics, instance: hostname(), clock });
   const { gang, queues, preemption, repair, lonePodCandidates } = config;
   const { levels, policy: score } = config.topology;
-  const searcher = new WorkerSearcher({ policy, clock, levels, managedResources, score });
+  const isThere = ({ members }: GangRequest) => members.some(({ uid }) => state.pod(uid) !== undefined);
+  const searcher = new WorkerSearcher({ policy, clock, levels, managedResources, score, isThere });
   const gateObject = new ApiGateSwitch(api, gang.gatesParameter);
   const gateSwitch = { mode: gang.gates, set: gateObject.set.bind(gateObject) };
   const scheduler = assembleScheduler({

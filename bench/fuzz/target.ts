@@ -13,6 +13,8 @@ export type Case = readonly string[];
 export interface Arena {
   /** Plays one piece. Whatever it throws is a failure: an input may be refused, never break something. */
   play(piece: string): void | Promise<void>;
+  /** Throws where an answer of pure code to the piece is wrong. Its time is the fuzzer's, and counts for no stall. */
+  compare?(piece: string): void;
   /** Throws unless honest work still succeeds beside what was played; also gives back what cases left behind. */
   check(): Promise<void>;
   close(): Promise<void>;

@@ -6,6 +6,7 @@ import { Admission } from './admit/admission.ts';
 import { Backfill } from './admit/backfill.ts';
 import { Endings } from './admit/endings.ts';
 import { QueueTable } from './admit/queue-table.ts';
+import { findRestoredModels } from './admit/restored-models.ts';
 import { RunHistory } from './admit/run-history.ts';
 import { RunLimits } from './admit/run-limits.ts';
 import { Satisfiability } from './admit/satisfiability.ts';
@@ -34,7 +35,7 @@ import { OpenSearches } from './preempt/open-searches.ts';
 import { Preemptor } from './preempt/preemptor.ts';
 import { VictimFinder } from './preempt/victim-finder.ts';
 import { NodeFailures } from './repair/node-failures.ts';
-import { Repairer } from './repair/repairer.ts';
+import { type FindModels, Repairer } from './repair/repairer.ts';
 import { BarrierReach } from './state/barrier-reach.ts';
 import { Passage } from './state/passage.ts';
 import type { GangRecord } from './state/records.ts';
@@ -115,11 +116,12 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   // 1 observe, 2 repair
   const observation = new Observation(context, gangs, releaser, timer);
   const failures = new NodeFailures(settings.repair.memoryMs, settings.repair.suspectAfter);
-  const repairer = new Repairer(context, evictor, failures);
 
   // 3 admit
   const inputs = new PlanningInputs(context, failures);
   const queues = new QueueTable(context);
+  const findModels: FindModels = (record, members) => findRestoredModels(record, members, queues);
+  const repairer = new Repairer(context, evictor, failures, findModels);
   const history = new RunHistory();
   const limits = new RunLimits(context, queues, evictor);
   const endings = new Endings(context, queues, history);

@@ -143,7 +143,7 @@ export class Coordinator {
     // Each by itself: one that fails must not hide the pod from the others.
     isolation.run(subject, 'observe', () => observation.onPod(before, now));
     isolation.run(subject, 'observe', () => satisfiability.onPod(before, now));
-    isolation.run(subject, 'observe', () => admission.onPod(pod.uid, now));
+    isolation.run(subject, 'observe', () => admission.onPod(before, now));
     timer.wake();
   }
 
@@ -180,13 +180,13 @@ export class Coordinator {
    * @param unread gangs that `read` has not read; changes since then are marked already.
    */
   recover(unread: Iterable<GangKey>): void {
-    const { gangs, queues, timer } = this.#parts;
+    const { gangs, queues, admission, timer } = this.#parts;
     for (const gang of unread) gangs.mark(gang);
     gangs.readChanged();
     // First what bound pods use, which says whether a waiting gang may keep its slots; then with those slots.
     queues.recover([...gangs.values()]);
     adoptSlots(this.#context, gangs, queues);
-    queues.recover([...gangs.values()]);
+    admission.recover([...gangs.values()]);
     // Only gangs that have slots are in another state now.
     for (const slot of this.#context.reservations.slots()) gangs.mark(slot.gang);
     timer.start(() => this.decide());

@@ -36,6 +36,11 @@ export type Project<T> = (raw: unknown) => T;
 
 const NEWLINE = 0x0a;
 
+/** Names and versions of the API server are far shorter, and so is where a list continues. */
+const MAX_TEXT = 4_096;
+/** What is repeated of an error, characters. */
+const MAX_MESSAGE = 300;
+
 /**
  * Splits chunks of bytes into lines. A line is decoded only when complete, so a character may span chunks. Its pieces
  * are joined once, so a line of megabytes costs only its length. A partial line at the end of the stream is half an
@@ -58,19 +63,20 @@ export class LineSplitter {
   }
 }
 
+/** Texts are unknown here: one that is none would go into a URL, and fail there each time it is asked for. */
 interface RawMeta {
-  readonly name?: string;
-  readonly namespace?: string;
-  readonly uid?: string;
-  readonly resourceVersion?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
+  readonly name?: unknown;
+  readonly namespace?: unknown;
+  readonly uid?: unknown;
+  readonly resourceVersion?: unknown;
+  readonly annotations?: Readonly<Record<string, unknown>> | null;
 }
 
 /** The parts of an event's object that every kind has; ERROR events carry a `Status` instead. */
 export interface RawObject {
-  readonly metadata?: RawMeta;
-  readonly code?: number;
-  readonly message?: string;
+  readonly metadata?: RawMeta | null;
+  readonly code?: unknown;
+  readonly message?: unknown;
 }
 
 /**
@@ -107,11 +113,15 @@ export function eventOf<T>(
     case 'BOOKMARK': {
       const { resourceVersion, annotations } = object()?.metadata ?? {};
       const initialEnd = annotations?.['k8s.io/initial-events-end'] === 'true';
-      return { kind: 'bookmark', resourceVersion: required(resourceVersion, 'resourceVersion'), initialEnd };
+      return { kind: 'bookmark', resourceVersion: requiredText(resourceVersion, 'resourceVersion'), initialEnd };
     }
     case 'ERROR': {
-      const { code = 500, message = 'no message' } = object() ?? {};
-      return { kind: 'error', status: code, message };
+      const { code, message } = object() ?? {};
+      return {
+        kind: 'error',
+        status: typeof code === 'number' ? code : 500,
+        message: typeof message === 'string' ? message.slice(0, MAX_MESSAGE) : 'no message',
+      };
     }
     default:
       return undefined;
@@ -124,13 +134,17 @@ export function eventOf<T>(
  */
 export function decodePage<T>(text: string, project: Project<T>, onError: (error: Error) => void): ListPage<T> {
   const raw = parseWire(text) as {
-    readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+    readonly metadata?: { readonly resourceVersion?: unknown; readonly continue?: unknown };
     readonly items?: readonly RawObject[] | null;
   } | null;
-  const resourceVersion = raw?.metadata?.resourceVersion;
+  const { resourceVersion, continue: continueToken } = raw?.metadata ?? {};
   if (resourceVersion === undefined) throw new Error(`Expected a list, got ${text.slice(0, 200)}`);
   const items = (raw?.items ?? []).map((object) => itemOf(object, project, onError));
-  return { items, resourceVersion, continueToken: raw?.metadata?.continue ?? '' };
+  return {
+    items,
+    resourceVersion: requiredText(resourceVersion, 'resourceVersion'),
+    continueToken: continueToken ? requiredText(continueToken, 'continue') : '',
+  };
 }
 
 /** The object with what tells which it is. */
@@ -155,15 +169,21 @@ type Identity = Omit<Item<never>, 'object'>;
 /** @throws Error when it does not say which object it is. */
 export function identify(raw: RawObject | undefined): Identity {
   const { namespace, name, uid, resourceVersion } = raw?.metadata ?? {};
-  const key = required(name, 'name');
+  const key = requiredText(name, 'name');
   return {
-    key: namespace === undefined ? key : `${namespace}/${key}`,
-    uid: required(uid, 'uid'),
-    resourceVersion: required(resourceVersion, 'resourceVersion'),
+    key: namespace === undefined ? key : `${requiredText(namespace, 'namespace')}/${key}`,
+    uid: requiredText(uid, 'uid'),
+    resourceVersion: requiredText(resourceVersion, 'resourceVersion'),
   };
 }
 
-function required(value: string | undefined, field: string): string {
-  if (!value) throw new Error(`Expected an object with metadata.${field}, got none`);
-  return value;
+/**
+ * The value, a text that can be part of a URL. A watch that had a version of another kind to go on from could never be
+ * opened again.
+ * @throws Error when it is none.
+ */
+export function requiredText(value: unknown, field: string): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_TEXT && value.isWellFormed()) return value;
+  const found = value === undefined || value === '' ? 'none' : `one of another kind (${typeof value})`;
+  throw new Error(`Expected an object with metadata.${field}, got ${found}`);
 }

@@ -5,7 +5,7 @@
  * 1. What the answer depends on is copied when the question is asked: the columns and lists of a snapshot change with the
  *    next one.
  * 2. Questions wait in line, namespaces in turn. One is written to the thread at a time, one message in each turn of the
- *    event loop.
+ *    event loop. One whose gang is gone by then is left out.
  * 3. A thread that takes longer than the limit is ended, and so is the question. A thread that dies takes the question
  *    along once: it is asked again. The next question starts a new thread.
  *
@@ -43,6 +43,8 @@ const MAX_DEATHS = 1;
 export interface WorkerSearcherOptions extends WorkerSettings {
   readonly policy: PlanPolicy;
   readonly clock: Clock;
+  /** Whether the gang of a question is still there: one that is gone is not searched for. */
+  readonly isThere?: (gang: GangRequest) => boolean;
   /** Tests make these small. */
   readonly inlineWork?: number;
   readonly timeLimitMs?: number;
@@ -58,6 +60,7 @@ interface Kind<Question> {
 }
 
 interface Asked {
+  readonly gang: GangRequest;
   readonly write: (writer: QuestionWriter) => Generator<Message>;
   readonly onAnswer: (answer: WorkerAnswer | Unanswered) => void;
   deaths: number;
@@ -113,7 +116,7 @@ export class WorkerSearcher implements Searcher {
     const namespace = gang.members[0]?.namespace ?? '';
     if (this.#isStopped || !this.#line.hasRoomFor(namespace)) return 'busy';
     const question = copy();
-    this.#line.add(namespace, { write: (writer) => write(writer, question), onAnswer, deaths: 0 });
+    this.#line.add(namespace, { gang, write: (writer) => write(writer, question), onAnswer, deaths: 0 });
     this.#next();
     return undefined;
   }
@@ -132,8 +135,13 @@ export class WorkerSearcher implements Searcher {
 
   #next(): void {
     if (this.#current) return;
-    const asked = this.#again ?? this.#line.take();
-    if (!asked) return;
+    const { isThere = () => true } = this.#options;
+    let asked = this.#again ?? this.#line.take();
+    while (asked && !isThere(asked.gang)) asked = this.#line.take();
+    if (!asked) {
+      this.#again = undefined;
+      return;
+    }
     this.#again = undefined;
     this.#current = asked;
     const thread = this.#thread ?? this.#start();

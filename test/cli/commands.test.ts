@@ -216,6 +216,7 @@ describe('muster gangs', () => {
       deadline: null,
       run: null,
       laterRuns: [],
+      laterRunCount: 0,
       topology: null,
       ...status,
     },

@@ -120,6 +120,23 @@ describe('two live runs of one maker', () => {
     expect(Object.keys(world.boundTo('nightly'))).toEqual([0, 1, 2, 3].map((i) => `nightly-1-${i}`));
     expect(world.reasonOf('nightly')).toBe('Job nightly-2 of the same gang waits until Job nightly-1 has ended');
     expect((await world.inspect('nightly')).laterRuns).toEqual(['Job nightly-2']);
+  });
+
+  test('many younger ones are told by the first of them and their number', async () => {
+    const world = await startWorld({ nodes: 4 });
+    createRun(world, 'nightly-01', CRON);
+    await world.settle();
+    await world.schedule();
+    for (let i = 2; i <= 21; i++) createRun(world, `nightly-${String(i).padStart(2, '0')}`, CRON);
+    await world.settle();
+    const { laterRuns, laterRunCount, because, reason } = await world.inspect('nightly');
+    expect([laterRuns.length, laterRunCount]).toEqual([16, 20]);
+    expect(because).toMatchObject({ kind: 'later-runs', later: { length: 3 }, count: 20 });
+    expect(reason).toMatch(/and 19 more/);
+  });
+
+  test('the younger one is told to wait', async () => {
+    const world = await overlapping();
     expect(world.told.filter((text) => /Job nightly-2 .* waits until Job nightly-1 has ended/.test(text))).not.toEqual(
       [],
     );

@@ -58,6 +58,13 @@ describe('decoding', () => {
     ['{"type":"ADDED"}', 'Expected an object with metadata.name, got none'],
     ['{"type":"DELETED","object":{"metadata":{"name":"a"}}}', 'Expected an object with metadata.uid, got none'],
     ['{"type":"BOOKMARK","object":{}}', 'Expected an object with metadata.resourceVersion, got none'],
+    ['{"type":"ADDED","object":{"metadata":{"name":["a"]}}}', 'metadata.name, got one of another kind (object)'],
+    [
+      '{"type":"ADDED","object":{"metadata":{"name":"a","namespace":null,"uid":"u","resourceVersion":"1"}}}',
+      'metadata.namespace, got one of another kind (object)',
+    ],
+    ['{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":{}}}}', 'got one of another kind (object)'],
+    ['{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"\\ud800"}}}', 'got one of another kind (string)'],
     ['{"type":', 'JSON'],
   ])('%s is no event', (line, message) => {
     expect(() => decodeEvent(line, String, fail)).toThrow(message);
@@ -66,4 +73,11 @@ describe('decoding', () => {
   test.each(['{}', 'null', '[]'])('%s is no list', (text) => {
     expect(() => decodePage(text, String, fail)).toThrow('Expected a list, got');
   });
+
+  test.each([{ resourceVersion: 1 }, { resourceVersion: '1', continue: { toString: 1 } }])(
+    'a list is refused whose version or continuation can be part of no request: %j',
+    (wrong) => {
+      expect(() => decodePage(JSON.stringify({ metadata: wrong }), String, fail)).toThrow('got one of another kind');
+    },
+  );
 });

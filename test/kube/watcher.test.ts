@@ -174,11 +174,19 @@ describe('a kind that does not exist', () => {
   });
 });
 
+/** @param resourceVersion the watch goes on from it when it is opened again. */
+function bookmark(resourceVersion: unknown): string {
+  return JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion } } });
+}
+
 describe('malformed input', () => {
   test.each([
     ['not JSON', '<html>\n'],
     ['not an event', '{"type":"SURPRISE"}\n'],
     ['an object without a name', '{"type":"ADDED","object":{"metadata":{}}}\n'],
+    ['a version that is no text', `${bookmark({ toString: 1 })}\n`],
+    ['a version that no URL can hold', `${bookmark('\ud800')}\n`],
+    ['a version longer than any', `${bookmark('1'.repeat(100_000))}\n`],
   ])('as a line (%s) is reported, and a new list restores what it may have hidden', async (_, line) => {
     server().put(PODS, pod('a'));
     const probe = watch();
@@ -190,6 +198,15 @@ describe('malformed input', () => {
     expect(probe.errors).toHaveLength(1);
     server().put(PODS, pod('b'));
     await until('the event', () => probe.watcher.store.size === 2);
+  });
+
+  test('as an error whose message is no text ends the watch as its status says', async () => {
+    const probe = watch();
+    await probe.synced();
+    server().sendRaw(PODS, '{"type":"ERROR","object":{"code":410,"message":{"toString":1}}}\n');
+    await until('the new list', () => server().requests.length === 2);
+    expect(queries()[1]).toMatchObject({ sendInitialEvents: 'true' });
+    expect(probe.restarts).toEqual(['expired']);
   });
 
   test('as an object is reported and skipped; the known state stays', async () => {

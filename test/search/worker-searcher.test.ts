@@ -133,6 +133,29 @@ describe('a large question', () => {
     expect(order).toEqual(['greedy', 'greedy', 'modest', 'other', 'greedy', 'modest', 'greedy']);
   });
 
+  test('is left out if its gang is gone when its turn comes', async () => {
+    const gone = new Set<string>();
+    const { searcher, clock } = start([FROZEN], {
+      isThere: ({ members }) => !gone.has(members[0]!.namespace),
+    });
+    const order: string[] = [];
+    const ask = (namespace: string) =>
+      new Promise<void>((resolve) => {
+        searcher.findVictims(inNamespace(question, namespace), () => {
+          order.push(namespace);
+          resolve();
+        });
+      });
+    const first = ask('first');
+    void ask('deleted');
+    const last = ask('last');
+    gone.add('deleted');
+    clock.jumpTo(clock.now() + 1_000);
+    clock.fireDue();
+    await Promise.all([first, last]);
+    expect(order).toEqual(['first', 'last']);
+  });
+
   test('finds no place in a line of 64', () => {
     const { searcher } = start([FROZEN]);
     const answers = Array.from({ length: 66 }, (_, i) =>

@@ -105,6 +105,7 @@ export function aPod(options: PodOptions = {}): PodModel {
     priority: 0,
     hasPriorityClass: false,
     nodeName: '',
+    isConfirmed: Boolean(rest.nodeName),
     nominatedNodeName: '',
     phase: rest.nodeName ? 'Running' : 'Pending',
     deleting: false,

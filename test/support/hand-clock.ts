@@ -20,12 +20,15 @@ export class HandClock {
     return this.#now;
   }
 
-  /** The clock of one process; stopping it cancels its timers. */
+  /** The clock of one process; stopping it cancels its timers, and it starts none any more. */
   forProcess(): Clock & { stop(): void } {
     const owner = {};
+    let isStopped = false;
     return {
       now: () => this.#now,
       after: (ms, callback) => {
+        // What a killed process was in the middle of goes on to its next wait, and there it ends.
+        if (isStopped) return () => {};
         const timer = { at: this.#now + ms, owner, callback };
         this.#timers.push(timer);
         return () => {
@@ -33,6 +36,7 @@ export class HandClock {
         };
       },
       stop: () => {
+        isStopped = true;
         this.#timers = this.#timers.filter((timer) => timer.owner !== owner);
       },
     };

@@ -13,6 +13,8 @@
 import { defaultConfiguration } from '../../src/config/configuration.ts';
 import { explain } from '../../src/core/reasons/explain.ts';
 import type { GangState } from '../../src/gang/state/lifecycle.ts';
+import type { SpaceHold } from '../../src/gang/state/reservations.ts';
+import type { Slot } from '../../src/gang/state/slot.ts';
 import type { PreemptResult } from '../../src/http/extender/wire.ts';
 import type { GangItem } from '../../src/http/inspect/gangs.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -114,6 +116,8 @@ export class World {
   readonly #options: ProcessOptions;
   muster: MusterProcess;
   #calls = new Set<() => void>();
+  /** Slots and holds whose place a lone pod of higher priority has taken, as it may. */
+  readonly #overtaken = new WeakSet<object>();
 
   constructor({ settings, nodes: _nodes, ...rest }: WorldOptions) {
     this.metrics = rest.metrics ?? sharedMetrics;
@@ -413,7 +417,8 @@ export class World {
 
   /**
    * Nodes where bound pods, slots and holds together request more GPUs than exist; a bound pod counts once, even if
-   * Muster has not seen it yet.
+   * Muster has not seen it yet. What is held counts against lone pods up to its own priority, so what was held when one
+   * of higher priority was bound there does not count any more.
    */
   overbooked(): readonly string[] {
     const taken = new Map<string, number>();
@@ -424,19 +429,32 @@ export class World {
       bound.add(raw.metadata.uid!);
       if (raw.status.phase !== 'Succeeded' && raw.status.phase !== 'Failed') take(raw.spec.nodeName, gpusOf(raw));
     }
-    for (const holder of [
-      // A fenced slot takes up space only after the pods on its node have gone.
-      ...[...this.muster.reservations.slots()].filter(({ state }) => state !== 'fenced'),
-      ...[...this.muster.reservations.holds()].map(([, hold]) => hold),
-    ]) {
-      const gpus = holder.pod.template.requests.find(({ name }) => name === GPU)?.amount ?? 0;
-      if (!bound.has(holder.pod.uid)) take(holder.node, gpus);
+    for (const holder of this.#holders()) {
+      if (bound.has(holder.pod.uid) || this.#overtaken.has(holder)) continue;
+      take(holder.node, holder.pod.template.requests.find(({ name }) => name === GPU)?.amount ?? 0);
     }
     return this.cluster
       .list('Node')
       .map(({ metadata: { name }, status }) => ({ name, has: Number(status.allocatable[GPU] ?? 0) }))
       .filter(({ name, has }) => (taken.get(name) ?? 0) > has)
       .map(({ name, has }) => `${name}: ${taken.get(name)} GPUs taken of ${has}`);
+  }
+
+  /** What takes up space without a bound pod. A fenced slot does so only after the pods on its node have gone. */
+  #holders(): readonly (Slot | SpaceHold)[] {
+    const { reservations } = this.muster;
+    return [
+      ...[...reservations.slots()].filter(({ state }) => state !== 'fenced'),
+      ...[...reservations.holds()].map(([, hold]) => hold),
+    ];
+  }
+
+  /** What is held on the node that a lone pod may take: none for a member, which comes to its own slot. */
+  #belowOf({ metadata, spec }: WireObject, node: string): readonly object[] {
+    if (this.muster.reservations.slot(metadata.uid!)) return [];
+    return this.#holders().filter(
+      ({ node: held, pod: { priority } }) => held === node && priority < (spec.priority ?? 0),
+    );
   }
 
   #read(name: string | undefined, value: (raw: WireObject) => string | undefined): Readonly<Record<string, string>> {
@@ -472,6 +490,7 @@ export class World {
       broken.resolve('the connection broke');
     };
     this.#calls.add(disconnect);
+    const below = this.#belowOf(raw, node);
     const body = { PodName: metadata.name, PodNamespace: metadata.namespace, PodUID: metadata.uid, Node: node };
     const request = { method: 'POST', body: JSON.stringify(body), signal: abort.signal };
     const answered = Promise.resolve(this.muster.app.request('/scheduler/bind', request))
@@ -480,6 +499,7 @@ export class World {
     const done = Promise.race([answered, broken.promise]).then((outcome) => {
       verdict = outcome;
       this.#calls.delete(disconnect);
+      if (verdict === 'bound') for (const holder of below) this.#overtaken.add(holder);
     });
     return {
       pod: metadata.name,

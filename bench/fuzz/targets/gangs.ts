@@ -147,7 +147,12 @@ class GangArena implements Arena {
           metadata.annotations = { ...metadata.annotations, ...action.annotations };
         });
       case 'status':
-        return onPod(world, action.name, ({ status }) => Object.assign(status, action.status));
+        return onPod(world, action.name, ({ status }) => {
+          const { phase } = status;
+          Object.assign(status, action.status);
+          // What has ended never runs again: nothing in a cluster writes that, and its node has been given away.
+          if (phase === 'Succeeded' || phase === 'Failed') status.phase = phase;
+        });
       case 'delete':
       case 'delete slowly':
         this.#isPairBroken ||= action.name.startsWith('pair');

@@ -145,9 +145,12 @@ class WatchArena implements Arena {
   async play(piece: string): Promise<void> {
     const end = piece.indexOf('\n');
     const [kind = '', lengths = ''] = piece.slice(0, end).split(' ');
-    const bytes = piece.slice(end + 1);
-    for (const line of bytes.split('\n')) expectSameParse(Buffer.from(line, 'latin1').toString('utf8'));
-    await this.#lines.get(kind)?.serve(bytes, lengths.split(',').map(Number));
+    await this.#lines.get(kind)?.serve(piece.slice(end + 1), lengths.split(',').map(Number));
+  }
+
+  compare(piece: string): void {
+    const [, ...lines] = piece.split('\n');
+    for (const line of lines) expectSameParse(Buffer.from(line, 'latin1').toString('utf8'));
   }
 
   async check(): Promise<void> {

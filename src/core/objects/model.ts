@@ -142,6 +142,11 @@ export interface PodModel extends Named {
   readonly hasPriorityClass: boolean;
   /** '' while unbound. */
   readonly nodeName: string;
+  /**
+   * Whether it is on its node by more than the word of its creator, who may have written any `nodeName`: the API server
+   * noted a binding, or the kubelet accepted it. Both are status, which tenants cannot write. False while it is unbound.
+   */
+  readonly isConfirmed: boolean;
   /** '' when not nominated. */
   readonly nominatedNodeName: string;
   readonly phase: PodPhase;

@@ -11,6 +11,7 @@ import type { Labels, PodModel, PodTemplate, PodUid } from './model.ts';
 import { describeSource, ephemeralClaims, type IsManaged, manageResources, readTemplate } from './pod-template.ts';
 import { findController, isDeleted } from './projection.ts';
 import type { RawMetadata, RawPod, RawPodStatus } from './raw-pod.ts';
+import { MAX_CLAIMS } from './template-rules.ts';
 import { boundValue, cutTo, instantOf, wholeNumber } from './text-values.ts';
 
 const ANNOTATION_PREFIX = 'muster.dev/';
@@ -104,6 +105,7 @@ export class PodProjector {
       priority: spec?.priority ?? 0,
       hasPriorityClass: Boolean(spec?.priorityClassName),
       nodeName: spec?.nodeName ?? '',
+      isConfirmed: Boolean(spec?.nodeName) && isAccepted(status),
       nominatedNodeName: status?.nominatedNodeName ?? '',
       phase: status?.phase ?? 'Pending',
       deleting: isDeleted(metadata),
@@ -119,7 +121,8 @@ export class PodProjector {
       isOurs: this.#schedulerNames.has(schedulerNameOf(raw)),
       nativeGang: Boolean(spec?.schedulingGroup),
       refusal: findRefusal(status),
-      claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral] : template.claims,
+      // One more than a gang may have is enough to know that there are too many.
+      claims: ephemeral.length > 0 ? [...template.claims, ...ephemeral].slice(0, MAX_CLAIMS + 1) : template.claims,
       template,
     };
   }
@@ -180,6 +183,16 @@ export const READ_CONDITIONS: ReadonlySet<string> = new Set([
 /** Whether a projection looks at the annotation of a pod. */
 export function isReadAnnotation(key: string): boolean {
   return key.startsWith(ANNOTATION_PREFIX) || key === MIRROR || key === INDEX_FAILURES || FOREIGN_NUMBERS.includes(key);
+}
+
+/**
+ * The API server writes the condition together with the node of a binding (kubernetes pkg/registry/core/pod/storage
+ * setPodNodeAndMetadata), and resets the status of a pod that is created.
+ */
+function isAccepted(status: RawPodStatus | null | undefined): boolean {
+  if (!status) return false;
+  if (status.startTime || (status.phase ?? 'Pending') !== 'Pending') return true;
+  return status.conditions?.some(({ type, status: is }) => type === 'PodScheduled' && is === 'True') ?? false;
 }
 
 /** What a tenant wrote is kept only as far as somebody reads it: long values and many unknown keys are not. */

@@ -14,7 +14,7 @@ import { repelledBy } from './node-fit.ts';
 import type { RawContainer, RawPod, RawPodSpec, RawPodTerm, RawSpread, RawVolume } from './raw-pod.ts';
 import { MEMBER_MARKER, podRequests } from './resources.ts';
 import { readNodeTerm, readSelector, requireLabel } from './selector.ts';
-import { countAntiAffinity, countRules, MAX_RULES } from './template-rules.ts';
+import { countAntiAffinity, countRules, MAX_CLAIMS, MAX_RULES } from './template-rules.ts';
 
 const HOSTNAME = 'kubernetes.io/hostname';
 
@@ -164,7 +164,8 @@ export function ephemeralClaims(podName: string, spec: RawPodSpec): string[] {
 
 function namedClaims(spec: RawPodSpec): string[] {
   const names = (spec.volumes ?? []).map(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? '');
-  return names.filter((name) => name !== '').sort();
+  const named = names.filter((name) => name !== '').sort();
+  return named.slice(0, MAX_CLAIMS + 1);
 }
 
 function readNodeAffinity(spec: RawPodSpec): PodTemplate['nodeAffinity'] {

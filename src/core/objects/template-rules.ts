@@ -14,6 +14,9 @@ export const MAX_RULES = 512;
 /** Constraints of one pod. Each one is looked at for each member and node. */
 export const MAX_SPREAD_CONSTRAINTS = 8;
 
+/** Claims that one pod mounts. Each is looked up whenever its gang is read, and found when the claim changes. */
+export const MAX_CLAIMS = 32;
+
 /**
  * Kinds of members in one gang. Each kind is counted on each node, in each plan. Members that differ only by their claims
  * are of one kind.

@@ -13,7 +13,7 @@ import {
   QUEUE,
 } from '../objects/keys.ts';
 import { isTerminated, type Owner, type PodModel } from '../objects/model.ts';
-import { kindOf, MAX_KINDS, MAX_RULES, MAX_SPREAD_CONSTRAINTS } from '../objects/template-rules.ts';
+import { kindOf, MAX_CLAIMS, MAX_KINDS, MAX_RULES, MAX_SPREAD_CONSTRAINTS } from '../objects/template-rules.ts';
 import { cutText } from '../objects/text-values.ts';
 import { isGangWideKey, memberKeys } from './member-keys.ts';
 import type { GangSize } from './size.ts';
@@ -63,7 +63,7 @@ export interface GangFault {
 /** The members that wait bring more than a plan looks at. */
 export interface Excess {
   readonly kind: 'too-complex';
-  readonly what: 'rules' | 'spread-constraints' | 'kinds';
+  readonly what: 'rules' | 'spread-constraints' | 'kinds' | 'claims';
   readonly found: number;
   readonly limit: number;
 }
@@ -152,6 +152,8 @@ function findExcess(waiting: readonly PodModel[]): readonly Excess[] {
   if (most > MAX_RULES) return excess('rules', most, MAX_RULES);
   const constraints = templates.reduce((max, { spread }) => Math.max(max, spread.length), 0);
   if (constraints > MAX_SPREAD_CONSTRAINTS) return excess('spread-constraints', constraints, MAX_SPREAD_CONSTRAINTS);
+  // Those beyond the bound are not kept.
+  if (waiting.some(({ claims }) => claims.length > MAX_CLAIMS)) return excess('claims', MAX_CLAIMS + 1, MAX_CLAIMS);
   if (templates.length < 2) return [];
   const kinds = new Map(templates.map((template) => [kindOf(template), template]));
   if (kinds.size > MAX_KINDS) return excess('kinds', kinds.size, MAX_KINDS);

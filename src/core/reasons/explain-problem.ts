@@ -79,6 +79,8 @@ function explainExcess({ what, limit }: Excess, found: string): string {
       return `its members bring too many rules about nodes and neighbours (selectors, affinity terms and their requirements, tolerations, host ports): expected at most ${limit} over all kinds of members${found}; label the nodes that are meant, and select the label`;
     case 'spread-constraints':
       return `a member has too many topologySpreadConstraints with DoNotSchedule: expected at most ${limit}${found}; leave out some`;
+    case 'claims':
+      return `a member mounts too many PersistentVolumeClaims: expected at most ${limit}${found && ', found more'}; put the data on fewer volumes`;
     case 'kinds':
       return `its members are of too many kinds: expected at most ${limit} different pod templates (claims aside)${found}; give members of one role the same template`;
     default:

@@ -54,10 +54,11 @@ export function nameRun({ kind, name }: RunName): string {
   return `${cutText(kind)} ${cutText(name)}`;
 }
 
-export function explainLaterRuns(run: RunName | undefined, later: readonly RunName[]): string {
-  const [first, ...others] = later;
+/** @param later a few of them. @param count how many there are. */
+export function explainLaterRuns(run: RunName | undefined, later: readonly RunName[], count: number): string {
+  const [first] = later;
   if (!first) return '';
-  const whom = listFirst([nameRun(first)], later.length);
+  const whom = listFirst([nameRun(first)], count);
   const own = run ? nameRun(run) : 'this run';
-  return `${whom} of the same gang ${others.length > 0 ? 'wait' : 'waits'} until ${own} has ended`;
+  return `${whom} of the same gang ${count > 1 ? 'wait' : 'waits'} until ${own} has ended`;
 }

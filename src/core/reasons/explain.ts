@@ -80,7 +80,13 @@ export type Reason =
   /** It runs, and members beside those that started wait. */
   | ({ readonly kind: 'members-wait' } & WaitingMembers)
   /** It runs, and younger runs of the same maker wait for its end. */
-  | { readonly kind: 'later-runs'; readonly run: RunName | undefined; readonly later: readonly RunName[] };
+  /** The first few, and how many there are. */
+  | {
+      readonly kind: 'later-runs';
+      readonly run: RunName | undefined;
+      readonly later: readonly RunName[];
+      readonly count: number;
+    };
 
 /** Members of a gang that has started, without a place. */
 export interface WaitingMembers {
@@ -164,7 +170,7 @@ export function explain(reason: Reason): string {
     case 'members-wait':
       return explainWaiting(reason);
     case 'later-runs':
-      return explainLaterRuns(reason.run, reason.later);
+      return explainLaterRuns(reason.run, reason.later, reason.count);
     default:
       return reason satisfies never;
   }
@@ -215,7 +221,7 @@ function stableText(reason: Reason): string {
     case 'members-wait':
       return `runs; this member is more than its minimum and ${stableText(reason.why)}`;
     case 'later-runs':
-      return `has one run at a time: ${explainLaterRuns(reason.run, reason.later)}`;
+      return `has one run at a time: ${explainLaterRuns(reason.run, reason.later, reason.count)}`;
     default:
       return reason satisfies never;
   }

@@ -54,7 +54,8 @@ export function lookupOn(snapshot: Snapshot, tree: QueueTree, isAccelerator: IsA
     },
     amountsOf: (pods) => {
       const amounts = new Map<string, number>();
-      for (const { nodeName, template } of pods) {
+      for (const { nodeName, isConfirmed, template } of pods) {
+        if (nodeName !== '' && !isConfirmed) continue;
         const model = nodeName === '' ? template.nodeSelector[GPU_PRODUCT] : gpuModelOf(snapshot, nodeName);
         addUse(amounts, template, model, isAccelerator);
       }

@@ -128,8 +128,13 @@ export class QuestionWriter {
     for (let row = 0; row < nodes.length; row++) {
       if (nodes[row] !== this.#nodes[row]) changed.push([row, nodes[row]]);
       const pods = snapshot.podsOn[row]!;
-      const numbers = pods.map((pod) => this.#pod(pod));
-      if (pods !== this.#podsOn[row]) podsOn.push(row, numbers.length, ...numbers);
+      const isChanged = pods !== this.#podsOn[row];
+      if (isChanged) podsOn.push(row, pods.length);
+      // One by one: users decide how many there are, and a call takes only so many arguments.
+      for (const pod of pods) {
+        const number = this.#pod(pod);
+        if (isChanged) podsOn.push(number);
+      }
     }
     this.#nodes = nodes;
     // The list of the snapshot changes in place.

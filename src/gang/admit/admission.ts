@@ -11,23 +11,24 @@
  */
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
-import { multiplyAmounts, subtractAmounts } from '../../core/queues/amounts.ts';
-import type { PendingGang, QueueHead, QueueOrder } from '../../core/queues/order.ts';
-import { judgeQuota } from '../../core/queues/quota.ts';
+import { type Amounts, subtractAmounts } from '../../core/queues/amounts.ts';
+import type { QueueHead, QueueOrder } from '../../core/queues/order.ts';
 import type { Queue } from '../../core/queues/tree.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
-import { assignPosition, clearBlocked, holdBack, noteQuota, noteStarted } from '../state/admission-status.ts';
+import { assignPosition, clearBlocked, holdBack, noteStarted } from '../state/admission-status.ts';
 import { noteUnschedulable, planAgain } from '../state/attempt.ts';
 import { upcoming } from '../state/deadlines.ts';
 import { isAsPlanned } from '../state/rank-check.ts';
 import { compareUrgency, countLacking, type GangRecord, mayPlan, victimsOf } from '../state/records.ts';
 import { isDueEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
-import type { AdmissionCandidate, AdmissionConstraints, AdmissionPass, AdmissionVerdict } from './candidate.ts';
+import type { AdmissionCandidate, AdmissionPass, AdmissionVerdict } from './candidate.ts';
 import { ClosedQueues, type Closing } from './closed-queues.ts';
-import { isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
+import { constrainEarly, constrainStarted, constrainWaiting } from './constraints.ts';
+import { placeGrowth } from './growth.ts';
+import { isAhead, isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
+import { noteVerdict, type PlaceInLine, placeWaiting } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
@@ -35,11 +36,6 @@ import type { Satisfiability } from './satisfiability.ts';
 import { setBackFailed } from './set-back.ts';
 import { StartLog } from './start-log.ts';
 import { Sweep } from './sweep.ts';
-
-/** A waiting gang in queue order. */
-interface WaitingGang extends PendingGang {
-  readonly record: GangRecord;
-}
 
 /** Gangs that are not to be repaired because they are about to end; implemented by `repair/repairer.ts`. */
 export interface EndingGangs {
@@ -65,7 +61,7 @@ export class Admission {
   readonly #parts: AdmissionParts;
   readonly #queues: QueueTable;
   readonly #backfill: Backfill;
-  readonly #closed = new ClosedQueues();
+  readonly #closed: ClosedQueues;
   readonly #sweep = new Sweep();
   readonly #startedSweep = new Sweep();
   /** Gangs behind a planned start may be allowed to start now, or the pass goes on. */
@@ -79,18 +75,28 @@ export class Admission {
     this.#parts = parts;
     this.#queues = parts.queues;
     this.#backfill = parts.backfill;
+    this.#closed = new ClosedQueues(context.settings.queues.drainAfterMs);
     this.#startLog = new StartLog(context, parts.queues);
   }
 
-  onPod(uid: string, pod: PodModel | undefined): void {
-    this.#queues.onPod(uid, pod);
-    this.#backfill.onPod(uid, pod);
+  onPod(before: PodModel | undefined, now: PodModel | undefined): void {
+    const { uid } = (now ?? before)!;
+    this.#queues.onPod(uid, now);
+    this.#backfill.onPod(uid, now);
+    this.#parts.limits.onPod(before, now);
+  }
+
+  /** Reads back what goes on in the cluster. */
+  recover(records: readonly GangRecord[]): void {
+    this.#queues.recover(records);
+    this.#parts.limits.recover();
   }
 
   /** When the next pass is due by time alone, milliseconds; Infinity: never. */
   nextAt(now: number): number {
     const passAt = this.#looksAgain ? now : this.#backfill.nextAt(now);
-    return Math.min(this.#parts.limits.nextAt, passAt, upcoming(this.#context.reach.nextAt, now));
+    const ownAt = Math.min(this.#parts.limits.nextAt, this.#closed.nextAt);
+    return Math.min(ownAt, passAt, upcoming(this.#context.reach.nextAt, now));
   }
 
   /** Why the gang may not be planned, regardless of other gangs; undefined: it may. */
@@ -140,21 +146,34 @@ export class Admission {
     yield* this.#passStarted(
       started.filter(({ state }) => state !== 'Gathering'),
       pass,
+      waiting.length > 0,
     );
-    if (isPassDue) yield* this.#pass(waiting, pass);
+    const growing = this.#listGrowing(started, pass);
+    if (isPassDue || growing.length > 0) yield* this.#pass(waiting, growing, pass);
     // The use of a queue falls only when capacity is freed.
     for (const { admission, attempt } of waiting) {
       if (admission.holdReason?.kind === 'quota') noteUnschedulable(attempt, pass.freed);
     }
     for (const record of started) {
       if (record.state !== 'Gathering' || record.census.unbound.length === 0) continue;
-      const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainEarly(record, now));
+      const constraints = isolation.run(record.gang.key, 'admit', () =>
+        constrainEarly(record, this.#parts, this.#isDueEarly(record, now)),
+      );
       if (constraints) yield* this.#handOut({ kind: 'early', record, constraints, pass });
     }
   }
 
+  #isDueEarly(record: GangRecord, now: number): boolean {
+    if (!isDueEarly(record, now) || this.findHoldReason(record)) return false;
+    return this.#context.startFailures.mayPlanEarly(record.gang, now);
+  }
+
   /** The pass over the gangs that have started. Those that lack slots may be thousands, like those that wait. */
-  *#passStarted(started: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
+  *#passStarted(
+    started: readonly GangRecord[],
+    pass: AdmissionPass,
+    hasLine: boolean,
+  ): Generator<AdmissionCandidate, void> {
     const { isolation, clock, reservations } = this.#context;
     const sweep = this.#startedSweep;
     sweep.begin(started, clock.now());
@@ -163,11 +182,24 @@ export class Admission {
       const lacks = record.census.unbound.length > reservations.countOf(record.gang.key);
       if (!lacks && isAsPlanned(record, reservations)) continue;
       if (lacks && (sweep.verdictOf(record) || sweep.isOver(record, clock.now()))) continue;
-      const constraints = isolation.run(record.gang.key, 'admit', () => this.#constrainStarted(record));
+      const constraints = isolation.run(record.gang.key, 'admit', () =>
+        constrainStarted(record, this.#parts, reservations, hasLine),
+      );
       if (constraints) yield* this.#handOut({ kind: 'started', record, constraints, pass });
       if (lacks) sweep.note(record, 'later');
     }
     this.#looksAgain = sweep.end();
+  }
+
+  /** The growth of gangs that have started and lack nobody. */
+  #listGrowing(started: readonly GangRecord[], { now, freed }: AdmissionPass): readonly PlaceInLine[] {
+    const { isolation, reservations } = this.#context;
+    return started.flatMap((record) => {
+      const { gang, state, census } = record;
+      if (state === 'Gathering' || census.unbound.length <= reservations.countOf(gang.key)) return [];
+      if (!mayPlan(record, now, freed)) return [];
+      return isolation.run(gang.key, 'admit', () => placeGrowth(record, this.#queues, reservations)) ?? [];
+    });
   }
 
   /** The verdict on the last candidate. */
@@ -184,17 +216,19 @@ export class Admission {
   /**
    * Hands out a candidate. What it gains is charged to its queue at once, so that other gangs of the queue get that
    * much less.
+   * @returns what it gains.
    */
-  *#handOut(candidate: AdmissionCandidate): Generator<AdmissionCandidate, void> {
+  *#handOut(candidate: AdmissionCandidate): Generator<AdmissionCandidate, Amounts> {
     const { record } = candidate;
     const before = this.#queues.holdingsOf(record);
     yield candidate;
     this.#takeVerdict();
     const gained = subtractAmounts(this.#queues.holdingsOf(record), before);
-    const isGrowth = candidate.kind === 'started' && countLacking(record) === 0;
+    const isGrowth = candidate.kind !== 'early' && countLacking(record) === 0;
     if (isGrowth && gained.size > 0) this.#backfill.notePlaced(record);
     const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
     if (queue && gained.size > 0) this.#queues.charge(queue, gained, record);
+    return gained;
   }
 
   /**
@@ -202,7 +236,8 @@ export class Admission {
    * or closed for a gang is no longer needed or begins to be.
    */
   #isPassDue(waiting: readonly GangRecord[], { now, freed, records }: AdmissionPass): boolean {
-    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now) || this.#closed.isOutdated(waiting)) return true;
+    const isOutdated = this.#closed.isOutdated(waiting, now);
+    if (this.#sweep.isUnderWay || this.#backfill.isDue(records, now) || isOutdated) return true;
     const isDue = (record: GangRecord) =>
       this.#hasChanged(record) || (mayPlan(record, now, freed) && !this.findHoldReason(record));
     return waiting.some((record) => this.#context.isolation.run(record.gang.key, 'admit', () => isDue(record)));
@@ -215,68 +250,36 @@ export class Admission {
     return kind !== known && (kind !== undefined || isFoundBefore(known));
   }
 
-  /** A gang that has started may replace what it lost, and keeps what it has. */
-  #constrainStarted(record: GangRecord): AdmissionConstraints {
-    const { gang, census } = record;
-    const queue = this.#queues.queueOf(gang.namespace, gang.queue);
-    const lacking = census.unbound.slice(0, countLacking(record));
-    const restores = lacking.length > 0 && this.#queues.grants.beyond(record, queue?.name ?? '', lacking).size === 0;
-    const one = this.#queues.amountsOf(census.unbound.slice(0, 1));
-    return {
-      queue,
-      isQuotaFull: false,
-      excludedModels: queue && !restores ? this.#queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS,
-      // Replacements restore what it had; growth, and replacements that take more, must not delay others.
-      reserved: restores ? undefined : this.#backfill.reservedFor(record),
-      mayPlanEarly: false,
-    };
-  }
-
-  #constrainWaiting({ record, queue, asked }: WaitingGang, isQuotaFull: boolean): AdmissionConstraints {
-    const excludedModels = this.#queues.listExcludedModels(queue, asked);
-    return { queue, isQuotaFull, excludedModels, reserved: this.#backfill.reservedFor(record), mayPlanEarly: false };
-  }
-
-  /** Constraints as if the gang were complete and first in queue order. */
-  #constrainEarly(record: GangRecord, now: number): AdmissionConstraints {
-    const queue = this.#queues.queueOf(record.gang.namespace, record.gang.queue);
-    const mayPlanEarly = queue !== undefined && isDueEarly(record, now) && this.#hasQuotaEarly(record, queue);
-    return { queue, isQuotaFull: false, excludedModels: NO_EXCLUDED_MODELS, reserved: undefined, mayPlanEarly };
-  }
-
-  #hasQuotaEarly(record: GangRecord, queue: Queue): boolean {
-    if (!this.#context.startFailures.mayPlanEarly(record.gang, this.#context.clock.now())) return false;
-    if (this.findHoldReason(record) || this.#backfill.starts.length > 0) return false;
-    // All are alike. A user wrote the minimum: nothing is made for each of them.
-    const one = this.#queues.amountsOf(record.gang.members.slice(0, 1));
-    const asked = multiplyAmounts(one, record.gang.minMember ?? 0);
-    if (judgeQuota(queue, asked, this.#queues.use).kind === 'refused') return false;
-    return this.#queues.listExcludedModels(queue, asked).size === 0;
-  }
-
-  /** The pass over the gangs that are complete and hold nothing. */
-  *#pass(waiting: readonly GangRecord[], pass: AdmissionPass): Generator<AdmissionCandidate, void> {
+  /** The pass over the gangs that are complete and hold nothing, and the growth of others. */
+  *#pass(
+    waiting: readonly GangRecord[],
+    growing: readonly PlaceInLine[],
+    pass: AdmissionPass,
+  ): Generator<AdmissionCandidate, void> {
     const { now } = pass;
     const { isolation } = this.#context;
-    const order = this.#queues.order(
-      waiting.flatMap((record) => isolation.run(record.gang.key, 'admit', () => this.#apply(record)) ?? []),
-      now,
-    );
+    const apply = (record: GangRecord) => isolation.run(record.gang.key, 'admit', () => this.#apply(record)) ?? [];
+    const order = this.#queues.order([...waiting.flatMap(apply), ...growing], now);
+    const inLine = [...waiting, ...growing.map(({ record }) => record)];
     this.#backfill.begin(pass.records);
-    this.#sweep.begin(waiting, this.#context.clock.now());
+    this.#sweep.begin(inLine, this.#context.clock.now());
     this.#closed.begin();
     let position = 0;
     let blocker: GangRecord | undefined;
-    const close = ({ gang: { record }, standing }: QueueHead<WaitingGang>, { queue, cause }: Closing) => {
+    const close = ({ gang: { record }, standing }: QueueHead<PlaceInLine>, { queue, cause }: Closing) => {
       if (cause === 'quota') this.#closed.close(queue, record);
       for (const other of order.close(queue)) {
-        assignPosition(other.record.admission, { position: ++position, standing });
+        if (other.kind === 'waiting') assignPosition(other.record.admission, { position: ++position, standing });
         holdBack(other.record.admission, waitsBehind(record, cause));
       }
     };
     for (let head = order.next(); head; head = order.next()) {
       const { gang, standing, verdict: quota } = head;
       const { record } = gang;
+      if (gang.kind === 'growing') {
+        yield* this.#grow(head, order, blocker, pass);
+        continue;
+      }
       const isBeyond = () => this.#parts.satisfiability.exceedsQuota(record, gang.queue, gang.asked);
       if (quota.kind === 'refused' && (isolation.run(record.gang.key, 'admit', isBeyond) ?? true)) continue;
       assignPosition(record.admission, { position: ++position, standing });
@@ -292,8 +295,8 @@ export class Admission {
         continue;
       }
       const constraints = isolation.run(record.gang.key, 'admit', () => {
-        this.#noteQuota(head);
-        return this.#constrainWaiting(gang, quota.kind === 'refused');
+        noteVerdict(head, now);
+        return constrainWaiting(gang, this.#parts, quota.kind === 'refused');
       });
       if (!constraints) continue;
       if (known === undefined) {
@@ -314,14 +317,14 @@ export class Admission {
       }
       const closed = isolation.guard(record.gang.key, 'admit', () => {
         if (verdict === 'blocked') this.#backfill.block(record, constraints.excludedModels);
-        return this.#findClosed(head, now);
+        return this.#closed.find(head, now, this.#queues, (models) => this.#backfill.everFits(record, models));
       });
       if (closed) close(head, closed);
       if (this.#backfill.isOff && this.#backfill.starts.length > 0) blocker = record;
     }
     if (this.#sweep.end()) this.#looksAgain = true;
     if (!this.#backfill.end()) return;
-    for (const { admission, attempt } of waiting) {
+    for (const { admission, attempt } of inLine) {
       // A gang that backs off is woken by the end of its back-off.
       if (admission.holdReason?.kind !== 'behind' || now < attempt.backoffUntil) continue;
       planAgain(attempt);
@@ -329,16 +332,41 @@ export class Admission {
     }
   }
 
-  #noteQuota({ gang, verdict }: QueueHead<WaitingGang>): void {
-    const { admission } = gang.record;
-    noteQuota(admission, verdict.kind === 'within' ? undefined : this.#context.clock.now());
-    if (verdict.kind !== 'refused') return;
-    holdBack(admission, { kind: 'quota', refusal: verdict.refusal });
-    clearBlocked(admission);
+  /** The turn of a gang that grows. Nobody waits behind what finds no room. */
+  *#grow(
+    { gang: place, verdict }: QueueHead<PlaceInLine>,
+    order: QueueOrder<PlaceInLine>,
+    blocker: GangRecord | undefined,
+    pass: AdmissionPass,
+  ): Generator<AdmissionCandidate, void> {
+    const { record } = place;
+    const { admission, attempt, gang } = record;
+    const { isolation, clock } = this.#context;
+    if (blocker) {
+      holdBack(admission, waitsBehind(blocker, 'no-backfill'));
+      return;
+    }
+    if (this.#sweep.verdictOf(record) || this.#sweep.isOver(record, clock.now())) return;
+    if (verdict.kind === 'refused') {
+      holdBack(admission, { kind: 'quota', refusal: verdict.refusal });
+      noteUnschedulable(attempt, pass.freed);
+      return;
+    }
+    const constraints = isolation.run(gang.key, 'admit', () => ({
+      ...constrainWaiting(place, this.#parts, false),
+      withinOnly: verdict.kind === 'within',
+    }));
+    if (!constraints) return;
+    const gained = yield* this.#handOut({ kind: 'growing', record, constraints, pass });
+    this.#sweep.note(record, 'later');
+    if (gained.size === 0) return;
+    order.charge(place, gained);
+    // The others take their turn.
+    if (record.census.unbound.length > this.#context.reservations.countOf(gang.key)) this.#looksAgain = true;
   }
 
   /** The candidate has started: charge its queue. */
-  #charge(gang: WaitingGang, order: QueueOrder<WaitingGang>): void {
+  #charge(gang: PlaceInLine, order: QueueOrder<PlaceInLine>): void {
     if (this.#backfill.starts.length > 0) this.#context.observer.onBackfilled();
     this.#backfill.notePlaced(gang.record);
     const amounts = this.#queues.holdingsOf(gang.record);
@@ -347,27 +375,7 @@ export class Admission {
     noteStarted(gang.record.admission);
   }
 
-  /**
-   * The queue that is closed behind a gang that did not start, and why; undefined: none. Without this, small gangs
-   * could use up a quota for ever while a large gang needs more at once than is ever left. A queue above is closed only
-   * if it guarantees nothing, and no queue is closed for a gang that would find no capacity with the whole quota.
-   */
-  #findClosed({ gang, verdict }: QueueHead<WaitingGang>, now: number): Closing | undefined {
-    const { record, queue, asked } = gang;
-    if (queue.spec.order === 'strict') return { queue, cause: 'strict' };
-    const { drainAfterMs } = this.#context.settings.queues;
-    if (verdict.kind === 'within' || now - (record.admission.lacksQuotaSince ?? now) < drainAfterMs) return undefined;
-    const isSmaller =
-      verdict.kind === 'refused'
-        ? verdict.refusal.asked <= verdict.refusal.bound
-        : verdict.dimensions.every((dimension) => asked.get(dimension)! <= (queue.guaranteed.get(dimension) ?? 0));
-    if (!isSmaller) return undefined;
-    if (!this.#backfill.everFits(record, this.#queues.listExcludedModels(queue, asked))) return undefined;
-    const above = verdict.kind === 'refused' ? this.#queues.tree.byName.get(verdict.refusal.queue) : undefined;
-    return { queue: above?.guaranteed.size === 0 ? above : queue, cause: 'quota' };
-  }
-
-  #apply(record: GangRecord): readonly WaitingGang[] {
+  #apply(record: GangRecord): readonly PlaceInLine[] {
     const { gang, admission } = record;
     const reason = this.findHoldReason(record);
     assignPosition(admission, undefined);
@@ -379,21 +387,6 @@ export class Admission {
       clearBlocked(admission);
       return [];
     }
-    const { queue } = choice;
-    const { key, createdAt } = gang;
-    const asked = this.#queues.askedBy(gang);
-    return [{ key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack: admission.setBack, record }];
+    return [placeWaiting(record, choice.queue, this.#queues.askedBy(gang))];
   }
-}
-
-/** The priority that counts for queue order. */
-export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
-  return hasPriorityClass ? priority : (defaultPriority ?? priority);
-}
-
-/** More than a gang may settle: then the clock of the API server is ahead of ours, and nothing is waited for. */
-const SETTLES_AT_MOST_MS = 10_000;
-
-function isAhead(at: number, now: number): boolean {
-  return now < at && at - now <= SETTLES_AT_MOST_MS;
 }

@@ -1,6 +1,10 @@
 /** Decides whether to plan a gang before its last members exist, because they are about to be created. */
 import type { PodModel } from '../../core/objects/model.ts';
+import { multiplyAmounts } from '../../core/queues/amounts.ts';
+import { judgeQuota } from '../../core/queues/quota.ts';
+import type { Queue } from '../../core/queues/tree.ts';
 import type { GangRecord } from '../state/records.ts';
+import type { QueueTable } from './queue-table.ts';
 
 /**
  * The last members are expected within this, milliseconds. Much less than the time for which placeholders are held,
@@ -26,6 +30,15 @@ export function isDueEarly({ gang, census, attempt }: GangRecord, now: number): 
   if (missing <= 0 || came <= 0 || missing > have) return false;
   const restMs = ((now - arrivals.since) / came) * missing;
   return restMs >= WORTH_MS && restMs <= SOON_MS && areAlike(gang.present);
+}
+
+/** Whether the queue has quota for all members, also for those that are about to be created. */
+export function hasQuotaEarly({ gang }: GangRecord, queue: Queue, queues: QueueTable): boolean {
+  // All are alike. A user wrote the minimum: nothing is made for each of them.
+  const one = queues.amountsOf(gang.members.slice(0, 1));
+  const asked = multiplyAmounts(one, gang.minMember ?? 0);
+  if (judgeQuota(queue, asked, queues.use).kind === 'refused') return false;
+  return queues.listExcludedModels(queue, asked).size === 0;
 }
 
 /** Members that differ, such as a launcher among workers: nobody knows which of them are still to come. */

@@ -20,9 +20,9 @@ export interface AdmissionPass {
 export interface AdmissionCandidate {
   /**
    * `started`: it has bound members or slots and lacks others. `waiting`: it is complete and holds nothing. `early`:
-   * its last members do not exist yet.
+   * its last members do not exist yet. `growing`: it has started, lacks nobody, and has its turn for the others.
    */
-  readonly kind: 'started' | 'waiting' | 'early';
+  readonly kind: 'started' | 'waiting' | 'early' | 'growing';
   readonly record: GangRecord;
   readonly constraints: AdmissionConstraints;
   readonly pass: AdmissionPass;
@@ -39,6 +39,12 @@ export interface AdmissionConstraints {
   readonly reserved: ReservedStarts | undefined;
   /** An early gang may be planned now: its members are about to be created, and nothing holds it back. */
   readonly mayPlanEarly: boolean;
+  /** How many members without a place may be placed, if it lacks fewer; undefined: all. */
+  readonly ahead?: number;
+  /** At most so many members are placed at once; undefined: all. */
+  readonly most?: number;
+  /** Only as many members as stay within guarantees: the others take their turn among those that borrow. */
+  readonly withinOnly?: boolean;
 }
 
 export interface ReservedStarts {

@@ -21,12 +21,10 @@ export class Grants {
     this.#sums = sums;
   }
 
-  /** The queue was asked: what the gang holds now is given. */
+  /** The queue was asked: what the gang holds now is given. What it had before a new start does not count any more. */
   note(record: GangRecord, queue: string): void {
-    this.#given.set(record, {
-      queue,
-      amounts: most(this.#givenBy(record, queue) ?? NOTHING, this.#sums.ofMembers(record)),
-    });
+    const before = record.census.bound.length === 0 ? NOTHING : (this.#givenBy(record, queue) ?? NOTHING);
+    this.#given.set(record, { queue, amounts: most(before, this.#sums.ofMembers(record)) });
   }
 
   /** Undefined if nothing is known; what another queue gave counts for nothing. */
@@ -38,16 +36,21 @@ export class Grants {
   /**
    * What the gang would hold with these members beyond what it was given; empty: it only restores what it had.
    * @param members that are to be placed, also such as have a slot.
+   * @param asked what they take.
    */
-  beyond(record: GangRecord, queue: string, members: readonly PodModel[]): Amounts {
+  beyond(
+    record: GangRecord,
+    queue: string,
+    members: readonly PodModel[],
+    asked: Amounts = this.#sums.amountsOf(members),
+  ): Amounts {
     const { census, repair } = record;
     const given = this.#givenBy(record, queue) ?? this.#firstGiven(record, queue);
     const asking = new Set(members.map(({ uid }) => uid));
     const lost = new Set(repair.lost.map(({ uid }) => uid));
     const bound = census.bound.filter(({ uid }) => !lost.has(uid));
     const slots = this.#reservations.slotsOf(record.gang.key).filter(({ pod }) => !asking.has(pod.uid));
-    const sums = this.#sums;
-    const after = sumAmounts([sums.amountsOf(bound), sums.amountsOf(members), sums.amountsOfPlanned(slots)]);
+    const after = sumAmounts([this.#sums.amountsOf(bound), asked, this.#sums.amountsOfPlanned(slots)]);
     return new Map([...subtractAmounts(after, given)].filter(([, amount]) => amount > 0));
   }
 

@@ -17,3 +17,11 @@ export function isFoundByPlanning({ admission: { holdReason } }: GangRecord): bo
 export function waitsBehind({ gang }: GangRecord, cause: 'strict' | 'quota' | 'no-backfill'): HoldReason {
   return { kind: 'behind', gang: gang.key, cause, startsAt: Number.POSITIVE_INFINITY };
 }
+
+/** More than a gang may settle: then the clock of the API server is ahead of ours, and nothing is waited for. */
+const SETTLES_AT_MOST_MS = 10_000;
+
+/** Whether a gang that settles until then still does. */
+export function isAhead(at: number, now: number): boolean {
+  return now < at && at - now <= SETTLES_AT_MOST_MS;
+}

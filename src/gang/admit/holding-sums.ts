@@ -51,12 +51,12 @@ export class HoldingSums {
 
   /** What the pods request, by the GPU model of their nodes, or by the only model that they accept. */
   amountsOf(pods: readonly PodModel[], nodeOf: (pod: PodModel) => string = nodeNameOf): Amounts {
-    return pods.length === 0 ? NOTHING : this.#sum(pods, templateOf, nodeOf);
+    return pods.length === 0 ? NOTHING : this.#sum(pods, podOf, nodeOf);
   }
 
   /** What slots or placeholders take on their nodes. */
   amountsOfPlanned(planned: readonly Planned[]): Amounts {
-    return planned.length === 0 ? NOTHING : this.#sum(planned, templateOfPlanned, nodeOfPlanned);
+    return planned.length === 0 ? NOTHING : this.#sum(planned, podOfPlanned, nodeOfPlanned);
   }
 
   /** Bound members, pods that have not left yet, slots and placeholders. */
@@ -107,7 +107,7 @@ export class HoldingSums {
   }
 
   /** Nearly always neighbours are alike: they are counted, and added together. */
-  #sum<T>(all: readonly T[], templateOf: (each: T) => PodTemplate, nodeOf: (each: T) => string): Amounts {
+  #sum<T>(all: readonly T[], podOf: (each: T) => PodModel, nodeOf: (each: T) => string): Amounts {
     const { view, settings } = this.#context;
     const { isAccelerator } = settings.policy;
     const snapshot = view.snapshot();
@@ -117,9 +117,11 @@ export class HoldingSums {
     let count = 0;
     for (const each of all) {
       const node = nodeOf(each);
-      // Anybody may create a pod for a node that does not exist, with any request. It uses nothing.
+      const pod = podOf(each);
+      // Anybody may create a pod for any node, with any request: what nobody confirms there uses nothing.
+      if (pod.nodeName !== '' && !pod.isConfirmed) continue;
       if (node !== '' && !snapshot.indexOf.has(node)) continue;
-      const nextTemplate = templateOf(each);
+      const nextTemplate = pod.template;
       const nextModel = node === '' ? nextTemplate.nodeSelector[GPU_PRODUCT] : gpuModelOf(snapshot, node);
       if (nextTemplate !== template || nextModel !== model) {
         if (template) addUse(amounts, template, model, isAccelerator, count);
@@ -134,7 +136,7 @@ export class HoldingSums {
   }
 }
 
-const templateOf = ({ template }: PodModel) => template;
+const podOf = (pod: PodModel) => pod;
 const nodeNameOf = ({ nodeName }: PodModel) => nodeName;
-const templateOfPlanned = ({ pod }: Planned) => pod.template;
+const podOfPlanned = ({ pod }: Planned) => pod;
 const nodeOfPlanned = ({ node }: Planned) => node;

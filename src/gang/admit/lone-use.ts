@@ -73,7 +73,8 @@ export class LoneUse {
   }
 
   #counts(pod: PodModel): boolean {
-    if (!pod.isOurs || pod.nodeName === '' || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
+    // Who creates a pod may write any node in it. It takes room there, and uses nothing until somebody confirms it.
+    if (!pod.isOurs || !pod.isConfirmed || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
     return requestsAccelerator(pod.template, this.#isAccelerator);
   }
 

@@ -8,7 +8,7 @@ import { QUEUE } from '../../core/objects/keys.ts';
 import type { PodModel } from '../../core/objects/model.ts';
 import type { Gang } from '../../core/podgroup/gang.ts';
 import { startOf, type VictimUnit } from '../../core/preemption/candidates.ts';
-import { type Amounts, addAmounts, NOTHING, subtractAmounts, sumAmounts } from '../../core/queues/amounts.ts';
+import { type Amounts, addAmounts, addUse, NOTHING, subtractAmounts, sumAmounts } from '../../core/queues/amounts.ts';
 import { chooseQueue, countedIn, type QueueChoice } from '../../core/queues/choice.ts';
 import { decayUsage, projectUsage, type QueueShare, rankQueues } from '../../core/queues/fair-share.ts';
 import { type PendingGang, QueueOrder } from '../../core/queues/order.ts';
@@ -23,8 +23,9 @@ import type { LoopContext } from '../framework/context.ts';
 import type { ExcludedModels } from '../framework/planning-input.ts';
 import type { Demand, MembersDemand } from '../state/demand.ts';
 import type { GangRecord } from '../state/records.ts';
-import type { AdmissionCandidate } from './candidate.ts';
+import type { AdmissionCandidate, AdmissionConstraints } from './candidate.ts';
 import { capacityOf } from './capacity.ts';
+import { countMost } from './count-most.ts';
 import { Grants } from './grants.ts';
 import { HoldingSums } from './holding-sums.ts';
 import { LoneUse } from './lone-use.ts';
@@ -225,6 +226,13 @@ export class QueueTable {
     return this.#holdings.amountsOf(pods, nodeOf);
   }
 
+  /** What the pods would hold on nodes of the GPU model. */
+  amountsOn(model: string, pods: readonly PodModel[]): Amounts {
+    const amounts = new Map<string, number>();
+    for (const { template } of pods) addUse(amounts, template, model, this.#context.settings.policy.isAccelerator);
+    return amounts;
+  }
+
   /** What the gang holds: bound members, pods that have not left yet, slots and placeholders. */
   holdingsOf(record: GangRecord): Amounts {
     return this.#holdings.of(record);
@@ -280,7 +288,7 @@ export class QueueTable {
   limitDemand(demand: Demand, candidate: Pick<AdmissionCandidate, 'kind' | 'record' | 'constraints'>): Demand {
     if (demand.kind !== 'members') return demand;
     const { record, constraints } = candidate;
-    const { queue, excludedModels } = constraints;
+    const { queue } = constraints;
     if (!queue) return demand;
     const { members } = demand;
     if (candidate.kind === 'started' && demand.blocksStart) {
@@ -290,7 +298,7 @@ export class QueueTable {
     if (demand.blocksStart && members.length === demand.min) return demand;
     const places = Math.min(this.#context.reservations.countPlaceholders(record.gang.key), members.length);
     const least = Math.max(demand.blocksStart ? demand.min : 0, places);
-    const allowed = this.#countAllowed(queue, members, least, excludedModels);
+    const allowed = this.#countAllowed(queue, members, least, constraints);
     const isEnough = allowed > 0 && (demand.blocksStart || allowed >= demand.min);
     return isEnough ? { ...demand, members: members.slice(0, allowed) } : { kind: 'none' };
   }
@@ -323,19 +331,15 @@ export class QueueTable {
    * The most members, at least `least`, for which the queue has quota, whichever allowed GPU models they get. O(log
    * members) judgements.
    */
-  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, excluded: ExcludedModels): number {
+  #countAllowed(queue: Queue, members: readonly PodModel[], least: number, constraints: AdmissionConstraints): number {
+    const { excludedModels: excluded, withinOnly = false } = constraints;
     const isAllowed = (count: number): boolean => {
       const asked = this.amountsOf(members.slice(0, count));
-      if (judgeQuota(queue, asked, this.#use).kind === 'refused') return false;
+      const { kind } = judgeQuota(queue, asked, this.#use);
+      if (kind === 'refused' || (withinOnly && kind === 'borrows')) return false;
       return [...this.listExcludedModels(queue, asked).keys()].every((model) => excluded.has(model));
     };
-    let [known, beyond] = [least, members.length + 1];
-    while (beyond - known > 1) {
-      const middle = beyond === members.length + 1 ? members.length : Math.floor((known + beyond) / 2);
-      if (isAllowed(middle)) known = middle;
-      else beyond = middle;
-    }
-    return known;
+    return countMost(least, members.length, isAllowed);
   }
 
   #isNode(name: string): boolean {

@@ -9,11 +9,13 @@
 import { LRUCache } from 'lru-cache';
 import { leastOf } from '../../core/objects/extremes.ts';
 import { OVER_TIME } from '../../core/objects/keys.ts';
-import type { Gang } from '../../core/podgroup/gang.ts';
+import type { PodModel } from '../../core/objects/model.ts';
+import type { Gang, GangKey } from '../../core/podgroup/gang.ts';
 import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import type { GangRecord } from '../state/records.ts';
+import { LeaverLimits } from './leaver-limits.ts';
 import type { QueueTable } from './queue-table.ts';
 
 /** A refused or failed eviction is tried again after this, milliseconds. */
@@ -28,8 +30,8 @@ interface Ended {
   readonly limitMs: number;
 }
 
-type Context = Pick<LoopContext, 'observer' | 'settings' | 'isolation'>;
-type MarkingEvictor = Pick<MemberEvictor, 'end' | 'mark' | 'unmark'>;
+type Context = Pick<LoopContext, 'view' | 'observer' | 'settings' | 'isolation'>;
+type MarkingEvictor = Pick<MemberEvictor, 'restart' | 'end' | 'mark' | 'unmark'>;
 
 export class RunLimits {
   readonly #context: Context;
@@ -41,12 +43,25 @@ export class RunLimits {
   readonly #ending = new Map<string, number>();
   /** Outlives the gang: its controller may take a while to replace the members, and none exists meanwhile. */
   readonly #ended = new LRUCache<string, Ended>({ max: MAX_ENDED });
+  readonly #leavers: LeaverLimits;
+  /** When the gangs in queues with a limit started, milliseconds. */
+  readonly #startedAt = new Map<GangKey, number>();
   #nextAt = Number.POSITIVE_INFINITY;
 
   constructor(context: Context, queues: QueueTable, evictor: MarkingEvictor) {
     this.#context = context;
     this.#queues = queues;
     this.#evictor = evictor;
+    this.#leavers = new LeaverLimits(context.view, queues, evictor);
+  }
+
+  onPod(before: PodModel | undefined, now: PodModel | undefined): void {
+    this.#leavers.onPod(before, now, (gang) => this.#startedAt.get(gang));
+  }
+
+  /** Finds running pods that left their gangs before this process began. */
+  recover(): void {
+    this.#leavers.recover();
   }
 
   /** When the next gang is warned or ended, milliseconds; Infinity: never. */
@@ -62,11 +77,13 @@ export class RunLimits {
 
   review(records: Iterable<GangRecord>, now: number): void {
     this.#nextAt = Number.POSITIVE_INFINITY;
+    this.#startedAt.clear();
     const known = new Set<string>();
     this.#context.isolation.each(records, 'admit', (record) => {
       known.add(record.gang.key);
       this.#review(record, now);
     });
+    this.#nextAt = Math.min(this.#nextAt, this.#leavers.review(now));
     for (const gang of this.#ending.keys()) if (!known.has(gang)) this.#ending.delete(gang);
     for (const gang of this.#warned.keys()) if (!known.has(gang)) this.#warned.delete(gang);
   }
@@ -89,6 +106,7 @@ export class RunLimits {
     }
     const isMarked = census.bound.some(({ annotations }) => annotations[OVER_TIME] !== undefined);
     const startedAt = leastOf(census.bound.map((pod) => pod.startedAt ?? Number.POSITIVE_INFINITY));
+    if (Number.isFinite(startedAt)) this.#startedAt.set(gang.key, startedAt);
     const endsAt = startedAt + limitMs;
     // Once begun, the eviction continues: members that started early may leave first and move `startedAt`.
     const isEnding = isBound && limitMs <= (this.#ending.get(gang.key) ?? 0);

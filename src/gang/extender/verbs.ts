@@ -168,7 +168,7 @@ export class Verbs implements ExtenderVerbs {
     const { run, laterRuns } = this.#parts.gangs.get(gang)?.gang ?? {};
     const own = laterRuns?.find(({ pods }) => pods.some((pod) => pod.uid === uid));
     if (!own) return this.#stableReason(gang);
-    return explainStably(gang, { kind: 'later-runs', run, later: [own.name] });
+    return explainStably(gang, { kind: 'later-runs', run, later: [own.name], count: 1 });
   }
 
   #stableReason(gang: string): string {

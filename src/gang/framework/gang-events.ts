@@ -87,7 +87,7 @@ export class GangEvents {
 
   /** Tells the pods of a later run, and their Jobs, what they wait for. */
   tellLaterRun({ key, run }: Gang, { name, pods }: LaterRun): void {
-    const note = `gang ${key}: ${explainLaterRuns(run, [name])}; give each run a label of its own to start them side by side`;
+    const note = `gang ${key}: ${explainLaterRuns(run, [name], 1)}; give each run a label of its own to start them side by side`;
     const message: Message = { type: 'Normal', reason: 'GangWaiting', note };
     this.#tellFirst({ members: pods }, pods, message);
     this.#tellMembers(pods.slice(1, MAX_MEMBERS_TOLD), message);

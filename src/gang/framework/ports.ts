@@ -112,7 +112,8 @@ export type StartOutcome = { readonly kind: 'start'; readonly start: PlannedStar
 export interface Searcher {
   /**
    * Which victims to evict for a gang.
-   * @param onOutcome called once, after `findVictims` has returned, if it returns undefined.
+   * @param onOutcome called once, after `findVictims` has returned, if it returns undefined; never if the gang is gone by
+   * then.
    * @returns the answer if it is known at once; `busy`: ask again later.
    */
   findVictims(question: VictimQuestion, onOutcome: (outcome: SearchOutcome) => void): Preemption | 'busy' | undefined;

@@ -240,7 +240,7 @@ export class GangTable {
     const plans = new Set(census.bound.map(({ annotations }) => parsePlacement(annotations[PLACEMENT] ?? '')?.plan));
     if (!census.unbound.some((pod) => plans.has(parsePlan(pod)?.plan ?? ''))) noteRun(repair);
     const at = this.#context.clock.now();
-    for (const pod of gang.lost) noteLeft(repair, { pod, at, since: Number.NEGATIVE_INFINITY });
+    for (const pod of gang.lost) if (pod.isConfirmed) noteLeft(repair, { pod, at, since: Number.NEGATIVE_INFINITY });
   }
 
   /**
@@ -280,6 +280,6 @@ function wasBound(before: PodModel, now: PodModel): boolean {
 
 /** Whether a member that was on a node has left it without success. */
 function isLost(before: PodModel, now: PodModel | undefined): boolean {
-  if (before.nodeName === '' || isTerminated(before) || before.deleting) return false;
+  if (!before.isConfirmed || isTerminated(before) || before.deleting) return false;
   return !now || now.deleting || now.phase === 'Failed';
 }

@@ -5,7 +5,7 @@
  */
 import type { PlannedSlot } from '../../core/placement/plan.ts';
 import { explain } from '../../core/reasons/explain.ts';
-import type { AdmissionCandidate, AdmissionVerdict } from '../admit/candidate.ts';
+import type { AdmissionCandidate, AdmissionConstraints, AdmissionVerdict } from '../admit/candidate.ts';
 import type { QueueTable } from '../admit/queue-table.ts';
 import type { Satisfiability } from '../admit/satisfiability.ts';
 import type { LoopContext } from '../framework/context.ts';
@@ -14,7 +14,7 @@ import type { Release } from '../framework/ports.ts';
 import { holdBack } from '../state/admission-status.ts';
 import { beginReplan, noteShortfall, noteUnchecked, noteUnschedulable } from '../state/attempt.ts';
 import { exponentialBackoff } from '../state/backoff.ts';
-import { demandAnew, demandOf, type MembersDemand } from '../state/demand.ts';
+import { type Demand, demandAnew, demandOf, type MembersDemand, withoutGrowth } from '../state/demand.ts';
 import { countLacking, type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';
 import type { EarlyPlanner } from './early-planner.ts';
@@ -92,6 +92,7 @@ export class Planner {
     if (candidate.pass !== this.#pass) this.#context.isolation.shared(() => this.#begin(candidate.pass));
     switch (candidate.kind) {
       case 'started':
+      case 'growing':
         return this.#planMembers(candidate);
       case 'waiting':
         return this.#planWaiting(candidate);
@@ -186,7 +187,7 @@ export class Planner {
     const isCompleted = attempt.early === 'under-way' && this.#parts.early.placeArrivals(record);
     if (needsNewPlan(record, this.#context, isCompleted)) return this.#planAnew(candidate);
     const slots = reservations.slotsOf(gang.key);
-    const wanted = demandOf(record, slots);
+    const wanted = withoutOthersTurn(demandOf(record, slots), slots, constraints);
     const demand = this.#parts.queues.limitDemand(wanted, candidate);
     if (demand.kind !== 'members') {
       if (wanted.kind === 'members') this.#noteQuota(candidate, wanted);
@@ -249,7 +250,8 @@ export class Planner {
     const { kept } = anew;
     // Quota is asked only for members without a slot; only a gang that has not started takes such along.
     const wanted = { ...anew.demand, min: kept };
-    const limited = wanted.blocksStart ? this.#parts.queues.limitDemand(wanted, candidate) : wanted;
+    const own = withoutOthersTurn(wanted, slots, constraints);
+    const limited = wanted.blocksStart ? this.#parts.queues.limitDemand(own, candidate) : own;
     const members = limited.kind === 'members' ? limited.members : [];
     const demand = { ...anew.demand, members };
     // A member that asks for more than the one that it replaces may find no quota: then the gang takes its turn again.
@@ -273,7 +275,8 @@ export class Planner {
   #moveOtherMembers(candidate: AdmissionCandidate, slots: readonly Slot[]): PlanOutcome {
     const { record, constraints } = candidate;
     for (const stay of [slots.filter(({ state }) => state === 'held'), []]) {
-      const wider = this.#parts.queues.limitDemand(demandOf(record, stay), candidate);
+      const own = withoutOthersTurn(demandOf(record, stay), slots, constraints);
+      const wider = this.#parts.queues.limitDemand(own, candidate);
       if (wider.kind !== 'members') continue;
       if (this.#try(candidate, wider, this.#parts.inputs.of(record, wider, { ...constraints, stay }))) return DONE;
     }
@@ -320,6 +323,13 @@ export class Planner {
     giveUpAttempt(record, attempt.lastRefusal, until);
     noteShortfall(attempt, shortfall);
   }
+}
+
+/** The demand without members whose turn it is not. */
+function withoutOthersTurn(demand: Demand, slots: readonly Slot[], { ahead, most }: AdmissionConstraints): Demand {
+  const own = ahead === undefined ? demand : withoutGrowth(demand, slots, ahead);
+  if (most === undefined || own.kind !== 'members' || own.members.length <= most) return own;
+  return { ...own, members: own.members.slice(0, most), min: Math.min(own.min, most) };
 }
 
 /** Whether a running gang tries to come back to its minimum, and for that holds no more than it uses. */

@@ -2,6 +2,7 @@
  * Finds members that are lost, and which of them are to be replaced. A loss is seen, never concluded from a number: a
  * member that ended well, one that its controller removed and one that will not come again are no losses. Pure.
  */
+import { PREEMPTED_BY } from '../../core/objects/keys.ts';
 import { isTerminated, type PodModel } from '../../core/objects/model.ts';
 import { type Gang, gangKeyOf } from '../../core/podgroup/gang.ts';
 import type { Snapshot } from '../../core/snapshot/snapshot.ts';
@@ -30,7 +31,8 @@ export function findLostOnNodes({ nodes, podsOn }: Snapshot, now: number, tolera
       return;
     }
     for (const pod of podsOn[row]!) {
-      const gang = pod.deleting ? undefined : gangKeyOf(pod);
+      // What never ran there is no loss: its creator may have chosen the node.
+      const gang = pod.deleting || !pod.isConfirmed ? undefined : gangKeyOf(pod);
       if (gang === undefined) continue;
       const lost = byGang.get(gang);
       if (lost) lost.push(pod);
@@ -51,19 +53,21 @@ const CREATION_SLACK_MS = 2_000;
 
 /**
  * The losses that are still to be replaced: no more of each owner than it will still make or has made already.
+ * @param losses of the gang.
  * @param podOf the pod as the watch shows it now.
  */
 export function listOpenLosses(
-  { gang, census, repair }: Pick<GangRecord, 'gang' | 'census' | 'repair'>,
+  { gang, census }: Pick<GangRecord, 'gang' | 'census'>,
+  losses: readonly Loss[],
   podOf: (uid: string) => PodModel | undefined,
   now: number,
 ): readonly Loss[] {
-  if (repair.left.length === 0) return repair.left;
+  if (losses.length === 0) return losses;
   const open = new Map(gang.coming);
   for (const { owner } of census.unbound) {
     if (owner && open.has(owner.uid)) open.set(owner.uid, open.get(owner.uid)! + 1);
   }
-  return repair.left.flatMap((loss) => {
+  return losses.flatMap((loss) => {
     const { owner } = loss.pod;
     const expected = owner && open.get(owner.uid);
     if (expected !== undefined) {
@@ -77,6 +81,18 @@ export function listOpenLosses(
     if (pod && !isTerminated(pod) && owner?.kind !== 'ReplicaSet') return [{ ...loss, at: now }];
     return mayBeReplaced(loss, census.unbound) || now < loss.at + REPLACED_WITHIN_MS ? [loss] : [];
   });
+}
+
+/**
+ * Losses that the gang does without, and whose replacements go before others nevertheless: for `keptMs`, as long as places
+ * are kept for those that it needs. Who was evicted for others must not take their place.
+ */
+export function listSpareLosses(spare: readonly Loss[], now: number, keptMs: number): readonly Loss[] {
+  if (spare.length === 0) return spare;
+  return spare.filter(
+    ({ pod: { annotations, disruption }, at }) =>
+      now < at + keptMs && annotations[PREEMPTED_BY] === undefined && disruption !== 'PreemptionByScheduler',
+  );
 }
 
 /** Whether a member waits that may be the replacement: then the controller has not been told to make fewer. */

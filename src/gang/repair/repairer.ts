@@ -39,7 +39,7 @@ import {
   noteRun,
 } from '../state/repair-status.ts';
 import { holdIdOf, type PlaceholderKey, standInFor } from '../state/reservations.ts';
-import { findLostOnNodes, listOpenLosses, lossesChangeAt, wasRemoved } from './losses.ts';
+import { findLostOnNodes, listOpenLosses, listSpareLosses, lossesChangeAt, wasRemoved } from './losses.ts';
 import type { NodeFailures } from './node-failures.ts';
 
 /**
@@ -52,6 +52,12 @@ const NO_PODS: readonly PodModel[] = [];
 
 type Context = Pick<LoopContext, 'view' | 'reservations' | 'observer' | 'settings' | 'isolation'>;
 
+/** Which GPU models a gang may get for what it lost; implemented by `admit/restored-models.ts`. */
+export type FindModels = (
+  record: GangRecord,
+  members: readonly PodModel[],
+) => { readonly excluded: ReadonlyMap<string, unknown>; readonly most: number };
+
 /** A missing member, and the key of its placeholder. */
 interface MissingMember {
   readonly key: PlaceholderKey;
@@ -63,16 +69,23 @@ export class Repairer {
   readonly #context: Context;
   readonly #evictor: Pick<MemberEvictor, 'restart'>;
   readonly #failures: NodeFailures;
+  readonly #findModels: FindModels;
   /** How often each gang was restarted, in which run, and when last, milliseconds. */
   readonly #restarts = new Map<string, { readonly roots: readonly string[]; count: number; at: number }>();
   /** Whether a gang whose replacement waits fits elsewhere, as of a freed generation. */
   readonly #elsewhere = new WeakMap<GangRecord, { readonly freed: number; readonly fits: boolean }>();
   #nextAt = Number.POSITIVE_INFINITY;
 
-  constructor(context: Context, evictor: Pick<MemberEvictor, 'restart'>, failures: NodeFailures) {
+  constructor(
+    context: Context,
+    evictor: Pick<MemberEvictor, 'restart'>,
+    failures: NodeFailures,
+    findModels: FindModels,
+  ) {
     this.#context = context;
     this.#evictor = evictor;
     this.#failures = failures;
+    this.#findModels = findModels;
   }
 
   /** When a repair changes by time alone, milliseconds; Infinity: never. */
@@ -139,22 +152,32 @@ export class Repairer {
   #noteLosses(record: GangRecord, onNodes: readonly PodModel[], now: number): void {
     const { gang, census, repair } = record;
     const lost = onNodes.filter(({ uid }) => gang.ranks.has(uid));
-    if (lost.length + countLosses(record) === 0) return;
+    if (lost.length + countLosses(record) + repair.spare.length === 0) return;
     const before = new Set(repair.lost.map(({ uid }) => uid));
     const nodes = new Set(lost.filter(({ uid }) => !before.has(uid)).map(({ nodeName }) => nodeName));
     // The node of the first failed member may be at fault; the other members usually fail because of the first.
     const failed = repair.brokenSince === undefined ? repair.left.find(({ pod }) => isTerminated(pod)) : undefined;
     if (failed && !census.isVictim) nodes.add(failed.pod.nodeName);
     noteLost(repair, lost);
-    keepLosses(
-      repair,
-      listOpenLosses(record, (uid) => this.#context.view.pod(uid), now),
-    );
+    this.#keepLosses(record, now);
     this.#nextAt = Math.min(this.#nextAt, lossesChangeAt(repair.left, now));
     for (const node of nodes) {
       const isSuspect = this.#failures.add(node, gang.key, now);
       this.#context.observer.onNodeFailed(gang.key, node, isSuspect);
     }
+  }
+
+  #keepLosses(record: GangRecord, now: number): void {
+    const { view, settings } = this.#context;
+    const { left, spare } = record.repair;
+    const isSpare = new Set(listSpareLosses(spare, now, settings.repairTimeoutMs).map(({ pod }) => pod.uid));
+    const known = [...left, ...spare.filter(({ pod }) => isSpare.has(pod.uid))];
+    const open = listOpenLosses(record, known, (uid) => view.pod(uid), now);
+    keepLosses(
+      record.repair,
+      open.filter(({ pod }) => !isSpare.has(pod.uid)),
+      open.filter(({ pod }) => isSpare.has(pod.uid)),
+    );
   }
 
   #repairGang(record: GangRecord, now: number, freed: number): void {
@@ -293,8 +316,11 @@ export class Repairer {
     const { reservations, view, settings } = this.#context;
     const { gang, repair } = record;
     const standIns = new Map<string, MissingMember>();
-    const members = absent.map(({ key, pod }) => standInFor(key, pod));
-    members.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
+    const all = absent.map(({ key, pod }) => standInFor(key, pod));
+    all.forEach((pod, i) => void standIns.set(pod.uid, { key: absent[i]!.key, pod }));
+    const models = this.#findModels(record, all);
+    const members = all.slice(0, models.most);
+    const excluded = new Set(models.excluded.keys());
     const placed = placedWithPlaceholders(
       record,
       reservations.slotsOf(gang.key),
@@ -303,7 +329,7 @@ export class Repairer {
     const demand = { kind: 'members', members, min: 1, blocksStart: true, fresh: false } as const;
     const patientUntil = gang.patienceMs === undefined ? undefined : repair.brokenSince! + gang.patienceMs;
     const request = {
-      ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now)),
+      ...requestOf(record, demand, placed, this.#failures.avoidedBy(gang.key, now), excluded),
       topology: { ...gang.topology, patientUntil },
     };
     const plan = planGang(occupy(view.snapshot(), reservations, view.foreignHolders()), request, settings.policy, now);

@@ -62,6 +62,21 @@ function demandToGrow(
 }
 
 /**
+ * The demand without members that are not its gang's turn: those with a slot stay, and of the others the first `ahead`, or
+ * as many as the gang needs.
+ */
+export function withoutGrowth(demand: Demand, slots: readonly Slot[], ahead: number): Demand {
+  if (demand.kind !== 'members') return demand;
+  const { members, min, blocksStart } = demand;
+  const placed = new Set(slots.map(({ pod }) => pod.uid));
+  const own = members.reduce((count, { uid }) => count + Number(placed.has(uid)), 0);
+  let left = Math.max(ahead, blocksStart ? min - own : 0);
+  if (members.length - own <= left) return demand;
+  const kept = members.filter(({ uid }) => placed.has(uid) || left-- > 0);
+  return kept.length < min || kept.length === 0 ? { kind: 'none' } : { ...demand, members: kept };
+}
+
+/**
  * What is planned when the slots of a gang are planned again as a whole: first the members that have one and as many
  * others as the gang needs to start, then, unless it has started, all others.
  * @param stay slots that cannot be given up any more.

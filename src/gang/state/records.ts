@@ -88,7 +88,7 @@ export function countLosses({ repair }: Pick<GangRecord, 'repair'>): number {
 }
 
 /** Those that no other member has made good since. */
-function countOpenLosses(record: Pick<GangRecord, 'census' | 'repair'>): number {
+export function countOpenLosses(record: Pick<GangRecord, 'census' | 'repair'>): number {
   return Math.min(countLosses(record), Math.max(0, record.repair.strength - countStarted(record)));
 }
 

@@ -17,6 +17,10 @@ interface WritableRepairStatus {
   lost: readonly PodModel[];
   /** Members that left their nodes and are to be replaced, the oldest loss first. */
   left: readonly Loss[];
+  /**
+   * The same of losses that left the gang with all that it needs: their replacements are no growth, for a while.
+   */
+  spare: readonly Loss[];
   /** How many members ran together before the losses that are open; Infinity: not known yet. */
   strength: number;
   /** Since when it has lacked members that it lost, milliseconds. */
@@ -45,6 +49,7 @@ export function newRepairStatus(): RepairStatus {
   return {
     lost: [],
     left: [],
+    spare: [],
     strength: Number.POSITIVE_INFINITY,
     brokenSince: undefined,
     waitsSince: undefined,
@@ -68,16 +73,20 @@ export function noteLeft(status: RepairStatus, loss: Loss): void {
  */
 export function noteReplaced(status: RepairStatus, { owner }: PodModel): void {
   const state = writable(status);
-  if (state.left.length === 0) return;
+  const all = [...state.left, ...state.spare];
+  if (all.length === 0) return;
   const replaced =
-    state.left.find(({ pod }) => pod.owner?.uid === owner?.uid) ??
-    state.left.find(({ pod }) => pod.owner?.kind === owner?.kind && owner?.kind !== 'Job');
+    all.find(({ pod }) => pod.owner?.uid === owner?.uid) ??
+    all.find(({ pod }) => pod.owner?.kind === owner?.kind && owner?.kind !== 'Job');
   state.left = state.left.filter((loss) => loss !== replaced);
+  state.spare = state.spare.filter((loss) => loss !== replaced);
 }
 
-/** Only these losses are still to be replaced. */
-export function keepLosses(status: RepairStatus, left: readonly Loss[]): void {
-  writable(status).left = left;
+/** Only these losses are still to be replaced. @param spare of those that the gang does not need. */
+export function keepLosses(status: RepairStatus, left: readonly Loss[], spare: readonly Loss[]): void {
+  const state = writable(status);
+  state.left = left;
+  state.spare = spare;
 }
 
 export function noteLost(status: RepairStatus, lost: readonly PodModel[]): void {
@@ -99,6 +108,7 @@ export function noteEmpty(status: RepairStatus): void {
   const state = writable(status);
   state.hasRun = false;
   state.left = [];
+  state.spare = [];
   state.restartingSince = undefined;
 }
 
@@ -116,6 +126,7 @@ export function noteComplete(status: RepairStatus, started: number): void {
   state.brokenSince = undefined;
   state.waitsSince = undefined;
   state.isStuck = false;
+  if (state.left.length > 0) state.spare = [...state.spare, ...state.left];
   state.left = [];
   state.restartingSince = undefined;
 }

@@ -191,7 +191,8 @@ export class Publisher {
     return {
       kind: 'later-runs',
       run: gang.run,
-      later: gang.laterRuns.map(({ name: { kind, name } }) => ({ kind, name })),
+      later: gang.laterRuns.slice(0, EXAMPLES).map(({ name: { kind, name } }) => ({ kind, name })),
+      count: gang.laterRuns.length,
     };
   }
 

@@ -2,13 +2,15 @@
  * Who may have the API server asked how often. A stranger may send any number of tokens that he made up, and a user any
  * number of namespaces: neither may use up what others need, least of all the operator who looks for the cause.
  *
- * - A token that is not known counts for the address that it came from, and all such tokens together get a half.
+ * - A token that is not known counts for the address that it came from (of IPv6 for the network), and all such tokens together get a half.
  * - A token that was found good before, and what its user may do, count for the user: one user gets a quarter.
  *
  * So the strangers and one user leave a quarter to the next. Nothing is kept but what is counted: its size is bounded by
  * what may be asked.
  */
+
 import type { Clock } from '../../core/objects/clock.ts';
+import { groupOfAddress } from './address-group.ts';
 
 /** For whom a question counts. */
 export type Payer =
@@ -66,7 +68,7 @@ function sharesOf(payer: Payer): readonly (readonly [string, Limit])[] {
       return [
         ['all', ALL],
         ['strangers', STRANGERS],
-        [`address ${payer.address}`, ONE_ADDRESS],
+        [`address ${groupOfAddress(payer.address)}`, ONE_ADDRESS],
       ];
     case 'user':
       return [

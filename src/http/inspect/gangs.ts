@@ -36,8 +36,9 @@ export interface GangItem {
     readonly deadline: string | null;
     /** The object that makes its pods, such as `Job train`; null when nobody owns them. */
     readonly run: string | null;
-    /** Younger runs of the same maker, which wait until this one has ended. */
+    /** Younger runs of the same maker, which wait until this one has ended: the first of them, and how many there are. */
     readonly laterRuns: readonly string[];
+    readonly laterRunCount: number;
     /** Its topology requirements; null when it has none. */
     readonly topology: TopologyItem | null;
   };
@@ -53,6 +54,9 @@ export interface TopologyItem {
   /** Until when it waits for its preferred level, RFC 3339; null when it does not wait (any more). */
   readonly widensAt: string | null;
 }
+
+/** Anybody may make any number of runs. */
+const MAX_LATER_RUNS = 16;
 
 /** The answer to `GET /v1/gangs`. */
 export interface GangList {
@@ -104,7 +108,8 @@ function describe(record: GangView, scheduler: SchedulerView, sight: Sight): Gan
       because: (sight.everything && reason) || null,
       deadline: (gang.deadlineAt !== undefined && instantText(gang.deadlineAt)) || null,
       run: gang.run ? nameRun(gang.run) : null,
-      laterRuns: gang.laterRuns.map(({ name }) => nameRun(name)),
+      laterRuns: gang.laterRuns.slice(0, MAX_LATER_RUNS).map(({ name }) => nameRun(name)),
+      laterRunCount: gang.laterRuns.length,
       topology: describeTopology(gang.topology, reason),
     },
   };

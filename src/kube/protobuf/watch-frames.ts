@@ -12,6 +12,7 @@ import {
   type ListPage,
   type Project,
   type RawObject,
+  requiredText,
   unreadable,
   type WatchEvent,
 } from '../watch-stream.ts';
@@ -140,16 +141,21 @@ export function decodeListMessage<T>(
     } else reader.skipValue(tag, end);
   }
   reader.leave(end);
-  const { resourceVersion, continue: continueToken = '' } = metadata;
+  const { resourceVersion, continue: continueToken } = metadata;
   if (resourceVersion === undefined) throw new Error(`Expected a list, got ${textOf(bytes)}`);
-  return { items, resourceVersion, continueToken };
+  return {
+    items,
+    resourceVersion: requiredText(resourceVersion, 'resourceVersion'),
+    continueToken: continueToken ? requiredText(continueToken, 'continue') : '',
+  };
 }
 
 /** What a Status says, or the beginning of what is none. */
 export function readStatusMessage(bytes: Buffer): string {
   try {
     const reader = new WireReader(bytes);
-    return readAt(reader, openEnvelope(reader, [0, bytes.length]), STATUS).message ?? '';
+    const { message } = readAt(reader, openEnvelope(reader, [0, bytes.length]), STATUS);
+    return typeof message === 'string' ? message : '';
   } catch {
     return textOf(bytes);
   }

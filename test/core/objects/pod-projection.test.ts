@@ -96,6 +96,18 @@ describe('the pod', () => {
     expect(project({ status: { conditions } }).refusal).toBe(refusal);
   });
 
+  test.each<[string, string | undefined, object, boolean]>([
+    ['its creator wrote the node', 'n', { phase: 'Pending' }, false],
+    ['a scheduler bound it', 'n', { conditions: [{ type: 'PodScheduled', status: 'True' }] }, true],
+    ['a scheduler refused it', 'n', { conditions: [{ type: 'PodScheduled', status: 'False' }] }, false],
+    ['another condition is true', 'n', { conditions: [{ type: 'Ready', status: 'True' }] }, false],
+    ['the kubelet accepted it', 'n', { phase: 'Pending', startTime: '2026-01-01T00:00:00Z' }, true],
+    ['it runs', 'n', { phase: 'Running' }, true],
+    ['it has no node', undefined, { conditions: [{ type: 'PodScheduled', status: 'True' }] }, false],
+  ])('%s: whether its place is confirmed', (_, nodeName, status, expected) => {
+    expect(project({ spec: { nodeName }, status: { phase: 'Pending', ...status } }).isConfirmed).toBe(expected);
+  });
+
   test('an owner that does not control is no owner', () => {
     expect(
       project({ metadata: { ownerReferences: [{ kind: 'X', name: 'x', uid: 'x', controller: false }] } }).owner,
@@ -111,6 +123,15 @@ describe('the pod', () => {
     const pod = project({ name: 'train-0', spec: { volumes } });
     expect(pod.claims).toEqual(['dataset', 'train-0-scratch']);
     expect(pod.template.claims).toEqual(['dataset']);
+  });
+
+  test.each([
+    ['by name', (i: number) => ({ name: `v${i}`, persistentVolumeClaim: { claimName: `c${i}` } })],
+    ['of ephemeral volumes', (i: number) => ({ name: `v${i}`, ephemeral: {} })],
+  ])('10,000 claims %s are kept as far as they tell that there are too many', (_, volumeOf) => {
+    const { claims, template } = project({ spec: { volumes: Array.from({ length: 10_000 }, (_, i) => volumeOf(i)) } });
+    expect(claims).toHaveLength(33);
+    expect(template.claims.length).toBeLessThanOrEqual(33);
   });
 });
 

@@ -393,6 +393,7 @@ describe('members that bring more than a plan looks at', () => {
       honorsAffinity: true,
       honorsTaints: false,
     }));
+  const ofClaims = (claims: number) => Array.from({ length: claims }, (_, i) => `data-${i}`);
   const ofKinds = (kinds: number, claims = false) =>
     Array.from({ length: kinds }, (_, i) =>
       aMember(`w-${i}`, { template: claims ? { claims: [`data-${i}`] } : { cpu: 1 + i } }),
@@ -415,6 +416,11 @@ describe('members that bring more than a plan looks at', () => {
       'a member has too many topologySpreadConstraints with DoNotSchedule: expected at most 8, found 9; leave out some',
     ],
     [
+      'more claims than are kept',
+      [aMember('w-0', { template: { claims: ofClaims(33) } }), aMember('w-1')],
+      'a member mounts too many PersistentVolumeClaims: expected at most 32, found more; put the data on fewer volumes',
+    ],
+    [
       '33 kinds',
       ofKinds(33),
       'its members are of too many kinds: expected at most 32 different pod templates (claims aside), found 33; give members of one role the same template',
@@ -431,6 +437,7 @@ describe('members that bring more than a plan looks at', () => {
       [aMember('w-0', { template: { nodeAffinity: nodeAffinity(256) } }), aMember('w-1')],
     ],
     ['8 spread constraints', [aMember('w-0', { template: { spread: spread(8) } }), aMember('w-1')]],
+    ['32 claims', [aMember('w-0', { template: { claims: ofClaims(32) } }), aMember('w-1')]],
     ['32 kinds', ofKinds(32)],
     ['100 members with a claim each, as a StatefulSet makes them', ofKinds(100, true)],
   ])('%s are no problem', (_, pods) => {

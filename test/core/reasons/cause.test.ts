@@ -115,8 +115,8 @@ const moments: readonly (readonly [cause: string, one: Reason, other: Reason])[]
   ],
   [
     'later-runs',
-    { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'b' }] },
-    { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'c' }] },
+    { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'b' }], count: 1 },
+    { kind: 'later-runs', run: undefined, later: [{ kind: 'Job', name: 'c' }], count: 1 },
   ],
   ['growing', { kind: 'growing', name: 'set', have: 1, want: 4 }, { kind: 'growing', name: 'set', have: 3, want: 4 }],
   [

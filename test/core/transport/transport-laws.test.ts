@@ -111,6 +111,18 @@ describe('questions that cross to another thread', () => {
     );
   });
 
+  test('carry any number of pods on one node', () => {
+    const [story] = fc.sample(storyArb, { numRuns: 1, seed: 7 });
+    const question = tellStory(story!).next().value as VictimQuestion;
+    const { snapshot } = question;
+    const row = snapshot.podsOn.findIndex((pods) => pods.length > 0);
+    const many = Array.from({ length: 300_000 }, () => snapshot.podsOn[row]![0]!);
+    const podsOn = snapshot.podsOn.with(row, many);
+    const messages = [...new QuestionWriter().writeVictims({ ...question, snapshot: { ...snapshot, podsOn } })];
+    const last = messages.at(-1)!;
+    expect(last.kind === 'victims' && last.snapshot.podsOn.length).toBeGreaterThan(300_000);
+  });
+
   test('carry only what changed since the last one', () => {
     const [story] = fc.sample(storyArb, { numRuns: 1, seed: 7 });
     const { world } = story!;

@@ -43,3 +43,16 @@ test('a lone pod does not overtake a gang that has waited for its quota, while t
   expect(seen.flat()).toEqual([]);
   expect(Object.keys(world.slotsOf('young'))).toEqual([]);
 });
+
+test('a queue is closed as soon as a gang has waited long enough for its quota, without any other change', async () => {
+  const world = await startQueueWorld([{ name: 'q', limit: 16 }], { nodes: 4 });
+  world.create(pod('p0', inQueue('q', { gpus: 8, annotations: { 'muster.dev/preemptible': 'false' } })));
+  await scheduleAll(world);
+  world.create(gang('big', 2, inQueue('q')));
+  await scheduleAll(world);
+  world.create(pod('p1', inQueue('q', { gpus: 8, ...at(world) })));
+  await world.settle();
+  expect((await world.filter('p1')).NodeNames, 'the queue is open').not.toEqual([]);
+  await world.pass(40 * MINUTE);
+  expect((await world.filter('p1')).NodeNames, 'the queue is closed for big').toEqual([]);
+});

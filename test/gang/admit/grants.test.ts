@@ -78,3 +78,60 @@ describe('members that are made anew', () => {
     expect(Object.keys(world.boundTo('x'))).toContain('x-4');
   });
 });
+
+describe('a replacement that could land on another GPU model', () => {
+  const MODEL = 'nvidia.com/gpu.product';
+  const quotas = [{ resource: 'nvidia.com/gpu', model: 'H100', guaranteed: 0, limit: 8 }];
+
+  /** `x` runs on both A100 nodes, `y` has what the queue may use of the three H100 nodes. */
+  async function mixedWorld(): Promise<World> {
+    const world = await startQueueWorld([{ name: 'q', quotas }]);
+    for (const name of ['a0', 'a1']) world.addNode(name, { labels: { [MODEL]: 'A100' } });
+    world.create(owned('x', 2, {}));
+    await scheduleAll(world);
+    for (const name of ['h0', 'h1', 'h2']) world.addNode(name, { labels: { [MODEL]: 'H100' } });
+    world.create(gang('y', 1, inQueue('q')));
+    await scheduleAll(world);
+    return world;
+  }
+
+  function cordon(world: World, node: string): void {
+    world.cluster.update('Node', node, ({ spec }) => {
+      spec.unschedulable = true;
+    });
+  }
+
+  test.each([false, true])('waits where the queue may use no more of that; placeholders kept: %s', async (isSlow) => {
+    const world = await mixedWorld();
+    cordon(world, 'a1');
+    world.finish('x-1', 'Failed');
+    if (isSlow) await world.pass(SECOND);
+    world.create(owned('x', 3, { from: 2, min: 2 }));
+    await scheduleAll(world);
+    await world.pass(10 * SECOND);
+    await scheduleAll(world);
+    const h100 = () => world.muster.view.queues.useOf('q').get('nvidia.com/gpu H100');
+    expect(world.boundTo('x')).not.toHaveProperty('x-2');
+    expect(h100()).toBe(8);
+    world.delete('y-0');
+    await scheduleAll(world);
+    expect(world.boundTo('x')).toHaveProperty('x-2');
+    expect(h100()).toBe(8);
+  });
+
+  test('comes back on the model that it had, although others have used up its limit meanwhile', async () => {
+    const world = await startQueueWorld([{ name: 'q', quotas: [{ ...quotas[0]!, limit: 16 }] }]);
+    for (const name of ['h0', 'h1', 'h2']) world.addNode(name, { labels: { [MODEL]: 'H100' } });
+    world.create(owned('x', 2, {}));
+    await scheduleAll(world);
+    world.finish('x-1', 'Failed');
+    // Its place is no longer kept.
+    await world.pass(400 * SECOND);
+    world.create(gang('y', 1, inQueue('q')));
+    await scheduleAll(world);
+    expect(Object.keys(world.boundTo('y'))).toEqual(['y-0']);
+    world.create(owned('x', 3, { from: 2, min: 2 }));
+    await scheduleAll(world);
+    expect(world.boundTo('x')).toHaveProperty('x-2');
+  });
+});

@@ -238,6 +238,36 @@ describe('a lone pod', () => {
     expect((await world.filter('third', ['n0'])).NodeNames, 'counted once, so one deletion makes room').toEqual(['n0']);
   });
 
+  test('of higher priority takes what is planned for a gang, and one of equal priority never does', async () => {
+    const world = await startWorld({ nodes: 1 });
+    world.create(gang('a', 1));
+    await world.settle();
+    expect(world.nominations('a')).toEqual({ 'a-0': 'n0' });
+    world.create(pod('equal', { gpus: 1 }), pod('urgent', { gpus: 8, priority: 1 }));
+    await world.settle();
+    expect((await world.filter('equal', ['n0'])).NodeNames).toEqual([]);
+    expect((await world.filter('urgent', ['n0'])).NodeNames).toEqual(['n0']);
+    world.bind('urgent', 'n0');
+    await world.settle();
+    expect(world.overbooked(), 'the gang has lost its place').toEqual([]);
+    // As if Muster had let it through.
+    world.cluster.update('Pod', 'default/equal', ({ spec }) => {
+      spec.nodeName = 'n0';
+    });
+    expect(world.overbooked()).toEqual(['n0: 9 GPUs taken of 8']);
+  });
+
+  test('of equal priority beside what is planned for a gang would be seen as overbooking', async () => {
+    const world = await plannedGang(1, 1);
+    world.create(pod('equal', { gpus: 1 }));
+    await world.settle();
+    // As if Muster had let it through.
+    world.cluster.update('Pod', 'default/equal', ({ spec }) => {
+      spec.nodeName = 'n0';
+    });
+    expect(world.overbooked()).toEqual(['n0: 9 GPUs taken of 8']);
+  });
+
   test('being bound holds its capacity however long the write or the watch takes', async () => {
     const world = await startWorld({ nodes: 1 });
     world.create(pod('web'));

@@ -68,7 +68,8 @@ const occasions: Readonly<Record<EventReason, (observer: TelemetryObserver) => v
   },
   GangInvalid: (observer) =>
     observer.onReason(gang, 'Running', { kind: 'problems', problems: [{ kind: 'unbound-claim', claim: 'data' }] }),
-  LaterRunsWait: (observer) => observer.onReason(gang, 'Running', { kind: 'later-runs', run: undefined, later: [] }),
+  LaterRunsWait: (observer) =>
+    observer.onReason(gang, 'Running', { kind: 'later-runs', run: undefined, later: [], count: 0 }),
   GangPreempting: (observer) =>
     observer.onReason(gang, 'Preempting', { kind: 'preempting', victims: [], pods: 1, gone: 0, blockedBy: '' }),
   GangNominated: (observer) => observer.onReason(gang, 'Nominated', { kind: 'nominated', members: 2, atBarrier: 0 }),

@@ -177,6 +177,17 @@ describe('after a restart', () => {
     expect(world.nominations('a')).toEqual({});
   });
 
+  test('nothing of the killed process goes on, not even what waited for an answer', async () => {
+    const world = await startWorld({ nodes: 2 });
+    world.cluster.trouble({ verb: 'nominate', how: 'failed', hangs: true });
+    world.create(gang('a', 2));
+    await world.settle();
+    world.muster.kill();
+    world.cluster.letGo();
+    await world.settle();
+    expect(world.clock.next).toBe(Number.POSITIVE_INFINITY);
+  });
+
   test('no call is answered until recovery is done', async () => {
     const world = await nominated(1, 1);
     world.muster.kill();

@@ -146,6 +146,14 @@ describe('a flood of tokens', () => {
     expect(await reviewer.identify('token-bob', HERE)).toEqual({ username: 'bob' });
   });
 
+  test('from all addresses of one IPv6 network counts as one', async () => {
+    const { reviewer } = startReviewer();
+    const outcomes: string[] = [];
+    for (let i = 0; i < 200; i++)
+      outcomes.push(await outcomeOf(reviewer.identify(`f-${i}`, `2001:db8::${i.toString(16)}`)));
+    expect(outcomes.filter((outcome) => outcome === 'asked')).toHaveLength(10);
+  });
+
   test('keeps nobody out whose token was good before, even from the same address', async () => {
     const { reviewer, metrics, pass } = startReviewer();
     await reviewer.identify('token-ann', HERE);

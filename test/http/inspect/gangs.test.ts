@@ -61,6 +61,7 @@ describe('one gang', () => {
           deadline: null,
           run: null,
           laterRuns: [],
+          laterRunCount: 0,
           topology: null,
         },
       },
