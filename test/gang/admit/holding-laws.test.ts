@@ -1,5 +1,5 @@
 /**
- * What a gang holds is what its pods on existing nodes, its slots and its placeholders request, by the GPU models of these
+ * What a gang holds is what its confirmed pods on existing nodes, its slots and its placeholders request, by the GPU models of these
  * nodes: after every event of every history, whatever was summed before.
  */
 import fc from 'fast-check';
@@ -23,7 +23,7 @@ type Model = (typeof MODELS)[number];
 type PodEvent = { readonly which: number } & (
   | { readonly do: 'delete' | 'begin deletion' | 'fail' | 'succeed' }
   | { readonly do: 'move'; readonly to: Name }
-  | { readonly do: 'bind'; readonly node: string }
+  | { readonly do: 'bind'; readonly node: string; readonly isConfirmed: boolean }
 );
 
 type Event =
@@ -67,7 +67,12 @@ const anEvent: fc.Arbitrary<Event> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('move' as const), which: aPod, to: aName }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('bind' as const), which: aPod, node: fc.constantFrom(...NODES) }),
+    arbitrary: fc.record({
+      do: fc.constant('bind' as const),
+      which: aPod,
+      node: fc.constantFrom(...NODES),
+      isConfirmed: fc.boolean(),
+    }),
   },
   {
     weight: 5,
@@ -126,10 +131,11 @@ function change(world: World, event: PodEvent, raw: WireObject | undefined): voi
     update(({ metadata }) => {
       metadata.labels = { ...metadata.labels, 'muster.dev/pod-group': event.to };
     });
-  // Whoever may create bindings, such as another scheduler.
+  // Whoever may create bindings, such as another scheduler; without the condition, whoever creates a pod.
   else if (event.do === 'bind' && !raw.spec.nodeName)
-    update(({ spec }) => {
+    update(({ spec, status }) => {
       spec.nodeName = event.node;
+      if (event.isConfirmed) status.conditions = [{ type: 'PodScheduled', status: 'True' }];
     });
 }
 
@@ -154,6 +160,7 @@ function count(world: World, { gang: { name, key } }: GangRecord, withLeaving: b
   for (const { metadata, spec, status } of world.cluster.list('Pod')) {
     const isOver = status.phase === 'Failed' || status.phase === 'Succeeded';
     if (metadata.labels?.['muster.dev/pod-group'] !== name || !spec.nodeName || isOver) continue;
+    if (status.phase !== 'Running' && status.conditions?.[0]?.status !== 'True') continue;
     if (!metadata.deletionTimestamp || withLeaving)
       add(spec.nodeName, Number(spec.containers[0].resources.requests[GPU]));
   }
@@ -162,7 +169,7 @@ function count(world: World, { gang: { name, key } }: GangRecord, withLeaving: b
   return held;
 }
 
-test('what gangs hold is what their pods on existing nodes and their slots request', async () => {
+test('what gangs hold is what their confirmed pods on existing nodes and their slots request', async () => {
   let seen = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(anEvent, { minLength: 10, maxLength: 40, size: 'max' }), async (events) => {
