@@ -6,6 +6,8 @@
  * `--tools stock,muster,ungated,native,coscheduling,volcano,kueue`, `--cases` (`contenders/cases.ts`), `--rounds N`,
  * `--deadline SECONDS` of a turn. `--quick`: small cases, one round, no verdict. Also as `bench -- e2e --tools …`.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   type Case,
@@ -18,6 +20,7 @@ import {
 import { fieldRows, type Standing, scarceRows } from './contenders/field-rows.ts';
 import { type FieldTurn, takeFieldTurn } from './contenders/field-turn.ts';
 import { type BuiltProgram, provide, Unavailable } from './contenders/programs.ts';
+import { drawReport, renderReport, replaceFigures } from './contenders/report.ts';
 import { installDefinitions, purge, type Running } from './contenders/rival.ts';
 import { type ScarceTurn, takeScarceTurn } from './contenders/scarce-turn.ts';
 import { DEFAULT_TOOLS, parseTools, type Tool } from './contenders/tools.ts';
@@ -55,8 +58,17 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
       await field.close();
     }
   }
+  console.log(`${renderReport(results)}\n`);
+  // As with the results themselves: only those of the unchanged benchmark are kept.
+  if (flags.length === 0) {
+    const page = join(REPORTS, 'contenders.md');
+    writeFileSync(page, replaceFigures(readFileSync(page, 'utf8'), results));
+    writeFileSync(join(REPORTS, 'contenders.svg'), drawReport(results));
+  }
   return results;
 }
+
+const REPORTS = join(import.meta.dirname, '../docs/reports');
 
 interface FieldOptions {
   readonly progress: Progress;
