@@ -49,12 +49,13 @@ export function scarceRows(one: Case, standings: readonly Standing<ScarceTurn>[]
     const [turn] = turns;
     if (turn?.filledMs === undefined) return [row(`${label}: residents never all ran`, 's', null, 'lower')];
     const { reason, arrival, gone, broken, evicted } = turn;
-    const said = reason === undefined ? 'none' : reason.text.replaceAll(/\s+/g, ' ').slice(0, 120);
+    const said = reason === undefined ? 'none within a minute' : reason.text.replaceAll(/\s+/g, ' ').slice(0, 160);
     const arrivals = arrival === undefined ? [] : [arrival];
+    const arrived = wholeSeconds(arrivals);
     return [
       row(`${label}: filled by its own gangs`, 's', turn.filledMs / 1000, 'lower'),
       row(`${label}: reason why a gang waits (${said})`, 'ms', reason?.afterMs ?? null, 'lower'),
-      row(`${label}: the gang of higher priority${remark(arrivals)}`, 's', wholeSeconds(arrivals), 'lower'),
+      row(`${label}: the gang of higher priority${arrived === null ? remark(arrivals) : ''}`, 's', arrived, 'lower'),
       row(`${label}: gangs evicted whole`, 'gangs', gone, 'lower'),
       row(`${label}: gangs that lost a part`, 'gangs', broken, 'lower'),
       row(`${label}: pods evicted`, 'pods', evicted, 'lower'),

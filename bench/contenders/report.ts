@@ -21,7 +21,10 @@ export function tabulate(results: readonly BenchResult[]): readonly CaseTable[] 
     const tools = getOrAdd(cases, name!, () => new Map<string, Map<string, string>>());
     const figures = getOrAdd(tools, title, () => new Map<string, string>());
     const what = isWhole ? WHOLE : `${withoutRemark(figure.join(': '))}, ${result.unit}`;
-    figures.set(what, isWhole ? wholeOf(result) : textOf(result));
+    figures.set(what, textOf(result));
+    // What a tool says to its user is worth reading.
+    const said = isWhole || result.value === null ? undefined : remarkOf(result.case);
+    if (said !== undefined) figures.set(`${withoutRemark(figure.join(': '))}: what it says`, said.replaceAll('|', '/'));
   }
   return [...cases].map(([name, tools]) => ({
     name,
@@ -92,14 +95,14 @@ export function drawReport(results: readonly BenchResult[]): string {
   ].join('\n');
 }
 
-/** The value, or what was missing at the deadline, which the row's name says. */
-function wholeOf(result: BenchResult): string {
-  return result.value === null ? (/\((.*)\)$/.exec(result.case)?.[1] ?? 'none') : String(result.value);
+/** The figure; without one what its row's name remarks, such as what was missing at the deadline. */
+function textOf({ case: name, p50, p99, value }: BenchResult): string {
+  if (p50 !== null && p99 !== null) return `${p50}, p99 ${p99}`;
+  return value === null ? (remarkOf(name) ?? 'none') : String(value);
 }
 
-function textOf({ p50, p99, value }: BenchResult): string {
-  if (p50 !== null && p99 !== null) return `${p50}, p99 ${p99}`;
-  return value === null ? 'none' : String(value);
+function remarkOf(text: string): string | undefined {
+  return / \((.*)\)$/.exec(text)?.[1];
 }
 
 function withoutRemark(text: string): string {

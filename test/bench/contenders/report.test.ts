@@ -9,6 +9,7 @@ const results = [
   latency(`${name}: stock: created to bound, a pod`, [2_000, 3_000], null),
   row(`${name}: Volcano 1.14.1 (40 of 100 bound after 60)`, 's', null, 'lower'),
   row(`${name}: Volcano 1.14.1: API writes a pod`, 'writes', 5, 'lower'),
+  row(`${name}: stock: reason why a gang waits (Event Failed: 0/5 nodes (5 full))`, 'ms', 68, 'lower'),
   row('Kueue 0.17.0: left out (no <module>)', '', null, 'lower'),
 ];
 
@@ -22,6 +23,8 @@ describe('the report of a run', () => {
         '|---|---:|---:|',
         '| first request to last bind, s | 6.4 | 40 of 100 bound after 60 |',
         '| created to bound, a pod, ms | 2000, p99 3000 |  |',
+        '| reason why a gang waits, ms | 68 |  |',
+        '| reason why a gang waits: what it says | Event Failed: 0/5 nodes (5 full) |  |',
         '| API writes a pod, writes |  | 5 |',
         '',
       ].join('\n'),
