@@ -9,6 +9,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { ApiClient } from '../test/e2e/cluster/api-client.ts';
+import { waitFor } from '../test/e2e/cluster/wait.ts';
 import {
   type Case,
   GPUS_PER_NODE,
@@ -83,6 +85,8 @@ class Field {
   readonly #nodes: number;
   readonly #options: FieldOptions;
   #turns = 0;
+  /** Of all cases, so that the order differs also between cases of one round. */
+  #rounds = 0;
 
   private constructor(arena: Arena, nodes: number, entrants: readonly Entrant[], options: FieldOptions) {
     this.#arena = arena;
@@ -135,7 +139,7 @@ class Field {
   ): Promise<readonly Standing<T>[]> {
     const turns = new Map<Entrant, T[]>(this.#entrants.map((entrant) => [entrant, []]));
     for (let i = 0; i < rounds; i++) {
-      for (const entrant of rotate(this.#entrants, i)) {
+      for (const entrant of rotate(this.#entrants, this.#rounds++)) {
         this.#options.progress(`contenders: ${nameOf(one)}, round ${i + 1} of ${rounds}: ${entrant.tool.title}`);
         turns.get(entrant)!.push(await this.#withRunning(entrant, () => take(entrant.tool, this.#turns++)));
       }
@@ -164,6 +168,7 @@ class Field {
     await scheduler.stop();
     // Jobs first, so that no pod is created anew.
     await api.deleteAll('jobs', { graceSeconds: 0 });
+    for (const kind of ['pods', 'events'] as const) await deleteMany(api, kind);
     for (const path of NATIVE_COLLECTIONS) await purge(api, path);
     for (const { tool } of this.#entrants) {
       for (const path of tool.rival?.collections ?? []) await purge(api, path);
@@ -172,6 +177,20 @@ class Field {
   }
 }
 
+/** Ten thousand objects take longer to delete than a request may last. */
+async function deleteMany(api: ApiClient, kind: 'pods' | 'events'): Promise<void> {
+  const path = `/api/v1/namespaces/default/${kind}?limit=1`;
+  await waitFor(
+    async () => {
+      await api.deleteAll(kind, { graceSeconds: 0 });
+      const { items } = await api.request<{ items: readonly unknown[] }>('GET', path);
+      return items.length === 0;
+    },
+    { what: `no ${kind} to be left`, deadlineMs: CLEAR_WITHIN_MS, intervalMs: 200 },
+  );
+}
+
+const CLEAR_WITHIN_MS = 300_000;
 const NATIVE_COLLECTIONS = ['/apis/scheduling.k8s.io/v1beta1/podgroups'];
 
 function readFlags(flags: readonly string[]) {
