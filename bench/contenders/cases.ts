@@ -41,6 +41,10 @@ const quick = '1x200x16@1000,throughput-500@1000,50x20@200,2x500@200,1x1000@200,
 const SHORT = 2_000;
 const ROUNDS = 3;
 
+export function isShort({ gangs, size }: Pick<GangCase, 'gangs' | 'size'>): boolean {
+  return gangs * size < SHORT;
+}
+
 export function standardCases(isQuick: boolean, rounds?: number): readonly Case[] {
   return parseCases(isQuick ? quick : full, rounds ?? (isQuick ? 1 : undefined));
 }
@@ -78,7 +82,7 @@ function parseCase(text: string, rounds: number | undefined): Case | undefined {
   if (gangs !== null) {
     const [count, size, gpus, nodes] = [gangs[1], gangs[2], gangs[3] ?? '1', gangs[4]].map(Number) as Four;
     // One that may never fit its nodes' GPUs is refused below.
-    const ofCase = rounds ?? (count * size < SHORT ? ROUNDS : 1);
+    const ofCase = rounds ?? (isShort({ gangs: count, size }) ? ROUNDS : 1);
     return isCount(count, size, gpus, nodes) && size > 1
       ? { kind: 'gangs', gangs: count, size, gpus, nodes, rounds: ofCase }
       : undefined;

@@ -24,6 +24,8 @@ export function tabulate(results: readonly BenchResult[]): readonly CaseTable[] 
     figures.set(what, textOf(result));
     // What a tool says to its user is worth reading.
     const said = isWhole || result.value === null ? undefined : remarkOf(result.case);
+    const rounds = isWhole && result.value !== null ? remarkOf(result.case) : undefined;
+    if (rounds?.includes(' ')) figures.set('each round, s', rounds);
     if (said !== undefined) figures.set(`${withoutRemark(figure.join(': '))}: what it says`, said.replaceAll('|', '/'));
   }
   return [...cases].map(([name, tools]) => ({
