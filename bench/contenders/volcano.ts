@@ -105,7 +105,7 @@ function submissionOf({ name: gang, size, gpus, priorityClassName }: GangRequest
           spec: {
             minMember: size,
             queue: 'default',
-            minResources: { cpu: String(size), memory: `${size}Gi`, 'nvidia.com/gpu': String(size * gpus) },
+            // No minResources: with them a gang is not looked at while the cluster is full, and never preempts.
             ...priority,
           },
         } as Submission['objects'][number]['object'],
