@@ -62,6 +62,8 @@ const CREATORS = 32;
 /** Thousands of nodes keep a small machine busy even when nothing happens. */
 const BUSY_PERCENT = 40;
 const CALM_ATTEMPTS = 3;
+/** APPLY is a patch that is applied on the server's side. */
+const WRITES = new Set(['POST', 'PUT', 'PATCH', 'APPLY']);
 /** What is written for workloads; the leases and the status of nodes are written whoever schedules. */
 const COUNTED = new Set(['pods', 'events', 'podgroups', 'jobs', 'workloads', 'queues', 'clusterqueues', 'localqueues']);
 const policyBinding = '/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/muster-gang-members';
@@ -236,7 +238,7 @@ export class Arena {
     for (const line of metrics.split('\n')) {
       if (!line.startsWith('apiserver_request_total{')) continue;
       const label = (name: string) => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? '';
-      if (!['POST', 'PUT', 'PATCH'].includes(label('verb')) || label('dry_run') !== '') continue;
+      if (!WRITES.has(label('verb')) || label('dry_run') !== '') continue;
       if (!COUNTED.has(label('resource'))) continue;
       const what = [label('verb'), label('resource'), label('subresource')].filter(Boolean).join(' ');
       counts.set(what, (counts.get(what) ?? 0) + Number(line.slice(line.lastIndexOf(' '))));
