@@ -5,6 +5,7 @@
  *
  * `--quick`: 1,000 nodes, 200 pods, one round, no verdict. `--rounds N`, `--nodes N`, `--pods N`, `--gangs-only`.
  * `--gangs N`: the pods are so many gangs, created in turns, with one GPU a pod.
+ * `--tools LIST` holds `contenders.ts` instead: the schedulers of others, too, and cases of their own.
  */
 import { parseArgs } from 'node:util';
 import { Arena, type Turn } from './e2e/arena.ts';
@@ -35,6 +36,7 @@ interface Event {
 }
 
 export async function run(progress: Progress, flags: readonly string[]): Promise<readonly BenchResult[]> {
+  if (flags.some((flag) => /^--tools(=|$)/.test(flag))) return (await import('./contenders.ts')).run(progress, flags);
   const { quick, nodes, pods, gangs, rounds, gangsOnly } = readFlags(flags);
   const events = listEvents(pods, gangs).filter(({ name }) => !gangsOnly || name === GANG);
   const turns = new Map<Event, Turn[]>(events.map((event) => [event, []]));

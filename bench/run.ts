@@ -30,6 +30,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
   interleavings: { about: 'every order in which a small world can go', load: () => import('./interleavings.ts') },
   mutations: { about: 'one guard after the other taken out', load: () => import('./mutations.ts') },
   e2e: { about: 'a gang on the real control plane, against kube-scheduler itself', load: () => import('./e2e.ts') },
+  contenders: { about: 'the same gangs with the gang schedulers of others', load: () => import('./contenders.ts') },
   'topology-e2e': { about: "gangs in one rack each, against Kubernetes' own", load: () => import('./topology-e2e.ts') },
   'preemption-e2e': {
     about: "whom a gang evicts in a full cluster, against Kubernetes' own",

@@ -22,7 +22,7 @@ export interface Turn {
   readonly createdMs: number;
   readonly firstBoundMs: number;
   readonly lastBoundMs: number;
-  /** Writes to pods and Events by all clients, KWOK included, from the first create until all pods run. */
+  /** Writes to pods, Events and what stands for gangs by all clients, KWOK included, from the first create until all pods run. */
   readonly writes: ReadonlyMap<string, number>;
   /** CPU seconds until the last bind, by program. */
   readonly cpu: ReadonlyMap<string, number>;
@@ -64,6 +64,10 @@ const CREATORS = 32;
 /** Thousands of nodes keep a small machine busy even when nothing happens. */
 const BUSY_PERCENT = 40;
 const CALM_ATTEMPTS = 3;
+/** APPLY is a patch that is applied on the server's side. */
+const WRITES = new Set(['POST', 'PUT', 'PATCH', 'APPLY']);
+/** What is written for workloads; the leases and the status of nodes are written whoever schedules. */
+const COUNTED = new Set(['pods', 'events', 'podgroups', 'jobs', 'workloads', 'queues', 'clusterqueues', 'localqueues']);
 const policyBinding = '/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/muster-gang-members';
 
 const PROBE_PATH = '/api/v1/namespaces/default/pods?dryRun=All';
@@ -99,6 +103,10 @@ export class Arena {
     return arena;
   }
 
+  get cluster(): Cluster {
+    return this.#cluster;
+  }
+
   async close(): Promise<void> {
     await this.#muster?.stop();
     await this.#cluster.stop();
@@ -109,7 +117,7 @@ export class Arena {
    * @throws UnfinishedTurn when not all pods run by the deadline.
    */
   async race(contender: Contender, workload: Workload, residents?: Residents): Promise<Turn> {
-    await this.#prepare(contender);
+    await this.prepare(contender);
     await residents?.settle(this.#cluster.api);
     await this.#cluster.scheduler.start(contender.scheduler);
     await calmDown();
@@ -118,7 +126,7 @@ export class Arena {
 
   /** Creates the pods first, then starts the contender on a full queue. */
   async drain(contender: Contender, workload: Workload): Promise<Turn> {
-    await this.#prepare(contender);
+    await this.prepare(contender);
     await this.#create(workload);
     await calmDown();
     return this.#takeTurn(workload, () => this.#cluster.scheduler.start(contender.scheduler));
@@ -129,14 +137,14 @@ export class Arena {
       return await this.#watchTurn(workload, begin);
     } finally {
       await residents?.review(this.#cluster.api);
-      await this.#clear();
+      await this.clear();
     }
   }
 
   async #watchTurn(workload: Workload, begin: () => Promise<void>): Promise<Turn> {
     const { api } = this.#cluster;
     const names = new Set(workload.pods.map((pod) => pod.metadata?.name));
-    const before = await this.#countWrites();
+    const before = await this.countWrites();
     const unbound = new Set(names);
     const pending = new Set(names);
     const nodeOf = new Map<string, string>();
@@ -170,7 +178,7 @@ export class Arena {
     await Promise.race([begin(), allRun]);
     const createdMs = performance.now() - start;
     await allRun;
-    const after = await this.#countWrites();
+    const after = await this.countWrites();
     const algorithmMs = await this.#algorithmMs();
     return {
       pods: names.size,
@@ -184,7 +192,8 @@ export class Arena {
     };
   }
 
-  async #prepare(contender: Contender): Promise<void> {
+  /** Stops kube-scheduler, and brings Muster and the admission policy into the contender's state. */
+  async prepare(contender: Contender): Promise<void> {
     await this.#cluster.scheduler.stop();
     // It tells the policy about gates when it starts; one that finds none asks again a minute later.
     const isOther = contender.policy !== this.#policy || contender.gates !== this.#gates;
@@ -239,20 +248,21 @@ export class Arena {
     await api.createMany('pods', pods, CREATORS);
   }
 
-  async #clear(): Promise<void> {
+  /** Stops kube-scheduler and empties the cluster. */
+  async clear(): Promise<void> {
     await this.#cluster.scheduler.stop();
     await this.#cluster.reset({ keepNodes: true });
   }
 
   /** Successful writes so far, by verb and resource. */
-  async #countWrites(): Promise<ReadonlyMap<string, number>> {
+  async countWrites(): Promise<ReadonlyMap<string, number>> {
     const counts = new Map<string, number>();
     const metrics = await this.#cluster.api.request<string>('GET', '/metrics');
     for (const line of metrics.split('\n')) {
       if (!line.startsWith('apiserver_request_total{')) continue;
       const label = (name: string) => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? '';
-      if (!['POST', 'PUT', 'PATCH'].includes(label('verb')) || label('dry_run') !== '') continue;
-      if (!['pods', 'events', 'podgroups'].includes(label('resource'))) continue;
+      if (!WRITES.has(label('verb')) || label('dry_run') !== '') continue;
+      if (!COUNTED.has(label('resource'))) continue;
       const what = [label('verb'), label('resource'), label('subresource')].filter(Boolean).join(' ');
       counts.set(what, (counts.get(what) ?? 0) + Number(line.slice(line.lastIndexOf(' '))));
     }
@@ -268,12 +278,12 @@ export class Arena {
   }
 }
 
-function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<string, number>) {
+export function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<string, number>) {
   return new Map([...after].map(([what, amount]) => [what, amount - (before.get(what) ?? 0)]));
 }
 
 /** Gives the control plane a few seconds to finish what is left of the previous turn. */
-async function calmDown(): Promise<void> {
+export async function calmDown(): Promise<void> {
   for (let attempt = 0; attempt < CALM_ATTEMPTS; attempt++) {
     if ((await measureForeignLoad()) < BUSY_PERCENT) return;
     await delay(200);

@@ -13,7 +13,7 @@ import type { Random } from '../random.ts';
 
 export const GPUS_A_NODE = 8;
 /** PriorityClasses of the residents and of the preemptor. */
-const LOW = 'low';
+export const LOW = 'low';
 export const HIGH = 'high';
 const HOUR = 3_600;
 const DEADLINE_MS = 180_000;
@@ -135,7 +135,7 @@ export function settlers(
  * As each contender needs them: Kubernetes' own preemption follows the class, Muster preempts whatever the class says
  * about kube-scheduler.
  */
-async function createClasses(api: ApiClient, contender: Contender): Promise<void> {
+export async function createClasses(api: ApiClient, contender: Contender): Promise<void> {
   const preempts = !contender.muster;
   await api.create('priorityclasses', priorityClass(LOW, 100, { preempts }));
   await api.create('priorityclasses', priorityClass(HIGH, 1_000, { preempts }));

@@ -14,11 +14,17 @@ export interface ControlPlaneBinaries {
   readonly kwok: string;
 }
 
-interface Target {
-  readonly name: keyof ControlPlaneBinaries;
-  readonly module: string;
+/** A program to be built from a Go module. */
+export interface GoProgram {
+  readonly name: string;
+  /** The folder of the module's go.mod. */
+  readonly dir: string;
   readonly package: string;
   readonly ldflags: string;
+}
+
+interface Target extends GoProgram {
+  readonly name: keyof ControlPlaneBinaries;
 }
 
 const strip = '-s -w';
@@ -26,27 +32,27 @@ const strip = '-s -w';
 const versioned = `${strip} -X k8s.io/component-base/version.gitVersion=v1.37.2`;
 
 const modulesDir = join(import.meta.dirname, 'controlplane');
+const kubernetes = { dir: join(modulesDir, 'kubernetes'), ldflags: versioned };
+const kwok = { dir: join(modulesDir, 'kwok'), ldflags: strip };
 const targets: readonly Target[] = [
-  { name: 'etcd', module: 'kubernetes', package: 'go.etcd.io/etcd/server/v3', ldflags: versioned },
-  { name: 'kube-apiserver', module: 'kubernetes', package: 'k8s.io/kubernetes/cmd/kube-apiserver', ldflags: versioned },
-  {
-    name: 'kube-controller-manager',
-    module: 'kubernetes',
-    package: 'k8s.io/kubernetes/cmd/kube-controller-manager',
-    ldflags: versioned,
-  },
-  { name: 'kube-scheduler', module: 'kubernetes', package: 'k8s.io/kubernetes/cmd/kube-scheduler', ldflags: versioned },
-  { name: 'kwok', module: 'kwok', package: 'sigs.k8s.io/kwok/cmd/kwok', ldflags: strip },
+  { name: 'etcd', package: 'go.etcd.io/etcd/server/v3', ...kubernetes },
+  { name: 'kube-apiserver', package: 'k8s.io/kubernetes/cmd/kube-apiserver', ...kubernetes },
+  { name: 'kube-controller-manager', package: 'k8s.io/kubernetes/cmd/kube-controller-manager', ...kubernetes },
+  { name: 'kube-scheduler', package: 'k8s.io/kubernetes/cmd/kube-scheduler', ...kubernetes },
+  { name: 'kwok', package: 'sigs.k8s.io/kwok/cmd/kwok', ...kwok },
 ];
 
-/** The folder of the built programs: it is keyed by what they are built from, so an update never runs old ones. */
 function cacheDir(): string {
+  const files = [kubernetes, kwok].flatMap(({ dir }) => [join(dir, 'go.mod'), join(dir, 'go.sum')]);
+  return cacheDirFor('controlplane', files);
+}
+
+/** A folder for built programs: it is keyed by the files they are built from, so an update never runs old ones. */
+export function cacheDirFor(what: string, files: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const module of ['kubernetes', 'kwok']) {
-    for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(modulesDir, module, file)));
-  }
+  for (const file of files) hash.update(readFileSync(file));
   const root = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return join(root, 'muster', 'controlplane', hash.digest('hex').slice(0, 16));
+  return join(root, 'muster', what, hash.digest('hex').slice(0, 16));
 }
 
 /** Returns the paths of the built programs, or throws an error which says how to build them. */
@@ -62,34 +68,38 @@ export function controlPlaneBinaries(): ControlPlaneBinaries {
 /** Builds what is missing. Programs are built one after the other: the Go tool uses all cores by itself. */
 export async function buildControlPlane(): Promise<void> {
   const dir = cacheDir();
-  mkdirSync(dir, { recursive: true });
   for (const target of targets) {
-    const path = join(dir, target.name);
-    if (existsSync(path)) {
+    if (existsSync(join(dir, target.name))) {
       console.log(`${target.name}: present`);
       continue;
     }
     const started = performance.now();
-    // Renamed when complete, so an interrupted build leaves no half-written program behind.
-    const partial = `${path}.${process.pid}.partial`;
-    try {
-      // The one failure that a second attempt mends is the network's while modules are fetched.
-      const firstError = await runGoBuild(target, partial);
-      const error =
-        firstError !== undefined && isTransient(firstError) ? await runGoBuild(target, partial) : firstError;
-      if (error !== undefined) throw new Error(`go build of ${target.name} failed:\n${error}`);
-      renameSync(partial, path);
-    } finally {
-      rmSync(partial, { force: true });
-    }
+    await buildProgram(target, dir);
     console.log(`${target.name}: built in ${Math.round((performance.now() - started) / 1000)} s`);
   }
 }
 
+/** Builds a program into a folder; throws what the Go tool printed if it fails. */
+export async function buildProgram(program: GoProgram, dir: string): Promise<void> {
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, program.name);
+  // Renamed when complete, so an interrupted build leaves no half-written program behind.
+  const partial = `${path}.${process.pid}.partial`;
+  try {
+    // The one failure that a second attempt mends is the network's while modules are fetched.
+    const firstError = await runGoBuild(program, partial);
+    const error = firstError !== undefined && isTransient(firstError) ? await runGoBuild(program, partial) : firstError;
+    if (error !== undefined) throw new Error(`go build of ${program.name} failed:\n${error}`);
+    renameSync(partial, path);
+  } finally {
+    rmSync(partial, { force: true });
+  }
+}
+
 /** Runs one build; returns what the Go tool printed if it failed, otherwise undefined. */
-async function runGoBuild(target: Target, output: string): Promise<string | undefined> {
-  const child = spawn('go', ['build', '-ldflags', target.ldflags, '-o', output, target.package], {
-    cwd: join(modulesDir, target.module),
+async function runGoBuild(program: GoProgram, output: string): Promise<string | undefined> {
+  const child = spawn('go', ['build', '-ldflags', program.ldflags, '-o', output, program.package], {
+    cwd: program.dir,
     env: { ...process.env, CGO_ENABLED: '0' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
