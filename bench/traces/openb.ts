@@ -1,0 +1,188 @@
+/**
+ * Alibaba's openb cluster (test/data/openb): 1,213 GPU nodes, 6,212 GPUs, pods that take a part of one GPU or whole ones.
+ * The pods of the trace, drawn again at random until they ask for 130 % of the GPUs, arrive one by one and never end; one
+ * that fits nowhere is gone. Measured as published for FGD: allocated GPU when as much was asked for as there is.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Random } from '../random.ts';
+import { FragmentationGradient, type TypicalPod, typicalPodsOf } from './fragmentation.ts';
+import { gpuMilliOf, NodeBook, type NodeShape, type Request } from './node-book.ts';
+import { bestFitScore, packingScore, type Score } from './scoring.ts';
+import { TraceWorld } from './world.ts';
+
+export type Workload = 'default' | 'multigpu50';
+
+export interface OpenbCluster {
+  readonly nodes: readonly NodeShape[];
+  readonly shapes: readonly { readonly request: Request; readonly count: number }[];
+}
+
+/** Allocated GPU as a part of all, by what was asked for, in steps of 1 %. */
+export interface Allocation {
+  readonly course: readonly number[];
+  /** When as much was asked for as there is, and at the end. */
+  readonly atCapacity: number;
+  readonly atEnd: number;
+}
+
+/** What is asked for in the end, as a part of the GPUs. */
+const INFLATION = 1.3;
+
+export function readOpenb(workload: Workload): OpenbCluster {
+  const nodes = read('nodes.csv').flatMap(([cpu, memory, gpus, model, count]) =>
+    Array.from({ length: Number(count) }, () => ({ ...numbers(cpu, memory), gpus: Number(gpus), model: model! })),
+  );
+  const shapes = read(`pods-${workload}.csv`).map(([cpu, memory, gpus, milli, count]) => ({
+    request: { ...numbers(cpu, memory), gpus: Number(gpus), milli: Number(milli) },
+    count: Number(count),
+  }));
+  return { nodes, shapes };
+}
+
+function numbers(cpu: string | undefined, memory: string | undefined): { readonly cpu: number; readonly memory: number } {
+  return { cpu: Number(cpu), memory: Number(memory) };
+}
+
+function read(name: string): readonly (readonly string[])[] {
+  const [, ...rows] = readFileSync(join(import.meta.dirname, '../../test/data/openb', name), 'utf8').trim().split('\n');
+  return rows.map((row) => row.split(','));
+}
+
+/**
+ * All pods of the trace and random ones of them again, or a random part of them, until they ask for `INFLATION` of the
+ * GPUs; in random order.
+ */
+export function drawPods({ nodes, shapes }: OpenbCluster, seed: number): readonly Request[] {
+  const random = new Random(seed);
+  const trace = shapes.flatMap(({ request, count }) => new Array<Request>(count).fill(request));
+  shuffle(trace, random);
+  const wanted = INFLATION * 1_000 * nodes.reduce((sum, { gpus }) => sum + gpus, 0);
+  const drawn: Request[] = [];
+  let asked = 0;
+  for (let i = 0; asked < wanted; i++) {
+    const request = trace[i] ?? trace[random.below(trace.length)]!;
+    drawn.push(request);
+    asked += gpuMilliOf(request);
+  }
+  shuffle(drawn, random);
+  return drawn;
+}
+
+function shuffle<T>(items: T[], random: Random): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [items[i], items[j]] = [items[j]!, items[i]!];
+  }
+}
+
+/** Places one pod after the other: a node for each, or none. */
+export interface Placer {
+  readonly book: NodeBook;
+  place(request: Request): Promise<void> | void;
+}
+
+/** The node with the best score; the first of several. All nodes are looked at. */
+export class ScorePlacer implements Placer {
+  readonly book: NodeBook;
+  readonly #score: Score;
+  #serial = 0;
+
+  constructor(nodes: readonly NodeShape[], score: Score) {
+    this.book = new NodeBook(nodes);
+    this.#score = score;
+  }
+
+  place(request: Request): void {
+    const { book } = this;
+    let best = -1;
+    let most = Number.NEGATIVE_INFINITY;
+    for (let node = 0; node < book.free.length; node++) {
+      if (!book.fits(node, request)) continue;
+      const points = this.#score(book, node, request);
+      if (points > most) [best, most] = [node, points];
+    }
+    if (best >= 0) book.take(`pod-${this.#serial++}`, best, request);
+  }
+}
+
+/** FGD-like; the policy also chooses the device of a share. */
+export class GradientPlacer implements Placer {
+  readonly book: NodeBook;
+  readonly #gradient: FragmentationGradient;
+  #node = -1;
+  #serial = 0;
+
+  constructor(nodes: readonly NodeShape[], typical: readonly TypicalPod[]) {
+    this.#gradient = new FragmentationGradient(typical);
+    this.book = new NodeBook(nodes, (_, request) => this.#gradient.of(this.book, this.#node, request).device);
+  }
+
+  place(request: Request): void {
+    const { book } = this;
+    let [best, most] = [-1, Number.NEGATIVE_INFINITY];
+    for (let node = 0; node < book.free.length; node++) {
+      if (!book.fits(node, request)) continue;
+      const { points } = this.#gradient.of(book, node, request);
+      if (points > most) [best, most] = [node, points];
+    }
+    if (best < 0) return;
+    this.#node = best;
+    book.take(`pod-${this.#serial++}`, best, request);
+  }
+}
+
+/** kube-scheduler with or without Muster: every pod is a lone pod. */
+export class WorldPlacer implements Placer {
+  readonly #world: TraceWorld;
+  #serial = 0;
+
+  constructor(nodes: readonly NodeShape[], seed: number, options: { readonly muster: boolean; readonly score?: Score }) {
+    const { muster, ...rest } = options;
+    this.#world = new TraceWorld({ nodes, seed, sharesGpus: true, muster: muster ? { queues: [] } : undefined, ...rest });
+  }
+
+  get book(): NodeBook {
+    return this.#world.book;
+  }
+
+  async place(request: Request): Promise<void> {
+    const name = `pod-${this.#serial++}`;
+    const uid = this.#world.create({ namespace: 'default', name, request });
+    await this.#world.settle();
+    if (this.book.nodeOf(uid) === undefined) this.#world.delete('default', [name]);
+  }
+}
+
+export type PlacerName = 'kube-scheduler' | 'kube-scheduler, MostAllocated' | 'BestFit' | 'FGD-like' | 'Muster' | 'Muster over MostAllocated';
+
+export function createPlacer(name: PlacerName, { nodes, shapes }: OpenbCluster, seed: number): Placer {
+  switch (name) {
+    case 'kube-scheduler':
+      return new WorldPlacer(nodes, seed, { muster: false });
+    case 'kube-scheduler, MostAllocated':
+      return new WorldPlacer(nodes, seed, { muster: false, score: packingScore });
+    case 'BestFit':
+      return new ScorePlacer(nodes, bestFitScore);
+    case 'FGD-like':
+      return new GradientPlacer(nodes, typicalPodsOf(shapes));
+    case 'Muster':
+      return new WorldPlacer(nodes, seed, { muster: true });
+    case 'Muster over MostAllocated':
+      return new WorldPlacer(nodes, seed, { muster: true, score: packingScore });
+  }
+}
+
+export async function allocate(placer: Placer, pods: readonly Request[], onPod: (placed: number) => void): Promise<Allocation> {
+  const { book } = placer;
+  const course: number[] = [];
+  let asked = 0;
+  for (const [i, request] of pods.entries()) {
+    await placer.place(request);
+    asked += gpuMilliOf(request);
+    while (course.length <= (100 * asked) / book.total) course.push(book.used / book.total);
+    onPod(i);
+  }
+  return { course, atCapacity: course[100]!, atEnd: book.used / book.total };
+}
+
