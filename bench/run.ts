@@ -16,6 +16,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
     load: () => import('./fill-drain.ts'),
   },
   queues: { about: 'a week of jobs of eleven tenants, in virtual time', load: () => import('./queues.ts') },
+  traces: { about: 'published traces through a whole Muster, in virtual time', load: () => import('./traces.ts') },
   recover: { about: 'starting in a cluster of 5,000 nodes and 50,000 pods', load: () => import('./recover.ts') },
   'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
   fuzz: { about: 'a million broken and hostile inputs', load: () => import('./fuzz.ts') },

@@ -4,8 +4,9 @@
  * account of each node instead of reading all pods for each attempt, and it has a queue of its own, the sampling and the
  * scores of the real one. It hears of changes from the watch.
  */
+
+import { type ClusterInMemory, type Kind, keyOf, type WireObject } from '../../test/support/cluster-in-memory.ts';
 import type { BindCall, ExtenderCalls } from '../../test/support/kube-scheduler-role.ts';
-import { type ClusterInMemory, keyOf, type Kind, type WireObject } from '../../test/support/cluster-in-memory.ts';
 import type { Random } from '../random.ts';
 import type { NodeBook, Request } from './node-book.ts';
 import type { Score } from './scoring.ts';

@@ -78,7 +78,10 @@ export class NodeBook {
   readonly shapes: readonly NodeShape[];
   readonly free: readonly FreeSpace[];
   readonly #choose: DeviceChoice;
-  readonly #taken = new Map<string, { readonly node: number; readonly request: Request; readonly devices: readonly number[] }>();
+  readonly #taken = new Map<
+    string,
+    { readonly node: number; readonly request: Request; readonly devices: readonly number[] }
+  >();
   /** Thousandths of GPUs in use, and in all. */
   used = 0;
   readonly total: number;

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Random } from '../random.ts';
 import { FragmentationGradient, type TypicalPod, typicalPodsOf } from './fragmentation.ts';
-import { gpuMilliOf, NodeBook, type NodeShape, type Request } from './node-book.ts';
+import { gpuMilliOf, hasRoom, NodeBook, type NodeShape, type Request } from './node-book.ts';
 import { bestFitScore, packingScore, type Score } from './scoring.ts';
 import { TraceWorld } from './world.ts';
 
@@ -24,6 +24,8 @@ export interface Allocation {
   /** When as much was asked for as there is, and at the end. */
   readonly atCapacity: number;
   readonly atEnd: number;
+  /** Of the GPU that is free in the end, what a pod of the trace cannot use on average, as a part of all. */
+  readonly unusable: { readonly forLackOfCpu: number; readonly inPieces: number };
 }
 
 /** What is asked for in the end, as a part of the GPUs. */
@@ -40,12 +42,17 @@ export function readOpenb(workload: Workload): OpenbCluster {
   return { nodes, shapes };
 }
 
-function numbers(cpu: string | undefined, memory: string | undefined): { readonly cpu: number; readonly memory: number } {
+function numbers(
+  cpu: string | undefined,
+  memory: string | undefined,
+): { readonly cpu: number; readonly memory: number } {
   return { cpu: Number(cpu), memory: Number(memory) };
 }
 
 function read(name: string): readonly (readonly string[])[] {
-  const [, ...rows] = readFileSync(join(import.meta.dirname, '../../test/data/openb', name), 'utf8').trim().split('\n');
+  const [, ...rows] = readFileSync(join(import.meta.dirname, '../../test/data/openb', name), 'utf8')
+    .trim()
+    .split('\n');
   return rows.map((row) => row.split(','));
 }
 
@@ -137,9 +144,19 @@ export class WorldPlacer implements Placer {
   readonly #world: TraceWorld;
   #serial = 0;
 
-  constructor(nodes: readonly NodeShape[], seed: number, options: { readonly muster: boolean; readonly score?: Score }) {
+  constructor(
+    nodes: readonly NodeShape[],
+    seed: number,
+    options: { readonly muster: boolean; readonly score?: Score },
+  ) {
     const { muster, ...rest } = options;
-    this.#world = new TraceWorld({ nodes, seed, sharesGpus: true, muster: muster ? { queues: [] } : undefined, ...rest });
+    this.#world = new TraceWorld({
+      nodes,
+      seed,
+      sharesGpus: true,
+      muster: muster ? { queues: [] } : undefined,
+      ...rest,
+    });
   }
 
   get book(): NodeBook {
@@ -154,26 +171,22 @@ export class WorldPlacer implements Placer {
   }
 }
 
-export type PlacerName = 'kube-scheduler' | 'kube-scheduler, MostAllocated' | 'BestFit' | 'FGD-like' | 'Muster' | 'Muster over MostAllocated';
+export const PLACERS: Readonly<Record<string, (cluster: OpenbCluster, seed: number) => Placer>> = {
+  'kube-scheduler': ({ nodes }, seed) => new WorldPlacer(nodes, seed, { muster: false }),
+  'kube-scheduler, MostAllocated': ({ nodes }, seed) =>
+    new WorldPlacer(nodes, seed, { muster: false, score: packingScore }),
+  BestFit: ({ nodes }) => new ScorePlacer(nodes, bestFitScore),
+  'FGD-like': ({ nodes, shapes }) => new GradientPlacer(nodes, typicalPodsOf(shapes)),
+  Muster: ({ nodes }, seed) => new WorldPlacer(nodes, seed, { muster: true }),
+  'Muster, MostAllocated': ({ nodes }, seed) => new WorldPlacer(nodes, seed, { muster: true, score: packingScore }),
+};
 
-export function createPlacer(name: PlacerName, { nodes, shapes }: OpenbCluster, seed: number): Placer {
-  switch (name) {
-    case 'kube-scheduler':
-      return new WorldPlacer(nodes, seed, { muster: false });
-    case 'kube-scheduler, MostAllocated':
-      return new WorldPlacer(nodes, seed, { muster: false, score: packingScore });
-    case 'BestFit':
-      return new ScorePlacer(nodes, bestFitScore);
-    case 'FGD-like':
-      return new GradientPlacer(nodes, typicalPodsOf(shapes));
-    case 'Muster':
-      return new WorldPlacer(nodes, seed, { muster: true });
-    case 'Muster over MostAllocated':
-      return new WorldPlacer(nodes, seed, { muster: true, score: packingScore });
-  }
-}
-
-export async function allocate(placer: Placer, pods: readonly Request[], onPod: (placed: number) => void): Promise<Allocation> {
+export async function allocate(
+  placer: Placer,
+  { shapes }: OpenbCluster,
+  pods: readonly Request[],
+  onPod: (placed: number) => void,
+): Promise<Allocation> {
   const { book } = placer;
   const course: number[] = [];
   let asked = 0;
@@ -183,6 +196,20 @@ export async function allocate(placer: Placer, pods: readonly Request[], onPod: 
     while (course.length <= (100 * asked) / book.total) course.push(book.used / book.total);
     onPod(i);
   }
-  return { course, atCapacity: course[100]!, atEnd: book.used / book.total };
+  return { course, atCapacity: course[100]!, atEnd: book.used / book.total, unusable: judgeRest(book, shapes) };
 }
 
+function judgeRest(book: NodeBook, shapes: OpenbCluster['shapes']): Allocation['unusable'] {
+  const asking = shapes.filter(({ request }) => request.gpus > 0);
+  const all = asking.reduce((sum, { count }) => sum + count, 0);
+  let [forLackOfCpu, inPieces] = [0, 0];
+  for (const free of book.free) {
+    const left = free.devices.reduce((sum, each) => sum + each, 0);
+    if (left === 0) continue;
+    for (const { request, count } of asking) {
+      if (!hasRoom(free, { ...request, cpu: 0, memory: 0 })) inPieces += (left * count) / all;
+      else if (!hasRoom(free, request)) forLackOfCpu += (left * count) / all;
+    }
+  }
+  return { forLackOfCpu: forLackOfCpu / book.total, inPieces: inPieces / book.total };
+}

@@ -14,6 +14,8 @@ export interface ReplayOptions {
   readonly window: Window;
   /** What each pod requests. */
   readonly requestOf: (job: Job) => Request;
+  /** More annotations of the job's pods, where there is a Muster. */
+  readonly annotationsOf?: (job: Job) => Readonly<Record<string, string>>;
   /** Run lengths are declared. */
   readonly knowsLengths?: boolean;
   /**
@@ -21,7 +23,12 @@ export interface ReplayOptions {
    * pods still counted as taken.
    */
   readonly stretch?: (job: Job, nodes: readonly number[]) => number;
-  readonly progress?: (done: number, now: number) => void;
+  readonly progress?: (done: number) => void;
+}
+
+export interface ReplayOutcome extends Outcome {
+  /** GPU-milliseconds in the window of pods on nodes that waited for the rest of their job. */
+  readonly partial: number;
 }
 
 /** Without gangs: how long pods of a job keep their nodes while waiting for the others; this breaks deadlocks. */
@@ -47,7 +54,7 @@ type Happening =
   | { readonly at: number; readonly kind: 'ends' | 'expires'; readonly run: Run; readonly serial: number }
   | { readonly at: number; readonly kind: 'terminates' };
 
-export async function replay(options: ReplayOptions): Promise<Outcome> {
+export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
   return await new Replay(options).play();
 }
 
@@ -60,6 +67,9 @@ class Replay {
   readonly #fates = new Map<Job, Fate>();
   #useful = 0;
   #held = 0;
+  /** Jobs of which some pods are on nodes and some are not. */
+  readonly #partial = new Set<Run>();
+  #partialTime = 0;
   #now = 0;
 
   constructor(options: ReplayOptions) {
@@ -69,25 +79,33 @@ class Replay {
     this.#world.onLeaving = (uid, how) => this.#onLeaving(uid, how);
   }
 
-  async play(): Promise<Outcome> {
+  async play(): Promise<ReplayOutcome> {
     const { jobs, progress } = this.#options;
     const { clock } = this.#world;
     for (let next = 0; next < jobs.length || this.#fates.size < jobs.length; ) {
-      const at = Math.min(jobs[next]?.submittedAt ?? Number.POSITIVE_INFINITY, this.#agenda.first?.at ?? Number.POSITIVE_INFINITY, clock.next - START);
+      const at = Math.min(
+        jobs[next]?.submittedAt ?? Number.POSITIVE_INFINITY,
+        this.#agenda.first?.at ?? Number.POSITIVE_INFINITY,
+        clock.next - START,
+      );
       if (at === Number.POSITIVE_INFINITY) throw new Error(this.#describeStuck());
       this.#advance(at);
       while (this.#agenda.first?.at === at) await this.#happen(this.#agenda.shift()!);
       for (; jobs[next]?.submittedAt === at; next++) {
         this.#arrive(jobs[next]!);
-        if (next % PROGRESS_EVERY === 0) progress?.(next, at);
+        if (next % PROGRESS_EVERY === 0) progress?.(next);
       }
       await this.#world.settle();
     }
-    return { fates: this.#fates, useful: this.#useful, held: this.#held };
+    return { fates: this.#fates, useful: this.#useful, held: this.#held, partial: this.#partialTime };
   }
 
   #advance(at: number): void {
     this.#held += (this.#world.book.used / 1_000) * this.#within(this.#now, at);
+    for (const { job, pods } of this.#partial) {
+      const bound = [...pods.values()].filter(({ node }) => node >= 0).length;
+      this.#partialTime += bound * job.gpus * this.#within(this.#now, at);
+    }
     this.#now = at;
     this.#world.clock.jumpTo(START + at);
   }
@@ -118,7 +136,7 @@ class Replay {
   }
 
   #create(run: Run, rank: number): void {
-    const { requestOf, knowsLengths } = this.#options;
+    const { requestOf, annotationsOf, knowsLengths } = this.#options;
     const { job } = run;
     const gang = job.key.slice(job.tenant.length + 1);
     const name = run.generation === 0 ? `${gang}-${rank}` : `${gang}-${rank}-${run.generation}`;
@@ -131,6 +149,7 @@ class Replay {
             labels: { 'muster.dev/pod-group': gang, 'muster.dev/queue': job.tenant },
             annotations: {
               'muster.dev/min-members': String(job.pods),
+              ...annotationsOf?.(job),
               ...(knowsLengths && { 'muster.dev/expected-duration': `${Math.ceil(job.durationMs / 1000)}s` }),
             },
           }
@@ -149,7 +168,11 @@ class Replay {
       this.#agenda.add({ at: this.#now + PATIENCE_MS, kind: 'expires', run, serial: run.serial });
     }
     const nodes = [...pods.values()].map((pod) => pod.node);
-    if (nodes.length < job.pods || nodes.includes(-1)) return;
+    if (nodes.length < job.pods || nodes.includes(-1)) {
+      this.#partial.add(run);
+      return;
+    }
+    this.#partial.delete(run);
     run.startedAt = this.#now;
     run.serial++;
     const factor = this.#options.stretch?.(job, nodes) ?? 1;
@@ -174,6 +197,7 @@ class Replay {
     const names = [...run.pods.values()].map(({ name }) => name);
     for (const uid of run.pods.keys()) this.#runOf.delete(uid);
     run.pods.clear();
+    this.#partial.delete(run);
     run.serial++;
     run.since = undefined;
     run.generation++;
@@ -191,13 +215,17 @@ class Replay {
       run.serial++;
     }
     if (how === 'evicted') {
-      const goneAt = Date.parse(this.#world.cluster.get('Pod', `${run.job.tenant}/${run.pods.get(uid)!.name}`).metadata.deletionTimestamp!) - START;
+      const goneAt =
+        Date.parse(
+          this.#world.cluster.get('Pod', `${run.job.tenant}/${run.pods.get(uid)!.name}`).metadata.deletionTimestamp!,
+        ) - START;
       this.#agenda.add({ at: goneAt, kind: 'terminates' });
       return;
     }
     run.pods.delete(uid);
     this.#runOf.delete(uid);
     if (run.pods.size > 0) return;
+    this.#partial.delete(run);
     // The owner makes them again when all are gone.
     run.generation++;
     for (let rank = 0; rank < run.job.pods; rank++) this.#create(run, rank);

@@ -6,7 +6,12 @@ import { defaultConfiguration } from '../../src/config/configuration.ts';
 import type { QueueSpec } from '../../src/core/queues/tree.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { aRawNode, aRawPod, GPU } from '../../test/support/builders.ts';
-import { ClusterInMemory, type Kind, type WatchListener, type WireObject } from '../../test/support/cluster-in-memory.ts';
+import {
+  ClusterInMemory,
+  type Kind,
+  type WatchListener,
+  type WireObject,
+} from '../../test/support/cluster-in-memory.ts';
 import { HandClock } from '../../test/support/hand-clock.ts';
 import type { BindCall, ExtenderCalls } from '../../test/support/kube-scheduler-role.ts';
 import { MANAGED, type MusterProcess, startProcess } from '../../test/support/muster-process.ts';
@@ -166,7 +171,13 @@ export class TraceWorld {
   #startMuster(queues: readonly QueueSpec[]): MusterProcess {
     const { gang, preemption, repair, queues: ordering, topology, lonePodCandidates, server } = defaultConfiguration();
     return startProcess(this.cluster, this.clock, {
-      settings: { ...gang, preemption, repair, queues: { ...ordering, items: queues, statusIntervalMs: STATUS_INTERVAL_MS }, regatherMs: 2_000 },
+      settings: {
+        ...gang,
+        preemption,
+        repair,
+        queues: { ...ordering, items: queues, statusIntervalMs: STATUS_INTERVAL_MS },
+        regatherMs: 2_000,
+      },
       barrierTimeoutMs: gang.barrierTimeoutMs,
       lonePodCandidates,
       maxBodyBytes: server.maxBodyMiB * 2 ** 20,
