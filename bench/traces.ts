@@ -170,7 +170,7 @@ function listPhilly(runs: PhillyRuns): readonly BenchResult[] {
 }
 
 async function measureOpenb({ openbSeeds, openbPart }: Size, progress: Progress): Promise<Part> {
-  const whole = readOpenb('default');
+  const whole = readOpenb();
   const cluster = { ...whole, nodes: whole.nodes.filter((_, i) => i % openbPart === 0) };
   const allocations = new Map<string, readonly Allocation[]>();
   for (const [name, create] of Object.entries(PLACERS)) {

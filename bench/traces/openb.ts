@@ -11,8 +11,6 @@ import { gpuMilliOf, hasRoom, NodeBook, type NodeShape, type Request } from './n
 import { bestFitScore, packingScore, type Score } from './scoring.ts';
 import { TraceWorld } from './world.ts';
 
-export type Workload = 'default' | 'multigpu50';
-
 export interface OpenbCluster {
   readonly nodes: readonly NodeShape[];
   readonly shapes: readonly { readonly request: Request; readonly count: number }[];
@@ -31,11 +29,11 @@ export interface Allocation {
 /** What is asked for in the end, as a part of the GPUs. */
 const INFLATION = 1.3;
 
-export function readOpenb(workload: Workload): OpenbCluster {
+export function readOpenb(): OpenbCluster {
   const nodes = read('nodes.csv').flatMap(([cpu, memory, gpus, model, count]) =>
     Array.from({ length: Number(count) }, () => ({ ...numbers(cpu, memory), gpus: Number(gpus), model: model! })),
   );
-  const shapes = read(`pods-${workload}.csv`).map(([cpu, memory, gpus, milli, count]) => ({
+  const shapes = read('pods-default.csv').map(([cpu, memory, gpus, milli, count]) => ({
     request: { ...numbers(cpu, memory), gpus: Number(gpus), milli: Number(milli) },
     count: Number(count),
   }));
