@@ -43,7 +43,7 @@ interface Size {
 
 const WHOLE: Size = {
   philly: [
-    { name: 'Philly', nodes: 120, scale: 1, days: 7 },
+    { name: 'Philly', nodes: 120, scale: 1, days: 3 },
     { name: 'Philly x 2', nodes: 120, scale: 2, days: 4 },
   ],
   openbSeeds: 3,

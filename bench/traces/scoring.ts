@@ -40,6 +40,17 @@ export const bestFitScore: Score = (book, node, request) => {
   return Math.floor(MAX * (1 - left));
 };
 
+/** What a preferred node affinity adds: a hundred points at the plugin's weight of 2. */
+const AFFINITY = 200;
+
+/** Pods without GPUs carry a preferred node affinity to nodes of this GPU model. */
+export function preferring(model: string, score: Score): Score {
+  return (book, node, request) => {
+    const isPreferred = request.gpus === 0 && book.shapes[node]!.model === model;
+    return score(book, node, request) + (isPreferred ? AFFINITY : 0);
+  };
+}
+
 /** The parts of CPU and memory that are free with the pod. */
 function freeParts(book: NodeBook, node: number, request: Request): readonly [number, number] {
   const free = book.free[node]!;
