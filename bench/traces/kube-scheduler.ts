@@ -43,7 +43,9 @@ export class TraceScheduler {
   readonly #entries = new Map<string, Entry>();
   readonly #requests = new Map<string, Request>();
   readonly #active = new Set<Entry>();
+  /** UIDs of pods with a bind call in flight, and of those whose binding was seen. */
   readonly #binding = new Set<string>();
+  readonly #placed = new Set<string>();
   /** UIDs of the pods that are nominated to each node. */
   readonly #nominated: readonly Map<string, Entry>[];
   /** Without an extender: shapes that fit nowhere since something was last freed. */
@@ -84,9 +86,6 @@ export class TraceScheduler {
     }
     this.#update(uid, keyOf({ metadata, spec, status }), spec.schedulingGates?.length > 0, status.nominatedNodeName);
   }
-
-  /** Pods whose binding was seen. */
-  readonly #placed = new Set<string>();
 
   #update(uid: string, key: string, isGated: boolean, nominatedName: string | undefined): void {
     const nominated = nominatedName ? this.#indexOf.get(nominatedName)! : -1;
@@ -195,18 +194,17 @@ export class TraceScheduler {
     this.#binding.add(uid);
     void call.done.then(() => {
       this.#binding.delete(uid);
-      if (call.verdict === 'bound') return;
-      if (this.#placed.has(uid)) return;
+      if (call.verdict === 'bound' || this.#placed.has(uid)) return;
       book.giveBack(uid);
-      if (this.#entries.has(uid)) this.#conclude(entry, call.verdict);
+      this.#conclude(entry, call.verdict);
     });
   }
 
   /** The status patch after a failed attempt. */
   #conclude({ key, uid }: Entry, message: string): void {
     const { cluster } = this.#options;
-    const pod = cluster.list('Pod').length > 0 && this.#entries.has(uid) ? cluster.get('Pod', key) : undefined;
-    if (!pod) return;
+    if (!this.#entries.has(uid)) return;
+    const pod = cluster.get('Pod', key);
     const isKnown = pod.status.conditions?.[0]?.message === message;
     if (isKnown && pod.status.nominatedNodeName === undefined) return;
     cluster.update('Pod', key, ({ status }) => {
