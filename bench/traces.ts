@@ -196,7 +196,7 @@ async function measureOpenb({ openbSeeds, openbPart }: Size, progress: Progress)
       {
         kind: 'lines',
         title: 'openb: allocated GPU, %, by what was asked for, %',
-        from: 60,
+        from: 80,
         series: names.map((name) => ({
           name,
           values: allocations.get(name)![0]!.course.map((part) => 100 * part),

@@ -22,10 +22,11 @@ export type Chart =
 
 const WIDTH = 900;
 const HEIGHT = 170;
-const PANEL = HEIGHT + 80;
+const PANEL = HEIGHT + 95;
+const NAMES_A_LINE = 5;
 const LEFT = 60;
 const INNER = WIDTH - LEFT - 10;
-const COLORS = ['#8a8f98', '#d1481f', '#b08800', '#6f42c1', '#1f6feb', '#2a8a3e'];
+const COLORS = ['#8a8f98', '#d1481f', '#b08800', '#6f42c1', '#1f6feb', '#2a8a3e', '#111', '#c2185b'];
 
 export function drawCharts(charts: readonly Chart[]): string {
   const height = charts.length * PANEL + 10;
@@ -33,16 +34,17 @@ export function drawCharts(charts: readonly Chart[]): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
     '<title>Traces in virtual time</title>',
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    ...charts.map((chart, i) => drawPanel(chart, i * PANEL + 45)),
+    ...charts.map((chart, i) => drawPanel(chart, i * PANEL + 60)),
     '</svg>\n',
   ].join('\n');
 }
 
 function drawPanel(chart: Chart, top: number): string {
-  const names = chart.series.map(({ name }, i) => `<tspan fill="${COLORS[i]}" dx="10">${name}</tspan>`).join('');
+  const names = chart.series.map(({ name }, i) => `<tspan fill="${COLORS[i]}" dx="10">${name}</tspan>`);
   return [
-    `<text x="${LEFT}" y="${top - 26}" font-weight="bold">${chart.title}</text>`,
-    `<text x="${LEFT - 10}" y="${top - 8}">${names}</text>`,
+    `<text x="${LEFT}" y="${top - 40}" font-weight="bold">${chart.title}</text>`,
+    `<text x="${LEFT - 10}" y="${top - 23}">${names.slice(0, NAMES_A_LINE).join('')}</text>`,
+    `<text x="${LEFT - 10}" y="${top - 8}">${names.slice(NAMES_A_LINE).join('')}</text>`,
     `<rect x="${LEFT}" y="${top}" width="${INNER}" height="${HEIGHT}" fill="none" stroke="#bbb"/>`,
     ...(chart.kind === 'bars' ? drawBars(chart, top) : drawLines(chart, top)),
   ].join('\n');

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Random } from '../random.ts';
 import { FragmentationGradient, type TypicalPod, typicalPodsOf } from './fragmentation.ts';
 import { gpuMilliOf, hasRoom, NodeBook, type NodeShape, type Request } from './node-book.ts';
-import { bestFitScore, packingScore, preferring, type Score, stockScore } from './scoring.ts';
+import { bestFitScore, packingScore, preferring, type Score, stockScore, strandingScore } from './scoring.ts';
 import { TraceWorld } from './world.ts';
 
 export interface OpenbCluster {
@@ -172,7 +172,7 @@ export class WorldPlacer implements Placer {
 /** The nodes with two T4 have 52 CPUs for each GPU, four times as many as most others. */
 const TO_T4 = preferring('T4', stockScore);
 
-/** The names that end in `CPU pods to T4` are set up as docs/lone-pods.md says for pods without accelerators. */
+/** Those that end in `CPU pods to T4` are set up as docs/lone-pods.md says for pods without accelerators. */
 export const PLACERS: Readonly<Record<string, (cluster: OpenbCluster, seed: number) => Placer>> = {
   'kube-scheduler': ({ nodes }, seed) => new WorldPlacer(nodes, seed, { muster: false }),
   'kube-scheduler, MostAllocated': ({ nodes }, seed) =>
@@ -182,6 +182,8 @@ export const PLACERS: Readonly<Record<string, (cluster: OpenbCluster, seed: numb
   'FGD-like': ({ nodes, shapes }) => new GradientPlacer(nodes, typicalPodsOf(shapes)),
   Muster: ({ nodes }, seed) => new WorldPlacer(nodes, seed, { muster: true }),
   'Muster, CPU pods to T4': ({ nodes }, seed) => new WorldPlacer(nodes, seed, { muster: true, score: TO_T4 }),
+  // No scheduler of today: shows what its two differences from the line above are worth.
+  'an order that counts CPU, CPU pods to T4': ({ nodes }) => new ScorePlacer(nodes, strandingScore(TO_T4)),
 };
 
 export async function allocate(

@@ -40,6 +40,22 @@ export const bestFitScore: Score = (book, node, request) => {
   return Math.floor(MAX * (1 - left));
 };
 
+/** How much GPUs without CPU for them count, as a multiple of GPUs that are free. */
+const STRANDED = 4;
+
+/**
+ * What Muster's order of nodes for lone pods could be: the fullest first, as today, but GPUs that the pod would leave
+ * without their part of the node's CPU count more. For pods without GPUs it is `others`.
+ */
+export function strandingScore(others: Score): Score {
+  return (book, node, request) => {
+    if (request.gpus === 0) return others(book, node, request);
+    const [cpu] = freeParts(book, node, request);
+    const gpu = gpuPart(book, node, request, book.shapes[node]!.gpus);
+    return -gpu - STRANDED * Math.max(0, gpu - cpu);
+  };
+}
+
 /** What a preferred node affinity adds: a hundred points at the plugin's weight of 2. */
 const AFFINITY = 200;
 
