@@ -1,5 +1,5 @@
 /** Results of benchmarks: rows of a table, the same on screen and in bench/results/. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface BenchResult {
@@ -74,12 +74,22 @@ export function writeResults(name: string, results: readonly BenchResult[]): voi
   writeFileSync(join(dir, `${name}.json`), `${JSON.stringify(results, undefined, 2)}\n`);
 }
 
-export function renderTable(results: readonly BenchResult[]): string {
-  const header = ['case', 'unit', 'p50', 'p99', 'p99.9', 'value', 'baseline', 'goal', ''];
+/** What the last run that was written measured; none if there is no file. */
+export function readResults(name: string): readonly BenchResult[] {
+  const file = join(import.meta.dirname, 'results', `${name}.json`);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as readonly BenchResult[]) : [];
+}
+
+/** @param before rows of an earlier run: its figure (`value`, or `p99`) is shown beside that of the same case. */
+export function renderTable(results: readonly BenchResult[], before: readonly BenchResult[] = []): string {
+  const earlier = new Map(before.map((row) => [row.case, row.value ?? row.p99]));
+  const header = ['case', 'unit', 'p50', 'p99', 'p99.9', 'value', 'before', 'baseline', 'goal', ''];
   const rows = results.map((row) => [
     row.case,
     row.unit,
-    ...[row.p50, row.p99, row.p999 ?? null, row.value, row.baseline].map((cell) => (cell === null ? '' : String(cell))),
+    ...[row.p50, row.p99, row.p999 ?? null, row.value, earlier.get(row.case) ?? null, row.baseline].map((cell) =>
+      cell === null ? '' : String(cell),
+    ),
     row.goal === null ? '' : `${row.better === 'lower' ? '≤' : '≥'} ${row.goal}`,
     row.ok === null ? '' : row.ok ? 'ok' : 'MISSED',
   ]);

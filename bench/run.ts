@@ -3,7 +3,7 @@
  * bench/results. Exits with 1 when a goal is missed and with 2 when the benchmark does not exist.
  */
 import { describeMachine, measureForeignLoad } from './machine.ts';
-import { type Benchmark, renderTable, UsageError, writeResults } from './result.ts';
+import { type Benchmark, readResults, renderTable, UsageError, writeResults } from './result.ts';
 
 const benchmarks: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Benchmark> }>> = {
   plan: { about: 'planning one gang on 5,000 nodes, in process', load: () => import('./plan.ts') },
@@ -24,6 +24,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
     load: () => import('./fill-drain.ts'),
   },
   queues: { about: 'a week of jobs of eleven tenants, in virtual time', load: () => import('./queues.ts') },
+  traces: { about: 'published traces through a whole Muster, in virtual time', load: () => import('./traces.ts') },
   recover: { about: 'starting in a cluster of 5,000 nodes and 50,000 pods', load: () => import('./recover.ts') },
   'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
   fuzz: { about: 'a million broken and hostile inputs', load: () => import('./fuzz.ts') },
@@ -76,8 +77,9 @@ const seconds = Math.round((performance.now() - start) / 1000);
 const loadAfter = await measureForeignLoad();
 // A run with flags answers a special question; only figures of the unchanged benchmark are kept.
 const isKept = flags.length === 0;
+const before = readResults(name);
 if (isKept) writeResults(name, results);
-console.log(`${renderTable(results)}
+console.log(`${renderTable(results, before)}
 
 ${describeMachine()}; ${seconds} s; others kept ${loadBefore} % of it busy before and ${loadAfter} % after
 ${isKept ? `written to bench/results/${name}.json` : 'not written to bench/results: a run with flags'}`);

@@ -61,6 +61,8 @@ export interface ProcessOptions {
   readonly changePorts?: (ports: SchedulerPorts) => SchedulerPorts;
   /** Answers at once unless given. */
   readonly searcher?: (policy: PlanPolicy) => Searcher;
+  /** `MANAGED` unless given. */
+  readonly managedResources?: readonly string[];
 }
 
 export interface MusterProcess {
@@ -84,10 +86,11 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
   const clock = hand.forProcess();
   const { metrics, access = openAccess } = options;
   const log = createLogger({ verbosity: 9, write: options.write, now: clock.now });
-  const isAccelerator = manageResources(MANAGED);
+  const { managedResources = MANAGED } = options;
+  const isAccelerator = manageResources(managedResources);
   const policy = { isAccelerator, score: options.score };
   const { schedulerNames = [DEFAULT_SCHEDULER] } = options;
-  const projector = new PodProjector({ maxTemplates: 1_000, managedResources: MANAGED, schedulerNames });
+  const projector = new PodProjector({ maxTemplates: 1_000, managedResources, schedulerNames });
   const state = new ClusterState(options.levels, options.exclusiveLevels);
   const events = new EventRecorder({ api: options.events, logger: log, metrics, instance: 'test', clock });
   const { changePorts = (ports) => ports } = options;
