@@ -90,9 +90,8 @@ scenarios('hostile tenants', {}, (scenario) => {
     async (world) => {
       await beside(world, async (tenant) => {
         await tenant.createMany('pods', gangPods({ gang: 'running', size: 1, namespace }));
-        await waitFor(async () => (await tenant.get('pods', 'running-0', { namespace })).spec?.nodeName, {
-          what: 'the pod to run',
-        });
+        // Once Muster has seen it run: before, the gang would still be starting.
+        await expectReason(world, 'running', 'Running', /on node-/);
         const annotations = { [MIN]: '999999999' };
         await tenant.patch('pods', 'running-0', { metadata: { annotations } }, { namespace });
         await expectReason(world, 'running', 'Running', /expected at most 100000 members, found 999999999/);
