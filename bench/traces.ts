@@ -39,6 +39,7 @@ interface Size {
   /** One of so many nodes of openb. */
   readonly openbPart: number;
   readonly polluxJobs: number;
+  readonly polluxLoads: readonly number[];
 }
 
 const WHOLE: Size = {
@@ -49,6 +50,7 @@ const WHOLE: Size = {
   openbSeeds: 3,
   openbPart: 1,
   polluxJobs: 3_000,
+  polluxLoads: [0.5, 0.8],
 };
 
 const QUICK: Size = {
@@ -56,6 +58,7 @@ const QUICK: Size = {
   openbSeeds: 1,
   openbPart: 10,
   polluxJobs: 300,
+  polluxLoads: [0.8],
 };
 
 const MUSTER = 'Muster';
@@ -241,11 +244,18 @@ function listOpenb(
   ];
 }
 
-async function measurePollux({ polluxJobs }: Size, progress: Progress): Promise<Part> {
-  const jobs = drawTrainingJobs(polluxJobs);
+async function measurePollux({ polluxJobs, polluxLoads }: Size, progress: Progress): Promise<Part> {
+  const results: Part[] = [];
+  for (const load of polluxLoads) results.push(await measureTraining(polluxJobs, load, progress));
+  return { rows: results.flatMap(({ rows }) => rows), charts: results.flatMap(({ charts }) => charts) };
+}
+
+async function measureTraining(count: number, load: number, progress: Progress): Promise<Part> {
+  const title = `Pollux, load ${load}`;
+  const jobs = drawTrainingJobs(count, load);
   const outcomes = new Map<string, PolluxOutcome>();
   for (const [name, contender] of Object.entries(CONTENDERS)) {
-    outcomes.set(name, await train(jobs, contender, (done) => progress(`Pollux, ${name}, job ${done}`)));
+    outcomes.set(name, await train(jobs, contender, (done) => progress(`${title}, ${name}, job ${done}`)));
   }
   const groups = [
     { name: 'all jobs', isBounded: true, has: () => true },
@@ -259,7 +269,7 @@ async function measurePollux({ polluxJobs }: Size, progress: Progress): Promise<
     100 * lostThroughput(outcomes.get(name)!.stretches.filter(has), of);
   const rows = groups.flatMap((group) =>
     [...outcomes.keys()].flatMap((name): BenchResult[] => {
-      const label = `Pollux: throughput lost to placement, ${group.name}`;
+      const label = `${title}: throughput lost to placement, ${group.name}`;
       const row = figure(
         `${label}, ${name}`,
         '%',
@@ -275,11 +285,11 @@ async function measurePollux({ polluxJobs }: Size, progress: Progress): Promise<
     }),
   );
   return {
-    rows: [...rows, ...[...outcomes].flatMap(([name, outcome]) => listTraining(name, outcome))],
+    rows: [...rows, ...[...outcomes].flatMap(([name, outcome]) => listTraining(title, name, outcome))],
     charts: [
       {
         kind: 'bars',
-        title: 'Pollux: throughput lost to placement, %',
+        title: `${title}: throughput lost to placement, %`,
         groups: groups.map(({ name }) => name),
         series: [...outcomes.keys()].map((name) => ({
           name,
@@ -290,8 +300,29 @@ async function measurePollux({ polluxJobs }: Size, progress: Progress): Promise<
   };
 }
 
-function listTraining(name: string, { fates }: PolluxOutcome): readonly BenchResult[] {
-  const times = [...fates.values()].map(({ delayMs, job }) => (delayMs + job.durationMs) / 1000);
-  const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
-  return [figure(`Pollux: mean completion time, ${name}`, 's', mean, 'lower')];
+function listTraining(title: string, name: string, outcome: PolluxOutcome): readonly BenchResult[] {
+  const fates = [...outcome.fates.values()];
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const times = fates.map(({ delayMs, job }) => (delayMs + job.durationMs) / 1000);
+  const waitOf = (has: (gpus: number) => boolean) => {
+    const waits = outcome.stretches.flatMap(({ job, factor }) =>
+      has(gpusOf(job)) ? [(outcome.fates.get(job)!.delayMs - (factor - 1) * job.durationMs) / 1000] : [],
+    );
+    return waits.length === 0 ? 0 : mean(waits);
+  };
+  return [
+    figure(`${title}: mean completion time, ${name}`, 's', mean(times), 'lower'),
+    figure(
+      `${title}: mean wait, jobs below 16 GPUs, ${name}`,
+      's',
+      waitOf((gpus) => gpus < 16),
+      'lower',
+    ),
+    figure(
+      `${title}: mean wait, jobs of 16 GPUs, ${name}`,
+      's',
+      waitOf((gpus) => gpus === 16),
+      'lower',
+    ),
+  ];
 }

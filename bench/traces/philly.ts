@@ -85,7 +85,7 @@ function queuesOf(quotas: ReadonlyMap<string, number>): readonly QueueSpec[] {
 
 async function play(jobs: readonly Job[], world: TraceWorld, window: Window, progress: (done: number) => void) {
   const requestOf = ({ gpus }: Job) => ({ cpu: 1_000, memory: 1_024, gpus, milli: WHOLE });
-  return await replay({ jobs, world, window, requestOf, progress, knowsLengths: true });
+  return await replay({ jobs, world, window, requestOf, progress, declaredOf: ({ durationMs }) => durationMs });
 }
 
 function read(name: string): string {

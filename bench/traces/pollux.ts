@@ -19,7 +19,6 @@ export const NODE_GPUS = 4;
 /** A job has at most so many pods: the profile ends at four nodes. */
 const MAX_PODS = 4;
 const SIZES = [1, 2, 4, 8, 16];
-const LOAD = 0.8;
 
 /** Step times by placement, of one model and batch size. A placement lists the GPUs on each node, least first: `13`. */
 export type Profile = ReadonlyMap<string, number>;
@@ -76,11 +75,12 @@ export function readProfiles(text: string): ReadonlyMap<string, readonly Profile
   return new Map([...profiles].map(([app, batches]) => [app, [...batches.values()]]));
 }
 
-export function drawTrainingJobs(count: number): readonly TrainingJob[] {
+/** @param load requested GPU time, were every job placed best, as a part of what there is. */
+export function drawTrainingJobs(count: number, load: number): readonly TrainingJob[] {
   const file = join(import.meta.dirname, '../../test/data/pollux/step-times.csv');
   const apps = [...readProfiles(readFileSync(file, 'utf8')).values()];
   const random = new Random(11);
-  const drawn = drawJobs(count, 1, NODES * NODE_GPUS, LOAD).filter(({ pods, gpus }) => SIZES.includes(pods * gpus));
+  const drawn = drawJobs(count, 1, NODES * NODE_GPUS, load).filter(({ pods, gpus }) => SIZES.includes(pods * gpus));
   return drawn.map((job, i) => {
     const size = job.pods * job.gpus;
     const pods = Math.min(size, MAX_PODS);
@@ -113,7 +113,7 @@ export async function train(
     ...(annotationsOf && { annotationsOf }),
     window: { from: 0, to: jobs.at(-1)!.submittedAt },
     requestOf: ({ gpus }) => ({ cpu: 4_000 * gpus, memory: 16 * 1024 * gpus, gpus, milli: WHOLE }),
-    knowsLengths: true,
+    declaredOf: (job) => worstOf(job as TrainingJob) * job.durationMs,
     stretch: (job, used) => {
       const stretch = judge(job as TrainingJob, used, world.book);
       stretches.set(job, stretch);
@@ -140,6 +140,12 @@ function judge(job: TrainingJob, used: readonly number[], book: NodeBook): Stret
       [...on.values()].sort((a, b) => a - b),
     ) / best;
   return { job, factor, attainable: attainable / best };
+}
+
+/** How many times longer than on its best placement the job can take: what its owner has to declare. */
+function worstOf(job: TrainingJob): number {
+  const times = listPlacements(job.pods, job.gpus).map((placement) => stepTime(job, placement));
+  return Math.max(...times) / Math.min(...times);
 }
 
 function stepTime({ profile, key }: TrainingJob, placement: readonly number[]): number {

@@ -16,8 +16,8 @@ export interface ReplayOptions {
   readonly requestOf: (job: Job) => Request;
   /** More annotations of the job's pods, where there is a Muster. */
   readonly annotationsOf?: (job: Job) => Readonly<Record<string, string>>;
-  /** Run lengths are declared. */
-  readonly knowsLengths?: boolean;
+  /** The run length that the job declares, milliseconds; undefined: none. */
+  readonly declaredOf?: (job: Job) => number;
   /**
    * How many times longer than its duration the job takes on the nodes of its pods. Called when it starts, with its own
    * pods still counted as taken.
@@ -136,7 +136,7 @@ class Replay {
   }
 
   #create(run: Run, rank: number): void {
-    const { requestOf, annotationsOf, knowsLengths } = this.#options;
+    const { requestOf, annotationsOf, declaredOf } = this.#options;
     const { job } = run;
     const gang = job.key.slice(job.tenant.length + 1);
     const name = run.generation === 0 ? `${gang}-${rank}` : `${gang}-${rank}-${run.generation}`;
@@ -150,7 +150,7 @@ class Replay {
             annotations: {
               'muster.dev/min-members': String(job.pods),
               ...annotationsOf?.(job),
-              ...(knowsLengths && { 'muster.dev/expected-duration': `${Math.ceil(job.durationMs / 1000)}s` }),
+              ...(declaredOf && { 'muster.dev/expected-duration': `${Math.ceil(declaredOf(job) / 1000)}s` }),
             },
           }
         : common,

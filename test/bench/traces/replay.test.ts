@@ -21,12 +21,13 @@ async function play(shorts: readonly Short[], nodes: number, queues?: readonly Q
   }));
   const world = new TraceWorld({ nodes: new Array(nodes).fill(node), muster: queues && { queues } });
   const requestOf = ({ gpus }: Job) => ({ cpu: 1_000, memory: 1_024, gpus, milli: 1_000 });
+  const declaredOf = ({ durationMs }: Job) => durationMs;
   const nodesOf: number[] = [];
   const stretch = (_: Job, used: readonly number[]) => {
     nodesOf.push(new Set(used).size);
     return 1;
   };
-  const outcome = await replay({ jobs, world, window: WEEK, requestOf, knowsLengths: true, stretch });
+  const outcome = await replay({ jobs, world, window: WEEK, requestOf, declaredOf, stretch });
   const fates = jobs.map((job) => outcome.fates.get(job)!);
   return {
     delays: fates.map(({ delayMs }) => delayMs / 1000),
