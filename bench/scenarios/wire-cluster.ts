@@ -155,6 +155,7 @@ class Builder {
   workload(kind: Workload['kind'], name: string, namespace: string, spec: Workload['spec']): Workload {
     const workload: Workload = { ...team(kind, name, namespace), spec };
     if (kind === 'Job') this.#job(workload, 20);
+    if (kind === 'DaemonSet') this.add('/apis/apps/v1/daemonsets', this.plain(name, namespace));
     return workload;
   }
 
