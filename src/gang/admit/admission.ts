@@ -27,7 +27,7 @@ import { ClosedQueues, type Closing } from './closed-queues.ts';
 import { constrainEarly, constrainStarted, constrainWaiting } from './constraints.ts';
 import { placeGrowth } from './growth.ts';
 import { isAhead, isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
-import { type PlaceInLine, priorityIn } from './place-in-line.ts';
+import { type PlaceInLine, placeInLine } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
@@ -391,9 +391,7 @@ export class Admission {
       return [];
     }
     const { queue } = choice;
-    const { key, createdAt } = gang;
-    const { setBack } = admission;
     const asked = this.#queues.askedBy(gang);
-    return [{ kind: 'waiting', key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record }];
+    return [placeInLine('waiting', record, { queue, asked, createdAt: gang.createdAt })];
   }
 }

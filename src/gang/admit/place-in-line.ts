@@ -10,6 +10,17 @@ export interface PlaceInLine extends PendingGang {
   readonly record: GangRecord;
 }
 
+/** The place of a gang that came then. @param asked what it takes its turn for. */
+export function placeInLine(
+  kind: PlaceInLine['kind'],
+  record: GangRecord,
+  { queue, asked, createdAt }: Pick<PlaceInLine, 'queue' | 'asked' | 'createdAt'>,
+): PlaceInLine {
+  const { gang, admission } = record;
+  const { setBack } = admission;
+  return { kind, key: gang.key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record };
+}
+
 /** The priority that counts for queue order. */
 export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
   return hasPriorityClass ? priority : (defaultPriority ?? priority);
