@@ -24,6 +24,7 @@ const TICK_MS = 10;
 const EVENTS = 6_000;
 const KINDS = [
   '/apis/batch/v1/jobs',
+  '/apis/apps/v1/daemonsets',
   '/api/v1/persistentvolumeclaims',
   '/apis/storage.k8s.io/v1/storageclasses',
   '/apis/scheduling.k8s.io/v1/priorityclasses',

@@ -121,14 +121,7 @@ describe('a large question', () => {
 
   test('of another namespace does not wait for all those of one that asks much', async () => {
     const { searcher } = start();
-    const order: string[] = [];
-    const ask = (namespace: string) =>
-      new Promise<void>((resolve) => {
-        searcher.findVictims(inNamespace(question, namespace), () => {
-          order.push(namespace);
-          resolve();
-        });
-      });
+    const { ask, order } = askIn(searcher);
     await Promise.all(['greedy', 'greedy', 'greedy', 'greedy', 'modest', 'other', 'modest'].map(ask));
     expect(order).toEqual(['greedy', 'greedy', 'modest', 'other', 'greedy', 'modest', 'greedy']);
   });
@@ -138,14 +131,7 @@ describe('a large question', () => {
     const { searcher, clock } = start([FROZEN], {
       isThere: ({ members }) => !gone.has(members[0]!.namespace),
     });
-    const order: string[] = [];
-    const ask = (namespace: string) =>
-      new Promise<void>((resolve) => {
-        searcher.findVictims(inNamespace(question, namespace), () => {
-          order.push(namespace);
-          resolve();
-        });
-      });
+    const { ask, order } = askIn(searcher);
     const first = ask('first');
     void ask('deleted');
     const last = ask('last');
@@ -165,6 +151,19 @@ describe('a large question', () => {
     expect(answers.at(-1)).toBe('busy');
   });
 });
+
+/** Asks for gangs of namespaces, and notes in which order they are answered. */
+function askIn(searcher: WorkerSearcher) {
+  const order: string[] = [];
+  const ask = (namespace: string) =>
+    new Promise<void>((resolve) => {
+      searcher.findVictims(inNamespace(question, namespace), () => {
+        order.push(namespace);
+        resolve();
+      });
+    });
+  return { ask, order };
+}
 
 function inNamespace(asked: VictimQuestion, namespace: string): VictimQuestion {
   const members = asked.gang.members.map((member) => ({ ...member, namespace }));

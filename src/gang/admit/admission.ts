@@ -28,7 +28,7 @@ import { ClosedQueues, type Closing } from './closed-queues.ts';
 import { constrainEarly, constrainStarted, constrainWaiting } from './constraints.ts';
 import { placeGrowth } from './growth.ts';
 import { isAhead, isFoundBefore, isFoundByPlanning, waitsBehind } from './hold-kinds.ts';
-import { noteVerdict, type PlaceInLine, placeWaiting } from './place-in-line.ts';
+import { noteVerdict, type PlaceInLine, placeInLine } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { RunHistory } from './run-history.ts';
 import type { RunLimits } from './run-limits.ts';
@@ -387,6 +387,8 @@ export class Admission {
       clearBlocked(admission);
       return [];
     }
-    return [placeWaiting(record, choice.queue, this.#queues.askedBy(gang))];
+    const { queue } = choice;
+    const asked = this.#queues.askedBy(gang);
+    return [placeInLine('waiting', record, { queue, asked, createdAt: gang.createdAt })];
   }
 }

@@ -1,6 +1,7 @@
 /** Under which constraints admission hands out a gang. */
+import type { Queue } from '../../core/queues/tree.ts';
 import type { LoopContext } from '../framework/context.ts';
-import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
+import { type ExcludedModels, NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import { countLacking, type GangRecord } from '../state/records.ts';
 import { hasQuotaEarly } from './arrivals.ts';
 import type { Backfill } from './backfill.ts';
@@ -32,19 +33,23 @@ export function constrainStarted(
   const needed = census.unbound.slice(0, lacking);
   const restores = lacking > 0 && queues.grants.beyond(record, name, needed).size === 0;
   const models = restores ? findRestoredModels(record, needed, queues) : undefined;
-  const one = queues.amountsOf(census.unbound.slice(0, 1));
   // Where nobody waits, a gang that is planned anew as a whole takes all its members along.
   const isFree = !hasLine && census.bound.length === 0;
   return {
     queue,
     isQuotaFull: false,
-    excludedModels: models?.excluded ?? (queue ? queues.listExcludedModels(queue, one) : NO_EXCLUDED_MODELS),
+    excludedModels: models?.excluded ?? listExcludedForOne(record, queue, queues),
     // Replacements restore what it had; replacements that take more must not delay others.
     reserved: restores ? undefined : backfill.reservedFor(record),
     mayPlanEarly: false,
     ...(models && { most: models.most }),
     ...(!isFree && { ahead: countAhead(record, name, queues, reservations) }),
   };
+}
+
+function listExcludedForOne({ census }: GangRecord, queue: Queue | undefined, queues: QueueTable): ExcludedModels {
+  const one = census.unbound.slice(0, 1);
+  return queue ? queues.listExcludedModels(queue, queues.amountsOf(one)) : NO_EXCLUDED_MODELS;
 }
 
 /** The gang takes its turn in the line. */

@@ -10,7 +10,7 @@ import { holdBack } from '../state/admission-status.ts';
 import { demandOf } from '../state/demand.ts';
 import { countLacking, countOpenLosses, type GangRecord } from '../state/records.ts';
 import { countMost } from './count-most.ts';
-import { type PlaceInLine, priorityIn } from './place-in-line.ts';
+import { type PlaceInLine, placeInLine } from './place-in-line.ts';
 import type { QueueTable } from './queue-table.ts';
 
 type Reservations = Pick<LoopContext['reservations'], 'slotsOf' | 'slot'>;
@@ -32,9 +32,7 @@ export function placeGrowth(
   const { queue } = choice;
   const createdAt = demand.members.reduce((first, pod) => Math.min(first, pod.createdAt), Number.POSITIVE_INFINITY);
   const asked = queues.amountsOf(demand.members.slice(0, demand.min));
-  const { key } = gang;
-  const { setBack } = admission;
-  return { kind: 'growing', key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record };
+  return placeInLine('growing', record, { queue, asked, createdAt });
 }
 
 /**

@@ -15,7 +15,7 @@ import type { MemberEvictor } from '../framework/ports.ts';
 import type { QueueTable } from './queue-table.ts';
 
 /** A refused or failed eviction is tried again after this, milliseconds. */
-const AGAIN_MS = 1_000;
+export const EVICTS_AGAIN_MS = 1_000;
 
 /** A pod that left its gang while it ran. */
 interface Leaver {
@@ -77,7 +77,7 @@ export class LeaverLimits {
       if (!pod || choice?.kind !== 'queue' || choice.queue.maxRunTimeMs === undefined || pod.deleting) continue;
       const endsAt = (startedAt ?? pod.startedAt ?? now) + choice.queue.maxRunTimeMs;
       if (now >= endsAt) this.#evictor.restart(gang ?? uid, [pod]);
-      next = Math.min(next, now >= endsAt ? now + AGAIN_MS : endsAt);
+      next = Math.min(next, now >= endsAt ? now + EVICTS_AGAIN_MS : endsAt);
     }
     return next;
   }

@@ -53,9 +53,10 @@ export class LoneUse {
 
   #count(uid: string, pod: PodModel | undefined): void {
     const counted = this.#counted.get(uid);
-    const model = pod && this.#counts(pod) ? this.#modelOf(pod.nodeName) : undefined;
+    const uses = pod !== undefined && this.#uses(pod);
+    const model = uses ? this.#modelOf(pod.nodeName) : undefined;
     const group = model === undefined ? undefined : this.#groupOf(pod!);
-    if (pod && group === undefined && this.#counts(pod)) this.#nowhere.set(uid, pod);
+    if (uses && group === undefined) this.#nowhere.set(uid, pod);
     else this.#nowhere.delete(uid);
     if (group === counted?.group) return;
     if (counted) {
@@ -72,7 +73,7 @@ export class LoneUse {
     this.#counted.set(uid, { group, amounts });
   }
 
-  #counts(pod: PodModel): boolean {
+  #uses(pod: PodModel): boolean {
     // Who creates a pod may write any node in it. It takes room there, and uses nothing until somebody confirms it.
     if (!pod.isOurs || !pod.isConfirmed || isTerminated(pod) || gangKeyOf(pod) !== undefined) return false;
     return requestsAccelerator(pod.template, this.#isAccelerator);

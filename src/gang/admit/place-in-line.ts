@@ -1,6 +1,5 @@
 /** Who stands in the line of a pass, and at which priority. */
 import type { Gang } from '../../core/podgroup/gang.ts';
-import type { Amounts } from '../../core/queues/amounts.ts';
 import type { PendingGang, QueueHead } from '../../core/queues/order.ts';
 import type { Queue } from '../../core/queues/tree.ts';
 import { clearBlocked, holdBack, noteQuota } from '../state/admission-status.ts';
@@ -12,17 +11,20 @@ export interface PlaceInLine extends PendingGang {
   readonly record: GangRecord;
 }
 
+/** The place of a gang that came then. @param asked what it takes its turn for. */
+export function placeInLine(
+  kind: PlaceInLine['kind'],
+  record: GangRecord,
+  { queue, asked, createdAt }: Pick<PlaceInLine, 'queue' | 'asked' | 'createdAt'>,
+): PlaceInLine {
+  const { gang, admission } = record;
+  const { setBack } = admission;
+  return { kind, key: gang.key, queue, priority: priorityIn(queue, gang), createdAt, asked, setBack, record };
+}
+
 /** The priority that counts for queue order. */
 export function priorityIn({ defaultPriority }: Queue, { priority, hasPriorityClass }: Gang): number {
   return hasPriorityClass ? priority : (defaultPriority ?? priority);
-}
-
-/** @param asked what its minimum takes. */
-export function placeWaiting(record: GangRecord, queue: Queue, asked: Amounts): PlaceInLine {
-  const { gang, admission } = record;
-  const { key, createdAt } = gang;
-  const priority = priorityIn(queue, gang);
-  return { kind: 'waiting', key, queue, priority, createdAt, asked, setBack: admission.setBack, record };
 }
 
 /** Notes what its queue says to the gang whose turn it is. */

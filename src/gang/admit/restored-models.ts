@@ -3,8 +3,7 @@
  * given; on another model it restores nothing, and the limits of that model count.
  */
 import type { PodModel } from '../../core/objects/model.ts';
-import type { ExcludedModels } from '../framework/planning-input.ts';
-import { NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
+import { type ExcludedModels, NO_EXCLUDED_MODELS } from '../framework/planning-input.ts';
 import type { GangRecord } from '../state/records.ts';
 import { countMost } from './count-most.ts';
 import type { QueueTable } from './queue-table.ts';

@@ -15,11 +15,9 @@ import type { HoldReason } from '../../core/reasons/hold-reason.ts';
 import type { LoopContext } from '../framework/context.ts';
 import type { MemberEvictor } from '../framework/ports.ts';
 import type { GangRecord } from '../state/records.ts';
-import { LeaverLimits } from './leaver-limits.ts';
+import { EVICTS_AGAIN_MS, LeaverLimits } from './leaver-limits.ts';
 import type { QueueTable } from './queue-table.ts';
 
-/** A refused or failed eviction is tried again after this, milliseconds. */
-const AGAIN_MS = 1_000;
 const MAX_ENDED = 10_000;
 
 /** A gang that ran too long, with the owners that it had. */
@@ -118,7 +116,7 @@ export class RunLimits {
         if (!isMarked) this.#context.observer.onRunTimeOver(gang, name, limitMs);
       }
       this.#evictor.end(gang.key, census.bound, now);
-      this.#nextAt = Math.min(this.#nextAt, now + AGAIN_MS);
+      this.#nextAt = Math.min(this.#nextAt, now + EVICTS_AGAIN_MS);
     } else if (isMarked) this.#forgive(record, now);
     else if (this.#endedOf(gang)) this.#evictor.mark(gang.key, census.unbound, now);
   }
@@ -154,7 +152,7 @@ export class RunLimits {
     this.#warned.delete(gang.key);
     if (!gang.isOverTime) return;
     this.#evictor.unmark(gang.key, [...census.bound, ...census.unbound]);
-    this.#nextAt = Math.min(this.#nextAt, now + AGAIN_MS);
+    this.#nextAt = Math.min(this.#nextAt, now + EVICTS_AGAIN_MS);
   }
 
   /**
