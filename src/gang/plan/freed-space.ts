@@ -3,7 +3,8 @@
  * them: as long as the nodes on which something was freed since hold fewer, another plan would end as the last one. With
  * 500 gangs of different shapes in a full cluster, each freed GPU planned all of them again; now it plans none.
  *
- * A gang that could take room from others is planned each time: with what is freed, it may need fewer victims.
+ * A gang that could take room from others is planned each time: with what is freed, it may need fewer victims. And
+ * what others have taken since makes a reason untrue, so a gang is planned again for its reason's sake, now and then.
  */
 import type { PodTemplate } from '../../core/objects/model.ts';
 import type { GangRequest } from '../../core/placement/gang-request.ts';
@@ -14,6 +15,9 @@ import type { LoopContext } from '../framework/context.ts';
 import type { LowestPriority } from '../framework/lowest-priority.ts';
 import { widensAt } from '../state/attempt.ts';
 import type { GangRecord } from '../state/records.ts';
+
+/** How long a reason may say what was so before others took or gave back capacity, milliseconds. */
+const REASON_MS = 5_000;
 
 export interface FreedSpaceParts {
   readonly lowest: LowestPriority;
@@ -26,6 +30,7 @@ export class FreedSpace {
   /** For how many members there is room on the freed nodes, by freed generation and template; for this pass. */
   readonly #rooms = new Map<string, number>();
   #records: readonly GangRecord[] = [];
+  #nextAt = Number.POSITIVE_INFINITY;
   /** Who could be displaced; undefined: not asked in this pass, or changed since. */
   #holders: { readonly at: number; readonly priority: number; readonly setBack: number } | undefined;
 
@@ -39,6 +44,18 @@ export class FreedSpace {
     this.#records = records;
     this.#rooms.clear();
     this.#holders = undefined;
+    this.#nextAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** When a gang that was passed over is to be planned for its reason's sake, milliseconds; Infinity: none is. */
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
+  /** How the cluster's free capacity looks, as a number that grows with each change of it. */
+  get revision(): number {
+    const { view, reservations } = this.#context;
+    return view.snapshot().generation + reservations.taken;
   }
 
   /** Whether planning the gang again would find too little room again. @param now milliseconds. */
@@ -49,7 +66,16 @@ export class FreedSpace {
     if (lacking === undefined || !member || now >= widensAt(shortfall) || now >= preemption.searchesAt) return false;
     // From half of it on it is planned again, so that what people read is not far off.
     const room = this.#roomFor(member.template, unschedulableAt);
-    return (room === 0 || 2 * room < lacking) && !this.#mayTakeRoom(record);
+    const isInVain = (room === 0 || 2 * room < lacking) && !this.#mayTakeRoom(record);
+    return isInVain && !this.#isReasonDue(record, now);
+  }
+
+  /** Whether the gang's reason may have become untrue, and has stood long enough. */
+  #isReasonDue({ attempt: { shortfallOf } }: GangRecord, now: number): boolean {
+    if (shortfallOf.revision === this.revision) return false;
+    const dueAt = shortfallOf.at + REASON_MS;
+    if (now < dueAt) this.#nextAt = Math.min(this.#nextAt, dueAt);
+    return now >= dueAt;
   }
 
   #roomFor(template: PodTemplate, since: number): number {

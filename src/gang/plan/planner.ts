@@ -12,7 +12,7 @@ import type { LoopContext } from '../framework/context.ts';
 import type { PlanningInput, PlanningInputs } from '../framework/planning-input.ts';
 import type { Release } from '../framework/ports.ts';
 import { holdBack } from '../state/admission-status.ts';
-import { beginReplan, noteShortfall, noteUnchecked, noteUnschedulable } from '../state/attempt.ts';
+import { beginReplan, dateShortfall, noteShortfall, noteUnchecked, noteUnschedulable } from '../state/attempt.ts';
 import { exponentialBackoff } from '../state/backoff.ts';
 import { type Demand, demandAnew, demandOf, type MembersDemand, withoutGrowth } from '../state/demand.ts';
 import { countLacking, type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
@@ -140,11 +140,14 @@ export class Planner {
   }
 
   /**
-   * When to check again because gangs wait only for others to get through, milliseconds; Infinity: none does.
+   * When to check again, because gangs wait only for others to get through or for their reason's sake, milliseconds;
+   * Infinity: none does.
    * @param now when the last cycle began.
    */
   nextAt(now: number): number {
-    return this.#pass?.now === now && this.#parts.pacing.defers ? now + RECHECK_MS : Number.POSITIVE_INFINITY;
+    const { pacing, freedSpace } = this.#parts;
+    if (this.#pass?.now === now && pacing.defers) return now + RECHECK_MS;
+    return freedSpace.nextAt;
   }
 
   /** Begins a new pass. */
@@ -298,7 +301,10 @@ export class Planner {
     }
     if (!isKnown) observer.onPlanned(gang.key, plan, (clock.now() - start) / 1000);
     if (plan.kind === 'placed') this.#assign(record, demand, plan.slots);
-    else if (plan.kind === 'unschedulable') noteShortfall(attempt, plan);
+    else if (plan.kind === 'unschedulable') {
+      noteShortfall(attempt, plan);
+      dateShortfall(attempt, start, this.#parts.freedSpace.revision);
+    }
     return plan.kind === 'placed';
   }
 

@@ -60,6 +60,8 @@ interface WritableAttempt {
   isUnchecked: boolean;
   /** What the last plan lacked; undefined if it placed everything. */
   shortfall: Unschedulable | undefined;
+  /** When that was found, milliseconds, and in which state of the cluster's free capacity. */
+  shortfallOf: { readonly at: number; readonly revision: number };
   /** Why the gang can never start as it is; undefined: it may, or nobody has asked. */
   unsatisfiable: NeverReason | undefined;
   /** The barrier was opened: the gang has started, and later members pass. */
@@ -97,6 +99,7 @@ export function newAttempt({ members }: Gang, now: number): Attempt {
     topologyGeneration: -1,
     isUnchecked: false,
     shortfall: undefined,
+    shortfallOf: { at: 0, revision: -1 },
     unsatisfiable: undefined,
     isOpen: false,
     incompleteSince: undefined,
@@ -202,6 +205,11 @@ export function planAgain(attempt: Attempt): void {
 
 export function noteShortfall(attempt: Attempt, shortfall: Unschedulable | undefined): void {
   writable(attempt).shortfall = shortfall;
+}
+
+/** The shortfall that was noted is of that time and state. @param at milliseconds. */
+export function dateShortfall(attempt: Attempt, at: number, revision: number): void {
+  writable(attempt).shortfallOf = { at, revision };
 }
 
 /** Nothing that others do helps the gang. */

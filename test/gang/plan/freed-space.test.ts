@@ -63,7 +63,7 @@ async function countPlans(act: (world: World) => Promise<void>, after: (world: W
 
 const freeOne = async (world: World, name: string) => {
   world.delete(name);
-  await world.pass(5 * SECOND);
+  await world.pass(SECOND / 2);
 };
 
 describe('a gang that waits for room', () => {
@@ -71,7 +71,7 @@ describe('a gang that waits for room', () => {
     const { plans } = await countPlans(
       async (world) => {
         world.create(gang('a', 2, { gpus: 4 }));
-        await world.pass(5 * SECOND);
+        await world.pass(SECOND);
       },
       async (world) => {
         for (let i = 0; i < 3; i++) await freeOne(world, `filler-0-${i}`);
@@ -84,7 +84,7 @@ describe('a gang that waits for room', () => {
     const { world, plans } = await countPlans(
       async (world) => {
         world.create(gang('a', 8, { gpus: 1 }));
-        await world.pass(5 * SECOND);
+        await world.pass(SECOND);
       },
       async (world) => {
         for (let i = 0; i < 3; i++) await freeOne(world, `filler-0-${i}`);
@@ -103,18 +103,39 @@ describe('a gang that waits for room', () => {
       async (world) => {
         world.disruptionBudget('fillers', { app: 'filler' }, 0);
         world.create(gang('a', 2, { priority: 200 }));
-        await world.pass(5 * SECOND);
+        await world.pass(SECOND);
       },
       async (world) => await freeOne(world, 'filler-0-0'),
     );
     expect(plans).toBeGreaterThan(0);
   });
 
+  test('says within seconds how much room there is, although what others freed and took cannot help it', async () => {
+    const { plans } = await countPlans(
+      async (world) => {
+        world.delete('filler-0-0');
+        world.delete('filler-0-1');
+        world.create(gang('a', 8, { gpus: 1 }));
+        await world.pass(SECOND);
+        expect(world.reasonOf('a')).toContain('2 of 8');
+      },
+      async (world) => {
+        world.create(pod('taker', { gpus: 2, nodeName: 'n0', priority: 100 }));
+        await freeOne(world, 'filler-1-0');
+        expect(world.reasonOf('a')).toContain('2 of 8');
+        await world.pass(5 * SECOND);
+        expect(world.reasonOf('a')).toContain('1 of 8');
+        await world.pass(60 * SECOND);
+      },
+    );
+    expect(plans).toBe(1);
+  });
+
   test('is planned again when a node changes', async () => {
     const { world, plans } = await countPlans(
       async (world) => {
         world.create(gang('a', 2, { gpus: 4 }));
-        await world.pass(5 * SECOND);
+        await world.pass(SECOND);
       },
       async (world) => {
         world.addNode('n9');
