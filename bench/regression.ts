@@ -3,6 +3,7 @@
  * same run. Each is the lowest of several measurements, as other load only ever adds.
  *
  * Without flags the ratios are kept in bench/results; `--check` compares with the kept ones and fails beyond 1.5 times.
+ * Before it fails it measures once more, and the lower ratios count: a busy machine is no regression.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { measureAgainstEcho, startSide, stopSide } from './against-echo.ts';
 import { type Cost, cases as manyCases } from './many/cases.ts';
 import { measurePlan } from './plan.ts';
 import { ask, buildMuster, type Encoding, end, startMuster, startServer } from './recover/processes.ts';
-import { judge } from './regression/verdict.ts';
+import { judge, lowerOf } from './regression/verdict.ts';
 import { readYardstick } from './regression/yardstick.ts';
 import { type BenchResult, figure, type Progress, percentile, UsageError } from './result.ts';
 import { bodyOf, callCases } from './scenarios/calls.ts';
@@ -44,13 +45,19 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
   }
   // Read first: without it there is nothing to compare with, and that is known before a minute has passed.
   const kept = checks ? (JSON.parse(readFileSync(KEPT, 'utf8')) as readonly BenchResult[]) : undefined;
-  const rows = [
+  const rows = await measure(progress);
+  if (kept === undefined) return rows;
+  const verdict = judge(rows, kept);
+  return verdict.every(({ ok }) => ok) ? verdict : judge(lowerOf(rows, await measure(progress)), kept);
+}
+
+async function measure(progress: Progress): Promise<readonly BenchResult[]> {
+  return [
     ...(await measurePlans(progress)),
     ...(await measureCalls(progress)),
     ...(await measureStarts(progress)),
     ...(await measureMany(progress)),
   ];
-  return kept === undefined ? rows : judge(rows, kept);
 }
 
 /** The lowest of {@link TIMES} ratios. */

@@ -26,3 +26,11 @@ export function judge(rows: readonly BenchResult[], kept: readonly BenchResult[]
     return { ...row, baseline: ratio, goal: Number(goal.toPrecision(3)), ok: row.value !== null && row.value <= goal };
   });
 }
+
+/** The lower value of each row. @param again the same rows in the same order, measured again. */
+export function lowerOf(rows: readonly BenchResult[], again: readonly BenchResult[]): readonly BenchResult[] {
+  return rows.map((row, i) => {
+    const values = [row.value, again[i]!.value].filter((value) => value !== null);
+    return { ...row, value: values.length === 0 ? null : Math.min(...values) };
+  });
+}

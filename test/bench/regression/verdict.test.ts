@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { judge } from '../../../bench/regression/verdict.ts';
+import { judge, lowerOf } from '../../../bench/regression/verdict.ts';
 import { figure } from '../../../bench/result.ts';
 
 const kept = [figure('plan', 'rounds', 2, 'lower'), figure('filter', 'echoes', 1.2, 'lower')];
@@ -24,4 +24,10 @@ test.each([
   ['a kept row that is not measured any more', kept.slice(1)],
 ])('%s is an error, as nobody would compare it', (_, rows) => {
   expect(() => judge(rows, kept)).toThrow(/expected the rows of bench\/results\/regression.json.*found/);
+});
+
+test('of rows that are measured twice the lower ratios count', () => {
+  const again = [figure('plan', 'rounds', 1.5, 'lower'), figure('filter', 'echoes', 1.9, 'lower')];
+
+  expect(lowerOf(kept, again).map(({ value }) => value)).toEqual([1.5, 1.2]);
 });
