@@ -1,6 +1,6 @@
 /** Who takes part: kube-scheduler and Muster as in the other benchmarks, and the schedulers of others. */
 import type { V1Pod } from '@kubernetes/client-node';
-import { type Contender, gangFor, loneGpuPods, MUSTER, MUSTER_GATED, NATIVE, STOCK } from '../e2e/contenders.ts';
+import { type Contender, gangFor, loneGpuPods, MUSTER, MUSTER_SHIPPED, NATIVE, STOCK } from '../e2e/contenders.ts';
 import { UsageError } from '../result.ts';
 import { COSCHEDULING } from './coscheduling.ts';
 import { KUEUE } from './kueue.ts';
@@ -21,7 +21,7 @@ export interface Tool {
 
 const tools: readonly Tool[] = [
   ours('stock', STOCK),
-  ours('muster', { ...MUSTER_GATED, name: 'Muster, as shipped' }),
+  ours('muster', MUSTER_SHIPPED),
   ours('ungated', { ...MUSTER, name: 'Muster, ungated' }),
   ours('native', NATIVE),
   theirs(COSCHEDULING),
