@@ -2,7 +2,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { buildConnector, Pool } from 'undici';
 import type { Clock } from '../core/objects/clock.ts';
-import type { Credentials, Endpoint } from './kubeconfig.ts';
+import type { Endpoint } from './kubeconfig.ts';
+import type { Credentials } from './login.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
