@@ -102,7 +102,7 @@ async function replay(name: RecordingName, pods = podsFor(name)): Promise<{ stat
 
 describe('a pod that the watch has shown', () => {
   const recorded = ['filter-waiting-member', 'filter-lone-pod'] as const;
-  const call = async (name: (typeof recorded)[number], seen: object | undefined, body: string) => {
+  const call = async (seen: object | undefined, body: string) => {
     const { app } = startRecorded(...(seen ? [seen] : []));
     return (await app.request('/scheduler/filter', { method: 'POST', body })).json();
   };
@@ -113,7 +113,7 @@ describe('a pod that the watch has shown', () => {
       const { body } = readRecording(name);
       const { Pod } = sent(name);
       const older = { ...Pod, metadata: { ...Pod.metadata, resourceVersion: '7' } };
-      expect(await call(name, Pod, body)).toEqual(await call(name, older, body));
+      expect(await call(Pod, body)).toEqual(await call(older, body));
     },
   );
 
@@ -121,11 +121,11 @@ describe('a pod that the watch has shown', () => {
     const { body } = readRecording('filter-lone-pod');
     const { Pod } = sent('filter-lone-pod');
     const damaged = body.replace('"schedulerName":"default-scheduler"', '"schedulerName":7');
-    expect(await call('filter-lone-pod', Pod, damaged)).toEqual(await call('filter-lone-pod', Pod, body));
+    expect(await call(Pod, damaged)).toEqual(await call(Pod, body));
     const older = { ...Pod, metadata: { ...Pod.metadata, resourceVersion: '7' } };
     const refused = { Error: expect.stringContaining('expected Pod.spec.schedulerName to be a string, found 7') };
-    expect(await call('filter-lone-pod', older, damaged)).toEqual(refused);
-    expect(await call('filter-lone-pod', undefined, damaged)).toEqual(refused);
+    expect(await call(older, damaged)).toEqual(refused);
+    expect(await call(undefined, damaged)).toEqual(refused);
   });
 });
 
