@@ -1,7 +1,8 @@
 /**
  * The body of one answer as the chunks that arrived, for answers of hundreds of megabytes. undici's own body is a stream,
- * which joins what it holds whenever it is read, and so copies all of it: with the stream's own work 0.25 s of the 2.7 s of
- * CPU time that it takes to read 50,000 pods.
+ * which joins what it holds whenever it is read, and so copies all of it. Measured with a start with 50,000 pods, together
+ * with frames that are not copied (`protobuf/watch-frames.ts`): 3.8 instead of 4.5 s of the process's CPU time, 370 MB
+ * instead of 420.
  */
 import type { Dispatcher } from 'undici';
 

@@ -67,7 +67,7 @@ export class NameList {
     const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     // Reads four bytes at a time as long as they cannot reach beyond the list.
     const lastWord = end - WORD;
-    // A list that grows name by name is copied some twenty times: a fifth of the time for 5,000 names.
+    // A list that grows name by name is copied some twenty times: a sixth of the time for 5,000 names.
     const entries = new Array<number>(expectedEntries(text));
     let used = 0;
     // Collects the highest bit of every byte, which is set below `!` and above ASCII.
