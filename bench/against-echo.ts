@@ -6,6 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { deployedFlags } from './muster-serve.ts';
 import { type BenchResult, latency, percentile, round } from './result.ts';
 import { WireClient } from './wire-client.ts';
 
@@ -91,7 +92,7 @@ export interface Side {
 }
 
 export async function startSide(file: string, ...args: readonly string[]): Promise<Side> {
-  const process = fork(join(import.meta.dirname, 'servers', file), args);
+  const process = fork(join(import.meta.dirname, 'servers', file), args, { execArgv: [...deployedFlags()] });
   const failed = once(process, 'exit').then(() => {
     throw new Error(`expected ${file} to serve, found that it ended`);
   });

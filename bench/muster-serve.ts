@@ -1,6 +1,6 @@
 /** Starts `muster serve` as a child process, against an API server on loopback. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeKubeconfig } from '../test/e2e/cluster/credentials.ts';
 import { freePorts } from '../test/e2e/cluster/process.ts';
@@ -24,6 +24,14 @@ export interface Serving {
   readLog(): string;
 }
 
+/** The flags for Node in the image, without which Muster takes more memory. */
+export function deployedFlags(): readonly string[] {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../deploy/Dockerfile'), 'utf8');
+  const [, entrypoint] = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile) ?? [];
+  if (entrypoint === undefined) throw new Error('expected ENTRYPOINT with a list in deploy/Dockerfile, found none');
+  return (JSON.parse(entrypoint) as string[]).filter((word) => word.startsWith('--'));
+}
+
 /** Starts the process without waiting until it is ready. */
 export async function forkMuster({ program, dir, apiPort, config, execArgv = [] }: ServeOptions): Promise<Serving> {
   const kubeconfig = writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
@@ -36,7 +44,7 @@ export async function forkMuster({ program, dir, apiPort, config, execArgv = [] 
   const process = fork(
     join(import.meta.dirname, '..', program),
     ['serve', '--kubeconfig', kubeconfig, '--config', configFile, ...where],
-    { execArgv: [...execArgv], silent: true },
+    { execArgv: [...deployedFlags(), ...execArgv], silent: true },
   );
   let log = '';
   for (const output of [process.stdout, process.stderr]) {

@@ -21,6 +21,8 @@ export interface CallCase {
   readonly ratioGoal: number | null;
   /** Start of the expected answer: a fast wrong answer does not count. */
   readonly answers: RegExp;
+  /** Whether the call has a version of the pod that Muster's watch has not shown yet. */
+  readonly isNews?: boolean;
 }
 
 /** The node of the recorded member's slot. */
@@ -46,6 +48,17 @@ export const callCases: readonly CallCase[] = [
     goal: null,
     ratioGoal: 0.8,
     answers: /^{"NodeNames":\["gpu-[^\]]*"\]}$/,
+  },
+  {
+    name: 'lone pod that the watch has not shown yet, 5,000 names',
+    path: '/scheduler/filter',
+    recording: 'filter-lone-pod',
+    names: NODES,
+    slots: 0,
+    goal: null,
+    ratioGoal: null,
+    answers: /^{"NodeNames":\["gpu-[^\]]*"\]}$/,
+    isNews: true,
   },
   {
     name: 'lone pod, 5,000 names, 500 slots reserved',
@@ -90,12 +103,13 @@ export const callCases: readonly CallCase[] = [
 ];
 
 /** The bytes of the call: the recorded keys in their order, with other names and another nomination. */
-export function bodyOf({ recording, names }: CallCase): Buffer {
+export function bodyOf({ recording, names, isNews }: CallCase): Buffer {
   const args = JSON.parse(readRecording(recording).body) as {
-    Pod: { status: { nominatedNodeName?: string } };
+    Pod: { metadata: { resourceVersion: string }; status: { nominatedNodeName?: string } };
     NodeNames: string[];
   };
   if (args.Pod.status.nominatedNodeName !== undefined) args.Pod.status.nominatedNodeName = MEMBER_NODE;
+  if (isNews) args.Pod.metadata.resourceVersion += '0';
   args.NodeNames = names === 1 ? [MEMBER_NODE] : shuffledNames().slice(0, names);
   return Buffer.from(JSON.stringify(args));
 }

@@ -22,8 +22,11 @@ const slots = Number(process.argv[2]);
 const { app, state, projector, reservations, recover } = assembleApp(LEVELS);
 for (const node of clusterNodes()) state.nodes.applied(node, undefined);
 for (const pod of clusterPods()) state.pods.applied(pod, undefined);
-// Muster's watch has also seen every pod for which kube-scheduler scores nodes.
-state.pods.applied(projector.project(JSON.parse(readRecording('prioritize-lone-pod').body).Pod), undefined);
+// The watch shows pods to Muster as to kube-scheduler.
+const seen = ['filter-lone-pod', 'filter-waiting-member', 'prioritize-lone-pod'] as const;
+for (const call of seen) {
+  state.pods.applied(projector.project(JSON.parse(readRecording(call).body).Pod), undefined);
+}
 recover();
 
 const member = projector.project(JSON.parse(readRecording('filter-nominated-member').body).Pod);

@@ -49,7 +49,7 @@ export function createApp(parts: AppParts): Hono {
       if (refusal) return answerText(c, 403, 'text/plain; charset=UTF-8', `${refusal.text}\n`);
       try {
         if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
-        const { outcome, body } = await answer(await bodies.read(c), c);
+        const { outcome, body } = await readAndRelease(bodies, await bodies.read(c), (call) => answer(call, c));
         parts.metrics.observeRequest(verb, outcome, (performance.now() - start) / 1000);
         return answerText(c, 200, JSON_TYPE, JSON.stringify(body));
       } catch (error) {
@@ -62,6 +62,15 @@ export function createApp(parts: AppParts): Hono {
   serve('preempt', (body) => extender.preempt(decodePreemptArgs(parseBody(body))));
   serve('bind', (body, c) => extender.bind(decodeBindArgs(parseBody(body)), (leave) => onDisconnect(c, leave)));
   return app;
+}
+
+/** @param answer reads all that it needs of the body before it returns, whatever it waits for afterwards. */
+function readAndRelease<T>(bodies: BodyReader, body: Buffer, answer: (body: Buffer) => T): T {
+  try {
+    return answer(body);
+  } finally {
+    bodies.release(body);
+  }
 }
 
 function answerFailure({ metrics, log }: AppParts, c: Context, verb: ExtenderVerb, error: unknown): Response {

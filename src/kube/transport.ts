@@ -2,7 +2,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { buildConnector, Pool } from 'undici';
 import type { Clock } from '../core/objects/clock.ts';
-import type { Credentials, Endpoint } from './kubeconfig.ts';
+import { BodyStream } from './body-stream.ts';
+import type { Endpoint } from './kubeconfig.ts';
+import type { Credentials } from './login.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -120,19 +122,20 @@ export class Transport {
    */
   async open(path: string, signal: AbortSignal, idleMs: number, accept: string = JSON_TYPE): Promise<ApiStream> {
     const { headers } = await this.#authenticate();
-    const response = await this.#pool.request({
-      method: 'GET',
-      path: this.#prefix + path,
-      headers: { ...USER_AGENT, ...headers, accept },
-      signal,
-      headersTimeout: idleMs,
-      bodyTimeout: idleMs,
-    });
-    if (response.statusCode === 401) this.#credentials = undefined;
-    // Until the first read nothing else handles errors of the body.
-    response.body.on('error', () => {});
-    const contentType = String(response.headers['content-type'] ?? '');
-    return { status: response.statusCode, contentType, chunks: response.body };
+    const body = new BodyStream(signal);
+    this.#pool.dispatch(
+      {
+        method: 'GET',
+        path: this.#prefix + path,
+        headers: { ...USER_AGENT, ...headers, accept },
+        headersTimeout: idleMs,
+        bodyTimeout: idleMs,
+      },
+      body,
+    );
+    const { status, headers: answered } = await body.start;
+    if (status === 401) this.#credentials = undefined;
+    return { status, contentType: String(answered['content-type'] ?? ''), chunks: body };
   }
 
   /** Aborts exchanges in flight and closes all connections. */

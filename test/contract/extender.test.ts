@@ -100,6 +100,35 @@ async function replay(name: RecordingName, pods = podsFor(name)): Promise<{ stat
   return { status: response.status, reply: await response.json() };
 }
 
+describe('a pod that the watch has shown', () => {
+  const recorded = ['filter-waiting-member', 'filter-lone-pod'] as const;
+  const call = async (seen: object | undefined, body: string) => {
+    const { app } = startRecorded(...(seen ? [seen] : []));
+    return (await app.request('/scheduler/filter', { method: 'POST', body })).json();
+  };
+
+  test.each(recorded)(
+    '%s: the answer is the same, whether its version is that of the call or an older one',
+    async (name) => {
+      const { body } = readRecording(name);
+      const { Pod } = sent(name);
+      const older = { ...Pod, metadata: { ...Pod.metadata, resourceVersion: '7' } };
+      expect(await call(Pod, body)).toEqual(await call(older, body));
+    },
+  );
+
+  test('is not read from the call again; another version is', async () => {
+    const { body } = readRecording('filter-lone-pod');
+    const { Pod } = sent('filter-lone-pod');
+    const damaged = body.replace('"schedulerName":"default-scheduler"', '"schedulerName":7');
+    expect(await call(Pod, damaged)).toEqual(await call(Pod, body));
+    const older = { ...Pod, metadata: { ...Pod.metadata, resourceVersion: '7' } };
+    const refused = { Error: expect.stringContaining('expected Pod.spec.schedulerName to be a string, found 7') };
+    expect(await call(older, damaged)).toEqual(refused);
+    expect(await call(undefined, damaged)).toEqual(refused);
+  });
+});
+
 describe('what kube-scheduler sends', () => {
   test.each(recordings)('%s: POST of JSON over HTTP/1.1, without credentials', (name) => {
     const { requestLine, headers, body } = readRecording(name);

@@ -13,12 +13,12 @@ const RUNS = 150;
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** The recorded cluster, and the pod of the call. */
+/** The recorded cluster, and the pod of the call in an earlier version, so that the one in the call is read. */
 function startRecorded(name: RecordingName) {
   const assembled = assembleApp();
   for (let i = 0; i < 4; i++) assembled.state.nodes.applied(aNode({ name: `node-${i}` }), undefined);
   const { Pod } = JSON.parse(readRecording(name).body) as { Pod?: object };
-  if (Pod) assembled.state.pods.applied(assembled.projector.project(Pod), undefined);
+  if (Pod) assembled.state.pods.applied({ ...assembled.projector.project(Pod), version: 'earlier' }, undefined);
   assembled.recover();
   return assembled;
 }

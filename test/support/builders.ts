@@ -101,6 +101,7 @@ export function aPod(options: PodOptions = {}): PodModel {
   return {
     ...named,
     uid: `uid-of-${keyOf(named)}` as PodUid,
+    version: '',
     labels: {},
     priority: 0,
     hasPriorityClass: false,

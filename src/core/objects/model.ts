@@ -134,6 +134,8 @@ export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown
 
 export interface PodModel extends Named {
   readonly uid: PodUid;
+  /** `metadata.resourceVersion` while it is unbound, by which a call about it is recognized; '' from then on. */
+  readonly version: string;
   readonly labels: Labels;
   /** Only the keys under `muster.dev/`, and few of others that are whole numbers (`pod-projection.ts`). */
   readonly annotations: Labels;

@@ -100,6 +100,7 @@ export class PodProjector {
       namespace: metadata?.namespace ?? '',
       name,
       uid: (metadata?.uid ?? '') as PodUid,
+      version: spec?.nodeName ? '' : (metadata?.resourceVersion ?? ''),
       labels: metadata?.labels ?? NO_LABELS,
       annotations: pickAnnotations(metadata?.annotations),
       priority: spec?.priority ?? 0,

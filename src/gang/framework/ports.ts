@@ -302,6 +302,8 @@ export interface QueueView {
 /** A pod, and the nodes that kube-scheduler offers it or wants scores for. */
 export interface NodesCall {
   readonly uid: string;
+  /** `metadata.resourceVersion`; '' where it is unknown. */
+  readonly version: string;
   /** The pod as it was sent; projected only if the watch has not shown it. */
   readonly pod: object;
   readonly nodeNames: NameList;

@@ -121,6 +121,7 @@ const pod = object({
     name,
     namespace: name,
     uid: text,
+    resourceVersion: text,
     labels: mapOf(text),
     annotations: mapOf(text),
     creationTimestamp: orNull(text),

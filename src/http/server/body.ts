@@ -11,10 +11,15 @@ export interface BodyLimits {
 
 /** What a chunk costs beside its bytes, so that a body in single bytes is not worth a thousand times what it counts. */
 const CHUNK_BYTES = 256;
+/** What is longer has memory of its own: 20,000 names take 600 KB. */
+const SHARED_BYTES = 2 ** 20;
 
 export class BodyReader {
   readonly #limits: BodyLimits;
   #unfinishedBytes = 0;
+  /** Memory for the body that is being answered, and whether there is one. */
+  #shared: Buffer | undefined;
+  #isShared = false;
 
   constructor(limits: BodyLimits) {
     this.#limits = limits;
@@ -24,6 +29,8 @@ export class BodyReader {
    * Reads a request's whole body. It reads Node's stream, because hono's body limit wraps it in a web stream and its
    * `arrayBuffer()` copies it. Measured in one run: a member's call takes 0.55 instead of 0.75 ms, a call with 5,000
    * names 1.3 instead of 1.6 ms. Memory grows with what arrived, never by what a header promises.
+   *
+   * Whoever has read it calls `release`, and then looks at it no more.
    *
    * @throws WireError when the body is too long, encoded, or one too many. The rest is then received and dropped, so
    *   that the answer can be sent.
@@ -65,7 +72,7 @@ export class BodyReader {
           }
         };
         incoming.on('data', take);
-        incoming.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)));
+        incoming.on('end', () => resolve(this.#join(chunks, size)));
         incoming.on('error', reject);
         incoming.on('close', () => {
           if (!incoming.readableEnded) reject(new WireError('expected the whole body, found the connection closed'));
@@ -76,12 +83,47 @@ export class BodyReader {
     }
   }
 
+  /** The body has been read, and its memory may be used for the next one. */
+  release(body: Buffer): void {
+    if (body.buffer === this.#shared?.buffer) this.#isShared = false;
+  }
+
+  /**
+   * Bodies of one call after the other take the same memory. Measured for a waiting member's call with 5,000 names, with
+   * `free` below: the process computes 167 µs instead of 490, as full garbage collections are gone.
+   */
+  #join(chunks: readonly Buffer[], size: number): Buffer {
+    if (chunks.length === 1) return chunks[0]!;
+    let body: Buffer;
+    if (this.#isShared || size > SHARED_BYTES) body = Buffer.concat(chunks, size);
+    else {
+      this.#isShared = true;
+      this.#shared ??= Buffer.allocUnsafeSlow(SHARED_BYTES);
+      let at = 0;
+      for (const chunk of chunks) at += chunk.copy(this.#shared, at);
+      body = this.#shared.subarray(0, size);
+    }
+    free(chunks);
+    return body;
+  }
+
   #tooMany(): WireError {
     const { maxUnfinishedBytes } = this.#limits;
     return new WireError(
       `expected at most ${maxUnfinishedBytes} bytes in all bodies that are arriving, found more; ` +
         'try again, or raise server.maxUnfinishedBodiesMiB',
     );
+  }
+}
+
+/**
+ * Frees the memory of chunks that were copied. V8 counts memory outside its heap, but frees it only when it collects objects,
+ * of which a call makes few: every hundredth call of 155 KB cost a collection of the whole heap.
+ */
+function free(chunks: readonly Buffer[]): void {
+  for (const { buffer, length } of chunks) {
+    // Only what is the chunk's alone.
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === length) buffer.transfer(0);
   }
 }
 

@@ -3,7 +3,19 @@
  * pkg/apis/meta/v1/generated.proto, pkg/runtime/generated.proto; k8s.io/api v0.37.2 core/v1/generated.proto. A released
  * number never changes its meaning.
  */
-import { flag, list, messageShape, one, text, textKept, textMap, texts, time, whole } from './message-shape.ts';
+import {
+  flag,
+  list,
+  messageShape,
+  one,
+  ownText,
+  text,
+  textKept,
+  textMap,
+  texts,
+  time,
+  whole,
+} from './message-shape.ts';
 
 const OWNER = messageShape({
   1: textKept('kind'),
@@ -16,10 +28,10 @@ const OWNER = messageShape({
 /** ObjectMeta. @param isRead annotations whose values are read; all unless given. */
 export const metadataShape = (isRead?: (annotation: string) => boolean) =>
   messageShape({
-    1: text('name'),
+    1: ownText('name'),
     3: text('namespace'),
-    5: text('uid'),
-    6: text('resourceVersion'),
+    5: ownText('uid'),
+    6: ownText('resourceVersion'),
     8: time('creationTimestamp'),
     9: time('deletionTimestamp'),
     11: textMap('labels'),

@@ -70,6 +70,17 @@ export function text(name: string): Field {
   };
 }
 
+/** As `text`, of what no other object has. */
+export function ownText(name: string): Field {
+  return {
+    wireType: BYTES,
+    into: (object, reader, end) => {
+      const value = reader.ownText(end);
+      if (value !== '') object[name] = value;
+    },
+  };
+}
+
 export function wholeKept(name: string): Field {
   return {
     wireType: VARINT,
@@ -152,6 +163,23 @@ export function one(name: string, shape: Shape): Field {
   };
 }
 
+/** As `one`; what is read of some messages, as what was read says, is read with the second shape instead. */
+export function oneOrMore(name: string, shape: Shape, more: Shape, wantsMore: (object: Fields) => boolean): Field {
+  return {
+    wireType: BYTES,
+    into: (object, reader, end) => {
+      const inner = reader.enter(end);
+      const start = reader.pos;
+      let value = readMessage(reader, inner, shape);
+      if (wantsMore(value)) {
+        reader.pos = start;
+        value = readMessage(reader, inner, more);
+      }
+      object[name] = value;
+    },
+  };
+}
+
 /** A message whose fields JSON writes into the object around it. */
 export function inline(shape: Shape): Field {
   return { wireType: BYTES, into: (object, reader, end) => readInto(object, reader, reader.enter(end), shape) };
@@ -182,6 +210,38 @@ export function listOfThose(name: string, shape: Shape, those: ReadonlySet<strin
       listOf(object, name).push(readMessage(reader, inner, shape));
     },
   };
+}
+
+/** As `list`, but only of messages that have a message at this path of field numbers. */
+export function listOfThoseWith(name: string, shape: Shape, path: readonly [outer: number, inner: number]): Field {
+  return {
+    wireType: BYTES,
+    into: (object, reader, end) => {
+      const inner = reader.enter(end);
+      const start = reader.pos;
+      if (hasMessage(reader, inner, path, 0)) {
+        reader.pos = start;
+        listOf(object, name).push(readMessage(reader, inner, shape));
+      }
+      reader.pos = inner;
+    },
+  };
+}
+
+function hasMessage(reader: WireReader, end: number, path: readonly number[], depth: number): boolean {
+  const wanted = (path[depth]! << 3) | BYTES;
+  while (reader.pos < end) {
+    const tag = reader.short();
+    if (tag !== wanted) reader.skipValue(tag, end);
+    else if (depth === path.length - 1) return true;
+    else {
+      const inner = reader.enter(end);
+      if (hasMessage(reader, inner, path, depth + 1)) return true;
+      reader.pos = inner;
+    }
+  }
+  reader.leave(end);
+  return false;
 }
 
 export function texts(name: string): Field {

@@ -6,13 +6,16 @@ import { isReadAnnotation, READ_CONDITIONS } from '../../core/objects/pod-projec
 import { LABEL_SELECTOR, metadataShape, NODE_TERM } from './common-shapes.ts';
 import {
   amounts,
+  type Fields,
   flag,
   flagKept,
   inline,
   list,
   listOfThose,
+  listOfThoseWith,
   messageShape,
   one,
+  oneOrMore,
   type Shape,
   text,
   textKept,
@@ -210,13 +213,33 @@ export const POD_TEMPLATE: Shape = messageShape({
   ),
 });
 
-/** What a projection takes from the pod rather than from its template. */
+/** Only these claims are the pod's own. */
+const OWN_VOLUME = messageShape({ 1: textKept('name'), 2: inline(messageShape({ 29: one('ephemeral', ANY) })) });
+const EPHEMERAL_AT = [2, 29] as const;
+
+const STATUS_ITSELF = {
+  1: text('phase'),
+  2: listOfThose('conditions', CONDITION, withoutReady(READ_CONDITIONS)),
+  7: time('startTime'),
+  11: text('nominatedNodeName'),
+};
+/** When a pod ended is read of those that did. */
+const STATUS_AT_END = {
+  ...STATUS_ITSELF,
+  2: listOfThose('conditions', CONDITION, READ_CONDITIONS),
+  8: list('containerStatuses', messageShape({ 2: one('state', messageShape({ 3: one('terminated', TERMINATED) })) })),
+};
+
+/**
+ * What a projection takes from the pod rather than from its template. What it does not look at is not read, either:
+ * volumes without a claim of the pod's own, and of a pod that has not ended, when it did.
+ */
 export const POD_ITSELF: Shape = messageShape({
   1: one('metadata', metadataShape(isReadAnnotation)),
   2: one(
     'spec',
     messageShape({
-      1: list('volumes', messageShape({ 1: textKept('name'), 2: inline(messageShape({ 29: one('ephemeral', ANY) })) })),
+      1: listOfThoseWith('volumes', OWN_VOLUME, EPHEMERAL_AT),
       10: text('nodeName'),
       19: text('schedulerName'),
       24: text('priorityClassName'),
@@ -225,17 +248,13 @@ export const POD_ITSELF: Shape = messageShape({
       43: one('schedulingGroup', ANY),
     }),
   ),
-  3: one(
-    'status',
-    messageShape({
-      1: text('phase'),
-      2: listOfThose('conditions', CONDITION, READ_CONDITIONS),
-      7: time('startTime'),
-      8: list(
-        'containerStatuses',
-        messageShape({ 2: one('state', messageShape({ 3: one('terminated', TERMINATED) })) }),
-      ),
-      11: text('nominatedNodeName'),
-    }),
-  ),
+  3: oneOrMore('status', messageShape(STATUS_ITSELF), messageShape(STATUS_AT_END), hasEnded),
 });
+
+function withoutReady(types: ReadonlySet<string>): ReadonlySet<string> {
+  return new Set([...types].filter((type) => type !== 'Ready'));
+}
+
+function hasEnded({ phase }: Fields): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
+}

@@ -38,39 +38,59 @@ const LENGTH_BYTES = 4;
 const MAX_FRAME_BYTES = 16 * 2 ** 20;
 
 /**
- * Splits chunks of bytes into frames. Its pieces are joined once, when all have arrived. A partial frame at the end of
- * the stream is half an event and is never returned.
+ * Splits chunks of bytes into frames. A frame that lies in one chunk is not copied; one that does not is joined once, when
+ * all of it has arrived. Joining it with the whole chunk behind it copied every byte of a list: 0.12 s in a profile of a start
+ * with 50,000 pods. A partial frame at the end of the stream is half an event and is never returned.
  */
 export class FrameSplitter {
+  /** What has arrived of the frame that has begun, with its length. */
   #pieces: Buffer[] = [];
   #size = 0;
-  /** Of the frame that has begun; undefined until its length has arrived. */
-  #length: number | undefined;
+  /** How long that is in all, as far as it is known. */
+  #wanted = LENGTH_BYTES;
 
   /**
    * The frames that `chunk` completes, without their lengths.
    * @throws Error when a frame says that it is longer than any.
    */
   *split(chunk: Buffer): Generator<Buffer> {
-    this.#pieces.push(chunk);
-    this.#size += chunk.length;
-    if (this.#size < (this.#length ?? LENGTH_BYTES)) return;
-    const bytes = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces);
-    let start = 0;
-    for (;;) {
-      if (this.#length === undefined) {
-        if (bytes.length - start < LENGTH_BYTES) break;
-        this.#length = checkLength(bytes.readUInt32BE(start));
-        start += LENGTH_BYTES;
+    let at = 0;
+    while (this.#size > 0) {
+      const end = at + this.#wanted - this.#size;
+      if (end > chunk.length) {
+        this.#keep(chunk, at);
+        return;
       }
-      const end = start + this.#length;
-      if (end > bytes.length) break;
-      this.#length = undefined;
-      yield bytes.subarray(start, end);
-      start = end;
+      this.#keep(chunk.subarray(0, end), at);
+      at = end;
+      const begun = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.#size);
+      if (this.#wanted === LENGTH_BYTES) {
+        this.#pieces = [begun];
+        this.#wanted += checkLength(begun.readUInt32BE());
+        if (this.#wanted > LENGTH_BYTES) continue;
+      }
+      this.#pieces = [];
+      this.#size = 0;
+      this.#wanted = LENGTH_BYTES;
+      yield begun.subarray(LENGTH_BYTES);
     }
-    this.#pieces = start < bytes.length ? [bytes.subarray(start)] : [];
-    this.#size = bytes.length - start;
+    while (at + LENGTH_BYTES <= chunk.length) {
+      const start = at + LENGTH_BYTES;
+      const length = checkLength(chunk.readUInt32BE(at));
+      if (start + length > chunk.length) {
+        this.#wanted = LENGTH_BYTES + length;
+        break;
+      }
+      at = start + length;
+      yield chunk.subarray(start, at);
+    }
+    this.#keep(chunk, at);
+  }
+
+  #keep(chunk: Buffer, at: number): void {
+    if (at === chunk.length) return;
+    this.#pieces.push(chunk.subarray(at));
+    this.#size += chunk.length - at;
   }
 }
 

@@ -28,12 +28,17 @@ export class WireReader extends BinaryReader {
     this.#source = source;
   }
 
-  /** A tag, a length or a number of up to 32 bits. Most take one byte. */
+  /** A tag, a length or a number of up to 32 bits. Nearly all take one or two bytes. */
   short(): number {
     const first = this.#source[this.pos]!;
-    if (first >= FIRST_LONG) return this.uint32();
-    this.pos++;
-    return first;
+    if (first < FIRST_LONG) {
+      this.pos++;
+      return first;
+    }
+    const second = this.#source[this.pos + 1]!;
+    if (!(second < FIRST_LONG)) return this.uint32();
+    this.pos += 2;
+    return (first - FIRST_LONG) | (second << 7);
   }
 
   /** An int64. Beyond 2^53 it is not exact, as in JSON. */
@@ -97,6 +102,14 @@ export class WireReader extends BinaryReader {
     const text = this.#source.toString('utf8', from, inner);
     KNOWN_TEXTS[slot] = text;
     return text;
+  }
+
+  /** As `text`, for what no other object has: it would only push out what many have. */
+  ownText(end: number): string {
+    const inner = this.enter(end);
+    const from = this.pos;
+    this.pos = inner;
+    return this.#source.toString('utf8', from, inner);
   }
 
   /** Never for a text with more than ASCII, in which characters and bytes differ. */

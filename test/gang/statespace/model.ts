@@ -280,7 +280,13 @@ export class Model {
     const feasible = this.feasible(pod);
     const ask = (names: readonly string[]): string | undefined => {
       if (names.length === 0) return undefined;
-      const call = { uid: pod.metadata.uid!, pod, nodeNames: NameList.from([...names]), nominatedNodeName: nominated };
+      const call = {
+        uid: pod.metadata.uid!,
+        version: pod.metadata.resourceVersion ?? '',
+        pod,
+        nodeNames: NameList.from([...names]),
+        nominatedNodeName: nominated,
+      };
       const answer = scheduler.verbs.filter(call);
       if (!('nodeNames' in answer)) return undefined;
       const foreign = answer.nodeNames.find((name) => !names.includes(name));

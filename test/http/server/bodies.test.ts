@@ -127,11 +127,34 @@ test.each(['filter', 'bind', 'preempt'])('%s: a compressed body is refused, not 
   expect(await answered).toContain('expected a body as it is, found one with a Content-Encoding; send plain JSON');
 });
 
-describe('a body in single bytes', () => {
-  /** A request as a handler finds it. */
-  const contextOf = (incoming: PassThrough) =>
-    ({ env: { incoming: Object.assign(incoming, { headers: {} }) } }) as unknown as Context;
+/** A request as a handler finds it. */
+const contextOf = (incoming: PassThrough) =>
+  ({ env: { incoming: Object.assign(incoming, { headers: {} }) } }) as unknown as Context;
 
+test('bodies that are read at a time never share memory, whatever was released before', async () => {
+  const reader = new BodyReader({ maxBytes: 4 * MIB, maxUnfinishedBytes: 64 * MIB });
+  const read = async (letter: string, length: number) => {
+    const incoming = new PassThrough();
+    const body = reader.read(contextOf(incoming));
+    for (let i = 0; i < 4; i++) incoming.write(Buffer.alloc(length / 4, letter));
+    incoming.end();
+    return { letter, body: await body, length };
+  };
+  const expectWhole = ({ letter, body, length }: Awaited<ReturnType<typeof read>>) =>
+    expect(body.equals(Buffer.alloc(length, letter)), letter).toBe(true);
+  const first = await Promise.all([read('a', MIB / 2), read('b', MIB / 4), read('c', 2 * MIB)]);
+  for (const one of first) expectWhole(one);
+  // Those that had memory of their own change nothing.
+  for (const { body } of first.slice(1)) reader.release(body);
+  const later = await read('d', MIB / 8);
+  for (const one of [...first, later]) expectWhole(one);
+  for (const { body } of [...first, later]) reader.release(body);
+  const [next, other] = [await read('e', MIB / 2), await read('f', MIB / 2)];
+  for (const one of [next, other]) expectWhole(one);
+  expect(next.body.buffer, 'what was released is used again').toBe(first[0]!.body.buffer);
+});
+
+describe('a body in single bytes', () => {
   test('counts what it costs, not what it says', async () => {
     const reader = new BodyReader({ maxBytes: MIB, maxUnfinishedBytes: MIB });
     const incoming = new PassThrough();
