@@ -1,0 +1,13 @@
+import { mkdtempSync } from 'node:fs';
+import { buildMuster } from '../recover/processes.ts';
+import { startVastServer, start, measureSteady, stop, readMegabytes } from './serve-run.ts';
+const size = { nodes: Number(process.argv[2]), pods: Number(process.argv[3]) };
+if (process.argv[4]) buildMuster();
+const dir = mkdtempSync('/tmp/scale/run-');
+const server = await startVastServer(size);
+const { muster, started } = await start(dir, server, size, process.argv.slice(5));
+console.log(started);
+console.log(await measureSteady(muster, server));
+console.log('server MB', readMegabytes(server.process.pid!, 'VmHWM'));
+await stop(muster.process, server.process);
+process.exit(0);
