@@ -30,7 +30,8 @@ export interface Serving {
 export async function forkMuster(options: ServeOptions): Promise<Serving> {
   const { program, dir, apiPort, config, execArgv = [] } = options;
   const kubeconfig =
-    options.kubeconfig ?? writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
+    options.kubeconfig ??
+    writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
   const configFile = join(dir, 'muster.yaml');
   const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
   // JSON is valid YAML.

@@ -18,16 +18,13 @@ export interface Started {
   /** CPU seconds of all threads until at rest: also what collects garbage beside the main thread. */
   readonly processCpu: number;
   readonly peakMegabytes: number;
-  readonly longestStallMs: number;
 }
 
 export interface Steady {
-  /** Microseconds of the main thread for a pod event, and those of them that are rounds of deciding. */
+  /** Microseconds of the main thread for a pod event, cycles included. */
   readonly eventMicros: number;
-  readonly eventRoundMicros: number;
-  /** Milliseconds of the main thread for a change of a node, and the round of it. */
+  /** Milliseconds of the main thread for a change of a node, with its cycle. */
   readonly changeMs: number;
-  readonly changeRoundMs: number;
   /** After a rest. */
   readonly restingMegabytes: number;
 }
@@ -38,10 +35,12 @@ export interface VastServer {
 }
 
 const EVENTS = { perSecond: 2_000, seconds: 5 };
+/** How long is looked at what it costs when nothing happens. */
+const IDLE_SECONDS = 4;
 const CHANGES = 20;
 const CHANGE_EVERY_MS = 250;
 /** At rest: less CPU time than this in such a time. */
-const IDLE = { ms: 15, of: 500, within: 120_000 };
+const IDLE = { ms: 25, of: 500, within: 120_000 };
 /** Long enough for the collections that V8 makes when there is nothing to do. */
 const REST_MS = 10_000;
 
@@ -60,13 +59,11 @@ export async function start(
 ): Promise<{ readonly muster: Muster; readonly started: Started }> {
   const muster = await startMuster(dir, server, flags);
   const ready = await ask(muster.process, 'report');
-  const stalls = [...ready.stalls];
   let threadMs = ready.threadMs;
   const deadline = performance.now() + IDLE.within;
   for (;;) {
     await delay(IDLE.of);
     const report = await ask(muster.process, 'report');
-    stalls.push(...report.stalls);
     const isAtRest = report.threadMs - threadMs < IDLE.ms;
     threadMs = report.threadMs;
     if (isAtRest) break;
@@ -78,7 +75,6 @@ export async function start(
     restCpu: threadMs / 1_000,
     processCpu: readProcessCpu(muster.process.pid!),
     peakMegabytes: readMegabytes(muster.process.pid!, 'VmHWM'),
-    longestStallMs: Math.max(0, ...stalls.map(({ ms }) => ms)),
   };
   await check(muster, size);
   return { muster, started };
@@ -90,15 +86,13 @@ export async function measureSteady(muster: Muster, server: VastServer): Promise
   const computed = async () => (await ask(muster.process, 'stop-timer')).threadMs;
   await delay(IDLE.of);
   const idleFrom = await computed();
-  await delay(1_000);
+  await delay(IDLE_SECONDS * 1_000);
   /** By second. */
-  const idleMs = (await computed()) - idleFrom;
+  const idleMs = ((await computed()) - idleFrom) / IDLE_SECONDS;
   const spent = async (act: () => Promise<number>) => {
-    const [before, cpu, at] = [await readCounters(muster), await computed(), performance.now()];
+    const [cpu, at] = [await computed(), performance.now()];
     const count = await act();
-    const ms = (await computed()) - cpu - (idleMs * (performance.now() - at)) / 1_000;
-    const after = await readCounters(muster);
-    return { each: ms / count, round: ((after.roundSeconds - before.roundSeconds) / count) * 1_000 };
+    return ((await computed()) - cpu - (idleMs * (performance.now() - at)) / 1_000) / count;
   };
 
   const event = await spent(async () => {
@@ -120,10 +114,8 @@ export async function measureSteady(muster: Muster, server: VastServer): Promise
   });
   await delay(REST_MS);
   return {
-    eventMicros: event.each * 1_000,
-    eventRoundMicros: event.round * 1_000,
-    changeMs: change.each,
-    changeRoundMs: change.round,
+    eventMicros: event * 1_000,
+    changeMs: change,
     restingMegabytes: readMegabytes(muster.process.pid!, 'VmRSS'),
   };
 }
@@ -133,19 +125,21 @@ export async function stop(...processes: readonly ChildProcess[]): Promise<void>
   for (const process of processes) await end(process);
 }
 
-/** From `/metrics`: events so far, and the total time of decision rounds. */
+/** From `/metrics`: events so far. */
 async function readCounters({ port }: Muster): Promise<{
   readonly pods: number;
   readonly nodes: number;
-  readonly roundSeconds: number;
 }> {
   const { body } = await fetchText(port, '/metrics');
   const count = (kind: string) =>
-    [...body.matchAll(new RegExp(`^muster_watch_events_total\\{kind="${kind}",type="(?!BOOKMARK)\\w+"\\} (\\d+)`, 'gm'))]
+    [
+      ...body.matchAll(
+        new RegExp(`^muster_watch_events_total\\{kind="${kind}",type="(?!BOOKMARK)\\w+"\\} (\\d+)`, 'gm'),
+      ),
+    ]
       .map(([, value]) => Number(value))
       .reduce((sum, value) => sum + value, 0);
-  const [, seconds] = /^muster_decision_round_duration_seconds_sum (\S+)/m.exec(body) ?? [];
-  return { pods: count('Pod'), nodes: count('Node'), roundSeconds: Number(seconds) };
+  return { pods: count('Pod'), nodes: count('Node') };
 }
 
 /** Every gang is in the state that the cluster gives it. */

@@ -1,4 +1,5 @@
-/** The clusters of the `scale` benchmark in numbers. At 10 pods a node the mix of `recover` (scenarios/wire-cluster.ts). */
+/** The clusters of the `scale` benchmark in numbers. At 10 pods a node nearly the mix of
+ * `recover` (scenarios/wire-cluster.ts). */
 
 export interface Size {
   readonly nodes: number;
@@ -16,6 +17,9 @@ export const MEMBERS = { train: 16, tune: 32, starting: 64, waiting: 512, gather
 export const REPLICAS = { service: 30, pending: 50, report: 20 };
 /** Nodes that no gang has. Fewer than a waiting gang needs, so the cluster stays as it is. */
 const FREE = { share: 0.072, most: 360 };
+
+/** Gangs on their way to their nodes: Muster lets 128 members go at a time, however large the cluster. */
+const STARTING = 1;
 
 /** How many there are of each; `starting` and the like count gangs, others workloads. */
 export interface Mix {
@@ -35,15 +39,14 @@ export interface Mix {
 export function mixOf({ nodes, pods }: Size): Mix {
   const dense = pods >= 10 * nodes;
   const per = (share: number) => Math.round(nodes * share);
-  const starting = per(0.002);
   const free = Math.min(FREE.most, per(FREE.share));
-  const running = Math.floor((nodes - free - starting * MEMBERS.starting) / 16);
+  const running = Math.floor((nodes - free - STARTING * MEMBERS.starting) / 16);
   const tune = dense ? Math.floor(running / 2) : 0;
   const mix = {
     agents: dense ? 3 : 1,
     train: running - tune,
     tune,
-    starting,
+    starting: STARTING,
     waiting: per(dense ? 0.0016 : 0.0008),
     gathering: per(dense ? 0.004 : 0.0005),
     services: per(dense ? 0.06 : 0.0133),

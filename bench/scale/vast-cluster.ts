@@ -3,14 +3,7 @@
  * differs (`stencil.ts`). The objects are those of `recover`, with numbers of equal length in their names.
  */
 import { nodeNameAt } from '../scenarios/cluster.ts';
-import {
-  agentSpec,
-  GANG_GATE,
-  gangWorkload,
-  PODS_PATH,
-  REFUSAL,
-  team,
-} from '../scenarios/wire-cluster.ts';
+import { agentSpec, GANG_GATE, gangWorkload, PODS_PATH, REFUSAL, team } from '../scenarios/wire-cluster.ts';
 import { nodeOf, uidOf, type WireObject } from '../scenarios/wire-objects.ts';
 import { type PodProgress, podOf, serviceSpec, trainingSpec, type Workload } from '../scenarios/wire-pods.ts';
 import { MEMBERS, mixOf, REPLICAS, type Size } from './sizes.ts';
@@ -90,14 +83,7 @@ export function listBatches(size: Size): readonly Batch[] {
       phase: 'Pending',
       refusal: REFUSAL,
     }),
-    ...workloads(
-      'Job',
-      'report',
-      mix.finished,
-      REPLICAS.report,
-      { phase: 'Succeeded', node: NODE_NAME },
-      size.nodes,
-    ),
+    ...workloads('Job', 'report', mix.finished, REPLICAS.report, { phase: 'Succeeded', node: NODE_NAME }, size.nodes),
     ...others(mix.services),
   ];
 }
@@ -111,7 +97,7 @@ export function countStates(size: Size): Readonly<Record<string, number>> {
 function nodes(count: number, spec: object = {}): Batch {
   const samples = Array.from({ length: ZONES }, (_, zone) => {
     const node = nodeOf(NODE_NAME, `rack-${NUMBER}${zone}`, VERSION);
-    const object = { ...node, spec: { ...(node['spec'] as object), ...spec } };
+    const object = { ...node, spec: { ...(node.spec as object), ...spec } };
     return { object, holes: [NODE, node.metadata.uid, `rack-${NUMBER}${zone}`, VERSION] };
   });
   return {
