@@ -39,8 +39,8 @@ const EVENTS = { perSecond: 2_000, seconds: 5 };
 const IDLE_SECONDS = 4;
 const CHANGES = 20;
 const CHANGE_EVERY_MS = 250;
-/** At rest: less CPU time than this in such a time. */
-const IDLE = { ms: 25, of: 500, within: 120_000 };
+/** At rest: less CPU time than this in such a time, as often in turn: between two cycles it is quiet, too. */
+const IDLE = { ms: 25, of: 500, times: 4, within: 120_000 };
 /** Long enough for the collections that V8 makes when there is nothing to do. */
 const REST_MS = 10_000;
 
@@ -60,13 +60,14 @@ export async function start(
   const muster = await startMuster(dir, server, flags);
   const ready = await ask(muster.process, 'report');
   let threadMs = ready.threadMs;
+  let quiet = 0;
   const deadline = performance.now() + IDLE.within;
   for (;;) {
     await delay(IDLE.of);
     const report = await ask(muster.process, 'report');
-    const isAtRest = report.threadMs - threadMs < IDLE.ms;
+    quiet = report.threadMs - threadMs < IDLE.ms ? quiet + 1 : 0;
     threadMs = report.threadMs;
-    if (isAtRest) break;
+    if (quiet === IDLE.times) break;
     if (performance.now() > deadline) throw new Error(`expected Muster to be at rest within ${IDLE.within} ms`);
   }
   const started = {
@@ -96,7 +97,9 @@ export async function measureSteady(muster: Muster, server: VastServer): Promise
   const spent = async (act: () => Promise<number>) => {
     const [cpu, at] = [await computed(), performance.now()];
     const count = await act();
-    return ((await computed()) - cpu - (idleMs * (performance.now() - at)) / 1_000) / count;
+    const ms = (await computed()) - cpu - (idleMs * (performance.now() - at)) / 1_000;
+    if (ms <= 0) throw new Error(`expected more CPU time than when idle (${idleMs} ms a second), found ${ms} ms less`);
+    return ms / count;
   };
 
   const event = await spent(async () => {
