@@ -11,6 +11,8 @@ export interface ServeOptions {
   /** Directory for its files. */
   readonly dir: string;
   readonly apiPort: number;
+  /** The file for an API server that asks for more than a connection; otherwise one is written for `apiPort`. */
+  readonly kubeconfig?: string | undefined;
   /** Fields of its MusterConfiguration; apiVersion and kind are added. */
   readonly config: object;
   /** Flags for Node itself. */
@@ -33,8 +35,11 @@ export function deployedFlags(): readonly string[] {
 }
 
 /** Starts the process without waiting until it is ready. */
-export async function forkMuster({ program, dir, apiPort, config, execArgv = [] }: ServeOptions): Promise<Serving> {
-  const kubeconfig = writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
+export async function forkMuster(options: ServeOptions): Promise<Serving> {
+  const { program, dir, apiPort, config, execArgv = [] } = options;
+  const kubeconfig =
+    options.kubeconfig ??
+    writeKubeconfig(join(dir, 'kubeconfig'), { url: `http://127.0.0.1:${apiPort}`, token: 'bench' });
   const configFile = join(dir, 'muster.yaml');
   const kind = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration' };
   // JSON is valid YAML.

@@ -32,15 +32,19 @@ export async function run(progress: Progress): Promise<readonly BenchResult[]> {
   });
 }
 
-/** Milliseconds of each iteration. */
-export function measurePlan({ gang, places, cold, occupants = 0 }: PlanCase, iterations: number): readonly number[] {
+/** Milliseconds of each iteration. @param nodes of the cluster. */
+export function measurePlan(
+  { gang, places, cold, occupants = 0 }: Pick<PlanCase, 'gang' | 'places' | 'cold' | 'occupants'>,
+  iterations: number,
+  { nodes = NODES, warmUp = WARM_UP } = {},
+): readonly number[] {
   const table = new NodeTable(LEVELS);
-  for (const node of clusterNodes()) table.applyNode(node);
-  for (const pod of clusterPods()) table.addPod(pod);
-  const churn = new Churn(table);
+  for (const node of clusterNodes(nodes)) table.applyNode(node);
+  for (const pod of clusterPods(nodes)) table.addPod(pod);
+  const churn = new Churn(table, nodes);
   const reserved = seatOccupants(table, occupants);
   const samples: number[] = [];
-  for (let i = 1; i <= iterations + WARM_UP; i++) {
+  for (let i = 1; i <= iterations + warmUp; i++) {
     churn.changePods();
     if (cold === 'nodes') churn.changeNode();
     const start = performance.now();
@@ -53,7 +57,7 @@ export function measurePlan({ gang, places, cold, occupants = 0 }: PlanCase, ite
     if (places === 0 ? placed > 0 : placed < places) {
       throw new Error(`expected ${places} of ${gang.members.length} members to be placed, found ${placed}`);
     }
-    if (i > WARM_UP) samples.push(took);
+    if (i > warmUp) samples.push(took);
   }
   return samples;
 }
@@ -78,21 +82,23 @@ function seatOccupants(table: NodeTable, count: number): readonly Occupant[] {
 /** Changes in the cluster between plans; its usage stays the same. */
 class Churn {
   readonly #table: NodeTable;
+  readonly #nodes: number;
   readonly #random = new Random(2);
   readonly #template = aTemplate({ gpus: 0, cpu: 1, memory: 1 });
   #pods: PodModel[] = [];
   #cordoned: NodeModel | undefined;
   #serial = 0;
 
-  constructor(table: NodeTable) {
+  constructor(table: NodeTable, nodes: number) {
     this.#table = table;
+    this.#nodes = nodes;
   }
 
   /** Ends the previous pods and starts others. */
   changePods(): void {
     for (const pod of this.#pods) this.#table.removePod(pod);
     this.#pods = Array.from({ length: CHANGED_NODES }, () => {
-      const nodeName = nodeNameAt(this.#random.below(NODES));
+      const nodeName = nodeNameAt(this.#random.below(this.#nodes));
       return aPod({ name: `batch-${this.#serial++}`, nodeName, template: this.#template });
     });
     for (const pod of this.#pods) this.#table.addPod(pod);
@@ -101,7 +107,7 @@ class Churn {
   /** Uncordons the previous node and cordons another. */
   changeNode(): void {
     if (this.#cordoned) this.#table.applyNode({ ...this.#cordoned, unschedulable: false });
-    this.#cordoned = { ...nodeAt(this.#random.below(NODES)), unschedulable: true };
+    this.#cordoned = { ...nodeAt(this.#random.below(this.#nodes), this.#nodes), unschedulable: true };
     this.#table.applyNode(this.#cordoned);
   }
 }

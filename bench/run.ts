@@ -26,6 +26,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly loa
   queues: { about: 'a week of jobs of eleven tenants, in virtual time', load: () => import('./queues.ts') },
   traces: { about: 'published traces through a whole Muster, in virtual time', load: () => import('./traces.ts') },
   recover: { about: 'starting in a cluster of 5,000 nodes and 50,000 pods', load: () => import('./recover.ts') },
+  scale: { about: 'plan, start and steady state from 1,000 nodes to 100,000', load: () => import('./scale.ts') },
   'load-http': { about: 'a whole Muster under load, or any with --url', load: () => import('./load-http.ts') },
   fuzz: { about: 'a million broken and hostile inputs', load: () => import('./fuzz.ts') },
   interleavings: { about: 'every order in which a small world can go', load: () => import('./interleavings.ts') },

@@ -42,15 +42,20 @@ export function buildMuster(): void {
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: REPOSITORY, stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-/** Resolves when `/readyz` has answered 200. */
-export async function startMuster(dir: string, server: Server): Promise<Muster> {
+/** Resolves when `/readyz` has answered 200. @param flags for Node itself. */
+export async function startMuster(
+  dir: string,
+  server: Pick<Server, 'port'> & { readonly kubeconfig?: string },
+  flags: readonly string[] = [],
+): Promise<Muster> {
   const spawnedAt = now();
   const { process, port, readLog } = await forkMuster({
     program: 'dist/cli.js',
     dir,
     apiPort: server.port,
+    kubeconfig: server.kubeconfig,
     config: { topology: { levels: LEVELS } },
-    execArgv: ['--import', writeProbe(dir)],
+    execArgv: ['--import', writeProbe(dir), ...flags],
   });
   await within(
     'Muster to be ready',

@@ -6,11 +6,11 @@ import { Random } from '../random.ts';
 export const RACK = 'example.com/rack';
 export const LEVELS = [{ name: 'rack', label: RACK }];
 export const NODES = 5_000;
-const RACKS = 100;
+const RACK_SIZE = 50;
 
-/** Every fifth node belongs to the pool `small`. */
-export function nodeAt(index: number): NodeModel {
-  const rack = `rack-${String(index % RACKS).padStart(3, '0')}`;
+/** Every fifth node belongs to the pool `small`. @param nodes how many there are. */
+export function nodeAt(index: number, nodes = NODES): NodeModel {
+  const rack = `rack-${String(index % (nodes / RACK_SIZE)).padStart(3, '0')}`;
   const pool = index % 5 === 0 ? 'small' : 'large';
   return aNode({
     name: nodeNameAt(index),
@@ -22,17 +22,17 @@ export function nodeNameAt(index: number): string {
   return `gpu-h100-eu-central-1-${String(index).padStart(5, '0')}`;
 }
 
-export function clusterNodes(): NodeModel[] {
-  return Array.from({ length: NODES }, (_, index) => nodeAt(index));
+export function clusterNodes(nodes = NODES): NodeModel[] {
+  return Array.from({ length: nodes }, (_, index) => nodeAt(index, nodes));
 }
 
 /** Its pods: 20 % of the nodes are full, 15 % partly used by small pods, and each runs an agent. Some 7,500 pods. */
-export function clusterPods(): PodModel[] {
+export function clusterPods(nodes = NODES): PodModel[] {
   const random = new Random(1);
   const agent = aTemplate({ gpus: 0, cpu: 0.5, memory: 0.5 });
   const whole = aTemplate({ gpus: 8, cpu: 32, memory: 128 });
   const parts = [1, 2, 4].map((gpus) => aTemplate({ gpus, cpu: gpus * 4, memory: gpus * 16 }));
-  return Array.from({ length: NODES }, (_, index) => {
+  return Array.from({ length: nodes }, (_, index) => {
     const nodeName = nodeNameAt(index);
     const pods = [aPod({ name: `agent-${index}`, nodeName, template: agent })];
     const lot = random.below(100);

@@ -26,8 +26,8 @@ export interface WireCluster {
 
 const RACK_SIZE = 50;
 const NAMESPACES = 40;
-const GANG_GATE = 'muster.dev/gang';
-const REFUSAL =
+export const GANG_GATE = 'muster.dev/gang';
+export const REFUSAL =
   '0/5000 nodes are available: 5000 Insufficient memory, 4640 Insufficient nvidia.com/gpu. preemption: 0/5000 nodes ' +
   'are available: 5000 No preemption victims found for incoming pod.';
 
@@ -211,7 +211,7 @@ function teamOf(index: number): string {
   return `team-${index % NAMESPACES}`;
 }
 
-function team(kind: Workload['kind'], name: string, namespace: string): Omit<Workload, 'spec'> {
+export function team(kind: Workload['kind'], name: string, namespace: string): Omit<Workload, 'spec'> {
   const labels = { app: name, 'app.kubernetes.io/name': name, 'app.kubernetes.io/part-of': namespace, team: namespace };
   return {
     kind,
@@ -222,13 +222,13 @@ function team(kind: Workload['kind'], name: string, namespace: string): Omit<Wor
   };
 }
 
-function gangWorkload(name: string, spec: Workload['spec'], want: number): Workload {
+export function gangWorkload(name: string, spec: Workload['spec'], want: number): Workload {
   const { labels, ...rest } = team('Job', name, 'research');
   const annotations = { 'muster.dev/min-members': String(want) };
   return { ...rest, labels: { ...labels, 'muster.dev/pod-group': name }, annotations, spec };
 }
 
-function agentSpec(name: string): Workload['spec'] {
+export function agentSpec(name: string): Workload['spec'] {
   const tolerations = [{ operator: 'Exists' }];
   return serviceSpec(name, '100m', { hostNetwork: true, tolerations, priority: 2_000_001_000 });
 }

@@ -7,6 +7,7 @@ import {
   childrenOf,
   type DomainIdx,
   domainAt,
+  domainsWithin,
   findLevel,
   HOST,
   type NodeIdx,
@@ -150,6 +151,19 @@ describe('asking the tree', () => {
     const domain = path === '' ? ROOT : at(path);
     expect([...childrenOf(topology, domain)].map((child) => pathOf(topology, child))).toEqual(inside);
   });
+
+  test.each([0, 1, 2])(
+    'inside any domain, those of level %i are the ones in its range of the depth-first order',
+    (level) => {
+      for (let outer = 0; outer < topology.levelOf.length; outer++) {
+        const end = topology.subtreeEnd[outer]!;
+        const expected = [...topology.levelOf.keys()].filter(
+          (domain) => domain >= outer && domain < end && topology.levelOf[domain] === level,
+        );
+        expect(domainsWithin(topology, outer as DomainIdx, level)).toEqual(expected);
+      }
+    },
+  );
 
   test.each<[string, number]>([
     ['block', 0],

@@ -37,6 +37,8 @@ export interface Programs {
   /** Acts as a member of system:masters. */
   readonly api: ApiClient;
   readonly url: string;
+  /** For what would take too long through the API server: tens of thousands of objects. */
+  readonly etcdUrl: string;
   readonly caFile: string;
   readonly tokens: Tokens;
   /** Logs and data; removed by `stop`. */
@@ -162,6 +164,7 @@ export async function startPrograms(options: ProgramOptions = {}): Promise<Progr
     binaries,
     api,
     url,
+    etcdUrl: `http://127.0.0.1:${etcdPort}`,
     caFile,
     tokens,
     dir,
