@@ -28,7 +28,7 @@ import { type ScarceTurn, takeScarceTurn } from './contenders/scarce-turn.ts';
 import { DEFAULT_TOOLS, parseTools, type Tool } from './contenders/tools.ts';
 import { Arena, calmDown } from './e2e/arena.ts';
 import { countFrom, rotate, row } from './e2e/rows.ts';
-import type { BenchResult, Progress } from './result.ts';
+import { type BenchResult, type Progress, writeResults } from './result.ts';
 
 /** A tool that can take part. */
 interface Entrant {
@@ -54,23 +54,28 @@ export async function run(progress: Progress, flags: readonly string[]): Promise
     progress(`contenders: starting a control plane with ${nodes} nodes`);
     const field = await Field.open(nodes, entrants, { progress, deadlineMs });
     try {
-      for (const one of cases.filter((other) => other.nodes === nodes))
+      for (const one of cases.filter((other) => other.nodes === nodes)) {
         results.push(...(await field.hold(one, isFull)));
+        // As with the results themselves: only those of the unchanged benchmark are kept. A pass takes more than an hour,
+        // so what is measured is kept when the rest fails.
+        if (flags.length === 0) keep(results);
+      }
     } finally {
       await field.close();
     }
   }
   console.log(`${renderReport(results)}\n`);
-  // As with the results themselves: only those of the unchanged benchmark are kept.
-  if (flags.length === 0) {
-    const page = join(REPORTS, 'contenders.md');
-    writeFileSync(page, replaceFigures(readFileSync(page, 'utf8'), results));
-    writeFileSync(join(REPORTS, 'contenders.svg'), drawReport(results));
-  }
   return results;
 }
 
 const REPORTS = join(import.meta.dirname, '../docs/reports');
+
+function keep(results: readonly BenchResult[]): void {
+  const page = join(REPORTS, 'contenders.md');
+  writeFileSync(page, replaceFigures(readFileSync(page, 'utf8'), results));
+  writeFileSync(join(REPORTS, 'contenders.svg'), drawReport(results));
+  writeResults('contenders', results);
+}
 
 interface FieldOptions {
   readonly progress: Progress;

@@ -7,7 +7,7 @@ describe('the cases of the field', () => {
   test('are read from the command line', () => {
     expect(parseCases('20x500@1000,1x100x16@5000,throughput-50@20,scarce-25@200')).toEqual([
       { kind: 'gangs', gangs: 20, size: 500, gpus: 1, nodes: 1_000, rounds: 1 },
-      { kind: 'gangs', gangs: 1, size: 100, gpus: 16, nodes: 5_000, rounds: 3 },
+      { kind: 'gangs', gangs: 1, size: 100, gpus: 16, nodes: 5_000, rounds: 2 },
       { kind: 'throughput', pods: 50, nodes: 20 },
       { kind: 'scarce', nodes: 200, residents: 10, arriving: 25 },
     ]);
