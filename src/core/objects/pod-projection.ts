@@ -192,7 +192,7 @@ export function isReadAnnotation(key: string): boolean {
  */
 function isAccepted(status: RawPodStatus | null | undefined): boolean {
   if (!status) return false;
-  if (status.startTime || (status.phase ?? 'Pending') !== 'Pending') return true;
+  if (instantOf(status.startTime) !== undefined || (status.phase ?? 'Pending') !== 'Pending') return true;
   return status.conditions?.some(({ type, status: is }) => type === 'PodScheduled' && is === 'True') ?? false;
 }
 

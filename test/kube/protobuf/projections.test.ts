@@ -88,6 +88,16 @@ describe.each(KINDS)('%s', (type, kindOf) => {
   });
 });
 
+test('a pod that started at the beginning of time has started, in both encodings', () => {
+  const pod = {
+    metadata: { name: 'a', uid: 'u' },
+    spec: { nodeName: 'n' },
+    status: { startTime: '1970-01-01T00:00:00Z' },
+  };
+  expect(freshPods().project(pod as Named)).toMatchObject({ isConfirmed: true, startedAt: 0 });
+  expect(readAlone(freshPods().message, pod as Named)).toMatchObject({ isConfirmed: true, startedAt: 0 });
+});
+
 test('pods that share some of their parts never share a template that is not theirs', () => {
   const shared = freshPods().message;
   fc.assert(
