@@ -214,7 +214,7 @@ function readFlags(flags: readonly string[]) {
   return {
     tools: parseTools(values.tools),
     cases: cases === undefined ? standardCases(quick, rounds) : parseCases(cases, rounds),
-    deadlineMs: 1000 * countFrom('deadline', values.deadline, quick ? 60 : 300),
+    deadlineMs: 1000 * countFrom('deadline', values.deadline, quick ? 60 : 180),
     isFull: !quick && cases === undefined,
   };
 }

@@ -39,9 +39,16 @@ export async function watchUntil<R extends Resource, T>(
   throw new Error(`expected ${what} within ${deadlineMs} ms, last seen: ${lastSeen}`);
 }
 
+const EXPIRED = 410;
+
+function codeOf(status: object): unknown {
+  return 'code' in status ? status.code : undefined;
+}
+
 /**
  * Watches until the signal aborts. A busy API server ends a watch several times a second when its client falls a few
- * events behind; it is then resumed where it ended, which is possible once the initial events have come to their end.
+ * events behind; it is then resumed where it ended, which is possible once the initial events have come to their end. When
+ * that is too long ago for the API server, it begins anew; what was deleted meanwhile is then not told.
  */
 export async function* follow<R extends Resource>(
   api: ApiClient,
@@ -58,6 +65,10 @@ export async function* follow<R extends Resource>(
     try {
       const parameters = { ...selection, ...start, allowWatchBookmarks: 'true' };
       for await (const event of api.watch(resource, parameters, where)) {
+        if (event.type === 'ERROR' && codeOf(event.object) === EXPIRED) {
+          resourceVersion = undefined;
+          break;
+        }
         if (event.type === 'ERROR') throw new Error(`watch of ${resource} failed: ${JSON.stringify(event.object)}`);
         if (event.type === 'BOOKMARK' || resourceVersion !== undefined) {
           resourceVersion = event.object.metadata?.resourceVersion;
