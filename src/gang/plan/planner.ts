@@ -14,6 +14,7 @@ import type { Release } from '../framework/ports.ts';
 import { holdBack } from '../state/admission-status.ts';
 import { beginReplan, dateShortfall, noteShortfall, noteUnchecked, noteUnschedulable } from '../state/attempt.ts';
 import { exponentialBackoff } from '../state/backoff.ts';
+import { upcoming } from '../state/deadlines.ts';
 import { type Demand, demandAnew, demandOf, type MembersDemand, withoutGrowth } from '../state/demand.ts';
 import { countLacking, type GangRecord, giveUpAttempt, mayPlan } from '../state/records.ts';
 import { anyBinding, type Slot } from '../state/slot.ts';
@@ -147,7 +148,7 @@ export class Planner {
   nextAt(now: number): number {
     const { pacing, freedSpace } = this.#parts;
     if (this.#pass?.now === now && pacing.defers) return now + RECHECK_MS;
-    return freedSpace.nextAt;
+    return upcoming(freedSpace.nextAt, now);
   }
 
   /** Begins a new pass. */

@@ -131,6 +131,22 @@ describe('a gang that waits for room', () => {
     expect(plans).toBe(1);
   });
 
+  test('wakes nobody after it is gone', async () => {
+    const { world } = await countPlans(
+      async (world) => {
+        world.delete('filler-0-0');
+        world.create(gang('a', 8, { gpus: 1 }));
+        await world.pass(SECOND);
+      },
+      async (world) => {
+        await freeOne(world, 'filler-1-0');
+        for (let i = 0; i < 8; i++) world.delete(`a-${i}`);
+        await world.pass(20 * SECOND);
+      },
+    );
+    expect(world.clock.next - world.clock.now()).toBeGreaterThan(100);
+  });
+
   test('is planned again when a node changes', async () => {
     const { world, plans } = await countPlans(
       async (world) => {
