@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { forkMuster } from '../muster-serve.ts';
 import { LEVELS } from '../scenarios/cluster.ts';
-import type { Message, Order } from '../servers/cluster-api.ts';
 import type { ProbeReport } from '../servers/loop-probe.ts';
+import type { Message, Order } from '../servers/orders.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 /** Each poll costs the measured process half a millisecond. */

@@ -6,31 +6,19 @@
  *
  * Usage: node cluster-api.ts <scale> watch-list|pages protobuf|json
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { encodeObject, frameOf, listOf } from '../../test/support/kube-wire.ts';
 import { PODS_PATH, podEvents, wireCluster } from '../scenarios/wire-cluster.ts';
 import type { WireObject } from '../scenarios/wire-objects.ts';
-
-/** Orders from the benchmark. */
-export type Order =
-  /** Reports the requests since the previous such order. */
-  | { readonly kind: 'report' }
-  /** Sends this many pod events per second. */
-  | { readonly kind: 'send-events'; readonly perSecond: number; readonly seconds: number };
-
-export type Message =
-  | { readonly kind: 'ready'; readonly port: number; readonly megabytes: number }
-  | { readonly kind: 'report'; readonly firstRequestAt: number; readonly writes: Readonly<Record<string, number>> }
-  | { readonly kind: 'events-sent'; readonly count: number };
+import { answer, type Order, RequestCount, sendEvenly, sendToParent } from './orders.ts';
 
 const VERSION = '20000000';
 const PAGE_SIZE = 500;
 /** Chunked events are joined into pieces of this many bytes, so that writing them costs less than what is measured. */
 const PIECE_BYTES = 256 * 1024;
-const TICK_MS = 10;
 
 const TYPES: Readonly<Record<string, string>> = {
   '/api/v1/nodes': 'core.Node',
@@ -51,12 +39,11 @@ const bytes = new Map(
   ]),
 );
 const podWatches = new Set<ServerResponse>();
-let firstRequestAt = 0;
-let writes: Record<string, number> = {};
+const requests = new RequestCount();
 
 const server = createServer((request, response) => {
-  firstRequestAt ||= performance.timeOrigin + performance.now();
-  if (request.method !== 'GET') acceptWrite(request, response);
+  requests.note();
+  if (request.method !== 'GET') requests.acceptWrite(request, response);
   else {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server');
     const list = bytes.get(pathname);
@@ -78,17 +65,6 @@ async function watch(path: string, response: ServerResponse, initial: readonly B
   if (path !== PODS_PATH || response.destroyed) return;
   podWatches.add(response);
   response.on('close', () => podWatches.delete(response));
-}
-
-function acceptWrite(request: IncomingMessage, response: ServerResponse): void {
-  const what = `${request.method} ${request.url?.split('/').at(-1)}`;
-  writes[what] = (writes[what] ?? 0) + 1;
-  request.resume().on('end', () => answer(response, request.method === 'POST' ? 201 : 200, '{}'));
-}
-
-function answer(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(text);
 }
 
 /** Undefined: in JSON. */
@@ -144,28 +120,14 @@ function sendEvents(perSecond: number, seconds: number): void {
   const lines = [...podEvents(perSecond * seconds)].map(({ type, object }) =>
     encodeEvent(type, object, typeOf(PODS_PATH)),
   );
-  const start = performance.now();
-  let sent = 0;
-  const timer = setInterval(() => {
-    const due = Math.min(lines.length, Math.floor(((performance.now() - start) / 1000) * perSecond));
-    for (; sent < due; sent++) for (const response of podWatches) response.write(lines[sent]!);
-    if (sent < lines.length) return;
-    clearInterval(timer);
-    sendToParent({ kind: 'events-sent', count: sent });
-  }, TICK_MS);
-}
-
-function sendToParent(message: Message): void {
-  process.send?.(message);
+  sendEvenly(lines.length, perSecond, (index) => {
+    for (const response of podWatches) response.write(lines[index]!);
+  });
 }
 
 process.on('message', (order: Order) => {
   if (order.kind === 'send-events') sendEvents(order.perSecond, order.seconds);
-  else {
-    sendToParent({ kind: 'report', firstRequestAt, writes });
-    firstRequestAt = 0;
-    writes = {};
-  }
+  else requests.report();
 });
 process.once('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => {

@@ -5,20 +5,19 @@
  *
  * Usage: node vast-api.ts <nodes> <pods>
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { listBatches, NODES_PATH, nodeChange, podLife } from '../scale/vast-cluster.ts';
 import { chunkOf, chunkStencils, KINDS, streamChunks } from '../scale/vast-encoder.ts';
 import { PODS_PATH } from '../scenarios/wire-cluster.ts';
-import type { Message, Order } from './cluster-api.ts';
+import { answer, type Order, RequestCount, sendEvenly, sendToParent } from './orders.ts';
 
 /** One change of a node that no gang has. */
 export type VastOrder = Order | { readonly kind: 'change-node'; readonly cordon: boolean };
 
 const VERSION = '19999999';
-const TICK_MS = 10;
 
 const [nodes = 0, pods = 0] = process.argv.slice(2).map(Number);
 const size = { nodes, pods };
@@ -34,12 +33,11 @@ const watches = new Map<string, Set<ServerResponse>>([
   [PODS_PATH, new Set()],
   [NODES_PATH, new Set()],
 ]);
-let firstRequestAt = 0;
-let writes: Record<string, number> = {};
+const requests = new RequestCount();
 
 const server = createServer((request, response) => {
-  firstRequestAt ||= performance.timeOrigin + performance.now();
-  if (request.method !== 'GET') acceptWrite(request, response);
+  requests.note();
+  if (request.method !== 'GET') requests.acceptWrite(request, response);
   else {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server');
     if (KINDS[pathname] === undefined) answer(response, 404, '404 page not found\n');
@@ -67,17 +65,6 @@ function* initialEvents(path: string): Generator<Buffer> {
   yield chunkOf('BOOKMARK', path, { metadata: { resourceVersion: VERSION, annotations } });
 }
 
-function acceptWrite(request: IncomingMessage, response: ServerResponse): void {
-  const what = `${request.method} ${request.url?.split('/').at(-1)}`;
-  writes[what] = (writes[what] ?? 0) + 1;
-  request.resume().on('end', () => answer(response, request.method === 'POST' ? 201 : 200, '{}'));
-}
-
-function answer(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(text);
-}
-
 /** @param index of the copy. */
 function send(path: string, { batch, stencils }: (typeof life)[number], index: number): void {
   const [sample, values] = batch.at(index);
@@ -90,32 +77,16 @@ let nodeChanges = 0;
 
 function sendEvents(perSecond: number, seconds: number): void {
   const count = Math.round((perSecond * seconds) / life.length) * life.length;
-  const start = performance.now();
-  let sent = 0;
-  const timer = setInterval(() => {
-    const due = Math.min(count, Math.floor(((performance.now() - start) / 1000) * perSecond));
-    for (; sent < due; sent++) {
-      send(PODS_PATH, life[sent % life.length]!, lives);
-      if (sent % life.length === life.length - 1) lives++;
-    }
-    if (sent < count) return;
-    clearInterval(timer);
-    sendToParent({ kind: 'events-sent', count: sent });
-  }, TICK_MS);
-}
-
-function sendToParent(message: Message): void {
-  process.send?.(message);
+  sendEvenly(count, perSecond, (index) => {
+    send(PODS_PATH, life[index % life.length]!, lives);
+    if (index % life.length === life.length - 1) lives++;
+  });
 }
 
 process.on('message', (order: VastOrder) => {
   if (order.kind === 'send-events') sendEvents(order.perSecond, order.seconds);
   else if (order.kind === 'change-node') send(NODES_PATH, changes.get(order.cordon)!, nodeChanges++);
-  else {
-    sendToParent({ kind: 'report', firstRequestAt, writes });
-    firstRequestAt = 0;
-    writes = {};
-  }
+  else requests.report();
 });
 process.once('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => {
