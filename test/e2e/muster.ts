@@ -61,7 +61,13 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
     });
   const name = `muster-${++started}`;
   const configFile = join(cluster.dir, `${name}.yaml`);
-  const configuration = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration', ...config };
+  const configuration = {
+    apiVersion: 'config.muster.dev/v1alpha1',
+    kind: 'MusterConfiguration',
+    // Where one is killed and started again, it would wait for its own Lease.
+    leaderElection: { enabled: false },
+    ...config,
+  };
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(configuration, undefined, 2));
   const muster = startProcess(
