@@ -46,7 +46,8 @@ export type LeaseStep =
   | { readonly kind: 'wait'; readonly until: number }
   | { readonly kind: 'read' }
   | { readonly kind: 'create'; readonly claim: LeaseClaim }
-  | { readonly kind: 'update'; readonly claim: LeaseClaim; readonly version: string };
+  /** `doubts`: those that it settles if it is accepted. */
+  | { readonly kind: 'update'; readonly claim: LeaseClaim; readonly version: string; readonly doubts: number };
 
 /** What came of a request. `refused`: another version is there. `gone`: none is. */
 export type LeaseAnswer =
@@ -67,8 +68,9 @@ export interface Term {
   readonly version: string;
   /** When the last accepted renewal was sent. */
   readonly confirmedAt: number;
-  /** When something was seen that speaks against it. */
-  readonly doubtedAt: number;
+  /** How often something was seen that speaks against it, and how often when the last accepted renewal was sent. */
+  readonly doubts: number;
+  readonly settledDoubts: number;
 }
 
 export interface Election {
@@ -158,7 +160,7 @@ function nextOfLeader({ identity, timing, isResigning }: Election, term: Term, n
   const due = isResigning || isDoubted(term) ? now : term.confirmedAt + timing.retryMs;
   if (now < due) return { kind: 'wait', until: due };
   const holder = isResigning ? '' : identity;
-  return { kind: 'update', version, claim: { holder, transitions, acquireTime } };
+  return { kind: 'update', version, claim: { holder, transitions, acquireTime }, doubts: term.doubts };
 }
 
 function nextOfOthers(election: Election, { record, at }: Sighting, now: number): LeaseStep {
@@ -172,7 +174,7 @@ function nextOfOthers(election: Election, { record, at }: Sighting, now: number)
   // Its own: a write of it was accepted, and the answer was lost.
   const transitions = isOwn ? record.transitions : record.transitions + 1;
   const acquireTime = isOwn && record.acquireTime !== '' ? record.acquireTime : undefined;
-  return { kind: 'update', version: record.version, claim: { holder: identity, transitions, acquireTime } };
+  return { kind: 'update', version: record.version, claim: { holder: identity, transitions, acquireTime }, doubts: 0 };
 }
 
 /** From now on it may lead. */
@@ -186,14 +188,15 @@ export function resign(election: Election): Election {
 }
 
 /** A renewal is due at once, and nothing is written before it is accepted. */
-export function doubt(election: Election, now: number): Election {
-  return election.term ? { ...election, term: { ...election.term, doubtedAt: now } } : election;
+export function doubt(election: Election): Election {
+  const { term } = election;
+  return term ? { ...election, term: { ...term, doubts: term.doubts + 1 } } : election;
 }
 
 /** The watch shows a version of the Lease, or that there is none. It may be late: it proves nothing about now. */
 export function see(election: Election, record: LeaseRecord | undefined, { now, random }: Moment): Election {
   const { term } = election;
-  if (term) return record && isOf(term, election, record) ? election : doubt(election, now);
+  if (term) return record && isOf(term, election, record) ? election : doubt(election);
   return look({ ...election, jitter: random }, record, now);
 }
 
@@ -235,8 +238,9 @@ function accept(election: Election, step: LeaseStep, record: LeaseRecord, sentAt
   if (claim?.holder !== election.identity) return { ...settled, isOver: true, term: undefined };
   const { version, transitions, acquireTime } = record;
   // What was seen while the request was on its way still counts.
-  const doubtedAt = term?.doubtedAt ?? LONG_AGO;
-  return { ...settled, term: { version, transitions, acquireTime, confirmedAt: sentAt, doubtedAt } };
+  const doubts = term?.doubts ?? 0;
+  const settledDoubts = step.kind === 'update' ? step.doubts : 0;
+  return { ...settled, term: { version, transitions, acquireTime, confirmedAt: sentAt, doubts, settledDoubts } };
 }
 
 /** What the API server has now. A term ends if that is not its own Lease: somebody else has led, or may have. */
@@ -246,7 +250,7 @@ function learn(election: Election, record: LeaseRecord | undefined, now: number)
   if (!record || !isOf(term, election, record)) {
     return { ...election, isOver: true, term: undefined, sighting: { record, at: now } };
   }
-  return { ...election, term: { ...term, version: record.version, doubtedAt: now } };
+  return doubt({ ...election, term: { ...term, version: record.version } });
 }
 
 function look(election: Election, record: LeaseRecord | undefined, now: number): Election {
@@ -261,6 +265,6 @@ function isOf(term: Term, { identity }: Election, record: LeaseRecord): boolean 
   return record.holder === identity && record.transitions === term.transitions;
 }
 
-function isDoubted({ doubtedAt, confirmedAt }: Term): boolean {
-  return doubtedAt > confirmedAt;
+function isDoubted({ doubts, settledDoubts }: Term): boolean {
+  return doubts > settledDoubts;
 }

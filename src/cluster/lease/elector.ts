@@ -33,7 +33,7 @@ import type { Elected, Leadership } from './leadership.ts';
 
 export interface ElectorParts {
   /** A client of its own: renewals must not wait behind other requests. */
-  readonly api: ApiClient;
+  readonly api: Pick<ApiClient, 'request' | 'open' | 'close'>;
   readonly lease: LeaseName;
   /** No other process has it, nor has had it. */
   readonly identity: string;
@@ -124,13 +124,13 @@ export class Elector implements Leadership, WriteFence {
   /** Whether a write may begin, for `ApiClient`. */
   ask(): WritePermit | Promise<WritePermit> {
     const now = this.#parts.clock.now();
-    if (this.#hasClockStepped(now)) this.#election = doubt(this.#election, now);
+    this.#compareClocks(now);
     if (isConfirmed(this.#election, now)) return this.#permit(now);
     if (!this.#mayStillLead()) return this.#refuse(true);
     const { promise, resolve } = Promise.withResolvers<WritePermit>();
     this.#waiting.push(resolve);
-    // Renewed at once, unless that has just failed.
-    this.#change(doubt(this.#election, now));
+    // A renewal is due, and is sent at once unless one has just failed.
+    this.#advance();
     if (!this.#isAsking) this.#answerWaiting('refuse');
     return promise;
   }
@@ -249,9 +249,12 @@ export class Elector implements Leadership, WriteFence {
     return term !== undefined && !isOver && !isResigning;
   }
 
-  /** Whether one clock shows a time since the last renewal that the other one does not. */
-  #hasClockStepped(now: number): boolean {
-    return Math.abs(this.#parts.wall() - now - this.#clockOffset) > MAX_CLOCK_STEP_MS;
+  /** If one clock shows a time since the last renewal that the other one does not, nothing is sure any more. */
+  #compareClocks(now: number): void {
+    const offset = this.#parts.wall() - now;
+    if (Math.abs(offset - this.#clockOffset) <= MAX_CLOCK_STEP_MS) return;
+    this.#clockOffset = offset;
+    this.#election = doubt(this.#election);
   }
 
   #answerWaiting(otherwise: 'refuse' | 'keep'): void {

@@ -70,7 +70,7 @@ describe('who does not lead', () => {
   test('takes over by the version that it saw, and counts the transition', () => {
     const seen = see(candidate, record(), at(0));
     const claim = { holder: 'me', transitions: 4, acquireTime: undefined };
-    expect(nextStep(seen, 15_000)).toEqual({ kind: 'update', version: 'v1', claim });
+    expect(nextStep(seen, 15_000)).toMatchObject({ kind: 'update', version: 'v1', claim });
   });
 
   test('waits as long as the holder says if that is longer, and its own duration otherwise', () => {
@@ -89,7 +89,7 @@ describe('who does not lead', () => {
   test('takes what it holds already, after an answer that was lost, without a transition', () => {
     const own = see(candidate, record({ holder: 'me' }), at(7));
     const claim = { holder: 'me', transitions: 3, acquireTime: 'then' };
-    expect(nextStep(own, 7)).toEqual({ kind: 'update', version: 'v1', claim });
+    expect(nextStep(own, 7)).toMatchObject({ kind: 'update', version: 'v1', claim });
   });
 
   test('reads the Lease again when another one was faster, and starts to wait anew', () => {
@@ -117,7 +117,7 @@ describe('who leads', () => {
   test('renews each period by the version that it wrote', () => {
     const claim = { holder: 'me', transitions: 4, acquireTime: 'then' };
     expect(nextStep(leader, 1_999)).toEqual({ kind: 'wait', until: 2_000 });
-    expect(nextStep(leader, 2_000)).toEqual({ kind: 'update', version: 'v2', claim });
+    expect(nextStep(leader, 2_000)).toMatchObject({ kind: 'update', version: 'v2', claim });
   });
 
   test('leads until the renew deadline, from when the renewal was sent', () => {
@@ -191,7 +191,7 @@ describe('who leads', () => {
   });
 
   test('renews at once when it is asked to, and writes nothing before', () => {
-    const doubted = doubt(leader, 500);
+    const doubted = doubt(leader);
     expect([isConfirmed(doubted, 500), leads(doubted, 500), nextStep(doubted, 500).kind]).toEqual([
       false,
       true,
@@ -205,7 +205,7 @@ describe('who goes', () => {
     const leaving = resign(leader);
     expect([leads(leaving, 100), isConfirmed(leaving, 100)]).toEqual([false, false]);
     const claim = { holder: '', transitions: 4, acquireTime: 'then' };
-    expect(nextStep(leaving, 100)).toEqual({ kind: 'update', version: 'v2', claim });
+    expect(nextStep(leaving, 100)).toMatchObject({ kind: 'update', version: 'v2', claim });
     const gone = answered(leaving, 100, written({ holder: '', version: 'v3' }));
     expect(gone.isOver).toBe(true);
     expect(nextStep(gone, 100)).toMatchObject({ kind: 'wait' });
