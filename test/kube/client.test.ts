@@ -434,7 +434,7 @@ describe('a fence', () => {
     failFirst(2, { kind: 'answer', status: 500 });
     expect(await fenced.annotate(POD, { x: '1' })).toMatchObject({ kind: 'ok' });
     expect(asked).toBe(3);
-    await fenced.createEvent('ns', {});
+    await fenced.createEvent('ns', { metadata: { namespace: 'ns', name: 'e' } });
     await fenced.evict(POD);
     expect(asked).toBe(5);
     await fenced.request('GET', '/api/v1/namespaces/ns/pods/a');
