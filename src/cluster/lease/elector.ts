@@ -8,6 +8,7 @@
  * meanwhile the API server refuses it, and nothing is written. A write that has begun ends before anybody else may lead.
  */
 import type { Clock } from '../../core/objects/clock.ts';
+import { cutTo } from '../../core/objects/text-values.ts';
 import type { ApiClient, WriteFence, WritePermit } from '../../kube/client.ts';
 import { Watcher, type WatchObserver } from '../../kube/watcher.ts';
 import type { Logger } from '../../telemetry/log.ts';
@@ -50,6 +51,8 @@ export interface ElectorParts {
 
 /** The clock on the wall and the one that is never set go apart by less, unless the machine stood still or was set. */
 const MAX_CLOCK_STEP_MS = 1_000;
+/** What is repeated of the API server's answer, characters. */
+const MAX_PROBLEM = 300;
 
 export class Elector implements Leadership, WriteFence {
   readonly #parts: ElectorParts;
@@ -114,7 +117,7 @@ export class Elector implements Leadership, WriteFence {
     const name = `the Lease ${lease.namespace}/${lease.name}`;
     if (isResigning) return `this Muster is shutting down and has given ${name} back`;
     const holder = sighting?.record?.holder;
-    const problem = this.#problem && `; the last request for it failed: ${this.#problem}`;
+    const problem = this.#problem && `; the last request for it failed: ${cutTo(this.#problem, MAX_PROBLEM)}`;
     if (term) return `this Muster could not renew ${name} for ${timing.renewDeadlineMs / 1000} s${problem}`;
     if (holder && holder !== this.#election.identity) return `${holder} leads, by ${name}${problem}`;
     if (isOver) return `this Muster has lost ${name}`;
