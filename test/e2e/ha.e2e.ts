@@ -93,7 +93,10 @@ describe.each<{ readonly plane: string; readonly start: StartCluster }>([
   }
 
   test('the other one answers kube-scheduler with an error that says who leads, and closes the connection', async () => {
-    const { statusCode, headers, body } = await request(`${standby.url}/scheduler/filter`, { method: 'POST', body: '{}' });
+    const { statusCode, headers, body } = await request(`${standby.url}/scheduler/filter`, {
+      method: 'POST',
+      body: '{}',
+    });
     expect([statusCode, headers.connection]).toEqual([200, 'close']);
     expect(await body.json()).toEqual({ Error: expect.stringMatching(/does not decide: .* leads, by the Lease/) });
     await expect(standby.gangs()).rejects.toThrow(/503/);

@@ -446,7 +446,11 @@ describe('a fence', () => {
     putPod();
     const ask = (): WritePermit => ({ kind: 'refused', message: 'another one leads', isFinal: true });
     const fenced = client({ fence: { ask } });
-    for (const outcome of [await fenced.bind(POD, 'n1', {}), await fenced.evict(POD), await fenced.removeGate(POD, 'g')]) {
+    for (const outcome of [
+      await fenced.bind(POD, 'n1', {}),
+      await fenced.evict(POD),
+      await fenced.removeGate(POD, 'g'),
+    ]) {
       expect(outcome).toEqual({ kind: 'failed', status: 0, message: 'another one leads' });
     }
     expect(server.requests.filter(({ method }) => method !== 'GET')).toEqual([]);

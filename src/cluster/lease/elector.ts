@@ -29,8 +29,8 @@ import {
   see,
   settle,
 } from './election.ts';
-import { LeaseClient, type LeaseName, type LeaseRequest } from './lease-client.ts';
 import type { Elected, Leadership } from './leadership.ts';
+import { LeaseClient, type LeaseName, type LeaseRequest } from './lease-client.ts';
 
 export interface ElectorParts {
   /** A client of its own: renewals must not wait behind other requests. */
@@ -214,7 +214,10 @@ export class Elector implements Leadership, WriteFence {
     const { term, isOver, sighting } = this.#election;
     const name = `${lease.namespace}/${lease.name}`;
     if (problem !== '' && problem !== this.#problem) {
-      log.warn(`Lease not ${step.kind === 'read' ? 'read' : 'written'}; it is tried again`, { lease: name, found: problem });
+      log.warn(`Lease not ${step.kind === 'read' ? 'read' : 'written'}; it is tried again`, {
+        lease: name,
+        found: problem,
+      });
     }
     this.#problem = problem;
     if (term && !before.term) {

@@ -72,7 +72,10 @@ export class LeaseClient {
       return this.#api.request('POST', this.#path, { body, timeoutMs });
     }
     const metadata = { ...this.#metadata, name, namespace, resourceVersion: request.version };
-    return this.#api.request('PUT', one, { body: { apiVersion: API_VERSION, kind: 'Lease', metadata, spec }, timeoutMs });
+    return this.#api.request('PUT', one, {
+      body: { apiVersion: API_VERSION, kind: 'Lease', metadata, spec },
+      timeoutMs,
+    });
   }
 
   #specOf({ holder, transitions, acquireTime }: LeaseClaim, now: number): object {
