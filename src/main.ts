@@ -120,7 +120,10 @@ function createElector(
   metrics: Metrics,
 ): Elector | undefined {
   const { enabled, namespace, leaseName, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = leaderElection;
-  if (!enabled) return undefined;
+  if (!enabled) {
+    metrics.leader.set(1);
+    return undefined;
+  }
   return new Elector({
     api: new ApiClient(endpoint),
     lease: { namespace, name: leaseName },
