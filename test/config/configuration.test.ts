@@ -450,9 +450,15 @@ describe('leaderElection', () => {
   test.each([
     ['leaseDuration: 10s', 'leaderElection.leaseDuration: expected more than leaderElection.renewDeadline (10s)'],
     ['renewDeadline: 2s', 'leaderElection.renewDeadline: expected more than 1.2 times leaderElection.retryPeriod (2s)'],
-    ['leaseDuration: 500ms', 'leaderElection.leaseDuration: expected a duration such as 25s, 500ms or 2m, from 1s to 10m'],
+    [
+      'leaseDuration: 500ms',
+      'leaderElection.leaseDuration: expected a duration such as 25s, 500ms or 2m, from 1s to 10m',
+    ],
     ['leaseName: A/B', 'leaderElection.leaseName: expected the name of an object, such as muster, found "A/B"'],
-    ['namespace: a.b', 'leaderElection.namespace: expected the name of a namespace, such as muster-system, found "a.b"'],
+    [
+      'namespace: a.b',
+      'leaderElection.namespace: expected the name of a namespace, such as muster-system, found "a.b"',
+    ],
     ['leaseDurations: 20s', 'leaderElection.leaseDurations: unknown field'],
   ])('%s is refused', (field, problem) => {
     const problems = problemsOf(`leaderElection: {${field}}\n`);
@@ -460,7 +466,8 @@ describe('leaderElection', () => {
   });
 
   test('what is rendered is read back', () => {
-    const text = 'leaderElection: {enabled: false, leaseName: a.b, namespace: c, leaseDuration: 1m, retryPeriod: 500ms}\n';
+    const text =
+      'leaderElection: {enabled: false, leaseName: a.b, namespace: c, leaseDuration: 1m, retryPeriod: 500ms}\n';
     const config = parseConfiguration(header + text, 'muster.yaml');
     expect(parseConfiguration(renderConfiguration(config), 'again')).toEqual(config);
     expect(config.leaderElection).toMatchObject({ enabled: false, leaseName: 'a.b', leaseDurationMs: 60_000 });

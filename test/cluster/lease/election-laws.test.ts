@@ -207,10 +207,10 @@ test('never do two lead at the same time, whatever is stopped, late or lost', ()
 });
 
 test('each term has a number of its own, whatever the clocks do', () => {
-  const wild = fc.array(
-    fc.record({ offset: fc.nat(1_000), speed: fc.double({ min: 0.1, max: 20, noNaN: true }) }),
-    { minLength: 3, maxLength: 3 },
-  );
+  const wild = fc.array(fc.record({ offset: fc.nat(1_000), speed: fc.double({ min: 0.1, max: 20, noNaN: true }) }), {
+    minLength: 3,
+    maxLength: 3,
+  });
   fc.assert(
     fc.property(wild, acts, (given, plan) => {
       const world = new World(given);

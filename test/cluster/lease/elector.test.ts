@@ -156,7 +156,10 @@ async function startTwo(options = {}) {
   const first = cluster.muster('first', options);
   await cluster.leads(first);
   const second = cluster.muster('second');
-  await cluster.until('the other one to see it', () => second.elector.findObstacle()?.startsWith('first leads') ?? false);
+  await cluster.until(
+    'the other one to see it',
+    () => second.elector.findObstacle()?.startsWith('first leads') ?? false,
+  );
   return { cluster, first, second };
 }
 
