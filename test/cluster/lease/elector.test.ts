@@ -327,6 +327,8 @@ test('a Lease that is deleted ends the term: whoever deletes it asks for another
   cluster.world.registry.delete('leases', 'muster-system', 'muster');
   await cluster.until('it to notice', () => first.elector.findObstacle() !== undefined);
   expect(await first.elector.lost).toMatch(/deleted/);
+  // It waits from when it has seen that.
+  await cluster.until('the other one to see it', () => second.elector.findObstacle()?.startsWith('nobody') ?? false);
   await cluster.pass(15_000);
   await cluster.leads(second);
 });
