@@ -162,11 +162,10 @@ export class Metrics {
     'kind',
   ]);
   readonly leader = this.#gauge('muster_leader', '1 while this process leads, else 0', []);
-  readonly leaseRequests = this.#counter(
-    'muster_lease_requests_total',
-    'Requests for the Lease that says who leads',
-    ['request', 'result'],
-  );
+  readonly leaseRequests = this.#counter('muster_lease_requests_total', 'Requests for the Lease that says who leads', [
+    'request',
+    'result',
+  ]);
   readonly fencedWrites = this.#counter(
     'muster_fenced_writes_total',
     'Writes that had to wait until the Lease was confirmed, or were not sent because it was not',
