@@ -1,9 +1,13 @@
 /** The composition root, in five steps: connect → assemble → watch → listen → run. No logic. */
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Elector } from './cluster/lease/elector.ts';
+import { type Leadership, soleLeadership } from './cluster/lease/leadership.ts';
 import { ClusterState } from './cluster/state.ts';
 import { createWatches, type Watches } from './cluster/watches.ts';
 import type { MusterConfiguration } from './config/configuration.ts';
+import { sleep } from './core/objects/clock.ts';
 import { PodProjector } from './core/objects/pod-projection.ts';
 import { manageResources } from './core/objects/pod-template.ts';
 import type { GangRequest } from './core/placement/gang-request.ts';
@@ -22,7 +26,7 @@ import { readTlsMaterial } from './http/server/tls.ts';
 import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
 import { ApiGateSwitch } from './kube/gate-switch.ts';
-import { loadEndpoint } from './kube/kubeconfig.ts';
+import { type Endpoint, loadEndpoint } from './kube/kubeconfig.ts';
 import { ApiQueueWriter } from './kube/queue-writer.ts';
 import { WorkerSearcher } from './search/worker-searcher.ts';
 import { systemClock } from './telemetry/clock.ts';
@@ -34,6 +38,8 @@ import { Metrics } from './telemetry/metrics.ts';
 const MAX_TEMPLATES = 10_000;
 /** How long a gang keeps its slots while its owner replaces a member. */
 const REGATHER_MS = 2_000;
+/** What the former leader wrote last may still be on its way to the watches; it takes hundredths of a second. */
+const SUCCESSION_PAUSE_MS = 250;
 const MIB = 2 ** 20;
 
 /** What every step works with. */
@@ -42,6 +48,9 @@ interface Process {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly api: ApiClient;
+  /** Whether this process decides, or another one. */
+  readonly leadership: Leadership;
+  readonly elector: Elector | undefined;
   /** The API server's address. */
   readonly server: string;
   /** How far the process has come: `/readyz` and the extender check it. */
@@ -84,18 +93,50 @@ async function connect(config: MusterConfiguration): Promise<Process> {
       ? ({ kind: 'default' } as const)
       : ({ kind: 'file', path: config.api.kubeconfig } as const);
   const endpoint = await loadEndpoint(source);
+  const metrics = new Metrics();
+  const elector = createElector(config, endpoint, log, metrics);
   const api = new ApiClient(endpoint, {
     requestTimeoutMs: config.api.requestTimeoutMs,
     maxWritesInFlight: config.api.maxInFlightWrites,
+    fence: elector,
   });
   return {
     config,
     log,
-    metrics: new Metrics(),
+    metrics,
     api,
+    leadership: elector ?? soleLeadership,
+    elector,
     server: endpoint.server,
     progress: { isRecovered: false, isDraining: false },
   };
+}
+
+/** Undefined: this process is the only one. */
+function createElector(
+  { leaderElection, api }: MusterConfiguration,
+  endpoint: Endpoint,
+  log: Logger,
+  metrics: Metrics,
+): Elector | undefined {
+  const { enabled, namespace, leaseName, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = leaderElection;
+  if (!enabled) {
+    metrics.leader.set(1);
+    return undefined;
+  }
+  return new Elector({
+    api: new ApiClient(endpoint),
+    lease: { namespace, name: leaseName },
+    // A process that is started again in the same pod is another one.
+    identity: `${hostname()}_${randomUUID()}`,
+    timing: { leaseMs: leaseDurationMs, renewDeadlineMs, retryMs: retryPeriodMs },
+    watchIdleMs: api.watchIdleTimeoutMs,
+    clock: systemClock,
+    wall: Date.now,
+    random: Math.random,
+    log,
+    metrics,
+  });
 }
 
 /** Step 2: creates the cluster state, the decision loop and the inspectors. */
@@ -134,7 +175,7 @@ function assemble({ config, log, metrics, api, progress }: Process): Assembly {
 }
 
 /** Step 3: the watches fill the model. */
-function watch({ config, log, metrics, api, server }: Process, { state, projector }: Assembly): Watching {
+function watch({ config, log, metrics, api, server, leadership }: Process, { state, projector }: Assembly): Watching {
   const synced = Promise.withResolvers<void>();
   const watches = createWatches({
     source: api,
@@ -149,12 +190,13 @@ function watch({ config, log, metrics, api, server }: Process, { state, projecto
     },
   });
   watches.start();
+  leadership.start();
   return { watches, synced: synced.promise };
 }
 
 /** Step 4: probes answer from the start, kube-scheduler's calls only after recovery. */
 function listen(
-  { config, log, metrics, api, progress }: Process,
+  { config, log, metrics, api, progress, leadership }: Process,
   { scheduler, topology, queues }: Assembly,
   { watches }: Watching,
 ): Promise<RunningServer> {
@@ -166,6 +208,7 @@ function listen(
       name: `synced-${resource}`,
       check: () => (synced() ? undefined : 'the first list is not complete'),
     })),
+    { name: 'leader', check: () => leadership.findObstacle() },
     { name: 'recovered', check: () => (progress.isRecovered ? undefined : 'reservations are not rebuilt yet') },
     { name: 'not-draining', check: () => (progress.isDraining ? 'shutting down' : undefined) },
   ];
@@ -195,6 +238,7 @@ function listen(
       createQueuesApp(queues, access),
     ],
     isReady: () => progress.isRecovered,
+    findObstacle: () => leadership.findObstacle(),
     metrics,
     log,
     access,
@@ -218,39 +262,68 @@ function listen(
   });
 }
 
-/** Step 5: recovers, decides until it is asked to stop, then drains. */
+/** Step 5: recovers when it leads, decides until it is asked to stop or another process leads, then drains. */
 async function run(
-  { log, api, progress }: Process,
-  { scheduler, state, events, searcher }: Assembly,
+  muster: Process,
+  assembly: Assembly,
   { watches, synced }: Watching,
   server: RunningServer,
 ): Promise<void> {
-  const { coordinator, view, reservations } = scheduler;
-  const stopped = Promise.withResolvers<void>();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve());
-  const recover = async (): Promise<void> => {
-    await synced;
-    // Each step runs in its own turn of the event loop, so that probes are answered in between.
-    await nextTurn();
-    state.snapshot();
-    state.listen(coordinator);
-    for (const gang of [...state.gangs()]) {
-      await nextTurn();
-      coordinator.read(gang);
-    }
-    await nextTurn();
-    coordinator.recover([]);
-    progress.isRecovered = true;
-    log.info(0, 'ready', { gangs: [...view.gangs()].length, slots: reservations.size });
-  };
+  const { api, leadership, elector, progress } = muster;
+  const { scheduler, events, searcher } = assembly;
+  const stopped = Promise.withResolvers<undefined>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(undefined));
+  // Held calls would be answered too late: whoever leads next holds them when they come again.
+  elector?.onLapse(() => scheduler.barrier.clear('this Muster does not lead any more'));
+  const ended = Promise.race([stopped.promise, leadership.lost]);
   // If it is asked to stop before the lists are complete, it does not recover: with half of the cluster known, it would
   // erase valid nominations.
-  await Promise.race([recover(), stopped.promise]);
-  await stopped.promise;
+  await Promise.race([recover(muster, assembly, synced), ended]);
+  const found = await ended;
+  if (elector) {
+    // Before connections are drained, so that another process decides meanwhile.
+    progress.isDraining = true;
+    scheduler.barrier.shut('Muster is shutting down');
+    scheduler.coordinator.stop();
+    events.stop();
+    await elector.resign(api.whenIdle());
+  }
   await server.close();
-  coordinator.stop();
+  scheduler.coordinator.stop();
   await searcher.stop();
   events.stop();
   await watches.stop();
+  await leadership.stop();
   await api.close();
+  if (found !== undefined) {
+    const { namespace, leaseName } = muster.config.leaderElection;
+    throw new Error(`expected to keep the Lease ${namespace}/${leaseName}, found ${found}; start Muster again`);
+  }
+}
+
+/** Rebuilds what was decided before, and runs the first cycle. */
+async function recover(
+  { log, progress, leadership }: Process,
+  { scheduler, state }: Assembly,
+  synced: Promise<void>,
+): Promise<void> {
+  const { coordinator, view, reservations } = scheduler;
+  await synced;
+  leadership.campaign();
+  const { isSuccession } = await leadership.elected;
+  if (isSuccession) await sleep(systemClock, SUCCESSION_PAUSE_MS);
+  if (progress.isDraining) return;
+  // Each step runs in its own turn of the event loop, so that probes are answered in between.
+  await nextTurn();
+  state.snapshot();
+  state.listen(coordinator);
+  for (const gang of [...state.gangs()]) {
+    await nextTurn();
+    coordinator.read(gang);
+  }
+  await nextTurn();
+  if (progress.isDraining) return;
+  coordinator.recover([]);
+  progress.isRecovered = true;
+  log.info(0, 'ready', { gangs: [...view.gangs()].length, slots: reservations.size });
 }

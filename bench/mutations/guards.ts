@@ -12,11 +12,13 @@ export interface Guard {
 }
 
 const CLIENT = 'src/kube/client.ts';
+const ELECTION = 'src/cluster/lease/election.ts';
 const BINDER = 'src/gang/extender/binder.ts';
 const VERBS = 'src/gang/extender/verbs.ts';
 const WIRE = 'src/http/extender/wire.ts';
 const RECORD_TESTS = ['test/gang/observe/recovery.test.ts', 'test/gang/observe/forged-records.test.ts'];
 const BARRIER_TESTS = ['test/gang/framework/barrier.test.ts'];
+const LEASE_TESTS = ['test/cluster/lease/election.test.ts'];
 const CLIENT_TESTS = ['test/kube/client.test.ts'];
 const WIRE_TESTS = ['test/http/extender/wire.test.ts', 'test/http/app.test.ts'];
 
@@ -580,5 +582,54 @@ export const guards: readonly Guard[] = [
     text: 'if (refused.size === 0) return all;',
     mutant: 'if (refused.size >= 0) return all;',
     tests: ['test/gang/admit/grants.test.ts'],
+  },
+  {
+    name: 'a write that the fence refuses is not sent',
+    file: CLIENT,
+    text: "if (permit.kind === 'granted') {",
+    mutant: 'if (permit) {',
+    tests: CLIENT_TESTS,
+  },
+  {
+    name: 'a leader writes only while the Lease is confirmed',
+    file: ELECTION,
+    text: 'now < term!.confirmedAt + confirmedForMs(timing);',
+    mutant: 'now < term!.confirmedAt + timing.renewDeadlineMs;',
+    tests: LEASE_TESTS,
+  },
+  {
+    name: 'what speaks against a leader keeps it from writing',
+    file: ELECTION,
+    text: 'return doubts > settledDoubts;',
+    mutant: 'return doubts > settledDoubts + 1e9;',
+    tests: LEASE_TESTS,
+  },
+  {
+    name: 'a term counts from when its renewal was sent',
+    file: ELECTION,
+    text: 'confirmedAt: sentAt, doubts',
+    mutant: 'confirmedAt: now, doubts',
+    tests: LEASE_TESTS,
+  },
+  {
+    name: 'a candidate waits for the whole duration',
+    file: ELECTION,
+    text: ': at + heldForMs + jitter',
+    mutant: ': at + heldForMs / 2 + jitter',
+    tests: LEASE_TESTS,
+  },
+  {
+    name: 'a clock that was set costs a renewal before the next write',
+    file: 'src/cluster/lease/elector.ts',
+    text: '    this.#election = doubt(this.#election);',
+    mutant: '    void doubt(this.#election);',
+    tests: ['test/cluster/lease/elector.test.ts'],
+  },
+  {
+    name: 'a Muster that does not decide answers no call',
+    file: 'src/http/app.ts',
+    text: 'if (obstacle !== undefined) {',
+    mutant: "if (obstacle === '') {",
+    tests: ['test/http/standby.test.ts'],
   },
 ];

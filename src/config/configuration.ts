@@ -4,6 +4,12 @@ import { DEFAULT_SCHEDULER } from '../core/objects/pod-projection.ts';
 import { formatDuration } from '../core/objects/text-values.ts';
 import { MAX_GANG_SIZE } from '../core/podgroup/gang.ts';
 import {
+  checkLeaderElection,
+  type LeaderElectionConfiguration,
+  readLeaderElection,
+  renderLeaderElection,
+} from './leader-election.ts';
+import {
   checkPreemption,
   type PreemptionConfiguration,
   type RepairConfiguration,
@@ -51,6 +57,7 @@ export interface GangConfiguration {
 export interface MusterConfiguration {
   readonly server: ServerConfiguration;
   readonly api: ApiConfiguration;
+  readonly leaderElection: LeaderElectionConfiguration;
   /** Resource names; a trailing `*` matches any suffix. */
   readonly managedResources: readonly string[];
   /** Those of the extender entry that binds, where that is another entry; undefined: the same. */
@@ -115,6 +122,7 @@ export function parseConfiguration(text: string, source: string): MusterConfigur
   const config = readDocument(new Section(loadYaml(text, source), '', problems));
   problems.push(...crossCheck(config), ...checkTopology(config.topology), ...checkPreemption(config.preemption));
   problems.push(...checkServer(config.server), ...checkQueues(config.queues));
+  problems.push(...checkLeaderElection(config.leaderElection));
   if (problems.length > 0) throw new ConfigurationError(source, problems);
   return deepFreeze(config);
 }
@@ -153,6 +161,7 @@ export function renderConfiguration({ server, api, gang, ...config }: MusterConf
       requestTimeout: formatDuration(api.requestTimeoutMs),
       watchIdleTimeout: formatDuration(api.watchIdleTimeoutMs),
     },
+    leaderElection: renderLeaderElection(config.leaderElection),
     managedResources: config.managedResources,
     ...(config.bindResources !== undefined && { bindResources: config.bindResources }),
     schedulerNames: config.schedulerNames,
@@ -222,6 +231,7 @@ function readDocument(root: Section): MusterConfiguration {
   const config = {
     server: readServer(root.section('server')),
     api: readApi(root.section('api')),
+    leaderElection: readLeaderElection(root.section('leaderElection')),
     managedResources: root.texts(
       'managedResources',
       ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],

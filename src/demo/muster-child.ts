@@ -36,6 +36,7 @@ export async function startMusterChild({ dir, kubeconfig, clock, port }: MusterC
     kind: 'MusterConfiguration',
     server: { bindAddress: '127.0.0.1', port: chosenPort, drainDelay: '0s' },
     api: { kubeconfig },
+    leaderElection: { enabled: false },
     topology: { levels: [{ name: 'rack', label: rackLabel }] },
   };
   const configFile = join(dir, 'muster.yaml');

@@ -12,7 +12,7 @@ import { FilterArgs } from './extender/filter-args.ts';
 import { decodeBindArgs, decodePreemptArgs, parseBody } from './extender/wire.ts';
 import { WireError } from './extender/wire-values.ts';
 import { type BodyLimits, BodyReader } from './server/body.ts';
-import { onDisconnect } from './server/connection.ts';
+import { closeAfterAnswer, onDisconnect } from './server/connection.ts';
 import { answerText } from './server/direct.ts';
 
 export interface AppParts {
@@ -21,6 +21,8 @@ export interface AppParts {
   readonly pages: readonly Hono[];
   /** False until the reservations are rebuilt; an earlier answer could give away space that is taken. */
   readonly isReady: () => boolean;
+  /** Why another Muster decides instead of this one; undefined: this one does. Always so unless given. */
+  readonly findObstacle?: () => string | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly access: Pick<Access, 'refuseDecision'>;
@@ -32,10 +34,21 @@ export const directPaths: readonly string[] = ['/scheduler/filter', '/scheduler/
 
 const JSON_TYPE = 'application/json';
 
+/** Another Muster decides. */
+class StandbyError extends WireError {}
+
 export function createApp(parts: AppParts): Hono {
   const { extender } = parts;
   const app = new Hono();
   const bodies = new BodyReader(parts.bodies);
+  const findObstacle = parts.findObstacle ?? (() => undefined);
+  // What this process knows of gangs and queues is not what is decided.
+  app.use('/v1/*', async (c, next) => {
+    const obstacle = findObstacle();
+    if (obstacle === undefined) return next();
+    closeAfterAnswer(c);
+    return c.json({ error: `this Muster does not decide: ${obstacle}` }, 503);
+  });
   for (const page of parts.pages) app.route('/', page);
 
   const serve = <Verb extends ExtenderVerb>(
@@ -48,6 +61,11 @@ export function createApp(parts: AppParts): Hono {
       const refusal = parts.access.refuseDecision(c);
       if (refusal) return answerText(c, 403, 'text/plain; charset=UTF-8', `${refusal.text}\n`);
       try {
+        const obstacle = findObstacle();
+        if (obstacle !== undefined) {
+          closeAfterAnswer(c);
+          throw new StandbyError(`this Muster does not decide: ${obstacle}`);
+        }
         if (!parts.isReady()) throw new WireError('not ready yet: the cluster is being read; see /readyz?verbose');
         const { outcome, body } = await readAndRelease(bodies, await bodies.read(c), (call) => answer(call, c));
         parts.metrics.observeRequest(verb, outcome, (performance.now() - start) / 1000);
@@ -75,9 +93,11 @@ function readAndRelease<T>(bodies: BodyReader, body: Buffer, answer: (body: Buff
 
 function answerFailure({ metrics, log }: AppParts, c: Context, verb: ExtenderVerb, error: unknown): Response {
   const expected = error instanceof WireError;
-  const outcome = expected ? 'bad-request' : 'error';
+  const isStandby = error instanceof StandbyError;
+  const outcome = isStandby ? 'standby' : expected ? 'bad-request' : 'error';
   metrics.observeRequest(verb, outcome, 0);
-  if (expected) log.warn('request refused', { verb, found: error.message });
+  if (isStandby) log.info(3, 'request refused', { verb, found: error.message });
+  else if (expected) log.warn('request refused', { verb, found: error.message });
   else log.error('request failed', error, { verb });
   const message = `muster ${verb}: ${error instanceof Error ? error.message : String(error)}`;
   const hasErrorField = verb === 'filter' || verb === 'bind';

@@ -20,10 +20,22 @@ export type ApiOutcome =
   | Exclude<WriteOutcome, { readonly kind: 'ok' }>
   | { readonly kind: 'ok'; readonly body: unknown };
 
+/** Whether a write may begin, and how long it may take; `refused`: `isFinal` if it may not later either. */
+export type WritePermit =
+  | { readonly kind: 'granted'; readonly withinMs: number }
+  | { readonly kind: 'refused'; readonly message: string; readonly isFinal: boolean };
+
+/** Asked before each attempt of each write, so that only one of several Musters writes (`cluster/lease/elector.ts`). */
+export interface WriteFence {
+  ask(): WritePermit | Promise<WritePermit>;
+}
+
 export interface ApiClientOptions {
   /** Milliseconds for one exchange. */
   readonly requestTimeoutMs?: number;
   readonly maxWritesInFlight?: number;
+  /** Nothing is fenced unless given. */
+  readonly fence?: WriteFence | undefined;
   readonly clock?: Clock;
   /** Returns a number in [0, 1). */
   readonly random?: () => number;
@@ -53,12 +65,19 @@ export class ApiClient {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #writes: Semaphore;
+  readonly #fence: WriteFence | undefined;
+  readonly #timeoutMs: number;
   /** No new attempt starts after this many milliseconds. */
   readonly #retryWindowMs: number;
+  /** Attempts of writes that were sent and are not answered, and who waits until there is none. */
+  #underWay = 0;
+  #idle: (() => void)[] = [];
   readonly #closing = new AbortController();
 
   constructor(endpoint: Endpoint, options: ApiClientOptions = {}) {
     const { requestTimeoutMs = 10_000, maxWritesInFlight = 64, clock = systemClock, random = Math.random } = options;
+    this.#fence = options.fence;
+    this.#timeoutMs = requestTimeoutMs;
     this.#transport = new Transport(endpoint, clock, requestTimeoutMs);
     this.#clock = clock;
     this.#random = random;
@@ -74,6 +93,11 @@ export class ApiClient {
   /** Opens a watch or another long response. Throws like `Transport`. */
   open(path: string, signal: AbortSignal, idleMs: number, accept?: string): Promise<ApiStream> {
     return this.#transport.open(path, signal, idleMs, accept);
+  }
+
+  /** Resolves when no attempt of a write is under way. */
+  async whenIdle(): Promise<void> {
+    if (this.#underWay > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /** Aborts exchanges in flight and closes all connections. */
@@ -215,6 +239,18 @@ export class ApiClient {
   }
 
   async #attempt(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Attempt> {
+    if (!this.#fence) return this.#send(method, path, options, repeatable);
+    const permit = await this.#fence.ask();
+    if (permit.kind === 'granted') {
+      const timeoutMs = Math.min(this.#timeoutMs, permit.withinMs);
+      return this.#send(method, path, { ...options, timeoutMs }, repeatable);
+    }
+    const outcome = { kind: 'failed', status: 0, message: permit.message } as const;
+    return { response: undefined, outcome, retryAfterMs: permit.isFinal ? undefined : 0 };
+  }
+
+  async #send(method: Method, path: string, options: RequestOptions, repeatable: Repeatable): Promise<Attempt> {
+    this.#underWay++;
     try {
       const response = await this.#transport.request(method, path, options);
       return { response, outcome: outcomeOf(response), retryAfterMs: retryDelay(response, repeatable) };
@@ -223,6 +259,9 @@ export class ApiClient {
       const retry = repeatable === 'any-failure' || isUnsent(error);
       const outcome = { kind: 'failed', status: 0, message } as const;
       return { response: undefined, outcome, retryAfterMs: retry ? 0 : undefined };
+    } finally {
+      this.#underWay--;
+      if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
 }

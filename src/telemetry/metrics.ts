@@ -161,6 +161,16 @@ export class Metrics {
   readonly clusterSynced = this.#gauge('muster_cluster_synced', '1 once all objects of the kind are known, else 0', [
     'kind',
   ]);
+  readonly leader = this.#gauge('muster_leader', '1 while this process leads, else 0', []);
+  readonly leaseRequests = this.#counter('muster_lease_requests_total', 'Requests for the Lease that says who leads', [
+    'request',
+    'result',
+  ]);
+  readonly fencedWrites = this.#counter(
+    'muster_fenced_writes_total',
+    'Writes that had to wait until the Lease was confirmed, or were not sent because it was not',
+    ['result'],
+  );
   readonly snapshotGeneration = this.#gauge(
     'muster_snapshot_generation',
     'Generation of the newest snapshot of the cluster',

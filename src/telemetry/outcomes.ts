@@ -8,8 +8,8 @@ export const extenderOutcomes = {
   bind: ['bound', 'refused'],
 } as const;
 
-/** Calls that were not answered: the body was no such call, or Muster is not ready; or an error in Muster. */
-export const failedOutcomes = ['bad-request', 'error'] as const;
+/** Calls that were not answered: the body was no such call, or Muster is not ready; another Muster leads; or an error in Muster. */
+export const failedOutcomes = ['bad-request', 'standby', 'error'] as const;
 
 export type ExtenderVerb = keyof typeof extenderOutcomes;
 export type CallOutcome<Verb extends ExtenderVerb = ExtenderVerb> = (typeof extenderOutcomes)[Verb][number];

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { LeaseClient } from '../../src/cluster/lease/lease-client.ts';
 import { ClusterState } from '../../src/cluster/state.ts';
 import { createWatches } from '../../src/cluster/watches.ts';
+import { defaultConfiguration } from '../../src/config/configuration.ts';
 import { PodProjector } from '../../src/core/objects/pod-projection.ts';
 import { AccessReviews } from '../../src/kube/access-review.ts';
 import { ApiClient } from '../../src/kube/client.ts';
@@ -24,7 +26,7 @@ interface Rule {
 
 const PATH =
   /^\/(?:api\/v1|apis\/(?<group>[^/]+)\/[^/]+)(?:\/namespaces\/[^/]+)?\/(?<plural>[^/]+)(?:\/[^/]+(?:\/(?<part>[^/]+))?)?$/;
-const VERBS: Readonly<Record<string, string>> = { GET: 'get', POST: 'create', PATCH: 'patch' };
+const VERBS: Readonly<Record<string, string>> = { GET: 'get', POST: 'create', PUT: 'update', PATCH: 'patch' };
 
 /** `verb group/resource`, as RBAC sees the request. */
 function rightFor(verb: string, path: string): string {
@@ -46,10 +48,13 @@ function readRights(): readonly string[] {
 
 let server: FakeApiServer;
 let api: ApiClient;
+let lease: LeaseClient;
 
 beforeEach(async () => {
   server = await FakeApiServer.start('/api/v1/pods');
   api = new ApiClient(openEndpoint(server.url));
+  const timing = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 };
+  lease = new LeaseClient(api, { namespace: 'muster-system', name: 'muster' }, timing);
 });
 
 afterEach(async () => {
@@ -99,17 +104,41 @@ async function writeEverything(): Promise<void> {
   await queues.createQueue('q', {}, {});
   await queues.patchQueueStatus('q', {});
   await new ApiGateSwitch(api, { namespace: 'muster-system', name: 'muster-gates' }).set(true, '');
+  const claim = { holder: 'a', transitions: 0, acquireTime: undefined };
+  await lease.ask({ kind: 'read' }, 0);
+  await lease.ask({ kind: 'create', claim }, 0);
+  await lease.ask({ kind: 'update', claim, version: '1', doubts: 0 }, 0);
   const reviews = new AccessReviews(api);
   await expect(reviews.reviewToken('t')).rejects.toThrow();
   await expect(reviews.reviewAccess({ username: 'u' }, { kind: 'get-path', path: '/metrics' })).rejects.toThrow();
 }
 
 test('the role allows what Muster asks for, and nothing else', async () => {
-  const watched = await watchedPaths();
+  const watched = [...(await watchedPaths()), lease.kind.path];
   await writeEverything();
   const used = [
     ...watched.flatMap((path) => [rightFor('list', path), rightFor('watch', path)]),
     ...server.requests.map(({ method, path }) => rightFor(VERBS[method]!, path)),
   ];
   expect(readRights().toSorted()).toEqual([...new Set(used)].toSorted());
+});
+
+test('of the Leases only that of the defaults may be changed, and only in the namespace of Muster', () => {
+  const roles = loadAll(readFileSync(join(import.meta.dirname, '../../deploy/rbac.yaml'), 'utf8')) as {
+    readonly kind: string;
+    readonly metadata: { readonly namespace?: string };
+    readonly rules?: readonly (Rule & { readonly resourceNames?: readonly string[] })[];
+  }[];
+  const found = roles.flatMap(({ kind, metadata, rules = [] }) =>
+    rules
+      .filter(({ resources }) => resources.includes('leases'))
+      .map(({ verbs, resourceNames }) => ({ kind, namespace: metadata.namespace, verbs, resourceNames })),
+  );
+  const { namespace, leaseName } = defaultConfiguration().leaderElection;
+  expect(found).toEqual([
+    { kind: 'Role', namespace, verbs: ['get', 'list', 'watch', 'update'], resourceNames: [leaseName] },
+    // RBAC cannot narrow this one to a name.
+    { kind: 'Role', namespace, verbs: ['create'], resourceNames: undefined },
+  ]);
+  expect(lease.kind.fieldSelector, 'a watch is allowed by the name that it selects').toBe(`metadata.name=${leaseName}`);
 });

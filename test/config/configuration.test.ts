@@ -36,6 +36,14 @@ describe('parseConfiguration', () => {
         drainDelayMs: 5000,
       },
       api: { kubeconfig: undefined, maxInFlightWrites: 64, requestTimeoutMs: 10_000, watchIdleTimeoutMs: 90_000 },
+      leaderElection: {
+        enabled: true,
+        leaseName: 'muster',
+        namespace: 'muster-system',
+        leaseDurationMs: 15_000,
+        renewDeadlineMs: 10_000,
+        retryPeriodMs: 2_000,
+      },
       managedResources: ['nvidia.com/gpu', 'amd.com/gpu', 'nvidia.com/mig-*'],
       bindResources: undefined,
       schedulerNames: ['default-scheduler'],
@@ -435,5 +443,33 @@ describe('a file that would take too much memory or time', () => {
     const [problem] = problemsOf(`log: {verbosity: ${'x'.repeat(10_000)}}`);
     expect(problem).toMatch(/^log\.verbosity: expected an integer from 0 to 10, found "x+…$/);
     expect(problem!.length).toBeLessThan(400);
+  });
+});
+
+describe('leaderElection', () => {
+  test.each([
+    ['leaseDuration: 10s', 'leaderElection.leaseDuration: expected more than leaderElection.renewDeadline (10s)'],
+    ['renewDeadline: 2s', 'leaderElection.renewDeadline: expected more than 1.2 times leaderElection.retryPeriod (2s)'],
+    [
+      'leaseDuration: 500ms',
+      'leaderElection.leaseDuration: expected a duration such as 25s, 500ms or 2m, from 1s to 10m',
+    ],
+    ['leaseName: A/B', 'leaderElection.leaseName: expected the name of an object, such as muster, found "A/B"'],
+    [
+      'namespace: a.b',
+      'leaderElection.namespace: expected the name of a namespace, such as muster-system, found "a.b"',
+    ],
+    ['leaseDurations: 20s', 'leaderElection.leaseDurations: unknown field'],
+  ])('%s is refused', (field, problem) => {
+    const problems = problemsOf(`leaderElection: {${field}}\n`);
+    expect(problems.some((each) => each.startsWith(problem))).toBe(true);
+  });
+
+  test('what is rendered is read back', () => {
+    const text =
+      'leaderElection: {enabled: false, leaseName: a.b, namespace: c, leaseDuration: 1m, retryPeriod: 500ms}\n';
+    const config = parseConfiguration(header + text, 'muster.yaml');
+    expect(parseConfiguration(renderConfiguration(config), 'again')).toEqual(config);
+    expect(config.leaderElection).toMatchObject({ enabled: false, leaseName: 'a.b', leaseDurationMs: 60_000 });
   });
 });

@@ -54,3 +54,14 @@ test('deploy/networkpolicy.yaml selects the pods of the Deployment', () => {
   const [policy] = read('networkpolicy.yaml');
   expect(policy?.spec?.podSelector?.matchLabels).toEqual(labels);
 });
+
+test('deploy/muster.yaml runs two replicas, of which one decides, and lets that one go in a rollout', () => {
+  const text = manifests.find(({ kind }) => kind === 'ConfigMap')?.data?.['config.yaml'] ?? '';
+  expect(parseConfiguration(text, 'deploy/muster.yaml').leaderElection).toMatchObject({
+    enabled: true,
+    namespace: 'muster-system',
+  });
+  expect(manifests.find(({ kind }) => kind === 'Deployment')).toMatchObject({
+    spec: { replicas: 2, strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } } },
+  });
+});

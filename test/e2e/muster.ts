@@ -17,6 +17,8 @@ export interface MusterOptions {
   /** Further flags of `muster serve`. */
   readonly args?: readonly string[];
   readonly readyWithinMs?: number;
+  /** Another one leads: it is up when it knows the cluster and says so. */
+  readonly isStandby?: boolean;
   /** It serves TLS: whom the tests' own requests trust and what they present. */
   readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 }
@@ -49,9 +51,9 @@ export interface MusterProcess {
 const repository = join(import.meta.dirname, '../..');
 let started = 0;
 
-/** Starts Muster from its sources, as its own service account, and waits until it says that it is ready. */
+/** Starts Muster from its sources, as its own service account, and waits until it says that it is ready, or that another one leads. */
 export async function startMuster(options: MusterOptions): Promise<MusterProcess> {
-  const { cluster, config = {}, args = [], readyWithinMs = 30_000, tls } = options;
+  const { cluster, config = {}, args = [], readyWithinMs = 30_000, tls, isStandby = false } = options;
   const port = options.port ?? cluster.musterPort;
   const url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   const dispatcher =
@@ -61,7 +63,13 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
     });
   const name = `muster-${++started}`;
   const configFile = join(cluster.dir, `${name}.yaml`);
-  const configuration = { apiVersion: 'config.muster.dev/v1alpha1', kind: 'MusterConfiguration', ...config };
+  const configuration = {
+    apiVersion: 'config.muster.dev/v1alpha1',
+    kind: 'MusterConfiguration',
+    // Where one is killed and started again, it would wait for its own Lease.
+    leaderElection: { enabled: false },
+    ...config,
+  };
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(configuration, undefined, 2));
   const muster = startProcess(
@@ -89,8 +97,9 @@ export async function startMuster(options: MusterOptions): Promise<MusterProcess
   try {
     await waitFor(
       async () => {
-        await read('/readyz');
-        return true;
+        if (!isStandby) return (await read('/readyz')) !== '';
+        const found = await read('/readyz').catch((error: Error) => error.message);
+        return / leads, by the Lease/.test(found) && !found.includes('[-]synced');
       },
       { what: 'Muster to be ready', deadlineMs: readyWithinMs, intervalMs: 25, check: () => assertRunning(muster) },
     );

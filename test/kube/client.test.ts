@@ -1,6 +1,6 @@
 /** The API client against a fake API server: requests on the wire, outcomes, retries and connections. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ApiClient, type ApiClientOptions } from '../../src/kube/client.ts';
+import { ApiClient, type ApiClientOptions, type WritePermit } from '../../src/kube/client.ts';
 import { openEndpoint } from '../../src/kube/kubeconfig.ts';
 import { FakeApiServer, type Fault, type SeenRequest } from '../support/fake-api-server.ts';
 import { until } from '../support/until.ts';
@@ -418,4 +418,82 @@ describe('a request', () => {
       body: '404 page not found\n',
     });
   });
+});
+
+describe('a fence', () => {
+  const granted: WritePermit = { kind: 'granted', withinMs: 15_000 };
+
+  test('is asked before each attempt of each write, and not about reads', async () => {
+    putPod();
+    let asked = 0;
+    const ask = () => {
+      asked++;
+      return granted;
+    };
+    const fenced = client({ fence: { ask } });
+    failFirst(2, { kind: 'answer', status: 500 });
+    expect(await fenced.annotate(POD, { x: '1' })).toMatchObject({ kind: 'ok' });
+    expect(asked).toBe(3);
+    await fenced.createEvent('ns', { metadata: { namespace: 'ns', name: 'e' } });
+    await fenced.evict(POD);
+    expect(asked).toBe(5);
+    await fenced.request('GET', '/api/v1/namespaces/ns/pods/a');
+    expect(asked).toBe(5);
+    await fenced.close();
+  });
+
+  test('that refuses for good: nothing is sent, nothing is tried again', async () => {
+    putPod();
+    const ask = (): WritePermit => ({ kind: 'refused', message: 'another one leads', isFinal: true });
+    const fenced = client({ fence: { ask } });
+    for (const outcome of [
+      await fenced.bind(POD, 'n1', {}),
+      await fenced.evict(POD),
+      await fenced.removeGate(POD, 'g'),
+    ]) {
+      expect(outcome).toEqual({ kind: 'failed', status: 0, message: 'another one leads' });
+    }
+    expect(server.requests.filter(({ method }) => method !== 'GET')).toEqual([]);
+    expect(waits).toEqual([]);
+    await fenced.close();
+  });
+
+  test('that refuses for now is asked again, and a promise is waited for', async () => {
+    putPod();
+    const answers: WritePermit[] = [{ kind: 'refused', message: 'not confirmed', isFinal: false }, granted];
+    const fenced = client({ fence: { ask: async () => answers.shift() ?? granted } });
+    expect(await fenced.annotate(POD, { x: '1' })).toMatchObject({ kind: 'ok' });
+    expect([waits.length, server.requests.length]).toEqual([1, 1]);
+    await fenced.close();
+  });
+
+  test('bounds how long a write may take', async () => {
+    putPod();
+    server.fault = () => ({ kind: 'hang' });
+    const fenced = client({ fence: { ask: () => ({ kind: 'granted', withinMs: 30 }) } });
+    expect(await fenced.create('/api/v1/namespaces/ns/events', {})).toMatchObject({
+      kind: 'failed',
+      message: expect.stringContaining('within 30 ms'),
+    });
+    await fenced.close();
+  });
+});
+
+test('whenIdle resolves when every write that was sent is answered', async () => {
+  putPod();
+  await api.whenIdle();
+  const { promise: reached, resolve: noteReached } = Promise.withResolvers<void>();
+  server.fault = () => {
+    noteReached();
+    return { kind: 'hang' };
+  };
+  const order: string[] = [];
+  const slow = client({ requestTimeoutMs: 200 });
+  const write = slow.create('/api/v1/namespaces/ns/events', {}).then(() => order.push('answered'));
+  await reached;
+  const idle = slow.whenIdle().then(() => order.push('idle'));
+  expect(order).toEqual([]);
+  await Promise.all([write, idle]);
+  expect(order.toSorted()).toEqual(['answered', 'idle']);
+  await slow.close();
 });

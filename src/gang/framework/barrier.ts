@@ -157,10 +157,15 @@ export class Barrier {
     for (const hold of gate.holds.values()) hold.settle({ kind: 'rejected', cause });
   }
 
+  /** Rejects all held calls: another process holds them when they come again. */
+  clear(cause: string): void {
+    for (const gang of [...this.#gates.keys()]) this.rejectAll(gang, cause);
+  }
+
   /** Rejects all held and all later calls: the process is about to end, and the next one will hold them. */
   shut(cause: string): void {
     this.#shut = cause;
-    for (const gang of [...this.#gates.keys()]) this.rejectAll(gang, cause);
+    this.clear(cause);
   }
 
   #openGate(gang: string, timeoutMs: number): Gate {

@@ -1,5 +1,7 @@
-/** Tells a handler when its client disconnects before the answer. */
+/** What a handler does with the connection of its client: notices that it is gone, or closes it after the answer. */
+import { ServerResponse } from 'node:http';
 import type { Context } from 'hono';
+import type { ServerEnv } from './direct.ts';
 
 /*
  * How a handler notices that its client has gone, measured on @hono/node-server 2.1.8 and Node 24
@@ -32,4 +34,14 @@ export function onDisconnect(c: Context, callback: () => void): () => void {
     listening = false;
     signal.removeEventListener('abort', notify);
   };
+}
+
+/**
+ * Closes the connection once the call is answered, so that the client comes again by a new one, which may lead elsewhere.
+ * Over HTTP/2 calls that are under way are still answered.
+ */
+export function closeAfterAnswer(c: Context): void {
+  const { incoming, outgoing } = (c.env ?? {}) as Partial<ServerEnv>;
+  if (outgoing instanceof ServerResponse) outgoing.setHeader('connection', 'close');
+  else if (incoming && 'stream' in incoming) incoming.stream.session?.close();
 }

@@ -7,6 +7,8 @@ export interface BindingAudit {
   readonly apiServerArgs: readonly string[];
   /** How often each pod of namespace `default` was bound, by name. */
   countByPod(): ReadonlyMap<string, number>;
+  /** What was bound until now counts no more: another test has pods of the same names. */
+  forget(): void;
   remove(): void;
 }
 
@@ -28,11 +30,12 @@ export function auditBindings(): BindingAudit {
   };
   // JSON is YAML.
   writeFileSync(policyFile, JSON.stringify(policy));
+  let forgotten = 0;
   return {
     apiServerArgs: [`--audit-policy-file=${policyFile}`, `--audit-log-path=${logFile}`],
     countByPod: () => {
       const counts = new Map<string, number>();
-      const lines = readFileSync(logFile, 'utf8').split('\n');
+      const lines = readFileSync(logFile, 'utf8').slice(forgotten).split('\n');
       for (const line of lines.filter((text) => text !== '')) {
         const { objectRef, responseStatus } = JSON.parse(line) as AuditEvent;
         if (responseStatus?.code !== 201 || objectRef?.namespace !== 'default') continue;
@@ -40,6 +43,9 @@ export function auditBindings(): BindingAudit {
         counts.set(name, (counts.get(name) ?? 0) + 1);
       }
       return counts;
+    },
+    forget: () => {
+      forgotten = readFileSync(logFile, 'utf8').length;
     },
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };

@@ -294,6 +294,15 @@ describe('the barrier drops', () => {
     expect(world.boundTo()).toEqual({});
   });
 
+  test('all members when another Muster may lead, and holds those that come later', async () => {
+    const world = await nominated(2);
+    const calls = await bindAll(world, 'a-0');
+    world.muster.barrier.clear('this Muster does not lead any more');
+    const late = await bindAll(world, 'a-1');
+    expect(verdicts([...calls, ...late])).toEqual([expect.stringContaining('does not lead any more'), 'held']);
+    expect(world.boundTo()).toEqual({});
+  });
+
   test('all members when Muster is about to end, and holds no more calls', async () => {
     const world = await nominated(2);
     const calls = await bindAll(world, 'a-0');
