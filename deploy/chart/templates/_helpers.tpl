@@ -37,11 +37,15 @@ muster.{{ .Release.Namespace }}.svc
 {{- $_ := set $config "schedulerNames" (list .Values.scheduler.name) }}
 {{- end }}
 {{- $config = mergeOverwrite $config (deepCopy .Values.config) }}
-{{- if and (gt (int .Values.replicas) 1) (not $config.leaderElection.enabled) }}
+{{- if gt (int .Values.replicas) 1 }}
+{{- if not $config.leaderElection.enabled }}
 {{- fail "config.leaderElection.enabled: expected true with more than one replica, found false; each would plan with space that the other has promised: enable it, or set replicas to 1" }}
 {{- end }}
-{{- if and .Values.scheduler.enabled (not (has .Values.scheduler.name $config.schedulerNames)) }}
+{{- end }}
+{{- if .Values.scheduler.enabled }}
+{{- if not (has .Values.scheduler.name $config.schedulerNames) }}
 {{- fail (printf "config.schedulerNames: expected %s (scheduler.name) in the list, found %s; without it Muster leaves the pods of the second scheduler alone" .Values.scheduler.name ($config.schedulerNames | join ", ")) }}
+{{- end }}
 {{- end }}
 {{- toYaml $config }}
 {{- end }}
