@@ -26,7 +26,13 @@ const SUBSTITUTIONS: readonly (readonly [RegExp, string])[] = [
 const KEEP = ['  {{- if .Values.crds.keep }}', '  annotations:', '    helm.sh/resource-policy: keep', '  {{- end }}'];
 
 /** @throws Error when a manifest contains what a template would take for its own, or has labels already. */
-export function templateOf({ header, texts, condition, labels = 'muster.labels', keep = false }: TemplateSource): string {
+export function templateOf({
+  header,
+  texts,
+  condition,
+  labels = 'muster.labels',
+  keep = false,
+}: TemplateSource): string {
   const documents = texts
     .flatMap((text) => text.split(/^---\n/m))
     .filter((document) => !/^kind: Namespace$/m.test(document))
@@ -50,7 +56,9 @@ function withMetadata(document: string, labels: string, keep: boolean): string {
   for (const [pattern, replacement] of SUBSTITUTIONS) text = text.replace(pattern, () => replacement);
   const metadata = /^metadata:\n {2}name: .*\n(?: {2}namespace: .*\n)?/m;
   if (!metadata.test(text) || /^ {2}labels:/m.test(text)) {
-    throw new Error(`expected metadata of a name, perhaps a namespace, and no labels, found:\n${document.slice(0, 300)}`);
+    throw new Error(
+      `expected metadata of a name, perhaps a namespace, and no labels, found:\n${document.slice(0, 300)}`,
+    );
   }
   const added = ['  labels:', `    {{- include "${labels}" . | nindent 4 }}`, ...(keep ? KEEP : []), ''].join('\n');
   return text.replace(metadata, (found) => found + added);

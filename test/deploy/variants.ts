@@ -32,9 +32,15 @@ export function extenderFiles(): Manifest {
   };
 }
 
-const [deployment] = readDeployed('muster.yaml').filter(({ kind }) => kind === 'Deployment');
-/** As many as the manifests have. */
-export const plainValues = { replicas: (deployment?.spec as { readonly replicas: number }).replicas };
+/** The spec of the only object of a kind in a file below deploy/. */
+export function specOf<T extends object>(path: string, kind: string): T {
+  const [object] = readDeployed(path).filter((candidate) => candidate.kind === kind);
+  if (object?.spec === undefined) throw new Error(`expected a ${kind} in deploy/${path}, found none`);
+  return object.spec as T;
+}
+
+/** As many replicas as the manifests have. */
+export const plainValues = { replicas: specOf<{ readonly replicas: number }>('muster.yaml', 'Deployment').replicas };
 
 const documentation = ['192.0.2.0/24'];
 
