@@ -1,5 +1,6 @@
 /** Manifests as values that can be compared, wherever they come from: files, Helm or kustomize. */
 import { load, loadAll } from 'js-yaml';
+import { parseConfiguration } from '../../src/config/configuration.ts';
 
 /** A Kubernetes object. */
 export interface Manifest {
@@ -44,6 +45,13 @@ export function comparable(objects: readonly Manifest[]): Readonly<Record<string
   return Object.fromEntries(entries);
 }
 
+/** The object with its files as values and without the checksum of one, which depend on who writes YAML. */
+export function readable({ data, ...object }: Manifest): object {
+  const files = Object.entries(data ?? {}).map(([name, text]) => [name, load(text)]);
+  const text = JSON.stringify({ ...object, ...(data && { data: Object.fromEntries(files) }) });
+  return JSON.parse(text, (name, value) => (name === 'checksum/config' ? undefined : value)) as object;
+}
+
 function identityOf({ kind, metadata }: Manifest): string {
   return [kind, metadata.namespace ?? '', metadata.name].join('/');
 }
@@ -80,7 +88,8 @@ function stripMetadata({ labels = {}, annotations = {}, ...metadata }: Manifest[
   };
 }
 
-/** Files are compared by what they say, not by how they are written. */
+/** Files are compared by what they say, not by how they are written: Muster's configuration with all its defaults. */
 function parseData(data: Readonly<Record<string, string>>): object {
-  return Object.fromEntries(Object.entries(data).map(([name, text]) => [name, load(text)]));
+  const parse = (name: string, text: string) => (name === 'config.yaml' ? parseConfiguration(text, name) : load(text));
+  return Object.fromEntries(Object.entries(data).map(([name, text]) => [name, parse(name, text)]));
 }

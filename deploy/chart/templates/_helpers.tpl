@@ -27,11 +27,16 @@ muster.{{ .Release.Namespace }}.svc
 {{- $callers := dict "decisions" (list "system:kube-scheduler") }}
 {{- $server := dict "bindAddress" "0.0.0.0" "port" 8443 "tls" $tls "callers" $callers }}
 {{- $config := dict "apiVersion" "config.muster.dev/v1alpha1" "kind" "MusterConfiguration" "server" $server }}
+{{- $election := dict }}
 {{- if gt (int .Values.replicas) 1 }}
-{{- $_ := set $config "leaderElection" (dict "enabled" true) }}
+{{- $_ := set $election "enabled" true }}
 {{- end }}
 {{- if ne .Release.Namespace "muster-system" }}
+{{- $_ := set $election "namespace" .Release.Namespace }}
 {{- $_ := set $config "gang" (dict "gatesParameter" (printf "%s/muster-gates" .Release.Namespace)) }}
+{{- end }}
+{{- if $election }}
+{{- $_ := set $config "leaderElection" $election }}
 {{- end }}
 {{- if .Values.scheduler.enabled }}
 {{- $_ := set $config "schedulerNames" (list .Values.scheduler.name) }}
