@@ -141,7 +141,7 @@ describe.each(helms)('the chart by %s', (helm) => {
 
 // Helm 3 asks a cluster for its version before it shows notes.
 test.each([
-  ['own scheduler', {}, ['kubectl get secret -n', 'kubectl get configmap -n', 'kubectl get pods -n']],
+  ['own scheduler', {}, ['muster certs --dir', 'kubectl get configmap -n', 'kubectl get pods -n']],
   [
     'second scheduler',
     { scheduler: { enabled: true }, certManager: { enabled: true } },
@@ -150,7 +150,7 @@ test.each([
 ])('the notes for %s have the next three commands', async (_what, values, expected) => {
   const printed = await renderChart('helm4', { values, command: ['install', '--dry-run=client'] });
   const notes = printed.slice(printed.indexOf('NOTES:'));
-  const commands = notes.split('\n').filter((line) => line.startsWith('   kubectl '));
+  const commands = notes.split('\n').filter((line) => /^ {3}(kubectl|muster) /.test(line));
   expect(commands).toHaveLength(3);
   for (const [index, text] of expected.entries()) expect(commands[index]).toContain(text);
 });
