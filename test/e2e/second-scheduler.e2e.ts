@@ -108,7 +108,9 @@ test('a tenant cannot bring pods of another scheduler onto its nodes, neither at
     expect(await create(gpuPod({ name: 'later', gpus: 1_000, spec: other }))).toBeUndefined();
     const { spec } = await tenant.get('pods', 'later');
     const tolerations = [...(spec?.tolerations ?? []), TAINT];
-    expect(await refusalOf(tenant.patch('pods', 'later', { spec: { tolerations } }))).toContain('to tolerate the taint');
+    expect(await refusalOf(tenant.patch('pods', 'later', { spec: { tolerations } }))).toContain(
+      'to tolerate the taint',
+    );
     expect(await refusalOf(tenant.patch('pods', 'later', { metadata: { labels: { a: 'b' } } }))).toBeUndefined();
   });
   await cluster.reset();
