@@ -23,9 +23,14 @@ const SUBSTITUTIONS: readonly (readonly [RegExp, string])[] = [
   [/'muster\.dev\/scheduler'/g, "'{{ .Values.scheduler.nodes.key }}'"],
 ];
 
-const KEEP = ['  {{- if .Values.crds.keep }}', '  annotations:', '    helm.sh/resource-policy: keep', '  {{- end }}'];
+const KEEP = [
+  '  {{- if .Values.crds.keep }}\n',
+  '  annotations:\n',
+  '    helm.sh/resource-policy: keep\n',
+  '  {{- end }}\n',
+];
 
-/** @throws Error when a manifest contains what a template would take for its own, or has labels already. */
+/** @throws Error when a manifest contains what a template would take for its own, or metadata of another form. */
 export function templateOf({
   header,
   texts,
@@ -54,12 +59,16 @@ function withMetadata(document: string, labels: string, keep: boolean): string {
   if (document.includes('{{')) throw new Error('expected no {{ in a manifest, since a template would read it');
   let text = document;
   for (const [pattern, replacement] of SUBSTITUTIONS) text = text.replace(pattern, () => replacement);
-  const metadata = /^metadata:\n {2}name: .*\n(?: {2}namespace: .*\n)?/m;
-  if (!metadata.test(text) || /^ {2}labels:/m.test(text)) {
+  const metadata = /^metadata:\n {2}name: .*\n(?: {2}namespace: .*\n)?(?<own> {2}labels:\n)?/m;
+  const own = metadata.exec(text)?.groups?.own;
+  if (!metadata.test(text) || (own === undefined && /^ {2}labels:/m.test(text))) {
     throw new Error(
-      `expected metadata of a name, perhaps a namespace, and no labels, found:\n${document.slice(0, 300)}`,
+      `expected metadata of a name, perhaps a namespace, and labels in lines of their own, found:\n${document.slice(0, 300)}`,
     );
   }
-  const added = ['  labels:', `    {{- include "${labels}" . | nindent 4 }}`, ...(keep ? KEEP : []), ''].join('\n');
+  const include = `    {{- include "${labels}" . | nindent 4 }}\n`;
+  // Labels that the manifest has come after those of the release.
+  if (own !== undefined) return text.replace(metadata, (found) => found + include);
+  const added = ['  labels:\n', include, ...(keep ? KEEP : [])].join('');
   return text.replace(metadata, (found) => found + added);
 }
