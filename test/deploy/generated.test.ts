@@ -63,7 +63,9 @@ describe('a template made of manifests', () => {
     const object = (rest: string) => `kind: Role\nmetadata:\n  name: a\n${rest}`;
     expect(() => make(object('rules: "{{ x }}"\n'))).toThrow('expected no {{ in a manifest');
     expect(() => make(object('  labels: {a: b}\n'))).toThrow('expected metadata of a name');
-    expect(make(object('  labels:\n    a: b\n'))).toContain('labels:\n    {{- include "muster.labels" . | nindent 4 }}\n    a: b\n');
+    expect(make(object('  labels:\n    a: b\n'))).toContain(
+      'labels:\n    {{- include "muster.labels" . | nindent 4 }}\n    a: b\n',
+    );
     expect(() => make('# nothing\n')).toThrow('expected at least one object');
   });
 });
