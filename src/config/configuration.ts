@@ -225,7 +225,8 @@ function countValues(value: unknown, left: number): number {
   return rest;
 }
 
-function readDocument(root: Section): MusterConfiguration {
+/** Reads every field; problems are reported to the section. */
+export function readDocument(root: Section): MusterConfiguration {
   root.constant('apiVersion', apiVersion);
   root.constant('kind', kind);
   const config = {
