@@ -19,6 +19,17 @@ const code = await runCli(process.argv.slice(2), {
     const { headers } = await (await loadEndpoint({ kind: 'file', path })).credentials();
     return headers.Authorization;
   },
+  openCertificates: async (place) => {
+    if (place.kind === 'directory') return new (await import('./certs/store.ts')).CertificateDirectory(place.path);
+    const [{ loadEndpoint }, { ApiClient }, { CertificateSecrets }] = await Promise.all([
+      import('./kube/kubeconfig.ts'),
+      import('./kube/client.ts'),
+      import('./certs/secrets.ts'),
+    ]);
+    const { kubeconfig: path } = place;
+    const endpoint = await loadEndpoint(path === undefined ? { kind: 'default' } : { kind: 'file', path });
+    return new CertificateSecrets(new ApiClient(endpoint), place.namespace);
+  },
   // Only these need the cluster client and the server; the other commands start without loading them.
   serve: async (config) => (await import('./main.ts')).serve(config),
   demo: async (svgFile) => {

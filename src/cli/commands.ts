@@ -9,42 +9,12 @@ import {
   renderConfiguration,
 } from '../config/configuration.ts';
 import { findExposure } from '../config/server.ts';
+import { certs } from './certs.ts';
+import { type CliEnvironment, type Command, type ExitCode, type Flags, textOf, UsageError } from './command.ts';
 import { authorize, type Fetch } from './fetch-json.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
-
-/** Everything outside the process that the commands use. */
-export interface CliEnvironment {
-  readonly version: string;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-  readonly readFile: (path: string) => string;
-  readonly fetch: Fetch;
-  /** The Authorization header of a kubeconfig's user; undefined if it has none. */
-  readonly readAuthorization: (kubeconfig: string) => Promise<string | undefined>;
-  /** Serves until the process is told to stop. */
-  readonly serve: (config: MusterConfiguration) => Promise<void>;
-  /** Plays the demo; also draws it into a file if one is given. */
-  readonly demo: (svgFile: string | undefined) => Promise<void>;
-}
-
-type Flags = Readonly<Record<string, string | boolean | undefined>>;
-
-interface Command {
-  readonly summary: string;
-  readonly usage: string;
-  readonly options: ParseArgsOptionsConfig;
-  run(flags: Flags, environment: CliEnvironment): Promise<ExitCode>;
-}
-
-/** 0: done, nothing found wrong. 1: the command found a problem in what it inspected. */
-type ExitCode = 0 | 1;
-
-/** The command line is invalid: exit code 2, as opposed to 1 for a failure. */
-class UsageError extends Error {}
 
 /** Flags of the commands that query a running Muster. */
 const inspectOptions: ParseArgsOptionsConfig = {
@@ -194,6 +164,7 @@ const commands: Readonly<Record<string, Command>> = {
       return findings.some(({ warning }) => warning) ? 1 : 0;
     },
   },
+  certs,
 };
 
 const help = `Muster: gang scheduling for the stock kube-scheduler, as an HTTP extender.
@@ -312,8 +283,4 @@ function portOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d{1,5}$/.test(text)) throw new UsageError(`--port: expected a number from 0 to 65535, found "${text}"`);
   return Number(text);
-}
-
-function textOf(flag: string | boolean | undefined): string | undefined {
-  return typeof flag === 'string' ? flag : undefined;
 }

@@ -1,28 +1,19 @@
 /** The command line: help, exit codes, flags, and the `serve`, `demo` and `gangs` commands. */
 import { describe, expect, test } from 'vitest';
-import { type CliEnvironment, runCli } from '../../src/cli/commands.ts';
+import type { CliEnvironment } from '../../src/cli/command.ts';
+import { runCli } from '../../src/cli/commands.ts';
 import type { MusterConfiguration } from '../../src/config/configuration.ts';
 import type { GangItem } from '../../src/http/inspect/gangs.ts';
+import { recordCli } from '../support/cli-environment.ts';
 
 const now = Date.UTC(2026, 0, 2, 12);
 
 /** Runs a command line with the given files and server answer. */
 async function run(args: readonly string[], world: Partial<CliEnvironment> = {}) {
-  let [stdout, stderr] = ['', ''];
   const served: MusterConfiguration[] = [];
   const demos: (string | undefined)[] = [];
-  const code = await runCli(args, {
-    version: '1.2.3',
+  const { environment, stdout, stderr } = recordCli({
     now: () => now,
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readFile: (path) => {
-      throw new Error(`ENOENT: no such file or directory, open '${path}'`);
-    },
     fetch: async () => new Response('', { status: 500 }),
     readAuthorization: async (path) => (path === 'with-token' ? 'Bearer secret' : undefined),
     serve: async (config) => {
@@ -33,7 +24,8 @@ async function run(args: readonly string[], world: Partial<CliEnvironment> = {})
     },
     ...world,
   });
-  return { code, stdout, stderr, served, demos };
+  const code = await runCli(args, environment);
+  return { code, stdout: stdout(), stderr: stderr(), served, demos };
 }
 
 const file = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\nserver: {port: 1}\n';
@@ -42,7 +34,7 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology /m);
+    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology .*\n {2}certs /m);
   });
 
   test('--version prints the version', async () => {
@@ -53,17 +45,17 @@ describe('muster', () => {
     {
       args: [],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology), found nothing; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs), found nothing; see muster --help\n',
     },
     {
       args: ['sevre'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology), found "sevre"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs), found "sevre"; see muster --help\n',
     },
     {
       args: ['toString'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology), found "toString"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },

@@ -1,0 +1,34 @@
+/** The surroundings of a command line in tests: text is kept, and what a test does not expect to be used fails. */
+import type { CliEnvironment } from '../../src/cli/command.ts';
+
+export interface RecordedCli {
+  readonly environment: CliEnvironment;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+}
+
+/** @param world what the command may use. */
+export function recordCli(world: Partial<CliEnvironment>): RecordedCli {
+  let [stdout, stderr] = ['', ''];
+  const never = () => Promise.reject(new Error('expected not to be called'));
+  const environment: CliEnvironment = {
+    version: '1.2.3',
+    now: () => 0,
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    readFile: (path) => {
+      throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+    },
+    fetch: never,
+    readAuthorization: never,
+    openCertificates: never,
+    serve: never,
+    demo: never,
+    ...world,
+  };
+  return { environment, stdout: () => stdout, stderr: () => stderr };
+}
