@@ -208,6 +208,7 @@ function listen(
     tls: server.tls,
     isListed: (peer) => access.isListed(peer),
     onRefusedConnection: (reason) => metrics.refusedConnections.inc({ reason }),
+    onCertificate: (event) => metrics.observeCertificate(event),
     maxConnections: server.maxConnections,
     drainDelayMs: server.drainDelayMs,
     logger: log,
