@@ -13,12 +13,7 @@ const code = await runCli(process.argv.slice(2), {
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
   readFile: (path) => readFileSync(path, 'utf8'),
-  fetch,
-  readAuthorization: async (path) => {
-    const { loadEndpoint } = await import('./kube/kubeconfig.ts');
-    const { headers } = await (await loadEndpoint({ kind: 'file', path })).credentials();
-    return headers.Authorization;
-  },
+  reach: async (target) => (await import('./cli/reach.ts')).reachMuster(target),
   openCertificates: async (place) => {
     if (place.kind === 'directory') return new (await import('./certs/store.ts')).CertificateDirectory(place.path);
     const [{ loadEndpoint }, { ApiClient }, { CertificateSecrets }] = await Promise.all([

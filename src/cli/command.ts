@@ -9,6 +9,40 @@ export type CertificatePlace =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'secrets'; readonly namespace: string; readonly kubeconfig: string | undefined };
 
+/** Files in PEM: whom to trust, and what to present. */
+interface TlsFlags {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+export interface UrlTarget extends TlsFlags {
+  readonly kind: 'url';
+  readonly url: string;
+  /** Whose user's token is sent. */
+  readonly kubeconfig: string | undefined;
+}
+
+export interface ClusterTarget extends TlsFlags {
+  readonly kind: 'cluster';
+  readonly kubeconfig: string | undefined;
+  /** Where Muster runs, and its Service. */
+  readonly namespace: string;
+  readonly service: string;
+  /** Whose token is asked for and sent. */
+  readonly serviceAccount: { readonly namespace: string; readonly name: string } | undefined;
+}
+
+/** Where Muster is to be found. */
+export type MusterTarget = UrlTarget | ClusterTarget;
+
+/** A Muster that can be asked. */
+export interface Reached {
+  readonly url: string;
+  readonly fetch: Fetch;
+  close(): Promise<void>;
+}
+
 /** Everything outside the process that the commands use. */
 export interface CliEnvironment {
   readonly version: string;
@@ -17,9 +51,8 @@ export interface CliEnvironment {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   readonly readFile: (path: string) => string;
-  readonly fetch: Fetch;
-  /** The Authorization header of a kubeconfig's user; undefined if it has none. */
-  readonly readAuthorization: (kubeconfig: string) => Promise<string | undefined>;
+  /** Finds a running Muster. */
+  readonly reach: (target: MusterTarget) => Promise<Reached>;
   readonly openCertificates: (place: CertificatePlace) => Promise<CertificateStore>;
   /** Serves until the process is told to stop. */
   readonly serve: (config: MusterConfiguration) => Promise<void>;

@@ -11,18 +11,10 @@ import {
 import { findExposure } from '../config/server.ts';
 import { certs } from './certs.ts';
 import { type CliEnvironment, type Command, type ExitCode, type Flags, textOf, UsageError } from './command.ts';
-import { authorize, type Fetch } from './fetch-json.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
+import { inspect, inspectOptions, inspectUsage, namespacedOptions } from './inspect-flags.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
-
-/** Flags of the commands that query a running Muster. */
-const inspectOptions: ParseArgsOptionsConfig = {
-  url: { type: 'string', default: 'http://127.0.0.1:8443' },
-  kubeconfig: { type: 'string' },
-  output: { type: 'string', short: 'o' },
-};
-const namespaced: ParseArgsOptionsConfig = { ...inspectOptions, namespace: { type: 'string', short: 'n' } };
 
 const commands: Readonly<Record<string, Command>> = {
   serve: {
@@ -80,88 +72,79 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'List the gangs of a running Muster',
     usage: `Usage: muster gangs [flags]
 
-  --url URL              where Muster serves (default http://127.0.0.1:8443)
-  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   -n, --namespace NAME   only gangs in this namespace
-  -o, --output json      print JSON and not a table
-  -h, --help             this text
-`,
-    options: namespaced,
+${inspectUsage}`,
+    options: namespacedOptions,
     async run(flags, environment) {
-      const { url, json, fetch } = await readInspectFlags(flags, environment);
-      const gangs = await fetchGangs(fetch, url, textOf(flags.namespace));
-      if (json) environment.stdout(formatJson(gangs));
-      else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
-      else environment.stdout(formatGangs(gangs, environment.now()));
-      return 0;
+      return await inspect<ExitCode>(flags, environment, async ({ url, json, fetch }) => {
+        const gangs = await fetchGangs(fetch, url, textOf(flags.namespace));
+        if (json) environment.stdout(formatJson(gangs));
+        else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
+        else environment.stdout(formatGangs(gangs, environment.now()));
+        return 0;
+      });
     },
   },
   queue: {
     summary: 'Show who waits in which order, and what the queues of a running Muster use',
     usage: `Usage: muster queue [flags]
 
-  --url URL              where Muster serves (default http://127.0.0.1:8443)
-  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   --queue NAME           only this queue and those below it
   --start                when each gang that waits is expected to start; estimates
   --queues               the queues and not the gangs: what each uses, is guaranteed
                          and is entitled to
   -n, --namespace NAME   only gangs in this namespace
-  -o, --output json      print JSON and not a table
-  -h, --help             this text
-`,
+${inspectUsage}`,
     options: {
-      ...namespaced,
+      ...namespacedOptions,
       queue: { type: 'string' },
       start: { type: 'boolean' },
       queues: { type: 'boolean' },
     },
     async run(flags, environment) {
-      const { url, json, fetch } = await readInspectFlags(flags, environment);
       if (flags.start && flags.queues) throw new UsageError('expected --start or --queues, found both');
-      const report = await fetchQueues(fetch, url, {
-        name: textOf(flags.queue),
-        namespace: textOf(flags.namespace),
+      return await inspect<ExitCode>(flags, environment, async ({ url, json, fetch }) => {
+        const report = await fetchQueues(fetch, url, {
+          name: textOf(flags.queue),
+          namespace: textOf(flags.namespace),
+        });
+        for (const { text } of report.problems) environment.stderr(`${text}\n`);
+        const now = environment.now();
+        if (json) environment.stdout(formatJson(report));
+        else if (flags.queues) environment.stdout(formatTree(report));
+        else if (report.waiting.length === 0) environment.stderr('No gang waits.\n');
+        else environment.stdout(flags.start ? formatStarts(report, now) : formatLine(report, now));
+        return 0;
       });
-      for (const { text } of report.problems) environment.stderr(`${text}\n`);
-      const now = environment.now();
-      if (json) environment.stdout(formatJson(report));
-      else if (flags.queues) environment.stdout(formatTree(report));
-      else if (report.waiting.length === 0) environment.stderr('No gang waits.\n');
-      else environment.stdout(flags.start ? formatStarts(report, now) : formatLine(report, now));
-      return 0;
     },
   },
   topology: {
     summary: 'Show the topology domains of a running Muster, and what is free in them',
     usage: `Usage: muster topology [flags]
 
-  --url URL              where Muster serves (default http://127.0.0.1:8443)
-  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   --hosts                show each node, too
   --lint                 say what is wrong with the topology labels of the nodes;
                          exit code 1 if something is to be done about them
-  -o, --output json      print JSON and not a table
-  -h, --help             this text
-`,
+${inspectUsage}`,
     options: { ...inspectOptions, hosts: { type: 'boolean' }, lint: { type: 'boolean' } },
     async run(flags, environment) {
-      const { url, json, fetch } = await readInspectFlags(flags, environment);
       if (flags.hosts && flags.lint) throw new UsageError('expected --hosts or --lint, found both');
-      const topology = await fetchTopology(fetch, url, flags.hosts === true);
-      const { findings } = topology;
-      if (!flags.lint) {
-        environment.stdout(json ? formatJson(topology) : formatTopology(topology));
-        if (!json && findings.length > 0) {
-          const found = findings.length === 1 ? '1 finding' : `${findings.length} findings`;
-          environment.stderr(`${found} about the labels; see muster topology --lint\n`);
+      return await inspect<ExitCode>(flags, environment, async ({ url, json, fetch }) => {
+        const topology = await fetchTopology(fetch, url, flags.hosts === true);
+        const { findings } = topology;
+        if (!flags.lint) {
+          environment.stdout(json ? formatJson(topology) : formatTopology(topology));
+          if (!json && findings.length > 0) {
+            const found = findings.length === 1 ? '1 finding' : `${findings.length} findings`;
+            environment.stderr(`${found} about the labels; see muster topology --lint\n`);
+          }
+          return 0;
         }
-        return 0;
-      }
-      if (json) environment.stdout(formatJson(findings));
-      else if (findings.length === 0) environment.stderr('No findings.\n');
-      else environment.stdout(formatFindings(findings));
-      return findings.some(({ warning }) => warning) ? 1 : 0;
+        if (json) environment.stdout(formatJson(findings));
+        else if (findings.length === 0) environment.stderr('No findings.\n');
+        else environment.stdout(formatFindings(findings));
+        return findings.some(({ warning }) => warning) ? 1 : 0;
+      });
     },
   },
   certs,
@@ -218,31 +201,6 @@ async function dispatch(name: string, args: readonly string[], environment: CliE
   if (!flags.help) return await command.run(flags, environment);
   environment.stdout(command.usage);
   return 0;
-}
-
-async function readInspectFlags(
-  { url, output, kubeconfig }: Flags,
-  { fetch, readAuthorization }: CliEnvironment,
-): Promise<{ readonly url: string; readonly json: boolean; readonly fetch: Fetch }> {
-  if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
-  const address = String(url);
-  // `localhost:8443` is a URL, too: of the scheme `localhost`.
-  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) {
-    throw new UsageError(`--url: expected an address such as https://localhost:8443, found "${address}"`);
-  }
-  const json = output === 'json';
-  const file = textOf(kubeconfig);
-  if (file === undefined) return { url: address, json, fetch };
-  if (new URL(address).protocol !== 'https:') {
-    throw new UsageError(`--kubeconfig: expected an https --url, found "${address}"; a token is not sent in the clear`);
-  }
-  const authorization = await readAuthorization(file);
-  if (authorization === undefined) {
-    throw new UsageError(
-      `--kubeconfig: expected a user with a token in ${file}, found none; ask with curl and a certificate`,
-    );
-  }
-  return { url: address, json, fetch: authorize(fetch, authorization) };
 }
 
 function formatJson(value: unknown): string {

@@ -1,10 +1,20 @@
 /** The surroundings of a command line in tests: text is kept, and what a test does not expect to be used fails. */
 import type { CliEnvironment } from '../../src/cli/command.ts';
+import type { Fetch } from '../../src/cli/fetch-json.ts';
 
 export interface RecordedCli {
   readonly environment: CliEnvironment;
   readonly stdout: () => string;
   readonly stderr: () => string;
+}
+
+/** A Muster that `fetch` answers for, wherever it is looked for. */
+export function reachWith(fetch: Fetch): CliEnvironment['reach'] {
+  return async (target) => ({
+    url: target.kind === 'url' ? target.url : 'https://muster.muster-system.svc:8443',
+    fetch,
+    close: async () => {},
+  });
 }
 
 /** @param world what the command may use. */
@@ -23,8 +33,7 @@ export function recordCli(world: Partial<CliEnvironment>): RecordedCli {
     readFile: (path) => {
       throw new Error(`ENOENT: no such file or directory, open '${path}'`);
     },
-    fetch: never,
-    readAuthorization: never,
+    reach: never,
     openCertificates: never,
     serve: never,
     demo: never,
