@@ -1,12 +1,20 @@
 #!/usr/bin/env node
 /** The `muster` executable: connects the commands to the process. */
 import { readFileSync } from 'node:fs';
-import { runCli } from './cli/commands.ts';
+import { findNodeProblem } from './cli/node-version.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
+const problem = findNodeProblem(process.versions.node);
+if (problem !== undefined) {
+  process.stderr.write(`muster: ${problem}\n`);
+  process.exit(1);
+}
+
+// Not at the top of the file: an older Node might fail there, with words that do not help.
+const { runCli } = await import('./cli/commands.ts');
 const code = await runCli(process.argv.slice(2), {
   version,
   now: Date.now,
@@ -26,7 +34,7 @@ const code = await runCli(process.argv.slice(2), {
     return new CertificateSecrets(new ApiClient(endpoint), place.namespace);
   },
   // Only these need the cluster client and the server; the other commands start without loading them.
-  serve: async (config) => (await import('./main.ts')).serve(config),
+  serve: async (config) => (await import('./main.ts')).serve(config, version),
   demo: async (svgFile) => {
     const [{ runDemo }, { openEmbeddedPlane }] = await Promise.all([
       import('./demo/demo.ts'),

@@ -65,8 +65,9 @@ interface Watching {
 }
 
 /** Runs Muster until SIGTERM or SIGINT. Rejects when it cannot start. */
-export async function serve(config: MusterConfiguration): Promise<void> {
+export async function serve(config: MusterConfiguration, version: string): Promise<void> {
   const muster = await connect(config);
+  muster.metrics.buildInfo.set({ version }, 1);
   const assembly = assemble(muster);
   const watching = watch(muster, assembly);
   const server = await listen(muster, assembly, watching);

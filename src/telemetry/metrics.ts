@@ -32,6 +32,7 @@ export type EventResult = (typeof eventResults)[number];
 export class Metrics {
   readonly #registry = new Registry();
 
+  readonly buildInfo = this.#gauge('muster_build_info', '1, with what runs', ['version']);
   readonly requestDuration = this.#histogram(
     'muster_extender_request_duration_seconds',
     'Time from an extender call to its answer; a bind includes the wait at the barrier',
@@ -190,13 +191,22 @@ export class Metrics {
     'Nodes that moved to another topology domain since the start',
     [],
   );
-  readonly queueUse = this.#gauge('muster_queue_use', 'What the queue holds', ['queue', 'resource']);
-  readonly queueUsage = this.#gauge('muster_queue_usage', 'Decayed mean of what the queue held', ['queue', 'resource']);
+  readonly queueUse = this.#gauge('muster_queue_use', 'What the queue holds', ['queue', 'resource', 'model']);
+  readonly queueUsage = this.#gauge('muster_queue_usage', 'Decayed mean of what the queue held', [
+    'queue',
+    'resource',
+    'model',
+  ]);
   readonly queueGuaranteed = this.#gauge('muster_queue_guaranteed', 'What the queue is guaranteed', [
     'queue',
     'resource',
+    'model',
   ]);
-  readonly queueLimit = this.#gauge('muster_queue_limit', 'The most that the queue may hold', ['queue', 'resource']);
+  readonly queueLimit = this.#gauge('muster_queue_limit', 'The most that the queue may hold', [
+    'queue',
+    'resource',
+    'model',
+  ]);
   readonly queueShare = this.#gauge('muster_queue_share', 'Dominant share of the cluster that the queue uses', [
     'queue',
   ]);
