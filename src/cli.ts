@@ -22,6 +22,7 @@ const code = await runCli(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   readFile: (path) => readFileSync(path, 'utf8'),
   reach: async (target) => (await import('./cli/reach.ts')).reachMuster(target),
+  gatherFacts: async (wish) => (await import('./cli/doctor-facts.ts')).gatherFacts(wish, Date.now),
   openCertificates: async (place) => {
     if (place.kind === 'directory') return new (await import('./certs/store.ts')).CertificateDirectory(place.path);
     const [{ loadEndpoint }, { ApiClient }, { CertificateSecrets }] = await Promise.all([

@@ -2,6 +2,7 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
 import type { CertificateStore } from '../certs/store.ts';
 import type { MusterConfiguration } from '../config/configuration.ts';
+import type { DoctorFacts } from '../doctor/diagnose.ts';
 import type { Fetch } from './fetch-json.ts';
 
 /** Where certificates are kept. */
@@ -43,6 +44,14 @@ export interface Reached {
   close(): Promise<void>;
 }
 
+/** What `muster doctor` is to look at. */
+export interface DoctorWish {
+  readonly target: MusterTarget;
+  /** Files; undefined: what the cluster shows. */
+  readonly schedulerConfig: string | undefined;
+  readonly config: string | undefined;
+}
+
 /** Everything outside the process that the commands use. */
 export interface CliEnvironment {
   readonly version: string;
@@ -54,6 +63,7 @@ export interface CliEnvironment {
   /** Finds a running Muster. */
   readonly reach: (target: MusterTarget) => Promise<Reached>;
   readonly openCertificates: (place: CertificatePlace) => Promise<CertificateStore>;
+  readonly gatherFacts: (wish: DoctorWish) => Promise<DoctorFacts>;
   /** Serves until the process is told to stop. */
   readonly serve: (config: MusterConfiguration) => Promise<void>;
   /** Plays the demo; also draws it into a file if one is given. */

@@ -11,6 +11,7 @@ import {
 import { findExposure } from '../config/server.ts';
 import { certs } from './certs.ts';
 import { type CliEnvironment, type Command, type ExitCode, type Flags, textOf, UsageError } from './command.ts';
+import { doctor } from './doctor.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
 import { inspect, inspectOptions, inspectUsage, namespacedOptions } from './inspect-flags.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
@@ -148,6 +149,7 @@ ${inspectUsage}`,
     },
   },
   certs,
+  doctor,
 };
 
 const help = `Muster: gang scheduling for the stock kube-scheduler, as an HTTP extender.

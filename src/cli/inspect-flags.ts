@@ -58,7 +58,8 @@ export async function inspect<T>(
   }
 }
 
-function readTarget(flags: Flags): MusterTarget {
+/** @throws UsageError when the flags contradict each other. */
+export function readTarget(flags: Flags): MusterTarget {
   const [ca, cert, key] = [textOf(flags.ca), textOf(flags.cert), textOf(flags.key)];
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError(

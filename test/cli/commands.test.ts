@@ -37,7 +37,7 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology .*\n {2}certs /m);
+    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology .*\n {2}certs .*\n {2}doctor /m);
   });
 
   test('--version prints the version', async () => {
@@ -48,17 +48,17 @@ describe('muster', () => {
     {
       args: [],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology or certs), found nothing; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found nothing; see muster --help\n',
     },
     {
       args: ['sevre'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology or certs), found "sevre"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found "sevre"; see muster --help\n',
     },
     {
       args: ['toString'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology or certs), found "toString"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },

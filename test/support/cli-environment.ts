@@ -35,6 +35,7 @@ export function recordCli(world: Partial<CliEnvironment>): RecordedCli {
     },
     reach: never,
     openCertificates: never,
+    gatherFacts: never,
     serve: never,
     demo: never,
     ...world,
