@@ -5,7 +5,13 @@ import { Agent, request } from 'undici';
 import { defaultConfiguration, type MusterConfiguration, parseConfiguration } from '../config/configuration.ts';
 import type { DoctorFacts, SeenScheduler } from '../doctor/diagnose.ts';
 import type { Fact } from '../doctor/finding.ts';
-import { type NeededRight, neededRights, type ReviewedRight, type SeenPolicies, type SeenService } from '../doctor/installation.ts';
+import {
+  type NeededRight,
+  neededRights,
+  type ReviewedRight,
+  type RunningService,
+  type SeenPolicies,
+} from '../doctor/installation.ts';
 import type { MusterSettings, SchedulerConfiguration } from '../doctor/scheduler-config.ts';
 import { type FoundScheduler, findSchedulers, type SeenSchedulerPod } from '../doctor/scheduler-pods.ts';
 import type { SeenJob, SeenQuota, SeenWorkloadPod, SeenWorkloads } from '../doctor/workloads.ts';
@@ -121,7 +127,11 @@ async function readSchedulers(
   return Promise.all(found.map((each) => readScheduler(api, each, fix)));
 }
 
-async function readScheduler(api: ApiClient, { about, source }: FoundScheduler, fix: string): Promise<Fact<SeenScheduler>> {
+async function readScheduler(
+  api: ApiClient,
+  { about, source }: FoundScheduler,
+  fix: string,
+): Promise<Fact<SeenScheduler>> {
   switch (source.kind) {
     case 'none':
       return { kind: 'known', value: { about, config: {} } };
@@ -153,10 +163,19 @@ async function reviewRights(api: ApiClient, user: string): Promise<readonly Revi
     const resourceAttributes = { verb, group, resource, ...(subresource && { subresource }) };
     // The groups that the API server gives each service account.
     const groups = ['system:serviceaccounts', `system:serviceaccounts:${user.split(':')[2]}`, 'system:authenticated'];
-    const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec: { user, groups, resourceAttributes } };
-    const { status, body: answer } = await api.request('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', { body });
+    const body = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: { user, groups, resourceAttributes },
+    };
+    const { status, body: answer } = await api.request('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+      body,
+    });
     if (status !== 201) throw new Error(`expected to be told the rights of ${user}, found status ${status}`);
-    return { right, allowed: (answer as { readonly status?: { readonly allowed?: boolean } }).status?.allowed === true };
+    return {
+      right,
+      allowed: (answer as { readonly status?: { readonly allowed?: boolean } }).status?.allowed === true,
+    };
   };
   return Promise.all(neededRights.map(review));
 }
@@ -176,7 +195,10 @@ async function readPolicies(api: ApiClient, namespace: string): Promise<SeenPoli
     namesOf('validatingadmissionpolicies'),
     namesOf('validatingadmissionpolicybindings'),
   ]);
-  const { status } = await api.request('GET', `/api/v1/namespaces/${encodeURIComponent(namespace)}/limitranges/muster-gates`);
+  const { status } = await api.request(
+    'GET',
+    `/api/v1/namespaces/${encodeURIComponent(namespace)}/limitranges/muster-gates`,
+  );
   return { mutating, mutatingBindings, validating, validatingBindings, gatesParameter: status === 200 };
 }
 
@@ -189,7 +211,7 @@ async function readWorkloads(api: ApiClient, pods: Fact<readonly SeenWorkloadPod
   }));
 }
 
-async function readService({ target }: DoctorWish, endpoint: Endpoint): Promise<SeenService> {
+async function readService({ target }: DoctorWish, endpoint: Endpoint): Promise<RunningService> {
   const { url, fetch, close } = await reachMuster(target);
   try {
     const ready = await fetch(new URL('/readyz?verbose', url).href);
@@ -206,7 +228,10 @@ async function readService({ target }: DoctorWish, endpoint: Endpoint): Promise<
       readyz,
       isReady: ready.status === 200,
       metrics: await textIfOk('/metrics'),
-      topology: topology === undefined ? undefined : (JSON.parse(topology) as { findings: NonNullable<SeenService['topology']> }).findings,
+      topology:
+        topology === undefined
+          ? undefined
+          : (JSON.parse(topology) as { findings: NonNullable<RunningService['topology']> }).findings,
       clockAheadSeconds: Number.isFinite(ahead) ? ahead : 0,
     };
   } finally {

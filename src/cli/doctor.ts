@@ -2,7 +2,7 @@
 import { diagnose } from '../doctor/diagnose.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { type Command, textOf, UsageError } from './command.ts';
-import { inspectOptions, inspectUsage, readTarget } from './inspect-flags.ts';
+import { inspectOptions, inspectUsage, readMusterTarget } from './inspect-flags.ts';
 
 export const doctor: Command = {
   summary: 'Say what is wrong with the installation, and what to do about it',
@@ -22,7 +22,7 @@ ${inspectUsage}`,
     const { output } = flags;
     if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
     const facts = await environment.gatherFacts({
-      target: readTarget(flags),
+      target: readMusterTarget(flags),
       schedulerConfig: textOf(flags['scheduler-config']),
       config: textOf(flags.config),
     });

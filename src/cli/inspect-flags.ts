@@ -38,7 +38,7 @@ asked with the token or the certificate of the kubeconfig's user.
 `;
 
 /** What to print, and whom to ask. */
-export interface Inspection extends Reached {
+export interface OpenInspection extends Reached {
   readonly json: boolean;
 }
 
@@ -46,11 +46,11 @@ export interface Inspection extends Reached {
 export async function inspect<T>(
   flags: Flags,
   { reach }: CliEnvironment,
-  use: (inspection: Inspection) => Promise<T>,
+  use: (inspection: OpenInspection) => Promise<T>,
 ): Promise<T> {
   const { output } = flags;
   if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
-  const reached = await reach(readTarget(flags));
+  const reached = await reach(readMusterTarget(flags));
   try {
     return await use({ ...reached, json: output === 'json' });
   } finally {
@@ -59,7 +59,7 @@ export async function inspect<T>(
 }
 
 /** @throws UsageError when the flags contradict each other. */
-export function readTarget(flags: Flags): MusterTarget {
+export function readMusterTarget(flags: Flags): MusterTarget {
   const [ca, cert, key] = [textOf(flags.ca), textOf(flags.cert), textOf(flags.key)];
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError(

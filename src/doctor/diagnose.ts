@@ -5,8 +5,8 @@ import {
   checkRights,
   checkService,
   type ReviewedRight,
+  type RunningService,
   type SeenPolicies,
-  type SeenService,
 } from './installation.ts';
 import { checkSchedulerConfiguration, type MusterSettings, type SchedulerConfiguration } from './scheduler-config.ts';
 import { checkWorkloads, type SeenWorkloads } from './workloads.ts';
@@ -31,7 +31,7 @@ export interface DoctorFacts {
   readonly rights: Fact<readonly ReviewedRight[]>;
   readonly policies: Fact<SeenPolicies>;
   readonly workloads: Fact<SeenWorkloads>;
-  readonly service: Fact<SeenService>;
+  readonly service: Fact<RunningService>;
 }
 
 /** Errors first. */
@@ -55,6 +55,10 @@ function judgeSchedulers(schedulers: readonly Fact<SeenScheduler>[], settings: M
   const isWithout = (findings: readonly Finding[]) => findings.some(({ kind }) => kind === 'no-extender');
   const calls = schedulers.some((fact, i) => fact.kind === 'known' && !isWithout(judged[i]!));
   return judged.flatMap((findings) =>
-    calls ? findings.map((finding) => (finding.kind === 'no-extender' ? { ...finding, severity: 'info' as const } : finding)) : findings,
+    calls
+      ? findings.map((finding) =>
+          finding.kind === 'no-extender' ? { ...finding, severity: 'info' as const } : finding,
+        )
+      : findings,
   );
 }

@@ -87,7 +87,7 @@ export function checkPolicies(seen: SeenPolicies): readonly Finding[] {
 }
 
 /** What the running service says. */
-export interface SeenService {
+export interface RunningService {
   /** The lines of `/readyz?verbose`. */
   readonly readyz: readonly string[];
   readonly isReady: boolean;
@@ -101,7 +101,7 @@ export interface SeenService {
 
 const MAX_SKEW_SECONDS = 5;
 
-export function checkService(seen: SeenService, about: string): readonly Finding[] {
+export function checkService(seen: RunningService, about: string): readonly Finding[] {
   const findings: Finding[] = [];
   if (!seen.isReady) {
     const failed = seen.readyz.filter((line) => line.startsWith('[-]')).join('; ');
@@ -117,7 +117,10 @@ export function checkService(seen: SeenService, about: string): readonly Finding
       fix: 'check urlPrefix and its log; a kube-scheduler that has no such pod does not call: create one that requests an accelerator',
     });
   }
-  const refused = seen.metrics === undefined ? 0 : sumOf(seen.metrics, /^muster_refused_calls_total\{reason="(no-certificate|unlisted)"\} (\S+)/gm);
+  const refused =
+    seen.metrics === undefined
+      ? 0
+      : sumOf(seen.metrics, /^muster_refused_calls_total\{reason="(no-certificate|unlisted)"\} (\S+)/gm);
   if (refused > 0) {
     findings.push({
       kind: 'refused-calls',
@@ -129,11 +132,24 @@ export function checkService(seen: SeenService, about: string): readonly Finding
   }
   for (const { warning, kind, text } of seen.topology ?? []) {
     if (!warning) continue;
-    findings.push({ kind: `topology-${kind}`, severity: 'warning', about: 'node labels', text, fix: 'see docs/topology-levels.md' });
+    findings.push({
+      kind: `topology-${kind}`,
+      severity: 'warning',
+      about: 'node labels',
+      text,
+      fix: 'see docs/topology-levels.md',
+    });
   }
   for (const line of seen.readyz) {
     const notice = /^\[!\](queues|nodes) (.*)/.exec(line);
-    if (notice) findings.push({ kind: 'notice', severity: 'warning', about: notice[1]!, text: notice[2]!, fix: 'see docs/operating.md' });
+    if (notice)
+      findings.push({
+        kind: 'notice',
+        severity: 'warning',
+        about: notice[1]!,
+        text: notice[2]!,
+        fix: 'see docs/operating.md',
+      });
   }
   if (Math.abs(seen.clockAheadSeconds) > MAX_SKEW_SECONDS) {
     findings.push({

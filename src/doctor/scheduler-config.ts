@@ -55,7 +55,14 @@ export function checkSchedulerConfiguration(
   const report = reporter(about);
   if (entries.length === 0) {
     const found = all.length === 0 ? 'no extender' : `only ${all.map(({ urlPrefix }) => urlPrefix).join(', ')}`;
-    return [report('no-extender', 'error', `expected an extender entry for Muster, found ${found}`, `add the entry of ${SHIPPED}`)];
+    return [
+      report(
+        'no-extender',
+        'error',
+        `expected an extender entry for Muster, found ${found}`,
+        `add the entry of ${SHIPPED}`,
+      ),
+    ];
   }
   return [
     ...checkVerbs(all, entries, report),
@@ -78,13 +85,19 @@ function isMuster({ urlPrefix = '', managedResources }: ExtenderEntry): boolean 
   return /muster/i.test(urlPrefix) || (managedResources ?? []).some(({ name }) => name === MARKER);
 }
 
-function checkVerbs(all: readonly ExtenderEntry[], entries: readonly ExtenderEntry[], report: Report): readonly Finding[] {
+function checkVerbs(
+  all: readonly ExtenderEntry[],
+  entries: readonly ExtenderEntry[],
+  report: Report,
+): readonly Finding[] {
   const findings: Finding[] = [];
   const binders = all.filter(({ bindVerb }) => bindVerb);
   if (binders.length > 1) {
     const found = binders.map(({ urlPrefix }) => urlPrefix).join(' and ');
     const fix = 'remove bindVerb from all entries but one of Muster';
-    findings.push(report('bind-verbs', 'error', `expected one bindVerb, found it at ${found}: kube-scheduler does not start`, fix));
+    findings.push(
+      report('bind-verbs', 'error', `expected one bindVerb, found it at ${found}: kube-scheduler does not start`, fix),
+    );
   }
   for (const [verb, loss] of [
     ['filterVerb', 'gangs are not planned'],
@@ -93,7 +106,14 @@ function checkVerbs(all: readonly ExtenderEntry[], entries: readonly ExtenderEnt
   ] as const) {
     if (entries.some((entry) => entry[verb])) continue;
     const name = verb.replace('Verb', '');
-    findings.push(report('verb-missing', 'error', `expected ${verb} in Muster's entry, found none: ${loss}`, `set ${verb}: ${name}`));
+    findings.push(
+      report(
+        'verb-missing',
+        'error',
+        `expected ${verb} in Muster's entry, found none: ${loss}`,
+        `set ${verb}: ${name}`,
+      ),
+    );
   }
   for (const { prioritizeVerb, weight = 0 } of entries) {
     if (!prioritizeVerb || weight > 0) continue;
@@ -106,11 +126,13 @@ function checkVerbs(all: readonly ExtenderEntry[], entries: readonly ExtenderEnt
 function checkEntry({ nodeCacheCapable, ignorable }: ExtenderEntry, report: Report): readonly Finding[] {
   const findings: Finding[] = [];
   if (nodeCacheCapable !== true) {
-    const text = 'expected nodeCacheCapable: true, found false: each call has all nodes whole, 40 MB with 5,000 of them';
+    const text =
+      'expected nodeCacheCapable: true, found false: each call has all nodes whole, 40 MB with 5,000 of them';
     findings.push(report('node-cache', 'error', text, 'set nodeCacheCapable: true'));
   }
   if (ignorable === true) {
-    const text = 'expected ignorable: false, found true: while Muster does not answer, members of gangs are bound one by one';
+    const text =
+      'expected ignorable: false, found true: while Muster does not answer, members of gangs are bound one by one';
     findings.push(report('ignorable', 'error', text, 'set ignorable: false'));
   }
   return findings;
@@ -131,21 +153,30 @@ function checkConnection(entry: ExtenderEntry, report: Report): readonly Finding
   if (host.protocol !== 'https:') {
     const isLocal = ['localhost', '127.0.0.1', '[::1]'].includes(host.hostname);
     const text = `expected https, found ${urlPrefix}: whoever reaches that port may bind any pod`;
-    if (!isLocal) findings.push(report('no-tls', 'error', text, 'run muster certs, and set https, enableHTTPS and tlsConfig'));
+    if (!isLocal)
+      findings.push(report('no-tls', 'error', text, 'run muster certs, and set https, enableHTTPS and tlsConfig'));
     return findings;
   }
   if (tlsConfig?.insecure === true || !(tlsConfig?.caFile || tlsConfig?.caData)) {
     const text = `expected tlsConfig.caFile${enableHTTPS ? '' : ' and enableHTTPS: true'}, found none: kube-scheduler believes any server`;
-    findings.push(report('no-ca', 'error', text, 'set tlsConfig.caFile to the ca.crt of muster certs, and insecure to false'));
+    findings.push(
+      report('no-ca', 'error', text, 'set tlsConfig.caFile to the ca.crt of muster certs, and insecure to false'),
+    );
   }
   if (!(tlsConfig?.certFile || tlsConfig?.certData)) {
     const text = 'expected tlsConfig.certFile and keyFile, found none: Muster refuses callers without a certificate';
-    findings.push(report('no-certificate', 'error', text, 'set them to scheduler.crt and scheduler.key of muster certs'));
+    findings.push(
+      report('no-certificate', 'error', text, 'set them to scheduler.crt and scheduler.key of muster certs'),
+    );
   }
   return findings;
 }
 
-function checkTimeouts(entries: readonly ExtenderEntry[], { barrierTimeoutMs }: MusterSettings, report: Report): readonly Finding[] {
+function checkTimeouts(
+  entries: readonly ExtenderEntry[],
+  { barrierTimeoutMs }: MusterSettings,
+  report: Report,
+): readonly Finding[] {
   const findings: Finding[] = [];
   for (const { bindVerb, httpTimeout } of entries) {
     if (!bindVerb) continue;
@@ -160,10 +191,15 @@ function checkTimeouts(entries: readonly ExtenderEntry[], { barrierTimeoutMs }: 
   return findings;
 }
 
-function checkResources(entries: readonly ExtenderEntry[], { managedResources }: MusterSettings, report: Report): readonly Finding[] {
+function checkResources(
+  entries: readonly ExtenderEntry[],
+  { managedResources }: MusterSettings,
+  report: Report,
+): readonly Finding[] {
   const findings: Finding[] = [];
   if (entries.some((entry) => (entry.managedResources ?? []).length === 0)) {
-    const text = 'expected managedResources, found none: every pod of the cluster is asked about, and waits while Muster is away';
+    const text =
+      'expected managedResources, found none: every pod of the cluster is asked about, and waits while Muster is away';
     return [report('all-pods', 'warning', text, `list the resources of ${SHIPPED}`)];
   }
   const listed = entries.flatMap((entry) => entry.managedResources ?? []);
@@ -186,13 +222,22 @@ function checkResources(entries: readonly ExtenderEntry[], { managedResources }:
   return findings;
 }
 
-function checkProfiles({ profiles }: SchedulerConfiguration, { schedulerNames }: MusterSettings, report: Report): readonly Finding[] {
+function checkProfiles(
+  { profiles }: SchedulerConfiguration,
+  { schedulerNames }: MusterSettings,
+  report: Report,
+): readonly Finding[] {
   const own = (profiles ?? []).map(({ schedulerName }) => schedulerName ?? DEFAULT_SCHEDULER);
   const names = own.length === 0 ? [DEFAULT_SCHEDULER] : own;
   return names
     .filter((name) => !schedulerNames.includes(name))
     .map((name) => {
       const text = `expected the profile ${name} in schedulerNames of Muster, found ${schedulerNames.join(', ')}: its gangs wait for ever`;
-      return report('scheduler-name', 'error', text, `add ${name} to schedulerNames and to the condition of admission-policy.yaml`);
+      return report(
+        'scheduler-name',
+        'error',
+        text,
+        `add ${name} to schedulerNames and to the condition of admission-policy.yaml`,
+      );
     });
 }

@@ -2,7 +2,10 @@
 
 interface SeenVolume {
   readonly name?: string;
-  readonly configMap?: { readonly name?: string; readonly items?: readonly { readonly key: string; readonly path: string }[] };
+  readonly configMap?: {
+    readonly name?: string;
+    readonly items?: readonly { readonly key: string; readonly path: string }[];
+  };
   readonly hostPath?: { readonly path?: string };
 }
 
@@ -14,7 +17,11 @@ export interface SeenSchedulerPod {
     readonly containers?: readonly {
       readonly command?: readonly string[];
       readonly args?: readonly string[];
-      readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly subPath?: string }[];
+      readonly volumeMounts?: readonly {
+        readonly name: string;
+        readonly mountPath: string;
+        readonly subPath?: string;
+      }[];
     }[];
     readonly volumes?: readonly SeenVolume[];
   };

@@ -183,7 +183,9 @@ function checkQuotas({ quotas }: SeenWorkloads, pods: readonly SeenWorkloadPod[]
   return quotas
     .filter(({ metadata }) => gated.has(metadata?.namespace))
     .flatMap(({ metadata, spec }) => {
-      const counted = Object.keys(spec?.hard ?? {}).filter((name) => /^(pods|count\/pods|requests\..*\/.*)$/.test(name));
+      const counted = Object.keys(spec?.hard ?? {}).filter((name) =>
+        /^(pods|count\/pods|requests\..*\/.*)$/.test(name),
+      );
       if (counted.length === 0) return [];
       const finding: Finding = {
         kind: 'quota-counts-gated',

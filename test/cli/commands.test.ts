@@ -37,7 +37,9 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology .*\n {2}certs .*\n {2}doctor /m);
+    expect(stdout).toMatch(
+      /^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology .*\n {2}certs .*\n {2}doctor /m,
+    );
   });
 
   test('--version prints the version', async () => {

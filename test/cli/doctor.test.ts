@@ -19,7 +19,10 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'muster-doctor-'));
   api = await PortForwardServer.start();
   kubeconfig = join(dir, 'kubeconfig');
-  const context = { clusters: [{ name: 'c', cluster: { server: api.url } }], users: [{ name: 'u', user: { token: 't' } }] };
+  const context = {
+    clusters: [{ name: 'c', cluster: { server: api.url } }],
+    users: [{ name: 'u', user: { token: 't' } }],
+  };
   const contexts = [{ name: 'x', context: { cluster: 'c', user: 'u' } }];
   writeFileSync(kubeconfig, JSON.stringify({ ...context, contexts, 'current-context': 'x' }));
 });
@@ -56,14 +59,21 @@ async function doctor(...args: readonly string[]) {
   const { environment, stdout, stderr } = recordCli({ gatherFacts: (wish) => gatherFacts(wish, () => 0) });
   const code = await runCli(['doctor', '--kubeconfig', kubeconfig, ...args], environment);
   const items = code < 2 && args.includes('json') ? (JSON.parse(stdout()) as { items: Finding[] }).items : [];
-  return { code, stdout: stdout(), stderr: stderr(), found: items.map(({ severity, kind, about }) => `${severity} ${kind} ${about}`) };
+  return {
+    code,
+    stdout: stdout(),
+    stderr: stderr(),
+    found: items.map(({ severity, kind, about }) => `${severity} ${kind} ${about}`),
+  };
 }
 
 test('where all is good only what could not be looked at is told, and the exit code is 0', async () => {
   serveGood();
   const { code, found } = await doctor('-o', 'json');
   expect([code, found]).toEqual([0, ['info not-checked the running Muster']]);
-  expect((await doctor()).stdout).toContain('INFO not-checked (the running Muster)\n  expected the API server to answer');
+  expect((await doctor()).stdout).toContain(
+    'INFO not-checked (the running Muster)\n  expected the API server to answer',
+  );
 });
 
 test('a fault in the ConfigMap of kube-scheduler is found, and the exit code is 1', async () => {
@@ -72,14 +82,19 @@ test('a fault in the ConfigMap of kube-scheduler is found, and the exit code is 
   serve('/api/v1/namespaces/kube-system/configmaps/s', { data: { 's.yaml': bad } });
   const { code, stdout } = await doctor();
   expect(code).toBe(1);
-  expect(stdout).toMatch(/^ERROR ignorable \(kube-scheduler kube-system\/scheduler\)\n {2}expected .*\n {2}-> set ignorable: false\n/);
+  expect(stdout).toMatch(
+    /^ERROR ignorable \(kube-scheduler kube-system\/scheduler\)\n {2}expected .*\n {2}-> set ignorable: false\n/,
+  );
 });
 
 test('files go before what the cluster shows', async () => {
   serveGood();
   const [file, config] = [join(dir, 's.yaml'), join(dir, 'm.yaml')];
   writeFileSync(file, shipped);
-  writeFileSync(config, 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\ngang: {barrierTimeout: 10m}\n');
+  writeFileSync(
+    config,
+    'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\ngang: {barrierTimeout: 10m}\n',
+  );
   const { found } = await doctor('--scheduler-config', file, '--config', config, '-o', 'json');
   expect(found).toEqual([`error timeout ${file}`, 'info not-checked the running Muster']);
 });

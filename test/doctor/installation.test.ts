@@ -3,32 +3,41 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
-import { diagnose, type DoctorFacts } from '../../src/doctor/diagnose.ts';
+import { type DoctorFacts, diagnose } from '../../src/doctor/diagnose.ts';
 import {
   checkPolicies,
   checkRights,
   checkService,
   neededRights,
+  type RunningService,
   type SeenPolicies,
-  type SeenService,
 } from '../../src/doctor/installation.ts';
 import { findSchedulers } from '../../src/doctor/scheduler-pods.ts';
 
 interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string };
-  readonly rules?: readonly { readonly apiGroups: readonly string[]; readonly resources: readonly string[]; readonly verbs: readonly string[] }[];
+  readonly rules?: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
 }
 
-const deployed = (file: string) => loadAll(readFileSync(join(import.meta.dirname, '../../deploy', file), 'utf8')) as Manifest[];
+const deployed = (file: string) =>
+  loadAll(readFileSync(join(import.meta.dirname, '../../deploy', file), 'utf8')) as Manifest[];
 
 describe('rights', () => {
   test('deploy/rbac.yaml gives each that is asked about', () => {
-    const rules = deployed('rbac.yaml').find(({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'muster')?.rules ?? [];
+    const rules =
+      deployed('rbac.yaml').find(({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'muster')?.rules ??
+      [];
     const isGiven = ({ verb, group, resource, subresource }: (typeof neededRights)[number]) =>
       rules.some(
         ({ apiGroups, resources, verbs }) =>
-          apiGroups.includes(group) && verbs.includes(verb) && resources.includes(subresource ? `${resource}/${subresource}` : resource),
+          apiGroups.includes(group) &&
+          verbs.includes(verb) &&
+          resources.includes(subresource ? `${resource}/${subresource}` : resource),
       );
     expect(neededRights.filter((right) => !isGiven(right))).toEqual([]);
   });
@@ -42,7 +51,10 @@ describe('rights', () => {
 });
 
 describe('policies', () => {
-  const names = (file: string, kind: string) => deployed(file).filter((each) => each.kind === kind).map(({ metadata }) => metadata.name);
+  const names = (file: string, kind: string) =>
+    deployed(file)
+      .filter((each) => each.kind === kind)
+      .map(({ metadata }) => metadata.name);
   const all: SeenPolicies = {
     mutating: names('admission-policy.yaml', 'MutatingAdmissionPolicy'),
     mutatingBindings: names('admission-policy.yaml', 'MutatingAdmissionPolicyBinding'),
@@ -65,18 +77,33 @@ describe('policies', () => {
 
 describe('the running service', () => {
   const calls = 'muster_extender_request_duration_seconds_count{verb="filter",outcome="placed"} 7\n';
-  const good: SeenService = { readyz: ['[+]recovered ok'], isReady: true, metrics: calls, topology: [], clockAheadSeconds: 0 };
+  const good: RunningService = {
+    readyz: ['[+]recovered ok'],
+    isReady: true,
+    metrics: calls,
+    topology: [],
+    clockAheadSeconds: 0,
+  };
 
-  test.each<[string, Partial<SeenService>, readonly string[]]>([
+  test.each<[string, Partial<RunningService>, readonly string[]]>([
     ['one that is called', {}, []],
     ['one whose metrics are not shown', { metrics: undefined }, []],
     ['one that is not ready', { isReady: false, readyz: ['[-]recovered failed: reservations'] }, ['error not-ready']],
     ['one that was never called', { metrics: '' }, ['error never-called']],
-    ['one that refuses callers', { metrics: `${calls}muster_refused_calls_total{reason="unlisted"} 3\n` }, ['warning refused-calls']],
+    [
+      'one that refuses callers',
+      { metrics: `${calls}muster_refused_calls_total{reason="unlisted"} 3\n` },
+      ['warning refused-calls'],
+    ],
     ['one that refused tokens', { metrics: `${calls}muster_refused_calls_total{reason="bad-token"} 3\n` }, []],
     [
       'labels of nodes',
-      { topology: [{ warning: true, kind: 'partial-coverage', text: 't' }, { warning: false, kind: 'unused', text: 't' }] },
+      {
+        topology: [
+          { warning: true, kind: 'partial-coverage', text: 't' },
+          { warning: false, kind: 'unused', text: 't' },
+        ],
+      },
       ['warning topology-partial-coverage'],
     ],
     ['a notice about queues', { readyz: ['[!]queues a guarantee for everybody', '[!]topology t'] }, ['warning notice']],
@@ -84,7 +111,9 @@ describe('the running service', () => {
     ['a clock that is behind', { clockAheadSeconds: -30 }, ['warning clock-skew']],
     ['a second of delay', { clockAheadSeconds: -1 }, []],
   ])('%s', (_, change, findings) => {
-    expect(checkService({ ...good, ...change }, 's').map(({ severity, kind }) => `${severity} ${kind}`)).toEqual(findings);
+    expect(checkService({ ...good, ...change }, 's').map(({ severity, kind }) => `${severity} ${kind}`)).toEqual(
+      findings,
+    );
   });
 });
 
@@ -97,13 +126,21 @@ describe('where kube-scheduler reads its configuration', () => {
   });
 
   test.each([
-    ['a ConfigMap', withVolume({ configMap: { name: 'c' } }), { kind: 'config-map', namespace: 'kube-system', name: 'c', key: 'config.yaml' }],
+    [
+      'a ConfigMap',
+      withVolume({ configMap: { name: 'c' } }),
+      { kind: 'config-map', namespace: 'kube-system', name: 'c', key: 'config.yaml' },
+    ],
     [
       'a ConfigMap with another key',
       withVolume({ configMap: { name: 'c', items: [{ key: 'k', path: 'config.yaml' }] } }),
       { kind: 'config-map', namespace: 'kube-system', name: 'c', key: 'k' },
     ],
-    ['a static pod', withVolume({ hostPath: { path: '/host/s' } }), { kind: 'file', path: '/host/s/config.yaml', node: 'cp1' }],
+    [
+      'a static pod',
+      withVolume({ hostPath: { path: '/host/s' } }),
+      { kind: 'file', path: '/host/s/config.yaml', node: 'cp1' },
+    ],
     ['no configuration', withVolume({}, ['/usr/local/bin/kube-scheduler', '--leader-elect=true']), { kind: 'none' }],
     [
       'a flag in two words',
@@ -133,7 +170,10 @@ describe('altogether', () => {
     rights: unknown,
     policies: unknown,
     workloads: { kind: 'known', value: { pods: [], jobs: [], quotas: [] } },
-    service: { kind: 'known', value: { readyz: [], isReady: false, metrics: undefined, topology: undefined, clockAheadSeconds: 60 } },
+    service: {
+      kind: 'known',
+      value: { readyz: [], isReady: false, metrics: undefined, topology: undefined, clockAheadSeconds: 60 },
+    },
   };
 
   test('errors come first, and what could not be looked at is told', () => {
@@ -147,12 +187,19 @@ describe('altogether', () => {
 
   test('a scheduler without Muster is an error only if no other one has it', () => {
     const without = { kind: 'known', value: { about: 'one', config: {} } } as const;
-    const entry = { urlPrefix: 'http://127.0.0.1:8443/scheduler', filterVerb: 'filter', bindVerb: 'bind', preemptVerb: 'preempt' };
+    const entry = {
+      urlPrefix: 'http://127.0.0.1:8443/scheduler',
+      filterVerb: 'filter',
+      bindVerb: 'bind',
+      preemptVerb: 'preempt',
+    };
     const marker = [{ name: 'muster.dev/member', ignoredByScheduler: true }];
     const extenders = [{ ...entry, nodeCacheCapable: true, httpTimeout: '120s', managedResources: marker }];
     const having = { kind: 'known', value: { about: 'two', config: { extenders } } } as const;
     const severityOf = (...schedulers: DoctorFacts['schedulers']) =>
-      diagnose({ ...facts, schedulers }).filter(({ kind }) => kind === 'no-extender').map(({ severity }) => severity);
+      diagnose({ ...facts, schedulers })
+        .filter(({ kind }) => kind === 'no-extender')
+        .map(({ severity }) => severity);
     expect(severityOf(without)).toEqual(['error']);
     expect(severityOf(without, having)).toEqual(['info']);
     expect(severityOf(having)).toEqual([]);

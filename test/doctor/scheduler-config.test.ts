@@ -14,18 +14,26 @@ const { gang, schedulerNames, managedResources } = defaultConfiguration();
 const settings = { barrierTimeoutMs: gang.barrierTimeoutMs, schedulerNames, managedResources };
 
 function shipped(file: string): SchedulerConfiguration {
-  return load(readFileSync(join(import.meta.dirname, '../../deploy/scheduler', file), 'utf8')) as SchedulerConfiguration;
+  return load(
+    readFileSync(join(import.meta.dirname, '../../deploy/scheduler', file), 'utf8'),
+  ) as SchedulerConfiguration;
 }
 
 const good = shipped('kube-scheduler-config.yaml');
 const [entry = {}] = good.extenders ?? [];
 const kindsOf = (config: SchedulerConfiguration, more: Partial<typeof settings> = {}) =>
   checkSchedulerConfiguration(config, { ...settings, ...more }, 'f').map(({ kind, severity }) => `${severity} ${kind}`);
-const withEntry = (...changes: readonly ExtenderEntry[]) => ({ ...good, extenders: changes.map((change) => ({ ...entry, ...change })) });
-
-test.each(['kube-scheduler-config.yaml', 'kube-scheduler-config-large-gangs.yaml'])('%s, as shipped, is good', (file) => {
-  expect(checkSchedulerConfiguration(shipped(file), settings, file)).toEqual([]);
+const withEntry = (...changes: readonly ExtenderEntry[]) => ({
+  ...good,
+  extenders: changes.map((change) => ({ ...entry, ...change })),
 });
+
+test.each(['kube-scheduler-config.yaml', 'kube-scheduler-config-large-gangs.yaml'])(
+  '%s, as shipped, is good',
+  (file) => {
+    expect(checkSchedulerConfiguration(shipped(file), settings, file)).toEqual([]);
+  },
+);
 
 test.each<[string, SchedulerConfiguration]>([
   ['error no-extender', { extenders: [] }],
@@ -55,7 +63,10 @@ test.each<[string, SchedulerConfiguration]>([
 
 test('a resource that Muster manages and kube-scheduler does not send is found, also one with a star', () => {
   const managed = entry.managedResources!.filter(({ name }) => !name.includes('mig-') && name !== 'muster.dev/member');
-  expect(kindsOf(withEntry({ managedResources: managed }))).toEqual(['warning resource-missing', 'warning marker-missing']);
+  expect(kindsOf(withEntry({ managedResources: managed }))).toEqual([
+    'warning resource-missing',
+    'warning marker-missing',
+  ]);
   expect(kindsOf(good, { managedResources: ['habana.ai/gaudi'] })).toEqual(['warning resource-missing']);
 });
 
