@@ -11,13 +11,14 @@ import { assembleScheduler, type Scheduler } from './gang/assembly.ts';
 import { TelemetryObserver } from './gang/framework/observer.ts';
 import { Access } from './http/access/access.ts';
 import { Reviewer } from './http/access/reviewer.ts';
-import { createApp, directPaths } from './http/app.ts';
+import { createApp, createPagesApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender/extender.ts';
 import { createInspectApp } from './http/inspect/gangs.ts';
 import { createQueuesApp, QueueInspector } from './http/inspect/queues.ts';
 import { createTopologyApp, TopologyInspector } from './http/inspect/topology.ts';
 import { createHealthApp } from './http/server/health.ts';
-import { type RunningServer, startServer } from './http/server/server.ts';
+import { startListeners } from './http/server/listeners.ts';
+import type { RunningServer, ServerOptions } from './http/server/server.ts';
 import { readTlsMaterial } from './http/server/tls.ts';
 import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
@@ -187,21 +188,22 @@ function listen(
     { name: 'queues', list: () => queues.warnings() },
     { name: 'nodes', list: describeSuspects },
   ];
+  const pages = [
+    createHealthApp(checks, scraped, access, notices),
+    createInspectApp(scheduler.view, access),
+    createTopologyApp(topology, access),
+    createQueuesApp(queues, access),
+  ];
   const app = createApp({
     extender: new Extender(scheduler.verbs),
-    pages: [
-      createHealthApp(checks, scraped, access, notices),
-      createInspectApp(scheduler.view, access),
-      createTopologyApp(topology, access),
-      createQueuesApp(queues, access),
-    ],
+    pages,
     isReady: () => progress.isRecovered,
     metrics,
     log,
     access,
     bodies: { maxBytes: server.maxBodyMiB * MIB, maxUnfinishedBytes: server.maxUnfinishedBodiesMiB * MIB },
   });
-  return startServer({
+  const options: ServerOptions = {
     fetch: app.fetch,
     directPaths,
     bindAddress: server.bindAddress,
@@ -217,7 +219,9 @@ function listen(
       progress.isDraining = true;
       scheduler.barrier.shut('Muster is shutting down');
     },
-  });
+  };
+  const { inspectPort: port } = server;
+  return startListeners(options, port === 0 ? undefined : { port, fetch: createPagesApp(pages).fetch });
 }
 
 /** Step 5: recovers, decides until it is asked to stop, then drains. */

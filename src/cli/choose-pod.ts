@@ -38,13 +38,14 @@ export function choosePod(pods: readonly SeenPod[]): SeenPod | undefined {
   return ready.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? ready[0];
 }
 
-/** The port of the pod behind the Service's port `https`, or its first one. */
+/** The port of the pod behind the Service's port `inspect`, or `https`, or its first one. */
 export function portOf({ spec }: SeenService, pod: SeenPod): number | undefined {
   const ports = spec?.ports ?? [];
-  const chosen = ports.find(({ name }) => name === 'https') ?? ports[0];
+  const named = (wanted: string) => ports.find(({ name }) => name === wanted);
+  const chosen = named('inspect') ?? named('https') ?? ports[0];
   if (chosen === undefined) return undefined;
   const { port, targetPort = port } = chosen;
   if (typeof targetPort === 'number') return targetPort;
-  const named = pod.spec?.containers?.flatMap((container) => container.ports ?? []);
-  return named?.find(({ name }) => name === targetPort)?.containerPort;
+  const own = pod.spec?.containers?.flatMap((container) => container.ports ?? []);
+  return own?.find(({ name }) => name === targetPort)?.containerPort;
 }

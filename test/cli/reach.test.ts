@@ -243,6 +243,13 @@ describe('which pod and port', () => {
       ],
       2,
     ],
+    [
+      [
+        { name: 'https', port: 2 },
+        { name: 'inspect', port: 3 },
+      ],
+      3,
+    ],
     [[{ port: 7 }], 7],
     [[{ name: 'https', port: 8443, targetPort: 'https' }], 8444],
     [[{ name: 'https', port: 8443, targetPort: 'gone' }], undefined],
