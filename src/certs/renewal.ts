@@ -34,8 +34,8 @@ export type CertificateFile = (typeof certificateFiles)[number];
 export type CertificateFiles = Readonly<Partial<Record<CertificateFile, string>>>;
 
 export interface RenewalWish {
-  /** DNS names and IP addresses of Muster; the first is also its common name. */
-  readonly serverNames: readonly [string, ...string[]];
+  /** DNS names and IP addresses of Muster. */
+  readonly serverNames: readonly string[];
   /** The name by which Muster knows kube-scheduler: one of `server.callers.decisions`. */
   readonly schedulerName: string;
   /** How long certificates are valid; the CA is for ten times as long, and at least for ten years. */
@@ -89,7 +89,8 @@ export function renewCertificates(files: CertificateFiles, wish: RenewalWish, cl
   try {
     const authority = renewAuthority(files, wish, clock);
     const wishes: Readonly<Record<'server' | 'scheduler', LeafWish>> = {
-      server: { usage: 'server', commonName: wish.serverNames[0], names: wish.serverNames },
+      // Nobody reads a server's common name, and the name of a Service may be too long for one.
+      server: { usage: 'server', commonName: 'muster', names: wish.serverNames },
       scheduler: { usage: 'client', commonName: wish.schedulerName, names: [] },
     };
     const leaves = (['server', 'scheduler'] as const).map((what) =>

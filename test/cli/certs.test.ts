@@ -108,6 +108,12 @@ describe('in a directory', () => {
     expect(new X509Certificate(read('scheduler.crt')).subject).toBe('CN=gpu');
   });
 
+  test('a namespace with the longest name has a certificate', async () => {
+    const namespace = 'n'.repeat(63);
+    expect((await certs([...inDir(), '-n', namespace])).code).toBe(0);
+    expect(new X509Certificate(read('tls.crt')).checkHost(`muster.${namespace}.svc`)).toBe(`muster.${namespace}.svc`);
+  });
+
   test('three runs with --rotate-ca lead to another CA', async () => {
     await certs(inDir());
     const before = read('ca.crt');

@@ -250,13 +250,13 @@ describe('TLS', () => {
     held1Request.on('error', held1.reject);
     held1Request.end('{}');
     install(authority.issue('next', 'serverAuth'));
-    await expect.poll(() => subjectAt(port)).toBe('next');
+    await expect.poll(() => subjectAt(port), { timeout: 10_000 }).toBe('next');
     writeFileSync(live.keyFile, 'broken');
-    await expect.poll(() => events.filter((kind) => kind === 'refused').length).toBeGreaterThan(2);
+    await expect.poll(() => events.filter((kind) => kind === 'refused').length, { timeout: 10_000 }).toBeGreaterThan(2);
     // Counted each time, said once.
     expect(lines.filter(({ msg }) => msg.includes('not reloaded'))).toHaveLength(1);
     install(authority.issue('last', 'serverAuth'));
-    await expect.poll(() => subjectAt(port)).toBe('last');
+    await expect.poll(() => subjectAt(port), { timeout: 10_000 }).toBe('last');
     release();
     expect([await answer, await held1.promise]).toEqual([{ status: 200, body: 'held {}' }, 'held {}']);
     expect(await held2.get('/livez')).toEqual({ status: 200, body: 'ok' });
@@ -279,7 +279,7 @@ describe('TLS', () => {
     expect(await subjectAt(port)).toBe('server');
     symlinkSync(versions[1]!, `${data}_tmp`);
     renameSync(`${data}_tmp`, data);
-    await expect.poll(() => subjectAt(port)).toBe('swapped');
+    await expect.poll(() => subjectAt(port), { timeout: 10_000 }).toBe('swapped');
   });
 
   test.each([
