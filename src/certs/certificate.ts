@@ -232,6 +232,21 @@ function readIdentity(certificate: X509Certificate): { readonly subject: Buffer;
   return { subject, keyId: undefined };
 }
 
+/**
+ * The common name of the subject; undefined if it has none. Not by `toLegacyObject()`: with Node 24, `node:tls` has no
+ * `createSecureContext` if that was called before it was loaded.
+ */
+export function readCommonName(certificate: X509Certificate): string | undefined {
+  const [subject] = readElements(readIdentity(certificate).subject);
+  const wanted = writeObjectId(OID.commonName);
+  const attributes = readElements(subject!.content).flatMap(({ content }) => readElements(content));
+  for (const { content } of attributes) {
+    const [type, value] = readElements(content);
+    if (type?.whole.equals(wanted)) return value?.content.toString('utf8');
+  }
+  return undefined;
+}
+
 /** The certificates of a PEM text, in order. @throws Error when one is not readable. */
 export function readBundle(pem: string): readonly X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];

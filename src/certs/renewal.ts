@@ -12,6 +12,7 @@ import {
   type LeafWish,
   type RandomBytes,
   readBundle,
+  readCommonName,
   type Signer,
 } from './certificate.ts';
 
@@ -285,8 +286,8 @@ function judge(
   if (!authorities.some((ca) => certificate.checkIssued(ca) && certificate.verify(ca.publicKey))) {
     return 'another CA signed it';
   }
-  const { CN } = certificate.toLegacyObject().subject;
-  if (names.length === 0 && CN !== commonName) return `it names ${JSON.stringify(CN ?? '')}`;
+  const found = readCommonName(certificate);
+  if (names.length === 0 && found !== commonName) return `it names ${JSON.stringify(found ?? '')}`;
   const missing = names.find(
     (name) =>
       (isIP(name) === 0 ? certificate.checkHost(name, { subject: 'never' }) : certificate.checkIP(name)) === undefined,

@@ -12,6 +12,7 @@ import {
   createAuthorityPair,
   createLeafPair,
   type LeafWish,
+  readCommonName,
   type Signer,
 } from '../../src/certs/certificate.ts';
 import type { CallerEnv } from '../../src/http/access/access.ts';
