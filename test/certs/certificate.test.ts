@@ -79,6 +79,11 @@ describe('as node:crypto reads them', () => {
     expect(certificate.checkIP('127.0.0.2')).toBeUndefined();
   });
 
+  test.each(['system:kube-scheduler', 'a, b + "c"', 'Zürich'])('the common name %j is read back', (commonName) => {
+    const { cert } = issue({ usage: 'client', commonName, names: [] });
+    expect(readCommonName(new X509Certificate(cert))).toBe(commonName);
+  });
+
   test('a client has the name of its subject alone', () => {
     const certificate = new X509Certificate(client.cert);
     expect(certificate.subject).toBe('CN=system:kube-scheduler');
