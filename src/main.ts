@@ -15,13 +15,14 @@ import { assembleScheduler, type Scheduler } from './gang/assembly.ts';
 import { TelemetryObserver } from './gang/framework/observer.ts';
 import { Access } from './http/access/access.ts';
 import { Reviewer } from './http/access/reviewer.ts';
-import { createApp, directPaths } from './http/app.ts';
+import { createApp, createPagesApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender/extender.ts';
 import { createInspectApp } from './http/inspect/gangs.ts';
 import { createQueuesApp, QueueInspector } from './http/inspect/queues.ts';
 import { createTopologyApp, TopologyInspector } from './http/inspect/topology.ts';
 import { createHealthApp } from './http/server/health.ts';
-import { type RunningServer, startServer } from './http/server/server.ts';
+import { startListeners } from './http/server/listeners.ts';
+import type { RunningServer, ServerOptions } from './http/server/server.ts';
 import { readTlsMaterial } from './http/server/tls.ts';
 import { AccessReviews } from './kube/access-review.ts';
 import { ApiClient } from './kube/client.ts';
@@ -74,8 +75,9 @@ interface Watching {
 }
 
 /** Runs Muster until SIGTERM or SIGINT. Rejects when it cannot start. */
-export async function serve(config: MusterConfiguration): Promise<void> {
+export async function serve(config: MusterConfiguration, version: string): Promise<void> {
   const muster = await connect(config);
+  muster.metrics.buildInfo.set({ version }, 1);
   const assembly = assemble(muster);
   const watching = watch(muster, assembly);
   const server = await listen(muster, assembly, watching);
@@ -229,14 +231,15 @@ function listen(
     { name: 'queues', list: () => queues.warnings() },
     { name: 'nodes', list: describeSuspects },
   ];
+  const pages = [
+    createHealthApp(checks, scraped, access, notices),
+    createInspectApp(scheduler.view, access),
+    createTopologyApp(topology, access),
+    createQueuesApp(queues, access),
+  ];
   const app = createApp({
     extender: new Extender(scheduler.verbs),
-    pages: [
-      createHealthApp(checks, scraped, access, notices),
-      createInspectApp(scheduler.view, access),
-      createTopologyApp(topology, access),
-      createQueuesApp(queues, access),
-    ],
+    pages,
     isReady: () => progress.isRecovered,
     findObstacle: () => leadership.findObstacle(),
     metrics,
@@ -244,7 +247,7 @@ function listen(
     access,
     bodies: { maxBytes: server.maxBodyMiB * MIB, maxUnfinishedBytes: server.maxUnfinishedBodiesMiB * MIB },
   });
-  return startServer({
+  const options: ServerOptions = {
     fetch: app.fetch,
     directPaths,
     bindAddress: server.bindAddress,
@@ -252,6 +255,7 @@ function listen(
     tls: server.tls,
     isListed: (peer) => access.isListed(peer),
     onRefusedConnection: (reason) => metrics.refusedConnections.inc({ reason }),
+    onCertificate: (event) => metrics.observeCertificate(event),
     maxConnections: server.maxConnections,
     drainDelayMs: server.drainDelayMs,
     logger: log,
@@ -259,7 +263,9 @@ function listen(
       progress.isDraining = true;
       scheduler.barrier.shut('Muster is shutting down');
     },
-  });
+  };
+  const { inspectPort: port } = server;
+  return startListeners(options, port === 0 ? undefined : { port, fetch: createPagesApp(pages).fetch });
 }
 
 /** Step 5: recovers when it leads, decides until it is asked to stop or another process leads, then drains. */

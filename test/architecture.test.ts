@@ -17,13 +17,15 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['core'],
   kube: ['core', 'telemetry'],
   cluster: ['core', 'kube', 'telemetry'],
+  certs: ['core', 'kube'],
+  doctor: ['core'],
   gang: ['core', 'telemetry'],
   http: ['core', 'gang', 'telemetry'],
   search: ['core', 'gang'],
   sim: ['core'],
   demo: ['core', 'kube', 'sim', 'telemetry'],
   /** main.ts, cli.ts with its folder, and config/ compose. */
-  composition: ['core', 'telemetry', 'kube', 'cluster', 'gang', 'http', 'search', 'sim', 'demo'],
+  composition: ['core', 'telemetry', 'kube', 'cluster', 'certs', 'doctor', 'gang', 'http', 'search', 'sim', 'demo'],
 };
 
 /** Which rooms the files of a room may import from, beside their own; each layer's rooms from the lowest up. */

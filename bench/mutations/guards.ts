@@ -632,4 +632,32 @@ export const guards: readonly Guard[] = [
     mutant: "if (obstacle === '') {",
     tests: ['test/http/standby.test.ts'],
   },
+  {
+    name: 'a connection counts for the CAs of when it came',
+    file: 'src/http/server/server.ts',
+    text: 'const ca = verifiers.get(key);',
+    mutant: 'const ca = state.callers.current;',
+    tests: ['test/http/access/callers.test.ts'],
+  },
+  {
+    name: 'a CA that was taken away verifies nobody',
+    file: 'src/http/server/tls-reload.ts',
+    text: 'splitList(earlier).every((ca) => now.has(ca))',
+    mutant: 'splitList(earlier).length > 0',
+    tests: ['test/http/server/tls-reload.test.ts'],
+  },
+  {
+    name: 'the key of a CA is never overwritten',
+    file: 'src/certs/renewal.ts',
+    text: 'if (key !== undefined) {',
+    mutant: 'if (false) {',
+    tests: ['test/certs/renewal.test.ts'],
+  },
+  {
+    name: 'nobody can ask for decisions on the second port',
+    file: 'src/http/server/listeners.ts',
+    text: 'await startServer({ ...common, ...second })',
+    mutant: 'await startServer({ ...options, ...common, port: second.port })',
+    tests: ['test/http/server/listeners.test.ts'],
+  },
 ];

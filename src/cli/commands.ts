@@ -9,50 +9,13 @@ import {
   renderConfiguration,
 } from '../config/configuration.ts';
 import { findExposure } from '../config/server.ts';
-import { authorize, type Fetch } from './fetch-json.ts';
+import { certs } from './certs.ts';
+import { type CliEnvironment, type Command, type ExitCode, type Flags, textOf, UsageError } from './command.ts';
+import { doctor } from './doctor.ts';
 import { fetchGangs, formatGangs } from './gangs.ts';
+import { inspect, inspectOptions, inspectUsage, namespacedOptions } from './inspect-flags.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
-
-/** Everything outside the process that the commands use. */
-export interface CliEnvironment {
-  readonly version: string;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-  readonly readFile: (path: string) => string;
-  readonly fetch: Fetch;
-  /** The Authorization header of a kubeconfig's user; undefined if it has none. */
-  readonly readAuthorization: (kubeconfig: string) => Promise<string | undefined>;
-  /** Serves until the process is told to stop. */
-  readonly serve: (config: MusterConfiguration) => Promise<void>;
-  /** Plays the demo; also draws it into a file if one is given. */
-  readonly demo: (svgFile: string | undefined) => Promise<void>;
-}
-
-type Flags = Readonly<Record<string, string | boolean | undefined>>;
-
-interface Command {
-  readonly summary: string;
-  readonly usage: string;
-  readonly options: ParseArgsOptionsConfig;
-  run(flags: Flags, environment: CliEnvironment): Promise<ExitCode>;
-}
-
-/** 0: done, nothing found wrong. 1: the command found a problem in what it inspected. */
-type ExitCode = 0 | 1;
-
-/** The command line is invalid: exit code 2, as opposed to 1 for a failure. */
-class UsageError extends Error {}
-
-/** Flags of the commands that query a running Muster. */
-const inspectOptions: ParseArgsOptionsConfig = {
-  url: { type: 'string', default: 'http://127.0.0.1:8443' },
-  kubeconfig: { type: 'string' },
-  output: { type: 'string', short: 'o' },
-};
-const namespaced: ParseArgsOptionsConfig = { ...inspectOptions, namespace: { type: 'string', short: 'n' } };
 
 const commands: Readonly<Record<string, Command>> = {
   serve: {
@@ -110,90 +73,83 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'List the gangs of a running Muster',
     usage: `Usage: muster gangs [flags]
 
-  --url URL              where Muster serves (default http://127.0.0.1:8443)
-  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   -n, --namespace NAME   only gangs in this namespace
-  -o, --output json      print JSON and not a table
-  -h, --help             this text
-`,
-    options: namespaced,
+${inspectUsage}`,
+    options: namespacedOptions,
     async run(flags, environment) {
-      const { url, json, fetch } = await readInspectFlags(flags, environment);
-      const gangs = await fetchGangs(fetch, url, textOf(flags.namespace));
-      if (json) environment.stdout(formatJson(gangs));
-      else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
-      else environment.stdout(formatGangs(gangs, environment.now()));
-      return 0;
+      return await inspect<ExitCode>(flags, environment, async ({ url, json, fetch }) => {
+        const gangs = await fetchGangs(fetch, url, textOf(flags.namespace));
+        if (json) environment.stdout(formatJson(gangs));
+        else if (gangs.items.length === 0) environment.stderr('No gangs found.\n');
+        else environment.stdout(formatGangs(gangs, environment.now()));
+        return 0;
+      });
     },
   },
   queue: {
     summary: 'Show who waits in which order, and what the queues of a running Muster use',
     usage: `Usage: muster queue [flags]
 
-  --url URL              where Muster serves (default http://127.0.0.1:8443)
-  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   --queue NAME           only this queue and those below it
   --start                when each gang that waits is expected to start; estimates
   --queues               the queues and not the gangs: what each uses, is guaranteed
                          and is entitled to
   -n, --namespace NAME   only gangs in this namespace
-  -o, --output json      print JSON and not a table
-  -h, --help             this text
-`,
+${inspectUsage}`,
     options: {
-      ...namespaced,
+      ...namespacedOptions,
       queue: { type: 'string' },
       start: { type: 'boolean' },
       queues: { type: 'boolean' },
     },
     async run(flags, environment) {
-      const { url, json, fetch } = await readInspectFlags(flags, environment);
       if (flags.start && flags.queues) throw new UsageError('expected --start or --queues, found both');
-      const report = await fetchQueues(fetch, url, {
-        name: textOf(flags.queue),
-        namespace: textOf(flags.namespace),
+      return await inspect<ExitCode>(flags, environment, async ({ url, json, fetch }) => {
+        const report = await fetchQueues(fetch, url, {
+          name: textOf(flags.queue),
+          namespace: textOf(flags.namespace),
+        });
+        for (const { text } of report.problems) environment.stderr(`${text}\n`);
+        const now = environment.now();
+        if (json) environment.stdout(formatJson(report));
+        else if (flags.queues) environment.stdout(formatTree(report));
+        else if (report.waiting.length === 0) environment.stderr('No gang waits.\n');
+        else environment.stdout(flags.start ? formatStarts(report, now) : formatLine(report, now));
+        return 0;
       });
-      for (const { text } of report.problems) environment.stderr(`${text}\n`);
-      const now = environment.now();
-      if (json) environment.stdout(formatJson(report));
-      else if (flags.queues) environment.stdout(formatTree(report));
-      else if (report.waiting.length === 0) environment.stderr('No gang waits.\n');
-      else environment.stdout(flags.start ? formatStarts(report, now) : formatLine(report, now));
-      return 0;
     },
   },
   topology: {
     summary: 'Show the topology domains of a running Muster, and what is free in them',
     usage: `Usage: muster topology [flags]
 
-  --url URL              where Muster serves (default http://127.0.0.1:8443)
-  --kubeconfig FILE      ask as the user of this file, with the token in it (https only)
   --hosts                show each node, too
   --lint                 say what is wrong with the topology labels of the nodes;
                          exit code 1 if something is to be done about them
-  -o, --output json      print JSON and not a table
-  -h, --help             this text
-`,
+${inspectUsage}`,
     options: { ...inspectOptions, hosts: { type: 'boolean' }, lint: { type: 'boolean' } },
     async run(flags, environment) {
-      const { url, json, fetch } = await readInspectFlags(flags, environment);
       if (flags.hosts && flags.lint) throw new UsageError('expected --hosts or --lint, found both');
-      const topology = await fetchTopology(fetch, url, flags.hosts === true);
-      const { findings } = topology;
-      if (!flags.lint) {
-        environment.stdout(json ? formatJson(topology) : formatTopology(topology));
-        if (!json && findings.length > 0) {
-          const found = findings.length === 1 ? '1 finding' : `${findings.length} findings`;
-          environment.stderr(`${found} about the labels; see muster topology --lint\n`);
+      return await inspect<ExitCode>(flags, environment, async ({ url, json, fetch }) => {
+        const topology = await fetchTopology(fetch, url, flags.hosts === true);
+        const { findings } = topology;
+        if (!flags.lint) {
+          environment.stdout(json ? formatJson(topology) : formatTopology(topology));
+          if (!json && findings.length > 0) {
+            const found = findings.length === 1 ? '1 finding' : `${findings.length} findings`;
+            environment.stderr(`${found} about the labels; see muster topology --lint\n`);
+          }
+          return 0;
         }
-        return 0;
-      }
-      if (json) environment.stdout(formatJson(findings));
-      else if (findings.length === 0) environment.stderr('No findings.\n');
-      else environment.stdout(formatFindings(findings));
-      return findings.some(({ warning }) => warning) ? 1 : 0;
+        if (json) environment.stdout(formatJson(findings));
+        else if (findings.length === 0) environment.stderr('No findings.\n');
+        else environment.stdout(formatFindings(findings));
+        return findings.some(({ warning }) => warning) ? 1 : 0;
+      });
     },
   },
+  certs,
+  doctor,
 };
 
 const help = `Muster: gang scheduling for the stock kube-scheduler, as an HTTP extender.
@@ -249,31 +205,6 @@ async function dispatch(name: string, args: readonly string[], environment: CliE
   return 0;
 }
 
-async function readInspectFlags(
-  { url, output, kubeconfig }: Flags,
-  { fetch, readAuthorization }: CliEnvironment,
-): Promise<{ readonly url: string; readonly json: boolean; readonly fetch: Fetch }> {
-  if (output !== undefined && output !== 'json') throw new UsageError(`--output: expected json, found "${output}"`);
-  const address = String(url);
-  // `localhost:8443` is a URL, too: of the scheme `localhost`.
-  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) {
-    throw new UsageError(`--url: expected an address such as https://localhost:8443, found "${address}"`);
-  }
-  const json = output === 'json';
-  const file = textOf(kubeconfig);
-  if (file === undefined) return { url: address, json, fetch };
-  if (new URL(address).protocol !== 'https:') {
-    throw new UsageError(`--kubeconfig: expected an https --url, found "${address}"; a token is not sent in the clear`);
-  }
-  const authorization = await readAuthorization(file);
-  if (authorization === undefined) {
-    throw new UsageError(
-      `--kubeconfig: expected a user with a token in ${file}, found none; ask with curl and a certificate`,
-    );
-  }
-  return { url: address, json, fetch: authorize(fetch, authorization) };
-}
-
 function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
@@ -312,8 +243,4 @@ function portOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d{1,5}$/.test(text)) throw new UsageError(`--port: expected a number from 0 to 65535, found "${text}"`);
   return Number(text);
-}
-
-function textOf(flag: string | boolean | undefined): string | undefined {
-  return typeof flag === 'string' ? flag : undefined;
 }

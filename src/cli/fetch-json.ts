@@ -35,7 +35,7 @@ export async function fetchJson<T>(fetch: Fetch, { href }: URL, { what, has }: E
   }
   const text = await response.text();
   if (!response.ok) {
-    const advice = response.status === 401 ? '; give the kubeconfig of a user with a token: --kubeconfig FILE' : '';
+    const advice = response.status === 401 ? `; ${WITHOUT_TOKEN}` : '';
     throw new Error(`expected ${href} to answer 200, found ${response.status}: ${text.trim().slice(0, 500)}${advice}`);
   }
   const value = parseJson(text);
@@ -44,6 +44,11 @@ export async function fetchJson<T>(fetch: Fetch, { href }: URL, { what, has }: E
   }
   return value as T;
 }
+
+/** A client certificate is known to Muster only if its own CA signed it and its name is listed. */
+const WITHOUT_TOKEN =
+  'a user of a kubeconfig without a token asks as a service account (--service-account NAMESPACE/NAME), ' +
+  'or with a certificate whose name is in server.callers.inspect (--cert, --key); with --url, --kubeconfig names the user';
 
 function parseJson(text: string): unknown {
   try {
@@ -66,12 +71,12 @@ function adviseOn(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (UNKNOWN_CA.has(code)) {
-    return 'set the environment variable NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate (ca.crt)';
+    return 'give the file of the CA that signed its certificate (ca.crt) with --ca';
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return 'give a name of its certificate with --url, or make a certificate with this one';
   }
-  return 'give its address with --url, after kubectl port-forward if it runs in a cluster';
+  return 'see that it runs; --url and --service say where';
 }
 
 /** fetch only says `fetch failed`; the cause has the reason. */

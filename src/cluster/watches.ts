@@ -102,24 +102,36 @@ function watch<T>(parts: KnownParts, what: WatchedKind<T>, sink: Sink<T>): Runni
   };
 }
 
+const MISSING = {
+  absent: 'is not installed, Muster goes on without it',
+  forbidden: 'may not be read, Muster goes on without it; deploy/rbac.yaml allows it',
+} as const;
+
 function observe({ metrics, log, onSynced, onUnreachable }: KnownParts, kind: string): WatchObserver {
   metrics.clusterSynced.set({ kind }, 0);
-  let isForbidden = false;
+  /** Why Muster does without the kind. It is tried again all the time, and said once. */
+  let missing: keyof typeof MISSING | undefined;
   return {
     onSynced: () => {
       metrics.clusterSynced.set({ kind }, 1);
-      log.info(1, 'synced', { kind });
+      if (missing === undefined) log.info(1, 'synced', { kind });
       onSynced();
     },
     onRestart: (reason) => {
       metrics.watchRestarts.inc({ kind, reason });
-      if (reason === 'forbidden' && !isForbidden) {
-        isForbidden = true;
-        log.info(0, 'may not be read, Muster goes on without it; deploy/rbac.yaml allows it', { kind });
+      if (reason !== 'absent' && reason !== 'forbidden') {
+        log.info(2, 'watch restarts', { kind, reason });
+        return;
       }
-      log.info(2, 'watch restarts', { kind, reason });
+      if (reason !== missing) log.info(reason === 'absent' ? 1 : 0, MISSING[reason], { kind });
+      missing = reason;
     },
-    onEvent: (type) => metrics.watchEvents.inc({ kind, type }),
+    onEvent: (type) => {
+      metrics.watchEvents.inc({ kind, type });
+      if (missing === undefined) return;
+      missing = undefined;
+      log.info(1, 'can be read now', { kind });
+    },
     onError: (error) => {
       const { cause } = error;
       if (!isOfConnection(cause)) {

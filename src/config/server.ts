@@ -22,6 +22,8 @@ export interface CallersConfiguration {
 export interface ServerConfiguration {
   readonly bindAddress: string;
   readonly port: number;
+  /** A second port, on which nobody can ask for decisions; 0: none. */
+  readonly inspectPort: number;
   /** Undefined: plain HTTP. */
   readonly tls: TlsConfiguration | undefined;
   /** Asked for only with `tls.clientCaFile`. */
@@ -46,6 +48,7 @@ export function readServer(section: Section): ServerConfiguration {
   const server = {
     bindAddress: section.text('bindAddress', '127.0.0.1'),
     port: section.integer('port', 8443, { min: 0, max: 65_535 }),
+    inspectPort: section.integer('inspectPort', 0, { min: 0, max: 65_535 }),
     tls: readTls(section.optionalSection('tls')),
     callers: readCallers(section.section('callers')),
     maxBodyMiB: section.integer('maxBodyMiB', 8, { min: 1, max: 1024 }),
@@ -85,6 +88,12 @@ export function checkServer({ callers, tls, ...server }: ServerConfiguration): r
     problems.push(
       `server.maxUnfinishedBodiesMiB: expected at least server.maxBodyMiB (${server.maxBodyMiB}), ` +
         `found ${server.maxUnfinishedBodiesMiB}; with less, the largest body could never arrive`,
+    );
+  }
+  if (server.inspectPort !== 0 && server.inspectPort === server.port) {
+    problems.push(
+      `server.inspectPort: expected another port than server.port, found ${server.port} for both; ` +
+        'leave it out to have everything on one port',
     );
   }
   if (tls?.clientCaFile !== undefined && callers.decisions.length === 0) {

@@ -82,6 +82,13 @@ export function createApp(parts: AppParts): Hono {
   return app;
 }
 
+/** The pages alone: whoever reaches their port cannot ask for decisions, whatever his certificate says. */
+export function createPagesApp(pages: readonly Hono[]): Hono {
+  const app = new Hono();
+  for (const page of pages) app.route('/', page);
+  return app;
+}
+
 /** @param answer reads all that it needs of the body before it returns, whatever it waits for afterwards. */
 function readAndRelease<T>(bodies: BodyReader, body: Buffer, answer: (body: Buffer) => T): T {
   try {

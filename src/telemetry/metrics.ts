@@ -20,6 +20,9 @@ export const barrierResults = ['opened', 'timeout', 'abandoned'] as const;
 /** What can happen to an Event; see `EventRecorder`. */
 export const eventResults = ['written', 'failed', 'repeated', 'replaced', 'dropped'] as const;
 
+/** What can become of new TLS files. */
+export const tlsReloadResults = ['ok', 'failed'] as const;
+
 export type EventResult = (typeof eventResults)[number];
 
 /**
@@ -29,6 +32,7 @@ export type EventResult = (typeof eventResults)[number];
 export class Metrics {
   readonly #registry = new Registry();
 
+  readonly buildInfo = this.#gauge('muster_build_info', '1, with what runs', ['version']);
   readonly requestDuration = this.#histogram(
     'muster_extender_request_duration_seconds',
     'Time from an extender call to its answer; a bind includes the wait at the barrier',
@@ -44,6 +48,16 @@ export class Metrics {
     'muster_refused_connections_total',
     'Connections that were closed because there were too many, or because they took too long',
     ['reason'],
+  );
+  readonly tlsReloads = this.#counter(
+    'muster_tls_reloads_total',
+    'Times that new TLS files were read while Muster ran',
+    ['result'],
+  );
+  readonly tlsCertificateEnd = this.#gauge(
+    'muster_tls_certificate_expiry_timestamp_seconds',
+    'When the certificate ends that Muster presents',
+    [],
   );
   readonly accessReviews = this.#counter(
     'muster_access_reviews_total',
@@ -187,13 +201,22 @@ export class Metrics {
     'Nodes that moved to another topology domain since the start',
     [],
   );
-  readonly queueUse = this.#gauge('muster_queue_use', 'What the queue holds', ['queue', 'resource']);
-  readonly queueUsage = this.#gauge('muster_queue_usage', 'Decayed mean of what the queue held', ['queue', 'resource']);
+  readonly queueUse = this.#gauge('muster_queue_use', 'What the queue holds', ['queue', 'resource', 'model']);
+  readonly queueUsage = this.#gauge('muster_queue_usage', 'Decayed mean of what the queue held', [
+    'queue',
+    'resource',
+    'model',
+  ]);
   readonly queueGuaranteed = this.#gauge('muster_queue_guaranteed', 'What the queue is guaranteed', [
     'queue',
     'resource',
+    'model',
   ]);
-  readonly queueLimit = this.#gauge('muster_queue_limit', 'The most that the queue may hold', ['queue', 'resource']);
+  readonly queueLimit = this.#gauge('muster_queue_limit', 'The most that the queue may hold', [
+    'queue',
+    'resource',
+    'model',
+  ]);
   readonly queueShare = this.#gauge('muster_queue_share', 'Dominant share of the cluster that the queue uses', [
     'queue',
   ]);
@@ -223,6 +246,7 @@ export class Metrics {
     // Counters used in alerts with rates or ratios must exist before their first increment.
     for (const result of barrierResults) this.barriers.inc({ result }, 0);
     for (const result of eventResults) this.events.inc({ result }, 0);
+    for (const result of tlsReloadResults) this.tlsReloads.inc({ result }, 0);
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -243,6 +267,18 @@ export class Metrics {
     seconds: number,
   ): void {
     this.requestDuration.observe({ verb, outcome }, seconds);
+  }
+
+  /** The server presents a certificate from now on, or refused new files. */
+  observeCertificate(
+    event:
+      | { readonly kind: 'installed'; readonly expiresAt: number; readonly isFirst: boolean }
+      | { readonly kind: 'refused' },
+  ): void {
+    if (event.kind === 'installed') this.tlsCertificateEnd.set(event.expiresAt / 1000);
+    if (event.kind === 'refused' || !event.isFirst) {
+      this.tlsReloads.inc({ result: event.kind === 'refused' ? 'failed' : 'ok' });
+    }
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {

@@ -1,30 +1,24 @@
 /** The command line: help, exit codes, flags, and the `serve`, `demo` and `gangs` commands. */
 import { describe, expect, test } from 'vitest';
-import { type CliEnvironment, runCli } from '../../src/cli/commands.ts';
+import type { CliEnvironment } from '../../src/cli/command.ts';
+import { runCli } from '../../src/cli/commands.ts';
+import type { Fetch } from '../../src/cli/fetch-json.ts';
 import type { MusterConfiguration } from '../../src/config/configuration.ts';
 import type { GangItem } from '../../src/http/inspect/gangs.ts';
+import { reachWith, recordCli } from '../support/cli-environment.ts';
 
 const now = Date.UTC(2026, 0, 2, 12);
 
 /** Runs a command line with the given files and server answer. */
-async function run(args: readonly string[], world: Partial<CliEnvironment> = {}) {
-  let [stdout, stderr] = ['', ''];
+async function run(
+  args: readonly string[],
+  { fetch = async () => new Response('', { status: 500 }), ...world }: Partial<CliEnvironment> & { fetch?: Fetch } = {},
+) {
   const served: MusterConfiguration[] = [];
   const demos: (string | undefined)[] = [];
-  const code = await runCli(args, {
-    version: '1.2.3',
+  const { environment, stdout, stderr } = recordCli({
     now: () => now,
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readFile: (path) => {
-      throw new Error(`ENOENT: no such file or directory, open '${path}'`);
-    },
-    fetch: async () => new Response('', { status: 500 }),
-    readAuthorization: async (path) => (path === 'with-token' ? 'Bearer secret' : undefined),
+    reach: reachWith(fetch),
     serve: async (config) => {
       served.push(config);
     },
@@ -33,7 +27,8 @@ async function run(args: readonly string[], world: Partial<CliEnvironment> = {})
     },
     ...world,
   });
-  return { code, stdout, stderr, served, demos };
+  const code = await runCli(args, environment);
+  return { code, stdout: stdout(), stderr: stderr(), served, demos };
 }
 
 const file = 'apiVersion: config.muster.dev/v1alpha1\nkind: MusterConfiguration\nserver: {port: 1}\n';
@@ -42,7 +37,9 @@ describe('muster', () => {
   test('--help names every command', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology /m);
+    expect(stdout).toMatch(
+      /^ {2}serve .*\n {2}demo .*\n {2}gangs .*\n {2}queue .*\n {2}topology .*\n {2}certs .*\n {2}doctor /m,
+    );
   });
 
   test('--version prints the version', async () => {
@@ -53,17 +50,17 @@ describe('muster', () => {
     {
       args: [],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology), found nothing; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found nothing; see muster --help\n',
     },
     {
       args: ['sevre'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology), found "sevre"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found "sevre"; see muster --help\n',
     },
     {
       args: ['toString'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology), found "toString"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },
@@ -164,35 +161,17 @@ describe('muster demo', () => {
   });
 });
 
-describe('who asks', () => {
-  const asked: [string, unknown][] = [];
-  const fetch: CliEnvironment['fetch'] = async (url, init) => {
-    asked.push([url, init]);
-    return Response.json({ items: [], queues: [], waiting: [], running: [], problems: [], domains: [], findings: [] });
+test.each([
+  ['gangs', '/v1/gangs?namespace=team-a'],
+  ['queue', '/v1/queues?namespace=team-a'],
+])('muster %s asks for one namespace', async (command, path) => {
+  const asked: string[] = [];
+  const fetch: Fetch = async (url) => {
+    asked.push(url);
+    return Response.json({ items: [], queues: [], waiting: [], running: [], problems: [] });
   };
-  const url = 'https://127.0.0.1:8443';
-
-  test.each([
-    ['gangs', '/v1/gangs?namespace=team-a'],
-    ['queue', '/v1/queues?namespace=team-a'],
-  ])('muster %s asks for one namespace as the user of a kubeconfig', async (command, path) => {
-    await run([command, '--url', url, '--kubeconfig', 'with-token', '-n', 'team-a', '-o', 'json'], { fetch });
-    expect(asked.pop()).toEqual([`${url}${path}`, { headers: { authorization: 'Bearer secret' } }]);
-  });
-
-  test('without a kubeconfig no credentials are sent', async () => {
-    await run(['gangs', '--url', url], { fetch });
-    expect(asked.pop()).toEqual([`${url}/v1/gangs`, undefined]);
-  });
-
-  test.each([
-    [['--kubeconfig', 'with-token'], 'expected an https --url, found "http://127.0.0.1:8443"; a token is not sent'],
-    [['--url', url, '--kubeconfig', 'bare'], 'expected a user with a token in bare, found none'],
-  ])('%j is refused', async (flags, text) => {
-    const { code, stderr } = await run(['gangs', ...flags], { fetch });
-    expect([code, asked]).toEqual([2, []]);
-    expect(stderr).toContain(text);
-  });
+  await run([command, '-n', 'team-a', '-o', 'json'], { fetch });
+  expect(asked).toEqual([`https://muster.muster-system.svc:8443${path}`]);
 });
 
 /** As fetch fails. */
@@ -285,12 +264,13 @@ ml          llama-finetune   Pending   100/128   120m    no rack has 128 free sl
     {
       what: 'no answer',
       fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })),
-      stderr: 'found connect ECONNREFUSED; give its address with --url',
+      stderr: 'found connect ECONNREFUSED; see that it runs; --url and --service say where',
     },
     {
       what: 'a certificate of an unknown CA',
       fetch: () => failWith('SELF_SIGNED_CERT_IN_CHAIN', 'self-signed certificate in certificate chain'),
-      stderr: 'found self-signed certificate in certificate chain; set the environment variable NODE_EXTRA_CA_CERTS',
+      stderr:
+        'found self-signed certificate in certificate chain; give the file of the CA that signed its certificate (ca.crt) with --ca',
     },
     {
       what: 'a certificate of another name',
@@ -300,7 +280,7 @@ ml          llama-finetune   Pending   100/128   120m    no rack has 128 free sl
     {
       what: 'a caller without credentials',
       fetch: async () => new Response('expected a certificate', { status: 401 }),
-      stderr: 'found 401: expected a certificate; give the kubeconfig of a user with a token: --kubeconfig FILE',
+      stderr: 'found 401: expected a certificate; a user of a kubeconfig without a token asks as a service account',
     },
     {
       what: 'a refusal',

@@ -5,6 +5,7 @@ import { formatGangs } from '../../src/cli/gangs.ts';
 import { defaultConfiguration } from '../../src/config/configuration.ts';
 import type { GangList } from '../../src/http/inspect/gangs.ts';
 import { GPU } from '../support/builders.ts';
+import { reachWith, recordCli } from '../support/cli-environment.ts';
 import { aQueue } from '../support/queues.ts';
 import { gang, SECOND, startWorld, type World } from '../support/scenario.ts';
 
@@ -12,28 +13,16 @@ const MODEL = 'NVIDIA-H100-80GB-HBM3';
 
 /** Runs the command against the world's Muster. */
 async function run(world: World, ...args: readonly string[]) {
-  let [stdout, stderr] = ['', ''];
   const asked: string[] = [];
-  const never = () => Promise.reject(new Error('expected not to be called'));
-  const code = await runCli(['queue', ...args], {
-    version: '',
+  const { environment, stdout, stderr } = recordCli({
     now: () => world.clock.now(),
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readFile: () => '',
-    fetch: async (url) => {
+    reach: reachWith(async (url) => {
       asked.push(url);
       return await world.muster.app.request(new URL(url).pathname);
-    },
-    readAuthorization: async () => undefined,
-    serve: never,
-    demo: never,
+    }),
   });
-  return { code, stdout, stderr, asked };
+  const code = await runCli(['queue', ...args], environment);
+  return { code, stdout: stdout(), stderr: stderr(), asked };
 }
 
 function inQueue(name: string, annotations: Readonly<Record<string, string>> = {}) {
@@ -78,7 +67,7 @@ describe('muster queue', () => {
        2   vision   default     late       1/1      8         -1   10m       Behind(default/big)
        -   vision   default     held       2/2     16          0   10m       Held
 `);
-    expect([code, stderr, asked]).toEqual([0, '', ['http://127.0.0.1:8443/v1/queues']]);
+    expect([code, stderr, asked]).toEqual([0, '', ['https://muster.muster-system.svc:8443/v1/queues']]);
   });
 
   test('--start shows the expected starts, and the basis of each estimate', async () => {
@@ -116,7 +105,7 @@ describe('muster queue', () => {
       expect.stringMatching(/^ +2 +vision +default +late /),
       expect.stringMatching(/^ +- +vision +default +held /),
     ]);
-    expect(asked).toEqual(['http://127.0.0.1:8443/v1/queues/vision']);
+    expect(asked).toEqual(['https://muster.muster-system.svc:8443/v1/queues/vision']);
     const tree = await run(world, '--queues', '--queue', 'speech');
     expect(tree.stdout.split('\n')[1]).toMatch(/^speech +30 /);
   });

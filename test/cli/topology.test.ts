@@ -1,6 +1,7 @@
 /** `muster topology` against the real route of a small world. */
 import { describe, expect, test } from 'vitest';
 import { runCli } from '../../src/cli/commands.ts';
+import { reachWith, recordCli } from '../support/cli-environment.ts';
 import { gang, startWorld, type World } from '../support/scenario.ts';
 
 const levels = ['block', 'rack'].map((name) => ({ name, label: name }));
@@ -11,29 +12,17 @@ function addNodes(world: World, labels: Readonly<Record<string, string>>, ...nam
 
 /** Runs the command against the world's Muster. */
 async function run(world: World, ...args: readonly string[]) {
-  let [stdout, stderr] = ['', ''];
   const asked: string[] = [];
-  const never = () => Promise.reject(new Error('expected not to be called'));
-  const code = await runCli(['topology', ...args], {
-    version: '',
+  const { environment, stdout, stderr } = recordCli({
     now: () => world.clock.now(),
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readFile: () => '',
-    fetch: async (url) => {
+    reach: reachWith(async (url) => {
       asked.push(url);
       const { pathname, search } = new URL(url);
       return await world.muster.app.request(pathname + search);
-    },
-    readAuthorization: async () => undefined,
-    serve: never,
-    demo: never,
+    }),
   });
-  return { code, stdout, stderr, asked };
+  const code = await runCli(['topology', ...args], environment);
+  return { code, stdout: stdout(), stderr: stderr(), asked };
 }
 
 async function startFabric(): Promise<World> {
@@ -65,7 +54,7 @@ cluster                7       6     48      56       1
 \`- -       block       1       1      8       8           no label
 `);
     expect(stderr).toBe('3 findings about the labels; see muster topology --lint\n');
-    expect([code, asked]).toEqual([0, ['http://127.0.0.1:8443/v1/topology']]);
+    expect([code, asked]).toEqual([0, ['https://muster.muster-system.svc:8443/v1/topology']]);
   });
 
   test('--hosts shows each node in its domain', async () => {

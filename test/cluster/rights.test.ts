@@ -24,6 +24,13 @@ interface Rule {
   readonly verbs: readonly string[];
 }
 
+interface RbacObject {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly subjects?: readonly { readonly kind: string; readonly name: string }[];
+  readonly roleRef?: { readonly kind: string; readonly name: string };
+}
+
 const PATH =
   /^\/(?:api\/v1|apis\/(?<group>[^/]+)\/[^/]+)(?:\/namespaces\/[^/]+)?\/(?<plural>[^/]+)(?:\/[^/]+(?:\/(?<part>[^/]+))?)?$/;
 const VERBS: Readonly<Record<string, string>> = { GET: 'get', POST: 'create', PUT: 'update', PATCH: 'patch' };
@@ -36,8 +43,12 @@ function rightFor(verb: string, path: string): string {
 
 function readRights(): readonly string[] {
   const objects = loadAll(readFileSync(join(import.meta.dirname, '../../deploy/rbac.yaml'), 'utf8'));
-  const roles = objects.filter((object) => /^(Cluster)?Role$/.test((object as { kind: string }).kind));
-  return (roles as { rules: Rule[] }[])
+  // Those that are bound to Muster; others are for people.
+  const bound = (objects as RbacObject[])
+    .filter(({ subjects }) => subjects?.some(({ kind, name }) => kind === 'ServiceAccount' && name === 'muster'))
+    .map(({ roleRef }) => `${roleRef?.kind} ${roleRef?.name}`);
+  const roles = (objects as RbacObject[]).filter(({ kind, metadata }) => bound.includes(`${kind} ${metadata.name}`));
+  return (roles as unknown as { rules: Rule[] }[])
     .flatMap(({ rules }) => rules)
     .flatMap(({ apiGroups, resources, verbs }) =>
       apiGroups.flatMap((group) =>

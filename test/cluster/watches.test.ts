@@ -56,3 +56,36 @@ test('resources have the names that kubectl knows', () => {
   const resources = kinds.map(({ resource }) => resource);
   expect(resources).toEqual(expect.arrayContaining(['nodes', 'pods', 'storageclasses', 'poddisruptionbudgets']));
 });
+
+test('a kind that is not installed is said once, however often it is tried', async () => {
+  const lines: string[] = [];
+  const tries = new Map<string, number>();
+  const watches = createWatches({
+    source: {
+      open: async (path) => {
+        const plain = path.split('?')[0]!;
+        tries.set(plain, (tries.get(plain) ?? 0) + 1);
+        // Only kinds that Muster can do without wait quietly.
+        const status = plain.endsWith('/queues') ? 404 : plain.endsWith('/events') ? 403 : 500;
+        return { status, contentType: 'application/json', chunks: (async function* () {})() };
+      },
+    },
+    server: '',
+    state: new ClusterState(undefined, []),
+    projector: new PodProjector({ maxTemplates: 1, managedResources: [], schedulerNames: [] }),
+    metrics: new Metrics(),
+    log: createLogger({ verbosity: 2, write: (line) => lines.push(line), now: () => 0 }),
+    timing: { absentRetryMs: 1 },
+    onSynced: () => {},
+  });
+  watches.start();
+  const triesOf = (name: string) => [...tries].find(([path]) => path.endsWith(name))?.[1] ?? 0;
+  await until('several tries', () => triesOf('/queues') > 5 && triesOf('/events') > 5);
+  await watches.stop();
+  const about = (kind: string) => lines.filter((line) => line.includes(`"kind":"${kind}"`));
+  expect(about('Queue').filter((line) => line.includes('is not installed'))).toHaveLength(1);
+  expect(about('Event').filter((line) => line.includes('may not be read'))).toHaveLength(1);
+  // The first time it is complete, and why it is.
+  expect(about('Queue')).toHaveLength(2);
+  expect(about('Event')).toHaveLength(2);
+});

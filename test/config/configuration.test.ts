@@ -28,6 +28,7 @@ describe('parseConfiguration', () => {
       server: {
         bindAddress: '127.0.0.1',
         port: 8443,
+        inspectPort: 0,
         tls: undefined,
         callers: { decisions: ['system:kube-scheduler'], inspect: [], metrics: [] },
         maxBodyMiB: 8,
@@ -98,7 +99,7 @@ describe('parseConfiguration', () => {
   test('reads every field', () => {
     const config = parseConfiguration(
       `${header}
-server: {bindAddress: '::1', port: 0, tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: [s], inspect: [o, p], metrics: [m]}, maxBodyMiB: 1, maxUnfinishedBodiesMiB: 2, maxConnections: 64, drainDelay: 0s}
+server: {bindAddress: '::1', port: 0, inspectPort: 9443, tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: [s], inspect: [o, p], metrics: [m]}, maxBodyMiB: 1, maxUnfinishedBodiesMiB: 2, maxConnections: 64, drainDelay: 0s}
 api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeout: 2m}
 managedResources: [nvidia.com/mig-*]
 topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], exclusiveLevels: [block], policy: spread}
@@ -114,6 +115,7 @@ log: {verbosity: 10}
     expect(config.server).toEqual({
       bindAddress: '::1',
       port: 0,
+      inspectPort: 9443,
       tls: { certFile: 'a', keyFile: 'b', clientCaFile: 'c' },
       callers: { decisions: ['s'], inspect: ['o', 'p'], metrics: ['m'] },
       maxBodyMiB: 1,
@@ -193,6 +195,12 @@ log: {verbosity: 10}
       problem: 'server.tls.ca: unknown field; expected one of certFile, keyFile, clientCaFile',
     },
     {
+      what: 'one port for both',
+      body: 'server: {port: 9000, inspectPort: 9000}',
+      problem:
+        'server.inspectPort: expected another port than server.port, found 9000 for both; leave it out to have everything on one port',
+    },
+    {
       what: 'a total of unfinished bodies below one body',
       body: 'server: {maxBodyMiB: 32, maxUnfinishedBodiesMiB: 16}',
       problem:
@@ -214,7 +222,7 @@ log: {verbosity: 10}
       what: 'an unknown field beside an absent section',
       body: 'server: {tsl: {certFile: a, keyFile: b}}',
       problem:
-        'server.tsl: unknown field; expected one of bindAddress, port, tls, callers, maxBodyMiB, maxUnfinishedBodiesMiB, maxConnections, drainDelay',
+        'server.tsl: unknown field; expected one of bindAddress, port, inspectPort, tls, callers, maxBodyMiB, maxUnfinishedBodiesMiB, maxConnections, drainDelay',
     },
     {
       what: 'a string where a number belongs',

@@ -211,6 +211,7 @@ export class FakeApiServer {
     if (request.method === 'GET') return { status: 200, body: object };
     if (request.method === 'POST' && subresource === 'binding') return this.#bind(path, object, request.body);
     if (request.method === 'POST' && subresource === 'eviction') return this.#evict(path, object, request.body);
+    if (request.method === 'PUT') return this.#replace(path, object, request.body as FakeObject);
     if (request.method === 'PATCH') return this.#patch(path, object, request.body as Partial<FakeObject>);
     return failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
   }
@@ -276,6 +277,12 @@ export class FakeApiServer {
       return invalid(name, 'status.nominatedNodeName', 'may not be set on pods that are already bound to a node');
     }
     return { status: 200, body: this.put(path, merge(object, patch) as FakeObject) };
+  }
+
+  #replace(path: string, { metadata }: FakeObject, next: FakeObject): Answer {
+    if (next.metadata.resourceVersion === metadata.resourceVersion) return { status: 200, body: this.put(path, next) };
+    const why = `Operation cannot be fulfilled on "${metadata.name}": the object has been modified`;
+    return failure(409, 'Conflict', why);
   }
 
   #patchByOperations(path: string, object: FakeObject, patch: readonly object[]): Answer {

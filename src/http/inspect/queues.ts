@@ -2,7 +2,6 @@
 import { Hono } from 'hono';
 import type { Clock } from '../../core/objects/clock.ts';
 import { cutText } from '../../core/objects/text-values.ts';
-import { dimensionOf } from '../../core/queues/amounts.ts';
 import type { SchedulerView } from '../../gang/framework/ports.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { type Access, answerRefusal, isRefusal } from '../access/access.ts';
@@ -72,8 +71,8 @@ export class QueueInspector {
     const now = this.#parts.clock.now();
     const line = sumUpLine(report, now);
     for (const { name: queue, amounts, share, entitled, pending, running } of report.queues) {
-      for (const { resource: plain, model, use, usage, guaranteed, limit } of amounts) {
-        const labels = { queue, resource: dimensionOf(plain, model ?? undefined) };
+      for (const { resource, model, use, usage, guaranteed, limit } of amounts) {
+        const labels = { queue, resource, model: model ?? '' };
         queueUse.set(labels, use);
         queueUsage.set(labels, usage);
         if (guaranteed > 0) queueGuaranteed.set(labels, guaranteed);

@@ -10,7 +10,8 @@ import type { RefusedConnection } from '../../telemetry/outcomes.ts';
 import { type Peer, readPeer } from '../access/peer.ts';
 import { Connections, connectionKey } from './connections.ts';
 import { type FetchHandler, type Incoming, type Outgoing, serveDirectly } from './direct.ts';
-import { isSameMaterial, readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls.ts';
+import { readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls.ts';
+import { CallerAuthorities, type CertificateEvent, followCertificates } from './tls-reload.ts';
 
 /*
  * With TLS the listener speaks HTTP/2 and HTTP/1.1; a held bind then costs a stream instead of a connection. The values
@@ -43,7 +44,7 @@ export const serverTiming: ServerTiming = {
   sendMs: 60_000,
   receiveCheckMs: 5_000,
   handshakeMs: 10_000,
-  certificateCheckMs: 60_000,
+  certificateCheckMs: 10_000,
   closeDeadlineMs: 10_000,
 };
 
@@ -63,6 +64,8 @@ export interface ServerOptions {
   /** How long to keep serving after `onDraining`, so that clients notice first. */
   readonly drainDelayMs: number;
   readonly logger: Logger;
+  /** The certificate that is presented from now on, or that new files were refused. */
+  readonly onCertificate?: (event: CertificateEvent) => void;
   /** Called once when `close` starts; readiness should fail from then on. */
   readonly onDraining?: () => void;
   readonly timing?: ServerTiming;
@@ -95,7 +98,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...timing,
     onRefused: onRefusedConnection,
   });
-  const state: ServingState = { isClosing: false, callerCa: material?.ca, connections, handshakes: new Map() };
+  const callers = new CallerAuthorities(material?.ca);
+  const sockets = { verifiers: new Map(), handshakes: new Map() };
+  const state: ServingState = { isClosing: false, callers, connections, ...sockets };
   const server = createServer(timing, material, listenWith(options, state));
   watchConnections(server, options, state);
   await listen(server, options);
@@ -104,11 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const url = `${material ? 'https' : 'http'}://${options.bindAddress}:${port}`;
   options.logger.info(0, 'serving', { url, certificateValidUntil: material?.validUntil });
   const sweeping = setInterval(() => connections.sweep(performance.now()), timing.receiveCheckMs);
-  const stopReloading =
-    material &&
-    reloadCertificates(server, options, material, timing.certificateCheckMs, (ca) => {
-      state.callerCa = ca;
-    });
+  const stopReloading = options.tls && material && keepCertificates(server, options, options.tls, material, callers);
 
   const drain = async (): Promise<void> => {
     options.onDraining?.();
@@ -142,9 +143,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 interface ServingState {
   isClosing: boolean;
-  /** The CA that verifies callers now; undefined: they are not asked for a certificate. */
-  callerCa: string | undefined;
+  readonly callers: CallerAuthorities;
   readonly connections: Connections;
+  /** The CAs that each connection is verified with: those of when it came, however late its handshake. */
+  readonly verifiers: Map<string, string>;
   /** Who was found in each handshake, by remote address and port, which HTTP/2 shows of its socket. */
   readonly handshakes: Map<string, Identity>;
 }
@@ -185,17 +187,24 @@ function createServer(timing: ServerTiming, material: TlsMaterial | undefined, l
 }
 
 function watchConnections(server: ServerType, options: ServerOptions, state: ServingState): void {
-  const { connections, handshakes } = state;
-  server.on('connection', (socket: Socket) => connections.accept(socket));
+  const { connections, handshakes, verifiers } = state;
+  server.on('connection', (socket: Socket) => {
+    connections.accept(socket);
+    const { current } = state.callers;
+    const key = connectionKey(socket);
+    if (current === undefined) return;
+    verifiers.set(key, current);
+    socket.once('close', () => verifiers.delete(key));
+  });
   server.on('session', (session: ServerHttp2Session) => connections.openSession(session, performance.now()));
   server.on('tlsClientError', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') options.onRefusedConnection('handshake');
   });
   server.on('secureConnection', (socket: TLSSocket) => {
-    const ca = state.callerCa;
+    const key = connectionKey(socket);
+    const ca = verifiers.get(key);
     if (ca === undefined) return;
     const peer = readPeer(socket);
-    const key = connectionKey(socket);
     const identity = { peer, ca };
     handshakes.set(key, identity);
     socket.once('close', () => {
@@ -234,13 +243,13 @@ function listenWith(options: ServerOptions, state: ServingState): Listener {
  * Returns a function that says who sent a request. Certificates are not insisted on in the handshake, because probes come
  * without one, and because a TLS 1.3 client refused in the handshake sees a reset connection and no reason.
  *
- * A certificate that expires, or whose CA is replaced, counts no longer on open connections either. They are closed, so
- * that the client connects again with what it has now.
+ * A certificate that expires, or that a CA verified which counts no longer, counts no longer on open connections either.
+ * They are closed, so that the client connects again with what it has now.
  */
 function createIdentifier(state: ServingState, now: () => number): (incoming: Incoming, outgoing: Outgoing) => Peer {
   const known = new WeakMap<object, Identity>();
   return (incoming, outgoing) => {
-    if (state.callerCa === undefined) return OPEN;
+    if (state.callers.current === undefined) return OPEN;
     const session = 'stream' in incoming ? incoming.stream.session : undefined;
     const connection = session ?? incoming.socket;
     let identity = known.get(connection);
@@ -251,7 +260,7 @@ function createIdentifier(state: ServingState, now: () => number): (incoming: In
     }
     const { peer, ca } = identity;
     const isExpired = peer.kind === 'certificate' && now() >= peer.expiresAt;
-    if (!isExpired && ca === state.callerCa) return peer;
+    if (!isExpired && state.callers.stillVerify(ca)) return peer;
     if (session) session.close();
     else (outgoing as ServerResponse).setHeader('connection', 'close');
     return { kind: 'stranger', found: isExpired ? 'one that has expired' : 'one that an earlier CA verified' };
@@ -283,27 +292,23 @@ function explainBindError(cause: NodeJS.ErrnoException, bindAddress: string, por
   return new Error(`expected to listen on ${bindAddress}:${port}, ${found}`, { cause });
 }
 
-/** Re-reads the files periodically: kubelet and cert-manager swap a symlink, which a watch on the file would miss. */
-function reloadCertificates(
+/** Follows the files; only a secure server can take another certificate. */
+function keepCertificates(
   server: ServerType,
-  { tls, logger }: ServerOptions,
+  { logger, timing = serverTiming, onCertificate }: ServerOptions,
+  files: TlsFiles,
   initial: TlsMaterial,
-  intervalMs: number,
-  onCa: (ca: string | undefined) => void,
+  callers: CallerAuthorities,
 ): () => void {
-  let current = initial;
-  const reload = async (): Promise<void> => {
-    try {
-      const next = await readTlsMaterial(tls!);
-      if (isSameMaterial(current, next) || !('setSecureContext' in server)) return;
-      server.setSecureContext(next);
-      current = next;
-      onCa(next.ca);
-      logger.info(0, 'TLS certificate reloaded', { certificateValidUntil: next.validUntil });
-    } catch (error) {
-      logger.error('TLS certificate not reloaded; the previous one stays in use', error);
-    }
-  };
-  const timer = setInterval(reload, intervalMs);
-  return () => clearInterval(timer);
+  return followCertificates({
+    files,
+    initial,
+    intervalMs: timing.certificateCheckMs,
+    logger,
+    onEvent: onCertificate ?? (() => {}),
+    install: (next) => {
+      if ('setSecureContext' in server) server.setSecureContext(next);
+      callers.replace(next.ca);
+    },
+  });
 }

@@ -17,6 +17,8 @@ export interface TlsMaterial {
   readonly ca?: string;
   /** As the certificate states it, such as `Nov 24 00:00:00 2027 GMT`. */
   readonly validUntil: string;
+  /** The same in milliseconds since the epoch. */
+  readonly expiresAt: number;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
     readPem(files.keyFile, 'keyFile'),
     files.clientCaFile === undefined ? undefined : readPem(files.clientCaFile, 'clientCaFile'),
   ]);
-  const { validTo } = parseCertificate(cert, files.certFile, 'certFile');
+  const { validTo, validToDate } = parseCertificate(cert, files.certFile, 'certFile');
   if (ca !== undefined) parseCertificate(ca, files.clientCaFile ?? '', 'clientCaFile');
   const material = { cert, key, ...(ca === undefined ? {} : { ca }) };
   try {
@@ -41,7 +43,7 @@ export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
       { cause },
     );
   }
-  return { ...material, validUntil: validTo };
+  return { ...material, validUntil: validTo, expiresAt: validToDate.getTime() };
 }
 
 export function isSameMaterial(a: TlsMaterial, b: TlsMaterial): boolean {

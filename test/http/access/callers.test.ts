@@ -1,7 +1,8 @@
 /** Who may call what, over real TLS connections: certificates of the same CA differ by their names, tokens by their rights. */
 import { once } from 'node:events';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -269,6 +270,53 @@ test('when the client CA is replaced, neither open connections nor resumed sessi
   }
   expect((await as(undefined, ticket).post('/scheduler/bind', bindBody)).status).toBe(403);
   expect((await as('scheduler').post('/scheduler/bind', bindBody)).status).toBe(403);
+});
+
+/** On a busy machine new files are seen late. */
+const SLOW = { timeout: 10_000 };
+
+test('a handshake that was begun before the client CA was replaced gives no rights', async () => {
+  const caFile = `${authority.dir}/late-ca.crt`;
+  copyFileSync(authority.caFile, caFile);
+  const { port, as } = await start({
+    tls: { ...serverFiles, clientCaFile: caFile },
+    timing: { ...serverTiming, certificateCheckMs: 20 },
+  });
+  const early = connectTcp(port, '127.0.0.1');
+  await once(early, 'connect');
+  // The server has accepted it when it answers to one that came later.
+  expect((await as('scheduler').post('/scheduler/bind', bindBody)).status).toBe(200);
+  copyFileSync(stranger.caFile, caFile);
+  await expect.poll(async () => (await as('forged').post('/scheduler/bind', bindBody)).status, SLOW).toBe(200);
+  const { certFile, keyFile } = identities.scheduler;
+  const [cert, key] = [readFileSync(certFile), readFileSync(keyFile)];
+  const socket = connectTls({ socket: early, servername: 'localhost', ca: readFileSync(authority.caFile), cert, key });
+  socket.write(
+    `POST /scheduler/bind HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${bindBody.length}\r\n\r\n${bindBody}`,
+  );
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 403 /);
+  expect(answer.toString()).toContain('connection: close');
+  socket.destroy();
+});
+
+test('a CA that is announced costs no call; a CA that is taken away ends its connections', async () => {
+  const caFile = `${authority.dir}/growing-ca.crt`;
+  const [first, second] = [authority, stranger].map((each) => readFileSync(each.caFile, 'utf8'));
+  writeFileSync(caFile, first!);
+  const { as } = await start({
+    tls: { ...serverFiles, clientCaFile: caFile },
+    timing: { ...serverTiming, certificateCheckMs: 20 },
+  });
+  const client = as('scheduler');
+  expect((await client.post('/scheduler/bind', bindBody)).status).toBe(200);
+  writeFileSync(caFile, `${first}${second}`);
+  await expect.poll(async () => (await as('forged').post('/scheduler/bind', bindBody)).status, SLOW).toBe(200);
+  expect((await client.post('/scheduler/bind', bindBody)).status).toBe(200);
+  writeFileSync(caFile, second!);
+  await expect.poll(async () => (await as('scheduler').post('/scheduler/bind', bindBody)).status, SLOW).toBe(403);
+  expect((await client.post('/scheduler/bind', bindBody)).status).toBe(403);
+  await expect.poll(() => client.session.closed).toBe(true);
 });
 
 describe('the inspect API', () => {

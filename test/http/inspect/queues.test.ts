@@ -336,11 +336,11 @@ describe('metrics of the queues', () => {
     const gauges = await readGauges(world);
     expect(gauges).toEqual(
       expect.arrayContaining([
-        `queue_use{queue="vision",resource="${GPU}"} 16`,
-        `queue_use{queue="org",resource="${GPU}"} 16`,
-        'queue_use{queue="org",resource="cpu"} 2',
-        `queue_guaranteed{queue="org",resource="${GPU}"} 16`,
-        `queue_limit{queue="org",resource="${GPU}"} 64`,
+        `queue_use{queue="vision",resource="${GPU}",model=""} 16`,
+        `queue_use{queue="org",resource="${GPU}",model=""} 16`,
+        'queue_use{queue="org",resource="cpu",model=""} 2',
+        `queue_guaranteed{queue="org",resource="${GPU}",model=""} 16`,
+        `queue_limit{queue="org",resource="${GPU}",model=""} 64`,
         'queue_share{queue="speech"} 0',
         'queue_entitled_share{queue="vision"} 0.35',
         'queue_gangs{queue="org",state="pending"} 1',

@@ -1,6 +1,6 @@
 /** The HTTP server: timeouts, bind errors, draining, TLS with client certificates, and certificate renewal. */
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { get as httpsGet } from 'node:https';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { get as httpsGet, request as httpsRequest } from 'node:https';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
@@ -220,6 +220,66 @@ describe('TLS', () => {
     expect(await subjectAt(port)).toBe('server');
     install(authority.issue('renewed', 'serverAuth'));
     await expect.poll(() => subjectAt(port)).toBe('renewed');
+  });
+
+  test('a held call is answered on its connection, whatever certificates come meanwhile', async () => {
+    const live: TlsFiles = { certFile: `${authority.dir}/held.crt`, keyFile: `${authority.dir}/held.key` };
+    const install = (from: TlsFiles): void => {
+      copyFileSync(from.keyFile, live.keyFile);
+      copyFileSync(from.certFile, live.certFile);
+    };
+    install(serverFiles);
+    const events: string[] = [];
+    const { port, held, release, lines } = await start({
+      tls: live,
+      timing: { ...serverTiming, certificateCheckMs: 20 },
+      onCertificate: ({ kind }) => events.push(kind),
+    });
+    const [held2, held1] = [
+      connectHttp2(`https://localhost:${port}`, { ca: authority.caFile }),
+      Promise.withResolvers(),
+    ];
+    const answer = held2.post('/hold', '{}');
+    await held;
+    const held1Request = httpsRequest(
+      { host: 'localhost', port, path: '/hold', method: 'POST', ca, agent: false },
+      (response) => {
+        response.on('data', (chunk) => held1.resolve(String(chunk)));
+      },
+    );
+    held1Request.on('error', held1.reject);
+    held1Request.end('{}');
+    install(authority.issue('next', 'serverAuth'));
+    await expect.poll(() => subjectAt(port), { timeout: 10_000 }).toBe('next');
+    writeFileSync(live.keyFile, 'broken');
+    await expect.poll(() => events.filter((kind) => kind === 'refused').length, { timeout: 10_000 }).toBeGreaterThan(2);
+    // Counted each time, said once.
+    expect(lines.filter(({ msg }) => msg.includes('not reloaded'))).toHaveLength(1);
+    install(authority.issue('last', 'serverAuth'));
+    await expect.poll(() => subjectAt(port), { timeout: 10_000 }).toBe('last');
+    release();
+    expect([await answer, await held1.promise]).toEqual([{ status: 200, body: 'held {}' }, 'held {}']);
+    expect(await held2.get('/livez')).toEqual({ status: 200, body: 'ok' });
+    held2.session.close();
+  });
+
+  test('a directory whose symbolic link is swapped is read from after the swap', async () => {
+    const versions = [serverFiles, authority.issue('swapped', 'serverAuth')].map(({ certFile, keyFile }, version) => {
+      const dir = `${authority.dir}/version-${version}`;
+      mkdirSync(dir);
+      copyFileSync(certFile, `${dir}/tls.crt`);
+      copyFileSync(keyFile, `${dir}/tls.key`);
+      return dir;
+    });
+    // As kubelet mounts a Secret: the files are links through a directory that is a link itself.
+    const data = `${authority.dir}/..data`;
+    symlinkSync(versions[0]!, data);
+    const live = { certFile: `${data}/tls.crt`, keyFile: `${data}/tls.key` };
+    const { port } = await start({ tls: live, timing: { ...serverTiming, certificateCheckMs: 20 } });
+    expect(await subjectAt(port)).toBe('server');
+    symlinkSync(versions[1]!, `${data}_tmp`);
+    renameSync(`${data}_tmp`, data);
+    await expect.poll(() => subjectAt(port), { timeout: 10_000 }).toBe('swapped');
   });
 
   test.each([

@@ -1,0 +1,253 @@
+/** Gathers what `muster doctor` judges. What the user may not see is a fact, too. */
+import { readFileSync } from 'node:fs';
+import { load } from 'js-yaml';
+import { Agent, request } from 'undici';
+import { defaultConfiguration, type MusterConfiguration, parseConfiguration } from '../config/configuration.ts';
+import type { DoctorFacts, SeenScheduler } from '../doctor/diagnose.ts';
+import type { Fact } from '../doctor/finding.ts';
+import {
+  type NeededRight,
+  neededRights,
+  type ReviewedRight,
+  type RunningService,
+  type SeenPolicies,
+} from '../doctor/installation.ts';
+import type { MusterSettings, SchedulerConfiguration } from '../doctor/scheduler-config.ts';
+import { type FoundScheduler, findSchedulers, type SeenSchedulerPod } from '../doctor/scheduler-pods.ts';
+import type { SeenJob, SeenQuota, SeenWorkloadPod, SeenWorkloads } from '../doctor/workloads.ts';
+import { ApiClient } from '../kube/client.ts';
+import { type Endpoint, loadEndpoint } from '../kube/kubeconfig.ts';
+import type { DoctorWish } from './command.ts';
+import { reachMuster } from './reach.ts';
+
+const PAGE = 500;
+const GROUP_POLICY = '/apis/admissionregistration.k8s.io/v1';
+
+/** @throws Error when the kubeconfig cannot be read, or a file that the user named. */
+export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<DoctorFacts> {
+  const { target } = wish;
+  const path = target.kubeconfig;
+  const endpoint = await loadEndpoint(path === undefined ? { kind: 'default' } : { kind: 'file', path });
+  const api = new ApiClient(endpoint);
+  const namespace = target.kind === 'cluster' ? target.namespace : 'muster-system';
+  const account = target.kind === 'cluster' ? target.service : 'muster';
+  try {
+    const pods = await look('pods', () => list<SeenWorkloadPod & SeenSchedulerPod>(api, '/api/v1/pods'));
+    const [settings, schedulers, rights, policies, workloads, service] = await Promise.all([
+      readSettings(api, wish, namespace),
+      readSchedulers(api, wish, pods),
+      look('rights of Muster', () => reviewRights(api, `system:serviceaccount:${namespace}:${account}`)),
+      look('admission policies', () => readPolicies(api, namespace)),
+      readWorkloads(api, pods),
+      look('the running Muster', () => readService(wish, endpoint)),
+    ]);
+    const defaults = settingsOf(defaultConfiguration());
+    const serviceAbout = target.kind === 'url' ? target.url : `service ${namespace}/${account}`;
+    return {
+      now: now(),
+      account: `${namespace}/${account}`,
+      serviceAbout,
+      defaults,
+      settings,
+      schedulers,
+      rights,
+      policies,
+      workloads,
+      service,
+    };
+  } finally {
+    await api.close();
+  }
+}
+
+/** What fails is unknown. */
+async function look<T>(about: string, read: () => Promise<T>): Promise<Fact<T>> {
+  try {
+    return { kind: 'known', value: await read() };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: 'unknown', about, why, fix: 'ask as a user who may see it (--kubeconfig)' };
+  }
+}
+
+async function get<T>(api: ApiClient, path: string): Promise<T> {
+  const { status, body } = await api.request('GET', path);
+  if (status === 200) return body as T;
+  const { message } = (body ?? {}) as { readonly message?: string };
+  throw new Error(`expected the API server to show ${path}, found ${status}: ${message ?? 'no message'}`);
+}
+
+/** Page by page, so that a large cluster is not one answer. */
+async function list<T>(api: ApiClient, path: string): Promise<readonly T[]> {
+  const items: T[] = [];
+  let token = '';
+  do {
+    const query = new URLSearchParams({ limit: String(PAGE), ...(token !== '' && { continue: token }) });
+    const page = await get<{ readonly items?: readonly T[]; readonly metadata?: { readonly continue?: string } }>(
+      api,
+      `${path}?${query}`,
+    );
+    for (const item of page.items ?? []) items.push(item);
+    token = page.metadata?.continue ?? '';
+  } while (token !== '');
+  return items;
+}
+
+async function readSettings(api: ApiClient, { config }: DoctorWish, namespace: string): Promise<Fact<MusterSettings>> {
+  if (config !== undefined) {
+    return { kind: 'known', value: settingsOf(parseConfiguration(readFileSync(config, 'utf8'), config)) };
+  }
+  return look('configuration of Muster', async () => {
+    const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/muster`;
+    const { data } = await get<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
+    return settingsOf(parseConfiguration(data?.['config.yaml'] ?? '', 'ConfigMap muster'));
+  });
+}
+
+function settingsOf({ gang, schedulerNames, managedResources }: MusterConfiguration): MusterSettings {
+  return { barrierTimeoutMs: gang.barrierTimeoutMs, schedulerNames, managedResources };
+}
+
+async function readSchedulers(
+  api: ApiClient,
+  { schedulerConfig }: DoctorWish,
+  pods: Fact<readonly SeenSchedulerPod[]>,
+): Promise<readonly Fact<SeenScheduler>[]> {
+  const fix = 'run it where the file is: muster doctor --scheduler-config FILE';
+  if (schedulerConfig !== undefined) {
+    const config = parseScheduler(readFileSync(schedulerConfig, 'utf8'), schedulerConfig);
+    return [{ kind: 'known', value: { about: schedulerConfig, config } }];
+  }
+  if (pods.kind === 'unknown') return [{ ...pods, about: 'kube-scheduler', fix }];
+  const found = findSchedulers(pods.value);
+  if (found.length === 0) {
+    const why = 'no pod runs kube-scheduler: it is a service of the control plane, or the cluster is a managed one';
+    return [{ kind: 'unknown', about: 'kube-scheduler', why, fix }];
+  }
+  return Promise.all(found.map((each) => readScheduler(api, each, fix)));
+}
+
+async function readScheduler(
+  api: ApiClient,
+  { about, source }: FoundScheduler,
+  fix: string,
+): Promise<Fact<SeenScheduler>> {
+  switch (source.kind) {
+    case 'none':
+      return { kind: 'known', value: { about, config: {} } };
+    case 'file': {
+      const why = `its configuration is the file ${source.path} on node ${source.node}, which the API server does not show`;
+      return { kind: 'unknown', about, why, fix };
+    }
+    case 'config-map':
+      return look(about, async () => {
+        const { namespace, name, key } = source;
+        const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/${encodeURIComponent(name)}`;
+        const { data } = await get<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
+        return { about, config: parseScheduler(data?.[key] ?? '', `ConfigMap ${namespace}/${name}, key ${key}`) };
+      });
+    default:
+      return source satisfies never;
+  }
+}
+
+function parseScheduler(text: string, where: string): SchedulerConfiguration {
+  const value = load(text) as SchedulerConfiguration | undefined;
+  if (value?.kind === 'KubeSchedulerConfiguration') return value;
+  throw new Error(`expected a KubeSchedulerConfiguration in ${where}, found kind ${value?.kind ?? 'none'}`);
+}
+
+async function reviewRights(api: ApiClient, user: string): Promise<readonly ReviewedRight[]> {
+  const review = async (right: NeededRight): Promise<ReviewedRight> => {
+    const { verb, group, resource, subresource } = right;
+    const resourceAttributes = { verb, group, resource, ...(subresource && { subresource }) };
+    // The groups that the API server gives each service account.
+    const groups = ['system:serviceaccounts', `system:serviceaccounts:${user.split(':')[2]}`, 'system:authenticated'];
+    const body = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: { user, groups, resourceAttributes },
+    };
+    const { status, body: answer } = await api.request('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+      body,
+    });
+    if (status !== 201) throw new Error(`expected to be told the rights of ${user}, found status ${status}`);
+    return {
+      right,
+      allowed: (answer as { readonly status?: { readonly allowed?: boolean } }).status?.allowed === true,
+    };
+  };
+  return Promise.all(neededRights.map(review));
+}
+
+async function readPolicies(api: ApiClient, namespace: string): Promise<SeenPolicies> {
+  const namesOf = async (plural: string): Promise<readonly string[]> => {
+    const { status, body } = await api.request('GET', `${GROUP_POLICY}/${plural}`);
+    // An older cluster does not have the kind.
+    if (status === 404) return [];
+    if (status !== 200) throw new Error(`expected the API server to show ${plural}, found ${status}`);
+    const { items = [] } = body as { readonly items?: readonly { readonly metadata: { readonly name: string } }[] };
+    return items.map(({ metadata }) => metadata.name);
+  };
+  const [mutating, mutatingBindings, validating, validatingBindings] = await Promise.all([
+    namesOf('mutatingadmissionpolicies'),
+    namesOf('mutatingadmissionpolicybindings'),
+    namesOf('validatingadmissionpolicies'),
+    namesOf('validatingadmissionpolicybindings'),
+  ]);
+  const { status } = await api.request(
+    'GET',
+    `/api/v1/namespaces/${encodeURIComponent(namespace)}/limitranges/muster-gates`,
+  );
+  return { mutating, mutatingBindings, validating, validatingBindings, gatesParameter: status === 200 };
+}
+
+async function readWorkloads(api: ApiClient, pods: Fact<readonly SeenWorkloadPod[]>): Promise<Fact<SeenWorkloads>> {
+  if (pods.kind === 'unknown') return { ...pods, about: 'pods and Jobs' };
+  return look('Jobs and ResourceQuotas', async () => ({
+    pods: pods.value,
+    jobs: await list<SeenJob>(api, '/apis/batch/v1/jobs'),
+    quotas: await list<SeenQuota>(api, '/api/v1/resourcequotas'),
+  }));
+}
+
+async function readService({ target }: DoctorWish, endpoint: Endpoint): Promise<RunningService> {
+  const { url, fetch, close } = await reachMuster(target);
+  try {
+    const ready = await fetch(new URL('/readyz?verbose', url).href);
+    const readyz = (await ready.text()).split('\n');
+    const serverDate = await readServerDate(endpoint);
+    const ahead = (Date.parse(ready.headers.get('date') ?? '') - serverDate) / 1000;
+    const textIfOk = async (path: string): Promise<string | undefined> => {
+      const response = await fetch(new URL(path, url).href);
+      const text = await response.text();
+      return response.ok ? text : undefined;
+    };
+    const topology = await textIfOk('/v1/topology');
+    return {
+      readyz,
+      isReady: ready.status === 200,
+      metrics: await textIfOk('/metrics'),
+      topology:
+        topology === undefined
+          ? undefined
+          : (JSON.parse(topology) as { findings: NonNullable<RunningService['topology']> }).findings,
+      clockAheadSeconds: Number.isFinite(ahead) ? ahead : 0,
+    };
+  } finally {
+    await close();
+  }
+}
+
+/** What the API server's clock says, in milliseconds since the epoch. */
+async function readServerDate(endpoint: Endpoint): Promise<number> {
+  const { headers, tls } = await endpoint.credentials();
+  const dispatcher = new Agent({ connect: { ...tls } });
+  try {
+    const answer = await request(`${endpoint.server.replace(/\/$/, '')}/version`, { headers, dispatcher });
+    await answer.body.dump();
+    return Date.parse(String(answer.headers.date));
+  } finally {
+    await dispatcher.destroy();
+  }
+}
