@@ -113,7 +113,7 @@ function chartConfiguration(): JsonSchema {
   return {
     ...schema,
     properties: {
-      server: without(server, ['bindAddress', 'port', 'tls']),
+      server: without(server, ['bindAddress', 'port', 'inspectPort', 'tls']),
       api: without(api, ['kubeconfig']),
       ...others,
     },
