@@ -9,6 +9,7 @@ const root = join(import.meta.dirname, '../..');
 const schedulerConfigs = ['kube-scheduler-config.yaml', 'kube-scheduler-config-large-gangs.yaml'];
 const secondScheduler = 'kustomize/overlays/second-scheduler';
 const monitoring = 'kustomize/overlays/monitoring';
+const certificatesJob = 'kustomize/overlays/certificates/certificates-job.yaml';
 
 /** What is copied as it is: target and source. */
 const COPIES: readonly (readonly [string, string])[] = [
@@ -62,6 +63,7 @@ function templates(): readonly (readonly [string, string])[] {
     ['record-policies', make(['record-policies.yaml'], '.Values.recordPolicies.enabled')],
     ['admission-policy', make(['admission-policy.yaml'], `and .Values.admissionPolicy.enabled ${isMutating}`)],
     ['flowschema', make(['flowschema.yaml'], '.Values.flowControl.enabled')],
+    ['certificates-job', make([certificatesJob], '.Values.certificates.job.enabled')],
     ['scheduler-rbac', make([`${secondScheduler}/rbac.yaml`], '.Values.scheduler.enabled', forSecond)],
     [
       'scheduler-flowschema',
