@@ -31,7 +31,7 @@ test('it has the pages and no decisions, and drains with the first', async () =>
   let drains = 0;
   const options = { ...common(), fetch: world.muster.app.fetch, directPaths, onDraining: () => drains++ };
   const port = await findPort();
-  const server = await startListeners(options, { port, fetch: createPagesApp([page]).fetch });
+  const server = await startListeners(options, [{ port, fetch: createPagesApp([page]).fetch }]);
   running.push(server);
   const statusOf = async (at: number, path: string, method = 'GET') =>
     (await fetch(`http://127.0.0.1:${at}${path}`, { method, ...(method === 'POST' && { body: '{}' }) })).status;
@@ -50,7 +50,7 @@ test('a second port that is taken closes the first', async () => {
   running.push(holder);
   const first = await findPort();
   const options = { ...common(), port: first, fetch: () => new Response() };
-  await expect(startListeners(options, { port: holder.port, fetch: options.fetch })).rejects.toThrow(
+  await expect(startListeners(options, [{ port: holder.port, fetch: options.fetch }])).rejects.toThrow(
     'found the port taken',
   );
   await expect(fetch(`http://127.0.0.1:${first}/`)).rejects.toThrow('fetch failed');
