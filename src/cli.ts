@@ -23,6 +23,8 @@ const code = await runCli(process.argv.slice(2), {
   readFile: (path) => readFileSync(path, 'utf8'),
   reach: async (target) => (await import('./cli/reach.ts')).reachMuster(target),
   gatherFacts: async (wish) => (await import('./cli/doctor-facts.ts')).gatherFacts(wish, Date.now),
+  openLeftovers: async (kubeconfig, namespace) =>
+    (await import('./cli/leftovers.ts')).openLeftovers(kubeconfig, namespace),
   openCertificates: async (place) => {
     if (place.kind === 'directory') return new (await import('./certs/store.ts')).CertificateDirectory(place.path);
     const [{ loadEndpoint }, { ApiClient }, { CertificateSecrets }] = await Promise.all([

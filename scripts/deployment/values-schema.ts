@@ -114,7 +114,7 @@ function chartConfiguration(): JsonSchema {
   return {
     ...schema,
     properties: {
-      server: without(server, ['bindAddress', 'port', 'webhookPort', 'tls']),
+      server: without(server, ['bindAddress', 'port', 'inspectPort', 'webhookPort', 'tls']),
       api: without(api, ['kubeconfig']),
       ...others,
     },

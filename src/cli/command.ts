@@ -3,6 +3,7 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import type { CertificateStore } from '../certs/store.ts';
 import type { MusterConfiguration } from '../config/configuration.ts';
 import type { DoctorFacts } from '../doctor/diagnose.ts';
+import type { LeftoverFacts, WaitingPod } from '../doctor/leftovers.ts';
 import type { Fetch } from './fetch-json.ts';
 
 /** Where certificates are kept. */
@@ -52,6 +53,14 @@ export interface DoctorWish {
   readonly config: string | undefined;
 }
 
+/** A cluster that Muster is taken out of. */
+export interface LeftoverCluster {
+  gather(): Promise<LeftoverFacts>;
+  /** Resolves to why the gate is still closed; undefined: it is open, or the pod is gone. */
+  openGate(pod: WaitingPod): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
 /** Everything outside the process that the commands use. */
 export interface CliEnvironment {
   readonly version: string;
@@ -64,6 +73,7 @@ export interface CliEnvironment {
   readonly reach: (target: MusterTarget) => Promise<Reached>;
   readonly openCertificates: (place: CertificatePlace) => Promise<CertificateStore>;
   readonly gatherFacts: (wish: DoctorWish) => Promise<DoctorFacts>;
+  readonly openLeftovers: (kubeconfig: string | undefined, namespace: string) => Promise<LeftoverCluster>;
   /** Serves until the process is told to stop. */
   readonly serve: (config: MusterConfiguration) => Promise<void>;
   /** Plays the demo; also draws it into a file if one is given. */

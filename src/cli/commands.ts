@@ -16,6 +16,7 @@ import { fetchGangs, formatGangs } from './gangs.ts';
 import { inspect, inspectOptions, inspectUsage, namespacedOptions } from './inspect-flags.ts';
 import { fetchQueues, formatLine, formatStarts, formatTree } from './queue.ts';
 import { fetchTopology, formatFindings, formatTopology } from './topology.ts';
+import { uninstall } from './uninstall.ts';
 
 const commands: Readonly<Record<string, Command>> = {
   serve: {
@@ -150,6 +151,7 @@ ${inspectUsage}`,
   },
   certs,
   doctor,
+  uninstall,
 };
 
 const help = `Muster: gang scheduling for the stock kube-scheduler, as an HTTP extender.

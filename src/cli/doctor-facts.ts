@@ -17,10 +17,10 @@ import { type FoundScheduler, findSchedulers, type SeenSchedulerPod } from '../d
 import type { SeenJob, SeenQuota, SeenWorkloadPod, SeenWorkloads } from '../doctor/workloads.ts';
 import { ApiClient } from '../kube/client.ts';
 import { type Endpoint, loadEndpoint } from '../kube/kubeconfig.ts';
+import { listObjects, lookAt, readObject } from './cluster-reads.ts';
 import type { DoctorWish } from './command.ts';
 import { reachMuster } from './reach.ts';
 
-const PAGE = 500;
 const GROUP_POLICY = '/apis/admissionregistration.k8s.io/v1';
 
 /** @throws Error when the kubeconfig cannot be read, or a file that the user named. */
@@ -32,14 +32,14 @@ export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<
   const namespace = target.kind === 'cluster' ? target.namespace : 'muster-system';
   const account = target.kind === 'cluster' ? target.service : 'muster';
   try {
-    const pods = await look('pods', () => list<SeenWorkloadPod & SeenSchedulerPod>(api, '/api/v1/pods'));
+    const pods = await lookAt('pods', () => listObjects<SeenWorkloadPod & SeenSchedulerPod>(api, '/api/v1/pods'));
     const [settings, schedulers, rights, policies, workloads, service] = await Promise.all([
       readSettings(api, wish, namespace),
       readSchedulers(api, wish, pods),
-      look('rights of Muster', () => reviewRights(api, `system:serviceaccount:${namespace}:${account}`)),
-      look('admission policies', () => readPolicies(api, namespace)),
+      lookAt('rights of Muster', () => reviewRights(api, `system:serviceaccount:${namespace}:${account}`)),
+      lookAt('admission policies', () => readPolicies(api, namespace)),
       readWorkloads(api, pods),
-      look('the running Muster', () => readService(wish, endpoint)),
+      lookAt('the running Muster', () => readService(wish, endpoint)),
     ]);
     const defaults = settingsOf(defaultConfiguration());
     const serviceAbout = target.kind === 'url' ? target.url : `service ${namespace}/${account}`;
@@ -60,46 +60,13 @@ export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<
   }
 }
 
-/** What fails is unknown. */
-async function look<T>(about: string, read: () => Promise<T>): Promise<Fact<T>> {
-  try {
-    return { kind: 'known', value: await read() };
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { kind: 'unknown', about, why, fix: 'ask as a user who may see it (--kubeconfig)' };
-  }
-}
-
-async function get<T>(api: ApiClient, path: string): Promise<T> {
-  const { status, body } = await api.request('GET', path);
-  if (status === 200) return body as T;
-  const { message } = (body ?? {}) as { readonly message?: string };
-  throw new Error(`expected the API server to show ${path}, found ${status}: ${message ?? 'no message'}`);
-}
-
-/** Page by page, so that a large cluster is not one answer. */
-async function list<T>(api: ApiClient, path: string): Promise<readonly T[]> {
-  const items: T[] = [];
-  let token = '';
-  do {
-    const query = new URLSearchParams({ limit: String(PAGE), ...(token !== '' && { continue: token }) });
-    const page = await get<{ readonly items?: readonly T[]; readonly metadata?: { readonly continue?: string } }>(
-      api,
-      `${path}?${query}`,
-    );
-    for (const item of page.items ?? []) items.push(item);
-    token = page.metadata?.continue ?? '';
-  } while (token !== '');
-  return items;
-}
-
 async function readSettings(api: ApiClient, { config }: DoctorWish, namespace: string): Promise<Fact<MusterSettings>> {
   if (config !== undefined) {
     return { kind: 'known', value: settingsOf(parseConfiguration(readFileSync(config, 'utf8'), config)) };
   }
-  return look('configuration of Muster', async () => {
+  return lookAt('configuration of Muster', async () => {
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/muster`;
-    const { data } = await get<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
+    const { data } = await readObject<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
     return settingsOf(parseConfiguration(data?.['config.yaml'] ?? '', 'ConfigMap muster'));
   });
 }
@@ -108,9 +75,10 @@ function settingsOf({ gang, schedulerNames, managedResources }: MusterConfigurat
   return { barrierTimeoutMs: gang.barrierTimeoutMs, schedulerNames, managedResources };
 }
 
-async function readSchedulers(
+/** @throws Error when a file that the user named cannot be read. */
+export async function readSchedulers(
   api: ApiClient,
-  { schedulerConfig }: DoctorWish,
+  { schedulerConfig }: Pick<DoctorWish, 'schedulerConfig'>,
   pods: Fact<readonly SeenSchedulerPod[]>,
 ): Promise<readonly Fact<SeenScheduler>[]> {
   const fix = 'run it where the file is: muster doctor --scheduler-config FILE';
@@ -140,10 +108,10 @@ async function readScheduler(
       return { kind: 'unknown', about, why, fix };
     }
     case 'config-map':
-      return look(about, async () => {
+      return lookAt(about, async () => {
         const { namespace, name, key } = source;
         const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/${encodeURIComponent(name)}`;
-        const { data } = await get<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
+        const { data } = await readObject<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
         return { about, config: parseScheduler(data?.[key] ?? '', `ConfigMap ${namespace}/${name}, key ${key}`) };
       });
     default:
@@ -204,10 +172,10 @@ async function readPolicies(api: ApiClient, namespace: string): Promise<SeenPoli
 
 async function readWorkloads(api: ApiClient, pods: Fact<readonly SeenWorkloadPod[]>): Promise<Fact<SeenWorkloads>> {
   if (pods.kind === 'unknown') return { ...pods, about: 'pods and Jobs' };
-  return look('Jobs and ResourceQuotas', async () => ({
+  return lookAt('Jobs and ResourceQuotas', async () => ({
     pods: pods.value,
-    jobs: await list<SeenJob>(api, '/apis/batch/v1/jobs'),
-    quotas: await list<SeenQuota>(api, '/api/v1/resourcequotas'),
+    jobs: await listObjects<SeenJob>(api, '/apis/batch/v1/jobs'),
+    quotas: await listObjects<SeenQuota>(api, '/api/v1/resourcequotas'),
   }));
 }
 

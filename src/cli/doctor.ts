@@ -35,6 +35,6 @@ ${inspectUsage}`,
 };
 
 /** Three lines: a table would have columns as wide as the longest sentence. */
-function formatFinding({ severity, kind, about, text, fix }: Finding): string {
+export function formatFinding({ severity, kind, about, text, fix }: Finding): string {
   return `${severity.toUpperCase()} ${kind} (${about})\n  ${text}\n  -> ${fix}\n`;
 }

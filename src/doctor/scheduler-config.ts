@@ -81,6 +81,11 @@ function reporter(about: string): Report {
 }
 
 /** By its address, or by the marker that no other extender has. */
+/** Whether an extender of it is Muster. */
+export function callsMuster({ extenders }: SchedulerConfiguration): boolean {
+  return (extenders ?? []).some(isMuster);
+}
+
 function isMuster({ urlPrefix = '', managedResources }: ExtenderEntry): boolean {
   return /muster/i.test(urlPrefix) || (managedResources ?? []).some(({ name }) => name === MARKER);
 }

@@ -50,17 +50,17 @@ describe('muster', () => {
     {
       args: [],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found nothing; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor or uninstall), found nothing; see muster --help\n',
     },
     {
       args: ['sevre'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found "sevre"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor or uninstall), found "sevre"; see muster --help\n',
     },
     {
       args: ['toString'],
       stderr:
-        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor), found "toString"; see muster --help\n',
+        'muster: expected a command (serve or demo or gangs or queue or topology or certs or doctor or uninstall), found "toString"; see muster --help\n',
     },
     { args: ['serve', '--prot', '1'], stderr: "muster serve: Unknown option '--prot'; see muster serve --help\n" },
     { args: ['serve', 'now'], stderr: "muster serve: Unexpected argument 'now'" },

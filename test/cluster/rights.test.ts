@@ -116,7 +116,7 @@ async function writeEverything(): Promise<void> {
   await queues.patchQueueStatus('q', {});
   await new ApiGateSwitch(api, { namespace: 'muster-system', name: 'muster-gates' }).set(true, '');
   const claim = { holder: 'a', transitions: 0, acquireTime: undefined };
-  await lease.ask({ kind: 'read' }, 0);
+  await lease.ask({ kind: 'read', before: undefined }, 0);
   await lease.ask({ kind: 'create', claim }, 0);
   await lease.ask({ kind: 'update', claim, version: '1', doubts: 0 }, 0);
   const reviews = new AccessReviews(api);

@@ -21,7 +21,6 @@ test('it refuses what the chart itself sets of the configuration', () => {
   const config = schema.properties?.config?.properties ?? {};
   expect(Object.keys(config)).not.toContain('apiVersion');
   expect(Object.keys(config.server?.properties ?? {})).toEqual([
-    'inspectPort',
     'callers',
     'maxBodyMiB',
     'maxUnfinishedBodiesMiB',

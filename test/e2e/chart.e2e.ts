@@ -156,7 +156,7 @@ describe.each(helms)('the chart by %s', (helm) => {
     const values = { metrics: { token: { enabled: true }, podMonitor: { enabled: true, labels: { team: 'a' } } } };
     const monitor = await find(helm, 'PodMonitor', 'muster', { values });
     expect(monitor?.metadata.labels).toMatchObject({ team: 'a' });
-    expect(monitor?.spec).toMatchObject({ podMetricsEndpoints: [{ scheme: 'https', port: 'https' }] });
+    expect(monitor?.spec).toMatchObject({ podMetricsEndpoints: [{ scheme: 'https', port: 'inspect' }] });
   });
 });
 

@@ -36,6 +36,7 @@ export function recordCli(world: Partial<CliEnvironment>): RecordedCli {
     reach: never,
     openCertificates: never,
     gatherFacts: never,
+    openLeftovers: never,
     serve: never,
     demo: never,
     ...world,

@@ -25,7 +25,7 @@ muster.{{ .Release.Namespace }}.svc
 {{- define "muster.configuration" -}}
 {{- $tls := dict "certFile" "/etc/muster/tls/tls.crt" "keyFile" "/etc/muster/tls/tls.key" "clientCaFile" "/etc/muster/tls/ca.crt" }}
 {{- $callers := dict "decisions" (list "system:kube-scheduler") }}
-{{- $server := dict "bindAddress" "0.0.0.0" "port" 8443 "tls" $tls "callers" $callers }}
+{{- $server := dict "bindAddress" "0.0.0.0" "port" 8443 "inspectPort" 8444 "tls" $tls "callers" $callers }}
 {{- if .Values.admissionWebhook.enabled }}
 {{- $_ := set $server "webhookPort" 9443 }}
 {{- end }}

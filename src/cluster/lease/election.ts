@@ -44,7 +44,8 @@ export interface LeaseClaim {
 export type LeaseStep =
   /** Infinity: until something happens. */
   | { readonly kind: 'wait'; readonly until: number }
-  | { readonly kind: 'read' }
+  /** `before`: what had been seen until then. */
+  | { readonly kind: 'read'; readonly before: Sighting | undefined }
   | { readonly kind: 'create'; readonly claim: LeaseClaim }
   /** `doubts`: those that it settles if it is accepted. */
   | { readonly kind: 'update'; readonly claim: LeaseClaim; readonly version: string; readonly doubts: number };
@@ -151,7 +152,7 @@ export function nextStep(election: Election, now: number): LeaseStep {
   const { isOver, isCandidate, isResigning, sighting, term, retryAt, mustRead } = election;
   if (isOver || !isCandidate || (isResigning && !term)) return WAIT;
   if (now < retryAt) return { kind: 'wait', until: retryAt };
-  if (mustRead || sighting === undefined) return { kind: 'read' };
+  if (mustRead || sighting === undefined) return { kind: 'read', before: sighting };
   return term ? nextOfLeader(election, term, now) : nextOfOthers(election, sighting, now);
 }
 
@@ -213,7 +214,9 @@ export function settle(
     case 'written':
       return accept(election, step, answer.record, sentAt, now);
     case 'read':
-      return learn({ ...election, mustRead: false }, answer.record, now);
+      return isOutrun(election, step)
+        ? { ...election, mustRead: false }
+        : learn({ ...election, mustRead: false }, answer.record, now);
     case 'refused':
       // The first time it is read at once; whoever is refused again waits, as somebody else writes all the time.
       return {
@@ -251,6 +254,11 @@ function learn(election: Election, record: LeaseRecord | undefined, now: number)
     return { ...election, isOver: true, term: undefined, sighting: { record, at: now } };
   }
   return doubt({ ...election, term: { ...term, version: record.version } });
+}
+
+/** Whether the watch showed something else after the read was sent: the answer may be older than that. */
+function isOutrun({ term, sighting }: Election, step: LeaseStep): boolean {
+  return !term && step.kind === 'read' && step.before !== sighting;
 }
 
 function look(election: Election, record: LeaseRecord | undefined, now: number): Election {
