@@ -11,17 +11,19 @@ import { sleep } from './core/objects/clock.ts';
 import { PodProjector } from './core/objects/pod-projection.ts';
 import { manageResources } from './core/objects/pod-template.ts';
 import type { GangRequest } from './core/placement/gang-request.ts';
+import { completeMember } from './core/podgroup/new-member.ts';
 import { assembleScheduler, type Scheduler } from './gang/assembly.ts';
 import { TelemetryObserver } from './gang/framework/observer.ts';
 import { Access } from './http/access/access.ts';
 import { Reviewer } from './http/access/reviewer.ts';
+import { admissionStrangers, createAdmissionApp } from './http/admission/admission.ts';
 import { createApp, createPagesApp, directPaths } from './http/app.ts';
 import { Extender } from './http/extender/extender.ts';
 import { createInspectApp } from './http/inspect/gangs.ts';
 import { createQueuesApp, QueueInspector } from './http/inspect/queues.ts';
 import { createTopologyApp, TopologyInspector } from './http/inspect/topology.ts';
 import { createHealthApp } from './http/server/health.ts';
-import { startListeners } from './http/server/listeners.ts';
+import { type FurtherPort, startListeners } from './http/server/listeners.ts';
 import type { RunningServer, ServerOptions } from './http/server/server.ts';
 import { readTlsMaterial } from './http/server/tls.ts';
 import { AccessReviews } from './kube/access-review.ts';
@@ -264,8 +266,31 @@ function listen(
       scheduler.barrier.shut('Muster is shutting down');
     },
   };
-  const { inspectPort: port } = server;
-  return startListeners(options, port === 0 ? undefined : { port, fetch: createPagesApp(pages).fetch });
+  const further: FurtherPort[] = [];
+  if (server.inspectPort !== 0) further.push({ port: server.inspectPort, fetch: createPagesApp(pages).fetch });
+  if (server.webhookPort !== 0) further.push(listenToReviews({ config, log, metrics }, scheduler));
+  return startListeners(options, further);
+}
+
+/** The port of the admission webhook. API servers come without a certificate. */
+function listenToReviews(
+  { config, log, metrics }: Pick<Process, 'config' | 'log' | 'metrics'>,
+  { isGating }: Pick<Scheduler, 'isGating'>,
+): FurtherPort {
+  const { schedulerNames, managedResources, bindResources, server } = config;
+  const rules = { schedulerNames, isManaged: manageResources(bindResources ?? managedResources) };
+  const app = createAdmissionApp({
+    complete: (pod) => completeMember(pod, isGating(), rules),
+    metrics,
+    log,
+    clock: systemClock,
+  });
+  return {
+    port: server.webhookPort,
+    fetch: app.fetch,
+    strangers: admissionStrangers,
+    isWithoutCertificates: true,
+  };
 }
 
 /** Step 5: recovers when it leads, decides until it is asked to stop or another process leads, then drains. */

@@ -71,6 +71,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     extender: [],
     inspect: ['access'],
     server: ['access', 'extender'],
+    admission: ['access', 'extender', 'server'],
     /** The routes. */
     '': ['access', 'extender', 'server'],
   },

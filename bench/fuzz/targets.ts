@@ -1,5 +1,6 @@
 /** Everything that is attacked, in the order in which it is attacked. */
 import type { Target } from './target.ts';
+import { admission } from './targets/admission.ts';
 import { configuration } from './targets/configuration.ts';
 import { gangKeys, queueObjects, sources } from './targets/gangs.ts';
 import { httpApp, httpServer } from './targets/http.ts';
@@ -17,4 +18,5 @@ export const targets: readonly Target[] = [
   sources,
   queueObjects,
   configuration,
+  admission,
 ];

@@ -656,8 +656,29 @@ export const guards: readonly Guard[] = [
   {
     name: 'nobody can ask for decisions on the second port',
     file: 'src/http/server/listeners.ts',
-    text: 'await startServer({ ...common, ...second })',
-    mutant: 'await startServer({ ...options, ...common, port: second.port })',
+    text: 'await startServer({ ...common, ...without, ...differing })',
+    mutant: 'await startServer({ ...options, ...common, ...without, port: differing.port })',
+    tests: ['test/http/server/listeners.test.ts'],
+  },
+  {
+    name: 'a pod of another scheduler gets no gate from the webhook',
+    file: 'src/core/podgroup/new-member.ts',
+    text: 'schedulerNames.includes(schedulerName) && !nodeName',
+    mutant: '!nodeName',
+    tests: ['test/core/podgroup/new-member.test.ts'],
+  },
+  {
+    name: 'one address does not use up what the webhook reads in a second',
+    file: 'src/http/admission/budget.ts',
+    text: ' || ofAddress > ONE_ADDRESS',
+    mutant: '',
+    tests: ['test/http/admission/budget.test.ts'],
+  },
+  {
+    name: 'nobody is asked for a certificate on the port of the webhook',
+    file: 'src/http/server/listeners.ts',
+    text: 'isWithoutCertificates && tls && {',
+    mutant: 'tls && false && {',
     tests: ['test/http/server/listeners.test.ts'],
   },
 ];

@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dump, load, loadAll } from 'js-yaml';
-import { templateOf } from './templates.ts';
+import { type TemplateSource, templateOf } from './templates.ts';
 import { valuesSchema } from './values-schema.ts';
 
 const root = join(import.meta.dirname, '../..');
 const schedulerConfigs = ['kube-scheduler-config.yaml', 'kube-scheduler-config-large-gangs.yaml'];
 const secondScheduler = 'kustomize/overlays/second-scheduler';
+const webhook = 'kustomize/overlays/webhook';
 const monitoring = 'kustomize/overlays/monitoring';
 const certificatesJob = 'kustomize/overlays/certificates/certificates-job.yaml';
 
@@ -18,6 +19,7 @@ const COPIES: readonly (readonly [string, string])[] = [
   ),
   ['kustomize/base/queue.yaml', 'crds/queue.yaml'],
   ['kustomize/overlays/network-policy/networkpolicy.yaml', 'networkpolicy.yaml'],
+  [`${webhook}/webhook.yaml`, 'webhook.yaml'],
   ...schedulerConfigs.flatMap((file) => [
     [`kustomize/base/${file}`, `scheduler/${file}`] as const,
     [`chart/files/scheduler/${file}`, `scheduler/${file}`] as const,
@@ -34,6 +36,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   files.set('chart/Chart.yaml', withVersion(read('chart/Chart.yaml')));
   files.set(`${secondScheduler}/kube-scheduler-config.yaml`, secondSchedulerConfig());
   files.set(`${secondScheduler}/configuration.yaml`, secondConfiguration());
+  files.set(`${webhook}/configuration.yaml`, webhookConfiguration());
   return files;
 }
 
@@ -51,8 +54,10 @@ function writtenFrom(...sources: readonly string[]): string {
   return `# scripts/deployment.ts writes this from ${sources.map((source) => `deploy/${source}`).join(' and ')}.`;
 }
 
+type Options = Pick<TemplateSource, 'labels' | 'keep' | 'injectCa'>;
+
 function templates(): readonly (readonly [string, string])[] {
-  const make = (sources: readonly string[], condition: string, options: { labels?: string; keep?: boolean } = {}) =>
+  const make = (sources: readonly string[], condition: string, options: Options = {}) =>
     templateOf({ header: writtenFrom(...sources), texts: sources.map(read), condition, ...options });
   const forSecond = { labels: 'muster.schedulerLabels' };
   const nodes = 'and .Values.scheduler.enabled .Values.scheduler.nodes.enabled';
@@ -61,7 +66,14 @@ function templates(): readonly (readonly [string, string])[] {
     ['rbac', make(['rbac.yaml'], 'true')],
     ['crds', make(['crds/queue.yaml'], '.Values.crds.enabled', { keep: true })],
     ['record-policies', make(['record-policies.yaml'], '.Values.recordPolicies.enabled')],
-    ['admission-policy', make(['admission-policy.yaml'], `and .Values.admissionPolicy.enabled ${isMutating}`)],
+    [
+      'admission-policy',
+      make(
+        ['admission-policy.yaml'],
+        `and .Values.admissionPolicy.enabled (not .Values.admissionWebhook.enabled) ${isMutating}`,
+      ),
+    ],
+    ['webhook', make(['webhook.yaml'], '.Values.admissionWebhook.enabled', { injectCa: true })],
     ['flowschema', make(['flowschema.yaml'], '.Values.flowControl.enabled')],
     ['certificates-job', make([certificatesJob], '.Values.certificates.job.enabled')],
     ['scheduler-rbac', make([`${secondScheduler}/rbac.yaml`], '.Values.scheduler.enabled', forSecond)],
@@ -116,10 +128,23 @@ interface ConfigMap {
 
 /** The patch that makes Muster schedule the pods of the second scheduler, and no others. */
 function secondConfiguration(): string {
+  return patchedConfiguration((config) => ({ ...config, schedulerNames: ['muster-scheduler'] }));
+}
+
+/** The patch that makes Muster answer the API server's reviews. */
+function webhookConfiguration(): string {
+  return patchedConfiguration((config) => ({ ...config, server: { ...config.server, webhookPort: 9443 } }));
+}
+
+interface Configuration {
+  readonly server: object;
+}
+
+function patchedConfiguration(change: (config: Configuration) => object): string {
   const manifests = loadAll(read('muster.yaml')) as ConfigMap[];
   const map = manifests.find(({ kind }) => kind === 'ConfigMap');
   if (map === undefined) throw new Error('expected a ConfigMap in deploy/muster.yaml, found none');
   const { apiVersion, kind, metadata, data } = map;
-  const config = { ...(load(data['config.yaml'] ?? '') as object), schedulerNames: ['muster-scheduler'] };
+  const config = change(load(data['config.yaml'] ?? '') as Configuration);
   return `${writtenFrom('muster.yaml')}\n${dump({ apiVersion, kind, metadata, data: { 'config.yaml': dump(config) } })}`;
 }

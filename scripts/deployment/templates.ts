@@ -9,6 +9,8 @@ export interface TemplateSource {
   readonly labels?: string;
   /** Whether Helm may be told to leave the objects behind. */
   readonly keep?: boolean;
+  /** Whether cert-manager writes its CA into the objects that have a place for it. */
+  readonly injectCa?: boolean;
 }
 
 /** What manifests say, and what says it in a template. The first one that matches counts. */
@@ -28,6 +30,10 @@ const SUBSTITUTIONS: readonly (readonly [RegExp, string])[] = [
     '{{ include "muster.isManagedCel" . }}',
   ],
   [/'muster-scheduler'/g, "'{{ .Values.scheduler.name }}'"],
+  [
+    /^ {4}# caBundle: .*$/gm,
+    '    {{- with .Values.admissionWebhook.caBundle }}\n    caBundle: {{ . }}\n    {{- end }}',
+  ],
   [/'muster\.dev\/scheduler'/g, "'{{ .Values.scheduler.nodes.key }}'"],
 ];
 
@@ -38,6 +44,13 @@ const KEEP = [
   '  {{- end }}\n',
 ];
 
+const INJECT_CA = [
+  '  {{- if .Values.certManager.enabled }}\n',
+  '  annotations:\n',
+  '    cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/muster\n',
+  '  {{- end }}\n',
+];
+
 /** @throws Error when a manifest contains what a template would take for its own, or metadata of another form. */
 export function templateOf({
   header,
@@ -45,11 +58,16 @@ export function templateOf({
   condition,
   labels = 'muster.labels',
   keep = false,
+  injectCa = false,
 }: TemplateSource): string {
+  const annotationsOf = (document: string) => [
+    ...(keep ? KEEP : []),
+    ...(injectCa && document.includes('# caBundle: ') ? INJECT_CA : []),
+  ];
   const documents = texts
     .flatMap((text) => text.split(/^---\n/m))
     .filter((document) => !/^kind: Namespace$/m.test(document))
-    .map((document) => (/^kind:/m.test(document) ? withMetadata(document, labels, keep) : document));
+    .map((document) => (/^kind:/m.test(document) ? withMetadata(document, labels, annotationsOf(document)) : document));
   const body = join(documents);
   if (!body.includes('{{-')) throw new Error('expected at least one object, found none');
   const lines = [header, body.trimEnd()];
@@ -63,7 +81,7 @@ function join(documents: readonly string[]): string {
   return /^kind:/m.test(first) ? documents.join('---\n') : first + rest.join('---\n');
 }
 
-function withMetadata(document: string, labels: string, keep: boolean): string {
+function withMetadata(document: string, labels: string, annotations: readonly string[]): string {
   if (document.includes('{{')) throw new Error('expected no {{ in a manifest, since a template would read it');
   let text = document;
   for (const [pattern, replacement] of SUBSTITUTIONS) text = text.replace(pattern, () => replacement);
@@ -77,6 +95,6 @@ function withMetadata(document: string, labels: string, keep: boolean): string {
   const include = `    {{- include "${labels}" . | nindent 4 }}\n`;
   // Labels that the manifest has come after those of the release.
   if (own !== undefined) return text.replace(metadata, (found) => found + include);
-  const added = ['  labels:\n', include, ...(keep ? KEEP : [])].join('');
+  const added = ['  labels:\n', include, ...annotations].join('');
   return text.replace(metadata, (found) => found + added);
 }

@@ -35,6 +35,7 @@ const KNOWN: Properties = {
   'certManager.duration': duration,
   'certManager.renewBefore': duration,
   'podDisruptionBudget.minAvailable': amount,
+  'admissionWebhook.caBundle': { type: 'string', pattern: '^[A-Za-z0-9+/=]*$' },
   'networkPolicy.controlPlaneCIDRs': cidrs,
   'networkPolicy.apiServerCIDRs': cidrs,
   'networkPolicy.apiServerPort': { type: 'integer', minimum: 1, maximum: 65_535 },
@@ -113,7 +114,7 @@ function chartConfiguration(): JsonSchema {
   return {
     ...schema,
     properties: {
-      server: without(server, ['bindAddress', 'port', 'inspectPort', 'tls']),
+      server: without(server, ['bindAddress', 'port', 'inspectPort', 'webhookPort', 'tls']),
       api: without(api, ['kubeconfig']),
       ...others,
     },

@@ -1,11 +1,12 @@
 /**
  * Certificates in the cluster: the CA with its key in one Secret, Muster's pair and kube-scheduler's in one each, and the
- * CA's certificate, which is no secret, in a ConfigMap for all who ask Muster.
+ * CA's certificate, which is no secret, in a ConfigMap for all who ask Muster, and in the webhook if that is installed.
  */
 import type { ApiClient } from '../kube/client.ts';
 import type { ApiResponse } from '../kube/transport.ts';
 import type { CertificateFile, CertificateFiles, FileChange } from './renewal.ts';
 import type { CertificateStore } from './store.ts';
+import { trustInWebhook } from './webhook-ca.ts';
 
 interface Target {
   readonly plural: 'secrets' | 'configmaps';
@@ -77,18 +78,27 @@ export class CertificateSecrets implements CertificateStore {
     return files;
   }
 
-  async write(changes: readonly FileChange[]): Promise<void> {
+  async write(changes: readonly FileChange[]): Promise<readonly string[]> {
     const files: Record<string, string | undefined> = { ...this.#files };
     for (const { name, content } of changes) files[name] = content;
+    const warnings: string[] = [];
     for (const target of targets) {
       // The Secret of a CA whose key is kept elsewhere is not made.
       if (target.name === 'muster-ca' && target.plural === 'secrets' && files['ca.key'] === undefined) continue;
+      // The API server verifies, too: it knows a CA before Muster presents a certificate of it.
+      if (target.name === 'muster-tls') await this.#tellWebhook(files['ca.crt'], warnings);
       await this.#bring(target, files);
     }
+    return warnings;
   }
 
   close(): Promise<void> {
     return this.#api.close();
+  }
+
+  async #tellWebhook(ca: string | undefined, warnings: string[]): Promise<void> {
+    const warning = ca === undefined ? undefined : await trustInWebhook(this.#api, this.#namespace, ca);
+    if (warning !== undefined) warnings.push(warning);
   }
 
   /** Each object is written whole, with the version that was read: a pair never matches half. */

@@ -10,9 +10,10 @@ export interface CertificateStore {
   read(): Promise<CertificateFiles>;
   /**
    * Writes the changes of what `read` returned, in their order.
+   * @returns what could not be done beside, for people.
    * @throws Error when somebody else changed it meanwhile, or it cannot be written.
    */
-  write(changes: readonly FileChange[]): Promise<void>;
+  write(changes: readonly FileChange[]): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -33,13 +34,14 @@ export class CertificateDirectory implements CertificateStore {
     return files;
   }
 
-  async write(changes: readonly FileChange[]): Promise<void> {
+  async write(changes: readonly FileChange[]): Promise<readonly string[]> {
     if (changes.length > 0) await mkdir(this.place, { recursive: true });
     for (const { name, content } of changes) {
       const path = join(this.place, name);
       if (content === undefined) await rm(path, { force: true });
       else await replace(path, content, name.endsWith('.key') ? 0o600 : 0o644);
     }
+    return [];
   }
 
   async close(): Promise<void> {}

@@ -19,7 +19,8 @@ a new CA only when it starts.
   --dir DIR              files: ca.crt, ca.key, tls.crt and tls.key (Muster's),
                          scheduler.crt and scheduler.key (kube-scheduler's)
   --secrets              Secrets of the cluster: muster-ca, muster-tls and
-                         muster-scheduler-tls, and the ConfigMap muster-ca
+                         muster-scheduler-tls, and the ConfigMap muster-ca; also the
+                         CA of the admission webhook, if that is installed
   --kubeconfig FILE      how to reach the API server, with --secrets
   -n, --namespace NAME   where Muster runs (default muster-system)
   --service NAME         its Service (default muster)
@@ -57,7 +58,8 @@ a new CA only when it starts.
       const renewal = renewCertificates(await store.read(), wish, { now, random: randomBytes });
       if (renewal.kind === 'refused') throw new Error(`${renewal.text} (${store.place})`);
       // Also without a change: a Secret may lack what an earlier run could not write.
-      if (!check) await store.write(renewal.changes);
+      const warnings = check ? [] : await store.write(renewal.changes);
+      for (const warning of warnings) environment.stderr(`${warning}\n`);
       report(renewal, output === 'json', environment, now);
       return check && renewal.changes.length > 0 ? 1 : 0;
     } finally {

@@ -14,6 +14,7 @@ import {
 } from '../doctor/installation.ts';
 import type { MusterSettings, SchedulerConfiguration } from '../doctor/scheduler-config.ts';
 import { type FoundScheduler, findSchedulers, type SeenSchedulerPod } from '../doctor/scheduler-pods.ts';
+import type { SeenWebhook } from '../doctor/webhook.ts';
 import type { SeenJob, SeenQuota, SeenWorkloadPod, SeenWorkloads } from '../doctor/workloads.ts';
 import { ApiClient } from '../kube/client.ts';
 import { type Endpoint, loadEndpoint } from '../kube/kubeconfig.ts';
@@ -34,15 +35,17 @@ export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<
   try {
     await expectAnswer(api, endpoint.server);
     const pods = await lookAt('pods', () => listObjects<SeenWorkloadPod & SeenSchedulerPod>(api, '/api/v1/pods'));
-    const [settings, schedulers, rights, policies, workloads, service] = await Promise.all([
-      readSettings(api, wish, namespace),
+    const [configuration, schedulers, rights, policies, workloads, service] = await Promise.all([
+      readConfiguration(api, wish, namespace),
       readSchedulers(api, wish, pods),
       lookAt('rights of Muster', () => reviewRights(api, `system:serviceaccount:${namespace}:${account}`)),
-      lookAt('admission policies', () => readPolicies(api, namespace)),
+      lookAt('admission policies', () => readPolicies(api, { namespace, service: account, ca: target.ca })),
       readWorkloads(api, pods),
       lookAt('the running Muster', () => readService(wish, endpoint)),
     ]);
     const defaults = settingsOf(defaultConfiguration());
+    const known = configuration.kind === 'known' ? configuration.value : undefined;
+    const settings = known ? ({ kind: 'known', value: settingsOf(known) } as const) : (configuration as Unknown);
     const serviceAbout = target.kind === 'url' ? target.url : `service ${namespace}/${account}`;
     return {
       now: now(),
@@ -53,6 +56,7 @@ export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<
       schedulers,
       rights,
       policies,
+      webhookPort: known?.server.webhookPort,
       workloads,
       service,
     };
@@ -61,14 +65,20 @@ export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<
   }
 }
 
-async function readSettings(api: ApiClient, { config }: DoctorWish, namespace: string): Promise<Fact<MusterSettings>> {
+type Unknown = Extract<Fact<unknown>, { readonly kind: 'unknown' }>;
+
+async function readConfiguration(
+  api: ApiClient,
+  { config }: DoctorWish,
+  namespace: string,
+): Promise<Fact<MusterConfiguration>> {
   if (config !== undefined) {
-    return { kind: 'known', value: settingsOf(parseConfiguration(readFileSync(config, 'utf8'), config)) };
+    return { kind: 'known', value: parseConfiguration(readFileSync(config, 'utf8'), config) };
   }
   return lookAt('configuration of Muster', async () => {
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/muster`;
     const { data } = await readObject<{ readonly data?: Readonly<Record<string, string>> }>(api, path);
-    return settingsOf(parseConfiguration(data?.['config.yaml'] ?? '', 'ConfigMap muster'));
+    return parseConfiguration(data?.['config.yaml'] ?? '', 'ConfigMap muster');
   });
 }
 
@@ -149,7 +159,15 @@ async function reviewRights(api: ApiClient, user: string): Promise<readonly Revi
   return Promise.all(neededRights.map(review));
 }
 
-async function readPolicies(api: ApiClient, namespace: string): Promise<SeenPolicies> {
+/** Where Muster is. */
+interface Place {
+  readonly namespace: string;
+  readonly service: string;
+  /** A file with the CA of its certificate; undefined: the ConfigMap `muster-ca` has it. */
+  readonly ca: string | undefined;
+}
+
+async function readPolicies(api: ApiClient, place: Place): Promise<SeenPolicies> {
   const namesOf = async (plural: string): Promise<readonly string[]> => {
     const { status, body } = await api.request('GET', `${GROUP_POLICY}/${plural}`);
     // An older cluster does not have the kind.
@@ -166,9 +184,37 @@ async function readPolicies(api: ApiClient, namespace: string): Promise<SeenPoli
   ]);
   const { status } = await api.request(
     'GET',
-    `/api/v1/namespaces/${encodeURIComponent(namespace)}/limitranges/muster-gates`,
+    `/api/v1/namespaces/${encodeURIComponent(place.namespace)}/limitranges/muster-gates`,
   );
-  return { mutating, mutatingBindings, validating, validatingBindings, gatesParameter: status === 200 };
+  const webhook = await readWebhook(api, place);
+  return { mutating, mutatingBindings, validating, validatingBindings, gatesParameter: status === 200, webhook };
+}
+
+interface WebhookObject {
+  readonly webhooks?: readonly {
+    readonly clientConfig?: { readonly caBundle?: string; readonly service?: { readonly port?: number } };
+  }[];
+}
+
+async function readWebhook(api: ApiClient, { namespace, service, ca }: Place): Promise<SeenWebhook | undefined> {
+  const found = await api.request('GET', `${GROUP_POLICY}/mutatingwebhookconfigurations/muster-gang-members`);
+  if (found.status === 404) return undefined;
+  if (found.status !== 200) throw new Error(`expected the API server to show the webhook, found ${found.status}`);
+  const clientConfig = (found.body as WebhookObject).webhooks?.[0]?.clientConfig;
+  const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
+  const map = await api.request('GET', `${base}/configmaps/muster-ca`);
+  const { data } = (map.status === 200 ? map.body : {}) as { readonly data?: Readonly<Record<string, string>> };
+  const { spec } = await readObject<{ readonly spec?: { readonly ports?: readonly { readonly port: number }[] } }>(
+    api,
+    `${base}/services/${encodeURIComponent(service)}`,
+  );
+  // What the API server takes where no port is said.
+  const port = clientConfig?.service?.port ?? 443;
+  return {
+    caBundle: Buffer.from(clientConfig?.caBundle ?? '', 'base64').toString('utf8'),
+    musterCa: ca === undefined ? data?.['ca.crt'] : readFileSync(ca, 'utf8'),
+    hasServicePort: spec?.ports?.some((each) => each.port === port) === true,
+  };
 }
 
 async function readWorkloads(api: ApiClient, pods: Fact<readonly SeenWorkloadPod[]>): Promise<Fact<SeenWorkloads>> {

@@ -24,6 +24,8 @@ export interface ServerConfiguration {
   readonly port: number;
   /** A second port, on which nobody can ask for decisions; 0: none. */
   readonly inspectPort: number;
+  /** A port for the admission webhook alone; 0: none. */
+  readonly webhookPort: number;
   /** Undefined: plain HTTP. */
   readonly tls: TlsConfiguration | undefined;
   /** Asked for only with `tls.clientCaFile`. */
@@ -49,6 +51,7 @@ export function readServer(section: Section): ServerConfiguration {
     bindAddress: section.text('bindAddress', '127.0.0.1'),
     port: section.integer('port', 8443, { min: 0, max: 65_535 }),
     inspectPort: section.integer('inspectPort', 0, { min: 0, max: 65_535 }),
+    webhookPort: section.integer('webhookPort', 0, { min: 0, max: 65_535 }),
     tls: readTls(section.optionalSection('tls')),
     callers: readCallers(section.section('callers')),
     maxBodyMiB: section.integer('maxBodyMiB', 8, { min: 1, max: 1024 }),
@@ -94,6 +97,18 @@ export function checkServer({ callers, tls, ...server }: ServerConfiguration): r
     problems.push(
       `server.inspectPort: expected another port than server.port, found ${server.port} for both; ` +
         'leave it out to have everything on one port',
+    );
+  }
+  if (server.webhookPort !== 0 && [server.port, server.inspectPort].includes(server.webhookPort)) {
+    problems.push(
+      'server.webhookPort: expected another port than server.port and server.inspectPort, ' +
+        `found ${server.webhookPort} for both; API servers come to it without a certificate`,
+    );
+  }
+  if (server.webhookPort !== 0 && tls === undefined) {
+    problems.push(
+      'server.webhookPort: expected server.tls with it, found none; API servers call webhooks over TLS only: ' +
+        'set server.tls, or leave webhookPort out',
     );
   }
   if (tls?.clientCaFile !== undefined && callers.decisions.length === 0) {

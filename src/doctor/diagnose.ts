@@ -30,6 +30,8 @@ export interface DoctorFacts {
   readonly schedulers: readonly Fact<SeenScheduler>[];
   readonly rights: Fact<readonly ReviewedRight[]>;
   readonly policies: Fact<SeenPolicies>;
+  /** Of Muster's configuration; undefined: it is not known. */
+  readonly webhookPort: number | undefined;
   readonly workloads: Fact<SeenWorkloads>;
   readonly service: Fact<RunningService>;
 }
@@ -41,7 +43,7 @@ export function diagnose(facts: DoctorFacts): readonly Finding[] {
     ...judge(facts.settings, () => []),
     ...judgeSchedulers(facts.schedulers, settings),
     ...judge(facts.rights, (rights) => checkRights(rights, facts.account)),
-    ...judge(facts.policies, checkPolicies),
+    ...judge(facts.policies, (policies) => checkPolicies(policies, facts.webhookPort)),
     ...judge(facts.service, (service) => checkService(service, facts.serviceAbout)),
     ...judge(facts.workloads, (workloads) => checkWorkloads(workloads, settings, facts.now)),
   ]);

@@ -1,5 +1,6 @@
 /** Judges what is installed: rights, admission policies, and the running service. */
 import type { Finding } from './finding.ts';
+import { checkWebhook, type SeenWebhook } from './webhook.ts';
 
 /** A right that Muster needs, and what is lost without it. */
 export interface NeededRight {
@@ -50,20 +51,33 @@ export interface SeenPolicies {
   readonly validatingBindings: readonly string[];
   /** Undefined: there is no LimitRange `muster-gates`. */
   readonly gatesParameter: boolean;
+  /** Undefined: the webhook is not installed. */
+  readonly webhook: SeenWebhook | undefined;
 }
 
-export function checkPolicies(seen: SeenPolicies): readonly Finding[] {
+/** @param webhookPort of Muster's configuration; undefined: it is not known. */
+export function checkPolicies(seen: SeenPolicies, webhookPort: number | undefined): readonly Finding[] {
   const findings: Finding[] = [];
   const hasGate = seen.mutating.includes('muster-gang-members');
-  if (!hasGate) {
+  if (seen.webhook !== undefined) findings.push(...checkWebhook(seen.webhook, webhookPort));
+  if (hasGate && seen.webhook !== undefined) {
+    findings.push({
+      kind: 'policy-and-webhook',
+      severity: 'warning',
+      about: 'mutatingadmissionpolicy and mutatingwebhookconfiguration muster-gang-members',
+      text: 'expected one of both, found both: each new member is looked at twice, and the result is the same',
+      fix: 'kubectl delete mutatingwebhookconfiguration muster-gang-members, as this cluster has the policy',
+    });
+  }
+  if (!hasGate && seen.webhook === undefined) {
     findings.push({
       kind: 'no-gate-policy',
       severity: 'warning',
       about: 'mutatingadmissionpolicy muster-gang-members',
-      text: 'expected it, found none: kube-scheduler tries the members of gangs that wait again and again',
-      fix: 'kubectl apply -f deploy/admission-policy.yaml (Kubernetes 1.36 or newer)',
+      text: 'expected it or the webhook, found neither: members get no marker, and kube-scheduler tries the members of gangs that wait again and again',
+      fix: 'kubectl apply -f deploy/admission-policy.yaml (Kubernetes 1.36 or newer); before that the webhook, docs/install/versions.md',
     });
-  } else if (!seen.mutatingBindings.includes('muster-gang-members') || !seen.gatesParameter) {
+  } else if (hasGate && (!seen.mutatingBindings.includes('muster-gang-members') || !seen.gatesParameter)) {
     const missing = seen.gatesParameter ? 'its binding' : 'the LimitRange muster-gates';
     findings.push({
       kind: 'gate-policy-incomplete',

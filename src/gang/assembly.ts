@@ -75,6 +75,8 @@ export interface Scheduler {
   readonly view: SchedulerView;
   readonly reservations: Reservations;
   readonly barrier: Barrier;
+  /** Whether a member that is created now gets the gate. */
+  readonly isGating: () => boolean;
 }
 
 export function assembleScheduler(ports: SchedulerPorts): Scheduler {
@@ -165,7 +167,7 @@ export function assembleScheduler(ports: SchedulerPorts): Scheduler {
   // Answers between two cycles
   const verbs = assembleVerbs(context, ports, { gangs, observation, opener, timer, queues, admission, advisor });
   const inspection = new Inspection(context, { gangs, failures, queues, backfill, endings, holders });
-  return { coordinator, verbs, view: inspection, reservations, barrier };
+  return { coordinator, verbs, view: inspection, reservations, barrier, isGating: () => dispatcher.isGating };
 }
 
 function noteOpened(brought: Brought, { observer, clock }: SchedulerPorts, passage: Passage): void {

@@ -64,6 +64,11 @@ export class Metrics {
     'Questions to the API server about bearer tokens and their rights',
     ['kind', 'result'],
   );
+  readonly admissionReviews = this.#counter(
+    'muster_admission_reviews_total',
+    'New pods that the API server asked the webhook about',
+    ['result'],
+  );
   readonly planDuration = this.#histogram(
     'muster_plan_duration_seconds',
     'Time to plan one gang',

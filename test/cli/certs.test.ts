@@ -18,6 +18,7 @@ const DAY = 86_400_000;
 const start = Date.UTC(2026, 11, 1);
 const SECRETS = '/api/v1/secrets';
 const CONFIG_MAPS = '/api/v1/configmaps';
+const WEBHOOKS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 
 let dir: string;
 let server: FakeApiServer;
@@ -25,7 +26,7 @@ let places: CertificatePlace[];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'muster-certs-'));
-  server = await FakeApiServer.start(SECRETS, CONFIG_MAPS);
+  server = await FakeApiServer.start(SECRETS, CONFIG_MAPS, WEBHOOKS);
   places = [];
 });
 
@@ -188,6 +189,63 @@ describe('in Secrets', () => {
     await certs(['--secrets']);
     expect(inSecret('muster-tls', 'ca.crt')).toBe(inSecret('muster-ca', 'ca.crt'));
     expect((await certs(['--secrets', '--check'])).code).toBe(0);
+  });
+
+  describe('the webhook', () => {
+    const install = (metadata: object = {}) => {
+      const webhook = (namespace: string) => ({
+        name: `${namespace}.muster.dev`,
+        timeoutSeconds: 3,
+        clientConfig: { service: { name: 'muster', namespace, path: '/x' } },
+      });
+      const webhooks = [webhook('muster-system'), webhook('elsewhere')];
+      server.put(WEBHOOKS, { metadata: { name: 'muster-gang-members', ...metadata }, webhooks } as never);
+    };
+    const bundles = () =>
+      (
+        server.get(WEBHOOKS, 'muster-gang-members') as unknown as {
+          readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
+        }
+      ).webhooks.map(({ clientConfig: { caBundle } }) => caBundle && Buffer.from(caBundle, 'base64').toString());
+
+    test('gets the CA with its own, before somebody presents a certificate of it, and no more of it than that', async () => {
+      install();
+      await certs(['--secrets']);
+      expect(bundles()).toEqual([inSecret('muster-ca', 'ca.crt'), undefined]);
+      const writes = () => server.requests.filter(({ method }) => method !== 'GET').map(({ path }) => path);
+      expect(writes().findIndex((path) => path.startsWith(WEBHOOKS))).toBeLessThan(writes().length - 2);
+      expect(server.get(WEBHOOKS, 'muster-gang-members')).toMatchObject({ webhooks: [{ timeoutSeconds: 3 }, {}] });
+      const made = writes().length;
+      await certs(['--secrets']);
+      expect(writes()).toHaveLength(made);
+      for (let step = 0; step < 2; step++) {
+        await certs(['--secrets', '--rotate-ca']);
+        expect(bundles()[0]?.match(/BEGIN/g)).toHaveLength(2);
+      }
+      await certs(['--secrets', '--rotate-ca']);
+      expect(bundles()).toEqual([inSecret('muster-ca', 'ca.crt'), undefined]);
+    });
+
+    test('is left to cert-manager where that writes it, and by --check', async () => {
+      install();
+      await certs(['--secrets', '--check']);
+      expect(bundles()).toEqual([undefined, undefined]);
+      install({ annotations: { 'cert-manager.io/inject-ca-from': 'muster-system/muster' } });
+      await certs(['--secrets']);
+      expect(bundles()).toEqual([undefined, undefined]);
+    });
+
+    test.each([
+      ['GET', 403, 'to be read, found status 403; bind the ClusterRole muster-webhook-ca'],
+      ['PUT', 409, 'to be replaced, found status 409; run this again'],
+    ])('that cannot be asked for (%s: %i) is told, and the certificates are made', async (method, status, text) => {
+      install();
+      server.fault = (request) =>
+        request.path.startsWith(WEBHOOKS) && request.method === method ? { kind: 'answer', status } : undefined;
+      const { code, stderr } = await certs(['--secrets']);
+      expect([code, stderr]).toEqual([0, expect.stringContaining(text)]);
+      expect(inSecret('muster-tls', 'tls.crt')).toContain('BEGIN');
+    });
   });
 
   test('what somebody else changed meanwhile is not overwritten', async () => {

@@ -55,6 +55,32 @@ function serveGood(): void {
   serve('/api/v1/resourcequotas', { items: [] });
 }
 
+/** An older cluster, where the webhook is installed. */
+function serveWebhook(caBundle: string): void {
+  for (const plural of ['mutatingadmissionpolicies', 'mutatingadmissionpolicybindings'])
+    serve(`${policies}/${plural}`, { message: 'the server could not find the requested resource' }, 404);
+  const service = { namespace: 'muster-system', name: 'muster', port: 9443 };
+  const clientConfig = { service, caBundle: Buffer.from(caBundle).toString('base64') };
+  serve(`${policies}/mutatingwebhookconfigurations/muster-gang-members`, { webhooks: [{ clientConfig }] });
+  serve('/api/v1/namespaces/muster-system/services/muster', { spec: { ports: [{ port: 8443 }, { port: 9443 }] } });
+  const config = [
+    'apiVersion: config.muster.dev/v1alpha1',
+    'kind: MusterConfiguration',
+    'server: {webhookPort: 9443, tls: {certFile: a, keyFile: b}}',
+  ].join('\n');
+  serve('/api/v1/namespaces/muster-system/configmaps/muster', { data: { 'config.yaml': config } });
+}
+
+test('on an older cluster the webhook does, with the CA of Muster', async () => {
+  const pem = (content: string) => `-----BEGIN CERTIFICATE-----\n${content}\n-----END CERTIFICATE-----\n`;
+  serveGood();
+  serveWebhook(pem('QQ=='));
+  serve('/api/v1/namespaces/muster-system/configmaps/muster-ca', { data: { 'ca.crt': pem('QQ==') } });
+  expect((await doctor('-o', 'json')).found).toEqual(['info not-checked the running Muster']);
+  serve('/api/v1/namespaces/muster-system/configmaps/muster-ca', { data: { 'ca.crt': pem('QUE=') } });
+  expect((await doctor('-o', 'json')).found[0]).toContain('warning webhook-other-ca');
+});
+
 async function doctor(...args: readonly string[]) {
   const { environment, stdout, stderr } = recordCli({ gatherFacts: (wish) => gatherFacts(wish, () => 0) });
   const code = await runCli(['doctor', '--kubeconfig', kubeconfig, ...args], environment);

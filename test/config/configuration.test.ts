@@ -29,6 +29,7 @@ describe('parseConfiguration', () => {
         bindAddress: '127.0.0.1',
         port: 8443,
         inspectPort: 0,
+        webhookPort: 0,
         tls: undefined,
         callers: { decisions: ['system:kube-scheduler'], inspect: [], metrics: [] },
         maxBodyMiB: 8,
@@ -99,7 +100,7 @@ describe('parseConfiguration', () => {
   test('reads every field', () => {
     const config = parseConfiguration(
       `${header}
-server: {bindAddress: '::1', port: 0, inspectPort: 9443, tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: [s], inspect: [o, p], metrics: [m]}, maxBodyMiB: 1, maxUnfinishedBodiesMiB: 2, maxConnections: 64, drainDelay: 0s}
+server: {bindAddress: '::1', port: 0, inspectPort: 9443, webhookPort: 9444, tls: {certFile: a, keyFile: b, clientCaFile: c}, callers: {decisions: [s], inspect: [o, p], metrics: [m]}, maxBodyMiB: 1, maxUnfinishedBodiesMiB: 2, maxConnections: 64, drainDelay: 0s}
 api: {kubeconfig: k, maxInFlightWrites: 1, requestTimeout: 1.5s, watchIdleTimeout: 2m}
 managedResources: [nvidia.com/mig-*]
 topology: {levels: [{name: block, label: example.com/block}, {name: rack, label: rack}], exclusiveLevels: [block], policy: spread}
@@ -116,6 +117,7 @@ log: {verbosity: 10}
       bindAddress: '::1',
       port: 0,
       inspectPort: 9443,
+      webhookPort: 9444,
       tls: { certFile: 'a', keyFile: 'b', clientCaFile: 'c' },
       callers: { decisions: ['s'], inspect: ['o', 'p'], metrics: ['m'] },
       maxBodyMiB: 1,
@@ -201,6 +203,18 @@ log: {verbosity: 10}
         'server.inspectPort: expected another port than server.port, found 9000 for both; leave it out to have everything on one port',
     },
     {
+      what: 'a webhook on the port of all else',
+      body: 'server: {port: 9000, webhookPort: 9000, tls: {certFile: a, keyFile: b}}',
+      problem:
+        'server.webhookPort: expected another port than server.port and server.inspectPort, found 9000 for both; API servers come to it without a certificate',
+    },
+    {
+      what: 'a webhook without TLS',
+      body: 'server: {webhookPort: 9443}',
+      problem:
+        'server.webhookPort: expected server.tls with it, found none; API servers call webhooks over TLS only: set server.tls, or leave webhookPort out',
+    },
+    {
       what: 'a total of unfinished bodies below one body',
       body: 'server: {maxBodyMiB: 32, maxUnfinishedBodiesMiB: 16}',
       problem:
@@ -222,7 +236,7 @@ log: {verbosity: 10}
       what: 'an unknown field beside an absent section',
       body: 'server: {tsl: {certFile: a, keyFile: b}}',
       problem:
-        'server.tsl: unknown field; expected one of bindAddress, port, inspectPort, tls, callers, maxBodyMiB, maxUnfinishedBodiesMiB, maxConnections, drainDelay',
+        'server.tsl: unknown field; expected one of bindAddress, port, inspectPort, webhookPort, tls, callers, maxBodyMiB, maxUnfinishedBodiesMiB, maxConnections, drainDelay',
     },
     {
       what: 'a string where a number belongs',

@@ -18,7 +18,7 @@ test.each([...generated])('deploy/%s is up to date; otherwise run `node scripts/
 test('each manifest of deploy/ is in the chart and in a kustomization', () => {
   const manifests = readdirSync(deployDir).filter((name) => name.endsWith('.yaml'));
   const covered = plainFiles.filter((path) => !path.includes('/'));
-  expect(manifests.toSorted()).toEqual([...covered, 'networkpolicy.yaml'].toSorted());
+  expect(manifests.toSorted()).toEqual([...covered, 'networkpolicy.yaml', 'webhook.yaml'].toSorted());
 });
 
 test.each([
@@ -26,6 +26,7 @@ test.each([
   ['kustomize/overlays/second-scheduler', []],
   ['kustomize/overlays/monitoring', []],
   ['kustomize/overlays/cert-manager', []],
+  ['kustomize/overlays/webhook', []],
   ['kustomize/overlays/network-policy', []],
 ])('every file of deploy/%s is used', (folder) => {
   const text = readFileSync(join(deployDir, folder, 'kustomization.yaml'), 'utf8');

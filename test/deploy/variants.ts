@@ -47,6 +47,7 @@ const documentation = ['192.0.2.0/24'];
 export const variants = [
   { path: 'base', values: {} },
   { path: 'overlays/second-scheduler', values: { scheduler: { enabled: true } } },
+  { path: 'overlays/webhook', values: { admissionWebhook: { enabled: true } } },
   { path: 'overlays/cert-manager', values: { certManager: { enabled: true } } },
   { path: 'overlays/certificates', values: { certificates: { job: { enabled: true } } } },
   {

@@ -13,6 +13,7 @@ import {
   type SeenPolicies,
 } from '../../src/doctor/installation.ts';
 import { findSchedulers } from '../../src/doctor/scheduler-pods.ts';
+import { checkWebhook, type SeenWebhook } from '../../src/doctor/webhook.ts';
 
 interface Manifest {
   readonly kind: string;
@@ -61,7 +62,11 @@ describe('policies', () => {
     validating: names('record-policies.yaml', 'ValidatingAdmissionPolicy'),
     validatingBindings: names('record-policies.yaml', 'ValidatingAdmissionPolicyBinding'),
     gatesParameter: true,
+    webhook: undefined,
   };
+  const pem = (content: string) => `-----BEGIN CERTIFICATE-----\n${content}\n-----END CERTIFICATE-----\n`;
+  const webhook: SeenWebhook = { caBundle: pem('QQ\n=='), musterCa: pem('QQ=='), hasServicePort: true };
+  const older = { mutating: [], mutatingBindings: [], gatesParameter: false, webhook };
 
   test.each<[string, Partial<SeenPolicies>, readonly string[]]>([
     ['all that is shipped', {}, []],
@@ -70,9 +75,27 @@ describe('policies', () => {
     ['a gate without parameter', { gatesParameter: false }, ['gate-policy-incomplete']],
     ['no record policies', { validating: [] }, ['no-record-policy', 'no-record-policy']],
     ['one without binding', { validatingBindings: ['muster-writes'] }, ['no-record-policy']],
+    ['the webhook in place of the policy', older, []],
+    ['both', { webhook }, ['policy-and-webhook']],
+    ['a webhook without a CA', { ...older, webhook: { ...webhook, caBundle: '' } }, ['webhook-without-ca']],
+    ['one with another CA', { ...older, webhook: { ...webhook, caBundle: pem('QUE=') } }, ['webhook-other-ca']],
+    [
+      'one that lacks the CA that comes',
+      { ...older, webhook: { ...webhook, musterCa: pem('QQ==') + pem('QUE=') } },
+      ['webhook-other-ca'],
+    ],
+    ['one whose CA nobody knows', { ...older, webhook: { ...webhook, musterCa: undefined } }, []],
+    ['one without a port', { ...older, webhook: { ...webhook, hasServicePort: false } }, ['webhook-without-service']],
   ])('%s', (_, change, kinds) => {
-    expect(checkPolicies({ ...all, ...change }).map(({ kind }) => kind)).toEqual(kinds);
+    expect(checkPolicies({ ...all, ...change }, 9443).map(({ kind }) => kind)).toEqual(kinds);
   });
+});
+
+test('a webhook that Muster does not serve is found, where its configuration is known', () => {
+  const seen: SeenWebhook = { caBundle: '', musterCa: undefined, hasServicePort: true };
+  const kindsOf = (port: number | undefined) => checkWebhook(seen, port).map(({ kind }) => kind);
+  expect(kindsOf(0)).toEqual(['webhook-without-ca', 'webhook-without-port']);
+  expect(kindsOf(undefined)).toEqual(['webhook-without-ca']);
 });
 
 describe('the running service', () => {
@@ -169,6 +192,7 @@ describe('altogether', () => {
     schedulers: [],
     rights: unknown,
     policies: unknown,
+    webhookPort: undefined,
     workloads: { kind: 'known', value: { pods: [], jobs: [], quotas: [] } },
     service: {
       kind: 'known',

@@ -32,6 +32,8 @@ async function refusalOf(helm: Helm, options: RenderOptions): Promise<string> {
   );
 }
 
+const ADDRESSES = { enabled: true, apiServerCIDRs: ['192.0.2.0/24'], controlPlaneCIDRs: ['192.0.2.0/24'] };
+
 /** A cluster older than the mutating policies, another namespace, two extender entries. */
 const OLD_CLUSTER: RenderOptions = {
   namespace: 'gangs',
@@ -101,6 +103,25 @@ describe.each(helms)('the chart by %s', (helm) => {
     expect(objects.map(({ kind }) => kind)).not.toContain('MutatingAdmissionPolicy');
     const texts = objects.map((object) => dump(readable(object), { sortKeys: true, noRefs: true })).toSorted();
     await expect(texts.join('---\n')).toMatchFileSnapshot('snapshots/chart-old-cluster.yaml');
+  });
+
+  test('asks Muster instead of the policy where that is wanted, with the CA that it is given', async () => {
+    const values = { admissionWebhook: { enabled: true, caBundle: 'Q0E=' }, networkPolicy: ADDRESSES };
+    const objects = await objectsOf(helm, { values, namespace: 'gangs' });
+    const ofKind = (kind: string) => objects.filter((object) => object.kind === kind);
+    expect(ofKind('MutatingAdmissionPolicy')).toEqual([]);
+    expect(ofKind('MutatingWebhookConfiguration')).toMatchObject([
+      {
+        webhooks: [{ clientConfig: { caBundle: 'Q0E=', service: { name: 'muster', namespace: 'gangs', port: 9443 } } }],
+      },
+    ]);
+    const map = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'muster');
+    expect(parseConfiguration(map?.data?.['config.yaml'] ?? '', 'chart').server.webhookPort).toBe(9443);
+    expect(dump(ofKind('Service'))).toContain('targetPort: 9443');
+    expect(dump(ofKind('NetworkPolicy'))).toContain('port: 9443');
+    const injected = { admissionWebhook: { enabled: true }, certManager: { enabled: true } };
+    const webhook = await find(helm, 'MutatingWebhookConfiguration', 'muster-gang-members', { values: injected });
+    expect(webhook?.metadata.annotations).toEqual({ 'cert-manager.io/inject-ca-from': 'muster-system/muster' });
   });
 
   test('marks only the markers of the entry that binds', async () => {

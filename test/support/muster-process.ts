@@ -72,6 +72,8 @@ export interface MusterProcess {
   readonly coordinator: Coordinator;
   readonly view: SchedulerView;
   readonly barrier: Barrier;
+  /** Whether a member that is created now gets the gate. */
+  readonly isGating: () => boolean;
   readonly inspector: TopologyInspector;
   readonly queueInspector: QueueInspector;
   /** Reads the existing objects, then serves. Until then calls are answered with "not ready". */
@@ -107,7 +109,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     projectPod: (raw) => projector.project(raw),
     searcher: (options.searcher ?? answersAtOnce)(policy),
   };
-  const { coordinator, verbs, view, reservations, barrier } = assembleScheduler(changePorts(ports));
+  const { coordinator, verbs, view, reservations, barrier, isGating } = assembleScheduler(changePorts(ports));
   const isReady = () => recovered;
   const inspector = new TopologyInspector({ scheduler: view, policy, isReady });
   const queueInspector = new QueueInspector({ scheduler: view, isAccelerator, clock, isReady });
@@ -143,6 +145,7 @@ export function startProcess(cluster: ClusterInMemory, hand: HandClock, options:
     coordinator,
     view,
     barrier,
+    isGating,
     inspector,
     queueInspector,
     recover: () => {

@@ -26,6 +26,9 @@ muster.{{ .Release.Namespace }}.svc
 {{- $tls := dict "certFile" "/etc/muster/tls/tls.crt" "keyFile" "/etc/muster/tls/tls.key" "clientCaFile" "/etc/muster/tls/ca.crt" }}
 {{- $callers := dict "decisions" (list "system:kube-scheduler") }}
 {{- $server := dict "bindAddress" "0.0.0.0" "port" 8443 "inspectPort" 8444 "tls" $tls "callers" $callers }}
+{{- if .Values.admissionWebhook.enabled }}
+{{- $_ := set $server "webhookPort" 9443 }}
+{{- end }}
 {{- $config := dict "apiVersion" "config.muster.dev/v1alpha1" "kind" "MusterConfiguration" "server" $server }}
 {{- $election := dict }}
 {{- if gt (int .Values.replicas) 1 }}

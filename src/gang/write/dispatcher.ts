@@ -43,6 +43,11 @@ export class Dispatcher {
     return this.#parts.gates.nextAt;
   }
 
+  /** Whether a member that is created now gets the gate. */
+  get isGating(): boolean {
+    return this.#parts.gates.isGating(this.#clock.now());
+  }
+
   /**
    * Runs the step: nominations, gates and erasures, then notices and evictions, gang by gang; then lone pods, and whether
    * new members get the gate.

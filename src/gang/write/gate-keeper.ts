@@ -1,5 +1,5 @@
 /**
- * Decides whether members of gangs get the gate when they are created, and tells the admission policy.
+ * Decides whether members of gangs get the gate when they are created, and tells the admission policy; the webhook asks.
  *
  * A gate costs two changes of the pod, which is more than all that Muster writes otherwise for a member that starts
  * undisturbed. Without it kube-scheduler tries the members of a gang that waits again and again, at each change of any
@@ -34,6 +34,8 @@ export class GateKeeper {
   #causedAt = Number.NEGATIVE_INFINITY;
   #written: boolean | undefined;
   #isWriting = false;
+  /** Whether it looked at the gangs yet. */
+  #hasLooked = false;
   /** When it is written although nothing changed, milliseconds. */
   #dueAt = Number.NEGATIVE_INFINITY;
 
@@ -51,10 +53,20 @@ export class GateKeeper {
     return calmAt > this.#context.clock.now() ? Math.min(this.#dueAt, calmAt) : this.#dueAt;
   }
 
+  /**
+   * Whether a member that is created now gets the gate. While nothing is known it does, as the policy does: somebody opens
+   * it in any case.
+   */
+  isGating(now: number): boolean {
+    if (!this.#switch || (this.#switch.mode === 'auto' && !this.#hasLooked)) return true;
+    return this.#isWanted(this.#switch, now);
+  }
+
   /** Starts the write that is missing. O(gangs). */
   reconcile(records: Iterable<GangRecord>, now: number): void {
     if (!this.#switch) return;
     const cause = findCause(records);
+    this.#hasLooked = true;
     if (cause !== undefined) {
       this.#cause = cause;
       this.#causedAt = now;

@@ -1,20 +1,27 @@
-/** Muster's ports: one for everything and, if it is wanted, one on which there are no decisions. */
+/** Muster's ports: one for everything and, if they are wanted, others on which there are no decisions. */
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
 
-/** What differs on the second port. */
-export type SecondPort = Pick<ServerOptions, 'fetch' | 'port'>;
+/** What differs on a further port. */
+export type FurtherPort = Pick<ServerOptions, 'fetch' | 'port' | 'strangers'> & {
+  /** Nobody is asked for a certificate there. */
+  readonly isWithoutCertificates?: true;
+};
 
-/** Starts to listen on both. They drain together, and each has connections of its own. */
-export async function startListeners(options: ServerOptions, second: SecondPort | undefined): Promise<RunningServer> {
-  const first = await startServer(options);
-  if (second === undefined) return first;
+/** Starts to listen on all. They drain together, and each has connections of its own. */
+export async function startListeners(options: ServerOptions, further: readonly FurtherPort[]): Promise<RunningServer> {
+  const running = [await startServer(options)];
+  const closeAll = async () => void (await Promise.all(running.map((server) => server.close())));
   // What is counted and told once belongs to the first.
   const { directPaths: _, onDraining: __, onCertificate: ___, ...common } = options;
   try {
-    const other = await startServer({ ...common, ...second });
-    return { port: first.port, close: async () => void (await Promise.all([first.close(), other.close()])) };
+    for (const { isWithoutCertificates, ...differing } of further) {
+      const { tls } = options;
+      const without = isWithoutCertificates && tls && { tls: { certFile: tls.certFile, keyFile: tls.keyFile } };
+      running.push(await startServer({ ...common, ...without, ...differing }));
+    }
   } catch (error) {
-    await first.close();
+    await closeAll();
     throw error;
   }
+  return { port: running[0]!.port, close: closeAll };
 }

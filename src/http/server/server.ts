@@ -61,6 +61,8 @@ export interface ServerOptions {
   readonly isListed: (peer: Peer) => boolean;
   readonly onRefusedConnection: (reason: RefusedConnection) => void;
   readonly maxConnections: number;
+  /** Places for strangers; unless given, few where there is a client CA, and without one nobody is a stranger. */
+  readonly strangers?: { readonly total: number; readonly perAddress: number };
   /** How long to keep serving after `onDraining`, so that clients notice first. */
   readonly drainDelayMs: number;
   readonly logger: Logger;
@@ -92,9 +94,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const timing = options.timing ?? serverTiming;
   const material = options.tls && (await readTlsMaterial(options.tls));
   const { onRefusedConnection } = options;
-  const maxStrangers = material?.ca === undefined ? undefined : MAX_STRANGERS;
+  const few = { total: material?.ca === undefined ? undefined : MAX_STRANGERS, perAddress: MAX_STRANGERS / 4 };
+  const { total: maxStrangers, perAddress: maxStrangersPerAddress } = options.strangers ?? few;
   const connections = new Connections({
-    limits: { maxConnections: options.maxConnections, maxStrangers, maxStrangersPerAddress: MAX_STRANGERS / 4 },
+    limits: { maxConnections: options.maxConnections, maxStrangers, maxStrangersPerAddress },
     ...timing,
     onRefused: onRefusedConnection,
   });

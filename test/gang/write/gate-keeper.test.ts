@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { WriteOutcome } from '../../../src/core/objects/write-outcome.ts';
 import type { GateSwitch } from '../../../src/gang/framework/ports.ts';
+import { GateKeeper } from '../../../src/gang/write/gate-keeper.ts';
 import { gang, SECOND, startWorld } from '../../support/scenario.ts';
 
 /** A world whose admission policy can be told. */
@@ -18,6 +19,34 @@ async function start(nodes: number, mode: GateSwitch['mode'] = 'auto', answer: W
 }
 
 const values = (told: readonly { readonly isOn: boolean }[]) => told.map(({ isOn }) => isOn);
+
+describe('a member that is created now', () => {
+  test('gets the gate as the policy is told', async () => {
+    const { world, told } = await start(4);
+    const { isGating } = world.muster;
+    world.running('old', ['n3']);
+    expect(isGating()).toBe(told.at(-1)?.isOn);
+    world.create(gang('a', 4));
+    await world.settle();
+    expect(isGating()).toBe(true);
+    world.delete('old-0');
+    await world.settle();
+    await world.schedule();
+    await world.pass(12 * SECOND);
+    expect(isGating()).toBe(false);
+  });
+
+  test.each(['always', 'never'] as const)('gets it %s', async (mode) => {
+    const { world } = await start(4, mode);
+    expect(world.muster.isGating()).toBe(mode === 'always');
+  });
+
+  test('gets it from a Muster that has looked at no gang yet: it only watches', () => {
+    const gates: GateSwitch = { mode: 'auto', set: async () => ({ kind: 'ok' }) };
+    const parts = { clock: { now: () => 0 } } as unknown as ConstructorParameters<typeof GateKeeper>[0];
+    expect(new GateKeeper(parts, gates, { wake: () => {} }).isGating(0)).toBe(true);
+  });
+});
 
 describe('members get the gate', () => {
   test('not while every gang starts', async () => {
