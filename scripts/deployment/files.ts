@@ -10,6 +10,7 @@ const schedulerConfigs = ['kube-scheduler-config.yaml', 'kube-scheduler-config-l
 const secondScheduler = 'kustomize/overlays/second-scheduler';
 const webhook = 'kustomize/overlays/webhook';
 const monitoring = 'kustomize/overlays/monitoring';
+const certificatesJob = 'kustomize/overlays/certificates/certificates-job.yaml';
 
 /** What is copied as it is: target and source. */
 const COPIES: readonly (readonly [string, string])[] = [
@@ -74,6 +75,7 @@ function templates(): readonly (readonly [string, string])[] {
     ],
     ['webhook', make(['webhook.yaml'], '.Values.admissionWebhook.enabled', { injectCa: true })],
     ['flowschema', make(['flowschema.yaml'], '.Values.flowControl.enabled')],
+    ['certificates-job', make([certificatesJob], '.Values.certificates.job.enabled')],
     ['scheduler-rbac', make([`${secondScheduler}/rbac.yaml`], '.Values.scheduler.enabled', forSecond)],
     [
       'scheduler-flowschema',

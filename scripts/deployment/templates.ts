@@ -15,6 +15,14 @@ export interface TemplateSource {
 
 /** What manifests say, and what says it in a template. The first one that matches counts. */
 const SUBSTITUTIONS: readonly (readonly [RegExp, string])[] = [
+  [
+    /image: muster:\S+/g,
+    'image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}',
+  ],
+  [/^imagePullSecrets: \[\]$/gm, 'imagePullSecrets: {{ toJson .Values.imagePullSecrets }}'],
+  // A Job cannot be changed, so each revision has one.
+  [/name: muster-certs-1$/gm, 'name: muster-certs-{{ .Release.Revision }}'],
+  [/schedule: "17 3 \* \* \*"/g, 'schedule: {{ .Values.certificates.job.schedule | quote }}'],
   [/muster-system/g, '{{ .Release.Namespace }}'],
   [/\['default-scheduler'\]/g, '{{ include "muster.schedulerNamesCel" . }}'],
   [

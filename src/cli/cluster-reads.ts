@@ -4,6 +4,21 @@ import type { ApiClient } from '../kube/client.ts';
 
 const PAGE = 500;
 
+/** Where nobody answers there is nothing to judge. @throws Error that says so. */
+export async function expectAnswer(api: ApiClient, server: string): Promise<void> {
+  try {
+    await api.request('GET', '/version');
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `expected the API server to answer at ${server}, found ${found}; name the cluster with --kubeconfig`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
 /** What fails is unknown. */
 export async function lookAt<T>(about: string, read: () => Promise<T>): Promise<Fact<T>> {
   try {

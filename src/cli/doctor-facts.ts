@@ -18,7 +18,7 @@ import type { SeenWebhook } from '../doctor/webhook.ts';
 import type { SeenJob, SeenQuota, SeenWorkloadPod, SeenWorkloads } from '../doctor/workloads.ts';
 import { ApiClient } from '../kube/client.ts';
 import { type Endpoint, loadEndpoint } from '../kube/kubeconfig.ts';
-import { listObjects, lookAt, readObject } from './cluster-reads.ts';
+import { expectAnswer, listObjects, lookAt, readObject } from './cluster-reads.ts';
 import type { DoctorWish } from './command.ts';
 import { reachMuster } from './reach.ts';
 
@@ -33,6 +33,7 @@ export async function gatherFacts(wish: DoctorWish, now: () => number): Promise<
   const namespace = target.kind === 'cluster' ? target.namespace : 'muster-system';
   const account = target.kind === 'cluster' ? target.service : 'muster';
   try {
+    await expectAnswer(api, endpoint.server);
     const pods = await lookAt('pods', () => listObjects<SeenWorkloadPod & SeenSchedulerPod>(api, '/api/v1/pods'));
     const [configuration, schedulers, rights, policies, workloads, service] = await Promise.all([
       readConfiguration(api, wish, namespace),

@@ -5,7 +5,7 @@ import type { LeftObject, LeftoverFacts, WaitingPod } from '../doctor/leftovers.
 import type { SeenSchedulerPod } from '../doctor/scheduler-pods.ts';
 import { ApiClient } from '../kube/client.ts';
 import { loadEndpoint } from '../kube/kubeconfig.ts';
-import { listObjects, lookAt } from './cluster-reads.ts';
+import { expectAnswer, listObjects, lookAt } from './cluster-reads.ts';
 import type { LeftoverCluster } from './command.ts';
 import { readSchedulers } from './doctor-facts.ts';
 
@@ -46,7 +46,10 @@ export async function openLeftovers(kubeconfig: string | undefined, namespace: s
   );
   const api = new ApiClient(endpoint, { maxWritesInFlight: MAX_WRITES });
   return {
-    gather: () => gatherLeftovers(api, namespace),
+    gather: async () => {
+      await expectAnswer(api, endpoint.server);
+      return gatherLeftovers(api, namespace);
+    },
     openGate: async ({ metadata, spec }) => {
       const pod = { namespace: metadata?.namespace ?? '', name: metadata?.name ?? '', uid: metadata?.uid ?? '' };
       const gates = spec?.schedulingGates?.map(({ name }) => name) ?? [];

@@ -46,12 +46,17 @@ const RUNNING: ReadonlySet<string> = new Set(['deployments']);
 /** Errors first. */
 export function findLeftovers(facts: LeftoverFacts): readonly Finding[] {
   return sortFindings([
-    ...judge(facts.objects, checkObjects),
+    ...need(judge(facts.objects, checkObjects)),
     ...facts.schedulers.flatMap((fact) => judge(fact, checkScheduler)),
-    ...judge(facts.pods, checkPods),
+    ...need(judge(facts.pods, checkPods)),
     ...judge(facts.queues, checkQueues),
     ...judge(facts.labelledNodes, checkNodes),
   ]);
+}
+
+/** Without these nobody can say that nothing is left. */
+function need(findings: readonly Finding[]): readonly Finding[] {
+  return findings.map((finding) => (finding.kind === 'not-checked' ? { ...finding, severity: 'warning' } : finding));
 }
 
 /** Pods with Muster's gate. */

@@ -153,3 +153,11 @@ test('a cluster whose kube-scheduler is no pod is told what to do', async () => 
   expect(stdout).toContain('no pod runs kube-scheduler');
   expect(stdout).toContain('-> run it where the file is: muster doctor --scheduler-config FILE');
 });
+
+test('where no API server answers there is no diagnosis', async () => {
+  await api.stop();
+  const { code, stderr } = await doctor();
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/expected the API server to answer at http:.*, found .*ECONNREFUSED.*--kubeconfig/);
+  api = await PortForwardServer.start();
+});

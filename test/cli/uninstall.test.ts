@@ -64,6 +64,14 @@ test('what is left is told with what to do, and the exit code is 1', async () =>
   expect(stdout).not.toContain('mustering');
 });
 
+test('where no API server answers there is no verdict', async () => {
+  await api.stop();
+  const { code, stderr } = await uninstall('--check');
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/expected the API server to answer at http:.*, found .*ECONNREFUSED.*--kubeconfig/);
+  api = await PortForwardServer.start();
+});
+
 test('gates are named, and opened only when that is confirmed', async () => {
   serveGated('a', 'b');
   expect(await uninstall('--open-gates')).toMatchObject({ code: 0, stdout: 'ml/a\nml/b\n' });

@@ -49,6 +49,7 @@ export const variants = [
   { path: 'overlays/second-scheduler', values: { scheduler: { enabled: true } } },
   { path: 'overlays/webhook', values: { admissionWebhook: { enabled: true } } },
   { path: 'overlays/cert-manager', values: { certManager: { enabled: true } } },
+  { path: 'overlays/certificates', values: { certificates: { job: { enabled: true } } } },
   {
     path: 'overlays/network-policy',
     values: { networkPolicy: { enabled: true, controlPlaneCIDRs: documentation, apiServerCIDRs: documentation } },

@@ -73,7 +73,8 @@ describe('what is left', () => {
     ],
     ['queues, on purpose', { queues: known(3) }, ['info kept queues.muster.dev']],
     ['nodes of the second scheduler', { labelledNodes: known(['a', 'b']) }, ['info kept 2 nodes']],
-    ['what may not be seen', { pods: unknown }, ['info not-checked pods']],
+    ['pods that may not be seen: nobody can say that none waits', { pods: unknown }, ['warning not-checked pods']],
+    ['nodes that may not be seen', { labelledNodes: { ...unknown, about: 'nodes' } }, ['info not-checked nodes']],
   ])('%s', (_what, facts, expected) => {
     const found = findLeftovers({ ...clean, ...facts });
     expect(found.map(({ severity, kind, about }) => `${severity} ${kind} ${about}`)).toEqual(expected);

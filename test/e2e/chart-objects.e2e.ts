@@ -2,9 +2,16 @@
  * The API server takes every object of the chart, with all options: their fields, the expressions of policies, the pods that
  * controllers make of them. Real control plane only.
  */
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CertificateSecrets } from '../../src/certs/secrets.ts';
+import { runCli } from '../../src/cli/commands.ts';
+import { ApiClient } from '../../src/kube/client.ts';
+import { loadEndpoint } from '../../src/kube/kubeconfig.ts';
 import { readObjects } from '../deploy/objects.ts';
+import { recordCli } from '../support/cli-environment.ts';
 import { type Cluster, startControlPlane } from './cluster/control-plane.ts';
+import { writeKubeconfig } from './cluster/credentials.ts';
 import type { KubeObject } from './cluster/resources.ts';
 import { waitFor } from './cluster/wait.ts';
 import { renderChart } from './tools.ts';
@@ -22,6 +29,7 @@ const values = {
     dashboard: { enabled: true },
   },
   scheduler: { enabled: true },
+  certificates: { job: { enabled: true } },
   service: { annotations: { team: 'platform' } },
   nodeSelector: { pool: 'control' },
   tolerations: [{ key: 'control', operator: 'Exists' }],
@@ -53,4 +61,33 @@ test.each(['helm3', 'helm4'] as const)('every object of the chart by %s is accep
     );
     expect(pods.every(({ spec }) => spec?.priorityClassName === 'system-cluster-critical')).toBe(true);
   }
+});
+
+test('the account of the Job makes the certificates, finds them good the next time, and sees no other Secret', async () => {
+  const { status } = await cluster.api.request<{ readonly status: { readonly token: string } }>(
+    'POST',
+    `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/muster-certs/token`,
+    { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } },
+  );
+  const { url, caFile, dir } = cluster;
+  const path = writeKubeconfig(join(dir, 'certs.kubeconfig'), { url, caFile, token: status.token });
+  const endpoint = await loadEndpoint({ kind: 'file', path });
+  const certs = async () => {
+    const { environment, stdout, stderr } = recordCli({
+      now: Date.now,
+      openCertificates: async () => new CertificateSecrets(new ApiClient(endpoint), NAMESPACE),
+    });
+    const code = await runCli(['certs', '--secrets', '--namespace', NAMESPACE], environment);
+    return { code, stdout: stdout(), stderr: stderr() };
+  };
+  expect(await certs()).toMatchObject({ code: 0, stdout: expect.stringMatching(/Muster +made/), stderr: '' });
+  expect(await certs()).toMatchObject({ code: 0, stdout: expect.stringMatching(/Muster +kept/), stderr: '' });
+  const secrets = `/api/v1/namespaces/${NAMESPACE}/secrets`;
+  for (const name of ['muster-ca', 'muster-scheduler-tls', 'muster-tls']) {
+    expect(await cluster.api.request('GET', `${secrets}/${name}`)).toMatchObject({ data: expect.anything() });
+  }
+  const api = new ApiClient(endpoint);
+  expect((await api.request('GET', secrets)).status).toBe(403);
+  expect((await api.request('GET', `${secrets}/other`)).status).toBe(403);
+  await api.close();
 });
