@@ -85,8 +85,11 @@ test('deploy/webhook.yaml is asked about pods that the policy looks at, where Mu
   expect(server.webhookPort).toBe(webhook?.clientConfig.service.port);
 });
 
-test('deploy/webhook.yaml gives nobody a right', () => {
-  expect(read('webhook.yaml').map(({ kind }) => kind)).toEqual(['MutatingWebhookConfiguration', 'ClusterRole']);
+test('deploy/webhook.yaml gives a right to the account that makes certificates, and to nobody else', () => {
+  const all = read('webhook.yaml') as unknown as readonly { readonly kind: string; readonly subjects?: object }[];
+  expect(all.map(({ kind }) => kind)).toEqual(['MutatingWebhookConfiguration', 'ClusterRole', 'ClusterRoleBinding']);
+  const account = { kind: 'ServiceAccount', name: 'muster-certs', namespace: 'muster-system' };
+  expect(all.flatMap(({ subjects }) => subjects ?? [])).toEqual([account]);
 });
 
 test('deploy/networkpolicy.yaml selects the pods of the Deployment', () => {
