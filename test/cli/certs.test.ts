@@ -235,8 +235,14 @@ describe('in Secrets', () => {
       expect(bundles()).toEqual([undefined, undefined]);
     });
 
+    test('nothing is said to somebody who may not see whether it is there', async () => {
+      server.fault = ({ path }) => (path.startsWith(WEBHOOKS) ? { kind: 'answer', status: 403 } : undefined);
+      expect(await certs(['--secrets'])).toMatchObject({ code: 0, stderr: '' });
+    });
+
     test.each([
-      ['GET', 403, 'to be read, found status 403; bind the ClusterRole muster-webhook-ca'],
+      ['GET', 500, 'to be read, found status 500; run this again'],
+      ['PUT', 403, 'to be replaced, found status 403; bind the ClusterRole muster-webhook-ca'],
       ['PUT', 409, 'to be replaced, found status 409; run this again'],
     ])('that cannot be asked for (%s: %i) is told, and the certificates are made', async (method, status, text) => {
       install();

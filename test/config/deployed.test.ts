@@ -4,6 +4,7 @@ import { loadAll } from 'js-yaml';
 import { expect, test } from 'vitest';
 import { defaultConfiguration, parseConfiguration } from '../../src/config/configuration.ts';
 import { findExposure } from '../../src/config/server.ts';
+import { ADMISSION_PATH } from '../../src/http/admission/admission.ts';
 
 interface Manifest {
   readonly kind: string;
@@ -47,6 +48,48 @@ test('deploy/admission-policy.yaml has the same list of resources in both places
   const lists = [...text.matchAll(/name in (\[[^\]]*\]) \|\| (name\.startsWith\([^)]*\))/g)].map((match) => match[0]);
   expect(lists).toHaveLength(4);
   expect(new Set(lists).size).toBe(1);
+});
+
+interface Admission {
+  readonly kind: string;
+  readonly spec?: { readonly matchConditions?: readonly Condition[] };
+  readonly webhooks?: readonly {
+    readonly failurePolicy: string;
+    readonly timeoutSeconds: number;
+    readonly sideEffects: string;
+    readonly matchConditions: readonly Condition[];
+    readonly clientConfig: { readonly service: { readonly path: string; readonly port: number } };
+  }[];
+}
+
+interface Condition {
+  readonly name: string;
+  readonly expression: string;
+}
+
+test('deploy/webhook.yaml is asked about pods that the policy looks at, where Muster answers, and never stops a pod', () => {
+  const all = [...read('admission-policy.yaml'), ...read('webhook.yaml')] as unknown as readonly Admission[];
+  const policy = all.find(({ kind }) => kind === 'MutatingAdmissionPolicy')?.spec?.matchConditions ?? [];
+  const [webhook] = all.flatMap(({ webhooks = [] }) => webhooks);
+  expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'None' });
+  expect(webhook?.timeoutSeconds).toBeLessThan(5);
+  expect(webhook?.matchConditions.map(({ name }) => name)).toEqual([
+    'is-gang-member',
+    'is-not-bound',
+    'is-no-native-group',
+  ]);
+  expect(policy).toEqual(expect.arrayContaining([...(webhook?.matchConditions ?? [])]));
+  expect(webhook?.clientConfig.service.path).toBe(ADMISSION_PATH);
+  const [patch] = read('kustomize/overlays/webhook/configuration.yaml');
+  const { server } = parseConfiguration(patch?.data?.['config.yaml'] ?? '', 'overlays/webhook');
+  expect(server.webhookPort).toBe(webhook?.clientConfig.service.port);
+});
+
+test('deploy/webhook.yaml gives a right to the account that makes certificates, and to nobody else', () => {
+  const all = read('webhook.yaml') as unknown as readonly { readonly kind: string; readonly subjects?: object }[];
+  expect(all.map(({ kind }) => kind)).toEqual(['MutatingWebhookConfiguration', 'ClusterRole', 'ClusterRoleBinding']);
+  const account = { kind: 'ServiceAccount', name: 'muster-certs', namespace: 'muster-system' };
+  expect(all.flatMap(({ subjects }) => subjects ?? [])).toEqual([account]);
 });
 
 test('deploy/networkpolicy.yaml selects the pods of the Deployment', () => {

@@ -3,14 +3,21 @@
  * same. Kubernetes 1.37 has the policy; the webhook is for those that do not.
  */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { V1Pod } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { CertificateSecrets } from '../../src/certs/secrets.ts';
+import { runCli } from '../../src/cli/commands.ts';
 import { ADMISSION_PATH } from '../../src/http/admission/admission.ts';
+import { ApiClient as MusterClient } from '../../src/kube/client.ts';
+import { loadEndpoint } from '../../src/kube/kubeconfig.ts';
 import { type Authority, createAuthority } from '../http/support.ts';
+import { recordCli } from '../support/cli-environment.ts';
 import { newPod } from '../support/new-pods.ts';
 import { ApiError } from './cluster/api-client.ts';
 import type { Cluster } from './cluster/control-plane.ts';
+import { writeKubeconfig } from './cluster/credentials.ts';
 import { readManifests } from './cluster/manifests.ts';
 import { borrowControlPlane } from './cluster/plane-pool.ts';
 import { freePorts } from './cluster/process.ts';
@@ -137,6 +144,45 @@ describe.each([
     expect(changed, 'pods that got something').toBeGreaterThan(pods.length / 4);
     expect(changed).toBeLessThan(pods.length);
   });
+});
+
+test('it is accepted as it is shipped, and the account that makes certificates writes its CA', async () => {
+  const { api, url, caFile, dir } = cluster;
+  const account = readManifests('kustomize/overlays/certificates/certificates-job.yaml').filter(({ kind }) =>
+    ['ServiceAccount', 'Role', 'RoleBinding'].includes(kind ?? ''),
+  );
+  const rights = readManifests('webhook.yaml').filter(({ kind }) => kind !== 'MutatingWebhookConfiguration');
+  const shipped = find('webhook.yaml', 'MutatingWebhookConfiguration');
+  const base = '/api/v1/namespaces/muster-system';
+  const made = ['secrets/muster-ca', 'secrets/muster-tls', 'secrets/muster-scheduler-tls', 'configmaps/muster-ca'];
+  try {
+    await api.remove(webhook);
+    for (const object of [...account, ...rights, shipped]) await api.apply(object);
+    const { status } = await api.request<{ readonly status: { readonly token: string } }>(
+      'POST',
+      `${base}/serviceaccounts/muster-certs/token`,
+      { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } },
+    );
+    const path = writeKubeconfig(join(dir, 'certs.kubeconfig'), { url, caFile: caFile!, token: status.token });
+    const endpoint = await loadEndpoint({ kind: 'file', path });
+    const { environment, stderr } = recordCli({
+      now: Date.now,
+      openCertificates: async () => new CertificateSecrets(new MusterClient(endpoint), 'muster-system'),
+    });
+    expect(await runCli(['certs', '--secrets'], environment), stderr()).toBe(0);
+    expect(stderr()).toBe('');
+    const { data } = await api.request<{ readonly data: Readonly<Record<string, string>> }>(
+      'GET',
+      `${base}/configmaps/muster-ca`,
+    );
+    const found = await api.apply(shipped);
+    const caBundle = Buffer.from(data['ca.crt']!).toString('base64');
+    expect(found).toMatchObject({ webhooks: [{ clientConfig: { caBundle, service: { port: 9443 } } }] });
+  } finally {
+    for (const name of made) await api.request('DELETE', `${base}/${name}`).catch(() => {});
+    for (const object of [shipped, ...rights, ...account]) await api.remove(object).catch(() => {});
+    await api.apply(webhook);
+  }
 });
 
 test('only members are sent, with the answers counted', async () => {
