@@ -3,9 +3,13 @@
  * reads and answers them alike. They are no recordings of the program; of those there are version 1.37.2's alone
  * (`extender.test.ts`).
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { FilterArgs } from '../../src/http/extender/filter-args.ts';
 import { decodeBindArgs, decodePreemptArgs, parseBody } from '../../src/http/extender/wire.ts';
+import { deployDir } from '../deploy/variants.ts';
 import { assembleApp } from '../support/assembled-app.ts';
 import { aNode } from '../support/builders.ts';
 import { type GeneratedPod, type KubernetesMinor, kubernetesMinors, readBodies } from './versions/bodies.ts';
@@ -13,6 +17,12 @@ import { type GeneratedPod, type KubernetesMinor, kubernetesMinors, readBodies }
 interface FilterBody {
   readonly Pod: GeneratedPod;
   readonly NodeNames: readonly string[];
+}
+
+/** kube-scheduler's configuration, as deploy/ has it. */
+interface Shipped {
+  readonly apiVersion: string;
+  readonly extenders: readonly { readonly tlsConfig?: object; readonly managedResources?: readonly object[] }[];
 }
 
 const podOf = (minor: KubernetesMinor) => (JSON.parse(readBodies(minor).filter) as FilterBody).Pod;
@@ -68,6 +78,22 @@ describe.each(kubernetesMinors)('Kubernetes 1.%i', (minor) => {
     expect(Object.fromEntries(victims)).toEqual({ n1: { Pods: [{ UID: 'u1' }, { UID: 'u2' }], NumPDBViolations: 1 } });
     expect((await ask('preempt', bodies.preempt)).status).toBe(200);
   });
+
+  test.each(['kube-scheduler-config', 'kube-scheduler-config-large-gangs'])(
+    '%s.yaml has no field that it lacks',
+    (name) => {
+      const { apiVersion, extender, tlsConfig, managed } = bodies.configuration;
+      const shipped = load(readFileSync(join(deployDir, 'scheduler', `${name}.yaml`), 'utf8')) as Shipped;
+      expect(shipped.apiVersion).toBe(apiVersion);
+      expect(shipped.extenders.length).toBeGreaterThan(0);
+      for (const entry of shipped.extenders) {
+        expect(extender).toEqual(expect.arrayContaining(Object.keys(entry)));
+        expect(tlsConfig).toEqual(expect.arrayContaining(Object.keys(entry.tlsConfig ?? {})));
+        for (const resource of entry.managedResources ?? [])
+          expect(managed).toEqual(expect.arrayContaining(Object.keys(resource)));
+      }
+    },
+  );
 
   test('bind: four texts', () => {
     expect(Object.keys(JSON.parse(bodies.bind) as object)).toEqual(['PodName', 'PodNamespace', 'PodUID', 'Node']);

@@ -16,6 +16,13 @@ export interface GeneratedPod {
 export interface GeneratedBodies {
   /** Where the Go types come from, and the SHA-256 of extender/v1/types.go. */
   readonly types: { readonly version: string; readonly sha256: string };
+  /** KubeSchedulerConfiguration: its version, and the fields of an entry of `extenders` and of what is in one. */
+  readonly configuration: {
+    readonly apiVersion: string;
+    readonly extender: readonly string[];
+    readonly tlsConfig: readonly string[];
+    readonly managed: readonly string[];
+  };
   /** As text, since Go's encoder orders and escapes in its own way. */
   readonly filter: string;
   readonly preempt: string;

@@ -3,6 +3,7 @@
  * encoded by the Go types of that version; it is no recording of the program, which `../record.ts` makes of one version.
  *
  *   npm exec -c 'node test/contract/versions/generate.ts'        needs Go, and the network for modules that are not cached
+ *   npm run format
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,11 +20,14 @@ for (const minor of kubernetesMinors) {
     const version = `v0.${minor}.0`;
     go('mod', 'init', 'muster.dev/contract');
     go('get', ...['api', 'apimachinery', 'kube-scheduler'].map((name) => `k8s.io/${name}@${version}`));
-    const bodies = JSON.parse(go('run', '.')) as Readonly<Record<string, string>>;
+    const { bodies, ...configuration } = JSON.parse(go('run', '.')) as { readonly bodies: object };
     const module = JSON.parse(go('mod', 'download', '-json', `k8s.io/kube-scheduler@${version}`)) as { Dir: string };
     const types = readFileSync(join(module.Dir, 'extender/v1/types.go'));
     const sha256 = Buffer.from(await crypto.subtle.digest('SHA-256', types)).toString('hex');
-    writeFileSync(bodiesFile(minor), `${JSON.stringify({ types: { version, sha256 }, ...bodies }, undefined, 2)}\n`);
+    writeFileSync(
+      bodiesFile(minor),
+      `${JSON.stringify({ types: { version, sha256 }, configuration, ...bodies }, undefined, 2)}\n`,
+    );
     console.log(`1.${minor}: k8s.io/kube-scheduler ${version}, extender/v1/types.go ${sha256.slice(0, 12)}`);
   } finally {
     rmSync(dir, { recursive: true, force: true });

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"strings"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	configuration "k8s.io/kube-scheduler/config/v1"
 	extender "k8s.io/kube-scheduler/extender/v1"
 )
 
@@ -91,6 +93,16 @@ func fill(value reflect.Value, depth int) {
 	}
 }
 
+// The names of fields in JSON and YAML.
+func fieldsOf(of reflect.Type) []string {
+	names := []string{}
+	for i := 0; i < of.NumField(); i++ {
+		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
 func main() {
 	pod := v1.Pod{}
 	fill(reflect.ValueOf(&pod).Elem(), 0)
@@ -128,7 +140,14 @@ func main() {
 		}
 		bodies[name] = string(text)
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(bodies); err != nil {
+	output := map[string]any{
+		"bodies":     bodies,
+		"apiVersion": configuration.SchemeGroupVersion.String(),
+		"extender":   fieldsOf(reflect.TypeOf(configuration.Extender{})),
+		"tlsConfig":  fieldsOf(reflect.TypeOf(configuration.ExtenderTLSConfig{})),
+		"managed":    fieldsOf(reflect.TypeOf(configuration.ExtenderManagedResource{})),
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(output); err != nil {
 		panic(err)
 	}
 }
